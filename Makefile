@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MPL-2.0
+#
+# One make, one Makefile, one fragment per folder; nothing is written outside
+# $(BUILD).  `make help` lists the targets.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+CC      ?= cc
+CXX     ?= c++
+AR      ?= ar
+PKG_CONFIG ?= pkg-config
+PROTOC_C ?= protoc-c
+POD2MAN ?= pod2man
+OS      ?= $(shell uname -s | tr A-Z a-z)
+
+CFLAGS  ?= -O2 -g
+SANITIZE ?=
+COVERAGE ?=
+WERROR  ?=
+
+drivers := nomad-driver-build nomad-driver-triton nomad-driver-nspawn nomad-driver-pot
+folders := libnomadplugin $(drivers) nomadinit
+
+# ---- Flags -----------------------------------------------------------------
+
+warnings := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings \
+	-Wundef -Wpointer-arith -Wno-missing-field-initializers -Wno-override-init
+hardening := -fstack-protector-strong -fno-strict-overflow -fPIE
+ifneq ($(SANITIZE),)
+sanitize := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(findstring -O0,$(CFLAGS)),)
+hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+ifneq ($(COVERAGE),)
+sanitize += --coverage
+endif
+link_hardening := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+
+cppflags := -D_GNU_SOURCE -DNOMAD_VERSION='"$(VERSION)"' -Ilibnomadplugin -I$(BUILD)/libnomadplugin $(CPPFLAGS)
+cflags   := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) $(hardening) $(sanitize) -ffunction-sections -fdata-sections \
+	$(CFLAGS)
+ldflags  := $(link_hardening) $(sanitize) -Wl,--gc-sections $(LDFLAGS)
+
+# ---- Quiet lines unless V=1 -------------------------------------------------
+
+V ?=
+ifeq ($(V),)
+quiet = @printf '  %-6s %s\n' $(1) $(2);
+else
+quiet =
+endif
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+
+.PHONY: all help clean install demo test bench fuzz man style $(drivers) nomadinit libnomadplugin
+all:
+
+# ---- The fragments -----------------------------------------------------------
+# Each sets, for its folder D:  D.src (C files), D.test (unit tests), D.needs
+# (pkg-config packages), D.libs (flags to link with), and may add rules.
+
+include $(foreach d,$(folders),$(wildcard $(d)/$(d).mk))
+include test/test.mk
+
+all_src := $(foreach d,$(folders),$($(d).src) $($(d).test)) $(extra_src)
+
+# Packages that are missing, for folder $(1).
+missing = $(strip $(foreach p,$($(1).needs),$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null || echo $(p))))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call quiet,CC,$@)$(CC) $(cppflags) $(cflags) $(file_flags) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(all_src))
+
+# ---- Drivers: build/plugins holds them and nothing else ----------------------
+
+define driver_rules
+$(1).obj := $$(patsubst %.c,$$(BUILD)/%.o,$$($(1).src))
+$$($(1).obj): | $$(generated)
+$$(BUILD)/plugins/$(1): $$($(1).obj) $$(lib) $$(lib_link_deps)
+	@mkdir -p $$(@D)
+	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$($(1).obj) $$(lib) $$(call libs_of,$(1)) $$(lib.libs)
+$(1): $$(BUILD)/plugins/$(1)
+endef
+libs_of = $(if $($(1).needs),$$($(PKG_CONFIG) --libs $($(1).needs)))
+$(foreach d,$(drivers),$(if $($(d).src),$(eval $(call driver_rules,$(d)))))
+
+# Unit tests: foo.c is tested by foo_test.c beside it.
+define unit_test_rules
+$$($(1).test:%.c=$$(BUILD)/%.o): | $$(generated)
+$$(BUILD)/$(1)/%_test: $$(BUILD)/$(1)/%_test.o $$(filter-out %/main.o,$$($(1).obj)) $$(if $$(filter nomadinit,$(1)),,$$(lib) $$(lib_link_deps))
+	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$(filter %.o %.a,$$^) $$(test_wrap_$$(*F)) $$(call libs_of,$(1)) \
+		-lcmocka $$(if $$(filter nomadinit,$(1)),,$$(lib.libs))
+endef
+$(foreach d,$(folders),$(if $($(d).test),$(eval $(call unit_test_rules,$(d)))))
+unit_tests_of = $($(1).test:%.c=$(BUILD)/%)
+
+# `make` builds what this machine has the libraries for and says what it left out.
+buildable := $(foreach d,libnomadplugin $(drivers) nomadinit,$(if $($(d).src),$(if $(call missing,libnomadplugin)$(call missing,$(d)),,$(d))))
+all: $(buildable)
+	@$(foreach d,$(filter-out $(buildable),$(folders)),$(if $($(d).src),echo 'left out: $(d) (missing: $(call missing,libnomadplugin) $(call missing,$(d)))';))true
+
+# ---- Install -----------------------------------------------------------------
+
+.PHONY: install-lib install-headers
+install: $(addprefix install-,$(filter $(drivers) libnomadplugin nomadinit,$(buildable)))
+
+define install_driver
+.PHONY: install-$(1)
+install-$(1): $(1)
+	install -d '$$(DESTDIR)$$(PREFIX)/lib/nomad/plugins'
+	install -m 755 $$(BUILD)/plugins/$(1) '$$(DESTDIR)$$(PREFIX)/lib/nomad/plugins/$(1)'
+endef
+$(foreach d,$(drivers),$(eval $(call install_driver,$(d))))
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make                       all that this machine has libraries for'
+	@echo 'make nomad-driver-NAME     one driver (build, nspawn, pot, triton) and the library'
+	@echo 'make nomadinit             the boot image'"'"'s init, alone'
+	@echo 'make demo                  installs packages, builds, runs a first task (root)'
+	@echo 'make test                  installs packages, builds with -Werror, runs everything (root)'
+	@echo 'make test-PART             one part: lib build triton nspawn pot nomadinit'
+	@echo 'make bench                 our plugin beside the smallest Go plugin, as ratios'
+	@echo 'make fuzz                  the fuzzers, long'
+	@echo 'make man                   manual pages into $$(BUILD)/man'
+	@echo 'make style                 who includes whom, public names, shell scripts'
+	@echo 'make install               DESTDIR= PREFIX=/usr/local'
+	@echo 'make clean'
+	@echo
+	@echo 'Variants are build folders: make BUILD=build/asan SANITIZE=address,undefined;'
+	@echo 'BUILD=build/tsan SANITIZE=thread; BUILD=build/clang CC=clang CXX=clang++; BUILD=build/cov COVERAGE=1'
+	@echo 'WERROR=1 makes warnings errors, V=1 shows the commands.'

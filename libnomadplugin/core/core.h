@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * core/core.h: the plugin without a wire.
+ *
+ * wire/ (gRPC) and cli/ (the command line) are its two callers; it knows
+ * neither protobuf nor gRPC.  Calls that take a `done` or `emit` callback
+ * return at once; the callback runs on a library thread (loop or worker),
+ * without any lock held, and may itself call into core, but must not block.
+ * Calls without a callback may block for as long as the driver does: they
+ * belong on a worker, see nomad__work(). */
+#ifndef NOMAD_CORE_H
+#define NOMAD_CORE_H
+
+#include "nomad/driver.h"
+#include "nomad/error.h"
+#include "nomad/log.h"
+#include "nomad/option.h"
+#include "nomad/task.h"
+
+struct nomad_plugin;
+
+/* ---- Life of the plugin ---- */
+
+struct nomad_plugin *nomad__plugin_new(const struct nomad_driver *driver, struct nomad_error **err);
+/* Stops the loop and the workers; tasks go on.  All subscriptions have to be cancelled before. */
+void nomad__plugin_free(struct nomad_plugin *plugin);
+const struct nomad_driver *nomad__plugin_driver(const struct nomad_plugin *plugin);
+/* The driver's plugin block with the library's own options added. */
+const struct nomad_schema *nomad__plugin_config_schema(const struct nomad_plugin *plugin);
+/* What Capabilities answers; depends on the configuration (log_collection). */
+unsigned nomad__plugin_capabilities(struct nomad_plugin *plugin);
+
+/* Facts about the node from SetConfig, for CPU ticks. */
+struct nomad__node {
+	uint64_t total_compute_mhz;	/* 0: unknown */
+	unsigned cores;
+	uint32_t min_port, max_port;
+};
+
+/* Decode and keep the plugin block (msgpack; empty: defaults).  `node` is
+ * NULL in the trial launches, where nothing is touched.  Idempotent. */
+int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, size_t size,
+			    const struct nomad__node *node, struct nomad_error **err);
+int nomad__plugin_init(struct nomad_plugin *plugin, struct nomad_error **err);
+/* Driver.Shutdown: no new tasks; half-made starts are ended or left to be adopted. */
+void nomad__plugin_shutdown(struct nomad_plugin *plugin);
+
+/* Run fn(ud) on a worker thread. 0 or -ENOMEM/-EAGAIN/-ESHUTDOWN. */
+int nomad__work(struct nomad_plugin *plugin, void (*fn)(void *ud), void *ud) NOMAD_MUST_CHECK;
+
+/* The loop thread's timers and descriptors, see core/loop.h. */
+struct nomad__loop *nomad__plugin_loop(struct nomad_plugin *plugin);
+
+/* ---- Streams ---- */
+
+struct nomad__attribute {
+	char *key;			/* complete: "driver.nspawn.version" */
+	enum { NOMAD__ATTR_STRING, NOMAD__ATTR_BOOL, NOMAD__ATTR_INT } type;
+	char *string;
+	bool boolean;
+	int64_t integer;
+	char *unit;			/* or NULL */
+};
+
+struct nomad__fingerprint_view {
+	enum nomad_health health;
+	const char *description;
+	const struct nomad__attribute *attributes;	/* sorted by key */
+	size_t n_attributes;
+};
+
+struct nomad__event {
+	const char *task_id, *alloc_id, *task_name, *message;
+	int64_t time_ns;			/* since the epoch */
+	const struct nomad_map *annotations;
+};
+
+/* A subscription.  `emit` runs for one thing at a time.  After
+ * nomad__sub_cancel() has returned, emit neither runs nor will run, unless
+ * cancel was called from within emit itself. */
+struct nomad__sub;
+void nomad__sub_cancel(struct nomad__sub *sub);	/* frees it; NULL is fine */
+
+/* First emit at once (as soon as the host was looked at), then on change. */
+struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
+	void (*emit)(void *ud, const struct nomad__fingerprint_view *fp), void *ud);
+struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
+	void (*emit)(void *ud, const struct nomad__event *event), void *ud);
+
+struct nomad__stats_view {
+	const char *task_id;
+	int64_t time_ns;
+	double total_ticks;			/* MHz; valid with NOMAD_STAT_CPU */
+	const struct nomad_stats *stats;
+};
+
+/* `view` NULL: the task is gone, no more samples come.  A task without
+ * statistics never emits.  The interval is clamped to 100 ms .. 1 h. */
+int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t interval_ns,
+	void (*emit)(void *ud, const struct nomad__stats_view *view), void *ud,
+	struct nomad__sub **ret_sub, struct nomad_error **err);
+
+/* ---- Tasks ---- */
+
+void nomad__task_info_done(struct nomad_task_info *info);
+int nomad__task_info_copy(struct nomad_task_info *dst, const struct nomad_task_info *src);
+
+struct nomad__started {
+	void *driver_state;		/* owned */
+	size_t driver_state_size;
+	char *addr;			/* network override; or NULL */
+	bool auto_advertise;
+	bool has_network;
+	struct nomad_int_map port_map;
+};
+void nomad__started_done(struct nomad__started *started);
+
+/* StartTask, also its replay.  `take_info` is emptied.  Blocks. */
+int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info,
+		      const void *config, size_t config_size,
+		      struct nomad__started *ret, struct nomad_error **err);
+/* RecoverTask.  `config` may be empty; driver_state decides.  Blocks (2 s at most). */
+int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info,
+			const void *driver_state, size_t driver_state_size, struct nomad_error **err);
+
+/* WaitTask.  `done` runs exactly once unless cancelled: r = 0 and a result,
+ * or r < 0 and an error (borrowed for the call).  -ENOENT at once if unknown. */
+int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
+	void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
+	void *ud, struct nomad__sub **ret_sub, struct nomad_error **err);
+
+/* StopTask.  Unknown or ended: done at once with 0.  A signal name that is
+ * not known is -EINVAL.  Not cancellable: the stop goes on. */
+int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeout_ns, const char *signal,
+	void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err);
+/* DestroyTask.  Unknown: whatever the records tell is removed, 0.  Blocks. */
+int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force, struct nomad_error **err);
+int nomad__task_signal(struct nomad_plugin *plugin, const char *id, const char *signal, struct nomad_error **err);
+
+enum nomad__task_state { NOMAD__TASK_UNKNOWN, NOMAD__TASK_RUNNING, NOMAD__TASK_EXITED };
+
+struct nomad__inspect {
+	char *id, *name;
+	enum nomad__task_state state;
+	int64_t started_ns, completed_ns;	/* since the epoch; 0: not yet */
+	struct nomad_exit result;
+	struct nomad_map attributes;
+	struct nomad__started network;		/* the network part only */
+};
+int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret, struct nomad_error **err);
+void nomad__inspect_done(struct nomad__inspect *inspect);
+
+/* ---- Exec ---- */
+
+struct nomad__exec_result {
+	const void *stdout_data, *stderr_data;	/* the last 4096 bytes; stderr is merged into stdout */
+	size_t stdout_size, stderr_size;
+	struct nomad_exit exit;
+};
+
+int nomad__task_exec(struct nomad_plugin *plugin, const char *id, const char *const *argv, int64_t timeout_ns,
+	void (*done)(void *ud, int r, const struct nomad__exec_result *result, const struct nomad_error *err),
+	void *ud, struct nomad_error **err);
+
+struct nomad__exec_stream;
+
+struct nomad__exec_events {
+	/* fd 1 or 2; size 0: that stream has ended.  Return false to pause all
+	 * output until nomad__exec_resume(). */
+	bool (*output)(void *ud, int fd, const void *data, size_t size);
+	/* The last event: r = 0 and the status, or r < 0 and an error. */
+	void (*exited)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err);
+};
+
+/* Opens a stream; events come from the loop thread, possibly before this
+ * returns.  `events` is borrowed until close.  May block: call on a worker. */
+int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *const *argv, bool tty,
+	const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret, struct nomad_error **err);
+/* Any thread.  Input is queued; returns the number of bytes in the queue, for flow control. */
+size_t nomad__exec_stdin(struct nomad__exec_stream *stream, const void *data, size_t size);
+void nomad__exec_stdin_close(struct nomad__exec_stream *stream);
+void nomad__exec_resize(struct nomad__exec_stream *stream, int rows, int columns);
+void nomad__exec_resume(struct nomad__exec_stream *stream);
+/* Kills the command if it still runs, and frees.  No event comes afterwards
+ * (it waits for one that is under way, unless called from within it). */
+void nomad__exec_close(struct nomad__exec_stream *stream);
+
+/* ---- Networks ---- */
+
+int nomad__create_network(struct nomad_plugin *plugin, const char *alloc_id, const char *hostname,
+	struct nomad_network_isolation *ret, bool *ret_created, struct nomad_error **err);
+int nomad__destroy_network(struct nomad_plugin *plugin, const char *alloc_id,
+	const struct nomad_network_isolation *spec, struct nomad_error **err);
+void nomad__network_isolation_done(struct nomad_network_isolation *spec);
+
+/* ---- Signals by name ---- */
+
+/* "SIGHUP", "hup", "1", "SIGRTMIN+3"; "SIGNULL" is 0.  -EINVAL for unknown ones. */
+int nomad__signal_parse(const char *name, int *ret_signal);
+/* "SIGHUP"; "SIG42" for one without a name.  Static or thread-local storage. */
+const char *nomad__signal_name(int signal);
+
+#endif

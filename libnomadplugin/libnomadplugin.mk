@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MPL-2.0
+# The static library: everything below libnomadplugin/, the supervisor program inside it.
+
+L := libnomadplugin
+
+$(L).src := $(filter-out %_test.c,$(wildcard $(addprefix $(L)/,core/*.c wire/*.c schema/*.c cli/*.c supervisor/*.c os/*.c os/$(OS)/*.c)))
+$(L).test := $(wildcard $(addprefix $(L)/,core/*_test.c wire/*_test.c schema/*_test.c cli/*_test.c supervisor/*_test.c os/*_test.c os/$(OS)/*_test.c))
+msgpack_pc := $(shell $(PKG_CONFIG) --exists msgpack-c && echo msgpack-c || echo msgpack)
+$(L).needs := grpc_unsecure libprotobuf-c $(msgpack_pc) jansson
+
+lib := $(BUILD)/$(L)/libnomadplugin.a
+$(L).obj := # the unit tests link the archive
+lib_obj := $($(L).src:%.c=$(BUILD)/%.o)
+
+# Objects need the generated headers (protobuf) to be there first.
+generated :=
+include $(wildcard $(L)/wire/wire.mk $(L)/supervisor/supervisor.mk)
+$(lib_obj): | $(generated)
+
+# What a program has to link with beside the archive: wire.mk says which gRPC.
+lib.libs = $(grpc.libs) $(shell $(PKG_CONFIG) --libs libprotobuf-c $(msgpack_pc) jansson) -lpthread
+lib_link_deps :=
+
+$(lib): $(lib_obj) $(lib_generated_obj)
+	$(call quiet,AR,$@)rm -f $@ && $(AR) crs $@ $(lib_obj) $(lib_generated_obj)
+
+libnomadplugin: $(lib) $(BUILD)/libnomadplugin/nomadplugin.pc
+
+$(BUILD)/libnomadplugin/nomadplugin.pc: Makefile
+	@mkdir -p $(@D)
+	$(call quiet,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+		'Name: nomadplugin' 'Description: Nomad task drivers in C' 'Version: $(VERSION)' \
+		'Requires.private: libprotobuf-c $(msgpack_pc) jansson' \
+		'Libs: -L$${libdir} -lnomadplugin $(grpc.libs) -lpthread' 'Cflags: -I$${includedir}' >$@
+
+.PHONY: install-libnomadplugin
+install-libnomadplugin: libnomadplugin
+	install -d '$(DESTDIR)$(PREFIX)/include/nomad' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	install -m 644 $(L)/nomad/*.h '$(DESTDIR)$(PREFIX)/include/nomad/'
+	install -m 644 $(lib) '$(DESTDIR)$(PREFIX)/lib/libnomadplugin.a'
+	install -m 644 $(BUILD)/$(L)/nomadplugin.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/nomadplugin.pc'

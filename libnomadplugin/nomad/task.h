@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * nomad/task.h: a task, as a driver sees it.
+ *
+ * The library owns tasks.  A driver gets one in each callback and may keep
+ * it no longer than that call; the callbacks of one task never run at the
+ * same time, except exec(), which may run beside any but destroy().  All
+ * functions here are safe from any thread. */
+#ifndef NOMAD_TASK_H
+#define NOMAD_TASK_H
+
+#include "nomad/base.h"
+
+NOMAD_BEGIN_DECLS
+
+struct nomad_error;
+struct nomad_task;
+
+/* ---- What Nomad says about the task (TaskConfig of its driver.proto) ---- */
+
+enum nomad_network_mode {
+	NOMAD_NET_HOST,
+	NOMAD_NET_GROUP,	/* join the namespace at .path */
+	NOMAD_NET_TASK,
+	NOMAD_NET_NONE,
+};
+
+struct nomad_network_isolation {
+	enum nomad_network_mode mode;
+	char *path;			/* network namespace file, or NULL */
+	struct nomad_map labels;
+	char *hosts_hostname, *hosts_address;	/* or NULL */
+};
+
+struct nomad_port {
+	char *label;
+	int32_t value;			/* on the host */
+	int32_t to;			/* in the task; 0: as on the host */
+	char *host_ip;
+};
+
+struct nomad_mount {
+	char *task_path, *host_path;
+	bool readonly;
+	char *propagation_mode;		/* "" or "private", "host-to-task", "bidirectional" */
+	char *selinux_label;
+};
+
+struct nomad_device {
+	char *task_path, *host_path;
+	char *cgroup_permissions;	/* of "rwm" */
+};
+
+struct nomad_resources {
+	int64_t cpu_shares;		/* MHz granted */
+	double percent_ticks;		/* the same as fraction of the node */
+	char *cpuset_cpus;		/* "2,3", or NULL */
+	char *cpuset_cgroup;		/* directory that Nomad made, may not exist; or NULL */
+	int64_t memory_mb;
+	int64_t memory_max_mb;		/* 0: not set; -1: no limit */
+	int64_t memory_limit_bytes;
+	struct nomad_port *ports;
+	size_t n_ports;
+};
+
+struct nomad_task_info {
+	char *id;			/* alloc id / task name / 8 hex: new at each start */
+	char *name, *alloc_id, *task_group_name;
+	char *job_id, *job_name, *namespace_name, *node_id, *node_name;
+	char *user;			/* of the job, or NULL */
+	char *alloc_dir;		/* directory of the allocation on the host */
+	char *stdout_path, *stderr_path;	/* FIFOs, or /dev/null; or NULL */
+	struct nomad_map env;		/* the task's environment, complete */
+	struct nomad_map device_env;	/* the part of it that device plugins set */
+	struct nomad_resources resources;
+	struct nomad_mount *mounts;
+	size_t n_mounts;
+	struct nomad_device *devices;
+	size_t n_devices;
+	bool has_dns;
+	char **dns_servers, **dns_searches, **dns_options;
+	struct nomad_network_isolation network;
+};
+
+/* The strings that are always there (id, name, alloc_id, ...) are never NULL. */
+const struct nomad_task_info *nomad_task_info(const struct nomad_task *task);
+const char *nomad_task_id(const struct nomad_task *task);
+
+/* The decoded task config (the struct of the driver's task_schema).  After a
+ * recovery, options marked secret are absent.  NULL in destroy() of a task
+ * that only its records tell of. */
+const void *nomad_task_config(const struct nomad_task *task);
+
+/* A name for the resources of this task: a function of the task id alone,
+ * unique, 1 to 63 of [a-z0-9-], letter first and no hyphen last, so that it
+ * is valid as host, machine, cgroup, file and interface-suffix name. */
+const char *nomad_task_slug(const struct nomad_task *task);
+
+/* Paths on the host, absolute: the task's own directory below alloc_dir, its
+ * local/ and secrets/, and the shared alloc/ directory. */
+const char *nomad_task_dir(const struct nomad_task *task);
+const char *nomad_task_local_dir(const struct nomad_task *task);
+const char *nomad_task_secrets_dir(const struct nomad_task *task);
+const char *nomad_task_shared_dir(const struct nomad_task *task);
+/* A private directory (0700) of this task below the plugin's state
+ * directory, for the driver's own files; made by the library, and removed by
+ * it after destroy(), with all that is in it. */
+const char *nomad_task_state_dir(const struct nomad_task *task);
+
+/* ---- Records: what is to be found again whatever happens ---- */
+
+/* Write `key` = `value` to the task's record on disk; durable on return.
+ * Record a resource before it is created, so that destroy() can always find
+ * it.  Never a secret.  Keys: [a-z0-9._-]+.  Up to 4096 bytes a value. */
+int nomad_task_put(struct nomad_task *task, const char *key, const char *value,
+		   struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Borrowed until the next put or forget of the key; NULL if absent. */
+const char *nomad_task_get(const struct nomad_task *task, const char *key);
+void nomad_task_forget(struct nomad_task *task, const char *key);
+
+/* Emit a task event: an operator sees it in `nomad alloc status`. */
+void nomad_task_event(struct nomad_task *task, const char *fmt, ...) NOMAD_PRINTF(2, 3);
+/* The same with annotations: key, value, ..., NULL. */
+void nomad_task_event_kv(struct nomad_task *task, const char *message, ...) __attribute__((sentinel));
+
+/* The address of the task, for services with address_mode = "driver".  To be
+ * called in start(); `addr` NULL or "" for none. */
+int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_advertise,
+			   const struct nomad_int_map *port_map) NOMAD_MUST_CHECK;
+
+/* ---- Local tasks: a process under a supervisor ---- */
+
+/* What to run.  All is borrowed for the call. */
+struct nomad_command {
+	/* The program and its arguments; argv[0] is an absolute path. */
+	const char *const *argv;
+	/* Its whole environment; NULL: that of the task.  Nothing is inherited. */
+	const struct nomad_map *env;
+	/* Working directory on the host; NULL: "/". */
+	const char *cwd;
+	/* User name or number on the host; NULL: that of the plugin. */
+	const char *user;
+	/* Network namespace file that is entered first; NULL: that of the plugin. */
+	const char *netns;
+	/* The process tells by sd_notify(3) when it is ready: it finds
+	 * NOTIFY_SOCKET in its environment, and nomad_task_run() returns at
+	 * READY=1.  Without, it returns once the program was exec()ed. */
+	bool notify;
+	/* Key of the notification that carries the pid (as seen from here) of
+	 * the payload's first process, such as "X_NSPAWN_LEADER_PID"; NULL: the
+	 * process itself is the leader.  See nomad_task_leader(). */
+	const char *leader_key;
+	/* How long READY=1 may take before the start fails; 0: 60 s. */
+	unsigned ready_timeout_ms;
+	/* Sent to the process at stop when Nomad names no signal; 0: SIGTERM. */
+	int stop_signal;
+	/* Do not give the task's cgroup limits to this process (it is a client
+	 * of a daemon that does). */
+	bool no_limits;
+	/* Limit on the number of processes; 0: none. */
+	int64_t pids_max;
+	/* Where the process leaves its payload's true end, if it cannot tell by
+	 * its own: a file in nomad_task_state_dir() whose content is
+	 * "<exit code> <signal>\n"; NULL: the process' own status is true. */
+	const char *exit_file;
+};
+
+/* Start `command` for the task under a supervisor of its own, which outlives
+ * this process, and return once it runs.  stdout and stderr go where Nomad
+ * wants them, stdin is /dev/null.  From then on the library answers wait,
+ * stop, signal, exec, stats and recovery for the task.
+ * To be called once, in start().  On failure nothing of it is left, and the
+ * error carries the last lines that the process wrote to stderr. */
+int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
+		   struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* The pid of the payload's first process, as seen from here; 0 if there is
+ * none (yet, or any more). */
+int nomad_task_leader(const struct nomad_task *task);
+
+/* ---- Remote tasks: the driver watches by itself ---- */
+
+struct nomad_exit {
+	int exit_code;			/* 128 + signal for a death by signal */
+	int signal;
+	bool oom_killed;
+	char *message;			/* why the end is not known: then neither code nor signal counts; or NULL */
+};
+
+/* Report the end of a task that nomad_task_run() did not start.  The first
+ * report counts.  Any thread; also by id, from a poller: -ENOENT if unknown. */
+void nomad_task_exited(struct nomad_task *task, const struct nomad_exit *result);
+struct nomad_plugin;
+int nomad_task_exited_by_id(struct nomad_plugin *plugin, const char *id, const struct nomad_exit *result);
+
+/* The plugin that the task belongs to. */
+struct nomad_plugin *nomad_task_plugin(const struct nomad_task *task);
+
+NOMAD_END_DECLS
+
+#endif

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MPL-2.0
+# Tests: unit tests beside the files, and here what needs whole programs.
+#
+# A test is an executable that prints TAP ("ok 1 - what", "not ok 2 - what",
+# "ok 3 - what # SKIP what is missing").  Unit tests do through cmocka.
+# test/PART/NN-name.sh are whole-program tests, simple ones first.
+
+parts := lib build triton nspawn pot nomadinit
+folder_of = $(if $(filter lib,$(1)),libnomadplugin,$(if $(filter nomadinit,$(1)),nomadinit,nomad-driver-$(1)))
+scripts_of = $(sort $(wildcard test/$(1)/[0-9]*.sh))
+
+define part_rules
+.PHONY: test-$(1) test-$(1)-deps tests-of-$(1)
+test-$(1)-deps:
+	@test/install-deps $(1)
+# A second make: what is installed by the first is looked for when make starts.
+test-$(1): test-$(1)-deps
+	@+$(MAKE) --no-print-directory WERROR=1 tests-of-$(1)
+	@BUILD='$(BUILD)' test/tally $(1) $$(call unit_tests_of,$$(call folder_of,$(1))) $$(call scripts_of,$(1))
+tests-of-$(1): $$(if $$($$(call folder_of,$(1)).src),$$(call folder_of,$(1))) $$(call unit_tests_of,$$(call folder_of,$(1)))
+endef
+$(foreach p,$(parts),$(eval $(call part_rules,$(p))))
+
+.PHONY: test-deps tests-of-all
+test-deps:
+	@test/install-deps $(parts)
+tests-of-all: all $(foreach p,$(parts),tests-of-$(p))
+test: test-deps
+	@+$(MAKE) --no-print-directory WERROR=1 tests-of-all
+	@BUILD='$(BUILD)' test/tally all $(foreach p,$(parts),$(call unit_tests_of,$(call folder_of,$(p))) $(call scripts_of,$(p)))
