@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * core/log.h: how the log is set up. */
+#ifndef NOMAD_CORE_LOG_H
+#define NOMAD_CORE_LOG_H
+
+#include "nomad/log.h"
+
+enum nomad__log_form { NOMAD__LOG_TEXT, NOMAD__LOG_JSON };
+
+/* Before any thread is started.  `module` is borrowed for ever.  JSON makes
+ * stderr non-blocking. */
+void nomad__log_setup(enum nomad__log_form form, const char *module, enum nomad_log_level level);
+
+#endif
