@@ -9,7 +9,8 @@
  *	text.c		where an error happened, values for people, "did you mean"
  *	decode.c	msgpack -> struct		redact.c	msgpack -> msgpack, no secrets
  *	from_json.c	JSON -> msgpack			check.c		faults in tables
- *	spec.c		table -> hclspec tree		print_*.c	table -> people */
+ *	spec.c		table -> hclspec tree
+ *	facts.c		a row in words			print_*.c	table -> people */
 #ifndef NOMAD_SCHEMA_INNER_H
 #define NOMAD_SCHEMA_INNER_H
 
@@ -113,11 +114,13 @@ void nomad__wipe_string(char *s);
 int nomad__default_decode(const struct nomad_option *option, const char *what, const struct nomad__path *path,
 			  void *field, struct nomad_error **err);
 
-/* ---- for the printers ---- */
+/* ---- facts.c ---- */
 
 /* "string", "whole number", "list of strings" */
 const char *nomad__type_text(const struct nomad_option *option);
-/* "1 to 65535", "at least 1", "at most 5"; "" where unbounded. */
-void nomad__bounds_text(const struct nomad_option *option, char text[64]);
+/* Sentences on defaults, bounds and so on, appended to *facts.  0 or -ENOMEM. */
+int nomad__option_facts(const struct nomad_option *option, char ***facts) NOMAD_MUST_CHECK;
+/* The example as a line of a job, malloc()ed.  The row must have one. */
+char *nomad__option_example(const struct nomad_option *option);
 
 #endif

@@ -20,26 +20,24 @@ static size_t digits(const char *s, size_t size)
 	return n;
 }
 
-/* -?D+(.D+)?([eE][+-]?D+)?  and nothing around it. */
+/* [+-]?(D+.?D*|.D+)([eE][+-]?D+)?  and nothing around it, as cty has it. */
 static bool is_decimal(const char *s, size_t size, bool *ret_integer)
 {
-	size_t i = 0, n;
+	size_t i = 0, whole, fraction = 0, n;
 
 	*ret_integer = true;
-	if (i < size && s[i] == '-')
+	if (i < size && (s[i] == '-' || s[i] == '+'))
 		i++;
-	n = digits(s + i, size - i);
-	if (n == 0)
-		return false;
-	i += n;
+	whole = digits(s + i, size - i);
+	i += whole;
 	if (i < size && s[i] == '.') {
 		*ret_integer = false;
 		i++;
-		n = digits(s + i, size - i);
-		if (n == 0)
-			return false;
-		i += n;
+		fraction = digits(s + i, size - i);
+		i += fraction;
 	}
+	if (whole + fraction == 0)
+		return false;
 	if (i < size && (s[i] == 'e' || s[i] == 'E')) {
 		*ret_integer = false;
 		i++;
@@ -62,7 +60,7 @@ static bool significant(const char *s, char *buf, size_t buf_size, long *ret_exp
 	size_t n = 0;
 
 	for (; *s && *s != 'e' && *s != 'E'; s++) {
-		if (*s == '-')
+		if (*s == '-' || *s == '+')
 			continue;
 		if (*s == '.') {
 			point = true;

@@ -8,9 +8,17 @@
  *	BLOCK, BLOCK_LIST			the same, with an Object nested
  *	a row with .def				Default(the above, Literal)
  *
- * Two things are kept from Nomad and left to the decoder: demands and
- * defaults of rows that share a field (Nomad would insist on the one name,
- * or fill it in, where the user wrote the other). */
+ * `any` takes each form that a map may come in: `x { }` and `x = { }` are
+ * lists of maps by the time Nomad looks at them, a variable is a bare map.
+ * Not so within a block list: Nomad has to find one type for all blocks, and
+ * where one block gives an `any` attribute and another does not, that search
+ * panics and takes the agent down with it (hcldec's block list over go-cty's
+ * ListVal).  A literal of another type than the attribute's is the same danger.
+ *
+ * So these are kept from Nomad and left to the decoder: defaults of lists,
+ * maps and blocks within a block list; demands and defaults of rows that share
+ * a field (Nomad would insist on the one name, or fill it in, where the user
+ * wrote the other). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +69,6 @@ static bool add(struct nomad__spec *spec, struct nomad__spec *take_child)
 	return take_child != NULL;
 }
 
-/* In a block list Nomad has to find one type for all blocks; with `any`
- * inside it may fail to, so there the type is spelled out. */
 static const char *attr_type(const struct nomad_option *option, bool in_list)
 {
 	switch (option->type) {
@@ -95,9 +101,25 @@ static struct nomad__spec *block_of(const struct nomad_option *option, bool in_l
 	return spec;
 }
 
+static bool sends_default(const struct nomad_schema *schema, const struct nomad_option *option, bool in_list)
+{
+	if (!option->def || nomad__option_is_alias(schema, option))
+		return false;
+	switch (option->type) {
+	case NOMAD_STRING_LIST:
+	case NOMAD_STRING_MAP:
+	case NOMAD_INT_MAP:
+	case NOMAD_BLOCK:
+		return !in_list;
+	case NOMAD_BLOCK_LIST:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static struct nomad__spec *row_of(const struct nomad_schema *schema, const struct nomad_option *option, bool in_list)
 {
-	bool alias = nomad__option_is_alias(schema, option);
 	struct nomad__spec *spec, *outer;
 
 	if (option->type == NOMAD_BLOCK || option->type == NOMAD_BLOCK_LIST)
@@ -106,12 +128,12 @@ static struct nomad__spec *row_of(const struct nomad_schema *schema, const struc
 		spec = node(NOMAD__SPEC_ATTR, option->name, attr_type(option, in_list), NULL, 0);
 	if (!spec)
 		return NULL;
-	spec->required = option->required && !alias;
+	spec->required = option->required && !nomad__option_is_alias(schema, option);
 	if (option->type == NOMAD_BLOCK_LIST) {
 		spec->min_items = spec->required;
 		spec->max_items = option->max_items;
 	}
-	if (!option->def || alias || option->type == NOMAD_BLOCK_LIST)
+	if (!sends_default(schema, option, in_list))
 		return spec;
 	outer = node(NOMAD__SPEC_DEFAULT, option->name, NULL, NULL, 2);
 	if (!outer) {

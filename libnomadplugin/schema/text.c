@@ -287,34 +287,3 @@ int nomad__fault_memory(struct nomad_error **err, const char *what)
 {
 	return nomad_error_set(err, ENOMEM, "%s: out of memory", what);
 }
-
-const char *nomad__type_text(const struct nomad_option *option)
-{
-	static const char *const names[NOMAD_OPTION_TYPE_MAX] = {
-		[NOMAD_STRING] = "string",
-		[NOMAD_INT] = "whole number",
-		[NOMAD_NUMBER] = "number",
-		[NOMAD_BOOL] = "true or false",
-		[NOMAD_TRISTATE] = "true or false",
-		[NOMAD_STRING_LIST] = "list of strings",
-		[NOMAD_STRING_MAP] = "map of strings",
-		[NOMAD_INT_MAP] = "map of whole numbers",
-		[NOMAD_BLOCK] = "block",
-		[NOMAD_BLOCK_LIST] = "block, repeatable",
-	};
-
-	return (unsigned)option->type < NOMAD_OPTION_TYPE_MAX ? names[option->type] : "?";
-}
-
-void nomad__bounds_text(const struct nomad_option *option, char text[64])
-{
-	text[0] = '\0';
-	if (option->min == 0 && option->max == 0)
-		return;
-	if (option->max == INT64_MAX)
-		snprintf(text, 64, "at least %" PRId64, option->min);
-	else if (option->min == INT64_MIN)
-		snprintf(text, 64, "at most %" PRId64, option->max);
-	else
-		snprintf(text, 64, "%" PRId64 " to %" PRId64, option->min, option->max);
-}
