@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The gRPC server: one completion queue, one thread that empties it.
+ *
+ *	serve.c: accept() --fd--> grpc_server --completions--> this thread
+ *	                                                         |
+ *	                       call.c: handlers, at once or on nomad__work()
+ *
+ * The thread never blocks in a handler, so thousands of open calls (one
+ * WaitTask for each task) cost memory only.
+ *
+ * We accept connections ourselves and hand them over: that leaves the socket
+ * (its mode, its group, binding it again when somebody cleaned /tmp) to
+ * serve.c, and gRPC without a listener. */
+#include "wire/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
+
+#include "core/loop.h"
+#include "wire/call.h"
+
+static void expect_call(struct nomad__server *server)
+{
+	grpc_call_error e;
+
+	server->incoming = NULL;
+	e = grpc_server_request_call(server->grpc, &server->incoming, &server->incoming_details,
+				     &server->incoming_metadata, server->cq, server->cq, &server->incoming_tag);
+	if (e != GRPC_CALL_OK)
+		nomad_log(NOMAD_LOG_ERROR, "wait for the next call: grpc error %d", (int) e);
+}
+
+static void call_arrived(struct nomad__tag *tag, bool ok)
+{
+	struct nomad__server *server = (struct nomad__server *) ((char *) tag - offsetof(struct nomad__server, incoming_tag));
+
+	if (!ok)
+		return;		/* the server shuts down */
+	nomad__call_begin(server, server->incoming, &server->incoming_details);
+	grpc_call_details_destroy(&server->incoming_details);
+	grpc_call_details_init(&server->incoming_details);
+	grpc_metadata_array_destroy(&server->incoming_metadata);
+	grpc_metadata_array_init(&server->incoming_metadata);
+	expect_call(server);
+}
+
+/* The queue may end once grpc has stopped and the last call is gone. */
+static void drain_if_done(struct nomad__server *server)
+{
+	if (server->stopped && server->n_calls == 0 && !server->draining) {
+		server->draining = true;
+		grpc_completion_queue_shutdown(server->cq);
+	}
+}
+
+static void grpc_stopped(struct nomad__tag *tag, bool ok)
+{
+	struct nomad__server *server = (struct nomad__server *) ((char *) tag - offsetof(struct nomad__server, stopped_tag));
+
+	(void) ok;
+	pthread_mutex_lock(&server->lock);
+	server->stopped = true;
+	drain_if_done(server);
+	pthread_mutex_unlock(&server->lock);
+}
+
+void nomad__server_call_ended(struct nomad__server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	server->n_calls--;
+	server->idle_since_ns = nomad__now_ns();
+	drain_if_done(server);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static void *queue_thread(void *ud)
+{
+	struct nomad__server *server = ud;
+
+	for (;;) {
+		grpc_event event = grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+
+		if (event.type == GRPC_QUEUE_SHUTDOWN)
+			break;
+		if (event.type == GRPC_OP_COMPLETE) {
+			struct nomad__tag *tag = event.tag;
+
+			tag->fn(tag, event.success);
+		}
+	}
+	pthread_mutex_lock(&server->lock);
+	server->ended = true;
+	pthread_cond_broadcast(&server->changed);
+	pthread_mutex_unlock(&server->lock);
+	return NULL;
+}
+
+int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud,
+		      struct nomad__server **ret, struct nomad_error **err)
+{
+	grpc_arg args[] = {
+		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+		  .value.integer = NOMAD__MESSAGE_MAX_SIZE },
+		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, .value.integer = -1 },
+		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_MAX_CONCURRENT_STREAMS, .value.integer = INT32_MAX },
+		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_ENABLE_CHANNELZ, .value.integer = 0 },
+	};
+	grpc_channel_args channel_args = { NOMAD_ARRAY_LEN(args), args };
+	struct nomad__server *server = calloc(1, sizeof(*server));
+	pthread_condattr_t attr;
+	int r;
+
+	if (!server)
+		return nomad_error_errno(err, ENOMEM, "make the server");
+	server->plugin = plugin;
+	server->shutdown = shutdown;
+	server->shutdown_ud = ud;
+	server->incoming_tag.fn = call_arrived;
+	server->stopped_tag.fn = grpc_stopped;
+	server->idle_since_ns = nomad__now_ns();
+	pthread_mutex_init(&server->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&server->changed, &attr);
+	pthread_condattr_destroy(&attr);
+
+	grpc_init();
+	server->grpc = grpc_server_create(&channel_args, NULL);
+	server->cq = grpc_completion_queue_create_for_next(NULL);
+	server->credentials = grpc_insecure_server_credentials_create();
+	grpc_server_register_completion_queue(server->grpc, server->cq, NULL);
+	grpc_server_start(server->grpc);
+	grpc_call_details_init(&server->incoming_details);
+	grpc_metadata_array_init(&server->incoming_metadata);
+	expect_call(server);
+
+	r = pthread_create(&server->thread, NULL, queue_thread, server);
+	if (r != 0)	/* the process is about to end: what grpc holds may stay */
+		return nomad_error_errno(err, r, "start the thread of the server");
+	*ret = server;
+	return 0;
+}
+
+void nomad__server_accept(struct nomad__server *server, int take_fd)
+{
+	grpc_server_add_channel_from_fd(server->grpc, take_fd, server->credentials);
+}
+
+int64_t nomad__server_idle_ns(const struct nomad__server *const_server)
+{
+	struct nomad__server *server = (struct nomad__server *) const_server;
+	int64_t idle = 0;
+
+	pthread_mutex_lock(&server->lock);
+	if (server->n_calls == 0)
+		idle = nomad__now_ns() - server->idle_since_ns;
+	pthread_mutex_unlock(&server->lock);
+	return idle;
+}
+
+bool nomad__server_stop(struct nomad__server *server, int64_t timeout_ns)
+{
+	int64_t deadline_ns = nomad__now_ns() + timeout_ns;
+	struct timespec deadline = { deadline_ns / 1000000000, deadline_ns % 1000000000 };
+	bool ended;
+	int r = 0;
+
+	grpc_server_shutdown_and_notify(server->grpc, server->cq, &server->stopped_tag);
+	grpc_server_cancel_all_calls(server->grpc);
+	pthread_mutex_lock(&server->lock);
+	while (!server->ended && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&server->changed, &server->lock, &deadline);
+	ended = server->ended;
+	pthread_mutex_unlock(&server->lock);
+	if (ended)
+		pthread_join(server->thread, NULL);
+	return ended;
+}
+
+void nomad__server_free(struct nomad__server *server)
+{
+	if (!server)
+		return;
+	grpc_call_details_destroy(&server->incoming_details);
+	grpc_metadata_array_destroy(&server->incoming_metadata);
+	grpc_server_destroy(server->grpc);
+	grpc_completion_queue_destroy(server->cq);
+	grpc_server_credentials_release(server->credentials);
+	grpc_shutdown_blocking();
+	pthread_mutex_destroy(&server->lock);
+	pthread_cond_destroy(&server->changed);
+	free(server);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The streams that tell how things are: Fingerprint, TaskEvents, TaskStats.
+ * Each is a subscription in core/, held as long as the host holds the call.
+ * None ends early by itself, since the host would open it again at once,
+ * without a pause.  A host that reads slowly finds the latest fingerprint or
+ * sample, not a backlog. */
+#include "wire/handlers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "wire/convert.h"
+
+static void drop_subscription(struct nomad__call *call, void *data)
+{
+	(void) call;
+	nomad__sub_cancel(data);
+}
+
+/* ---- Fingerprint ---- */
+
+struct attribute {
+	Pb__FingerprintResponse__AttributesEntry entry;
+	Pb__Attribute value;
+};
+
+static void attribute_of(const struct nomad__attribute *from, struct attribute *to)
+{
+	pb__fingerprint_response__attributes_entry__init(&to->entry);
+	pb__attribute__init(&to->value);
+	to->entry.key = from->key;
+	to->entry.value = &to->value;
+	switch (from->type) {
+	case NOMAD__ATTR_STRING:
+		to->value.value_case = PB__ATTRIBUTE__VALUE_STRING_VAL;
+		to->value.string_val = from->string ? from->string : (char *) "";
+		break;
+	case NOMAD__ATTR_BOOL:
+		to->value.value_case = PB__ATTRIBUTE__VALUE_BOOL_VAL;
+		to->value.bool_val = from->boolean;
+		break;
+	case NOMAD__ATTR_INT:
+		to->value.value_case = PB__ATTRIBUTE__VALUE_INT_VAL;
+		to->value.int_val = from->integer;
+		break;
+	}
+	if (from->unit)
+		to->value.unit = from->unit;
+}
+
+static void send_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
+{
+	struct nomad__call *call = ud;
+	Pb__FingerprintResponse answer = PB__FINGERPRINT_RESPONSE__INIT;
+	struct attribute *attributes = calloc(fp->n_attributes + 1, sizeof(*attributes));
+
+	answer.attributes = calloc(fp->n_attributes + 1, sizeof(*answer.attributes));
+	if (!attributes || !answer.attributes) {
+		free(attributes);
+		free(answer.attributes);
+		return;		/* the next one may fit */
+	}
+	for (size_t i = 0; i < fp->n_attributes; i++) {
+		attribute_of(&fp->attributes[i], &attributes[i]);
+		answer.attributes[i] = &attributes[i].entry;
+	}
+	answer.n_attributes = fp->n_attributes;
+	answer.health = fp->health == NOMAD_HEALTHY ? PB__FINGERPRINT_RESPONSE__HEALTH_STATE__HEALTHY :
+			fp->health == NOMAD_UNHEALTHY ? PB__FINGERPRINT_RESPONSE__HEALTH_STATE__UNHEALTHY :
+							PB__FINGERPRINT_RESPONSE__HEALTH_STATE__UNDETECTED;
+	if (fp->description)
+		answer.health_description = (char *) fp->description;
+	nomad__call_send(call, &answer.base, NOMAD__SEND_LATEST);
+	free(answer.attributes);
+	free(attributes);
+}
+
+static void keep_subscription(struct nomad__call *call, struct nomad__sub *sub)
+{
+	if (!sub)
+		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+	else if (!nomad__call_attach(call, drop_subscription, sub))
+		nomad__sub_cancel(sub);
+}
+
+void nomad__serve_fingerprint(struct nomad__call *call, const ProtobufCMessage *request)
+{
+	(void) request;
+	keep_subscription(call, nomad__fingerprint_subscribe(nomad__call_plugin(call), send_fingerprint, call));
+}
+
+/* ---- TaskEvents ---- */
+
+static void send_event(void *ud, const struct nomad__event *event)
+{
+	struct nomad__call *call = ud;
+	Pb__DriverTaskEvent answer = PB__DRIVER_TASK_EVENT__INIT;
+	Pb__Timestamp timestamp;
+
+	nomad__timestamp_of(event->time_ns, &timestamp);
+	answer.task_id = (char *) event->task_id;
+	answer.alloc_id = (char *) event->alloc_id;
+	answer.task_name = (char *) event->task_name;
+	answer.timestamp = &timestamp;
+	answer.message = (char *) event->message;
+	if (nomad__map_entries(event->annotations, &pb__driver_task_event__annotations_entry__descriptor,
+			       &answer.annotations, &answer.n_annotations) < 0)
+		return;
+	nomad__call_send(call, &answer.base, NOMAD__SEND_BOUNDED);
+	free(answer.annotations);
+}
+
+void nomad__serve_task_events(struct nomad__call *call, const ProtobufCMessage *request)
+{
+	(void) request;
+	keep_subscription(call, nomad__events_subscribe(nomad__call_plugin(call), send_event, call));
+}
+
+/* ---- TaskStats ---- */
+
+#define MEASURED(flag, field)					\
+	do {							\
+		if (stats->measured & NOMAD_STAT_##flag)	\
+			fields[n++] = field;			\
+	} while (0)
+
+static size_t cpu_fields(const struct nomad_stats *stats, Pb__CPUUsage__Fields *fields)
+{
+	size_t n = 0;
+
+	MEASURED(CPU_SYSTEM, PB__CPUUSAGE__FIELDS__SYSTEM_MODE);
+	MEASURED(CPU_USER, PB__CPUUSAGE__FIELDS__USER_MODE);
+	MEASURED(CPU, PB__CPUUSAGE__FIELDS__TOTAL_TICKS);
+	MEASURED(THROTTLED, PB__CPUUSAGE__FIELDS__THROTTLED_PERIODS);
+	MEASURED(THROTTLED, PB__CPUUSAGE__FIELDS__THROTTLED_TIME);
+	MEASURED(CPU, PB__CPUUSAGE__FIELDS__PERCENT);
+	return n;
+}
+
+static size_t memory_fields(const struct nomad_stats *stats, Pb__MemoryUsage__Fields *fields)
+{
+	size_t n = 0;
+
+	MEASURED(RSS, PB__MEMORY_USAGE__FIELDS__RSS);
+	MEASURED(CACHE, PB__MEMORY_USAGE__FIELDS__CACHE);
+	MEASURED(MAX_USAGE, PB__MEMORY_USAGE__FIELDS__MAX_USAGE);
+	MEASURED(KERNEL, PB__MEMORY_USAGE__FIELDS__KERNEL_USAGE);
+	MEASURED(KERNEL_MAX, PB__MEMORY_USAGE__FIELDS__KERNEL_MAX_USAGE);
+	MEASURED(USAGE, PB__MEMORY_USAGE__FIELDS__USAGE);
+	MEASURED(SWAP, PB__MEMORY_USAGE__FIELDS__SWAP);
+	return n;
+}
+
+static void send_stats(void *ud, const struct nomad__stats_view *view)
+{
+	struct nomad__call *call = ud;
+	Pb__CPUUsage__Fields measured_cpu[6];
+	Pb__MemoryUsage__Fields measured_memory[7];
+	Pb__TaskStatsResponse answer = PB__TASK_STATS_RESPONSE__INIT;
+	Pb__TaskStats sample = PB__TASK_STATS__INIT;
+	Pb__TaskResourceUsage usage = PB__TASK_RESOURCE_USAGE__INIT;
+	Pb__CPUUsage cpu = PB__CPUUSAGE__INIT;
+	Pb__MemoryUsage memory = PB__MEMORY_USAGE__INIT;
+	Pb__Timestamp timestamp;
+	const struct nomad_stats *stats;
+
+	if (!view) {
+		nomad__call_finish(call);	/* the task is gone */
+		return;
+	}
+	stats = view->stats;
+	cpu.system_mode = stats->cpu_system_percent;
+	cpu.user_mode = stats->cpu_user_percent;
+	cpu.percent = stats->cpu_percent;
+	cpu.total_ticks = view->total_ticks;
+	cpu.throttled_periods = stats->throttled_periods;
+	cpu.throttled_time = stats->throttled_ns;
+	cpu.measured_fields = measured_cpu;
+	cpu.n_measured_fields = cpu_fields(stats, measured_cpu);
+	memory.rss = stats->rss_bytes;
+	memory.cache = stats->cache_bytes;
+	memory.swap = stats->swap_bytes;
+	memory.usage = stats->usage_bytes;
+	memory.max_usage = stats->max_usage_bytes;
+	memory.kernel_usage = stats->kernel_usage_bytes;
+	memory.kernel_max_usage = stats->kernel_max_usage_bytes;
+	memory.measured_fields = measured_memory;
+	memory.n_measured_fields = memory_fields(stats, measured_memory);
+	usage.cpu = &cpu;
+	usage.memory = &memory;
+	nomad__timestamp_of(view->time_ns, &timestamp);
+	sample.id = (char *) view->task_id;
+	sample.timestamp = &timestamp;
+	sample.agg_resource_usage = &usage;
+	answer.stats = &sample;
+	nomad__call_send(call, &answer.base, NOMAD__SEND_LATEST);
+}
+
+void nomad__serve_task_stats(struct nomad__call *call, const ProtobufCMessage *request)
+{
+	const Pb__TaskStatsRequest *wanted = (const Pb__TaskStatsRequest *) request;
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+	struct nomad__sub *sub = NULL;
+	int64_t interval_ns = nomad__duration_ns(wanted->collection_interval);
+
+	nomad__call_set_task(call, wanted->task_id);
+	if (nomad__stats_subscribe(nomad__call_plugin(call), wanted->task_id, interval_ns > 0 ? interval_ns : 1000000000,
+				   send_stats, call, &sub, &err) < 0)
+		nomad__call_fail(call, err);
+	else
+		keep_subscription(call, sub);
+}
