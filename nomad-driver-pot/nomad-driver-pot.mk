@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
 D := nomad-driver-pot
-$(D).src := $(filter-out %_test.c,$(wildcard $(D)/*.c))
+$(D).src := $(filter-out %_test.c,$(wildcard $(D)/*.c $(D)/os/$(OS)/*.c))
 $(D).test := $(wildcard $(D)/*_test.c)
-$(D).needs := 
+$(D).needs :=

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * config.c: every option of nomad-driver-pot, and what is allowed in it.
+ *
+ * Everything that pot(8) would refuse later, or would take and do something
+ * else with, is refused here, before anything was made: pot stores mounts,
+ * commands and attributes as lines of text which it splits at blanks.  Names
+ * and meanings are those of the Go driver, so that its jobs run unchanged,
+ * but for forms that it let pass and that never did what they said. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "nomad/error.h"
+
+bool pot_is_udp(const char *value, const char **ret_rest)
+{
+	bool udp = strncmp(value, "udp:", 4) == 0;
+
+	if (ret_rest)
+		*ret_rest = udp || strncmp(value, "tcp:", 4) == 0 ? value + 4 : value;
+	return udp;
+}
+
+bool pot_has_own_network(const struct pot_task_config *config)
+{
+	const char *mode = config->network_mode;
+
+	if (!mode)
+		return config->port_map.count > 0 || nomad_strv_count((const char *const *) config->ports) > 0;
+	return strcmp(mode, "public-bridge") == 0 || strcmp(mode, "private-bridge") == 0;
+}
+
+/* ---- One value ---- */
+
+static bool has_blank(const char *s)
+{
+	return strpbrk(s, " \t\r\n") != NULL;
+}
+
+static bool has_newline(const char *s)
+{
+	return strpbrk(s, "\r\n") != NULL;
+}
+
+static const char *check_one_line(const char *value)
+{
+	return has_newline(value) ? "a value without line breaks (pot keeps one line)" : NULL;
+}
+
+/* Parts of names that pot makes file names and data sets of. */
+static const char *check_name(const char *value)
+{
+	if (*value == '\0' || *value == '-' ||
+	    strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(value))
+		return "letters, digits, '.', '_' and '-', no '-' first";
+	return NULL;
+}
+
+static const char *check_image(const char *value)
+{
+	if (*value == '\0' || *value == '-' || has_blank(value))
+		return "a base URL (http://, https:// or file://) without blanks";
+	return NULL;
+}
+
+static const char *check_copy(const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	if (!colon || colon == value || colon[1] != '/' || has_newline(value) || *value == '-')
+		return "SOURCE:DESTINATION, the destination an absolute path in the pot";
+	return NULL;
+}
+
+static const char *check_mount(const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	if (!colon || colon == value || colon[1] != '/' || colon[2] == '\0' || *value == '-' || has_blank(value))
+		return "SOURCE:DESTINATION without blanks, the destination an absolute path in the pot other than /";
+	if (strchr(colon + 1, ':'))
+		return "SOURCE:DESTINATION and nothing behind (mount_read_only is for read-only mounts)";
+	return NULL;
+}
+
+static const char *check_host(const char *value)
+{
+	const char *colon = strchr(value, ':');
+	struct in6_addr addr;
+
+	if (!colon || colon == value || has_blank(value) || *value == '-' ||
+	    (inet_pton(AF_INET, colon + 1, &addr) != 1 && inet_pton(AF_INET6, colon + 1, &addr) != 1))
+		return "HOST:IP";
+	return NULL;
+}
+
+static const char *check_port_number(const char *value)
+{
+	const char *rest;
+	char *end;
+	long port;
+
+	pot_is_udp(value, &rest);
+	port = strtol(rest, &end, 10);
+	if (*rest < '0' || *rest > '9' || *end != '\0' || port < 1 || port > 65535)
+		return "a port in the pot, 1 to 65535, optionally with tcp: or udp: before it";
+	return NULL;
+}
+
+static const char *check_port_label(const char *value)
+{
+	const char *rest;
+
+	pot_is_udp(value, &rest);
+	return *rest == '\0' ? "a port label, optionally with tcp: or udp: before it" : NULL;
+}
+
+static const char *check_ip(const char *value)
+{
+	if (*value == '\0' || *value == '-' || has_blank(value))
+		return "an address, INTERFACE|ADDRESS, or auto";
+	return NULL;
+}
+
+static const char *check_dns(const char *value)
+{
+	if (strcmp(value, "inherit") == 0 || strcmp(value, "pot") == 0 || strcmp(value, "off") == 0)
+		return NULL;
+	if (strncmp(value, "custom:/", 8) == 0 && !has_blank(value))
+		return NULL;
+	return "inherit, pot, off, or custom:/absolute/file";
+}
+
+/* ---- Attributes ---- */
+
+enum attribute_type { BOOLEAN, UNSIGNED, SYSV, TEXT };
+
+static const struct attribute {
+	const char *name;
+	enum attribute_type type;
+} known_attributes[] = {
+	{ "start-at-boot", BOOLEAN }, { "early-start-at-boot", BOOLEAN }, { "persistent", BOOLEAN },
+	{ "no-rc-script", BOOLEAN }, { "prunable", BOOLEAN }, { "localhost-tunnel", BOOLEAN }, { "no-tmpfs", BOOLEAN },
+	{ "no-etc-hosts", BOOLEAN }, { "mount", BOOLEAN }, { "fdescfs", BOOLEAN }, { "linprocfs", BOOLEAN },
+	{ "nullfs", BOOLEAN }, { "procfs", BOOLEAN }, { "tmpfs", BOOLEAN }, { "zfs", BOOLEAN },
+	{ "raw_sockets", BOOLEAN }, { "mlock", BOOLEAN },
+	{ "enforce_statfs", UNSIGNED }, { "children", UNSIGNED }, { "devfs_ruleset", UNSIGNED },
+	{ "stop_timeout", UNSIGNED },
+	{ "sysvshm", SYSV }, { "sysvsem", SYSV }, { "sysvmsg", SYSV },
+	{ "exec_stop", TEXT },
+};
+
+static bool is_one_of(const char *value, const char *const *list)
+{
+	for (; *list; list++) {
+		if (strcasecmp(value, *list) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *const true_words[] = { "yes", "true", "on", NULL };
+static const char *const false_words[] = { "no", "false", "off", NULL };
+static const char *const sysv_words[] = { "new", "inherit", "disable", NULL };
+
+static const char *check_attribute(const char *value)
+{
+	const char *colon = strchr(value, ':'), *v;
+	const struct attribute *a = NULL;
+
+	if (!colon || colon[1] == '\0' || has_newline(value))
+		return "NAME:VALUE";
+	v = colon + 1;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known_attributes) && !a; i++) {
+		const char *name = known_attributes[i].name;
+
+		if (strlen(name) == (size_t) (colon - value) && strncmp(value, name, strlen(name)) == 0)
+			a = &known_attributes[i];
+	}
+	if (!a)
+		return "NAME:VALUE with a name that pot set-attribute knows";
+	switch (a->type) {
+	case BOOLEAN:
+		if (!is_one_of(v, true_words) && !is_one_of(v, false_words))
+			return "NAME:VALUE, for this name yes or no";
+		/* With these the jail outlives `pot start`, or the command is not run at all. */
+		if (strcmp(a->name, "persistent") == 0 && is_one_of(v, true_words))
+			return "another attribute: a persistent pot would outlive its task";
+		if (strcmp(a->name, "no-rc-script") == 0 && is_one_of(v, false_words))
+			return "another attribute: without no-rc-script the task's command does not run";
+		break;
+	case UNSIGNED:
+		if (strspn(v, "0123456789") != strlen(v) || strlen(v) > 9)
+			return "NAME:VALUE, for this name a number";
+		break;
+	case SYSV:
+		if (!is_one_of(v, sysv_words))
+			return "NAME:VALUE, for this name new, inherit or disable";
+		break;
+	case TEXT:
+		break;
+	}
+	return NULL;
+}
+
+/* ---- The plugin block ---- */
+
+static const struct nomad_option config_options[] = {
+	NOMAD_OPTION(struct pot_config, enabled, BOOL, .def = "true",
+		.help = "Offer the driver on this node.  Where false, no new task starts; running ones go on."),
+	NOMAD_OPTION(struct pot_config, pot_path, STRING, .def = "\"/usr/local/bin/pot\"",
+		.check = nomad_check_absolute_path, .help = "The pot program."),
+	NOMAD_OPTION(struct pot_config, path, STRING,
+		.def = "\"/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin\"", .non_empty = true,
+		.help = "PATH for pot and the tools it calls; it is also the PATH that a task starts with.  Nothing "
+			"else of the agent's environment reaches either."),
+	NOMAD_OPTION(struct pot_config, env_files, BOOL, .def = "true",
+		.help = "Hand the values of the task's environment over in files of its secrets directory.  Where "
+			"false, they stand on pot's command lines, which ps shows to every user and which pot "
+			"writes to syslog."),
+	NOMAD_OPTION(struct pot_config, allow_host_paths, BOOL, .def = "true",
+		.help = "Let jobs copy and mount paths of the host.  Where false, only paths in the allocation's own "
+			"directory may be named; Nomad's volumes are not concerned."),
+	NOMAD_OPTION(struct pot_config, prepare_timeout, INT, .def = "3600", .min = 1, .max = 86400, .unit = "seconds",
+		.help = "Longest time that pot prepare may take, with the download of an image and the wait for other "
+			"downloads on this host: pot does one at a time."),
+	NOMAD_OPTION(struct pot_config, start_timeout, INT, .def = "120", .min = 1, .max = 3600, .unit = "seconds",
+		.help = "Longest time from pot start until the jail runs."),
+	NOMAD_OPTION(struct pot_config, command_timeout, INT, .def = "60", .min = 1, .max = 3600, .unit = "seconds",
+		.help = "Longest time for each other call of pot."),
+};
+
+const struct nomad_schema pot_config_schema = NOMAD_SCHEMA(struct pot_config, config_options);
+
+/* ---- The task's config block ---- */
+
+static const char *const network_modes[] = {
+	"host", "inherit", "alias", "public-bridge", "private-bridge", NULL
+};
+static const char *const network_stacks[] = { "ipv4", "ipv6", "dual", NULL };
+
+static const struct nomad_option task_options[] = {
+	NOMAD_OPTION(struct pot_task_config, image, STRING, .required = true, .check = check_image,
+		.help = "Base URL of the image: pot fetches URL/POT_TAG.xz from there when the host does not have it.",
+		.example = "\"https://potluck.example.org/\""),
+	NOMAD_OPTION(struct pot_task_config, pot, STRING, .required = true, .check = check_name,
+		.help = "Name of the image.", .example = "\"nginx-amd64-14_1\""),
+	NOMAD_OPTION(struct pot_task_config, tag, STRING, .required = true, .check = check_name,
+		.help = "Version of the image.", .example = "\"1.2\""),
+	NOMAD_OPTION(struct pot_task_config, command, STRING, .non_empty = true, .check = check_one_line,
+		.help = "Command line for the jail, read by its shell as it stands; absent, the image's own runs.",
+		.example = "\"nginx\""),
+	NOMAD_OPTION(struct pot_task_config, args, STRING_LIST, .check = check_one_line,
+		.help = "Arguments for command.  Each arrives as one word whatever it holds; one that already "
+			"stands in single quotes is left as it is.",
+		.example = "[\"-g\", \"daemon off;\"]"),
+	NOMAD_OPTION(struct pot_task_config, network_mode, STRING, .choices = network_modes,
+		.help = "How the pot joins the network; host means inherit.  Absent, it is public-bridge if there are "
+			"ports to map, else what the image says."),
+	NOMAD_OPTION(struct pot_task_config, port_map, STRING_MAP, .check = check_port_number,
+		.help = "Port in the pot for each port label of the job, tcp unless udp: stands before it.  Without "
+			"effect in network modes that have no network of their own.",
+		.example = "{ http = \"80\", dns = \"udp:53\" }"),
+	NOMAD_OPTION(struct pot_task_config, ports, STRING_LIST, .check = check_port_label,
+		.help = "Labels of the group's ports to map into the pot, to the port that the label's `to` names; "
+			"tcp unless udp: stands before it.",
+		.example = "[\"http\", \"udp:dns\"]"),
+	NOMAD_OPTION(struct pot_task_config, copy, STRING_LIST, .check = check_copy,
+		.help = "SOURCE:DESTINATION: files and directories to copy into the pot.  A relative source counts "
+			"from the task's directory.",
+		.example = "[\"local/nginx.conf:/usr/local/etc/nginx/nginx.conf\"]"),
+	NOMAD_OPTION(struct pot_task_config, mount, STRING_LIST, .check = check_mount,
+		.help = "SOURCE:DESTINATION: directories to mount into the pot.  A relative source counts from the "
+			"task's directory.",
+		.example = "[\"/mnt/data:/data\"]"),
+	NOMAD_OPTION(struct pot_task_config, mount_read_only, STRING_LIST, .check = check_mount,
+		.help = "The same, mounted read-only.", .example = "[\"/usr/ports:/usr/ports\"]"),
+	NOMAD_OPTION(struct pot_task_config, extra_hosts, STRING_LIST, .check = check_host,
+		.help = "HOST:IP lines for the pot's /etc/hosts.", .example = "[\"artifactory:192.0.2.7\"]"),
+	NOMAD_OPTION(struct pot_task_config, attributes, STRING_LIST, .check = check_attribute,
+		.help = "NAME:VALUE: attributes of the pot, see pot-set-attribute.", .example = "[\"mlock:yes\"]"),
+	NOMAD_OPTION(struct pot_task_config, ip, STRING_LIST, .check = check_ip,
+		.help = "Addresses of the pot; needed with network mode alias.  Bridges take auto, which is the default.",
+		.example = "[\"em0|192.0.2.10\"]"),
+	NOMAD_OPTION(struct pot_task_config, bridge, STRING, .check = check_name,
+		.help = "The private bridge to join; needed with network mode private-bridge.", .example = "\"backend\""),
+	NOMAD_OPTION(struct pot_task_config, network_stack, STRING, .choices = network_stacks,
+		.help = "The pot's addresses: ipv4, ipv6 or both.  Absent, what pot is configured for."),
+	NOMAD_OPTION(struct pot_task_config, dns, STRING, .check = check_dns,
+		.help = "The pot's resolv.conf: inherit that of the host, pot (the name server pot), off to keep the "
+			"image's, or custom:FILE.  A dns block of the job comes before it."),
+	NOMAD_OPTION(struct pot_task_config, signature_key, STRING, .check = nomad_check_absolute_path,
+		.help = "Public key of signify(1); an image that it did not sign is refused.",
+		.example = "\"/usr/local/etc/pot/site.pub\""),
+	NOMAD_OPTION(struct pot_task_config, cpus, INT, .min = 1, .max = 4096,
+		.help = "Pin the pot to so many CPUs (pot needs potcpu for it)."),
+	NOMAD_OPTION(struct pot_task_config, cpu_hard_limit, BOOL, .def = "false",
+		.help = "Let the job's cpu be a limit (rctl pcpu) rather than a share that the scheduler counts with."),
+};
+
+static int check_task(const void *config, struct nomad_error **err)
+{
+	const struct pot_task_config *c = config;
+	const char *mode = c->network_mode;
+
+	if (c->args && c->args[0] && !c->command)
+		return nomad_error_set(err, EINVAL, "option 'args' needs 'command'");
+	if (mode && strcmp(mode, "alias") == 0 && !c->ip)
+		return nomad_error_set(err, EINVAL, "network_mode 'alias' needs option 'ip'");
+	if (mode && strcmp(mode, "private-bridge") == 0 && !c->bridge)
+		return nomad_error_set(err, EINVAL, "network_mode 'private-bridge' needs option 'bridge'");
+	if (c->bridge && (!mode || strcmp(mode, "private-bridge") != 0))
+		return nomad_error_set(err, EINVAL, "option 'bridge' needs network_mode 'private-bridge'");
+	if (c->ip && (!mode || strcmp(mode, "host") == 0 || strcmp(mode, "inherit") == 0))
+		return nomad_error_set(err, EINVAL,
+				       "option 'ip' needs network_mode 'alias', 'public-bridge' or 'private-bridge'");
+	return 0;
+}
+
+const struct nomad_schema pot_task_schema = NOMAD_SCHEMA(struct pot_task_config, task_options, .check = check_task);

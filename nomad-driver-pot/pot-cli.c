@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * pot-cli.c: every command line that is given to pot(8), argument by argument.
+ *
+ * pot is a set of shell scripts, and most of what it is given it stores as a
+ * line of text and reads again later: some of it as shell code, in the jail.
+ * What has to be quoted for that is quoted here or in env.c, nothing is ever
+ * put together for a shell of the host.  The one script below (of
+ * pot_argv_start) is a constant, and its arguments are positional.
+ *
+ * The facts were learned from pot 0.16. */
+#include "pot-cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nomad/error.h"
+
+/* ---- Building blocks ---- */
+
+/* A vector from its elements, the last of them NULL. */
+__attribute__((sentinel))
+static char **argv_of(const char *first, ...)
+{
+	char **argv = NULL;
+	va_list ap;
+
+	va_start(ap, first);
+	for (const char *arg = first; arg; arg = va_arg(ap, const char *)) {
+		if (nomad_strv_add(&argv, arg) < 0) {
+			nomad_strv_free(argv);
+			argv = NULL;
+			break;
+		}
+	}
+	va_end(ap);
+	return argv;
+}
+
+/* Append to *argv, the last of the arguments NULL; false, and *argv freed, without memory. */
+__attribute__((sentinel))
+static bool add(char ***argv, ...)
+{
+	const char *arg;
+	bool ok = *argv != NULL;
+	va_list ap;
+
+	va_start(ap, argv);
+	while (ok && (arg = va_arg(ap, const char *)))
+		ok = nomad_strv_add(argv, arg) >= 0;
+	va_end(ap);
+	if (!ok) {
+		nomad_strv_free(*argv);
+		*argv = NULL;
+	}
+	return ok;
+}
+
+NOMAD_PRINTF(2, 3)
+static bool addf(char ***argv, const char *fmt, ...)
+{
+	char *arg = NULL;
+	va_list ap;
+	bool ok;
+
+	va_start(ap, fmt);
+	ok = vasprintf(&arg, fmt, ap) >= 0;
+	va_end(ap);
+	if (!ok)
+		arg = NULL;
+	ok = ok && *argv && nomad_strv_add(argv, arg) >= 0;
+	free(arg);
+	if (!ok) {
+		nomad_strv_free(*argv);
+		*argv = NULL;
+	}
+	return ok;
+}
+
+/* ---- The task's command ---- */
+
+char *pot_quote(const char *s)
+{
+	size_t quotes = 0, n = strlen(s);
+	char *word, *p;
+
+	for (const char *q = s; (q = strchr(q, '\'')); q++)
+		quotes++;
+	p = word = malloc(n + 3 * quotes + 3);
+	if (!word)
+		return NULL;
+	*p++ = '\'';
+	for (; *s; s++) {
+		if (*s == '\'') {
+			memcpy(p, "'\\''", 4);
+			p += 4;
+		} else {
+			*p++ = *s;
+		}
+	}
+	*p++ = '\'';
+	*p = '\0';
+	return word;
+}
+
+static bool is_single_quoted(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n >= 2 && s[0] == '\'' && strchr(s + 1, '\'') == s + n - 1;
+}
+
+char *pot_command_line(const struct pot_task_config *config, bool *ret_oom)
+{
+	char *line;
+
+	*ret_oom = false;
+	if (!config->command)
+		return NULL;
+	line = nomad_strdupf("%s", config->command);
+	for (size_t i = 0; line && config->args && config->args[i]; i++) {
+		const char *arg = config->args[i];
+		char *word = is_single_quoted(arg) ? strdup(arg) : pot_quote(arg);
+		char *longer = word ? nomad_strdupf("%s %s", line, word) : NULL;
+
+		free(word);
+		free(line);
+		line = longer;
+	}
+	*ret_oom = !line;
+	return line;
+}
+
+/* ---- Ports ---- */
+
+static const struct nomad_port *find_port(const struct nomad_task_info *info, const char *label)
+{
+	for (size_t i = 0; i < info->resources.n_ports; i++) {
+		if (strcmp(info->resources.ports[i].label, label) == 0)
+			return &info->resources.ports[i];
+	}
+	return NULL;
+}
+
+int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info,
+	      struct pot_port **ret_ports, size_t *ret_count, struct nomad_error **err)
+{
+	size_t n_labels = nomad_strv_count((const char *const *) config->ports);
+	struct pot_port *ports;
+	size_t n = 0;
+
+	if (!pot_has_own_network(config)) {
+		*ret_ports = NULL;
+		*ret_count = 0;
+		return 0;
+	}
+	ports = calloc(config->port_map.count + n_labels + 1, sizeof(*ports));
+	if (!ports)
+		return nomad_error_errno(err, ENOMEM, "list the ports");
+	/* udp in the first round, tcp in the second. */
+	for (int udp = 1; udp >= 0; udp--) {
+		for (size_t i = 0; i < config->port_map.count; i++) {
+			const struct nomad_pair *pair = &config->port_map.pairs[i];
+			const struct nomad_port *port = find_port(info, pair->key);
+			const char *inside;
+
+			if (pot_is_udp(pair->value, &inside) != (bool) udp)
+				continue;
+			if (!port) {
+				free(ports);
+				return nomad_error_set(err, EINVAL, "option 'port_map': the job has no port labelled "
+						       "'%s'; name it in the group's network block", pair->key);
+			}
+			ports[n++] = (struct pot_port) { .udp = udp, .inside = atoi(inside), .host = port->value };
+		}
+		for (size_t i = 0; i < n_labels; i++) {
+			const struct nomad_port *port;
+			const char *label;
+
+			if (pot_is_udp(config->ports[i], &label) != (bool) udp)
+				continue;
+			port = find_port(info, label);
+			if (!port) {
+				free(ports);
+				return nomad_error_set(err, EINVAL, "option 'ports': the job has no port labelled '%s'; "
+						       "name it in the group's network block", label);
+			}
+			ports[n++] = (struct pot_port) { .udp = udp, .inside = port->to > 0 ? port->to : port->value,
+							 .host = port->value };
+		}
+	}
+	*ret_ports = ports;
+	*ret_count = n;
+	return 0;
+}
+
+/* ---- Making a pot ---- */
+
+char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, const struct pot_port *ports,
+			size_t n_ports, const char *dns_file, const char *slug)
+{
+	char **argv = argv_of(pot, "prepare", "-U", config->image, "-p", config->pot, "-t", config->tag, NULL);
+	const char *mode = config->network_mode;
+	bool oom;
+	char *line = pot_command_line(config, &oom);
+
+	/* pot strips one pair of double quotes: give it one, so that a line that has its own keeps them. */
+	if (oom) {
+		nomad_strv_free(argv);
+		argv = NULL;
+	} else if (line) {
+		add(&argv, "-c", NULL);
+		addf(&argv, "\"%s\"", line);
+	}
+	free(line);
+	if (mode)
+		add(&argv, "-N", mode, NULL);
+	else if (n_ports > 0)
+		add(&argv, "-N", "public-bridge", "-i", "auto", NULL);
+	for (char **ip = config->ip; ip && *ip; ip++)
+		add(&argv, "-i", *ip, NULL);
+	if (config->bridge)
+		add(&argv, "-B", config->bridge, NULL);
+	if (config->network_stack)
+		add(&argv, "-S", config->network_stack, NULL);
+	if (dns_file) {
+		add(&argv, "-d", NULL);
+		addf(&argv, "custom:%s", dns_file);
+	} else if (config->dns) {
+		add(&argv, "-d", config->dns, NULL);
+	}
+	if (config->signature_key)
+		add(&argv, "-C", config->signature_key, NULL);
+	/* No "tcp:" in front: pot stop would then not find the port's tunnel. */
+	for (size_t i = 0; i < n_ports; i++) {
+		add(&argv, "-e", NULL);
+		addf(&argv, "%s%d:%d", ports[i].udp ? "udp:" : "", ports[i].inside, ports[i].host);
+	}
+	add(&argv, "-a", slug, "-n", POT_NAME_PREFIX, "-v", NULL);
+	return argv;
+}
+
+char **pot_argv_set_attribute(const char *pot, const char *name, const char *attribute, const char *value)
+{
+	return argv_of(pot, "set-attribute", "-p", name, "-A", attribute, "-V", value, NULL);
+}
+
+char **pot_argv_copy_in(const char *pot, const char *name, const char *source, const char *destination)
+{
+	return argv_of(pot, "copy-in", "-p", name, "-s", source, "-d", destination, NULL);
+}
+
+char **pot_argv_mount_in(const char *pot, const char *name, const char *directory, const char *mount_point,
+			 bool read_only)
+{
+	return argv_of(pot, "mount-in", "-p", name, "-d", directory, "-m", mount_point, read_only ? "-r" : NULL, NULL);
+}
+
+static char **with_each(char **argv, const char *flag, const char *const *values)
+{
+	for (; values && *values; values++)
+		add(&argv, flag, *values, NULL);
+	return argv;
+}
+
+char **pot_argv_set_env(const char *pot, const char *name, const char *const *assignments)
+{
+	return with_each(argv_of(pot, "set-env", "-p", name, NULL), "-E", assignments);
+}
+
+char **pot_argv_set_hosts(const char *pot, const char *name, const char *const *hosts)
+{
+	return with_each(argv_of(pot, "set-hosts", "-p", name, NULL), "-H", hosts);
+}
+
+char **pot_argv_set_memory(const char *pot, const char *name, int64_t megabytes)
+{
+	char **argv = argv_of(pot, "set-rss", "-M", NULL);
+
+	addf(&argv, "%" PRId64 "M", megabytes);
+	add(&argv, "-p", name, NULL);
+	return argv;
+}
+
+char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
+{
+	char **argv = argv_of(pot, "set-rss", "-C", NULL);
+
+	addf(&argv, "%" PRId64, cpus);
+	add(&argv, "-p", name, NULL);
+	return argv;
+}
+
+/* ---- Its life ---- */
+
+/* pot start ends with 0 or 125 for the task, but also with 0 when a pot stop
+ * was faster, and only last-run-stats knows the task's own code.  So the
+ * supervised process is a shell that asks after it, while the pot is still
+ * there, and leaves the answer for the supervisor.  A code above 128 is what
+ * pot's shell makes of a death by signal.
+ * It has to outlive the plugin, and a shell of some hundred kilobytes does it. */
+static const char start_script[] =
+	"\"$1\" start \"$2\"; r=$?\n"
+	"s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null) || s=\n"
+	"c=${s#*\\\"ExitCode\\\": }; c=${c%%[!0-9]*}\n"
+	"case $s in *ExitCode*[0-9]*) ;; *) c= ;; esac\n"
+	"if [ -z \"$c\" ]; then exit \"$r\"; fi\n"
+	"n=0; if [ \"$c\" -gt 128 ] && [ \"$c\" -le 192 ]; then n=$((c - 128)); fi\n"
+	"echo \"$c $n\" >\"$3.new\" && mv \"$3.new\" \"$3\"\n"
+	"exit \"$c\"\n";
+
+char **pot_argv_start(const char *pot, const char *name, const char *exit_file)
+{
+	return argv_of("/bin/sh", "-c", start_script, "pot-start", pot, name, exit_file, NULL);
+}
+
+char **pot_argv_stop(const char *pot, const char *name)
+{
+	return argv_of(pot, "stop", "-p", name, NULL);
+}
+
+char **pot_argv_destroy(const char *pot, const char *name)
+{
+	return argv_of(pot, "destroy", "-p", name, "-F", NULL);
+}
+
+char **pot_argv_signal(const char *pot, const char *name, const char *signal_name)
+{
+	return argv_of(pot, "signal", "-s", signal_name, "-p", name, NULL);
+}
+
+char **pot_argv_exec(const char *pot, const char *name, const char *const *command, const char *env_script,
+		     const char *const *assignments)
+{
+	char **argv = argv_of(pot, "exec", "-p", name, NULL);
+
+	/* "$0" is the file: nothing of it or of the command is shell text.  The command never stands where pot
+	 * would take its first word for an option: "-p" could lead it into another's pot. */
+	if (env_script) {
+		add(&argv, "/bin/sh", "-c", "[ -r \"$0\" ] && . \"$0\"; exec \"$@\"", env_script, NULL);
+	} else {
+		argv = with_each(argv, "-e", assignments);
+		add(&argv, "--", NULL);
+	}
+	for (; *command; command++)
+		add(&argv, *command, NULL);
+	return argv;
+}
+
+char **pot_argv_exists(const char *pot, const char *name)
+{
+	return argv_of(pot, "info", "-q", "-p", name, NULL);
+}
+
+char **pot_argv_is_running(const char *pot, const char *name)
+{
+	return argv_of(pot, "info", "-q", "-r", "-p", name, NULL);
+}
+
+char **pot_argv_last_run_stats(const char *pot, const char *name)
+{
+	return argv_of(pot, "last-run-stats", "-p", name, NULL);
+}
+
+char **pot_argv_give_up(const char *pot, const char *name)
+{
+	return argv_of(pot, "set-status", "-p", name, "-s", "doa", NULL);
+}
+
+char **pot_argv_version(const char *pot)
+{
+	return argv_of(pot, "version", "-q", NULL);
+}
+
+char **pot_argv_config(const char *pot, const char *key)
+{
+	return argv_of(pot, "config", "-q", "-g", key, NULL);
+}
+
+/* ---- rctl ---- */
+
+char **pot_argv_rctl_pcpu(const char *name, int64_t percent)
+{
+	char **argv = argv_of("rctl", "-a", NULL);
+
+	addf(&argv, "jail:%s:pcpu:deny=%" PRId64, name, percent);
+	return argv;
+}
+
+char **pot_argv_rctl_remove(const char *name)
+{
+	char **argv = argv_of("rctl", "-r", NULL);
+
+	addf(&argv, "jail:%s", name);
+	return argv;
+}
+
+/* ---- Signals ---- */
+
+const char *pot_signal_name(int signal)
+{
+	/* The numbers are those of the system that this runs on, the names those of killall -l. */
+	switch (signal) {
+	case SIGHUP: return "SIGHUP";
+	case SIGINT: return "SIGINT";
+	case SIGQUIT: return "SIGQUIT";
+	case SIGILL: return "SIGILL";
+	case SIGTRAP: return "SIGTRAP";
+	case SIGABRT: return "SIGABRT";
+	case SIGFPE: return "SIGFPE";
+	case SIGKILL: return "SIGKILL";
+	case SIGBUS: return "SIGBUS";
+	case SIGSEGV: return "SIGSEGV";
+	case SIGSYS: return "SIGSYS";
+	case SIGPIPE: return "SIGPIPE";
+	case SIGALRM: return "SIGALRM";
+	case SIGTERM: return "SIGTERM";
+	case SIGURG: return "SIGURG";
+	case SIGSTOP: return "SIGSTOP";
+	case SIGTSTP: return "SIGTSTP";
+	case SIGCONT: return "SIGCONT";
+	case SIGCHLD: return "SIGCHLD";
+	case SIGTTIN: return "SIGTTIN";
+	case SIGTTOU: return "SIGTTOU";
+	case SIGIO: return "SIGIO";
+	case SIGXCPU: return "SIGXCPU";
+	case SIGXFSZ: return "SIGXFSZ";
+	case SIGVTALRM: return "SIGVTALRM";
+	case SIGPROF: return "SIGPROF";
+	case SIGWINCH: return "SIGWINCH";
+	case SIGUSR1: return "SIGUSR1";
+	case SIGUSR2: return "SIGUSR2";
+#ifdef SIGINFO
+	case SIGINFO: return "SIGINFO";
+#endif
+#ifdef SIGEMT
+	case SIGEMT: return "SIGEMT";
+#endif
+	default: return NULL;
+	}
+}
+
+int pot_parse_last_run_stats(const char *output)
+{
+	static const char key[] = "\"ExitCode\":";
+	const char *p = output ? strstr(output, key) : NULL;
+	char *end;
+	long code;
+
+	if (!p)
+		return -1;
+	p += sizeof(key) - 1;
+	code = strtol(p, &end, 10);
+	return end == p || code < 0 || code > 255 ? -1 : (int) code;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * pot-cli.h: the command lines that are given to pot(8).
+ *
+ * Each function returns a new NULL-terminated vector, free with
+ * nomad_strv_free(), or NULL when memory ran out.  `pot` is the program, `name`
+ * the name of the task's pot.  Nothing here runs anything: see run.h. */
+#ifndef POT_CLI_H
+#define POT_CLI_H
+
+#include "config.h"
+#include "nomad/task.h"
+
+/* The pot of a task is called POT_NAME_PREFIX + "_" + its slug: `prepare`
+ * takes the two halves apart. */
+#define POT_NAME_PREFIX "nomad"
+
+/* A port of the host and where it leads. */
+struct pot_port {
+	bool udp;
+	int inside, host;
+};
+
+/* What the options port_map and ports come to, with the ports that the job was
+ * given: udp first (pot gives a tcp port that it stores behind a udp one a
+ * tunnel for udp, and stores them the other way round).
+ * -EINVAL if a label has no port.  *ret_ports is malloc()ed. */
+int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info,
+	      struct pot_port **ret_ports, size_t *ret_count, struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* The task's command as one line for the jail's shell, or NULL if the image's
+ * own is to run (*ret_oom false) or memory ran out (true). */
+char *pot_command_line(const struct pot_task_config *config, bool *ret_oom);
+/* `s` as one word for a shell. */
+char *pot_quote(const char *s);
+
+/* `dns_file` NULL: option dns counts. */
+char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, const struct pot_port *ports,
+			size_t n_ports, const char *dns_file, const char *slug);
+char **pot_argv_set_attribute(const char *pot, const char *name, const char *attribute, const char *value);
+char **pot_argv_copy_in(const char *pot, const char *name, const char *source, const char *destination);
+char **pot_argv_mount_in(const char *pot, const char *name, const char *directory, const char *mount_point,
+			 bool read_only);
+/* `assignments`: NAME=VALUE each, values as pot_env_*() made them. */
+char **pot_argv_set_env(const char *pot, const char *name, const char *const *assignments);
+char **pot_argv_set_hosts(const char *pot, const char *name, const char *const *hosts);
+char **pot_argv_set_memory(const char *pot, const char *name, int64_t megabytes);
+char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus);
+/* The supervised command: `start` in the foreground; the task's true end lands in `exit_file`. */
+char **pot_argv_start(const char *pot, const char *name, const char *exit_file);
+char **pot_argv_stop(const char *pot, const char *name);
+char **pot_argv_destroy(const char *pot, const char *name);
+char **pot_argv_signal(const char *pot, const char *name, const char *signal_name);
+/* `env_script`: a file in the jail that exports the task's environment; or NULL, then
+ * `assignments` (may be NULL) is given to the command. */
+char **pot_argv_exec(const char *pot, const char *name, const char *const *command, const char *env_script,
+		     const char *const *assignments);
+char **pot_argv_exists(const char *pot, const char *name);
+char **pot_argv_is_running(const char *pot, const char *name);
+char **pot_argv_last_run_stats(const char *pot, const char *name);
+/* Declare a pot dead whose start was cut. */
+char **pot_argv_give_up(const char *pot, const char *name);
+char **pot_argv_version(const char *pot);
+char **pot_argv_config(const char *pot, const char *key);
+
+/* rctl(8): limits that pot cannot set, and the rules that it leaves behind. */
+char **pot_argv_rctl_pcpu(const char *name, int64_t percent);
+char **pot_argv_rctl_remove(const char *name);
+
+/* "SIGTERM" for a number, or NULL where pot knows no such signal. */
+const char *pot_signal_name(int signal);
+/* The exit code in the output of last-run-stats, or -1. */
+int pot_parse_last_run_stats(const char *output);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The exact command line of each option and each step. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "nomad/error.h"
+#include "pot-cli.h"
+
+#define POT "/usr/local/bin/pot"
+/* A list as the decoder makes it; nobody writes to it. */
+#define V(...) ((char **) (uintptr_t) (const char *const []) { __VA_ARGS__, NULL })
+
+/* Compare with `take_argv`, shown with | between the words. */
+#define expect(want, take_argv) expect_at(want, take_argv, __FILE__, __LINE__)
+static void expect_at(const char *want, char **take_argv, const char *file, int line)
+{
+	char got[8192] = "";
+
+	_assert_true(take_argv != NULL, "argv", file, line);
+	for (char **arg = take_argv; *arg; arg++) {
+		strcat(got, arg == take_argv ? "" : "|");
+		strcat(got, *arg);
+	}
+	_assert_string_equal(got, want, file, line);
+	nomad_strv_free(take_argv);
+}
+
+static char image[] = "https://example.org/i", name[] = "nginx", tag[] = "1.2";
+
+static struct pot_task_config plain(void)
+{
+	return (struct pot_task_config) { .image = image, .pot = name, .tag = tag, .cpus = NOMAD_INT_UNSET };
+}
+
+static struct nomad_port job_ports[] = {
+	{ .label = (char *) "http", .value = 21000, .to = 8080 },
+	{ .label = (char *) "dns", .value = 21001 },
+	{ .label = (char *) "my-port", .value = 21002, .to = 0 },
+};
+static const struct nomad_task_info job = { .resources = { .ports = job_ports, .n_ports = 3 } };
+
+static char **prepare(const struct pot_task_config *c)
+{
+	struct pot_port *ports = NULL;
+	struct nomad_error *err = NULL;
+	char **argv;
+	size_t n;
+
+	assert_int_equal(pot_ports(c, &job, &ports, &n, &err), 0);
+	argv = pot_argv_prepare(POT, c, ports, n, NULL, "web-1");
+	free(ports);
+	return argv;
+}
+
+static void test_prepare_plain(void **state)
+{
+	struct pot_task_config c = plain();
+
+	(void) state;
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-a|web-1|-n|nomad|-v", prepare(&c));
+}
+
+static void test_command(void **state)
+{
+	struct pot_task_config c = plain();
+
+	(void) state;
+	c.command = (char *) "nginx";
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-c|\"nginx\"|-a|web-1|-n|nomad|-v", prepare(&c));
+	c.args = V("-g", "daemon off;", "'as is'", "it's", "$HOME `x` \"q\" \\", "");
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-c|"
+	       "\"nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v", prepare(&c));
+}
+
+static void test_network_mode(void **state)
+{
+	struct pot_task_config c = plain();
+
+	(void) state;
+	c.network_mode = (char *) "host";
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
+	c.network_mode = (char *) "public-bridge";
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-a|web-1|-n|nomad|-v", prepare(&c));
+	c.network_mode = (char *) "alias";
+	c.ip = V("em0|192.0.2.1", "192.0.2.2");
+	c.network_stack = (char *) "ipv4";
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|alias|-i|em0|192.0.2.1|-i|192.0.2.2|-S|ipv4"
+	       "|-a|web-1|-n|nomad|-v", prepare(&c));
+	c.network_mode = (char *) "private-bridge";
+	c.ip = NULL;
+	c.network_stack = NULL;
+	c.bridge = (char *) "back";
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|private-bridge|-B|back|-a|web-1|-n|nomad|-v",
+	       prepare(&c));
+}
+
+static void test_port_map(void **state)
+{
+	struct nomad_pair pairs[] = {
+		{ (char *) "http", (char *) "80" }, { (char *) "dns", (char *) "udp:53" }, { (char *) "my-port", (char *) "tcp:9" },
+	};
+	struct pot_task_config c = plain();
+
+	(void) state;
+	c.port_map = (struct nomad_map) { pairs, 1 };
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-i|auto|-e|80:21000|-a|web-1|-n|nomad|-v",
+	       prepare(&c));
+	/* udp goes first. */
+	c.port_map.count = 3;
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-i|auto|-e|udp:53:21001|-e|80:21000"
+	       "|-e|9:21002|-a|web-1|-n|nomad|-v", prepare(&c));
+	c.network_mode = (char *) "public-bridge";
+	c.port_map.count = 1;
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-e|80:21000|-a|web-1|-n|nomad|-v",
+	       prepare(&c));
+	/* Without a network of its own there is nothing to map to. */
+	c.network_mode = (char *) "host";
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
+}
+
+static void test_ports(void **state)
+{
+	struct pot_task_config c = plain();
+	struct nomad_error *err = NULL;
+	struct pot_port *ports = NULL;
+	size_t n;
+
+	(void) state;
+	c.ports = V("http", "udp:dns");
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-i|auto|-e|udp:21001:21001|-e|8080:21000"
+	       "|-a|web-1|-n|nomad|-v", prepare(&c));
+	c.ports = V("nope");
+	assert_int_equal(pot_ports(&c, &job, &ports, &n, &err), -EINVAL);
+	assert_non_null(strstr(nomad_error_message(err), "'nope'"));
+	nomad_error_free(err);
+}
+
+static void test_dns_and_signature(void **state)
+{
+	struct pot_task_config c = plain();
+
+	(void) state;
+	c.dns = (char *) "off";
+	c.signature_key = (char *) "/k.pub";
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-d|off|-C|/k.pub|-a|web-1|-n|nomad|-v",
+	       pot_argv_prepare(POT, &c, NULL, 0, NULL, "web-1"));
+	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-d|custom:/s/resolv.conf|-C|/k.pub|-a|web-1|-n|nomad|-v",
+	       pot_argv_prepare(POT, &c, NULL, 0, "/s/resolv.conf", "web-1"));
+}
+
+static void test_steps(void **state)
+{
+	const char *const list[] = { "A=1", "B=x y", NULL }, *const hosts[] = { "h:192.0.2.7", NULL };
+
+	(void) state;
+	expect(POT "|set-attribute|-p|P|-A|mlock|-V|yes", pot_argv_set_attribute(POT, "P", "mlock", "yes"));
+	expect(POT "|copy-in|-p|P|-s|/a b|-d|/c", pot_argv_copy_in(POT, "P", "/a b", "/c"));
+	expect(POT "|mount-in|-p|P|-d|/a|-m|/b", pot_argv_mount_in(POT, "P", "/a", "/b", false));
+	expect(POT "|mount-in|-p|P|-d|/a|-m|/b|-r", pot_argv_mount_in(POT, "P", "/a", "/b", true));
+	expect(POT "|set-env|-p|P|-E|A=1|-E|B=x y", pot_argv_set_env(POT, "P", list));
+	expect(POT "|set-hosts|-p|P|-H|h:192.0.2.7", pot_argv_set_hosts(POT, "P", hosts));
+	expect(POT "|set-rss|-M|512M|-p|P", pot_argv_set_memory(POT, "P", 512));
+	expect(POT "|set-rss|-C|2|-p|P", pot_argv_set_cpus(POT, "P", 2));
+	expect(POT "|stop|-p|P", pot_argv_stop(POT, "P"));
+	expect(POT "|destroy|-p|P|-F", pot_argv_destroy(POT, "P"));
+	expect(POT "|signal|-s|SIGHUP|-p|P", pot_argv_signal(POT, "P", "SIGHUP"));
+	expect(POT "|info|-q|-p|P", pot_argv_exists(POT, "P"));
+	expect(POT "|info|-q|-r|-p|P", pot_argv_is_running(POT, "P"));
+	expect(POT "|last-run-stats|-p|P", pot_argv_last_run_stats(POT, "P"));
+	expect(POT "|set-status|-p|P|-s|doa", pot_argv_give_up(POT, "P"));
+	expect(POT "|version|-q", pot_argv_version(POT));
+	expect(POT "|config|-q|-g|fs_root", pot_argv_config(POT, "fs_root"));
+	expect("rctl|-a|jail:P:pcpu:deny=150", pot_argv_rctl_pcpu("P", 150));
+	expect("rctl|-r|jail:P", pot_argv_rctl_remove("P"));
+}
+
+static void test_exec(void **state)
+{
+	const char *const command[] = { "-p", "other pot", "$x", NULL }, *const env[] = { "A=b c", NULL };
+
+	(void) state;
+	/* An option in front must not become one of pot's. */
+	expect(POT "|exec|-p|P|-e|A=b c|--|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, env));
+	expect(POT "|exec|-p|P|--|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, NULL));
+	expect(POT "|exec|-p|P|/bin/sh|-c|[ -r \"$0\" ] && . \"$0\"; exec \"$@\"|/secrets/e|-p|other pot|$x",
+	       pot_argv_exec(POT, "P", command, "/secrets/e", env));
+}
+
+/* ---- The supervised command, run with a pot that only plays one answer ---- */
+
+static char dir[64];
+
+static int run_start(const char *pot_script, char *exit_file, size_t size)
+{
+	char pot[96], file[96];
+	char **argv;
+	FILE *f;
+	pid_t pid;
+	int status;
+
+	snprintf(pot, sizeof(pot), "%s/p o t", dir);
+	snprintf(file, sizeof(file), "%s/ex it", dir);
+	unlink(file);
+	f = fopen(pot, "w");
+	assert_non_null(f);
+	fprintf(f, "#!/bin/sh\n%s", pot_script);
+	fclose(f);
+	chmod(pot, 0755);
+	argv = pot_argv_start(pot, "na me", file);
+	assert_string_equal(argv[0], "/bin/sh");
+	pid = fork();
+	if (pid == 0) {
+		execv(argv[0], argv);
+		_exit(99);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	nomad_strv_free(argv);
+	f = fopen(file, "r");
+	exit_file[0] = '\0';
+	if (f) {
+		assert_non_null(fgets(exit_file, (int) size, f));
+		fclose(f);
+	}
+	unlink(pot);
+	unlink(file);
+	return WEXITSTATUS(status);
+}
+
+static void test_start(void **state)
+{
+	static const struct {
+		const char *start, *stats;
+		int status;
+		const char *exit_file;
+	} cases[] = {
+		{ "exit 0", "{ \"ExitCode\": 0 }", 0, "0 0\n" },
+		{ "exit 125", "{ \"ExitCode\": 7 }", 7, "7 0\n" },
+		{ "exit 125", "{ \"ExitCode\": 137 }", 137, "137 9\n" },
+		{ "exit 125", "{ \"ExitCode\": 255 }", 255, "255 0\n" },
+		/* A pot stop was faster. */
+		{ "exit 0", "{ \"ExitCode\": 143 }", 143, "143 15\n" },
+		{ "exit 1", "{ \"ExitCode\": 3 }", 3, "3 0\n" },
+		/* It never ran. */
+		{ "exit 1", "{}", 1, "" },
+		{ "exit 0", "{}", 0, "" },
+		{ "exit 1", "what? 12", 1, "" },
+		{ "exit 1", "{ \"ExitCode\": }", 1, "" },
+	};
+
+	(void) state;
+	snprintf(dir, sizeof(dir), "/tmp/pot-cli-test.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
+		char script[512], got[64];
+
+		snprintf(script, sizeof(script),
+			 "case \"$#:$*\" in\n"
+			 "'2:start na me') %s ;;\n"
+			 "'3:last-run-stats -p na me') echo '%s' ;;\n"
+			 "*) exit 98 ;;\nesac\n", cases[i].start, cases[i].stats);
+		assert_int_equal(run_start(script, got, sizeof(got)), cases[i].status);
+		assert_string_equal(got, cases[i].exit_file);
+	}
+	rmdir(dir);
+}
+
+static void test_last_run_stats(void **state)
+{
+	(void) state;
+	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 7 }\n"), 7);
+	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 0 }"), 0);
+	assert_int_equal(pot_parse_last_run_stats("{\"ExitCode\":143}"), 143);
+	assert_int_equal(pot_parse_last_run_stats("{}"), -1);
+	assert_int_equal(pot_parse_last_run_stats(""), -1);
+	assert_int_equal(pot_parse_last_run_stats(NULL), -1);
+	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": }"), -1);
+	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 99999 }"), -1);
+}
+
+static void test_signal_names(void **state)
+{
+	(void) state;
+	assert_string_equal(pot_signal_name(SIGTERM), "SIGTERM");
+	assert_string_equal(pot_signal_name(SIGUSR2), "SIGUSR2");
+	assert_string_equal(pot_signal_name(SIGKILL), "SIGKILL");
+	assert_null(pot_signal_name(0));
+	assert_null(pot_signal_name(SIGRTMIN + 3));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_prepare_plain),
+		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_network_mode),
+		cmocka_unit_test(test_port_map),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_dns_and_signature),
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start),
+		cmocka_unit_test(test_last_run_stats),
+		cmocka_unit_test(test_signal_names),
+	};
+
+	return cmocka_run_group_tests_name("pot command lines", tests, NULL, NULL);
+}

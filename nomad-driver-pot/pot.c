@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * pot.c: what can be done with a pot, and how its ends are made to meet.
+ *
+ * pot keeps one status for each pot, and refuses what does not fit it:
+ *
+ *	(none) --start--> starting ----> started --stop--> stopping --> stopped
+ *	                     |  set-status doa                 ^
+ *	                     +-----------> doa ----- stop -----+
+ *
+ * `pot start` moves it by itself, up to stopped when the task ends.  Where a
+ * start was killed the status stays what it was, and `stop` and `destroy`
+ * refuse a pot that is "starting" until somebody says that it is dead.  A
+ * `destroy` that meets the cleaning up of a start, or a jail that takes its time
+ * to die, fails once and works a moment later.  So each end here is: look,
+ * act, look again, with growing pauses, until it is so or the time is up. */
+#include "pot.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "env.h"
+#include "nomad/driver.h"
+#include "nomad/error.h"
+#include "nomad/log.h"
+#include "pot-cli.h"
+#include "run.h"
+
+enum {
+	END_TIMEOUT_S = 60,		/* until a jail is gone */
+	REMOVE_TIMEOUT_S = 120,		/* until its data set is */
+	STARTING_PATIENCE_S = 15,	/* for a start that is asked to stop before the jail is up */
+	PROGRESS_INTERVAL_S = 15,
+};
+
+static int64_t now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static void pause_ms(unsigned ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long) (ms % 1000) * 1000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* Run take_argv with the site's PATH.  `run` may hold wishes and gets the status; its output is freed. */
+static int call(const struct pot_config *site, char **take_argv, struct pot_run *run, struct nomad_error **err)
+{
+	struct pot_run plain = { 0 };
+	int r;
+
+	if (!run)
+		run = &plain;
+	run->status = -1;
+	if (!take_argv)
+		return nomad_error_errno(err, ENOMEM, "make a command line for pot");
+	run->argv = (const char *const *) take_argv;
+	run->path = site->path;
+	if (run->timeout_ms == 0)
+		run->timeout_ms = (unsigned) site->command_timeout * 1000;
+	r = pot_run(run, err);
+	free(run->output);
+	run->output = NULL;
+	run->argv = NULL;
+	nomad_strv_free(take_argv);
+	return r;
+}
+
+/* The same where a status of 1 is an answer, too: 1 for yes (0), 0 for no (1). */
+static int ask(const struct pot_config *site, char **take_argv, struct nomad_error **err)
+{
+	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+	struct pot_run run = { 0 };
+	int r = call(site, take_argv, &run, &why);
+
+	if (r == 0 || run.status == 1)
+		return r == 0;
+	return nomad_error_set(err, nomad_error_code(why), "%s", nomad_error_message(why));
+}
+
+int pot_exists(const struct pot_config *site, const char *name, struct nomad_error **err)
+{
+	return ask(site, pot_argv_exists(site->pot_path, name), err);
+}
+
+int pot_is_running(const struct pot_config *site, const char *name, struct nomad_error **err)
+{
+	return ask(site, pot_argv_is_running(site->pot_path, name), err);
+}
+
+int pot_exit_code(const struct pot_config *site, const char *name)
+{
+	NOMAD_AUTO_STRV char **argv = pot_argv_last_run_stats(site->pot_path, name);
+	struct pot_run run = { .argv = (const char *const *) argv, .path = site->path,
+			       .timeout_ms = (unsigned) site->command_timeout * 1000 };
+	int code = -1;
+
+	if (argv && pot_run(&run, NULL) == 0)
+		code = pot_parse_last_run_stats(run.output);
+	free(run.output);
+	return code;
+}
+
+int pot_signal(const struct pot_config *site, const char *name, int signal, struct nomad_error **err)
+{
+	const char *signal_name = pot_signal_name(signal);
+
+	if (!signal_name)
+		return nomad_error_set(err, EINVAL, "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name",
+				       signal);
+	return call(site, pot_argv_signal(site->pot_path, name, signal_name), NULL, err);
+}
+
+/* ---- Making ---- */
+
+struct progress {
+	struct nomad_task *task;
+	int64_t started, last;
+};
+
+static void on_line(void *ud, const char *line)
+{
+	struct progress *p = ud;
+	int64_t now = now_s();
+
+	if (strncmp(line, "importing ", 10) == 0 || strncmp(line, "Installing dependency", 21) == 0) {
+		nomad_task_event(p->task, "Pot is %s%s", *line == 'I' ? "i" : "", line + (*line == 'I'));
+		p->last = now;
+	} else if (now - p->last >= PROGRESS_INTERVAL_S) {
+		nomad_task_event(p->task, "Still preparing the pot after %lld s: %s", (long long) (now - p->started), line);
+		p->last = now;
+	}
+}
+
+/* The resolv.conf of a job's dns block, or NULL without one. */
+static int write_dns(struct nomad_task *task, char **ret_file, struct nomad_error **err)
+{
+	const struct nomad_task_info *info = nomad_task_info(task);
+	NOMAD_AUTO_FREE char *file = NULL;
+	FILE *f;
+	bool bad;
+
+	*ret_file = NULL;
+	if (!info->has_dns)
+		return 0;
+	file = nomad_strdupf("%s/resolv.conf", nomad_task_state_dir(task));
+	f = file ? fopen(file, "we") : NULL;
+	if (!f)
+		return nomad_error_errno(err, file ? errno : ENOMEM, "write a resolv.conf for the task");
+	for (char **s = info->dns_servers; s && *s; s++)
+		fprintf(f, "nameserver %s\n", *s);
+	if (info->dns_searches && info->dns_searches[0]) {
+		fprintf(f, "search");
+		for (char **s = info->dns_searches; *s; s++)
+			fprintf(f, " %s", *s);
+		fprintf(f, "\n");
+	}
+	if (info->dns_options && info->dns_options[0]) {
+		fprintf(f, "options");
+		for (char **s = info->dns_options; *s; s++)
+			fprintf(f, " %s", *s);
+		fprintf(f, "\n");
+	}
+	bad = ferror(f);
+	if (fclose(f) != 0 || bad)
+		return nomad_error_errno(err, EIO, "write a resolv.conf for the task");
+	*ret_file = NOMAD_TAKE_PTR(file);
+	return 0;
+}
+
+/* The path on the host that SOURCE:DESTINATION names; *ret_destination points into `entry`. */
+static int split(const struct pot_config *site, struct nomad_task *task, const char *option, const char *entry,
+		 char **ret_source, const char **ret_destination, struct nomad_error **err)
+{
+	const char *colon = strchr(entry, ':');
+	const char *alloc_dir = nomad_task_info(task)->alloc_dir;
+	NOMAD_AUTO_FREE char *source = NULL;
+
+	if (*entry == '/')
+		source = nomad_strdupf("%.*s", (int) (colon - entry), entry);
+	else
+		source = nomad_strdupf("%s/%.*s", nomad_task_dir(task), (int) (colon - entry), entry);
+	if (!source)
+		return nomad_error_errno(err, ENOMEM, "option '%s'", option);
+	if (!site->allow_host_paths) {
+		char *real = realpath(source, NULL);
+		size_t n = strlen(alloc_dir);
+
+		if (!real)
+			return nomad_error_errno(err, errno, "option '%s': '%s'", option, source);
+		free(source);
+		source = real;
+		if (strncmp(source, alloc_dir, n) != 0 || source[n] != '/')
+			return nomad_error_set(err, EPERM, "option '%s': '%s' is not in the allocation's directory; the "
+					       "plugin's option allow_host_paths forbids that", option, entry);
+	}
+	*ret_source = NOMAD_TAKE_PTR(source);
+	*ret_destination = colon + 1;
+	return 0;
+}
+
+static int mount_one(const struct pot_config *site, const char *name, const char *source, const char *destination,
+		     bool read_only, struct nomad_error **err)
+{
+	int r;
+
+	/* pot keeps both in one line and splits it at blanks. */
+	if (strpbrk(source, " \t\n") || strpbrk(destination, " \t\n"))
+		return nomad_error_set(err, EINVAL, "mount '%s' at '%s': pot cannot mount paths with blanks", source,
+				       destination);
+	r = call(site, pot_argv_mount_in(site->pot_path, name, source, destination, read_only), NULL, err);
+	return r < 0 ? nomad_error_wrap(err, "mount '%s' at '%s'", source, destination) : 0;
+}
+
+static int mount_list(const struct pot_config *site, struct nomad_task *task, const char *name, const char *option,
+		      char **entries, bool read_only, struct nomad_error **err)
+{
+	for (; entries && *entries; entries++) {
+		NOMAD_AUTO_FREE char *source = NULL;
+		const char *destination;
+		int r = split(site, task, option, *entries, &source, &destination, err);
+
+		if (r == 0)
+			r = mount_one(site, name, source, destination, read_only, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static const char *dir_in_jail(const struct nomad_task_info *info, const char *variable, const char *otherwise)
+{
+	const char *dir = nomad_map_get(&info->env, variable);
+
+	return dir && *dir == '/' ? dir : otherwise;
+}
+
+static int make_mounts(const struct pot_config *site, struct nomad_task *task, const char *name,
+		       struct nomad_error **err)
+{
+	const struct pot_task_config *config = nomad_task_config(task);
+	const struct nomad_task_info *info = nomad_task_info(task);
+	const char *alloc = dir_in_jail(info, "NOMAD_ALLOC_DIR", "/alloc");
+	NOMAD_AUTO_FREE char *logs = nomad_strdupf("%s/logs", nomad_task_shared_dir(task));
+	NOMAD_AUTO_FREE char *logs_in_jail = nomad_strdupf("%s/logs", alloc);
+	int r;
+
+	if (!logs || !logs_in_jail)
+		return nomad_error_errno(err, ENOMEM, "mount the task's directories");
+	r = mount_one(site, name, nomad_task_shared_dir(task), alloc, false, err);
+	/* Nomad reads logs from there as root: not to be written by the task. */
+	if (r == 0 && access(logs, F_OK) == 0)
+		r = mount_one(site, name, logs, logs_in_jail, true, err);
+	if (r == 0)
+		r = mount_one(site, name, nomad_task_local_dir(task), dir_in_jail(info, "NOMAD_TASK_DIR", "/local"), false, err);
+	if (r == 0)
+		r = mount_one(site, name, nomad_task_secrets_dir(task), dir_in_jail(info, "NOMAD_SECRETS_DIR", "/secrets"),
+			      false, err);
+	for (size_t i = 0; r == 0 && i < info->n_mounts; i++)
+		r = mount_one(site, name, info->mounts[i].host_path, info->mounts[i].task_path, info->mounts[i].readonly, err);
+	if (r == 0)
+		r = mount_list(site, task, name, "mount", config->mount, false, err);
+	if (r == 0)
+		r = mount_list(site, task, name, "mount_read_only", config->mount_read_only, true, err);
+	return r;
+}
+
+static int make_environment(const struct pot_config *site, struct nomad_task *task, const char *name,
+			    struct nomad_error **err)
+{
+	const struct nomad_task_info *info = nomad_task_info(task);
+	NOMAD_AUTO_STRV char **assignments = NULL;
+	struct pot_run quiet = { .quiet = true };
+	int r;
+
+	r = pot_env_assignments(&info->env, site->env_files ? nomad_task_secrets_dir(task) : NULL,
+				dir_in_jail(info, "NOMAD_SECRETS_DIR", "/secrets"), &assignments, err);
+	if (r < 0 || !assignments)
+		return r;
+	return call(site, pot_argv_set_env(site->pot_path, name, (const char *const *) assignments), &quiet, err);
+}
+
+static int make_limits(const struct pot_config *site, struct nomad_task *task, const char *name,
+		       struct nomad_error **err)
+{
+	const struct pot_task_config *config = nomad_task_config(task);
+	const struct nomad_resources *res = &nomad_task_info(task)->resources;
+	int64_t memory_mb = res->memory_max_mb > res->memory_mb ? res->memory_max_mb : res->memory_mb;
+	int r = 0;
+
+	if (memory_mb > 0 && res->memory_max_mb >= 0)
+		r = call(site, pot_argv_set_memory(site->pot_path, name, memory_mb), NULL, err);
+	if (r == 0 && config->cpus > 0)
+		r = call(site, pot_argv_set_cpus(site->pot_path, name, config->cpus), NULL, err);
+	if (r == 0 && config->cpu_hard_limit) {
+		double percent = res->percent_ticks * (double) sysconf(_SC_NPROCESSORS_ONLN) * 100;
+
+		if (!(percent > 0))
+			return nomad_error_set(err, EINVAL, "option 'cpu_hard_limit': Nomad does not say what part of the "
+					       "node's CPU the job's cpu is");
+		r = call(site, pot_argv_rctl_pcpu(name, percent < 1 ? 1 : (int64_t) percent), NULL, err);
+		if (r < 0)
+			r = nomad_error_wrap(err, "limit the CPU (is kern.racct.enable=1 set in /boot/loader.conf?)");
+	}
+	return r;
+}
+
+static int make_hosts(const struct pot_config *site, const struct pot_task_config *config, const char *name,
+		      struct nomad_error **err)
+{
+	/* pot makes a file of a fixed name: two at once, and one fails. */
+	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+	int r;
+
+	if (!config->extra_hosts || !config->extra_hosts[0])
+		return 0;
+	pthread_mutex_lock(&one_at_a_time);
+	r = call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *) config->extra_hosts), NULL, err);
+	pthread_mutex_unlock(&one_at_a_time);
+	return r;
+}
+
+static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+{
+	const struct pot_task_config *config = nomad_task_config(task);
+	struct progress progress = { .task = task, .started = now_s(), .last = now_s() };
+	struct pot_run run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line, .ud = &progress };
+	NOMAD_AUTO_FREE char *dns_file = NULL;
+	struct pot_port *ports = NULL;
+	size_t n_ports = 0;
+	int r;
+
+	r = pot_ports(config, nomad_task_info(task), &ports, &n_ports, err);
+	if (r < 0)
+		return r;
+	r = write_dns(task, &dns_file, err);
+	if (r == 0) {
+		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
+		r = call(site, pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file, nomad_task_slug(task)), &run,
+			 err);
+	}
+	free(ports);
+	if (r < 0)
+		return r == -ETIMEDOUT || r == -EIO ? nomad_error_retryable(err) : r;
+	/* It ends with 0 after several failures, too. */
+	r = pot_exists(site, name, err);
+	if (r == 0)
+		return nomad_error_set(err, EIO, "'pot prepare' made no whole pot; its image or the ZFS pool may be damaged");
+	if (r < 0)
+		return r;
+	nomad_task_event(task, "Prepared the pot in %lld s", (long long) (now_s() - progress.started));
+	return 0;
+}
+
+int pot_make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+{
+	const struct pot_task_config *config = nomad_task_config(task);
+	int r;
+
+	r = prepare(site, task, name, err);
+	for (char **a = config->attributes; r == 0 && a && *a; a++) {
+		const char *value = strchr(*a, ':') + 1;
+		NOMAD_AUTO_FREE char *key = nomad_strdupf("%.*s", (int) (value - 1 - *a), *a);
+
+		r = call(site, key ? pot_argv_set_attribute(site->pot_path, name, key, value) : NULL, NULL, err);
+	}
+	for (char **c = config->copy; r == 0 && c && *c; c++) {
+		NOMAD_AUTO_FREE char *source = NULL;
+		const char *destination = NULL;
+		/* Waits for the same lock as a download of another task. */
+		struct pot_run run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000 };
+
+		r = split(site, task, "copy", *c, &source, &destination, err);
+		if (r == 0)
+			r = call(site, pot_argv_copy_in(site->pot_path, name, source, destination), &run, err);
+	}
+	if (r == 0)
+		r = make_mounts(site, task, name, err);
+	if (r == 0)
+		r = make_environment(site, task, name, err);
+	if (r == 0)
+		r = make_hosts(site, config, name, err);
+	if (r == 0)
+		r = make_limits(site, task, name, err);
+	return r;
+}
+
+/* ---- Ending ---- */
+
+int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)(void *ud), void *ud,
+	    struct nomad_error **err)
+{
+	int64_t began = now_s();
+	unsigned pause = 100;
+
+	/* The task had its time to end: what is left may have one second more. */
+	(void) call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
+	for (;;) {
+		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+		int r = call(site, pot_argv_stop(site->pot_path, name), NULL, &why);
+		int running = pot_is_running(site, name, r == 0 ? &why : NULL);
+
+		/* A start that has not got so far yet would bring the jail up behind our back: it is not killed, as
+		 * that leaves its parts behind, but goes on to find the pot stopped, and gives up. */
+		if (r == 0 && running == 0)
+			return 0;
+		if (r == -ENOENT || r == -EACCES)
+			return nomad_error_set(err, -r, "stop pot '%s': %s", name, nomad_error_message(why));
+		if (r < 0 && running == 0 && !is_starting(ud))
+			return 0;
+		if (r < 0 && (!is_starting(ud) || now_s() - began >= STARTING_PATIENCE_S))
+			(void) call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
+		if (now_s() - began >= END_TIMEOUT_S)
+			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %d s: %s", name, END_TIMEOUT_S,
+					       why ? nomad_error_message(why) : "its jail does not die");
+		pause_ms(pause);
+		pause = pause < 2000 ? pause * 2 : 2000;
+	}
+}
+
+int pot_remove(const struct pot_config *site, const char *name, struct nomad_error **err)
+{
+	int64_t began = now_s();
+	unsigned pause = 100;
+
+	for (bool first = true;; first = false) {
+		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+		int there = pot_exists(site, name, &why), r;
+
+		if (there < 0 && (there == -ENOENT || there == -EACCES))
+			return nomad_error_set(err, -there, "remove pot '%s': %s", name, nomad_error_message(why));
+		/* Also where it is none for pot: half a pot counts so, and goes only with -F. */
+		if (there == 0 && !first)
+			break;
+		nomad_error_free(NOMAD_TAKE_PTR(why));
+		r = call(site, pot_argv_destroy(site->pot_path, name), NULL, &why);
+		if (there == 0)
+			break;
+		if (r == 0)
+			continue;
+		if (now_s() - began >= REMOVE_TIMEOUT_S)
+			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %d s: %s", name, REMOVE_TIMEOUT_S,
+					       nomad_error_message(why));
+		/* Its start was cut: only what is declared dead can be stopped. */
+		(void) call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
+		(void) call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
+		(void) call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
+		pause_ms(pause);
+		pause = pause < 4000 ? pause * 2 : 4000;
+	}
+	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */
+	(void) call(site, pot_argv_rctl_remove(name), NULL, NULL);
+	return 0;
+}

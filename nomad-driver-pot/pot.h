@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * pot.h: what can be done with a pot, each within bounded time. */
+#ifndef POT_POT_H
+#define POT_POT_H
+
+#include "config.h"
+#include "nomad/task.h"
+
+struct nomad_error;
+
+/* Make pot `name` for the task, all but started.  On failure what was made
+ * is still there: pot_remove(). */
+int pot_make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err);
+
+/* 1, 0, or a negative errno. */
+int pot_exists(const struct pot_config *site, const char *name, struct nomad_error **err);
+int pot_is_running(const struct pot_config *site, const char *name, struct nomad_error **err);
+/* What the task ended with, or -1 if pot does not know. */
+int pot_exit_code(const struct pot_config *site, const char *name);
+
+int pot_signal(const struct pot_config *site, const char *name, int signal, struct nomad_error **err);
+/* Stop the jail, whatever state it is in, and wait until it is gone.
+ * `is_starting` tells whether the task's `pot start` still lives. */
+int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)(void *ud), void *ud,
+	    struct nomad_error **err);
+/* Remove the pot of a task that is over, and the limits that outlive it.  0 also if there is none. */
+int pot_remove(const struct pot_config *site, const char *name, struct nomad_error **err);
+
+#endif
