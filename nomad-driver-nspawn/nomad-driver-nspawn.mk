@@ -2,4 +2,15 @@
 D := nomad-driver-nspawn
 $(D).src := $(filter-out %_test.c,$(wildcard $(D)/*.c))
 $(D).test := $(wildcard $(D)/*_test.c)
-$(D).needs := 
+$(D).needs :=
+
+# nspawn-init: static, without the sanitizers and hardening of programs that
+# talk to strangers; embedded in the driver by init.c.
+nspawn_init := $(BUILD)/$(D)/init/nspawn-init
+nspawn_init_src := $(sort $(wildcard $(D)/init/*.c))
+$(nspawn_init): $(nspawn_init_src) $(wildcard $(D)/init/*.h)
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) $(if $(WERROR),-Werror) -Os -static \
+		-ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,-z,noexecstack -s -o $@ $(nspawn_init_src)
+$(BUILD)/$(D)/embed.o: file_flags := -DNSPAWN_INIT_FILE='"$(nspawn_init)"'
+$(BUILD)/$(D)/embed.o: $(nspawn_init)

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * From a job to a command line.  Nothing here looks at the host.
+ *
+ *	nspawn-init launch STEPS -- systemd-nspawn OPTIONS -- /run/nomad/init MODE COMMAND
+ *
+ * The steps make the root file system.  Unless the job asks for the image
+ * itself (writable_image), the root is an overlay in the task's state
+ * directory: the image, with its owners shifted where the container has
+ * users of its own, below an upper directory that goes with the task.  So
+ * mount points can be made in any image, read-only or not, images stay as
+ * they are, and any number of tasks shares one without a copy.
+ *
+ * Every container is started through nspawn-init as PID 1, also one that
+ * boots (nspawn-init then becomes the image's init), so that the environment
+ * never stands in a command line. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "argv.h"
+#include "init/init.h"
+
+enum { USERS = 65536, USERS_FIRST = 524288, USERS_LAST = 1878982656 };
+
+/* Out of memory is remembered and told once, at the end. */
+struct list {
+	char **v;
+	int r;
+};
+
+static void add(struct list *list, const char *s)
+{
+	if (!list->r)
+		list->r = s ? nomad_strv_add(&list->v, s) : -ENOMEM;
+}
+
+static void add3(struct list *list, const char *a, const char *b, const char *c)
+{
+	add(list, a);
+	add(list, b);
+	if (c)
+		add(list, c);
+}
+
+#define addf(list, ...) do { \
+	if (!(list)->r) \
+		(list)->r = nomad_strv_addf(&(list)->v, __VA_ARGS__); \
+} while (0)
+
+char *nspawn_escape(const char *path)
+{
+	char *out = malloc(2 * strlen(path) + 1), *p = out;
+
+	for (; out && *path; path++) {
+		if (*path == ':' || *path == '\\')
+			*p++ = '\\';
+		*p++ = *path;
+	}
+	if (out)
+		*p = 0;
+	return out;
+}
+
+static bool is(const char *value, const char *what)
+{
+	return value && !strcmp(value, what);
+}
+
+bool nspawn_userns(const struct nspawn_config *config)
+{
+	return config->user_namespacing && !is(config->private_users, "no");
+}
+
+bool nspawn_overlays(const struct nspawn_config *config)
+{
+	return !config->writable_image;
+}
+
+unsigned nspawn_userns_base(const struct nspawn_config *config, const char *name)
+{
+	const char *users = config->private_users;
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	if (!nspawn_userns(config) || is(users, "yes") || is(users, "identity") || is(users, "managed"))
+		return 0;
+	if (users && !is(users, "pick")) {
+		unsigned long base = strtoul(users, NULL, 10);
+
+		return base < 0xffffffffUL - USERS ? (unsigned)base : 0;
+	}
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+	return USERS_FIRST + (unsigned)(hash % ((USERS_LAST - USERS_FIRST) / USERS)) * USERS;
+}
+
+/* Whether the owners of the root are shifted below the overlay, which
+ * systemd-nspawn must then leave alone. */
+static bool shifted(const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	return nspawn_overlays(config) && m->idmap_image && nspawn_userns_base(config, m->name) &&
+	       !is(config->private_users_ownership, "chown") && !is(config->private_users_ownership, "foreign");
+}
+
+static bool made_by_nspawn(const char *path)
+{
+	static const char *const dirs[] = { "/run", "/dev", "/proc", "/sys", "/tmp" };
+	size_t i, n;
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(dirs); i++) {
+		n = strlen(dirs[i]);
+		if (!strncmp(path, dirs[i], n) && (!path[n] || path[n] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static void steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	unsigned base = shifted(config, m) ? nspawn_userns_base(config, m->name) : 0;
+	bool in_memory = is(config->volatile_mode, "overlay") || !strcmp(m->image, "/");
+	const char *lower = m->image;
+	char owner[16];
+	size_t i;
+
+	add3(list, "dir", m->state_dir, NULL);
+	if (!m->registered)
+		add3(list, "tmpfs", "/run/systemd/nspawn/propagate", NULL);
+	if (m->image_kind == NSPAWN_RAW) {
+		add(list, "loop");
+		add3(list, m->image, "image", nspawn_overlays(config) ? "ro" : "rw");
+		lower = "image";
+	}
+	if (!nspawn_overlays(config))
+		return;
+	if (base) {
+		add3(list, "idmap", lower, "lower");
+		addf(list, "%u", base);
+	} else {
+		add3(list, "clone", lower, "lower");
+	}
+	if (in_memory)
+		add3(list, "tmpfs", "memory", NULL);
+	add(list, "overlay");
+	add3(list, "lower", in_memory ? "memory" : ".", "root");
+	snprintf(owner, sizeof(owner), "%u", base);
+	add3(list, "mkdir", "root", "/usr");	/* systemd-nspawn knows a root file system by it */
+	add(list, owner);
+	for (i = 0; i < m->n_binds; i++)
+		if (!made_by_nspawn(m->binds[i].container)) {
+			add3(list, m->binds[i].file ? "mkfile" : "mkdir", "root", m->binds[i].container);
+			add(list, owner);
+		}
+	for (i = 0; config->tmpfs && config->tmpfs[i]; i++)
+		if (!made_by_nspawn(config->tmpfs[i])) {
+			add3(list, "mkdir", "root", NULL);
+			addf(list, "%.*s", (int)strcspn(config->tmpfs[i], ":"), config->tmpfs[i]);
+			add(list, owner);
+		}
+	if (m->resolv_conf) {
+		add3(list, "mkfile", "root", "/etc/resolv.conf");
+		add(list, owner);
+	}
+	/* The image's own id would win over --uuid=. */
+	add3(list, "machine-id", "root", m->uuid);
+	add(list, owner);
+}
+
+static void root_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	if (nspawn_overlays(config))
+		addf(list, "--directory=%s/root", m->state_dir);
+	else if (m->image_kind == NSPAWN_RAW)
+		addf(list, "--directory=%s/image", m->state_dir);
+	else
+		addf(list, "--directory=%s", m->image);
+	if (config->read_only)
+		add(list, "--read-only");
+	if (config->volatile_mode && !is(config->volatile_mode, "overlay"))
+		addf(list, "--volatile=%s", config->volatile_mode);
+	if (config->pivot_root)
+		addf(list, "--pivot-root=%s", config->pivot_root);
+	if (m->resolv_conf) {
+		add(list, "--resolv-conf=off");
+		addf(list, "--bind-ro=%s:/etc/resolv.conf", m->resolv_conf);
+	} else if (config->resolv_conf) {
+		addf(list, "--resolv-conf=%s", config->resolv_conf);
+	}
+	if (config->timezone)
+		addf(list, "--timezone=%s", config->timezone);
+}
+
+static void user_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	unsigned base = nspawn_userns_base(config, m->name);
+	const char *users = config->private_users ? config->private_users : "pick";
+
+	if (!config->user_namespacing)
+		return;
+	if (base && is(users, "pick"))
+		addf(list, "--private-users=%u:%d", base, USERS);
+	else
+		addf(list, "--private-users=%s", users);
+	if (!nspawn_userns(config))
+		return;
+	if (shifted(config, m))
+		add(list, "--private-users-ownership=off");
+	else
+		addf(list, "--private-users-ownership=%s",
+		     config->private_users_ownership ? config->private_users_ownership : "auto");
+}
+
+static void bind_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_binds; i++) {
+		const struct nspawn_bind *b = &m->binds[i];
+		const char *mark = b->host + strspn(b->host, "+-");
+		char *host = nspawn_escape(mark), *container = nspawn_escape(b->container);
+
+		if (host && container)
+			addf(list, "--bind%s=%.*s%s:%s%s", b->read_only ? "-ro" : "", (int)(mark - b->host), b->host, host,
+			     container, b->idmap ? ":idmap" : "");
+		else
+			list->r = -ENOMEM;
+		free(host);
+		free(container);
+	}
+	for (i = 0; config->tmpfs && config->tmpfs[i]; i++)
+		addf(list, "--tmpfs=%s", config->tmpfs[i]);
+	for (i = 0; config->overlay && config->overlay[i]; i++)
+		addf(list, "--overlay=%s", config->overlay[i]);
+	for (i = 0; config->overlay_read_only && config->overlay_read_only[i]; i++)
+		addf(list, "--overlay-ro=%s", config->overlay_read_only[i]);
+	if (m->network_file)
+		addf(list, "--bind-ro=%s:/run/systemd/network/10-nomad.network", m->network_file);
+}
+
+/* One option with all elements: the commas are ours, so none may be in them. */
+static void add_joined(struct list *list, const char *option, char **values, const char *more)
+{
+	char *joined = NULL, *longer;
+	size_t i;
+
+	for (i = 0; values && values[i]; i++) {
+		longer = nomad_strdupf("%s%s%s", joined ? joined : "", joined ? "," : "", values[i]);
+		free(joined);
+		joined = longer;
+		if (!joined) {
+			list->r = -ENOMEM;
+			return;
+		}
+	}
+	if (joined || more)
+		addf(list, "%s=%s%s%s", option, joined ? joined : "", joined && more ? "," : "", more ? more : "");
+	free(joined);
+}
+
+static void right_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	size_t i;
+
+	/* systemd-nspawn gives it to containers with a network of their own, but does not know that this is one. */
+	add_joined(list, "--capability", config->capability, m->own_network ? "CAP_NET_ADMIN" : NULL);
+	add_joined(list, "--drop-capability", config->drop_capability, NULL);
+	for (i = 0; config->system_call_filter && config->system_call_filter[i]; i++)
+		addf(list, "--system-call-filter=%s", config->system_call_filter[i]);
+	if (config->no_new_privileges)
+		add(list, "--no-new-privileges=yes");
+	for (i = 0; i < config->rlimits.count; i++)
+		addf(list, "--rlimit=%s=%s", config->rlimits.pairs[i].key, config->rlimits.pairs[i].value);
+}
+
+static void network_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	size_t i;
+
+	if (m->own_network || m->joined_network)
+		return;
+	if (config->network_bridge)
+		addf(list, "--network-bridge=%s", config->network_bridge);
+	else if (config->network_zone)
+		addf(list, "--network-zone=%s", config->network_zone);
+	else if (config->network_veth)
+		add(list, "--network-veth");
+	for (i = 0; m->port_args && m->port_args[i]; i++)
+		addf(list, "--port=%s", m->port_args[i]);
+}
+
+int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine *m, char ***ret_argv,
+		struct nomad_error **err)
+{
+	const char *mode = config->boot ? "boot" : config->init ? "supervise" : "exec";
+	struct list list = { 0 };
+	size_t i;
+
+	add3(&list, m->init, "launch", NULL);
+	steps(&list, config, m);
+	add3(&list, "--", m->nspawn, "--quiet");
+	add(&list, "--settings=no");
+	add(&list, "--keep-unit");
+	if (!m->registered)
+		add(&list, "--register=no");
+	addf(&list, "--machine=%s", m->name);
+	addf(&list, "--uuid=%s", m->uuid);
+	if (config->hostname)
+		addf(&list, "--hostname=%s", config->hostname);
+	addf(&list, "--kill-signal=%s", config->boot ? "SIGRTMIN+3" : "SIGTERM");
+	addf(&list, "--notify-ready=%s", config->boot && !config->notify_ready ? "no" : "yes");
+	addf(&list, "--console=%s", config->console ? config->console : "pipe");
+	root_options(&list, config, m);
+	user_options(&list, config, m);
+	right_options(&list, config, m);
+	network_options(&list, config, m);
+	bind_options(&list, config, m);
+	addf(&list, "--load-credential=%s:%s", NSPAWN_SPEC_NAME, m->spec);
+	addf(&list, "--bind-ro=%s:%s", m->init, NSPAWN_INIT_PATH);
+	if (!config->boot && config->init)
+		addf(&list, "--bind=%s:%s%s", m->exit_file, NSPAWN_EXIT_PATH,
+		     nspawn_userns(config) && m->idmap_state ? ":idmap" : "");
+	add3(&list, "--", NSPAWN_INIT_PATH, mode);
+	for (i = 0; config->command && config->command[i]; i++)
+		add(&list, config->command[i]);
+	if (list.r < 0) {
+		nomad_strv_free(list.v);
+		return nomad_error_errno(err, ENOMEM, "make the command line of systemd-nspawn");
+	}
+	*ret_argv = list.v;
+	return 0;
+}
+
+/* ---- What PID 1 is told ---- */
+
+struct buffer {
+	char *data;
+	size_t size, room;
+	int r;
+};
+
+static void put(struct buffer *b, const char *key, const char *value)
+{
+	size_t n = strlen(key) + (value ? 1 + strlen(value) : 0) + 1;
+
+	if (b->r < 0)
+		return;
+	if (b->size + n > b->room) {
+		size_t room = 2 * (b->room + n);
+		char *data = realloc(b->data, room);
+
+		if (!data) {
+			b->r = -ENOMEM;
+			return;
+		}
+		b->data = data;
+		b->room = room;
+	}
+	snprintf(b->data + b->size, n, "%s%s%s", key, value ? "=" : "", value ? value : "");
+	b->size += n;
+}
+
+int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine *m, const struct nomad_map *task_env,
+		char **ret_data, size_t *ret_size, struct nomad_error **err)
+{
+	struct buffer b = { 0 };
+	size_t i;
+
+	put(&b, config->boot ? "" : config->user ? config->user : m->user ? m->user : "", NULL);
+	put(&b, config->working_directory && !config->boot ? config->working_directory : "", NULL);
+	for (i = 0; i < config->environment.count; i++)
+		if (!nomad_map_get(task_env, config->environment.pairs[i].key))
+			put(&b, config->environment.pairs[i].key, config->environment.pairs[i].value);
+	for (i = 0; i < task_env->count; i++)
+		put(&b, task_env->pairs[i].key, task_env->pairs[i].value);
+	if (b.r < 0) {
+		free(b.data);
+		return nomad_error_errno(err, ENOMEM, "write the environment of the task");
+	}
+	if (b.size > 1 << 20) {		/* systemd's limit for a credential */
+		free(b.data);
+		return nomad_error_set(err, E2BIG, "the environment of the task takes %zu bytes, more than 1 MiB", b.size);
+	}
+	*ret_data = b.data;
+	*ret_size = b.size;
+	return 0;
+}
+
+/* ---- Binds ---- */
+
+int nspawn_machine_bind(struct nspawn_machine *m, const char *host, const char *container, bool read_only,
+			struct nomad_error **err)
+{
+	struct nspawn_bind *binds, *b;
+	size_t i;
+
+	/* The later one wins, as it would if both were mounted. */
+	for (i = 0; i < m->n_binds; i++)
+		if (!strcmp(m->binds[i].container, container))
+			break;
+	if (i == m->n_binds) {
+		binds = realloc(m->binds, (m->n_binds + 1) * sizeof(*binds));
+		if (!binds)
+			return nomad_error_errno(err, ENOMEM, "bind '%s'", host);
+		m->binds = binds;
+		m->binds[m->n_binds++] = (struct nspawn_bind) { 0 };
+	}
+	b = &m->binds[i];
+	free(b->host);
+	free(b->container);
+	*b = (struct nspawn_bind) { .host = strdup(host), .container = strdup(container), .read_only = read_only };
+	return b->host && b->container ? 0 : nomad_error_errno(err, ENOMEM, "bind '%s'", host);
+}
+
+void nspawn_machine_done(struct nspawn_machine *m)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_binds; i++) {
+		free(m->binds[i].host);
+		free(m->binds[i].container);
+	}
+	free(m->binds);
+	m->binds = NULL;
+	m->n_binds = 0;
+}

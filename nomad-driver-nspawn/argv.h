@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * argv.h: the command line of systemd-nspawn, a pure function of what the
+ * job wants (struct nspawn_config) and of what the driver found out (struct
+ * nspawn_machine). */
+#ifndef NSPAWN_ARGV_H
+#define NSPAWN_ARGV_H
+
+#include "config.h"
+
+/* A path of the host in the container. */
+struct nspawn_bind {
+	char *host, *container;
+	bool read_only;
+	bool idmap;			/* owners as on the host although the container has its own users */
+	bool file;			/* not a directory */
+};
+
+enum nspawn_image_kind {
+	NSPAWN_DIRECTORY,
+	NSPAWN_RAW,			/* file or block device */
+};
+
+/* What the driver found out about one machine. */
+struct nspawn_machine {
+	int version;			/* of systemd on this host */
+	const char *nspawn;		/* absolute path of systemd-nspawn */
+	const char *name;		/* of the machine */
+	const char *uuid;		/* the allocation's id */
+	const char *image;		/* absolute */
+	enum nspawn_image_kind image_kind;
+	const char *init;		/* nspawn-init on the host */
+	const char *state_dir;		/* private directory of this task */
+	const char *exit_file;		/* on the host */
+	const char *spec;		/* path that systemd-nspawn reads the specification from */
+	const char *user;		/* of the task, where the config names none; or NULL */
+	bool idmap_state;		/* state_dir can be mounted with idmap */
+	bool idmap_image;		/* so can the image */
+	bool registered;		/* systemd-machined is there */
+	bool own_network;		/* it is started in a network namespace made for it alone */
+	bool joined_network;		/* ... or made by Nomad for its group */
+	const char *resolv_conf;	/* file of ours that becomes /etc/resolv.conf; or NULL */
+	const char *network_file;	/* file of ours for a systemd-networkd in the container; or NULL */
+	char **port_args;		/* of --port=, where systemd-networkd does the network */
+	struct nspawn_bind *binds;
+	size_t n_binds;
+};
+
+/* The first user of the container's 65536 on the host: 0 if it has none of its own or systemd-nspawn chooses. */
+unsigned nspawn_userns_base(const struct nspawn_config *config, const char *name);
+/* Whether the container has users of its own. */
+bool nspawn_userns(const struct nspawn_config *config);
+/* Whether the root is an overlay of ours over the image. */
+bool nspawn_overlays(const struct nspawn_config *config);
+
+/* The whole command, beginning with the launcher. */
+int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine *machine, char ***ret_argv,
+		struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* What PID 1 is told: *ret_data, *ret_size bytes, see init/init.c.  `task_env` wins over the config's. */
+int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine *machine,
+		const struct nomad_map *task_env, char **ret_data, size_t *ret_size, struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* "/a:b" -> "/a\:b", malloc()ed. */
+char *nspawn_escape(const char *path);
+
+int nspawn_machine_bind(struct nspawn_machine *machine, const char *host, const char *container, bool read_only,
+			struct nomad_error **err) NOMAD_MUST_CHECK;
+void nspawn_machine_done(struct nspawn_machine *machine);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The option tables.  Names and defaults are those of the Go driver
+ * (nomad-driver-nspawn 0.10), so that its job files run unchanged; what is
+ * ours beyond that is marked in the help text with "(not in the Go driver)".
+ *
+ * Wrong values are answered in the words of the Go driver ("invalid
+ * parameter for volatile"), because people and tools know them, and then
+ * with what would be right. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+
+static const char *const machined_modes[] = { "auto", "yes", "no", NULL };
+
+static const char *check_cidr(const char *value)
+{
+	unsigned a, b, c, d, bits;
+	char rest;
+
+	if (sscanf(value, "%3u.%3u.%3u.%3u/%2u%c", &a, &b, &c, &d, &bits, &rest) != 5 || a > 255 || b > 255 ||
+	    c > 255 || d > 255 || bits < 8 || bits > 28)
+		return "an IPv4 network of /8 to /28, such as 10.88.0.0/16";
+	return NULL;
+}
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_plugin_config, field, kind, __VA_ARGS__)
+static const struct nomad_option plugin_options[] = {
+	OPT(enabled, BOOL, .def = "true", .help = "Whether this node runs nspawn tasks."),
+	OPT(volumes, BOOL, .def = "true",
+	    .help = "Whether tasks may mount host and CSI volumes. Does not restrict bind and bind_read_only."),
+	OPT(machined, STRING, .def = "\"auto\"", .choices = machined_modes,
+	    .help = "Whether containers are registered with systemd-machined, so that machinectl shows them. "
+		    "auto: where systemd-machined can be reached. (not in the Go driver)"),
+	OPT(network_pool, STRING, .def = "\"10.88.0.0/16\"", .check = check_cidr,
+	    .help = "Addresses for containers with network_veth, network_bridge or network_zone on hosts without "
+		    "systemd-networkd: the driver gives them out itself. (not in the Go driver)"),
+	OPT(image_cache_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
+	    .help = "Downloaded images that no task uses are removed, the oldest first, once all of them take "
+		    "more than this. 0: never. (not in the Go driver)"),
+	OPT(download_idle_s, INT, .def = "60", .min = 1, .max = 86400, .unit = "seconds",
+	    .help = "A download that moves no byte for so long fails. (not in the Go driver)"),
+};
+#undef OPT
+
+const struct nomad_schema nspawn_plugin_schema = NOMAD_SCHEMA(struct nspawn_plugin_config, plugin_options);
+
+/* ---- The task ---- */
+
+static const char *check_ports(const char *value)
+{
+	return *value ? NULL : "the label of a port";
+}
+
+static const char *check_hostname(const char *value)
+{
+	size_t n = strlen(value), i;
+
+	for (i = 0; i < n; i++)
+		if (!isalnum((unsigned char)value[i]) && value[i] != '.' && (value[i] != '-' || !i))
+			break;
+	return n && n <= 64 && i == n ? NULL : "a host name of at most 64 letters, digits, hyphens and dots";
+}
+
+static const char *check_checksum(const char *value)
+{
+	size_t n;
+
+	if (!strncmp(value, "sha256:", 7))
+		n = 64;
+	else if (!strncmp(value, "sha512:", 7))
+		n = 128;
+	else
+		return "sha256: or sha512: and hexadecimal digits";
+	return strspn(value + 7, "0123456789abcdefABCDEF") == n && strlen(value + 7) == n ?
+		NULL : "sha256: and 64, or sha512: and 128 hexadecimal digits";
+}
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_download, field, kind, __VA_ARGS__)
+static const struct nomad_option download_options[] = {
+	OPT(url, STRING, .required = true, .non_empty = true,
+	    .help = "Where the image comes from: an http or https URL, or the reference of a container image for "
+		    "type docker.", .example = "\"https://example.org/debian.tar.xz\""),
+	OPT(type, STRING, .def = "\"tar\"",
+	    .help = "What is there: tar (a root tree, maybe compressed), raw (a file system or disk image, maybe "
+		    "compressed) or docker (an image of a container registry; skopeo and umoci are needed)."),
+	OPT(verify, STRING, .def = "\"no\"",
+	    .help = "no; checksum (SHA256SUMS beside the file must name it); signature (and SHA256SUMS.gpg must be "
+		    "a signature by a key of systemd's import keyring). No effect for docker."),
+	OPT(checksum, STRING, .check = check_checksum,
+	    .help = "Digest that the downloaded file must have, whatever verify says. (not in the Go driver)",
+	    .example = "\"sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\""),
+	OPT(force, BOOL, .def = "false", .help = "Replace an image that exists already."),
+};
+#undef OPT
+
+static const char *const types[] = { "tar", "raw", "docker", NULL };
+static const char *const verifies[] = { "no", "checksum", "signature", NULL };
+static const char *const consoles[] = { "interactive", "read-only", "passive", "pipe", NULL };
+static const char *const volatiles[] = { "yes", "state", "overlay", "no", NULL };
+static const char *const ownerships[] = { "auto", "map", "chown", "foreign", NULL };
+static const char *const users[] = { "yes", "no", "pick", "identity", "managed", NULL };
+static const char *const resolv_confs[] = {
+	"off", "copy-host", "copy-static", "copy-uplink", "copy-stub", "replace-host", "replace-static",
+	"replace-uplink", "replace-stub", "bind-host", "bind-static", "bind-uplink", "bind-stub", "delete", "auto", NULL,
+};
+
+static int check_choice(const char *option, const char *value, const char *const *choices, struct nomad_error **err)
+{
+	char text[256] = "";
+	size_t i, n = 0;
+
+	for (i = 0; value && choices[i]; i++) {
+		if (!strcmp(value, choices[i]))
+			return 0;
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? ", " : "", choices[i]);
+	}
+	return value ? nomad_error_set(err, EINVAL, "failed to validate task config: invalid parameter for %s: '%s' is none of %s",
+				       option, value, text) : 0;
+}
+
+static int check_download(const void *config, struct nomad_error **err)
+{
+	const struct nspawn_download *d = config;
+	int r = check_choice("image_download.type", d->type, types, err);
+
+	return r < 0 ? r : check_choice("image_download.verify", d->verify, verifies, err);
+}
+
+static const struct nomad_schema download_schema = NOMAD_SCHEMA(struct nspawn_download, download_options,
+								.check = check_download);
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_config, field, kind, __VA_ARGS__)
+static const struct nomad_option task_options[] = {
+	OPT(image, STRING, .required = true, .non_empty = true,
+	    .help = "The root file system: a directory, a raw image or a block device; a relative path begins at "
+		    "the working directory of the plugin; else the name of an image in /var/lib/machines and the "
+		    "other directories of systemd-machined, or the name that image_download gives.",
+	    .example = "\"/var/lib/machines/debian\""),
+	OPT(image_download, BLOCK, .block = &download_schema,
+	    .help = "Fetch the image first, unless one with the name in image exists."),
+	OPT(boot, BOOL, .def = "true", .help = "Start the init of the image; command is given to it as arguments."),
+	OPT(process_two, BOOL, .def = "false",
+	    .help = "Run command as PID 2 below an init. Not with boot. The driver does so in any case, see init."),
+	OPT(init, BOOL, .def = "true",
+	    .help = "Without boot: run command as PID 2 below the driver's small init, which reaps, forwards "
+		    "signals and reports the exact exit. false: command is PID 1. (not in the Go driver)"),
+	OPT(notify_ready, BOOL, .def = "false",
+	    .help = "With boot: the task has started when the system in it reports that it is up, and not before. "
+		    "(not in the Go driver)"),
+	OPT(command, STRING_LIST, .help = "Program and arguments; needed unless boot is set.",
+	    .example = "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
+	OPT(user, STRING, .non_empty = true,
+	    .help = "User of the image that runs command: a name or number, also as user:group. Default: the "
+		    "user of the task, or root."),
+	OPT(working_directory, STRING, .help = "Absolute path in the container where command starts."),
+	OPT(environment, STRING_MAP, .help = "More variables for the environment; the task's own win."),
+	OPT(hostname, STRING, .check = check_hostname,
+	    .help = "Host name in the container. Default: the name of the machine. (not in the Go driver)"),
+	OPT(ephemeral, BOOL, .def = "false",
+	    .help = "Throw away what the container changes in its root. Without writable_image that is so anyway."),
+	OPT(read_only, BOOL, .def = "false", .help = "Mount the root read-only in the container."),
+	OPT(writable_image, BOOL, .def = "false",
+	    .help = "The container writes to the image itself, which only one task at a time can use. false: many "
+		    "tasks share the image, each with a layer of its own that goes when the task ends. "
+		    "(not in the Go driver)"),
+	NOMAD_OPTION_AS(struct nspawn_config, volatile_mode, "volatile", STRING,
+	    .help = "yes: the root is in memory and only /usr comes from the image; state: the root is read-only "
+		    "and /var in memory; overlay: changes go to memory; no."),
+	OPT(pivot_root, STRING, .help = "Directory of the image that becomes the root, and optionally after a "
+		    "colon where the old root goes. All absolute."),
+	OPT(bind, STRING_MAP, .help = "Paths of the host (keys) seen at paths in the container (values)."),
+	OPT(bind_read_only, STRING_MAP, .help = "The same, read-only."),
+	OPT(tmpfs, STRING_LIST, .help = "Paths with a tmpfs each, options after a colon. (not in the Go driver)",
+	    .example = "[\"/var/cache:size=64M\"]"),
+	OPT(overlay, STRING_LIST, .help = "Overlay mounts, as LOWER:...:UPPER:TARGET. (not in the Go driver)"),
+	OPT(overlay_read_only, STRING_LIST, .help = "Overlay mounts without an upper directory. (not in the Go driver)"),
+	OPT(devices, STRING_LIST, .help = "Device nodes of the host that the container sees, as HOST or "
+		    "HOST:CONTAINER. (not in the Go driver)", .example = "[\"/dev/fuse\"]"),
+	OPT(resolv_conf, STRING,
+	    .help = "How /etc/resolv.conf comes to be: off, delete, auto, or copy-, replace- or bind- with host, "
+		    "static, uplink or stub. A dns block of the group wins."),
+	OPT(timezone, STRING, .help = "How /etc/localtime comes to be: off, copy, bind, symlink, delete or auto. "
+		    "(not in the Go driver)"),
+	OPT(console, STRING, .help = "interactive, read-only, passive or pipe (the default: output is logged as it "
+		    "is, stdout and stderr apart)."),
+	OPT(user_namespacing, BOOL, .def = "true", .help = "Give the container users of its own."),
+	OPT(private_users, STRING,
+	    .help = "Which users: pick, yes, no, identity, managed, the first UID or UID:COUNT. Default: pick, if "
+		    "user_namespacing is on."),
+	OPT(private_users_ownership, STRING,
+	    .help = "How files of the image get their owners: auto, map, chown or foreign. Default: auto, if "
+		    "user_namespacing is on."),
+	OPT(capability, STRING_LIST, .help = "Capabilities that the container gets beyond the default ones.",
+	    .example = "[\"CAP_NET_ADMIN\"]"),
+	OPT(drop_capability, STRING_LIST, .help = "Capabilities that it does not get. (not in the Go driver)"),
+	OPT(system_call_filter, STRING_LIST, .help = "System calls or @groups that are allowed, or with ~ refused. "
+		    "(not in the Go driver)", .example = "[\"~@mount\"]"),
+	OPT(no_new_privileges, BOOL, .def = "false", .help = "Programs cannot gain privileges, as by set-user-id. "
+		    "(not in the Go driver)"),
+	OPT(rlimits, STRING_MAP, .help = "Resource limits: LIMIT or SOFT:HARD by name, or infinity. "
+		    "(not in the Go driver)", .example = "{ NOFILE = \"1024:4096\" }"),
+	OPT(pids_limit, INT, .def = "0", .min = 0, .max = 1 << 22, .unit = "processes",
+	    .help = "Most processes and threads in the container. 0: no limit. (not in the Go driver)"),
+	OPT(network_veth, BOOL, .def = "true",
+	    .help = "Give the container a network of its own with a link to the host. No effect in a group with a "
+		    "network of its own. false: the network of the host."),
+	OPT(network_bridge, STRING, .help = "Existing bridge of the host that the container's link is put on."),
+	OPT(network_zone, STRING, .help = "Zone: containers with the same one share a bridge, made as needed."),
+	OPT(ports, STRING_LIST, .check = check_ports, .help = "Labels of ports of the group that are led into the "
+		    "container. Not with port_map."),
+	OPT(port_map, INT_MAP, .min = 1, .max = 65535,
+	    .help = "Ports in the container by the label of the port of the host. Not with ports."),
+};
+#undef OPT
+
+static int invalid(struct nomad_error **err, const char *text)
+{
+	return nomad_error_set(err, EINVAL, "failed to validate task config: %s", text);
+}
+
+static bool is_user_range(const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+
+	if (digits && value[digits] == ':' && value[digits + 1]) {
+		value += digits + 1;
+		digits = strspn(value, "0123456789");
+	}
+	return digits && !value[digits];
+}
+
+static int check_pivot(const char *value, struct nomad_error **err)
+{
+	while (value) {
+		if (*value != '/')
+			return invalid(err, "pivot_root is not an absolute path");
+		value = strchr(value, ':');
+		value = value ? value + 1 : NULL;
+	}
+	return 0;
+}
+
+static int check_binds(const char *option, const struct nomad_map *binds, struct nomad_error **err)
+{
+	size_t i;
+
+	for (i = 0; i < binds->count; i++) {
+		const char *from = binds->pairs[i].key;
+
+		/* As systemd-nspawn reads them: + is within the image, - may be missing, "" is a new directory. */
+		from += strspn(from, "+-");
+		if ((*from && *from != '/') || binds->pairs[i].value[0] != '/')
+			return nomad_error_set(err, EINVAL, "failed to validate task config: %s: '%s' = '%s': both have to be "
+					       "absolute paths", option, binds->pairs[i].key, binds->pairs[i].value);
+	}
+	return 0;
+}
+
+static int check_task(const void *config, struct nomad_error **err)
+{
+	const struct nspawn_config *c = config;
+	bool chown = c->private_users_ownership && !strcmp(c->private_users_ownership, "chown");
+	bool fresh = c->volatile_mode && (!strcmp(c->volatile_mode, "yes") || !strcmp(c->volatile_mode, "state"));
+	int r;
+
+	if (c->boot && c->process_two)
+		return invalid(err, "boot and process_two may not be combined");
+	if (!c->boot && !c->command)
+		return invalid(err, "command is needed unless boot is true");
+	r = check_choice("volatile", c->volatile_mode, volatiles, err);
+	if (r >= 0)
+		r = check_choice("console", c->console, consoles, err);
+	if (r >= 0)
+		r = check_choice("resolv_conf", c->resolv_conf, resolv_confs, err);
+	if (r >= 0 && c->private_users && !is_user_range(c->private_users))
+		r = check_choice("private_users", c->private_users, users, err);
+	if (r >= 0)
+		r = check_choice("private_users_ownership", c->private_users_ownership, ownerships, err);
+	if (r >= 0)
+		r = check_pivot(c->pivot_root, err);
+	if (r >= 0)
+		r = check_binds("bind", &c->bind, err);
+	if (r >= 0)
+		r = check_binds("bind_read_only", &c->bind_read_only, err);
+	if (r < 0)
+		return r;
+	if (chown && (c->read_only || c->volatile_mode))
+		return invalid(err, "private_users_ownership = \"chown\" may not be combined with read_only or volatile");
+	if (c->working_directory && *c->working_directory != '/')
+		return invalid(err, "working_directory is not an absolute path");
+	if (!strcmp(c->image, "/") && !c->ephemeral && !fresh)
+		return invalid(err, "starting a container from the host's root directory needs ephemeral or volatile = "
+				    "\"yes\" or \"state\"");
+	if (c->writable_image && (c->ephemeral || c->volatile_mode))
+		return invalid(err, "writable_image may not be combined with ephemeral or volatile");
+	if (c->ports && c->port_map.count)
+		return invalid(err, "Invalid port declaration; use of port_map and ports");
+	if (c->network_bridge && c->network_zone)
+		return invalid(err, "network_bridge and network_zone may not be combined");
+	return 0;
+}
+
+const struct nomad_schema nspawn_task_schema = NOMAD_SCHEMA(struct nspawn_config, task_options, .check = check_task);
+
+int nspawn_config_check_version(const struct nspawn_config *c, int version, struct nomad_error **err)
+{
+	const struct {
+		bool used;
+		int since;
+		const char *what;
+	} needs[] = {
+		{ c->private_users && !strcmp(c->private_users, "managed"), 258, "private_users = \"managed\"" },
+		{ c->private_users && !strcmp(c->private_users, "identity"), 250, "private_users = \"identity\"" },
+		{ c->private_users_ownership && !strcmp(c->private_users_ownership, "foreign"), 258,
+		  "private_users_ownership = \"foreign\"" },
+		{ c->private_users_ownership, 249, "private_users_ownership" },
+	};
+	size_t i;
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(needs); i++)
+		if (needs[i].used && version < needs[i].since)
+			return nomad_error_set(err, EOPNOTSUPP, "%s needs systemd %d or newer, this host has %d",
+					       needs[i].what, needs[i].since, version);
+	return 0;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * config.h: what people may write for this driver: the plugin block and the
+ * task's config block, as C structs. */
+#ifndef NSPAWN_CONFIG_H
+#define NSPAWN_CONFIG_H
+
+#include "nomad/plugin.h"
+
+struct nspawn_plugin_config {
+	bool enabled;
+	bool volumes;
+	char *machined;
+	char *network_pool;
+	int64_t image_cache_mb;
+	int64_t download_idle_s;
+};
+
+struct nspawn_download {
+	char *url;
+	char *type;
+	char *verify;
+	char *checksum;
+	bool force;
+};
+
+struct nspawn_config {
+	/* What to run. */
+	char *image;
+	struct nspawn_download *image_download;
+	bool boot;
+	bool process_two;
+	bool init;
+	bool notify_ready;
+	char **command;
+	char *user;
+	char *working_directory;
+	struct nomad_map environment;
+	char *hostname;
+
+	/* Its root file system. */
+	bool ephemeral;
+	bool read_only;
+	bool writable_image;
+	char *volatile_mode;
+	char *pivot_root;
+	struct nomad_map bind;
+	struct nomad_map bind_read_only;
+	char **tmpfs;
+	char **overlay;
+	char **overlay_read_only;
+	char **devices;
+	char *resolv_conf;
+	char *timezone;
+	char *console;
+
+	/* What it may. */
+	bool user_namespacing;
+	char *private_users;
+	char *private_users_ownership;
+	char **capability;
+	char **drop_capability;
+	char **system_call_filter;
+	bool no_new_privileges;
+	struct nomad_map rlimits;
+	int64_t pids_limit;
+
+	/* Its network. */
+	bool network_veth;
+	char *network_bridge;
+	char *network_zone;
+	char **ports;
+	struct nomad_int_map port_map;
+};
+
+extern const struct nomad_schema nspawn_plugin_schema;
+extern const struct nomad_schema nspawn_task_schema;
+
+/* What the schema cannot know: settings that systemd `version` of this host
+ * lacks are refused by name. */
+int nspawn_config_check_version(const struct nspawn_config *config, int version, struct nomad_error **err);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * init/init.h: what the files of nspawn-init share, and the names that it
+ * has in common with the driver. */
+#ifndef NSPAWN_INIT_H
+#define NSPAWN_INIT_H
+
+#include <sys/types.h>
+
+#define NSPAWN_SPEC_NAME	"nomad.task"		/* credential of systemd-nspawn */
+#define NSPAWN_INIT_PATH	"/run/nomad/init"	/* in the container */
+#define NSPAWN_EXIT_PATH	"/run/nomad/exit"
+
+/* account.c: a user of the image, without NSS: from /etc/passwd and
+ * /etc/group.  "name", "uid" or either with ":group". */
+struct account {
+	uid_t uid;
+	gid_t gid;
+	char name[256], home[256];
+};
+/* 0, or -1 with errno. */
+int account_find(const char *who, struct account *ret);
+int setgroups_of(const struct account *account);
+
+/* launch.c */
+int launch(int argc, char **argv);
+int probe(const char *path);
+
+void init_fail(int status, const char *act, const char *object) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * nspawn-init launch: the root file system of a container, in a mount
+ * namespace that ends with systemd-nspawn, whatever ends it.
+ *
+ *	launch STEP... -- PROGRAM ARGS...
+ *
+ *	dir DIR			work in DIR; names below are relative to it
+ *	clone SOURCE NAME	SOURCE is seen at NAME
+ *	idmap SOURCE NAME BASE	the same, its owners shifted by BASE (65536 of them)
+ *	loop FILE NAME ro|rw	a file system image, or its root partition, at NAME
+ *	tmpfs NAME		an empty tmpfs at NAME
+ *	overlay LOWER UP NAME	UP/upper over LOWER at NAME, UP/work beside it
+ *	mkdir NAME PATH UID	PATH, a directory owned by UID, within the tree NAME
+ *	mkfile NAME PATH UID	the same for an empty file
+ *	machine-id NAME ID UID	/etc/machine-id in the tree NAME, if there is an /etc
+ *
+ * The kernel's idmapped mounts below an overlay (Linux 5.19) give a user
+ * namespace its own owners without a single file being copied up. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "loop.h"
+
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 4
+#endif
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int r = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static int mkdirs(const char *path)
+{
+	char part[4096], *p = part;
+
+	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part))
+		return -1;
+	while ((p = strchr(p + 1, '/'))) {
+		*p = 0;
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return -1;
+		*p = '/';
+	}
+	return mkdir(part, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* A user namespace in which 0..65535 are base..base+65535. */
+static int userns_open(const char *base)
+{
+	char path[64], map[64];
+	int ready[2], fd = -1;
+	pid_t pid;
+	char c;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (!pid) {
+		prctl_die_with_parent();
+		if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	if (pid > 0 && read(ready[0], &c, 1) == 1) {
+		snprintf(map, sizeof(map), "0 %s 65536\n", base);
+		snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)pid);
+		if (!write_file(path, map)) {
+			snprintf(path, sizeof(path), "/proc/%d/gid_map", (int)pid);
+			if (!write_file(path, map)) {
+				snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+				fd = open(path, O_RDONLY | O_CLOEXEC);
+			}
+		}
+	}
+	close(ready[0]);
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	return fd;
+}
+
+static int tree_clone(const char *source, const char *name, const char *base)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC), userns, r;
+
+	if (tree < 0)
+		return -1;
+	if (base) {
+		userns = userns_open(base);
+		if (userns < 0)
+			return -1;
+		attr.userns_fd = (__u64)userns;
+		r = (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr));
+		close(userns);
+		if (r < 0)
+			return -1;
+	}
+	if (mkdir(name, 0700) < 0 && errno != EEXIST)
+		return -1;
+	r = (int)syscall(SYS_move_mount, tree, "", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH);
+	close(tree);
+	return r;
+}
+
+static int overlay_mount(const char *lower, const char *up, const char *name)
+{
+	char upper[256], work[256], options[1024];
+	struct stat st;
+
+	snprintf(upper, sizeof(upper), "%s/upper", up);
+	snprintf(work, sizeof(work), "%s/work", up);
+	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
+	if (stat(lower, &st) < 0 || (mkdir(name, 0700) < 0 && errno != EEXIST))
+		return -1;
+	/* The top of the tree is the upper directory itself: it looks like the lower one. */
+	if (mkdir(upper, 0755) < 0) {
+		if (errno != EEXIST)
+			return -1;
+	} else if (chown(upper, st.st_uid, st.st_gid) < 0 || chmod(upper, st.st_mode & 07777) < 0) {
+		return -1;
+	}
+	if (mkdir(work, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return mount("overlay", name, "overlay", 0, options);
+}
+
+/* Within the tree, so that its symbolic links lead nowhere else. */
+static int make_within(const char *name, const char *path, uid_t owner, int is_file)
+{
+	char part[4096], *p;
+	int status, fd;
+	pid_t pid;
+
+	if (strlen(path) >= sizeof(part)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	pid = fork();
+	if (!pid) {
+		if (chroot(name) < 0 || chdir("/") < 0)
+			_exit(errno);
+		strcpy(part, path);
+		for (p = part + 1; ; p++) {
+			char c = *p;
+
+			if (c && c != '/')
+				continue;
+			*p = 0;
+			if (!c && is_file) {
+				fd = open(part, O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+				if (fd >= 0 && fchown(fd, owner, owner) < 0)
+					_exit(errno);
+			} else if (!mkdir(part, 0755) && chown(part, owner, owner) < 0) {
+				_exit(errno);
+			}
+			*p = c;
+			if (!c)
+				break;
+		}
+		/* What is there already is fine, and what cannot be, systemd-nspawn complains of. */
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -1;
+	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+	return errno ? -1 : 0;
+}
+
+static int machine_id(const char *name, const char *uuid, uid_t owner)
+{
+	char id[40];
+	size_t n = 0;
+	int status, fd;
+	pid_t pid;
+
+	for (; *uuid && n < 32; uuid++)
+		if (*uuid != '-')
+			id[n++] = *uuid;
+	id[n++] = '\n';
+	pid = fork();
+	if (!pid) {
+		if (chroot(name) < 0 || chdir("/") < 0)
+			_exit(errno);
+		(void)unlink("/etc/machine-id");
+		fd = open("/etc/machine-id", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+		if (fd >= 0 && (write(fd, id, n) != (ssize_t)n || fchown(fd, owner, owner) < 0))
+			_exit(errno);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -1;
+	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
+	return errno ? -1 : 0;
+}
+
+static int loop_at(const char *file, const char *name, int writable)
+{
+	char device[64];
+
+	if (mkdir(name, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return loop_attach(file, writable, device, sizeof(device)) < 0 ? -1 : device_mount(device, name, writable);
+}
+
+static int step(const char *act, char **a)
+{
+	if (!strcmp(act, "dir"))
+		return chdir(a[0]);
+	if (!strcmp(act, "clone"))
+		return tree_clone(a[0], a[1], NULL);
+	if (!strcmp(act, "idmap"))
+		return tree_clone(a[0], a[1], a[2]);
+	if (!strcmp(act, "loop"))
+		return loop_at(a[0], a[1], !strcmp(a[2], "rw"));
+	if (!strcmp(act, "tmpfs"))
+		return mkdirs(a[0]) < 0 ? -1 : mount("tmpfs", a[0], "tmpfs", MS_NODEV, "mode=0755");
+	if (!strcmp(act, "machine-id"))
+		return machine_id(a[0], a[1], (uid_t)strtoul(a[2], NULL, 10));
+	if (!strcmp(act, "overlay"))
+		return overlay_mount(a[0], a[1], a[2]);
+	return make_within(a[0], a[1], (uid_t)strtoul(a[2], NULL, 10), !strcmp(act, "mkfile"));
+}
+
+/* Whether the file system of `path` can shift owners. */
+int probe(const char *path)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC);
+	int userns = tree < 0 ? -1 : userns_open("524288");
+
+	if (userns < 0)
+		return 1;
+	attr.userns_fd = (__u64)userns;
+	return syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0;
+}
+
+int launch(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int args;
+	} steps[] = {
+		{ "dir", 1 }, { "clone", 2 }, { "idmap", 3 }, { "loop", 3 }, { "tmpfs", 1 },
+		{ "overlay", 3 }, { "mkdir", 3 }, { "mkfile", 3 }, { "machine-id", 3 },
+	};
+	size_t s;
+	int i = 0;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		init_fail(125, "make a mount namespace for", "the container");
+	while (i < argc && strcmp(argv[i], "--")) {
+		for (s = 0; s < sizeof(steps) / sizeof(steps[0]); s++)
+			if (!strcmp(argv[i], steps[s].name) && i + steps[s].args < argc)
+				break;
+		errno = EINVAL;
+		if (s == sizeof(steps) / sizeof(steps[0]))
+			init_fail(125, "take the step", argv[i]);
+		if (step(argv[i], argv + i + 1) < 0) {
+			dprintf(2, "cannot prepare the root file system: %s '%s': %s\n", argv[i], argv[i + 1], strerror(errno));
+			return 125;
+		}
+		i += 1 + steps[s].args;
+	}
+	if (i + 1 >= argc)
+		return 64;
+	if (chdir("/") < 0)
+		init_fail(125, "enter", "/");
+	execv(argv[i + 1], argv + i + 1);
+	init_fail(127, "run", argv[i + 1]);
+}
