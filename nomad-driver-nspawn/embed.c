@@ -5,6 +5,7 @@
  * newer driver writes another file, and containers keep the one they have. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
