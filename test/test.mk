@@ -5,6 +5,18 @@
 # "ok 3 - what # SKIP what is missing").  Unit tests do through cmocka.
 # test/PART/NN-name.sh are whole-program tests, simple ones first.
 
+# ---- The driver that the library's tests run ----------------------------------
+
+extra_src += $(wildcard test/driver/*.c)
+test_driver := $(BUILD)/test/nomad-driver-test
+test_driver.obj := $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/driver/*.c))
+$(test_driver.obj): | $(generated)
+$(test_driver): $(test_driver.obj) $(lib) $(lib_link_deps)
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(test_driver.obj) $(lib) $(lib.libs)
+
+# ---- Tests by part -------------------------------------------------------------
+
 parts := lib build triton nspawn pot nomadinit
 folder_of = $(if $(filter lib,$(1)),libnomadplugin,$(if $(filter nomadinit,$(1)),nomadinit,nomad-driver-$(1)))
 scripts_of = $(sort $(wildcard test/$(1)/[0-9]*.sh))

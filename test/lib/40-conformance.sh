@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# The library under go-plugin's client and real HCL: test/conformance.
+. test/lib.sh
+command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin:/usr/lib/go/bin
+requires go
+plugin=$PWD/${PLUGIN:-$BUILD/test/nomad-driver-test}
+[ -x "$plugin" ] || skip_all "$plugin is not built"
+GOFLAGS=-mod=readonly GOTOOLCHAIN=local
+GOCACHE=${GOCACHE:-$(go env GOCACHE)} GOMODCACHE=${GOMODCACHE:-$(go env GOMODCACHE)}
+export GOFLAGS GOTOOLCHAIN GOCACHE GOMODCACHE
+
+# Where the modules cannot be had this is no failure of ours.
+program=$PWD/$BUILD/test/conformance.test
+if [ -z "${NOMAD_TEST_DIR:-}" ]; then
+	(cd test/conformance && go mod download) >"$T/download" 2>&1 ||
+		skip_all "the Go modules cannot be downloaded: $(tail -n 1 "$T/download")"
+	mkdir -p "$(dirname "$program")"
+	(cd test/conformance && go vet . && go test -c -o "$program" .) >"$T/build" 2>&1 || {
+		not_ok 'the conformance tests compile' "$(cat "$T/build")"; done_testing; }
+fi
+isolate "$@"
+
+census_before
+cd test/conformance || exit 1
+PLUGIN=$plugin "$program" -test.v -test.timeout "${GO_TEST_TIMEOUT:-600s}" ${RUN:+-test.run "$RUN"} >"$T/out" 2>&1
+cd ../.. || exit 1
+cp "$T/out" "$BUILD/test/$(basename "$0" .sh).out"
+test/go2tap "$T/out"
+status=$?
+count=$(grep -cE '^ *--- (PASS|FAIL|SKIP): ' "$T/out")
+if census_after >"$T/census-diff"; then echo "ok $((count + 1)) - nothing is left behind"
+else
+	echo "not ok $((count + 1)) - nothing is left behind"
+	sed 's/^/# /' "$T/census-diff"
+	status=1
+fi
+echo "1..$((count + 1))"
+exit $status
