@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * os/process.h from /proc, prctl(2), memfd_create(2) and pidfds. */
+#include "os/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "supervisor/record.h"
+
+static int read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return -errno;
+	r = (int) read(fd, buf, size - 1);
+	if (r < 0)
+		r = -errno;
+	else
+		buf[r] = 0;
+	close(fd);
+	return r;
+}
+
+static int read_proc(int pid, const char *what, char *buf, size_t size)
+{
+	char path[64];
+	struct nomad__text t;
+
+	nomad__text_init(&t, path, sizeof(path));
+	nomad__text_add(&t, "/proc/");
+	nomad__text_num(&t, pid);
+	nomad__text_add(&t, what);
+	return read_file(path, buf, size);
+}
+
+int nomad__boot_id(char ret[NOMAD__BOOT_ID_SIZE])
+{
+	int r = read_file("/proc/sys/kernel/random/boot_id", ret, NOMAD__BOOT_ID_SIZE);
+
+	if (r < 0)
+		return r;
+	ret[strcspn(ret, "\n")] = 0;
+	return 0;
+}
+
+/* Field n of /proc/PID/stat, n > 2: behind the last parenthesis of the name. */
+static const char *stat_field(const char *stat, int n)
+{
+	const char *p = strrchr(stat, ')');
+
+	for (int i = 2; p && i < n; i++) {
+		p = strchr(p + 1, ' ');
+		if (!p)
+			return NULL;
+	}
+	return p ? p + 1 : NULL;
+}
+
+static int read_stat(int pid, char *buf, size_t size)
+{
+	int r;
+
+	if (pid <= 0)
+		return -ESRCH;
+	r = read_proc(pid, "/stat", buf, size);
+	return r == -ENOENT ? -ESRCH : r;
+}
+
+int nomad__process_start_time(int pid, uint64_t *ret)
+{
+	char stat[1024];
+	const char *field;
+	int r = read_stat(pid, stat, sizeof(stat));
+
+	if (r < 0)
+		return r;
+	field = stat_field(stat, 22);
+	if (!field)
+		return -EIO;
+	*ret = (uint64_t) nomad__parse_num(field, 0);
+	return 0;
+}
+
+bool nomad__process_is(int pid, uint64_t start)
+{
+	uint64_t now;
+
+	return nomad__process_start_time(pid, &now) == 0 && now == start;
+}
+
+int nomad__process_parent(int pid)
+{
+	char stat[1024];
+	const char *field;
+	int r = read_stat(pid, stat, sizeof(stat));
+
+	if (r < 0)
+		return r;
+	field = stat_field(stat, 4);
+	return field ? (int) nomad__parse_num(field, 0) : -EIO;
+}
+
+int nomad__process_signal(int pid, uint64_t start, int sig)
+{
+	int fd, r = 0;
+
+	if (pid <= 1)
+		return -ESRCH;
+	/* The pidfd pins the process; what it was is asked after. */
+	fd = (int) syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0 && errno == ESRCH)
+		return -ESRCH;
+	if (!nomad__process_is(pid, start))
+		r = -ESRCH;
+	else if ((fd >= 0 ? (int) syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) : kill(pid, sig)) < 0)
+		r = -errno;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+int nomad__process_children(int pid, int *ret, int max)
+{
+	char path[80], buf[2048];
+	struct nomad__text t;
+	int fd, count = 0, value = 0;
+	bool digit = false;
+	ssize_t n;
+
+	nomad__text_init(&t, path, sizeof(path));
+	nomad__text_add(&t, "/proc/");
+	nomad__text_num(&t, pid);
+	nomad__text_add(&t, "/task/");
+	nomad__text_num(&t, pid);
+	nomad__text_add(&t, "/children");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (buf[i] >= '0' && buf[i] <= '9') {
+				value = value * 10 + (buf[i] - '0');
+				digit = true;
+			} else if (digit) {
+				if (count < max)
+					ret[count++] = value;
+				value = 0;
+				digit = false;
+			}
+		}
+	close(fd);
+	return count;
+}
+
+int nomad__process_usage(int pid, struct nomad__process_usage *ret)
+{
+	char stat[1024];
+	const char *utime, *stime, *rss;
+	uint64_t tick = 1000000000ull / (uint64_t) sysconf(_SC_CLK_TCK);
+	int r = read_stat(pid, stat, sizeof(stat));
+
+	if (r < 0)
+		return r;
+	utime = stat_field(stat, 14);
+	stime = stat_field(stat, 15);
+	rss = stat_field(stat, 24);
+	if (!utime || !stime || !rss)
+		return -EIO;
+	ret->user_ns = (uint64_t) nomad__parse_num(utime, 0) * tick;
+	ret->system_ns = (uint64_t) nomad__parse_num(stime, 0) * tick;
+	ret->rss_bytes = (uint64_t) nomad__parse_num(rss, 0) * (uint64_t) sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+int nomad__reaper_acquire(void)
+{
+	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+void nomad__die_with_parent(void)
+{
+	(void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
+void nomad__process_name(const char *name)
+{
+	(void) prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+void nomad__oom_score(int adjust)
+{
+	char buf[24];
+	struct nomad__text t;
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	nomad__text_init(&t, buf, sizeof(buf));
+	nomad__text_num(&t, adjust);
+	(void) !write(fd, buf, strlen(buf));
+	close(fd);
+}
+
+void nomad__close_from(int first)
+{
+	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+		return;
+	for (int fd = first; fd < 65536; fd++)
+		close(fd);
+}
+
+int nomad__memory_file(const char *name)
+{
+	int fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+int nomad__program_load(const char *name, const void *data, size_t size)
+{
+	/* Kernels before 6.3 do not know MFD_EXEC, later ones may insist on it. */
+	int fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC), r;
+	size_t done = 0;
+
+	if (fd < 0 && errno == EINVAL)
+		fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	while (done < size) {
+		ssize_t n = write(fd, (const char *) data + done, size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			goto fail;
+		done += (size_t) n;
+	}
+	if (fchmod(fd, 0500) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		goto fail;
+	return fd;
+fail:
+	r = errno ? -errno : -EIO;
+	close(fd);
+	return r;
+}
+
+int nomad__program_exec(int fd, char *const argv[], char *const envp[])
+{
+	syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
+	return -errno;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * os/socket.h: a name in a directory is reached through /proc/self/fd. */
+#include "os/socket.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "supervisor/record.h"
+
+int nomad__socket_pair(int ret[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
+}
+
+static int address(int dirfd, const char *name, struct sockaddr_un *ret)
+{
+	struct nomad__text t;
+
+	*ret = (struct sockaddr_un) { .sun_family = AF_UNIX };
+	nomad__text_init(&t, ret->sun_path, sizeof(ret->sun_path));
+	nomad__text_add(&t, "/proc/self/fd/");
+	nomad__text_num(&t, dirfd);
+	nomad__text_add(&t, "/");
+	nomad__text_add(&t, name);
+	return t.full ? -ENAMETOOLONG : 0;
+}
+
+static int bind_socket(int dirfd, const char *name, int type)
+{
+	struct sockaddr_un sa;
+	int fd, r = address(dirfd, name, &sa);
+	mode_t mask;
+
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	(void) unlinkat(dirfd, name, 0);
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int nomad__socket_listen(int dirfd, const char *name)
+{
+	int fd = bind_socket(dirfd, name, SOCK_SEQPACKET), r;
+
+	if (fd >= 0 && listen(fd, 64) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int nomad__socket_datagram(int dirfd, const char *name)
+{
+	int fd = bind_socket(dirfd, name, SOCK_DGRAM), on = 1, r;
+
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int nomad__socket_connect(int dirfd, const char *name)
+{
+	struct sockaddr_un sa;
+	int fd, r = address(dirfd, name, &sa);
+
+	if (r < 0)
+		return r;
+	/* Non-blocking: a full queue of a stopped supervisor must not hold us. */
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int nomad__socket_accept(int fd, uid_t *ret_uid)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
+
+	if (client < 0)
+		return -errno;
+	if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
+		r = -errno;
+		close(client);
+		return r;
+	}
+	*ret_uid = peer.uid;
+	return client;
+}
+
+int nomad__socket_send(int fd, const void *data, size_t size, const int *fds, int n_fds, bool wait)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int) * NOMAD__MAX_FDS)];
+	} control;
+	struct iovec iov = { .iov_base = (void *) data, .iov_len = size };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (n_fds > 0) {
+		struct cmsghdr *c;
+
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = control.buf;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t) n_fds);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t) n_fds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t) n_fds);
+	}
+	do
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+ssize_t nomad__socket_receive(int fd, void *buf, size_t size, int *fds, bool wait)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int) * NOMAD__MAX_FDS) + CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct iovec iov = { .iov_base = buf, .iov_len = size };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+	};
+	ssize_t n;
+
+	for (int i = 0; i < NOMAD__MAX_FDS; i++)
+		fds[i] = -1;
+	do
+		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+			memcpy(fds, CMSG_DATA(c), sizeof(int) * (count < NOMAD__MAX_FDS ? count : NOMAD__MAX_FDS));
+		}
+	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		for (int i = 0; i < NOMAD__MAX_FDS; i++)
+			if (fds[i] >= 0) {
+				close(fds[i]);
+				fds[i] = -1;
+			}
+		return -EMSGSIZE;
+	}
+	return n;
+}
+
+ssize_t nomad__socket_receive_from(int fd, void *buf, size_t size, int *ret_pid)
+{
+	union {
+		struct cmsghdr align;
+		char buf[256];
+	} control;
+	struct iovec iov = { .iov_base = buf, .iov_len = size };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+	};
+	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*ret_pid = 0;
+	if (n < 0)
+		return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred cred;
+
+			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+			*ret_pid = cred.pid;
+		} else if (c->cmsg_type == SCM_RIGHTS) {
+			/* FDSTORE and the like: nobody asked for them. */
+			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			int theirs;
+
+			for (size_t i = 0; i < count; i++) {
+				memcpy(&theirs, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+				close(theirs);
+			}
+		}
+	}
+	return n;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * os/process.h: who a process is.  A pid alone is never an identity: it is
+ * one together with the process' start time and the boot it belongs to.
+ *
+ * No allocation, no stdio: the supervisor program uses this too. */
+#ifndef NOMAD_OS_PROCESS_H
+#define NOMAD_OS_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NOMAD__BOOT_ID_SIZE = 64 };
+
+/* Text that is another one after each boot.  0 or -errno. */
+int nomad__boot_id(char ret[NOMAD__BOOT_ID_SIZE]);
+/* Start time in the system's own unit; -ESRCH if there is no such process. */
+int nomad__process_start_time(int pid, uint64_t *ret);
+/* True if `pid` is a process (a zombie too) that started at `start`. */
+bool nomad__process_is(int pid, uint64_t start);
+/* The parent's pid; -ESRCH. */
+int nomad__process_parent(int pid);
+/* Send `signal` to it if it is still the same.  -ESRCH if not. */
+int nomad__process_signal(int pid, uint64_t start, int signal);
+/* The children of `pid`: up to `max` into ret[]; how many, or -errno. */
+int nomad__process_children(int pid, int *ret, int max);
+
+struct nomad__process_usage {
+	uint64_t user_ns, system_ns, rss_bytes;
+};
+int nomad__process_usage(int pid, struct nomad__process_usage *ret);
+
+/* ---- The caller as the parent of all that come from it ---- */
+
+/* Orphans among our descendants become our children.  0 or -errno. */
+int nomad__reaper_acquire(void);
+/* The calling process is to die with its parent, as far as the system can. */
+void nomad__die_with_parent(void);
+/* How the caller is shown by ps. */
+void nomad__process_name(const char *name);
+/* Protect from (-900) or expose to (0) the out-of-memory killer; best effort. */
+void nomad__oom_score(int adjust);
+/* Close every descriptor from `first` on. */
+void nomad__close_from(int first);
+
+/* ---- A program that is not a file ---- */
+
+/* Memory that can be read and passed as a descriptor. */
+int nomad__memory_file(const char *name);		/* fd or -errno */
+/* A sealed copy of a program; an fd for nomad__program_exec(), or -errno. */
+int nomad__program_load(const char *name, const void *data, size_t size);
+/* Replaces the process; returns -errno.  Async-signal-safe. */
+int nomad__program_exec(int fd, char *const argv[], char *const envp[]);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * clean.c: the records of a task's directory, and what to do with a task
+ * that no supervisor looks after any more.
+ *
+ *   supervisor   who the supervisor, the process and the leader are
+ *   cgroups      which cgroups there may be; written before they are made
+ *   exit         how it ended
+ *   ctl, notify  sockets
+ *
+ * Nothing here trusts a bare pid: it counts with its start time and within
+ * this boot only. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "supervisor/crash.h"
+#include "supervisor/handle.h"
+#include "supervisor/record.h"
+
+static const int64_t second = 1000000000;
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t) t.tv_sec * second + t.tv_nsec;
+}
+
+int nomad__task_dir_open(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int nomad__identity_read(int dirfd, struct nomad__identity *ret)
+{
+	char buf[4096], boot[NOMAD__BOOT_ID_SIZE];
+	ssize_t n = nomad__record_read(dirfd, "supervisor", buf, sizeof(buf));
+	const char *theirs;
+
+	if (n < 0)
+		return (int) n;
+	*ret = (struct nomad__identity) {
+		.pid = (int) nomad__record_get_num(buf, (size_t) n, "pid", 0),
+		.start = (uint64_t) nomad__record_get_num(buf, (size_t) n, "start", 0),
+		.main_pid = (int) nomad__record_get_num(buf, (size_t) n, "main_pid", 0),
+		.main_start = (uint64_t) nomad__record_get_num(buf, (size_t) n, "main_start", 0),
+		.leader_pid = (int) nomad__record_get_num(buf, (size_t) n, "leader_pid", 0),
+		.leader_start = (uint64_t) nomad__record_get_num(buf, (size_t) n, "leader_start", 0),
+	};
+	theirs = nomad__record_get(buf, (size_t) n, "boot");
+	ret->this_boot = theirs && nomad__boot_id(boot) >= 0 && strcmp(theirs, boot) == 0;
+	return 0;
+}
+
+int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
+{
+	char buf[4096];
+	ssize_t n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
+	size_t size = (size_t) n;
+
+	if (n < 0)
+		return (int) n;
+	if (nomad__record_get_num(buf, size, "exit_code", -1) < 0)
+		return -EBADMSG;
+	*ret = (struct nomad__supervisor_exit) {
+		.exit_code = (int) nomad__record_get_num(buf, size, "exit_code", 0),
+		.signal = (int) nomad__record_get_num(buf, size, "signal", 0),
+		.oom_killed = nomad__record_get_num(buf, size, "oom_killed", 0) != 0,
+		.killed = nomad__record_get_num(buf, size, "killed", 0) != 0,
+		.started_ns = nomad__record_get_num(buf, size, "started_ns", 0),
+		.ended_ns = nomad__record_get_num(buf, size, "ended_ns", 0),
+		.user_ns = nomad__record_get_num(buf, size, "user_ns", 0),
+		.system_ns = nomad__record_get_num(buf, size, "system_ns", 0),
+		.max_rss_bytes = nomad__record_get_num(buf, size, "max_rss_bytes", 0),
+	};
+	return 0;
+}
+
+int nomad__cgroups_read(int dirfd, struct nomad__cgroup *ret)
+{
+	char buf[8192];
+	ssize_t n = nomad__record_read(dirfd, "cgroups", buf, sizeof(buf));
+	const char *s;
+	size_t pos = 0;
+	int count = 0;
+
+	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__record_next(buf, (size_t) n, "cg", &pos)))
+		if (nomad__cgroup_parse(s, &ret[count]) >= 0)
+			count++;
+	return count;
+}
+
+static void nap(int64_t ns)
+{
+	struct timespec t = { .tv_nsec = ns };
+
+	(void) nanosleep(&t, NULL);
+}
+
+/* Everything below a process, the process itself last. */
+static void kill_tree(int pid, int depth)
+{
+	int children[128], n = depth < 32 ? nomad__process_children(pid, children, 128) : 0;
+
+	for (int i = 0; i < n; i++) {
+		uint64_t start;
+
+		if (nomad__process_start_time(children[i], &start) < 0 || nomad__process_parent(children[i]) != pid)
+			continue;
+		(void) nomad__process_signal(children[i], start, SIGSTOP);
+		kill_tree(children[i], depth + 1);
+		(void) nomad__process_signal(children[i], start, SIGKILL);
+	}
+}
+
+static bool kill_one(int pid, uint64_t start)
+{
+	if (pid <= 1 || !nomad__process_is(pid, start))
+		return false;
+	(void) nomad__process_signal(pid, start, SIGSTOP);
+	kill_tree(pid, 0);
+	return nomad__process_signal(pid, start, SIGKILL) == 0;
+}
+
+int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
+{
+	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
+	struct nomad__identity who = { 0 };
+	int n = nomad__cgroups_read(dirfd, cgroups);
+	int64_t delay = second / 1000;
+
+	if (nomad__identity_read(dirfd, &who) < 0 || !who.this_boot)
+		who = (struct nomad__identity) { 0 };
+	for (;;) {
+		/* The supervisor first, or it would report what we do to it. */
+		bool left = kill_one(who.pid, who.start);
+
+		left = kill_one(who.leader_pid, who.leader_start) || left;
+		left = kill_one(who.main_pid, who.main_start) || left;
+		for (int i = 0; i < n; i++)
+			if (!nomad__cgroup_is_empty(&cgroups[i])) {
+				left = true;
+				(void) nomad__cgroup_kill(&cgroups[i]);
+			}
+		if (!left)
+			return 0;
+		if (now() > deadline_ns)
+			return -EBUSY;
+		nap(delay);
+		if (delay < second / 10)
+			delay *= 2;
+	}
+}
+
+int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
+{
+	static const char *const files[] = {
+		"ctl", "notify", "exit", "supervisor", ".exit.new", ".supervisor.new", ".cgroups.new",
+	};
+	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
+	struct nomad__supervisor_exit done;
+	struct nomad__identity who;
+	int64_t deadline = now() + 15 * second;
+	int dirfd = nomad__task_dir_open(dir), n, r = 0;
+
+	if (dirfd == -ENOENT)
+		return 0;
+	if (dirfd < 0)
+		return nomad_error_errno(err, -dirfd, "open directory '%s'", dir);
+	nomad__crash_at("clean-begin");
+	n = nomad__cgroups_read(dirfd, cgroups);
+	/* One that has written its exit record only waits for the readers of the logs. */
+	if (nomad__exit_read(dirfd, &done) == 0 && nomad__identity_read(dirfd, &who) == 0)
+		(void) unlinkat(dirfd, "supervisor", 0);
+	r = nomad__leftovers_kill(dirfd, deadline);
+	if (r < 0) {
+		nomad_error_errno(err, -r, "kill the processes that the task of '%s' left", dir);
+		goto out;
+	}
+	nomad__crash_at("clean-killed");
+	for (int i = 0; i < n; i++) {
+		/* Its last process may be dead, but not quite gone. */
+		while ((r = nomad__cgroup_remove(&cgroups[i])) == -EBUSY && now() < deadline)
+			nap(second / 1000);
+		if (r < 0) {
+			nomad_error_errno(err, -r, "remove cgroup '%s'", cgroups[i].path);
+			goto out;
+		}
+	}
+	nomad__crash_at("clean-removed");
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(files); i++)
+		(void) unlinkat(dirfd, files[i], 0);
+	/* Last: without it the cgroups would not be found again. */
+	(void) unlinkat(dirfd, "cgroups", 0);
+out:
+	close(dirfd);
+	return r;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * supervisor/crash.h: places where a test lets the plugin or the supervisor
+ * die by SIGKILL: NOMAD_DRIVER_CRASH_AT=step in the environment.  The list:
+ *
+ *   client      start-recorded     the cgroups are recorded, nothing else is there
+ *               start-launched     the supervisor was forked
+ *               start-sent         the specification was sent
+ *               start-answered     the answer arrived, the caller does not know yet
+ *               attach-connected
+ *               clean-begin, clean-killed, clean-removed
+ *   supervisor  super-detached     it runs, nothing is recorded
+ *               super-recorded     its identity is recorded
+ *               super-listening    the control socket is there
+ *               super-cgroups      the cgroups are there
+ *               super-forked       the process is forked, but held back
+ *               super-main         the process is recorded and let go
+ *               super-execed       the program runs
+ *               super-started      the start was answered
+ *               super-stop         the stop signal was sent
+ *               super-kill         the killing begins
+ *               super-empty        nothing is left, no exit record yet
+ *               super-exit         the exit record is there, nobody was told
+ *               super-exec         a command was forked into the task
+ */
+#ifndef NOMAD_SUPERVISOR_CRASH_H
+#define NOMAD_SUPERVISOR_CRASH_H
+
+#ifdef NOMAD_CRASH_POINTS
+void nomad__crash_at(const char *step);
+#else
+#define nomad__crash_at(step)	((void) 0)
+#endif
+
+#endif

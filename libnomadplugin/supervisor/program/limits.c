@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * limits.c: the cgroups of the task and our own.
+ *
+ * The plugin has decided all (os/limits.h) and says it in the specification:
+ * cg= is a cgroup of the task, set= a value to be written ("!PATH\tVALUE": the
+ * start fails if it cannot be; "?PATH\tVALUE": never mind), supercg= one for
+ * us.  So this program needs no change when the policy does. */
+#include "supervisor/program/super.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/cgroup.h"
+
+static struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
+static int n_cgroups;
+
+int limits_create(void)
+{
+	const char *s;
+	char path[400];
+	struct nomad__text t;
+	size_t pos = 0;
+	int r;
+
+	while ((s = nomad__record_next(S.spec, S.spec_size, "cg", &pos))) {
+		struct nomad__cgroup *cg = &cgroups[n_cgroups];
+
+		r = n_cgroups < NOMAD__MAX_CGROUPS ? nomad__cgroup_parse(s, cg) : -E2BIG;
+		if (r >= 0 && cg->ours)
+			r = nomad__cgroup_create(cg);
+		if (r < 0)
+			return fail(-r, "make cgroup", s);
+		n_cgroups++;
+	}
+	pos = 0;
+	while ((s = nomad__record_next(S.spec, S.spec_size, "set", &pos))) {
+		const char *tab = strchr(s, '\t');
+
+		if (!tab || (size_t) (tab - s) > sizeof(path))
+			return fail(EPROTO, "read the limit", s);
+		nomad__text_init(&t, path, sizeof(path));
+		nomad__text_add(&t, s + 1);
+		path[tab - s - 1] = 0;
+		r = nomad__cgroup_write(path, tab + 1);
+		if (r < 0 && s[0] == '!')
+			return fail(-r, "write the limit into", path);
+	}
+	S.oom_before = limits_oom_kills();
+	return 0;
+}
+
+int limits_fork(void)
+{
+	for (int i = 0; i < n_cgroups; i++)
+		if (cgroups[i].kind == '2')
+			return nomad__cgroup_fork(cgroups[i].path);
+	return nomad__cgroup_fork(NULL);
+}
+
+int limits_join(void)
+{
+	for (int i = 0; i < n_cgroups; i++) {
+		int r = cgroups[i].kind == '2' ? 0 : nomad__cgroup_join(&cgroups[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* An own cgroup keeps us out of the agent's: neither its limits nor the end
+ * of its unit are ours.  Best effort: without the right to do so we stay. */
+int limits_fork_supervisor(void)
+{
+	struct nomad__cgroup cg;
+	const char *s;
+	size_t pos = 0;
+
+	while ((s = nomad__record_next(S.spec, S.spec_size, "supercg", &pos)))
+		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind == '2' && nomad__cgroup_create(&cg) >= 0)
+			return nomad__cgroup_fork(cg.path);
+	return nomad__cgroup_fork(NULL);
+}
+
+void limits_leave_agent(void)
+{
+	struct nomad__cgroup cg;
+	const char *s;
+	size_t pos = 0;
+
+	while ((s = nomad__record_next(S.spec, S.spec_size, "supercg", &pos)))
+		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind != '2' && nomad__cgroup_create(&cg) >= 0)
+			(void) nomad__cgroup_join(&cg);
+}
+
+/* cgroup.kill, where there is one, gets them all; else, or if that was not
+ * the end of it, each hierarchy is gone through. */
+void limits_kill(bool thorough)
+{
+	for (int i = 0; i < n_cgroups; i++)
+		if (cgroups[i].kind == '2' && nomad__cgroup_kill(&cgroups[i]) == 0 && !thorough)
+			return;
+	for (int i = 0; i < n_cgroups; i++)
+		if (cgroups[i].kind != '2')
+			(void) nomad__cgroup_kill(&cgroups[i]);
+}
+
+bool limits_empty(void)
+{
+	for (int i = 0; i < n_cgroups; i++)
+		if (!nomad__cgroup_is_empty(&cgroups[i]))
+			return false;
+	return true;
+}
+
+uint64_t limits_oom_kills(void)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < n_cgroups; i++)
+		sum += nomad__cgroup_oom_kills(&cgroups[i]);
+	return sum;
+}
