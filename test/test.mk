@@ -15,6 +15,25 @@ $(test_driver): $(test_driver.obj) $(lib) $(lib_link_deps)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(test_driver.obj) $(lib) $(lib.libs)
 
+# ---- Fuzzers --------------------------------------------------------------------
+# test/fuzz/NAME.c, its corpus in test/fuzz/corpus/NAME and words in NAME.dict.
+# All is built anew by clang, in $(BUILD)/fuzz.
+
+FUZZ_SECONDS ?= 600
+fuzz_names := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
+extra_src += $(wildcard test/fuzz/*.c)
+$(fuzz_names:%=$(BUILD)/test/fuzz/%.o): | $(generated)
+$(fuzz_names:%=$(BUILD)/test/fuzz/%): %: %.o $(lib) $(lib_link_deps)
+	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -fsanitize=fuzzer -o $@ $< $(lib) $(lib.libs)
+
+.PHONY: fuzz-programs fuzz-build
+fuzz-programs: $(fuzz_names:%=$(BUILD)/test/fuzz/%)
+fuzz-build:
+	@+$(MAKE) --no-print-directory BUILD='$(BUILD)/fuzz' CC=clang CXX=clang++ SANITIZE=address,undefined,fuzzer-no-link \
+		CFLAGS='-O1 -g' fuzz-programs
+fuzz: fuzz-build
+	@BUILD='$(BUILD)' test/fuzz/run $(FUZZ_SECONDS) $(fuzz_names)
+
 # ---- Tests by part -------------------------------------------------------------
 
 parts := lib build triton nspawn pot nomadinit
