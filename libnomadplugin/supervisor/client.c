@@ -153,7 +153,7 @@ static void connection_ready(void *ud, unsigned events)
 	(void) events;
 	nomad__supervisor_ref(s);
 	while (!s->freed && s->watch) {
-		ssize_t n = nomad__socket_receive(s->fd, message, sizeof(message), fds, false);
+		ssize_t n = nomad__unix_receive(s->fd, message, sizeof(message), fds, false);
 		const char *op;
 
 		if (n == -EAGAIN || n == -EMSGSIZE)
@@ -231,7 +231,7 @@ static ssize_t receive_reply(int fd, char *buf, size_t size, int64_t timeout_ns)
 			return -ETIMEDOUT;
 		if (poll(&p, 1, (int) (left / 1000000) + 1) <= 0)
 			continue;
-		n = nomad__socket_receive(fd, buf, size, fds, false);
+		n = nomad__unix_receive(fd, buf, size, fds, false);
 		if (n != -EAGAIN)
 			return n;
 	}
@@ -291,7 +291,7 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 	nomad__crash_at("start-launched");
 	nomad__record_init(&m, buf, sizeof(buf));
 	nomad__record_add(&m, "op", "start");
-	r = nomad__socket_send(s->fd, m.buf, m.used, &file, 1, true);
+	r = nomad__unix_send(s->fd, m.buf, m.used, &file, 1, true);
 	close(file);
 	nomad__crash_at("start-sent");
 	/* It forks at once and goes; if it does not, the connection tells. */
@@ -365,14 +365,14 @@ static int greet(struct nomad__supervisor *s, int64_t deadline)
 	struct nomad__record m;
 	const char *op;
 	ssize_t n;
-	int r, fd = nomad__socket_connect(s->dirfd, "ctl");
+	int r, fd = nomad__unix_connect(s->dirfd, "ctl");
 
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ECONNREFUSED ? -EAGAIN : fd;
 	nomad__crash_at("attach-connected");
 	nomad__record_init(&m, buf, sizeof(buf));
 	nomad__record_add(&m, "op", "hello");
-	r = nomad__socket_send(fd, m.buf, m.used, NULL, 0, false);
+	r = nomad__unix_send(fd, m.buf, m.used, NULL, 0, false);
 	while (r >= 0) {
 		n = receive_reply(fd, buf, sizeof(buf), deadline - nomad__now_ns());
 		if (n == -ETIMEDOUT) {
@@ -528,7 +528,7 @@ int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	r = s->fd < 0 ? -ENOTCONN : nomad__socket_send(s->fd, data, size, fds, n_fds, false);
+	r = s->fd < 0 ? -ENOTCONN : nomad__unix_send(s->fd, data, size, fds, n_fds, false);
 	pthread_mutex_unlock(&s->lock);
 	return r;
 }

@@ -44,7 +44,7 @@ int nomad__supervisor_launch(const char *title, int *ret_fd, struct nomad_error 
 		return nomad_error_errno(err, -program, "load the supervisor program");
 	if (at && strncmp(at, "super-", 6) == 0)
 		envp[0] = crash = nomad_strdupf("NOMAD_DRIVER_CRASH_AT=%s", at);
-	r = nomad__socket_pair(pair);
+	r = nomad__unix_pair(pair);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "make a socket pair");
 	/* dup2() onto itself would leave it close-on-exec. */

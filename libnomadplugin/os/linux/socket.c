@@ -13,7 +13,7 @@
 
 #include "supervisor/record.h"
 
-int nomad__socket_pair(int ret[2])
+int nomad__unix_pair(int ret[2])
 {
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
 }
@@ -53,7 +53,7 @@ static int bind_socket(int dirfd, const char *name, int type)
 	return fd;
 }
 
-int nomad__socket_listen(int dirfd, const char *name)
+int nomad__unix_listen(int dirfd, const char *name)
 {
 	int fd = bind_socket(dirfd, name, SOCK_SEQPACKET), r;
 
@@ -65,7 +65,7 @@ int nomad__socket_listen(int dirfd, const char *name)
 	return fd;
 }
 
-int nomad__socket_datagram(int dirfd, const char *name)
+int nomad__unix_datagram(int dirfd, const char *name)
 {
 	int fd = bind_socket(dirfd, name, SOCK_DGRAM), on = 1, r;
 
@@ -77,7 +77,7 @@ int nomad__socket_datagram(int dirfd, const char *name)
 	return fd;
 }
 
-int nomad__socket_connect(int dirfd, const char *name)
+int nomad__unix_connect(int dirfd, const char *name)
 {
 	struct sockaddr_un sa;
 	int fd, r = address(dirfd, name, &sa);
@@ -96,7 +96,7 @@ int nomad__socket_connect(int dirfd, const char *name)
 	return fd;
 }
 
-int nomad__socket_accept(int fd, uid_t *ret_uid)
+int nomad__unix_accept(int fd, uid_t *ret_uid)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
@@ -113,7 +113,7 @@ int nomad__socket_accept(int fd, uid_t *ret_uid)
 	return client;
 }
 
-int nomad__socket_send(int fd, const void *data, size_t size, const int *fds, int n_fds, bool wait)
+int nomad__unix_send(int fd, const void *data, size_t size, const int *fds, int n_fds, bool wait)
 {
 	union {
 		struct cmsghdr align;
@@ -141,7 +141,7 @@ int nomad__socket_send(int fd, const void *data, size_t size, const int *fds, in
 	return n < 0 ? -errno : 0;
 }
 
-ssize_t nomad__socket_receive(int fd, void *buf, size_t size, int *fds, bool wait)
+ssize_t nomad__unix_receive(int fd, void *buf, size_t size, int *fds, bool wait)
 {
 	union {
 		struct cmsghdr align;
@@ -177,7 +177,7 @@ ssize_t nomad__socket_receive(int fd, void *buf, size_t size, int *fds, bool wai
 	return n;
 }
 
-ssize_t nomad__socket_receive_from(int fd, void *buf, size_t size, int *ret_pid)
+ssize_t nomad__unix_receive_from(int fd, void *buf, size_t size, int *ret_pid)
 {
 	union {
 		struct cmsghdr align;

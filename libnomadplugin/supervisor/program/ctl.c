@@ -14,7 +14,7 @@
 
 int ctl_listen(void)
 {
-	int fd = nomad__socket_listen(S.dirfd, "ctl");
+	int fd = nomad__unix_listen(S.dirfd, "ctl");
 
 	if (fd >= 0)
 		S.ctl_fd = fd;
@@ -24,7 +24,7 @@ int ctl_listen(void)
 void ctl_accept(void)
 {
 	uid_t uid = 0;
-	int fd = nomad__socket_accept(S.ctl_fd, &uid);
+	int fd = nomad__unix_accept(S.ctl_fd, &uid);
 
 	if (fd < 0)
 		return;
@@ -53,7 +53,7 @@ void ctl_send(int client, const struct nomad__record *message)
 {
 	if (S.clients[client].fd < 0 || message->full)
 		return;
-	if (nomad__socket_send(S.clients[client].fd, message->buf, message->used, NULL, 0, false) < 0)
+	if (nomad__unix_send(S.clients[client].fd, message->buf, message->used, NULL, 0, false) < 0)
 		(void) ctl_drop(client);
 }
 
@@ -178,7 +178,7 @@ void ctl_read(int client)
 {
 	char message[MESSAGE_SIZE];
 	int fds[NOMAD__MAX_FDS];
-	ssize_t n = nomad__socket_receive(S.clients[client].fd, message, sizeof(message), fds, false);
+	ssize_t n = nomad__unix_receive(S.clients[client].fd, message, sizeof(message), fds, false);
 
 	if (n == -EAGAIN || n == -EMSGSIZE)
 		return;

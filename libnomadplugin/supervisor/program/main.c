@@ -139,7 +139,7 @@ static int receive_spec(void)
 	int fds[NOMAD__MAX_FDS], r;
 	struct stat st;
 	void *map;
-	ssize_t n = nomad__socket_receive(START_FD, message, sizeof(message), fds, true);
+	ssize_t n = nomad__unix_receive(START_FD, message, sizeof(message), fds, true);
 
 	if (n <= 0 || fds[0] < 0)
 		return fail(n < 0 ? (int) -n : EPROTO, "receive the specification", NULL);

@@ -19,7 +19,7 @@ int notify_open(char *ret_env, size_t size)
 {
 	struct nomad__text t;
 	const char *dir = spec_get("dir");
-	int fd = nomad__socket_datagram(S.dirfd, "notify");
+	int fd = nomad__unix_datagram(S.dirfd, "notify");
 
 	if (fd < 0)
 		return fd;
@@ -89,7 +89,7 @@ void notify_read(void)
 	int pid;
 	ssize_t n;
 
-	while ((n = nomad__socket_receive_from(S.notify_fd, buf, sizeof(buf) - 1, &pid)) >= 0) {
+	while ((n = nomad__unix_receive_from(S.notify_fd, buf, sizeof(buf) - 1, &pid)) >= 0) {
 		buf[n] = 0;
 		if (is_ours(pid) && handle(buf) && S.notify) {
 			/* It may come before the end of the exec pipe was seen. */
