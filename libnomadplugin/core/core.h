@@ -103,7 +103,6 @@ int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t 
 /* ---- Tasks ---- */
 
 void nomad__task_info_done(struct nomad_task_info *info);
-int nomad__task_info_copy(struct nomad_task_info *dst, const struct nomad_task_info *src);
 
 struct nomad__started {
 	void *driver_state;		/* owned */

@@ -28,7 +28,7 @@ enum { MAX_HIERARCHIES = 20 };
 struct hierarchy {
 	char ctl[64];			/* "" for v2 */
 	char mount[200];
-	bool controllers;		/* v2: it has any */
+	char controllers[256];		/* v2: " cpu memory " and so on */
 };
 
 static struct {
@@ -101,9 +101,11 @@ static void look(void)
 		if (!h->ctl[0]) {
 			NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/cgroup.controllers", h->mount);
 			FILE *c = path ? fopen(path, "re") : NULL;
-			int first = c ? fgetc(c) : EOF;
+			char word[64];
+			size_t n = 0;
 
-			h->controllers = first != EOF && first != '\n';
+			while (c && fscanf(c, "%63s", word) == 1 && n + strlen(word) + 3 < sizeof(h->controllers))
+				n += (size_t) sprintf(h->controllers + n, " %s ", word);
 			if (c)
 				fclose(c);
 		}
@@ -156,12 +158,21 @@ static void set_num(struct plan *plan, char must, const char *path, const char *
 	set(plan, must, path, file, value < 0 ? none : text);
 }
 
+/* Beside v1, v2 has only what v1 left it. */
+static bool v2_has(const struct hierarchy *h, const char *controller)
+{
+	char word[80];
+
+	snprintf(word, sizeof(word), " %s ", controller);
+	return strstr(h->controllers, word);
+}
+
 static void plan_v2(struct plan *plan, const struct hierarchy *h)
 {
 	const struct nomad__supervise *what = plan->what;
 	const struct nomad_resources *res = what->resources;
 	const char *cpus = res && res->cpuset_cpus && *res->cpuset_cpus ? res->cpuset_cpus : NULL;
-	bool limits = h->controllers && !what->command->no_limits;
+	bool limits = h->controllers[0] && !what->command->no_limits;
 	NOMAD_AUTO_FREE char *path = place(plan, h, '2', limits && res ? res->cpuset_cgroup : NULL);
 	NOMAD_AUTO_FREE char *parent = nomad_strdupf("%s/nomad-drivers", h->mount);
 
@@ -173,23 +184,25 @@ static void plan_v2(struct plan *plan, const struct hierarchy *h)
 		static const char *const controllers[] = { "+cpu", "+memory", "+pids", "+cpuset" };
 
 		for (size_t i = 0; i < NOMAD_ARRAY_LEN(controllers); i++) {
+			if (!v2_has(h, controllers[i] + 1))
+				continue;
 			set(plan, '?', h->mount, "cgroup.subtree_control", controllers[i]);
 			set(plan, '?', parent, "cgroup.subtree_control", controllers[i]);
 		}
 	}
-	if (plan->hard)
+	if (plan->hard && v2_has(h, "memory"))
 		set_num(plan, '!', path, "memory.max", plan->hard, "max");
-	if (plan->soft)
+	if (plan->soft && v2_has(h, "memory"))
 		set_num(plan, '?', path, "memory.low", plan->soft > 0 ? plan->soft : 0, "0");
-	if (res && res->cpu_shares > 0) {
+	if (res && res->cpu_shares > 0 && v2_has(h, "cpu")) {
 		int64_t shares = res->cpu_shares < 2 ? 2 : res->cpu_shares > 262144 ? 262144 : res->cpu_shares;
 
 		/* The span of shares, 2 to 2^18, onto that of weights, 1 to 10^4. */
 		set_num(plan, '?', path, "cpu.weight", 1 + (shares - 2) * 9999 / 262142, "");
 	}
-	if (what->command->pids_max > 0)
+	if (what->command->pids_max > 0 && v2_has(h, "pids"))
 		set_num(plan, '!', path, "pids.max", what->command->pids_max, "max");
-	if (cpus)
+	if (cpus && v2_has(h, "cpuset"))
 		set(plan, '!', path, "cpuset.cpus", cpus);
 }
 

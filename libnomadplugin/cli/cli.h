@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * cli/cli.h: the commands of a driver's own command line.  Each gets the
+ * arguments behind its name and returns the exit status of the process. */
+#ifndef NOMAD_CLI_H
+#define NOMAD_CLI_H
+
+#include "core/core.h"
+
+enum { NOMAD__EXIT_OK = 0, NOMAD__EXIT_FAILED = 1, NOMAD__EXIT_USAGE = 2 };
+
+int nomad__cli_main(int argc, char **argv, const struct nomad_driver *driver);
+int nomad__cli_schema(int argc, char **argv, const struct nomad_driver *driver);
+int nomad__cli_doctor(int argc, char **argv, const struct nomad_driver *driver);
+int nomad__cli_validate(int argc, char **argv, const struct nomad_driver *driver);
+int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver);
+
+/* "nomad-driver-x: message" on stderr; returns `status`. */
+int nomad__cli_fail(const struct nomad_driver *driver, int status, const char *fmt, ...) NOMAD_PRINTF(3, 4);
+/* A plugin set up for one command, with the configuration of --config FILE
+ * (JSON: the content of the plugin block's config) if not NULL. */
+struct nomad_plugin *nomad__cli_plugin(const struct nomad_driver *driver, const char *config_file);
+
+#endif

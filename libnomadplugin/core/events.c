@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Task events.  What happens while nobody listens (between two agents, or
+ * before the first one has asked) is kept, the newest of it, for who comes. */
+#include "core/plugin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEEP = 64 };
+
+struct kept {
+	char *task_id, *alloc_id, *task_name, *message;
+	struct nomad_map annotations;
+	int64_t time_ns;
+};
+
+struct nomad__event_keeper {
+	pthread_mutex_t lock;
+	struct kept *kept[KEEP];	/* oldest first */
+	size_t count;
+};
+
+static void kept_free(struct kept *kept)
+{
+	if (!kept)
+		return;
+	free(kept->task_id);
+	free(kept->alloc_id);
+	free(kept->task_name);
+	free(kept->message);
+	nomad_map_done(&kept->annotations);
+	free(kept);
+}
+
+static struct kept *kept_new(const struct nomad__event *event)
+{
+	struct kept *kept = calloc(1, sizeof(*kept));
+
+	if (!kept)
+		return NULL;
+	kept->task_id = strdup(event->task_id);
+	kept->alloc_id = strdup(event->alloc_id);
+	kept->task_name = strdup(event->task_name);
+	kept->message = strdup(event->message);
+	kept->time_ns = event->time_ns;
+	if (!kept->task_id || !kept->alloc_id || !kept->task_name || !kept->message ||
+	    nomad_map_copy(&kept->annotations, event->annotations) < 0) {
+		kept_free(kept);
+		return NULL;
+	}
+	return kept;
+}
+
+static void emit_one(struct nomad__sub *sub, void *arg)
+{
+	void (*emit)(void *, const struct nomad__event *) = (void (*)(void *, const struct nomad__event *))sub->fn;
+
+	emit(sub->ud, arg);
+}
+
+void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *event)
+{
+	struct nomad__event_keeper *keeper = plugin->event_keeper;
+	bool anybody;
+
+	nomad_log_kv(NOMAD_LOG_DEBUG, event->message, "task_id", event->task_id, NULL);
+	pthread_mutex_lock(&keeper->lock);
+	pthread_mutex_lock(&plugin->events.lock);
+	anybody = plugin->events.first;
+	pthread_mutex_unlock(&plugin->events.lock);
+	if (!anybody) {
+		struct kept *kept = kept_new(event);
+
+		if (kept && keeper->count == KEEP) {
+			kept_free(keeper->kept[0]);
+			memmove(keeper->kept, keeper->kept + 1, (KEEP - 1) * sizeof(keeper->kept[0]));
+			keeper->count--;
+		}
+		if (kept)
+			keeper->kept[keeper->count++] = kept;
+	}
+	pthread_mutex_unlock(&keeper->lock);
+	if (anybody)
+		nomad__sub_call_all(&plugin->events, NULL, emit_one, (void *)event);
+}
+
+/* Loop thread. */
+static void greet(void *ud)
+{
+	struct nomad__sub *sub = ud;
+	struct nomad_plugin *plugin = sub->extra;
+	struct nomad__event_keeper *keeper = plugin->event_keeper;
+	struct kept *kept[KEEP];
+	size_t count;
+
+	pthread_mutex_lock(&keeper->lock);
+	count = keeper->count;
+	memcpy(kept, keeper->kept, sizeof(kept));
+	keeper->count = 0;
+	pthread_mutex_unlock(&keeper->lock);
+	for (size_t i = 0; i < count; i++) {
+		struct nomad__event event = {
+			.task_id = kept[i]->task_id,
+			.alloc_id = kept[i]->alloc_id,
+			.task_name = kept[i]->task_name,
+			.message = kept[i]->message,
+			.time_ns = kept[i]->time_ns,
+			.annotations = &kept[i]->annotations,
+		};
+
+		nomad__sub_call(sub, emit_one, &event);
+		kept_free(kept[i]);
+	}
+	nomad__sub_unref(sub);
+}
+
+struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
+					   void (*emit)(void *ud, const struct nomad__event *event), void *ud)
+{
+	struct nomad__sub *sub = nomad__sub_new_of(&plugin->events, (void (*)(void))emit, ud, plugin, NULL);
+
+	if (!sub)
+		return NULL;
+	if (nomad__loop_post(plugin->loop, greet, nomad__sub_ref(sub)) < 0) {
+		nomad__sub_unref(sub);
+		nomad__sub_cancel(sub);
+		return NULL;
+	}
+	return sub;
+}
+
+int nomad__events_setup(struct nomad_plugin *plugin)
+{
+	plugin->event_keeper = calloc(1, sizeof(*plugin->event_keeper));
+	if (!plugin->event_keeper)
+		return -ENOMEM;
+	pthread_mutex_init(&plugin->event_keeper->lock, NULL);
+	return 0;
+}
+
+void nomad__events_teardown(struct nomad_plugin *plugin)
+{
+	if (!plugin->event_keeper)
+		return;
+	for (size_t i = 0; i < plugin->event_keeper->count; i++)
+		kept_free(plugin->event_keeper->kept[i]);
+	pthread_mutex_destroy(&plugin->event_keeper->lock);
+	free(plugin->event_keeper);
+}

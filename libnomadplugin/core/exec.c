@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A command in a task, with its streams.
+ *
+ * The supervisor runs it and tells its end; its input and output come here
+ * through pipes or a terminal, and are moved by the loop thread.  All of a
+ * stream happens on that thread: calls from others leave word and post.
+ *
+ * It is over when the command has ended and its output is drained.  Whoever
+ * else holds the output open (a background child) is given a second of
+ * silence, no more; with a terminal, none: a shell's jobs are not waited for. */
+#include "core/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define LINGER_NS INT64_C(1000000000)
+enum { CHUNK = 32768 };
+
+struct nomad__exec_stream {
+	int refs;
+	struct nomad_task *task;
+	struct nomad__loop *loop;
+	const struct nomad__exec_events *events;
+	void *ud;
+	bool tty;
+
+	/* loop thread only */
+	struct nomad__supervisor_exec *exec;
+	struct output {
+		struct nomad__exec_stream *stream;
+		int number, fd;
+		struct nomad__watch *watch;
+	} out[2];				/* stdout (or the terminal), stderr */
+	int in_fd;
+	struct nomad__watch *in_watch;
+	struct nomad__timer *linger;
+	bool exited, finished, line_open;
+	int result;
+	struct nomad_exit status;
+	char *message;
+
+	/* shared */
+	pthread_mutex_t lock;
+	pthread_cond_t settled;
+	char *input;
+	size_t input_size;
+	bool input_close, resume, paused, pump_posted, closed, dead;
+	int rows, columns;
+	struct nomad__exec_stream *next;	/* of the task's, under the task's lock */
+};
+
+static void stream_unref(struct nomad__exec_stream *s)
+{
+	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	nomad__task_unref(s->task);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->settled);
+	free(s->input);
+	free(s->message);
+	free(s);
+}
+
+static struct nomad__exec_stream *stream_ref(struct nomad__exec_stream *s)
+{
+	__atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+/* ---- On the loop thread ---- */
+
+static void input_end(struct nomad__exec_stream *s)
+{
+	nomad__watch_free(s->in_watch);
+	s->in_watch = NULL;
+	if (s->in_fd >= 0)
+		close(s->in_fd);
+	s->in_fd = -1;
+}
+
+static void output_end(struct output *out)
+{
+	nomad__watch_free(out->watch);
+	out->watch = NULL;
+	if (out->fd >= 0)
+		close(out->fd);
+	out->fd = -1;
+}
+
+/* No event comes after this; what still runs is killed. */
+static void teardown(struct nomad__exec_stream *s)
+{
+	struct nomad__exec_stream **p;
+	bool linked = false;
+
+	if (s->dead)
+		return;
+	nomad__supervisor_exec_free(s->exec);
+	s->exec = NULL;
+	input_end(s);
+	output_end(&s->out[0]);
+	output_end(&s->out[1]);
+	nomad__timer_free(s->linger);
+	s->linger = NULL;
+	pthread_mutex_lock(&s->task->lock);
+	for (p = &s->task->execs; *p; p = &(*p)->next)
+		if (*p == s) {
+			*p = s->next;
+			linked = true;
+			break;
+		}
+	pthread_cond_broadcast(&s->task->changed);
+	pthread_mutex_unlock(&s->task->lock);
+	pthread_mutex_lock(&s->lock);
+	s->dead = true;
+	pthread_cond_broadcast(&s->settled);
+	pthread_mutex_unlock(&s->lock);
+	if (linked)
+		stream_unref(s);
+}
+
+static bool is_closed(struct nomad__exec_stream *s)
+{
+	bool closed;
+
+	pthread_mutex_lock(&s->lock);
+	closed = s->closed;
+	pthread_mutex_unlock(&s->lock);
+	return closed;
+}
+
+static void finish(struct nomad__exec_stream *s)
+{
+	struct nomad_error *err = NULL;
+
+	if (s->finished || s->dead)
+		return;
+	s->finished = true;
+	for (int i = 0; i < (s->tty ? 1 : 2); i++)
+		if (s->out[i].fd >= 0 && !is_closed(s))
+			(void)s->events->output(s->ud, i + 1, NULL, 0);
+	if (s->result < 0)
+		nomad_error_set(&err, -s->result, "%s", s->message ? s->message : "the command could not be run");
+	if (!is_closed(s))
+		s->events->exited(s->ud, s->result, s->result < 0 ? NULL : &s->status, err);
+	nomad_error_free(err);
+	teardown(s);
+}
+
+static void linger_over(void *ud)
+{
+	struct nomad__exec_stream *s = ud;
+	bool paused;
+
+	pthread_mutex_lock(&s->lock);
+	paused = s->paused;
+	pthread_mutex_unlock(&s->lock);
+	if (paused)
+		nomad__timer_set(s->linger, LINGER_NS);
+	else
+		finish(s);
+}
+
+/* Watched for nothing, a descriptor still tells that the other side hung up,
+ * again and again: a pause takes the watch away. */
+static void unwatch_output(struct nomad__exec_stream *s)
+{
+	for (int i = 0; i < 2; i++) {
+		nomad__watch_free(s->out[i].watch);
+		s->out[i].watch = NULL;
+	}
+}
+
+static void output_ready(void *ud, unsigned events);
+
+static int watch_output(struct nomad__exec_stream *s)
+{
+	int r = 0;
+
+	for (int i = 0; r >= 0 && i < 2; i++)
+		if (s->out[i].fd >= 0 && !s->out[i].watch)
+			r = nomad__watch_new(s->loop, s->out[i].fd, NOMAD__READ, output_ready, &s->out[i], &s->out[i].watch);
+	return r;
+}
+
+static void fail(struct nomad__exec_stream *s, int r)
+{
+	s->exited = true;
+	s->result = r;
+	finish(s);
+}
+
+static void output_ready(void *ud, unsigned events)
+{
+	struct output *out = ud;
+	struct nomad__exec_stream *s = stream_ref(out->stream);
+	char buffer[CHUNK];
+	ssize_t n;
+
+	(void)events;
+	do
+		n = read(out->fd, buffer, sizeof(buffer));
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		if (s->exited && s->linger && !s->tty)
+			nomad__timer_set(s->linger, LINGER_NS);
+		if (!is_closed(s) && !s->events->output(s->ud, out->number, buffer, (size_t)n)) {
+			pthread_mutex_lock(&s->lock);
+			s->paused = true;
+			pthread_mutex_unlock(&s->lock);
+			unwatch_output(s);
+		}
+	} else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {	/* EIO: the terminal's other side is closed */
+		output_end(out);
+		if (s->tty)
+			input_end(s);
+		if (!is_closed(s))
+			(void)s->events->output(s->ud, out->number, NULL, 0);
+	}
+	/* What the lead process of a terminal wrote is all here once nothing more is to be read. */
+	if (s->exited && ((s->out[0].fd < 0 && s->out[1].fd < 0) ||
+			  (s->tty && n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))))
+		finish(s);
+	stream_unref(s);
+}
+
+static void input_ready(void *ud, unsigned events)
+{
+	struct nomad__exec_stream *s = ud;
+	bool end = events & NOMAD__HANGUP;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->input_size && !end) {
+		ssize_t n = write(s->in_fd, s->input, s->input_size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			break;
+		if (n < 0) {
+			end = true;
+			break;
+		}
+		s->line_open = s->input[n - 1] != '\n';
+		memmove(s->input, s->input + n, s->input_size - (size_t)n);
+		s->input_size -= (size_t)n;
+	}
+	if (end)
+		s->input_size = 0;
+	if (!s->input_size && s->input_close && !end) {
+		/* A terminal has no end of file but the character for it; behind a
+		 * line that is begun, the first one only ends the line. */
+		if (s->tty && write(s->in_fd, "\4\4", s->line_open ? 2 : 1) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			goto out;
+		end = true;
+	}
+out:
+	if (s->in_watch && !end)
+		nomad__watch_set(s->in_watch, s->input_size || s->input_close ? NOMAD__WRITE : 0);
+	pthread_mutex_unlock(&s->lock);
+	if (end)
+		input_end(s);
+}
+
+/* Does what other threads left word of. */
+static void pump(void *ud)
+{
+	struct nomad__exec_stream *s = ud;
+	struct winsize size = { 0 };
+	bool resume, closed, input;
+
+	pthread_mutex_lock(&s->lock);
+	s->pump_posted = false;
+	closed = s->closed;
+	resume = s->resume;
+	s->resume = false;
+	if (resume)
+		s->paused = false;
+	input = s->input_size || s->input_close;
+	size.ws_row = (unsigned short)s->rows;
+	size.ws_col = (unsigned short)s->columns;
+	s->rows = s->columns = 0;
+	pthread_mutex_unlock(&s->lock);
+	if (closed) {
+		teardown(s);
+	} else if (!s->dead) {
+		if (s->tty && s->out[0].fd >= 0 && (size.ws_row || size.ws_col))
+			(void)ioctl(s->out[0].fd, TIOCSWINSZ, &size);
+		if (input && s->in_fd >= 0)
+			input_ready(s, 0);
+		int r = resume ? watch_output(s) : 0;
+
+		if (r < 0)
+			fail(s, r);
+	}
+	stream_unref(s);
+}
+
+/* From the supervisor, on the loop thread. */
+static void command_exited(void *ud, int r, int exit_code, int signal, const char *message)
+{
+	struct nomad__exec_stream *s = ud;
+
+	if (s->dead || s->exited)
+		return;
+	s->exited = true;
+	s->result = r;
+	s->status = (struct nomad_exit){ .exit_code = signal ? 128 + signal : exit_code, .signal = signal };
+	if (r < 0 && message)
+		s->message = strdup(message);
+	if (r < 0 || (s->out[0].fd < 0 && s->out[1].fd < 0)) {
+		finish(s);
+		return;
+	}
+	if (!s->linger && nomad__timer_new(s->loop, linger_over, s, &s->linger) < 0) {
+		finish(s);
+		return;
+	}
+	nomad__timer_set(s->linger, s->tty ? LINGER_NS / 5 : LINGER_NS);
+	if (s->tty && s->out[0].watch)
+		output_ready(&s->out[0], NOMAD__READ);	/* what is there, and the end if it is all */
+}
+
+static void post(struct nomad__exec_stream *s)
+{
+	bool needed;
+
+	pthread_mutex_lock(&s->lock);
+	needed = !s->pump_posted && !s->dead;
+	s->pump_posted = s->pump_posted || needed;
+	pthread_mutex_unlock(&s->lock);
+	if (needed && nomad__loop_post(s->loop, pump, stream_ref(s)) < 0) {
+		pthread_mutex_lock(&s->lock);
+		s->pump_posted = false;
+		pthread_mutex_unlock(&s->lock);
+		stream_unref(s);
+	}
+}
+
+/* ---- Opening ---- */
+
+struct ends {
+	int mine[3], theirs[3];
+};
+
+static void ends_close(struct ends *ends)
+{
+	for (int i = 0; i < 3; i++) {
+		if (ends->mine[i] >= 0)
+			close(ends->mine[i]);
+		if (ends->theirs[i] >= 0 && (i == 0 || ends->theirs[i] != ends->theirs[0]))
+			close(ends->theirs[i]);
+	}
+}
+
+static int make_pipes(struct ends *ends)
+{
+	for (int i = 0; i < 3; i++) {
+		int fds[2];
+
+		if (pipe2(fds, O_CLOEXEC) < 0)
+			return -errno;
+		ends->mine[i] = fds[i ? 0 : 1];
+		ends->theirs[i] = fds[i ? 1 : 0];
+		if (fcntl(ends->mine[i], F_SETFL, O_NONBLOCK) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int make_tty(struct ends *ends)
+{
+	char name[128];
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (master < 0)
+		return -errno;
+	ends->mine[1] = master;
+	if (grantpt(master) < 0 || unlockpt(master) < 0 || ptsname_r(master, name, sizeof(name)) != 0)
+		return errno ? -errno : -ENOTTY;
+	ends->theirs[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (ends->theirs[0] < 0)
+		return -errno;
+	ends->theirs[1] = ends->theirs[2] = ends->theirs[0];
+	/* One for input, so that each direction is watched by itself. */
+	ends->mine[0] = fcntl(master, F_DUPFD_CLOEXEC, 3);
+	return ends->mine[0] < 0 || fcntl(master, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void exec_done(struct nomad_exec *exec)
+{
+	nomad_strv_free(exec->argv);
+	nomad_map_done(&exec->env);
+	free(exec->cwd);
+	free(exec->user);
+}
+
+static int describe(struct nomad_task *task, const char *const *argv, bool tty, struct nomad_exec *exec,
+		    struct nomad_error **err)
+{
+	const struct nomad_driver *driver = task->plugin->driver;
+
+	if (!(driver->capabilities & NOMAD_CAN_EXEC))
+		return nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
+	if (!argv || !argv[0])
+		return nomad_error_set(err, EINVAL, "exec in task '%s': no command is given", task->info.id);
+	if (nomad__task_phase(task) != NOMAD__RUNNING)
+		return nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", task->info.id);
+	exec->argv = nomad_strv_copy(argv);
+	exec->tty = tty;
+	exec->enter_leader = !driver->exec;
+	if (!exec->argv || nomad_map_copy(&exec->env, &task->info.env) < 0)
+		return nomad_error_errno(err, ENOMEM, "exec in task '%s'", task->info.id);
+	return driver->exec ? driver->exec(task, exec, err) : 0;
+}
+
+/* Loop thread: begin to move bytes. */
+static void begin(void *ud)
+{
+	struct nomad__exec_stream *s = ud;
+	int r = 0;
+
+	if (!s->dead) {
+		r = watch_output(s);
+		if (r >= 0 && s->in_fd >= 0)
+			r = nomad__watch_new(s->loop, s->in_fd, 0, input_ready, s, &s->in_watch);
+		if (r < 0) {
+			fail(s, r);
+		} else {
+			pthread_mutex_lock(&s->lock);
+			s->pump_posted = true;
+			pthread_mutex_unlock(&s->lock);
+			pump(stream_ref(s));
+			if (s->exited && s->out[0].fd < 0 && s->out[1].fd < 0)
+				finish(s);
+		}
+	}
+	stream_unref(s);
+}
+
+int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *const *argv, bool tty,
+		     const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
+		     struct nomad_error **err)
+{
+	struct ends ends = { .mine = { -1, -1, -1 }, .theirs = { -1, -1, -1 } };
+	struct nomad_exec exec = { 0 };
+	struct nomad__exec_stream *s = NULL;
+	struct nomad__supervisor_exec *handle = NULL;
+	struct nomad_task *task;
+	int r;
+
+	r = nomad__task_find_or(plugin, id, &task, err);
+	if (r < 0)
+		return r;
+	r = describe(task, argv, tty, &exec, err);
+	if (r < 0)
+		goto out;
+	r = tty ? make_tty(&ends) : make_pipes(&ends);
+	s = r < 0 ? NULL : calloc(1, sizeof(*s));
+	if (!s) {
+		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': make its %s", id, tty ? "terminal" : "pipes");
+		goto out;
+	}
+	*s = (struct nomad__exec_stream){
+		.refs = 2,	/* the caller's and the task's list's */
+		.task = nomad__task_ref(task),
+		.loop = plugin->loop,
+		.events = events,
+		.ud = ud,
+		.tty = tty,
+		.in_fd = ends.mine[0],
+		.out = { { s, 1, ends.mine[1], NULL }, { s, 2, ends.mine[2], NULL } },
+	};
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->settled, NULL);
+	pthread_mutex_lock(&task->lock);
+	if (task->phase != NOMAD__RUNNING)
+		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", id);
+	else if (!task->supervisor)
+		r = nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
+	else
+		r = nomad__supervisor_exec(task->supervisor, &exec, ends.theirs, command_exited, s, &handle, err);
+	if (r >= 0) {
+		s->exec = handle;
+		s->next = task->execs;
+		task->execs = s;
+	}
+	pthread_mutex_unlock(&task->lock);
+	if (r < 0) {
+		s->refs = 1;
+		stream_unref(s);
+		goto out;
+	}
+	ends.mine[0] = ends.mine[1] = ends.mine[2] = -1;	/* the stream's now */
+	*ret = s;
+	if (nomad__loop_post(plugin->loop, begin, stream_ref(s)) < 0) {
+		stream_unref(s);
+		*ret = NULL;
+		nomad__exec_close(s);
+		r = nomad_error_errno(err, ENOMEM, "exec in task '%s'", id);
+	}
+out:
+	ends_close(&ends);
+	exec_done(&exec);
+	nomad__task_unref(task);
+	return r;
+}
+
+/* ---- For the owner of a stream ---- */
+
+size_t nomad__exec_stdin(struct nomad__exec_stream *s, const void *data, size_t size)
+{
+	size_t queued;
+	char *grown;
+
+	pthread_mutex_lock(&s->lock);
+	if (size && !s->input_close && !s->dead && (grown = realloc(s->input, s->input_size + size))) {
+		s->input = grown;
+		memcpy(grown + s->input_size, data, size);
+		s->input_size += size;
+	}
+	queued = s->input_size;
+	pthread_mutex_unlock(&s->lock);
+	if (size)
+		post(s);
+	return queued;
+}
+
+void nomad__exec_stdin_close(struct nomad__exec_stream *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->input_close = true;
+	pthread_mutex_unlock(&s->lock);
+	post(s);
+}
+
+void nomad__exec_resize(struct nomad__exec_stream *s, int rows, int columns)
+{
+	if (rows < 0 || rows > 65535 || columns < 0 || columns > 65535)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->rows = rows;
+	s->columns = columns;
+	pthread_mutex_unlock(&s->lock);
+	post(s);
+}
+
+void nomad__exec_resume(struct nomad__exec_stream *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->resume = true;
+	pthread_mutex_unlock(&s->lock);
+	post(s);
+}
+
+void nomad__exec_close(struct nomad__exec_stream *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->closed = true;
+	pthread_mutex_unlock(&s->lock);
+	if (nomad__loop_is_current(s->loop)) {
+		teardown(s);
+	} else {
+		post(s);
+		pthread_mutex_lock(&s->lock);
+		while (!s->dead)
+			pthread_cond_wait(&s->settled, &s->lock);
+		pthread_mutex_unlock(&s->lock);
+	}
+	stream_unref(s);
+}
+
+/* ---- The task goes ---- */
+
+static void end_one(void *ud)
+{
+	struct nomad__exec_stream *s = ud;
+
+	if (!s->exited) {
+		s->exited = true;
+		s->result = -ECANCELED;
+		s->message = strdup("the task has ended");
+	}
+	finish(s);
+	teardown(s);
+	stream_unref(s);
+}
+
+void nomad__exec_end_all(struct nomad_task *task)
+{
+	struct nomad__exec_stream *s;
+
+	pthread_mutex_lock(&task->lock);
+	for (s = task->execs; s; s = s->next)
+		if (nomad__loop_post(task->plugin->loop, end_one, stream_ref(s)) < 0)
+			stream_unref(s);
+	while (task->execs)
+		pthread_cond_wait(&task->changed, &task->lock);
+	pthread_mutex_unlock(&task->lock);
+}

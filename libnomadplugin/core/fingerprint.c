@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A look at the host: what the driver finds, sorted and in stable words, so
+ * that nothing is sent where nothing changed. */
+#include "core/fingerprint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct nomad_fingerprint *fp, const char *key, struct nomad__attribute attribute)
+{
+	struct nomad__attribute *grown = reallocarray(fp->attributes, fp->n_attributes + 1, sizeof(*grown));
+
+	if (grown)
+		fp->attributes = grown;
+	attribute.key = key ? nomad_strdupf("%s.%s", fp->prefix, key) : strdup(fp->prefix);
+	if (!grown || !attribute.key) {
+		free(attribute.key);
+		free(attribute.string);
+		free(attribute.unit);
+		fp->failed = true;
+		return;
+	}
+	grown[fp->n_attributes++] = attribute;
+}
+
+void nomad_fp_string(struct nomad_fingerprint *fp, const char *key, const char *value)
+{
+	add(fp, key, (struct nomad__attribute){ .type = NOMAD__ATTR_STRING, .string = strdup(value ? value : "") });
+}
+
+void nomad_fp_bool(struct nomad_fingerprint *fp, const char *key, bool value)
+{
+	add(fp, key, (struct nomad__attribute){ .type = NOMAD__ATTR_BOOL, .boolean = value });
+}
+
+void nomad_fp_int(struct nomad_fingerprint *fp, const char *key, int64_t value, const char *unit)
+{
+	add(fp, key, (struct nomad__attribute){ .type = NOMAD__ATTR_INT, .integer = value, .unit = unit ? strdup(unit) : NULL });
+}
+
+bool nomad_fp_check(struct nomad_fingerprint *fp, const char *what, bool ok, enum nomad_health otherwise,
+		    const char *finding, const char *remedy)
+{
+	struct nomad__check *grown = reallocarray(fp->checks, fp->n_checks + 1, sizeof(*grown)), *check;
+
+	if (!grown) {
+		fp->failed = true;
+		return ok;
+	}
+	fp->checks = grown;
+	check = &grown[fp->n_checks++];
+	*check = (struct nomad__check){
+		.what = strdup(what),
+		.finding = strdup(finding ? finding : ""),
+		.remedy = strdup(remedy ? remedy : ""),
+		.ok = ok,
+		.otherwise = otherwise,
+	};
+	if (!check->what || !check->finding || !check->remedy) {
+		fp->failed = true;
+	} else if (!ok && otherwise < fp->health) {
+		fp->health = otherwise;
+		free(fp->description);
+		fp->description = *check->remedy ? nomad_strdupf("%s; %s", check->finding, check->remedy) :
+						   strdup(check->finding);
+	}
+	return ok;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct nomad__attribute *)a)->key, ((const struct nomad__attribute *)b)->key);
+}
+
+int nomad__fingerprint_look(struct nomad_plugin *plugin, struct nomad_fingerprint **ret)
+{
+	const struct nomad_driver *driver = nomad__plugin_driver(plugin);
+	struct nomad_fingerprint *fp = calloc(1, sizeof(*fp));
+
+	if (!fp)
+		return -ENOMEM;
+	fp->health = NOMAD_HEALTHY;
+	fp->prefix = nomad_strdupf("driver.%s", driver->name);
+	fp->description = strdup("Healthy");
+	if (fp->prefix)
+		driver->fingerprint(plugin, fp);
+	if (fp->prefix && fp->health != NOMAD_UNDETECTED)
+		nomad_fp_bool(fp, NULL, true);
+	if (!fp->prefix || !fp->description || fp->failed) {
+		nomad__fingerprint_free(fp);
+		return -ENOMEM;
+	}
+	qsort(fp->attributes, fp->n_attributes, sizeof(*fp->attributes), by_key);
+	*ret = fp;
+	return 0;
+}
+
+void nomad__fingerprint_free(struct nomad_fingerprint *fp)
+{
+	if (!fp)
+		return;
+	for (size_t i = 0; i < fp->n_attributes; i++) {
+		free(fp->attributes[i].key);
+		free(fp->attributes[i].string);
+		free(fp->attributes[i].unit);
+	}
+	for (size_t i = 0; i < fp->n_checks; i++) {
+		free(fp->checks[i].what);
+		free(fp->checks[i].finding);
+		free(fp->checks[i].remedy);
+	}
+	free(fp->attributes);
+	free(fp->checks);
+	free(fp->description);
+	free(fp->prefix);
+	free(fp);
+}
+
+static bool same(const char *a, const char *b)
+{
+	return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+bool nomad__fingerprint_equal(const struct nomad_fingerprint *a, const struct nomad_fingerprint *b)
+{
+	if (a->health != b->health || !same(a->description, b->description) || a->n_attributes != b->n_attributes)
+		return false;
+	for (size_t i = 0; i < a->n_attributes; i++) {
+		const struct nomad__attribute *x = &a->attributes[i], *y = &b->attributes[i];
+
+		if (!same(x->key, y->key) || x->type != y->type || !same(x->string, y->string) || x->boolean != y->boolean ||
+		    x->integer != y->integer || !same(x->unit, y->unit))
+			return false;
+	}
+	return true;
+}

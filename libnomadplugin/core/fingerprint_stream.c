@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * When the host is looked at, and who hears of it: at the first subscriber,
+ * then on a timer for as long as there are subscribers, and when a driver
+ * asks.  A subscriber gets what is known at once, then changes only.  An
+ * attribute that is gone is sent once more, empty: Nomad would keep it. */
+#include "core/plugin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/fingerprint.h"
+
+struct nomad__fingerprint_keeper {
+	struct nomad__timer *timer;	/* loop thread */
+	pthread_mutex_t lock;		/* the next three */
+	struct nomad_fingerprint *last;
+	bool looking, again;
+	pthread_mutex_t emitting;	/* keeps what is sent in order */
+};
+
+static void emit_one(struct nomad__sub *sub, void *arg)
+{
+	void (*emit)(void *, const struct nomad__fingerprint_view *) =
+		(void (*)(void *, const struct nomad__fingerprint_view *))sub->fn;
+
+	emit(sub->ud, arg);
+}
+
+static struct nomad__fingerprint_view view_of(const struct nomad_fingerprint *fp)
+{
+	return (struct nomad__fingerprint_view){
+		.health = fp->health,
+		.description = fp->description,
+		.attributes = fp->attributes,
+		.n_attributes = fp->n_attributes,
+	};
+}
+
+static bool has(const struct nomad_fingerprint *fp, const char *key)
+{
+	for (size_t i = 0; i < fp->n_attributes; i++)
+		if (strcmp(fp->attributes[i].key, key) == 0)
+			return true;
+	return false;
+}
+
+/* `now` and behind it, empty, what `before` had and `now` has not. */
+static struct nomad__attribute *with_gone(const struct nomad_fingerprint *now, const struct nomad_fingerprint *before,
+					  size_t *ret_count)
+{
+	struct nomad__attribute *all = calloc(now->n_attributes + before->n_attributes + 1, sizeof(*all));
+	size_t n = now->n_attributes;
+
+	if (!all)
+		return NULL;
+	if (n)
+		memcpy(all, now->attributes, n * sizeof(*all));
+	for (size_t i = 0; i < before->n_attributes; i++)
+		if (!has(now, before->attributes[i].key))
+			all[n++] = (struct nomad__attribute){ .key = before->attributes[i].key, .type = NOMAD__ATTR_STRING,
+							      .string = (char *)"" };
+	*ret_count = n;
+	return all;
+}
+
+static void look_job(void *ud)
+{
+	struct nomad_plugin *plugin = ud;
+	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+	struct nomad_fingerprint *fp = NULL, *before;
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+	NOMAD_AUTO_FREE struct nomad__attribute *all = NULL;
+	struct nomad__fingerprint_view view;
+	bool again;
+
+	if (nomad__plugin_ensure_init(plugin, &err) < 0) {
+		/* A driver that cannot begin is unhealthy, not gone. */
+		fp = calloc(1, sizeof(*fp));
+		if (fp)
+			*fp = (struct nomad_fingerprint){ .health = NOMAD_UNHEALTHY, .description = strdup(nomad_error_message(err)) };
+		if (fp && !fp->description) {
+			nomad__fingerprint_free(fp);
+			fp = NULL;
+		}
+	} else if (nomad__fingerprint_look(plugin, &fp) < 0) {
+		fp = NULL;
+	}
+	if (fp) {
+		pthread_mutex_lock(&keeper->emitting);
+		pthread_mutex_lock(&keeper->lock);
+		before = keeper->last;
+		keeper->last = fp;
+		pthread_mutex_unlock(&keeper->lock);
+		if (!before || !nomad__fingerprint_equal(before, fp)) {
+			if (before && before->health != fp->health)
+				nomad_log_kv(fp->health == NOMAD_HEALTHY ? NOMAD_LOG_INFO : NOMAD_LOG_WARN, "health changed",
+					     "description", fp->description, NULL);
+			view = view_of(fp);
+			all = before ? with_gone(fp, before, &view.n_attributes) : NULL;
+			if (all)
+				view.attributes = all;
+			nomad__sub_call_all(&plugin->fingerprints, NULL, emit_one, &view);
+		}
+		nomad__fingerprint_free(before);
+		pthread_mutex_unlock(&keeper->emitting);
+	}
+	pthread_mutex_lock(&keeper->lock);
+	again = keeper->again;
+	keeper->again = false;
+	keeper->looking = again;
+	pthread_mutex_unlock(&keeper->lock);
+	if (again && nomad__work(plugin, look_job, plugin) < 0) {
+		pthread_mutex_lock(&keeper->lock);
+		keeper->looking = false;
+		pthread_mutex_unlock(&keeper->lock);
+	}
+}
+
+void nomad_plugin_refresh_fingerprint(struct nomad_plugin *plugin)
+{
+	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+	bool start = false;
+
+	pthread_mutex_lock(&keeper->lock);
+	if (keeper->looking)
+		keeper->again = true;
+	else
+		keeper->looking = start = true;
+	pthread_mutex_unlock(&keeper->lock);
+	if (start && nomad__work(plugin, look_job, plugin) < 0) {
+		pthread_mutex_lock(&keeper->lock);
+		keeper->looking = false;
+		pthread_mutex_unlock(&keeper->lock);
+	}
+}
+
+static void tick(void *ud)
+{
+	struct nomad_plugin *plugin = ud;
+	unsigned interval = plugin->driver->fingerprint_interval_s ? plugin->driver->fingerprint_interval_s : 30;
+	bool anybody;
+
+	pthread_mutex_lock(&plugin->fingerprints.lock);
+	anybody = plugin->fingerprints.first;
+	pthread_mutex_unlock(&plugin->fingerprints.lock);
+	if (anybody)
+		nomad_plugin_refresh_fingerprint(plugin);
+	nomad__timer_set(plugin->fingerprint->timer, interval * INT64_C(1000000000));
+}
+
+/* Loop thread: a new subscriber gets what is known. */
+static void greet(void *ud)
+{
+	struct nomad__sub *sub = ud;
+	struct nomad_plugin *plugin = sub->extra;
+	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+
+	pthread_mutex_lock(&keeper->emitting);
+	if (keeper->last) {	/* replaced under `emitting` only */
+		struct nomad__fingerprint_view view = view_of(keeper->last);
+
+		nomad__sub_call(sub, emit_one, &view);
+	}
+	pthread_mutex_unlock(&keeper->emitting);
+	nomad__sub_unref(sub);
+	if (!keeper->timer && nomad__timer_new(plugin->loop, tick, plugin, &keeper->timer) == 0)
+		tick(plugin);
+	else
+		nomad_plugin_refresh_fingerprint(plugin);
+}
+
+struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
+						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp), void *ud)
+{
+	struct nomad__sub *sub = nomad__sub_new_of(&plugin->fingerprints, (void (*)(void))emit, ud, plugin, NULL);
+
+	if (!sub)
+		return NULL;
+	if (nomad__loop_post(plugin->loop, greet, nomad__sub_ref(sub)) < 0) {
+		nomad__sub_unref(sub);
+		nomad__sub_cancel(sub);
+		return NULL;
+	}
+	return sub;
+}
+
+int nomad__fingerprint_setup(struct nomad_plugin *plugin)
+{
+	plugin->fingerprint = calloc(1, sizeof(*plugin->fingerprint));
+	if (!plugin->fingerprint)
+		return -ENOMEM;
+	pthread_mutex_init(&plugin->fingerprint->lock, NULL);
+	pthread_mutex_init(&plugin->fingerprint->emitting, NULL);
+	return 0;
+}
+
+/* The loop is gone, and with it the timer's heap. */
+void nomad__fingerprint_teardown(struct nomad_plugin *plugin)
+{
+	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+
+	if (!keeper)
+		return;
+	free(keeper->timer);
+	nomad__fingerprint_free(keeper->last);
+	pthread_mutex_destroy(&keeper->lock);
+	pthread_mutex_destroy(&keeper->emitting);
+	free(keeper);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Copies and ends of the plain structs of nomad/task.h and core/core.h. */
+#include "core/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void nomad__network_isolation_done(struct nomad_network_isolation *spec)
+{
+	free(spec->path);
+	free(spec->hosts_hostname);
+	free(spec->hosts_address);
+	nomad_map_done(&spec->labels);
+	*spec = (struct nomad_network_isolation){ 0 };
+}
+
+void nomad__task_info_done(struct nomad_task_info *info)
+{
+	if (!info)
+		return;
+	free(info->id);
+	free(info->name);
+	free(info->alloc_id);
+	free(info->task_group_name);
+	free(info->job_id);
+	free(info->job_name);
+	free(info->namespace_name);
+	free(info->node_id);
+	free(info->node_name);
+	free(info->user);
+	free(info->alloc_dir);
+	free(info->stdout_path);
+	free(info->stderr_path);
+	nomad_map_done(&info->env);
+	nomad_map_done(&info->device_env);
+	free(info->resources.cpuset_cpus);
+	free(info->resources.cpuset_cgroup);
+	for (size_t i = 0; i < info->resources.n_ports; i++) {
+		free(info->resources.ports[i].label);
+		free(info->resources.ports[i].host_ip);
+	}
+	free(info->resources.ports);
+	for (size_t i = 0; i < info->n_mounts; i++) {
+		free(info->mounts[i].task_path);
+		free(info->mounts[i].host_path);
+		free(info->mounts[i].propagation_mode);
+		free(info->mounts[i].selinux_label);
+	}
+	free(info->mounts);
+	for (size_t i = 0; i < info->n_devices; i++) {
+		free(info->devices[i].task_path);
+		free(info->devices[i].host_path);
+		free(info->devices[i].cgroup_permissions);
+	}
+	free(info->devices);
+	nomad_strv_free(info->dns_servers);
+	nomad_strv_free(info->dns_searches);
+	nomad_strv_free(info->dns_options);
+	nomad__network_isolation_done(&info->network);
+	*info = (struct nomad_task_info){ 0 };
+}
+
+void nomad__started_done(struct nomad__started *started)
+{
+	free(started->driver_state);
+	free(started->addr);
+	nomad_int_map_done(&started->port_map);
+	*started = (struct nomad__started){ 0 };
+}
+
+void nomad__inspect_done(struct nomad__inspect *inspect)
+{
+	free(inspect->id);
+	free(inspect->name);
+	free(inspect->result.message);
+	nomad_map_done(&inspect->attributes);
+	nomad__started_done(&inspect->network);
+	*inspect = (struct nomad__inspect){ 0 };
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * core/plugin.h: what the files of core/ share.
+ *
+ *	plugin.c	configuration, init, the table of tasks
+ *	task.c		a task: identity, directories, records, what drivers call
+ *	start.c		start, replay and recovery
+ *	life.c		wait, stop, signal, destroy, inspect
+ *	record.c	the journal of one task on disk
+ *	handle.c	driver_state: what Nomad keeps for us
+ *	exec.c		commands in a task
+ *	fingerprint.c, events.c, stats.c	the streams
+ *
+ * Locks, in the order they may be taken: a task's `busy` (held around
+ * driver callbacks), plugin->lock (table), a task's `lock`.  No lock but
+ * `busy` is held while foreign code runs. */
+#ifndef NOMAD_CORE_PLUGIN_H
+#define NOMAD_CORE_PLUGIN_H
+
+#include <pthread.h>
+
+#include "core/core.h"
+#include "core/loop.h"
+#include "core/pool.h"
+#include "core/record.h"
+#include "core/sub.h"
+#include "core/tree.h"
+#include "os/process.h"
+#include "supervisor/client.h"
+
+enum nomad__phase {
+	NOMAD__STARTING,	/* start() or recover() runs */
+	NOMAD__RUNNING,
+	NOMAD__EXITED,		/* the end is known, or known to be unknown */
+	NOMAD__GONE,		/* destroyed: not in the table any more */
+};
+
+enum { NOMAD__BUCKETS = 256 };
+
+struct nomad_task {
+	int refs;
+	struct nomad_task *next;	/* in the plugin's table */
+	struct nomad_plugin *plugin;
+	struct nomad_task_info info;
+	char *slug, *dir, *local_dir, *secrets_dir, *shared_dir, *state_dir;
+	void *config;			/* decoded; or NULL */
+	void *stored_config;		/* msgpack without secrets, for the handle */
+	size_t stored_config_size;
+
+	pthread_mutex_t busy;		/* one driver callback at a time */
+
+	pthread_mutex_t lock;		/* all below */
+	pthread_cond_t changed;
+	enum nomad__phase phase;
+	struct nomad__record record;
+	struct nomad__supervisor *supervisor;
+	bool stopping, lost;
+	struct nomad_exit result;
+	int64_t started_ns, ended_ns;
+	bool has_network, auto_advertise;
+	char *addr;
+	struct nomad_int_map port_map;
+	struct nomad__exec_stream *execs;	/* that hold on to the supervisor */
+};
+
+/* The options that every driver has. */
+struct nomad__library_config {
+	char *state_dir;
+	char *log_collection;
+	int64_t log_max_files;
+	int64_t log_max_file_size_mb;
+};
+
+struct nomad_plugin {
+	const struct nomad_driver *driver;
+	struct nomad__loop *loop;
+	struct nomad__pool *pool;
+
+	/* driver's rows, then the library's; struct likewise */
+	struct nomad_schema schema;
+	struct nomad_option *rows;
+	size_t library_offset;
+	struct nomad_schema no_options;
+
+	pthread_mutex_t lock;
+	void *config;			/* of the schema above; never changes once init ran */
+	struct nomad__node node;
+	bool configured, final, shut_down;
+	char *state_dir;
+	char boot_id[NOMAD__BOOT_ID_SIZE];
+	struct nomad_task *tasks[NOMAD__BUCKETS];	/* by id */
+
+	pthread_mutex_t init_lock;
+	bool inited;
+	void *data;
+
+	struct nomad__sub_list fingerprints, events, stats, waiters, stoppers;
+	struct nomad__fingerprint_keeper *fingerprint;
+	struct nomad__event_keeper *event_keeper;
+	struct nomad__stats_keeper *stats_keeper;
+};
+
+/* ---- plugin.c ---- */
+const struct nomad__library_config *nomad__library_config(const struct nomad_plugin *plugin);
+int nomad__plugin_ensure_init(struct nomad_plugin *plugin, struct nomad_error **err);
+/* A reference, or NULL. */
+struct nomad_task *nomad__task_find(struct nomad_plugin *plugin, const char *id);
+int nomad__task_find_or(struct nomad_plugin *plugin, const char *id, struct nomad_task **ret, struct nomad_error **err);
+/* -EEXIST and the other one in *ret if the id is taken. */
+int nomad__task_insert(struct nomad_plugin *plugin, struct nomad_task *task, struct nomad_task **ret_other);
+void nomad__task_remove(struct nomad_plugin *plugin, struct nomad_task *task);
+
+/* ---- task.c ---- */
+int nomad__task_new(struct nomad_plugin *plugin, struct nomad_task_info *take_info, struct nomad_task **ret,
+		    struct nomad_error **err);
+struct nomad_task *nomad__task_ref(struct nomad_task *task);
+void nomad__task_unref(struct nomad_task *task);
+char *nomad__slug(const char *id);
+extern const struct nomad__supervisor_events nomad__task_supervisor_events;
+/* The end of the task: the first call counts.  Any thread, no lock held. */
+void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns);
+enum nomad__phase nomad__task_phase(struct nomad_task *task);
+/* The task is no more: out of the table. */
+void nomad__task_gone(struct nomad_task *task);
+/* Wait until the task has ended; false after the timeout. */
+bool nomad__task_await_end(struct nomad_task *task, int64_t timeout_ns);
+
+/* ---- the keepers of the streams ---- */
+int nomad__fingerprint_setup(struct nomad_plugin *plugin);
+void nomad__fingerprint_teardown(struct nomad_plugin *plugin);
+int nomad__events_setup(struct nomad_plugin *plugin);
+void nomad__events_teardown(struct nomad_plugin *plugin);
+void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *event);
+int nomad__stats_setup(struct nomad_plugin *plugin);
+void nomad__stats_teardown(struct nomad_plugin *plugin);
+void nomad__stats_task_ended(struct nomad_task *task);
+
+#endif

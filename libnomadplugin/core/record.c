@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * One line is `key=value\n`, or `key\n` for a key that is forgotten.  In a
+ * value, `\n` and `\\` stand for line feed and backslash. */
+#include "core/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_key(const char *key, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789._-", key[i]))
+			return false;
+	return size > 0 && size <= 64;
+}
+
+static int read_line(struct nomad__record *record, char *line, size_t size)
+{
+	char *equals = memchr(line, '=', size), *out, key[65];
+	size_t key_size = equals ? (size_t)(equals - line) : size;
+
+	if (memchr(line, 0, size) || !is_key(line, key_size))
+		return 0;	/* not ours: ignored */
+	memcpy(key, line, key_size);
+	key[key_size] = 0;
+	if (!equals) {
+		nomad_map_remove(&record->map, key);
+		return 0;
+	}
+	out = equals + 1;
+	for (char *p = out; p < line + size; p++) {
+		if (*p == '\\' && p + 1 < line + size) {
+			p++;
+			*out++ = *p == 'n' ? '\n' : *p;
+		} else {
+			*out++ = *p;
+		}
+	}
+	*out = 0;	/* over the line feed at the latest */
+	return nomad_map_set(&record->map, key, equals + 1);
+}
+
+static int read_all(struct nomad__record *record, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *text = NULL;
+	struct stat st;
+	size_t size = 0;
+	char *line, *end;
+
+	if (fstat(record->fd, &st) < 0)
+		return nomad_error_errno(err, errno, "read task record '%s'", record->path);
+	if (st.st_size > NOMAD__RECORD_MAX_SIZE)
+		return nomad_error_set(err, EFBIG, "read task record '%s': larger than %d bytes", record->path,
+				       NOMAD__RECORD_MAX_SIZE);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return nomad_error_errno(err, ENOMEM, "read task record '%s'", record->path);
+	while (size < (size_t)st.st_size) {
+		ssize_t n = pread(record->fd, text + size, (size_t)st.st_size - size, (off_t)size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return nomad_error_errno(err, errno, "read task record '%s'", record->path);
+		if (n == 0)
+			break;
+		size += (size_t)n;
+	}
+	for (line = text; (end = memchr(line, '\n', size - (size_t)(line - text))); line = end + 1)
+		if (read_line(record, line, (size_t)(end - line)) < 0)
+			return nomad_error_errno(err, ENOMEM, "read task record '%s'", record->path);
+	/* Cut the half line off, or the next one would continue it. */
+	if (line < text + size && ftruncate(record->fd, line - text) < 0)
+		return nomad_error_errno(err, errno, "repair task record '%s'", record->path);
+	return 0;
+}
+
+int nomad__record_open(struct nomad__record *record, const char *path, bool create, struct nomad_error **err)
+{
+	int r;
+
+	*record = (struct nomad__record)NOMAD__RECORD_INIT;
+	record->path = strdup(path);
+	if (!record->path)
+		return nomad_error_errno(err, ENOMEM, "open task record '%s'", path);
+	record->fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0600);
+	if (record->fd < 0) {
+		r = nomad_error_errno(err, errno, "open task record '%s'", path);
+		nomad__record_close(record);
+		return r;
+	}
+	r = read_all(record, err);
+	if (r < 0)
+		nomad__record_close(record);
+	return r;
+}
+
+static int append(struct nomad__record *record, const char *line, size_t size, struct nomad_error **err)
+{
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	if (record->fd < 0)
+		return nomad_error_set(err, EBADF, "write task record: it is not open");
+	if (fstat(record->fd, &st) < 0)
+		return nomad_error_errno(err, errno, "write task record '%s'", record->path);
+	if (st.st_size + (off_t)size > NOMAD__RECORD_MAX_SIZE)
+		return nomad_error_set(err, EFBIG, "write task record '%s': it would be larger than %d bytes", record->path,
+				       NOMAD__RECORD_MAX_SIZE);
+	do
+		n = write(record->fd, line, size);
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)size && fdatasync(record->fd) == 0)
+		return 0;
+	r = nomad_error_errno(err, n >= 0 && n < (ssize_t)size ? ENOSPC : errno, "write task record '%s'", record->path);
+	if (n > 0)
+		(void)!ftruncate(record->fd, st.st_size);
+	return r;
+}
+
+/* Returns where the line ends. */
+static char *write_line(char *p, const char *key, const char *value)
+{
+	p = stpcpy(stpcpy(p, key), "=");
+	for (const char *v = value; *v; v++) {
+		if (*v == '\n' || *v == '\\')
+			*p++ = '\\';
+		*p++ = *v == '\n' ? 'n' : *v;
+	}
+	*p++ = '\n';
+	return p;
+}
+
+static int check_pair(const char *key, const char *value, struct nomad_error **err)
+{
+	if (!is_key(key, strlen(key)))
+		return nomad_error_set(err, EINVAL, "write task record: '%s' is not a key of [a-z0-9._-]", key);
+	if (strlen(value) > NOMAD__RECORD_MAX_VALUE)
+		return nomad_error_set(err, EINVAL, "write task record: the value of '%s' is longer than %d bytes", key,
+				       NOMAD__RECORD_MAX_VALUE);
+	return 0;
+}
+
+int nomad__record_put(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *line = NULL;
+	int r = check_pair(key, value, err);
+
+	if (r < 0)
+		return r;
+	line = malloc(strlen(key) + 2 * strlen(value) + 3);
+	if (!line)
+		return nomad_error_errno(err, ENOMEM, "write task record");
+	r = append(record, line, (size_t)(write_line(line, key, value) - line), err);
+	if (r < 0)
+		return r;
+	if (nomad_map_set(&record->map, key, value) < 0)
+		return nomad_error_errno(err, ENOMEM, "write task record");
+	return 0;
+}
+
+int nomad__record_put_all(struct nomad__record *record, struct nomad_error **err)
+{
+	const struct nomad_map *map = &record->map;
+	NOMAD_AUTO_FREE char *lines = NULL;
+	size_t size = 1;
+	char *p;
+	int r;
+
+	for (size_t i = 0; i < map->count; i++) {
+		r = check_pair(map->pairs[i].key, map->pairs[i].value, err);
+		if (r < 0)
+			return r;
+		size += strlen(map->pairs[i].key) + 2 * strlen(map->pairs[i].value) + 2;
+	}
+	lines = p = malloc(size);
+	if (!lines)
+		return nomad_error_errno(err, ENOMEM, "write task record");
+	for (size_t i = 0; i < map->count; i++)
+		p = write_line(p, map->pairs[i].key, map->pairs[i].value);
+	return append(record, lines, (size_t)(p - lines), err);
+}
+
+void nomad__record_forget(struct nomad__record *record, const char *key)
+{
+	char line[72];
+	size_t size = strlen(key);
+
+	if (!nomad_map_get(&record->map, key))
+		return;
+	memcpy(line, key, size);
+	line[size] = '\n';
+	(void)append(record, line, size + 1, NULL);
+	nomad_map_remove(&record->map, key);
+}
+
+void nomad__record_close(struct nomad__record *record)
+{
+	if (record->fd >= 0)
+		close(record->fd);
+	free(record->path);
+	nomad_map_done(&record->map);
+	*record = (struct nomad__record)NOMAD__RECORD_INIT;
+}
