@@ -64,6 +64,8 @@ all:
 # Each sets, for its folder D:  D.src (C files), D.test (unit tests), D.needs
 # (pkg-config packages), D.libs (flags to link with), and may add rules.
 
+unit_tests_of = $($(1).test:%.c=$(BUILD)/%)
+
 include $(foreach d,$(folders),$(wildcard $(d)/$(d).mk))
 include test/test.mk
 
@@ -99,7 +101,6 @@ $$(BUILD)/$(1)/%_test: $$(BUILD)/$(1)/%_test.o $$(filter-out %/main.o,$$($(1).ob
 		-lcmocka $$(if $$(filter nomadinit,$(1)),,$$(lib.libs))
 endef
 $(foreach d,$(folders),$(if $($(d).test),$(eval $(call unit_test_rules,$(d)))))
-unit_tests_of = $($(1).test:%.c=$(BUILD)/%)
 
 # `make` builds what this machine has the libraries for and says what it left out.
 buildable := $(foreach d,libnomadplugin $(drivers) nomadinit,$(if $($(d).src),$(if $(call missing,libnomadplugin)$(call missing,$(d)),,$(d))))
