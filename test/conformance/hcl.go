@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
@@ -219,7 +220,7 @@ func encodeConfig(spec R, config any, variables map[string]string) ([]byte, erro
 	}
 	file, diags := hcljson.Parse(text, "config")
 	if diags.HasErrors() {
-		return nil, diags
+		return nil, all(diags)
 	}
 	vars := map[string]cty.Value{}
 	for k, v := range variables {
@@ -227,9 +228,18 @@ func encodeConfig(spec R, config any, variables map[string]string) ([]byte, erro
 	}
 	v, diags := hcldec.Decode(file.Body, dec, &hcl.EvalContext{Variables: vars, Functions: functions})
 	if diags.HasErrors() {
-		return nil, diags
+		return nil, all(diags)
 	}
 	return msgpack.Marshal(v, v.Type())
+}
+
+// all: an error that tells every diagnostic, not the first only.
+func all(diags hcl.Diagnostics) error {
+	var list []error
+	for _, d := range diags {
+		list = append(list, d)
+	}
+	return errors.Join(list...)
 }
 
 // encodeHCL: a snippet of a job file to what the driver gets.
