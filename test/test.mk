@@ -59,3 +59,8 @@ tests-of-all: all $(foreach p,$(parts),tests-of-$(p))
 test: test-deps
 	@+$(MAKE) --no-print-directory WERROR=1 tests-of-all
 	@BUILD='$(BUILD)' test/tally all $(foreach p,$(parts),$(call unit_tests_of,$(call folder_of,$(p))) $(call scripts_of,$(p)))
+
+# ---- Measurements ---------------------------------------------------------------
+
+bench: all $(test_driver)
+	@BUILD='$(BUILD)' test/bench/run
