@@ -1,0 +1,40 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: MPL-2.0
+#
+# What the pot tests share: a place for the stand-in's state, and images.
+# To be sourced after test/lib.sh.
+#
+#   make_pot              sets POT_DIR; $POT_DIR/bin holds pot and its tools
+#   order STEP [TEXT...]  have the stand-in fail, hang, ... at a step; without TEXT: not any more
+#   pot_census            what is left of pots; fails, showing it, if there is anything
+#   calls [WORD]          the stand-in's calls so far
+#   pot_config            the plugin's config as JSON
+#   task_config COMMAND   the task's config for a shell command, as JSON
+
+make_pot() {
+	POT_DIR=$T/pot
+	mkdir -p "$POT_DIR/bin" "$POT_DIR/state/control" "$POT_DIR/images"
+	for _tool in pot rctl zpool sysctl potnet pot-census pot-calls; do
+		ln -sf "$PWD/test/pot/pot" "$POT_DIR/bin/$_tool"
+	done
+	: >"$POT_DIR/images/img_1.0.xz"
+	echo "sh -c 'echo from the image; exit 3'" >"$POT_DIR/images/withcmd_1.0.xz"
+}
+order() {
+	_step=$1; shift
+	if [ $# -eq 0 ]; then rm -f "$POT_DIR/state/control/$_step"
+	else echo "$@" >"$POT_DIR/state/control/$_step"; fi
+}
+pot_census() {
+	_left=$("$POT_DIR/bin/pot-census")
+	[ -z "$_left" ] || { printf 'left behind:\n%s\n' "$_left"; return 1; }
+}
+calls() { "$POT_DIR/bin/pot-calls" "$@"; }
+pot_path() { echo "$POT_DIR/bin:/sbin:/bin:/usr/sbin:/usr/bin"; }
+pot_config() {
+	jq -n --arg pot "$POT_DIR/bin/pot" --arg path "$(pot_path)" '{ pot_path: $pot, path: $path }'
+}
+task_config() {
+	jq -n --arg image "file://$POT_DIR/images" --arg script "$1" \
+		'{ image: $image, pot: "img", tag: "1.0", command: "/bin/sh", args: ["-c", $script] }'
+}
