@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# The library and the driver compile and link for FreeBSD, warnings being errors.
+. test/lib.sh
+
+for cpu in x86_64 aarch64; do
+	what="library and driver link for $cpu-freebsd"
+	BUILD=$BUILD test/freebsd/check-freebsd $cpu >"$T/log" 2>&1 && status=0 || status=$?
+	case $status in
+	0) ok "$what" ;;
+	77) skip "$what" "$(sed -n 's/^SKIP: //p' "$T/log")" ;;
+	*) not_ok "$what" "$(tail -n 60 "$T/log")" ;;
+	esac
+done
+
+# Headers that FreeBSD has not, outside the folders of systems that have them.
+t_headers() {
+	! grep -nE '#[[:space:]]*include[[:space:]]*<(sys/(epoll|signalfd|prctl|vfs|xattr|fsuid|capability|pidfd|sysmacros|sendfile)\.h|linux/|asm/|alloca\.h|pty\.h|utmp\.h|mntent\.h|sched\.h|features\.h)' \
+		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/linux/*')
+}
+run_test 'no Linux-only header outside the OS folder' t_headers
+t_ifdefs() {
+	! grep -nE '#[[:space:]]*(if|ifdef|elif).*__(linux|FreeBSD)__' \
+		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/*')
+}
+run_test 'no #ifdef of a system outside the OS folder' t_ifdefs
+done_testing
