@@ -14,14 +14,17 @@ cppflags += $(crash_points)
 
 super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fno-pie -fno-asynchronous-unwind-tables \
 	-fstack-protector-strong -fno-strict-overflow -ffunction-sections -fdata-sections
-super_ldflags := -static -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,norelro
+# Empty where the linker cannot (a cross-compiler that has no libc.a).
+SUPER_STATIC ?= -static
+STRIP ?= strip
+super_ldflags := $(SUPER_STATIC) -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,norelro
 
 $(super)/obj/%.o: $(L)/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC,$@)$(CC) $(cppflags) $(super_cflags) -MMD -MP -c -o $@ $<
 
 $(super)/nomad-supervisor: $(super_obj)
-	$(call quiet,LINK,$@)$(CC) $(super_ldflags) -o $@ $^ && strip $@
+	$(call quiet,LINK,$@)$(CC) $(super_ldflags) -o $@ $^ && $(STRIP) $@
 
 $(super)/blob.o: $(super)/nomad-supervisor
 	$(call quiet,GEN,$@)printf '%s\n' '.section .rodata' '.balign 16' '.globl nomad__supervisor_blob' \
