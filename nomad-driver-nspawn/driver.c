@@ -27,6 +27,7 @@
 #include "host.h"
 #include "image.h"
 #include "init/init.h"
+#include "network.h"
 
 /* Everything that one start holds. */
 struct start {
@@ -37,6 +38,7 @@ struct start {
 	struct nspawn_data *data;
 	struct nspawn_image image;
 	struct nspawn_machine machine;
+	struct nspawn_network network;
 	char *exit_file, *spec_path, *resolv_conf;
 	char **argv;
 	int spec_fd;
@@ -167,6 +169,29 @@ static int make_exit_file(struct start *s, struct nomad_error **err)
 	return write_file(s->exit_file, shifted && !s->machine.idmap_state ? 0666 : 0600, "", err);
 }
 
+/* The host's stub resolver listens on 127.0.0.53, which in a network of its own is nobody. */
+static int use_uplink_resolv_conf(struct start *s, struct nomad_error **err)
+{
+	static const char uplink[] = "/run/systemd/resolve/resolv.conf";
+	bool stub = false;
+	char line[256];
+	FILE *file;
+
+	if (s->network.kind == NSPAWN_NET_HOST || access(uplink, R_OK) ||
+	    (s->config->resolv_conf && strcmp(s->config->resolv_conf, "auto")))
+		return 0;
+	file = fopen("/etc/resolv.conf", "re");
+	while (file && fgets(line, sizeof(line), file))
+		stub = stub || !strncmp(line, "nameserver 127.", 15);
+	if (file)
+		fclose(file);
+	if (!stub)
+		return 0;
+	s->resolv_conf = strdup(uplink);
+	s->machine.resolv_conf = s->resolv_conf;
+	return s->resolv_conf ? 0 : nomad_error_errno(err, ENOMEM, "write resolv.conf");
+}
+
 static int make_resolv_conf(struct start *s, struct nomad_error **err)
 {
 	const struct nomad_task_info *info = s->info;
@@ -176,7 +201,7 @@ static int make_resolv_conf(struct start *s, struct nomad_error **err)
 	int r;
 
 	if (!info->has_dns)
-		return 0;
+		return use_uplink_resolv_conf(s, err);
 	out = open_memstream(&text, &size);
 	if (!out)
 		return nomad_error_errno(err, errno, "write resolv.conf");
@@ -265,13 +290,28 @@ static int prepare(struct start *s, struct nomad_error **err)
 	if (r >= 0)
 		r = bind_all(s, err);
 	if (r >= 0)
-		r = make_resolv_conf(s, err);
-	if (r >= 0)
 		r = make_spec(s, err);
 	return r;
 }
 
-static int run(struct start *s, const char *netns, struct nomad_error **err)
+static int connect_network(struct start *s, struct nomad_error **err)
+{
+	int r = nspawn_network_plan(s->config, s->info, nomad_task_slug(s->task), &s->network, err);
+
+	if (r < 0)
+		return r;
+	s->machine.joined_network = s->network.kind == NSPAWN_NET_JOINED;
+	s->machine.own_network = s->network.kind == NSPAWN_NET_OWN;
+	if (!s->machine.own_network)
+		return 0;
+	r = nspawn_network_make(s->task, s->data->init, s->site->network_pool, &s->network, s->config, err);
+	if (r >= 0 && s->network.address[0] &&
+	    nomad_task_set_network(s->task, s->network.address, false, &s->config->port_map) < 0)
+		r = nomad_error_errno(err, ENOMEM, "report the address");
+	return r;
+}
+
+static int run(struct start *s, struct nomad_error **err)
 {
 	/* Nothing of the task's: systemd-nspawn shows its own environment to PID 1. */
 	struct nomad_pair pairs[] = {
@@ -286,7 +326,7 @@ static int run(struct start *s, const char *netns, struct nomad_error **err)
 	return nomad_task_run(s->task, &(struct nomad_command) {
 		.argv = (const char *const *)s->argv,
 		.env = &env,
-		.netns = netns,
+		.netns = s->network.netns,
 		.notify = true,
 		.leader_key = "X_NSPAWN_LEADER_PID",
 		.ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,
@@ -306,18 +346,20 @@ static int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 		.data = nomad_plugin_data(plugin),
 		.spec_fd = -1,
 	};
-	const char *netns = NULL;
 	int r = prepare(&s, err);
 
-	if (r >= 0 && s.info->network.mode == NOMAD_NET_GROUP && s.info->network.path) {
-		netns = s.info->network.path;
-		s.machine.joined_network = true;
-	}
 	if (r >= 0)
-		r = run(&s, netns, err);
+		r = connect_network(&s, err);
+	if (r >= 0)
+		r = make_resolv_conf(&s, err);
+	if (r >= 0)
+		r = run(&s, err);
+	if (r < 0)
+		(void)nspawn_network_remove(task, NULL);
 	if (s.spec_fd >= 0)
 		close(s.spec_fd);
 	nspawn_machine_done(&s.machine);
+	nspawn_network_done(&s.network);
 	nspawn_image_done(&s.image);
 	nomad_strv_free(s.argv);
 	free(s.exit_file);
@@ -398,7 +440,7 @@ static int nspawn_destroy(struct nomad_task *task, struct nomad_error **err)
 	if (!path)
 		return nomad_error_errno(err, ENOMEM, "clean up");
 	(void)rmdir(path);
-	return 0;
+	return nspawn_network_remove(task, err);
 }
 
 /* ---- Exec, inspect ---- */
@@ -453,9 +495,11 @@ static int nspawn_init(struct nomad_plugin *plugin, void **ret_data, struct noma
 	struct nspawn_data *data;
 	int r = nspawn_data_new(nomad_plugin_state_dir(plugin), &data, err);
 
-	if (r >= 0)
-		*ret_data = data;
-	return r;
+	if (r < 0)
+		return r;
+	nspawn_network_sweep(nomad_plugin_state_dir(plugin));
+	*ret_data = data;
+	return 0;
 }
 
 static void nspawn_fini(struct nomad_plugin *plugin, void *data)

@@ -25,6 +25,8 @@ int setgroups_of(const struct account *account);
 /* launch.c */
 int launch(int argc, char **argv);
 int probe(const char *path);
+int netns_make(const char *file);
+void netns_run(const char *file, char **argv) __attribute__((noreturn));
 
 void init_fail(int status, const char *act, const char *object) __attribute__((noreturn));
 

@@ -247,6 +247,30 @@ static int step(const char *act, char **a)
 	return make_within(a[0], a[1], (uid_t)strtoul(a[2], NULL, 10), !strcmp(act, "mkfile"));
 }
 
+int netns_make(const char *file)
+{
+	int fd = open(file, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		init_fail(1, "create", file);
+	(void)umount2(file, MNT_DETACH);	/* of an earlier try */
+	if (unshare(CLONE_NEWNET) < 0)
+		init_fail(1, "make a network namespace for", file);
+	if (mount("/proc/self/ns/net", file, NULL, MS_BIND, NULL) < 0)
+		init_fail(1, "mount a network namespace at", file);
+	return 0;
+}
+
+void netns_run(const char *file, char **argv)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+		init_fail(1, "enter network namespace", file);
+	execv(argv[0], argv);
+	init_fail(127, "run", argv[0]);
+}
+
 /* Whether the file system of `path` can shift owners. */
 int probe(const char *path)
 {

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Networks of containers.
+ *
+ *	group network (bridge, cni/..., none)	Nomad's namespace is entered before systemd-nspawn starts
+ *	network_veth, _zone, _bridge		a namespace of the task's own, made here, and entered likewise
+ *	none of these				the host's
+ *
+ * A namespace that is entered before systemd-nspawn starts works with
+ * user namespaces, which --network-namespace-path= does not, and it is
+ * complete before the first process of the container lives: no daemon on
+ * the host and no DHCP client in the image is needed, nothing waits for an
+ * address.  In the container the link is called host0, as systemd-nspawn
+ * calls it.
+ *
+ *	host                          container
+ *	vn<hash> 10.88.0.1/32  -----  host0 10.88.0.2/32, default via 10.88.0.1	(network_veth)
+ *	nz-<zone> 10.88.130.1/24 ---  host0 10.88.130.2/24			(network_zone)
+ *	<bridge>               -----  host0, configured by whoever is in there	(network_bridge)
+ *
+ * Everything is found again by the slug of the task and its records "net"
+ * (link, address, bridge) and "net.ports". */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "network.h"
+#include "tool.h"
+
+static uint32_t hash_of(const char *s)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *s; s++)
+		hash = (hash ^ (unsigned char)*s) * 16777619u;
+	return hash;
+}
+
+void nspawn_network_done(struct nspawn_network *network)
+{
+	free(network->netns);
+	free(network->ports);
+	*network = (struct nspawn_network) { 0 };
+}
+
+/* ---- Plan ---- */
+
+static int add_port(struct nspawn_network *net, const struct nomad_task_info *info, const char *label, int64_t container,
+		    struct nomad_error **err)
+{
+	struct nspawn_port *ports;
+	size_t i;
+
+	if (!info->resources.n_ports)
+		return nomad_error_set(err, EINVAL, "No ports defined in network stanza");
+	for (i = 0; i < info->resources.n_ports; i++) {
+		const struct nomad_port *p = &info->resources.ports[i];
+
+		if (!p->label || strcmp(p->label, label))
+			continue;
+		ports = realloc(net->ports, (net->n_ports + 1) * sizeof(*ports));
+		if (!ports)
+			return nomad_error_errno(err, ENOMEM, "map port '%s'", label);
+		net->ports = ports;
+		ports[net->n_ports++] = (struct nspawn_port) {
+			.host = p->value,
+			.container = container ? (int)container : p->to > 0 ? p->to : p->value,
+		};
+		return 0;
+	}
+	return nomad_error_set(err, EINVAL, "Port \"%s\" not found, check network stanza", label);
+}
+
+int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_task_info *info, const char *slug,
+			struct nspawn_network *ret, struct nomad_error **err)
+{
+	struct nspawn_network net = { 0 };
+	size_t i;
+	int r = 0;
+
+	if (info->network.mode == NOMAD_NET_GROUP && info->network.path) {
+		/* Its ports are mapped by Nomad already. */
+		net.kind = NSPAWN_NET_JOINED;
+		net.netns = strdup(info->network.path);
+		*ret = net;
+		return net.netns ? 0 : nomad_error_errno(err, ENOMEM, "join the network");
+	}
+	for (i = 0; config->ports && config->ports[i] && r >= 0; i++)
+		r = add_port(&net, info, config->ports[i], 0, err);
+	for (i = 0; i < config->port_map.count && r >= 0; i++)
+		r = add_port(&net, info, config->port_map.pairs[i].key, config->port_map.pairs[i].value, err);
+	if (info->network.mode == NOMAD_NET_NONE) {
+		net.kind = NSPAWN_NET_OWN;
+	} else if (config->network_bridge || config->network_zone || config->network_veth) {
+		net.kind = NSPAWN_NET_OWN;
+		snprintf(net.link, sizeof(net.link), "vn%08x", hash_of(slug));
+		if (config->network_bridge) {
+			if (strlen(config->network_bridge) >= sizeof(net.bridge))
+				r = nomad_error_set(err, EINVAL, "network_bridge '%s' is longer than a name of an interface can be",
+						    config->network_bridge);
+			else
+				strcpy(net.bridge, config->network_bridge);
+		} else if (config->network_zone) {
+			net.zone = true;
+			if (strlen(config->network_zone) > sizeof(net.bridge) - 4)
+				snprintf(net.bridge, sizeof(net.bridge), "nz-%08x", hash_of(config->network_zone));
+			else
+				snprintf(net.bridge, sizeof(net.bridge), "nz-%.12s", config->network_zone);
+		}
+	}
+	for (i = 0; i < net.n_ports && r >= 0 && net.kind == NSPAWN_NET_HOST; i++)
+		if (net.ports[i].host != net.ports[i].container)
+			r = nomad_error_set(err, EINVAL, "port %d of the host cannot be led to port %d of a container that shares "
+					    "the host's network: set network_veth = true", net.ports[i].host,
+					    net.ports[i].container);
+	if (net.kind == NSPAWN_NET_HOST)
+		net.n_ports = 0;
+	if (r < 0) {
+		nspawn_network_done(&net);
+		return r;
+	}
+	*ret = net;
+	return 0;
+}
+
+/* ---- Make ---- */
+
+/* One task at a time changes what all share: addresses, zones, the firewall. */
+static int lock_shared(const char *state_dir, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/network.lock", state_dir);
+	int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return nomad_error_errno(err, errno, "lock '%s'", path ? path : "network.lock");
+	}
+	return fd;
+}
+
+static bool have_link(const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s", name);
+	return !access(path, F_OK);
+}
+
+static void set_sysctl(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
+		nomad_log(NOMAD_LOG_WARN, "cannot write '%s'", path);
+	if (fd >= 0)
+		close(fd);
+}
+
+static int zone_make(const char *ip, const struct nspawn_network *net, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *script = NULL;
+
+	if (!net->zone || have_link(net->bridge))
+		return 0;
+	script = nomad_strdupf("link add %s type bridge\naddr add %s/%d dev %s\nlink set %s up\n", net->bridge, net->gateway,
+			       net->bits, net->bridge, net->bridge);
+	if (!script)
+		return nomad_error_errno(err, ENOMEM, "make zone");
+	return nspawn_tool_run((const char *const []) { ip, "-batch", "-", NULL },
+			       &(struct nspawn_tool) { .input = script, .what = "ip" }, NULL, err);
+}
+
+static int link_make(const char *ip, const struct nspawn_network *net, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *script = NULL;
+	size_t size;
+	FILE *out;
+
+	if (net->bridge[0] && !have_link(net->bridge))
+		return nomad_error_set(err, ENODEV, "there is no bridge '%s' on this host", net->bridge);
+	out = open_memstream(&script, &size);
+	if (!out)
+		return nomad_error_errno(err, errno, "make a link");
+	/* One that an earlier try of this very task left. */
+	if (have_link(net->link))
+		fprintf(out, "link del %s\n", net->link);
+	fprintf(out, "link add %s type veth peer name host0 netns %s\n", net->link, net->netns);
+	if (net->bridge[0])
+		fprintf(out, "link set %s master %s\n", net->link, net->bridge);
+	else
+		fprintf(out, "addr add %s/32 dev %s\n", net->gateway, net->link);
+	fprintf(out, "link set %s up\n", net->link);
+	if (!net->bridge[0])
+		fprintf(out, "route add %s/32 dev %s\n", net->address, net->link);
+	if (fclose(out))
+		return nomad_error_errno(err, ENOMEM, "make a link");
+	return nspawn_tool_run((const char *const []) { ip, "-batch", "-", NULL },
+			       &(struct nspawn_tool) { .input = script, .what = "ip" }, NULL, err);
+}
+
+static int inside_make(const char *init, const char *ip, const struct nspawn_network *net, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *script = NULL;
+	size_t size;
+	FILE *out = open_memstream(&script, &size);
+
+	if (!out)
+		return nomad_error_errno(err, errno, "configure the network of the container");
+	fputs("link set lo up\n", out);
+	if (net->link[0])
+		fputs("link set host0 up\n", out);
+	if (net->address[0]) {
+		fprintf(out, "addr add %s/%d dev host0\n", net->address, net->bits);
+		if (net->bits == 32)
+			fprintf(out, "route add %s dev host0 scope link\n", net->gateway);
+		fprintf(out, "route add default via %s dev host0\n", net->gateway);
+	}
+	if (fclose(out))
+		return nomad_error_errno(err, ENOMEM, "configure the network of the container");
+	return nspawn_tool_run((const char *const []) { init, "in-netns", net->netns, ip, "-batch", "-", NULL },
+			       &(struct nspawn_tool) { .input = script, .what = "ip" }, NULL, err);
+}
+
+static int record(struct nomad_task *task, const struct nspawn_network *net, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *ports = nspawn_ports_format(net->ports, net->n_ports);
+	NOMAD_AUTO_FREE char *text = nomad_strdupf("%s %s %s %d", net->link[0] ? net->link : "-", net->address[0] ? net->address : "-",
+						   net->bridge[0] ? net->bridge : "-", net->zone);
+	int r;
+
+	if (!ports || !text)
+		return nomad_error_errno(err, ENOMEM, "record the network");
+	r = nomad_task_put(task, "net", text, err);
+	return r < 0 || !net->n_ports ? r : nomad_task_put(task, "net.ports", ports, err);
+}
+
+int nspawn_network_make(struct nomad_task *task, const char *init, const char *pool, struct nspawn_network *net,
+			const struct nspawn_config *config, struct nomad_error **err)
+{
+	const char *state = nomad_plugin_state_dir(nomad_task_plugin(task));
+	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state);
+	NOMAD_AUTO_FREE char *ip = nspawn_tool_find("ip");
+	NOMAD_AUTO_FD int lock = -1;
+	char path[96];
+	int r;
+
+	net->netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
+	if (!net->netns || !addresses)
+		return nomad_error_errno(err, ENOMEM, "make a network");
+	if (!ip)
+		return nomad_error_set(err, ENOENT, "make a network: 'ip' is not installed; install iproute2 or set network_veth = "
+				       "false");
+	/* Before anything is there: the link by its name, the namespace by its file. */
+	r = record(task, net, err);
+	if (r >= 0)
+		r = nspawn_tool_run((const char *const []) { init, "netns", net->netns, NULL },
+				    &(struct nspawn_tool) { .what = "make a network namespace" }, NULL, err);
+	if (r >= 0 && net->link[0]) {
+		lock = lock_shared(state, err);
+		r = lock;
+	}
+	if (r >= 0 && net->link[0] && (!net->bridge[0] || net->zone))
+		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL, nomad_task_slug(task), net->address,
+					net->gateway, &net->bits, err);
+	if (r >= 0 && net->address[0])
+		r = record(task, net, err);
+	if (r >= 0 && net->link[0])
+		r = zone_make(ip, net, err);
+	if (r >= 0 && net->link[0])
+		r = link_make(ip, net, err);
+	if (r >= 0)
+		r = inside_make(init, ip, net, err);
+	if (r < 0 || !net->address[0])
+		return r < 0 ? r : 0;
+	set_sysctl("/proc/sys/net/ipv4/ip_forward", "1");
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet", net->bridge[0] ? net->bridge : net->link);
+	set_sysctl(path, "1");
+	return nspawn_firewall_open(pool, net->address, net->ports, net->n_ports, err);
+}
+
+/* ---- Remove ---- */
+
+static void zone_remove(const char *ip, const char *bridge)
+{
+	char path[64];
+
+	/* An empty directory can be told from a full one by its links no more than by reading it. */
+	snprintf(path, sizeof(path), "/sys/class/net/%s/brif", bridge);
+	if (!access(path, F_OK) && nspawn_address_none(path))
+		(void)nspawn_tool_run((const char *const []) { ip, "link", "del", bridge, NULL }, NULL, NULL, NULL);
+}
+
+int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
+{
+	struct nomad_plugin *plugin = nomad_task_plugin(task);
+	const struct nspawn_plugin_config *site = nomad_plugin_config(plugin);
+	const char *state = nomad_plugin_state_dir(plugin);
+	const char *text = nomad_task_get(task, "net"), *ports_text = nomad_task_get(task, "net.ports");
+	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state);
+	NOMAD_AUTO_FREE char *netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
+	NOMAD_AUTO_FREE char *ip = nspawn_tool_find("ip");
+	NOMAD_AUTO_FREE struct nspawn_port *ports = NULL;
+	NOMAD_AUTO_FD int lock = -1;
+	char link[16], address[INET_ADDRSTRLEN], bridge[16];
+	size_t n_ports = 0;
+	int zone, r = 0;
+
+	if (!text)
+		return 0;
+	if (!addresses || !netns)
+		return nomad_error_errno(err, ENOMEM, "remove the network");
+	if (sscanf(text, "%15s %15s %15s %d", link, address, bridge, &zone) != 4)
+		return nomad_error_set(err, EINVAL, "the record of the network cannot be read: '%s'", text);
+	if (ports_text)
+		(void)nspawn_ports_parse(ports_text, &ports, &n_ports);
+	lock = lock_shared(state, err);
+	if (lock < 0)
+		return lock;
+	(void)umount2(netns, MNT_DETACH);
+	(void)unlink(netns);
+	if (strcmp(link, "-") && have_link(link) && ip)
+		r = nspawn_tool_run((const char *const []) { ip, "link", "del", link, NULL }, NULL, NULL, err);
+	if (r < 0 && !have_link(link)) {	/* it went with its namespace meanwhile */
+		if (err) {
+			nomad_error_free(*err);
+			*err = NULL;
+		}
+		r = 0;
+	}
+	if (strcmp(address, "-")) {
+		nspawn_address_release(addresses, address, nomad_task_slug(task));
+		(void)nspawn_firewall_close(site->network_pool, address, ports, n_ports, nspawn_address_none(addresses), NULL);
+	}
+	if (zone && ip)
+		zone_remove(ip, bridge);
+	if (r >= 0) {
+		nomad_task_forget(task, "net");
+		nomad_task_forget(task, "net.ports");
+	}
+	return r;
+}
+
+void nspawn_network_sweep(const char *state_dir)
+{
+	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state_dir);
+
+	if (addresses)
+		nspawn_address_sweep(addresses);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * network.h: the network of a container: none of its own, the one that Nomad
+ * made for the group, or a namespace of its own with a link to the host. */
+#ifndef NSPAWN_NETWORK_H
+#define NSPAWN_NETWORK_H
+
+#include <netinet/in.h>
+
+#include "config.h"
+
+struct nspawn_port {
+	int host, container;
+};
+
+struct nspawn_network {
+	enum { NSPAWN_NET_HOST, NSPAWN_NET_JOINED, NSPAWN_NET_OWN } kind;
+	char *netns;			/* file of the namespace, or NULL */
+	char link[16];			/* on the host; "" for none */
+	char bridge[16];		/* that the link is on; "" for none */
+	bool zone;			/* the bridge is ours, and goes with its last link */
+	char address[INET_ADDRSTRLEN];	/* of the container; "" if it has to find one itself */
+	char gateway[INET_ADDRSTRLEN];
+	int bits;
+	struct nspawn_port *ports;
+	size_t n_ports;
+};
+
+/* What the job and Nomad want; looks at no host.  `slug` names the task. */
+int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_task_info *info, const char *slug,
+			struct nspawn_network *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Make it.  Recorded first; on failure nspawn_network_remove() has to be called. */
+int nspawn_network_make(struct nomad_task *task, const char *init, const char *pool, struct nspawn_network *network,
+			const struct nspawn_config *config, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Take away whatever the task's records tell of.  Idempotent. */
+int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err);
+void nspawn_network_done(struct nspawn_network *network);
+
+/* Once, at the start of the plugin: addresses of another boot are free again. */
+void nspawn_network_sweep(const char *state_dir);
+
+/* ---- firewall.c ---- */
+
+/* Lead the ports of this host to the container, for TCP and UDP, from other hosts and from this one, and let
+ * the containers of the pool out. */
+int nspawn_firewall_open(const char *pool, const char *address, const struct nspawn_port *ports, size_t n,
+			 struct nomad_error **err) NOMAD_MUST_CHECK;
+/* The counterpart; `last`: no container of ours is left, nothing of us stays. */
+int nspawn_firewall_close(const char *pool, const char *address, const struct nspawn_port *ports, size_t n, bool last,
+			  struct nomad_error **err);
+
+/* "8080:80,53:53" and back; what is stored in the task's record. */
+char *nspawn_ports_format(const struct nspawn_port *ports, size_t n);
+int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t *ret_n);
+
+/* ---- address.c ---- */
+
+/* A free address of `pool` ("10.88.0.0/16"), or of the subnet of `zone` in it, taken for `slug`.  The caller
+ * holds the lock. */
+int nspawn_address_take(const char *dir, const char *pool, const char *zone, const char *slug,
+			char ret_address[INET_ADDRSTRLEN], char ret_gateway[INET_ADDRSTRLEN], int *ret_bits,
+			struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Give it back, if it is still that of `slug`. */
+void nspawn_address_release(const char *dir, const char *address, const char *slug);
+/* Whether no address is taken at all. */
+bool nspawn_address_none(const char *dir);
+void nspawn_address_sweep(const char *dir);
+
+#endif
