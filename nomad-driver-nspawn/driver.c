@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "argv.h"
+#include "download.h"
 #include "driver.h"
 #include "host.h"
 #include "image.h"
@@ -254,6 +255,32 @@ static int make_spec(struct start *s, struct nomad_error **err)
 
 /* ---- Start ---- */
 
+static char *images_dir(struct nomad_task *task)
+{
+	return nomad_strdupf("%s/images", nomad_plugin_state_dir(nomad_task_plugin(task)));
+}
+
+static int find_image(struct start *s, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *dir = images_dir(s->task);
+	struct nomad_error *missing = NULL;
+	int r;
+
+	if (!dir)
+		return nomad_error_errno(err, ENOMEM, "find the image");
+	if (!s->config->image_download)
+		return nspawn_image_find(s->config->image, NULL, NULL, dir, &s->image, err);
+	/* One that somebody put there by hand is as good, unless force says otherwise. */
+	if (!s->config->image_download->force) {
+		r = nspawn_image_find(s->config->image, NULL, NULL, NULL, &s->image, &missing);
+		nomad_error_free(missing);
+		if (r >= 0)
+			return 0;
+	}
+	r = nspawn_download(s->task, dir, s->config, s->site, err);
+	return r < 0 ? r : nspawn_image_find(s->config->image, dir, NULL, dir, &s->image, err);
+}
+
 static int prepare(struct start *s, struct nomad_error **err)
 {
 	const struct nspawn_host *host = &s->data->host;
@@ -265,7 +292,7 @@ static int prepare(struct start *s, struct nomad_error **err)
 		return nomad_error_set(err, ENOENT, "systemd-nspawn is not installed; install the package systemd-container");
 	r = nspawn_config_check_version(s->config, host->version, err);
 	if (r >= 0)
-		r = nspawn_image_find(s->config->image, NULL, NULL, NULL, &s->image, err);
+		r = find_image(s, err);
 	if (r < 0)
 		return r;
 	s->machine = (struct nspawn_machine) {
@@ -335,6 +362,8 @@ static int run(struct start *s, struct nomad_error **err)
 	}, err);
 }
 
+static int nspawn_destroy(struct nomad_task *task, struct nomad_error **err);
+
 static int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 {
 	struct nomad_plugin *plugin = nomad_task_plugin(task);
@@ -355,7 +384,7 @@ static int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	if (r >= 0)
 		r = run(&s, err);
 	if (r < 0)
-		(void)nspawn_network_remove(task, NULL);
+		(void)nspawn_destroy(task, NULL);
 	if (s.spec_fd >= 0)
 		close(s.spec_fd);
 	nspawn_machine_done(&s.machine);
@@ -437,8 +466,11 @@ static int nspawn_destroy(struct nomad_task *task, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("/run/systemd/nspawn/propagate/%s", nomad_task_slug(task));
 
-	if (!path)
+	NOMAD_AUTO_FREE char *dir = images_dir(task);
+
+	if (!path || !dir)
 		return nomad_error_errno(err, ENOMEM, "clean up");
+	nspawn_download_release(task, dir);
 	(void)rmdir(path);
 	return nspawn_network_remove(task, err);
 }
@@ -492,12 +524,16 @@ static int nspawn_inspect(struct nomad_task *task, struct nomad_map *attributes,
 
 static int nspawn_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *images = NULL;
 	struct nspawn_data *data;
 	int r = nspawn_data_new(nomad_plugin_state_dir(plugin), &data, err);
 
 	if (r < 0)
 		return r;
 	nspawn_network_sweep(nomad_plugin_state_dir(plugin));
+	images = nomad_strdupf("%s/images", nomad_plugin_state_dir(plugin));
+	if (images)
+		nspawn_download_sweep(images);
 	*ret_data = data;
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,10 +149,7 @@ static int lock_shared(const char *state_dir, struct nomad_error **err)
 
 static bool have_link(const char *name)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s", name);
-	return !access(path, F_OK);
+	return if_nametoindex(name) != 0;
 }
 
 static void set_sysctl(const char *path, const char *value)
@@ -290,11 +288,10 @@ int nspawn_network_make(struct nomad_task *task, const char *init, const char *p
 
 static void zone_remove(const char *ip, const char *bridge)
 {
-	char path[64];
+	NOMAD_AUTO_FREE char *members = NULL;
 
-	/* An empty directory can be told from a full one by its links no more than by reading it. */
-	snprintf(path, sizeof(path), "/sys/class/net/%s/brif", bridge);
-	if (!access(path, F_OK) && nspawn_address_none(path))
+	if (have_link(bridge) && nspawn_tool_run((const char *const []) { ip, "-o", "link", "show", "master", bridge, NULL },
+						 NULL, &members, NULL) >= 0 && !*members)
 		(void)nspawn_tool_run((const char *const []) { ip, "link", "del", bridge, NULL }, NULL, NULL, NULL);
 }
 

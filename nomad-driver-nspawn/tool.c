@@ -150,7 +150,7 @@ int nspawn_tool_run(const char *const *argv, const struct nspawn_tool *options, 
 	static const struct nspawn_tool defaults;
 	const struct nspawn_tool *o = options ? options : &defaults;
 	const char *what = o->what ? o->what : argv[0];
-	int64_t until = now_ms() + (o->timeout_ms ? o->timeout_ms : 30000);
+	int64_t ticked = now_ms(), until = ticked + (o->timeout_ms ? o->timeout_ms : 30000);
 	NOMAD_AUTO_FREE char *out_data = malloc(OUTPUT_MAX + 8192), *err_data = malloc(OUTPUT_MAX + 8192);
 	NOMAD_AUTO_FD int in = -1;
 	struct stream s[2] = { { -1, out_data, 0 }, { -1, err_data, 0 } };
@@ -189,6 +189,10 @@ int nspawn_tool_run(const char *const *argv, const struct nspawn_tool *options, 
 		timed_out = left <= 0;
 		if (timed_out)
 			break;
+		if (o->tick && now_ms() >= ticked + 1000) {
+			ticked = now_ms();
+			o->tick(o->ud);
+		}
 		if (poll(p, 2, (int)(left > 1000 ? 1000 : left)) < 0 && errno != EINTR)
 			break;
 		for (i = 0; i < 2; i++)

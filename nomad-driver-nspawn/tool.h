@@ -11,6 +11,8 @@ struct nspawn_tool {
 	unsigned timeout_ms;		/* 0: 30 s; then it is killed */
 	const char *what;		/* begins the error; NULL: argv[0] */
 	bool status_only;		/* a status other than 0 is no error but returned */
+	void (*tick)(void *ud);		/* called each second while it runs; or NULL */
+	void *ud;
 };
 
 /* Absolute path of a program in $PATH and the sbin directories, malloc()ed; NULL if there is none. */

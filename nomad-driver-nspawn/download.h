@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * download.h: images that come from elsewhere, and the cache of them. */
+#ifndef NSPAWN_DOWNLOAD_H
+#define NSPAWN_DOWNLOAD_H
+
+#include "config.h"
+
+/* Fetch config->image_download into `images_dir` as config->image, unless it is there; then mark it as used
+ * by the task.  Any number of tasks may want the same one at the same time: one fetches, all get it. */
+int nspawn_download(struct nomad_task *task, const char *images_dir, const struct nspawn_config *config,
+		    const struct nspawn_plugin_config *site, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* The task does not use it any more. */
+void nspawn_download_release(struct nomad_task *task, const char *images_dir);
+/* Once, at the start of the plugin: what an interrupted download left, uses of another boot. */
+void nspawn_download_sweep(const char *images_dir);
+
+/* For the tests.  The digest that a file SHA256SUMS gives for `name`, 64 digits; false if none. */
+bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65]);
+/* The last part of a URL, without query: "https://h/a/b.tar.xz?x" -> "b.tar.xz", malloc()ed. */
+char *nspawn_url_name(const char *url);
+
+#endif
