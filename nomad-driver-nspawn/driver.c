@@ -163,7 +163,7 @@ static int make_exit_file(struct start *s, struct nomad_error **err)
 {
 	bool shifted = nspawn_userns(s->config);
 
-	s->exit_file = nomad_strdupf("%s/exit", nomad_task_state_dir(s->task));
+	s->exit_file = nomad_strdupf("%s/payload-exit", nomad_task_state_dir(s->task));
 	if (!s->exit_file)
 		return nomad_error_errno(err, ENOMEM, "start");
 	/* Only root of the container writes it; who that is on the host is not known without idmap. */
