@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "blockdev.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "util.h"
+
+const char *const blockdev_fs_names[FS_MAX] = { "nothing known", "nothing", "ext4", "vfat", "iso9660", "squashfs" };
+
+static void take_label(char *to, size_t size, const uint8_t *from, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && i + 1 < size && from[i]; i++)
+		to[i] = (char) from[i];
+	while (i > 0 && to[i - 1] == ' ')
+		i--;
+	to[i] = '\0';
+}
+
+static unsigned int le16(const uint8_t *p)
+{
+	return (unsigned int) (p[0] | p[1] << 8);
+}
+
+/* FAT keeps its label in the root folder; the boot sector's copy is what mkfs wrote, which will do. */
+static bool probe_vfat(const uint8_t *b, struct blockdev_label *ret)
+{
+	if (b[510] != 0x55 || b[511] != 0xaa || (b[0] != 0xeb && b[0] != 0xe9))
+		return false;
+	if (!memcmp(b + 82, "FAT32   ", 8))
+		take_label(ret->label, sizeof(ret->label), b + 71, 11);
+	else if (!memcmp(b + 54, "FAT1", 4) || !memcmp(b + 54, "FAT ", 4))
+		take_label(ret->label, sizeof(ret->label), b + 43, 11);
+	else
+		return false;
+	ret->fs = FS_VFAT;
+	return true;
+}
+
+int blockdev_probe(int fd, struct blockdev_label *ret)
+{
+	uint8_t b[4096], iso[2048];
+	size_t i;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = util_pread_all(fd, b, sizeof(b), 0);
+	if (r < 0)
+		return r;
+	if (le16(b + 1024 + 56) == 0xef53) {
+		ret->fs = FS_EXT4;
+		take_label(ret->label, sizeof(ret->label), b + 1024 + 120, 16);
+		/* Not clean, known to have errors, or the journal has something for us. */
+		ret->needs_check = !(le16(b + 1024 + 58) & 1) || (le16(b + 1024 + 58) & 2) || (b[1024 + 96] & 4);
+		return 0;
+	}
+	if (!memcmp(b, "hsqs", 4)) {
+		ret->fs = FS_SQUASHFS;
+		return 0;
+	}
+	if (probe_vfat(b, ret))
+		return 0;
+	if (util_pread_all(fd, iso, sizeof(iso), 32768) == 0 && !memcmp(iso, "\001CD001", 6)) {
+		ret->fs = FS_ISO9660;
+		take_label(ret->label, sizeof(ret->label), iso + 40, 32);
+		return 0;
+	}
+	for (i = 0; i < sizeof(b) && b[i] == 0; i++)
+		;
+	ret->fs = i == sizeof(b) ? FS_BLANK : FS_UNKNOWN;
+	return 0;
+}
+
+static void read_uevent(struct blockdev *b)
+{
+	char path[96], text[1024], *line, *save = NULL;
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s/uevent", b->name);
+	if (util_read_file(path, text, sizeof(text)) < 0)
+		return;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (!strncmp(line, "PARTNAME=", 9))
+			util_copy(b->partname, sizeof(b->partname), line + 9);
+		else if (!strncmp(line, "PARTN=", 6))
+			b->partition = atoi(line + 6);
+		else if (!strncmp(line, "MAJOR=", 6))
+			b->major = (unsigned int) atoi(line + 6);
+		else if (!strncmp(line, "MINOR=", 6))
+			b->minor = (unsigned int) atoi(line + 6);
+	}
+}
+
+static uint64_t read_number(const char *name, const char *what)
+{
+	char path[96], text[32];
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s/%s", name, what);
+	return util_read_line(path, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+static void find_disk(struct blockdev *b)
+{
+	char path[96], link[512], *slash;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s", b->name);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n <= 0)
+		return;
+	link[n] = '\0';
+	slash = strrchr(link, '/');
+	if (!slash)
+		return;
+	*slash = '\0';
+	slash = strrchr(link, '/');
+	if (slash)
+		util_copy(b->disk, sizeof(b->disk), slash + 1);
+}
+
+size_t blockdev_list(struct blockdev *list, size_t max)
+{
+	struct dirent *d;
+	size_t n = 0;
+	DIR *dir = opendir("/sys/class/block");
+
+	while (dir && n < max && (d = readdir(dir))) {
+		struct blockdev *b = &list[n];
+
+		if (d->d_name[0] == '.' || !strncmp(d->d_name, "ram", 3) || !strncmp(d->d_name, "loop", 4) ||
+		    !strncmp(d->d_name, "dm-", 3))
+			continue;
+		memset(b, 0, sizeof(*b));
+		if (!util_copy(b->name, sizeof(b->name), d->d_name))
+			continue;
+		snprintf(b->path, sizeof(b->path), "/dev/%s", b->name);
+		read_uevent(b);
+		b->sectors = read_number(b->name, "size");
+		if (b->partition) {
+			b->start = read_number(b->name, "start");
+			find_disk(b);
+		}
+		n += b->sectors > 0;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static bool has_label(const struct blockdev *b, const char *label)
+{
+	struct blockdev_label l;
+	CLEANUP_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd >= 0 && blockdev_probe(fd, &l) == 0 && l.label[0] && !strcasecmp(l.label, label);
+}
+
+static int find_once(const char *label, struct blockdev *ret)
+{
+	static struct blockdev list[64];
+	size_t n = blockdev_list(list, ARRAY_LEN(list)), i;
+
+	for (i = 0; i < n; i++) {
+		if (!strcmp(list[i].partname, label)) {
+			*ret = list[i];
+			return 0;
+		}
+	}
+	for (i = 0; i < n; i++) {
+		if (!list[i].partname[0] && has_label(&list[i], label)) {
+			*ret = list[i];
+			return 0;
+		}
+	}
+	return -ENODEV;
+}
+
+int blockdev_find(const char *label, unsigned int wait_ms, struct blockdev *ret)
+{
+	uint64_t end = util_now_ms() + wait_ms;
+	int r;
+
+	while ((r = find_once(label, ret)) < 0 && util_now_ms() < end)
+		util_sleep_ms(20);
+	return r;
+}

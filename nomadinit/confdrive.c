@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Volumes are mounted read-only for as long as it takes to copy their small files
+ * to memory, so that they may be changed or pulled out while the node runs. */
+#include "confdrive.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "blockdev.h"
+#include "bootenv.h"
+#include "cmdline.h"
+#include "log.h"
+#include "util.h"
+
+#define MAX_SOURCES 8
+#define MAX_FILES_BYTES (4u << 20)
+#define DRIVE_POINT "/run/nomadinit/drive"
+#define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/nomadinit/init.json/raw"
+
+struct sources {
+	char *texts[MAX_SOURCES];
+	char *names[MAX_SOURCES];
+	size_t n;
+};
+
+static int add_text(struct sources *s, char *take_text, const char *name)
+{
+	s->names[s->n] = strdup(name);
+	if (!take_text || !s->names[s->n]) {
+		free(take_text);
+		return -ENOMEM;
+	}
+	s->texts[s->n++] = take_text;
+	return 0;
+}
+
+static int add_file(struct sources *s, const char *path, const char *name)
+{
+	char *text = NULL;
+	int r = util_read_alloc(path, CONFIG_MAX_BYTES, &text, NULL);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r < 0) {
+		log_warn("cannot read '%s': %s", name, strerror(-r));
+		return 0;
+	}
+	log_info("configuration: %s", name);
+	return add_text(s, text, name);
+}
+
+static void copy_files(const char *from, const char *to, int depth, size_t *left)
+{
+	char source[512], target[512], *data;
+	struct dirent *d;
+	struct stat st;
+	size_t len;
+	DIR *dir = opendir(from);
+
+	util_mkdirs(to, 0700);
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] == '.' ||
+		    (size_t) snprintf(source, sizeof(source), "%s/%s", from, d->d_name) >= sizeof(source) ||
+		    (size_t) snprintf(target, sizeof(target), "%s/%s", to, d->d_name) >= sizeof(target) ||
+		    lstat(source, &st) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode) && depth < 3) {
+			copy_files(source, target, depth + 1, left);
+		} else if (S_ISREG(st.st_mode)) {
+			if ((size_t) st.st_size > *left || util_read_alloc(source, *left, &data, &len) < 0) {
+				log_warn("'%s' is too large for a configuration or cannot be read; it is left out", d->d_name);
+				continue;
+			}
+			*left -= len;
+			if (util_replace_file(target, data, len, 0600) < 0)
+				log_warn("cannot copy '%s'", d->d_name);
+			free(data);
+		}
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static int add_esp(struct sources *s, size_t *left)
+{
+	int r = bootenv_mount_esp(0);
+
+	if (r < 0) {
+		if (r != -ENODEV)
+			log_warn("cannot mount the boot partition: %s", strerror(-r));
+		return 0;
+	}
+	r = add_file(s, ESP_POINT "/config/init.json", "config/init.json of the boot partition");
+	copy_files(ESP_POINT "/config", CONFDRIVE_FILES, 0, left);
+	bootenv_unmount_esp();
+	return r;
+}
+
+static int add_drive(struct sources *s, size_t *left)
+{
+	static const char *const labels[] = { "NOMADINIT", "cidata", "config-2" };
+	char name[96];
+	struct blockdev b;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < ARRAY_LEN(labels) && r == 0; i++) {
+		if (blockdev_find(labels[i], 0, &b) < 0)
+			continue;
+		util_mkdirs(DRIVE_POINT, 0700);
+		if (mount(b.path, DRIVE_POINT, "iso9660", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 &&
+		    mount(b.path, DRIVE_POINT, "vfat", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
+			log_warn("cannot mount the config drive '%s': %s", b.path, strerror(errno));
+			continue;
+		}
+		snprintf(name, sizeof(name), "init.json of the config drive '%s' (%s)", labels[i], b.path);
+		r = add_file(s, DRIVE_POINT "/init.json", name);
+		copy_files(DRIVE_POINT, CONFDRIVE_FILES, 0, left);
+		umount2(DRIVE_POINT, MNT_DETACH);
+	}
+	return r;
+}
+
+/* Set root.a.b.c, making the objects on the way. */
+static int set_path(json_t *root, const char *path, json_t *take_value)
+{
+	char part[64];
+	const char *dot;
+	json_t *next;
+
+	while ((dot = strchr(path, '.'))) {
+		if (dot == path || (size_t) (dot - path) >= sizeof(part))
+			break;
+		memcpy(part, path, (size_t) (dot - path));
+		part[dot - path] = '\0';
+		next = json_object_get(root, part);
+		if (!json_is_object(next)) {
+			next = json_object();
+			if (json_object_set_new(root, part, next) < 0)
+				break;
+		}
+		root = next;
+		path = dot + 1;
+	}
+	if (dot || !*path) {
+		json_decref(take_value);
+		return -EINVAL;
+	}
+	return json_object_set_new(root, path, take_value) < 0 ? -ENOMEM : 0;
+}
+
+char *confdrive_from_cmdline(void)
+{
+	const char *value, *key;
+	json_t *root = json_object(), *v;
+	size_t at = 0;
+	char *text;
+
+	value = cmdline_get("hostname");
+	if (value && *value)
+		set_path(root, "nomadinit.hostname", json_string(value));
+	while ((value = cmdline_next("set.", &at, &key))) {
+		/* What reads as JSON is JSON, anything else is a string. */
+		v = json_loads(value, JSON_DECODE_ANY, NULL);
+		if (!v)
+			v = json_string(value);
+		if (set_path(root, key, v) < 0)
+			log_warn("kernel argument 'nomadinit.set.%s' is not understood", key);
+	}
+	text = json_dumps(root, 0);
+	json_decref(root);
+	return text;
+}
+
+int confdrive_load(struct config *ret, bool in_container, char error[CONFIG_ERROR_SIZE])
+{
+	size_t left = MAX_FILES_BYTES, i;
+	struct sources s = { .n = 0 };
+	int r;
+
+	error[0] = '\0';
+	r = add_file(&s, "/etc/nomadinit/init.json", "the image's init.json");
+	if (r == 0 && !in_container && !cmdline_is_on("sealed")) {
+		r = add_esp(&s, &left);
+		if (r == 0)
+			r = add_drive(&s, &left);
+		if (r == 0)
+			r = add_file(&s, FW_CFG, "fw_cfg opt/nomadinit/init.json");
+	}
+	if (r == 0)
+		r = add_text(&s, confdrive_from_cmdline(), "kernel arguments");
+	if (r == 0)
+		r = config_parse((const char *const *) s.texts, (const char *const *) s.names, s.n, ret, error);
+	else
+		snprintf(error, CONFIG_ERROR_SIZE, "out of memory");
+	for (i = 0; i < s.n; i++) {
+		free(s.texts[i]);
+		free(s.names[i]);
+	}
+	return r;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The configuration: Nomad's agent configuration as JSON with one section more, "nomadinit", which is ours. */
+#ifndef NOMADINIT_CONFIG_H
+#define NOMADINIT_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define CONFIG_MAX_BYTES (256 * 1024)
+#define CONFIG_MAX_INTERFACES 16
+#define CONFIG_ERROR_SIZE 512
+
+struct config_interface {
+	char *name; /* "eth0", a MAC address, or "*" for all that have no section of their own */
+	bool dhcp;
+	bool accept_ra;
+	char **addresses; /* "192.0.2.7/24", "2001:db8::7/64"; lists end with NULL and may be NULL */
+	char **gateways;
+	long mtu;
+	long metric;
+};
+
+struct config {
+	char *hostname;
+	char **dns, **search, **ntp;
+	char **modules;
+	char **sysctl; /* key, value, key, value, NULL */
+	long wait_network_seconds;
+	long watchdog_seconds;
+	long log_bytes;
+	struct {
+		char **command;
+		char **environment; /* key, value, ... */
+		long restart_min_seconds, restart_max_seconds;
+		long healthy_seconds;
+		long stop_seconds;
+	} agent;
+	struct {
+		char *label;
+		bool grow, check;
+		bool tmpfs_if_missing;
+	} state;
+	struct config_interface interfaces[CONFIG_MAX_INTERFACES];
+	size_t n_interfaces;
+	char *agent_json; /* what the agent is given: all but our section, with our defaults filled in */
+};
+
+/* Merge the texts in order (a later one overrides: objects are merged, all else is replaced), check the result and
+ * decode it.  names[i] says where text i came from.  Returns 0; or -EINVAL with error[] saying what is wrong where. */
+int config_parse(const char *const texts[], const char *const names[], size_t n, struct config *ret, char *error);
+/* What an empty configuration means: DHCP on all interfaces. */
+int config_defaults(struct config *ret);
+void config_done(struct config *c);
+/* The section that governs an interface: by name or MAC address, else "*", else NULL. */
+const struct config_interface *config_interface_for(const struct config *c, const char *name, const char *mac);
+/* Write what may be written in the section, with its defaults. */
+void config_help(FILE *to);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Messages of PID 1 and of the agent.
+ *
+ * A line goes to every console that the kernel uses (a serial console and a screen
+ * are both common) and into a ring on the state partition.  Neither may stop PID 1:
+ * consoles are opened non-blocking and a line that does not fit within a moment is
+ * dropped and counted; a full or broken disk is reported once and tried again at
+ * the next turn of the ring.
+ *
+ * The ring is two files: `log` grows to half the limit, is then renamed to
+ * `log.old`, and a new one begun.  Ordinary tools read it. */
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static int consoles[4] = { 2, -1, -1, -1 };
+static bool consoles_own;
+static unsigned int dropped;
+
+static struct {
+	int fd;
+	size_t size, max;
+	char path[256], old[264];
+	bool failed;
+} ring = { .fd = -1 };
+
+void log_open_consoles(void)
+{
+	char names[256], path[280], *name, *save = NULL;
+	int fds[4] = { -1, -1, -1, -1 };
+	size_t n = 0;
+
+	if (util_read_line("/sys/class/tty/console/active", names, sizeof(names)) > 0) {
+		for (name = strtok_r(names, " ", &save); name && n < ARRAY_LEN(fds); name = strtok_r(NULL, " ", &save)) {
+			snprintf(path, sizeof(path), "/dev/%s", name);
+			fds[n] = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+			if (fds[n] >= 0)
+				n++;
+		}
+	}
+	if (n == 0) {
+		fds[0] = open("/dev/console", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (fds[0] < 0)
+			return;
+	}
+	if (consoles_own)
+		for (n = 0; n < ARRAY_LEN(consoles); n++)
+			if (consoles[n] >= 0)
+				close(consoles[n]);
+	memcpy(consoles, fds, sizeof(consoles));
+	consoles_own = true;
+}
+
+static void ring_begin(void)
+{
+	struct stat st;
+
+	ring.fd = open(ring.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	ring.size = ring.fd >= 0 && fstat(ring.fd, &st) == 0 ? (size_t) st.st_size : 0;
+}
+
+int log_ring_open(const char *dir, size_t max_bytes)
+{
+	int r;
+
+	log_ring_close();
+	r = util_mkdirs(dir, 0755);
+	if (r < 0)
+		return r;
+	if ((size_t) snprintf(ring.path, sizeof(ring.path), "%s/log", dir) >= sizeof(ring.path))
+		return -ENAMETOOLONG;
+	snprintf(ring.old, sizeof(ring.old), "%s.old", ring.path);
+	ring.max = max_bytes;
+	ring.failed = false;
+	ring_begin();
+	return ring.fd < 0 ? -errno : 0;
+}
+
+void log_ring_close(void)
+{
+	if (ring.fd >= 0)
+		close(ring.fd);
+	ring.fd = -1;
+}
+
+static void console_write(const char *text, size_t len)
+{
+	struct pollfd p = { .events = POLLOUT };
+	size_t i, done;
+	ssize_t n;
+
+	for (i = 0; i < ARRAY_LEN(consoles); i++) {
+		p.fd = consoles[i];
+		for (done = 0; p.fd >= 0 && done < len;) {
+			n = write(p.fd, text + done, len - done);
+			if (n > 0)
+				done += (size_t) n;
+			else if (!(n < 0 && errno == EINTR) &&
+				 !(n < 0 && errno == EAGAIN && poll(&p, 1, 50) == 1 && (p.revents & POLLOUT)))
+				break;
+		}
+		if (p.fd >= 0 && done < len)
+			dropped++;
+	}
+}
+
+static void ring_write(const char *text, size_t len)
+{
+	int r;
+
+	if (ring.fd < 0)
+		return;
+	if (ring.size + len > ring.max / 2) {
+		close(ring.fd);
+		if (rename(ring.path, ring.old) < 0)
+			unlink(ring.path);
+		ring_begin();
+		ring.failed = false;
+		if (ring.fd < 0)
+			return;
+	}
+	r = util_write_all(ring.fd, text, len);
+	/* Counted even when it failed, so that a full disk leads to a turn, which frees the old half. */
+	ring.size += len;
+	if (r < 0 && !ring.failed) {
+		ring.failed = true;
+		log_error("cannot write '%s': %s; lines are lost there until there is room", ring.path, strerror(-r));
+	}
+}
+
+static void emit(const char *who, const char *text, size_t len)
+{
+	char line[1400];
+	struct timespec ts;
+	size_t i, n;
+	int head;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	head = snprintf(line, sizeof(line), "[%5ld.%06ld] %s: ", (long) ts.tv_sec, ts.tv_nsec / 1000, who);
+	n = (size_t) head;
+	for (i = 0; i < len && n < sizeof(line) - 3; i++)
+		/* What is not text could drive the terminal. */
+		line[n++] = ((unsigned char) text[i] < ' ' && text[i] != '\t') || text[i] == 127 ? '?' : text[i];
+	line[n++] = '\r';
+	line[n++] = '\n';
+	console_write(line, n);
+	line[n - 2] = '\n';
+	ring_write(line, n - 1);
+	if (dropped > 0) {
+		n = (size_t) snprintf(line, sizeof(line), "[%5ld.%06ld] nomadinit: %u lines did not fit on a console\n",
+				      (long) ts.tv_sec, ts.tv_nsec / 1000, dropped);
+		dropped = 0;
+		ring_write(line, n);
+	}
+}
+
+void log_line(const char *who, const char *line, size_t len)
+{
+	emit(who, line, len);
+}
+
+static void vlog(const char *mark, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+static void vlog(const char *mark, const char *fmt, va_list ap)
+{
+	char text[1024];
+	int n, saved = errno;
+
+	n = snprintf(text, sizeof(text), "%s", mark);
+	vsnprintf(text + n, sizeof(text) - (size_t) n, fmt, ap);
+	emit("nomadinit", text, strlen(text));
+	errno = saved;
+}
+
+#define LOG_BODY(mark)                                                                                                 \
+	va_list ap;                                                                                                    \
+	va_start(ap, fmt);                                                                                             \
+	vlog(mark, fmt, ap);                                                                                           \
+	va_end(ap)
+
+void log_info(const char *fmt, ...)
+{
+	LOG_BODY("");
+}
+
+void log_warn(const char *fmt, ...)
+{
+	LOG_BODY("warning: ");
+}
+
+void log_error(const char *fmt, ...)
+{
+	LOG_BODY("error: ");
+}
+
+void log_split(struct log_splitter *s, const char *who, const char *data, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (data[i] == '\n' || s->len == sizeof(s->buf)) {
+			while (s->len > 0 && s->buf[s->len - 1] == '\r')
+				s->len--;
+			if (s->len > 0)
+				log_line(who, s->buf, s->len);
+			s->len = 0;
+		}
+		if (data[i] != '\n')
+			s->buf[s->len++] = data[i];
+	}
+}
+
+void log_split_end(struct log_splitter *s, const char *who)
+{
+	log_split(s, who, "\n", 1);
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The network.
+ *
+ * rtnetlink tells of links; a link that has a section in the configuration is brought up
+ * and given its fixed addresses; when its cable is in, DHCP begins.  Without a section of
+ * its own, "*" (or the built-in DHCP default) governs, but only links that are hardware:
+ * the bridges and veth pairs that Nomad makes for its tasks are none of our business.
+ *
+ * IPv6 addresses and routes from router advertisements are the kernel's work; the name
+ * servers in them are ours (RFC 8106 options arrive over the same socket).
+ *
+ * The results go to /run/nomadinit/resolv.conf, to which /etc/resolv.conf points. */
+#include "net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "dhcp.h"
+#include "log.h"
+#include "loop.h"
+#include "netlink.h"
+#include "packet.h"
+#include "util.h"
+
+#define MAX_LINKS 16
+#define RESOLV_CONF "/run/nomadinit/resolv.conf"
+
+struct link {
+	int index; /* 0: free */
+	char name[16];
+	const struct config_interface *config;
+	bool has_carrier, has_address, told_bad;
+	int packet_fd;
+	struct dhcp_client dhcp;
+	struct dhcp_lease applied;
+	uint8_t rdnss[3][16];
+	size_t n_rdnss;
+	unsigned int metric;
+};
+
+static struct link links[MAX_LINKS];
+static const struct config *config;
+static struct net_hooks hooks;
+static int monitor = -1;
+static struct loop_timer reopen_timer;
+
+static void from_v4(struct net_address *a, uint32_t ip, unsigned int prefix)
+{
+	memset(a, 0, sizeof(*a));
+	a->family = AF_INET;
+	a->prefix = prefix;
+	memcpy(a->bytes, &ip, 4);
+}
+
+static const char *v4(uint32_t ip)
+{
+	static char text[4][INET_ADDRSTRLEN];
+	static unsigned int turn;
+
+	return inet_ntop(AF_INET, &ip, text[++turn % 4], sizeof(text[0]));
+}
+
+/* ---- What came of it ---------------------------------------------------------- */
+
+#define MAX_SERVERS 16
+static char server_text[MAX_SERVERS][INET6_ADDRSTRLEN + 17];
+static const char *servers[MAX_SERVERS + 1];
+
+static void add_server(size_t *n, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < *n; i++)
+		if (!strcmp(servers[i], text))
+			return;
+	if (*n < MAX_SERVERS) {
+		util_copy(server_text[*n], sizeof(server_text[0]), text);
+		servers[*n] = server_text[*n];
+		servers[++*n] = NULL;
+	}
+}
+
+const char *const *net_name_servers(void *unused)
+{
+	char text[INET6_ADDRSTRLEN + 17];
+	size_t i, j, n = 0;
+
+	(void) unused;
+	servers[0] = NULL;
+	for (i = 0; config && config->dns && config->dns[i]; i++)
+		add_server(&n, config->dns[i]);
+	for (i = 0; i < MAX_LINKS; i++) {
+		for (j = 0; links[i].index && links[i].dhcp.has_lease && j < links[i].applied.n_dns; j++)
+			add_server(&n, v4(links[i].applied.dns[j]));
+		for (j = 0; links[i].index && j < links[i].n_rdnss; j++) {
+			inet_ntop(AF_INET6, links[i].rdnss[j], text, INET6_ADDRSTRLEN);
+			/* A link-local server is only reachable through its link. */
+			if (links[i].rdnss[j][0] == 0xfe && (links[i].rdnss[j][1] & 0xc0) == 0x80) {
+				strcat(text, "%");
+				strcat(text, links[i].name);
+			}
+			add_server(&n, text);
+		}
+	}
+	return servers;
+}
+
+const char *const *net_time_servers(void *unused)
+{
+	static char text[MAX_SERVERS][INET_ADDRSTRLEN];
+	static const char *list[MAX_SERVERS + 1];
+	size_t i, j, n = 0;
+
+	(void) unused;
+	for (i = 0; config && config->ntp && config->ntp[i] && n < MAX_SERVERS; i++)
+		list[n++] = config->ntp[i];
+	for (i = 0; i < MAX_LINKS; i++) {
+		for (j = 0; links[i].index && links[i].dhcp.has_lease && j < links[i].applied.n_ntp && n < MAX_SERVERS; j++) {
+			util_copy(text[n], sizeof(text[0]), v4(links[i].applied.ntp[j]));
+			list[n] = text[n];
+			n++;
+		}
+	}
+	list[n] = NULL;
+	return list;
+}
+
+int net_format_resolv(char *buf, int size, const char *const *list, char *const *search, const char *const *domains)
+{
+	int n = 0, i;
+
+	if (search || (domains && domains[0])) {
+		n += snprintf(buf + n, (size_t) (size - n), "search");
+		for (i = 0; search && search[i] && n < size; i++)
+			n += snprintf(buf + n, (size_t) (size - n), " %s", search[i]);
+		for (i = 0; domains && domains[i] && n < size; i++)
+			n += snprintf(buf + n, (size_t) (size - n), " %s", domains[i]);
+		if (n < size)
+			n += snprintf(buf + n, (size_t) (size - n), "\n");
+	}
+	/* The resolver reads three. */
+	for (i = 0; i < 3 && list && list[i] && n < size; i++)
+		n += snprintf(buf + n, (size_t) (size - n), "nameserver %s\n", list[i]);
+	return n < size ? n : -ENOSPC;
+}
+
+static void publish(void)
+{
+	const char *domains[MAX_LINKS + 1];
+	char text[4096];
+	size_t i, n = 0;
+	int len, r;
+
+	for (i = 0; i < MAX_LINKS; i++)
+		if (links[i].index && links[i].dhcp.has_lease && links[i].applied.domain[0])
+			domains[n++] = links[i].applied.domain;
+	domains[n] = NULL;
+	len = net_format_resolv(text, sizeof(text), net_name_servers(NULL), config->search, domains);
+	r = len < 0 ? len : util_replace_file(RESOLV_CONF, text, (size_t) len, 0644);
+	if (r < 0)
+		log_warn("cannot write '%s': %s", RESOLV_CONF, strerror(-r));
+	if (hooks.changed)
+		hooks.changed(hooks.data);
+}
+
+bool net_is_online(void)
+{
+	size_t i;
+
+	for (i = 0; i < MAX_LINKS; i++)
+		if (links[i].index && links[i].has_address)
+			return true;
+	return false;
+}
+
+/* ---- DHCP of one link --------------------------------------------------------- */
+
+static void dhcp_send(void *data, const void *packet, size_t len, uint32_t from, uint32_t to)
+{
+	struct link *l = data;
+	int r;
+
+	r = to ? packet_unicast(l->name, packet, len, from, to) : packet_broadcast(l->packet_fd, l->index, packet, len, from);
+	if (r < 0 && r != -ENETDOWN)
+		log_warn("'%s': cannot send to the DHCP server: %s", l->name, strerror(-r));
+}
+
+static void drop_lease(struct link *l)
+{
+	struct net_address a;
+
+	from_v4(&a, l->applied.address, l->applied.prefix);
+	netlink_del_address(l->index, &a);
+	memset(&l->applied, 0, sizeof(l->applied));
+	l->has_address = l->config->addresses && l->config->addresses[0];
+}
+
+static void add_lease_routes(struct link *l, const struct dhcp_lease *lease)
+{
+	struct net_address to, via;
+	size_t i;
+	int r;
+
+	for (i = 0; i < lease->n_routes; i++) {
+		from_v4(&to, lease->routes[i].to, lease->routes[i].prefix);
+		from_v4(&via, lease->routes[i].via, 32);
+		r = netlink_add_route(l->index, &to, lease->routes[i].via ? &via : NULL, l->metric);
+		if (r < 0)
+			log_warn("'%s': cannot add the route to %s/%u via %s: %s", l->name, v4(lease->routes[i].to),
+				 lease->routes[i].prefix, v4(lease->routes[i].via), strerror(-r));
+	}
+}
+
+static void dhcp_changed(void *data, const struct dhcp_lease *lease)
+{
+	struct link *l = data;
+	struct net_address a;
+	bool is_new;
+	int r;
+
+	if (!lease) {
+		log_warn("'%s': lost its DHCP lease of %s", l->name, v4(l->applied.address));
+		drop_lease(l);
+		publish();
+		return;
+	}
+	is_new = lease->address != l->applied.address || lease->prefix != l->applied.prefix;
+	if (is_new && l->applied.address)
+		drop_lease(l);
+	/* The kernel forgets the address by itself should we not be there to do it. */
+	from_v4(&a, lease->address, lease->prefix);
+	r = netlink_add_address(l->index, &a, lease->lease_s + 30);
+	if (r < 0)
+		log_error("'%s': cannot set address %s/%u: %s", l->name, v4(lease->address), lease->prefix, strerror(-r));
+	if (lease->mtu && !l->config->mtu && lease->mtu != l->applied.mtu)
+		netlink_set_mtu(l->index, lease->mtu);
+	add_lease_routes(l, lease);
+	l->applied = *lease;
+	l->has_address = true;
+	if (is_new)
+		log_info("'%s': %s/%u by DHCP from %s, router %s, for %u s", l->name, v4(lease->address), lease->prefix,
+			 v4(lease->server), lease->n_routes ? v4(lease->routes[0].via) : "none", lease->lease_s);
+	if (lease->hostname[0] && hooks.hostname)
+		hooks.hostname(hooks.data, lease->hostname);
+	publish();
+}
+
+static void on_packet(void *data, uint32_t events)
+{
+	struct link *l = data;
+	uint8_t buf[2048];
+	size_t at, len;
+	const char *why;
+	int r;
+
+	(void) events;
+	for (;;) {
+		r = packet_receive(l->packet_fd, buf, sizeof(buf), &at, &len);
+		if (r == -EBADMSG)
+			continue;
+		if (r < 0)
+			return;
+		r = dhcp_input(&l->dhcp, buf + at, len, &why);
+		if (r == -EINVAL && !l->told_bad) {
+			l->told_bad = true;
+			log_warn("'%s': a DHCP answer is not used: %s", l->name, why);
+		}
+	}
+}
+
+static void link_dhcp(struct link *l, const uint8_t mac[6])
+{
+	int r;
+
+	if (l->packet_fd < 0) {
+		l->packet_fd = packet_open(l->index);
+		if (l->packet_fd < 0) {
+			log_error("'%s': cannot listen for DHCP: %s; is the module af_packet there?", l->name, strerror(-l->packet_fd));
+			return;
+		}
+		r = loop_watch(l->packet_fd, EPOLLIN, on_packet, l);
+		if (r < 0)
+			log_error("'%s': cannot watch for DHCP: %s", l->name, strerror(-r));
+	}
+	memcpy(l->dhcp.mac, mac, 6);
+	if (config->hostname)
+		util_copy(l->dhcp.hostname, sizeof(l->dhcp.hostname), config->hostname);
+	l->dhcp.send = dhcp_send;
+	l->dhcp.changed = dhcp_changed;
+	l->dhcp.data = l;
+	dhcp_start(&l->dhcp);
+}
+
+/* ---- Links come and go -------------------------------------------------------- */
+
+static struct link *find_link(int index)
+{
+	size_t i;
+
+	for (i = 0; i < MAX_LINKS; i++)
+		if (links[i].index == index)
+			return &links[i];
+	return NULL;
+}
+
+static bool is_hardware(const char *name)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device", name);
+	return stat(path, &st) == 0;
+}
+
+static void set_ipv6(const char *name, const char *knob, const char *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", name, knob);
+	util_write_knob(path, value);
+}
+
+static void add_static(struct link *l)
+{
+	struct net_address a, any = { 0 };
+	size_t i;
+	int r;
+
+	for (i = 0; l->config->addresses && l->config->addresses[i]; i++) {
+		r = net_address_parse(l->config->addresses[i], &a);
+		if (r == 0)
+			r = netlink_add_address(l->index, &a, 0);
+		if (r < 0)
+			log_error("'%s': cannot set address %s: %s", l->name, l->config->addresses[i], strerror(-r));
+		else
+			log_info("'%s': %s as configured", l->name, l->config->addresses[i]);
+		l->has_address = true;
+	}
+	for (i = 0; l->config->gateways && l->config->gateways[i]; i++) {
+		r = net_address_parse(l->config->gateways[i], &a);
+		any.family = a.family;
+		if (r == 0)
+			r = netlink_add_route(l->index, &any, &a, l->metric);
+		if (r < 0)
+			log_error("'%s': cannot set the gateway %s: %s", l->name, l->config->gateways[i], strerror(-r));
+	}
+}
+
+static struct link *adopt(const struct net_link *new)
+{
+	const struct config_interface *c;
+	struct link *l = find_link(0);
+	char mac[18];
+	int r;
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", new->mac[0], new->mac[1], new->mac[2], new->mac[3],
+		 new->mac[4], new->mac[5]);
+	c = config_interface_for(config, new->name, mac);
+	if (!c || !new->is_ethernet)
+		return NULL;
+	if (strcmp(c->name ? c->name : "*", "*") == 0 && !is_hardware(new->name))
+		return NULL;
+	if (!l) {
+		log_warn("'%s': more than %d interfaces, this one is left alone", new->name, MAX_LINKS);
+		return NULL;
+	}
+	memset(l, 0, sizeof(*l));
+	l->index = new->index;
+	l->packet_fd = -1;
+	util_copy(l->name, sizeof(l->name), new->name);
+	l->config = c;
+	l->metric = c->metric ? (unsigned int) c->metric : 100 + (unsigned int) new->index;
+	set_ipv6(l->name, "accept_ra", c->accept_ra ? "2" : "0");
+	set_ipv6(l->name, "autoconf", c->accept_ra ? "1" : "0");
+	if (c->mtu) {
+		r = netlink_set_mtu(l->index, (unsigned int) c->mtu);
+		if (r < 0)
+			log_warn("'%s': cannot set MTU %ld: %s", l->name, c->mtu, strerror(-r));
+	}
+	r = netlink_set_up(l->index);
+	if (r < 0)
+		log_error("'%s': cannot bring it up: %s", l->name, strerror(-r));
+	add_static(l);
+	if (l->has_address)
+		publish();
+	return l;
+}
+
+static void on_link(void *data, const struct net_link *new, bool is_gone)
+{
+	struct link *l = find_link(new->index);
+
+	(void) data;
+	if (new->index <= 0)
+		return;
+	if (is_gone) {
+		if (!l)
+			return;
+		log_info("'%s' is gone", l->name);
+		dhcp_stop(&l->dhcp);
+		if (l->packet_fd >= 0) {
+			loop_unwatch(l->packet_fd);
+			close(l->packet_fd);
+		}
+		l->index = 0;
+		publish();
+		return;
+	}
+	if (!l)
+		l = adopt(new);
+	if (!l || l->has_carrier == new->has_carrier)
+		return;
+	l->has_carrier = new->has_carrier;
+	log_info("'%s': %s", l->name, l->has_carrier ? "link is up" : "link is down");
+	if (l->config->dhcp) {
+		if (l->has_carrier)
+			link_dhcp(l, new->mac);
+		else
+			dhcp_stop(&l->dhcp);
+	}
+}
+
+static void on_rdnss(void *data, int index, const uint8_t (*list)[16], size_t n, uint32_t lifetime_s)
+{
+	struct link *l = find_link(index);
+
+	(void) data;
+	if (!l || !l->config->accept_ra)
+		return;
+	l->n_rdnss = lifetime_s == 0 ? 0 : n < ARRAY_LEN(l->rdnss) ? n : ARRAY_LEN(l->rdnss);
+	memcpy(l->rdnss, list, l->n_rdnss * 16);
+	publish();
+}
+
+static void on_address(void *data, int index, int family)
+{
+	struct link *l = find_link(index);
+
+	(void) data;
+	if (l && family == AF_INET6 && !l->has_address) {
+		l->has_address = true;
+		log_info("'%s': has an IPv6 address", l->name);
+		publish();
+	}
+}
+
+static void on_monitor(void *data, uint32_t events)
+{
+	static const struct netlink_events to = { .link = on_link, .rdnss = on_rdnss, .address = on_address };
+
+	(void) data;
+	(void) events;
+	if (netlink_monitor_read(monitor, &to, NULL) < 0) {
+		/* Messages were lost: begin again with a full list. */
+		loop_unwatch(monitor);
+		close(monitor);
+		monitor = -1;
+		loop_timer_set(&reopen_timer, 200);
+	}
+}
+
+static void open_monitor(void *data)
+{
+	(void) data;
+	monitor = netlink_monitor_open();
+	if (monitor < 0 || loop_watch(monitor, EPOLLIN, on_monitor, NULL) < 0) {
+		log_error("cannot watch the network's links; trying again");
+		if (monitor >= 0)
+			close(monitor);
+		loop_timer_set(&reopen_timer, 5000);
+	}
+}
+
+int net_start(const struct config *c, const struct net_hooks *h)
+{
+	int r;
+
+	config = c;
+	hooks = *h;
+	util_mkdirs("/run/nomadinit", 0755);
+	r = netlink_set_up(1);
+	if (r < 0)
+		log_error("cannot bring up the loopback interface: %s", strerror(-r));
+	reopen_timer.fn = open_monitor;
+	open_monitor(NULL);
+	publish();
+	return r;
+}

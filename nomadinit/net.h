@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The network: every interface by its configuration, and what name servers and names come of it. */
+#ifndef NOMADINIT_NET_H
+#define NOMADINIT_NET_H
+
+#include <stdbool.h>
+
+#include "config.h"
+
+struct net_hooks {
+	/* Addresses or name servers changed. */
+	void (*changed)(void *data);
+	/* DHCP says what our name is. */
+	void (*hostname)(void *data, const char *name);
+	void *data;
+};
+
+/* Loopback up, watch links, configure them as they appear.  The configuration is borrowed for ever. */
+int net_start(const struct config *config, const struct net_hooks *hooks);
+/* Has some interface an address that others can reach? */
+bool net_is_online(void);
+/* NULL-ended; valid until the next event. */
+const char *const *net_name_servers(void *unused);
+const char *const *net_time_servers(void *unused);
+/* Write resolv.conf's text for the lists; returns its length.  For tests as well. */
+int net_format_resolv(char *buf, int size, const char *const *servers, char *const *search, const char *const *domains);
+
+#endif

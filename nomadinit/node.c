@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The order of things:
+ *
+ *   mounts, modules for the hardware, signals, buttons
+ *     -> configuration (broken? say why, read it again every 10 s)
+ *     -> sysctl, modules, state partition (not there? by configuration wait or go on in memory)
+ *     -> machine id, host name, random seed, log ring, watchdog
+ *     -> network, time
+ *     -> when there is an address (or after a while) the agent
+ *     -> the agent was healthy for a while: the slot we run from is good
+ *
+ * From the configuration on all is driven by the event loop, so signals and the power
+ * button work at any moment, and nothing that fails ends this program. */
+#include "node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+
+#include "bootenv.h"
+#include "cmdline.h"
+#include "confdrive.h"
+#include "config.h"
+#include "hardware.h"
+#include "identity.h"
+#include "log.h"
+#include "loop.h"
+#include "modules.h"
+#include "mounts.h"
+#include "net.h"
+#include "ntp.h"
+#include "service.h"
+#include "shutdown.h"
+#include "state.h"
+#include "util.h"
+
+#define CONFIG_RETRY_MS 10000
+#define STATE_RETRY_MS 5000
+#define TRIAL_MS (10 * 60 * 1000)
+
+static struct config config;
+static bool in_container, clock_was_wrong, agent_started, healthy;
+static pid_t rescue;
+static int signals;
+static int64_t build_time;
+static struct loop_timer config_timer, state_timer, agent_timer, trial_timer;
+static uint64_t agent_deadline;
+
+int node_sysctl(const char *root, const char *key, const char *value)
+{
+	char path[512];
+	int n, i;
+
+	n = snprintf(path, sizeof(path), "%s/", root);
+	if (n + strlen(key) >= sizeof(path) || !*key || *key == '.' || strstr(key, "..") || strchr(key, '/'))
+		return -EINVAL;
+	for (i = n; *key; key++, i++)
+		path[i] = *key == '.' ? '/' : *key;
+	path[i] = '\0';
+	return util_write_knob(path, value);
+}
+
+/* Run one of our own commands, its words to the kernel's log. */
+static void run_self(const char *command)
+{
+	pid_t pid = fork();
+	sigset_t none;
+	int fd;
+
+	if (pid < 0)
+		log_warn("cannot run 'nomadinit %s': %s", command, strerror(errno));
+	if (pid != 0)
+		return;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		dup2(fd, 1);
+		dup2(fd, 2);
+	}
+	execl("/proc/self/exe", "nomadinit", command, (char *) NULL);
+	_exit(127);
+}
+
+static void on_trial_end(void *data)
+{
+	(void) data;
+	if (!healthy && !shutdown_is_under_way())
+		run_self("trial-failed");
+}
+
+static void on_healthy(void *data)
+{
+	(void) data;
+	healthy = true;
+	log_info("the agent is healthy");
+	run_self("bless");
+}
+
+static void on_agent_gone(void *data)
+{
+	(void) data;
+	shutdown_event(SHUTDOWN_AGENT_GONE);
+}
+
+static void start_agent(void)
+{
+	static const struct service_hooks hooks = { .healthy = on_healthy, .gone = on_agent_gone };
+
+	if (agent_started || shutdown_is_under_way())
+		return;
+	agent_started = true;
+	loop_timer_stop(&agent_timer);
+	malloc_trim(0);
+	service_start(&config, &hooks);
+}
+
+static void consider_agent(void *data)
+{
+	bool late = util_now_ms() >= agent_deadline;
+
+	(void) data;
+	if (agent_started || rescue > 0)
+		return;
+	if (late && !net_is_online())
+		log_warn("there is no network yet; the agent starts without");
+	else if (late && clock_was_wrong && !ntp_is_synced())
+		log_warn("the time is not known yet; the agent starts all the same, but TLS may fail");
+	if (late || (net_is_online() && (!clock_was_wrong || ntp_is_synced())))
+		start_agent();
+	else
+		loop_timer_set(&agent_timer, agent_deadline - util_now_ms() + 1);
+}
+
+static void on_net_changed(void *data)
+{
+	(void) data;
+	ntp_kick();
+	if (agent_deadline)
+		consider_agent(NULL);
+}
+
+static void on_synced(void *data, bool is_first)
+{
+	(void) data;
+	if (is_first)
+		consider_agent(NULL);
+}
+
+static void on_dhcp_hostname(void *data, const char *name)
+{
+	char now[65] = "";
+
+	(void) data;
+	gethostname(now, sizeof(now) - 1);
+	/* The node's name must not change under a running agent. */
+	if (config.hostname || agent_started || !strcmp(now, name))
+		return;
+	if (identity_set_hostname(name) == 0)
+		log_info("host name '%s' by DHCP", name);
+}
+
+/* ---- The parts that need the configuration ---------------------------------------- */
+
+static void apply_sysctl(void)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; config.sysctl && config.sysctl[i]; i += 2) {
+		r = node_sysctl("/proc/sys", config.sysctl[i], config.sysctl[i + 1]);
+		if (r < 0)
+			log_warn("cannot set '%s' to '%s': %s", config.sysctl[i], config.sysctl[i + 1], strerror(-r));
+	}
+}
+
+static void apply_modules(void)
+{
+	struct modules m;
+	size_t i;
+	int r;
+
+	if (in_container || !config.modules || modules_open(&m, "") < 0)
+		return;
+	for (i = 0; config.modules[i]; i++) {
+		r = modules_load(&m, config.modules[i]);
+		if (r < 0)
+			log_warn("cannot load the module '%s': %s", config.modules[i],
+				 r == -ENOENT ? "it is not in the image" : strerror(-r));
+	}
+	modules_close(&m);
+}
+
+static void set_names(void)
+{
+	char id[33], name[64];
+	int r;
+
+	identity_machine_id(id);
+	snprintf(name, sizeof(name), "nomad-%.8s", id);
+	r = identity_set_hostname(config.hostname ? config.hostname : name);
+	if (r < 0)
+		log_warn("cannot set the host name: %s", strerror(-r));
+}
+
+static void open_rescue(void)
+{
+	char *argv[] = { (char *) (uintptr_t) "-sh", NULL };
+	sigset_t none;
+	int fd;
+
+	if (!cmdline_is_on("rescue"))
+		return;
+	log_warn("a rescue shell is open on the console, as the kernel arguments say; the agent waits for its end");
+	rescue = fork();
+	if (rescue != 0)
+		return;
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	fd = open("/dev/console", O_RDWR | O_CLOEXEC);
+	ioctl(fd, TIOCSCTTY, 1);
+	dup2(fd, 0);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("PS1", "rescue# ", 1);
+	execv("/bin/sh", argv);
+	dprintf(2, "the image has no shell (it was built with SHELL=no)\r\n");
+	_exit(127);
+}
+
+static void write_agent_config(void)
+{
+	int r;
+
+	mkdir("/run/nomad", 0700);
+	r = util_replace_file("/run/nomad/agent.json", config.agent_json, strlen(config.agent_json), 0600);
+	if (r < 0)
+		log_error("cannot write '/run/nomad/agent.json': %s", strerror(-r));
+	free(config.agent_json);
+	config.agent_json = NULL;
+}
+
+static void go_on(void *data)
+{
+	static const struct net_hooks net = { .changed = on_net_changed, .hostname = on_dhcp_hostname };
+	static const struct ntp_source time_source = { .names = net_time_servers, .resolvers = net_name_servers,
+						       .synced = on_synced };
+	int r;
+
+	(void) data;
+	r = state_mount(&config, in_container);
+	if (r == -EAGAIN) {
+		loop_timer_set(&state_timer, STATE_RETRY_MS);
+		return;
+	}
+	state_prepare();
+	if (config.log_bytes) {
+		r = log_ring_open("/state/log", (size_t) config.log_bytes);
+		if (r < 0)
+			log_warn("cannot keep the log in '/state/log': %s", strerror(-r));
+	}
+	if (!in_container)
+		identity_load_seed();
+	set_names();
+	write_agent_config();
+	if (!in_container)
+		hardware_start_watchdog(config.watchdog_seconds);
+	open_rescue();
+	agent_timer.fn = consider_agent;
+	net_start(&config, &net);
+	ntp_start(&time_source, build_time, in_container);
+	agent_deadline = util_now_ms() + (uint64_t) config.wait_network_seconds * 1000;
+	if (rescue <= 0)
+		consider_agent(NULL);
+	trial_timer.fn = on_trial_end;
+	loop_timer_set(&trial_timer, TRIAL_MS + (uint64_t) config.agent.healthy_seconds * 1000);
+}
+
+static void try_config(void *data)
+{
+	char error[CONFIG_ERROR_SIZE];
+
+	(void) data;
+	if (confdrive_load(&config, in_container, error) < 0) {
+		log_error("the configuration is broken: %s; reading it again in %d s", error, CONFIG_RETRY_MS / 1000);
+		loop_timer_set(&config_timer, CONFIG_RETRY_MS);
+		return;
+	}
+	shutdown_init(&config, in_container);
+	apply_modules();
+	apply_sysctl();
+	go_on(NULL);
+}
+
+/* ---- Signals ----------------------------------------------------------------------- */
+
+static void reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (service_reaped(pid, status))
+			continue;
+		if (pid == rescue) {
+			rescue = 0;
+			log_info("the rescue shell has ended");
+			consider_agent(NULL);
+		}
+	}
+	if (pid < 0 && errno == ECHILD)
+		shutdown_event(SHUTDOWN_NO_CHILDREN);
+}
+
+static void on_signal(void *data, uint32_t events)
+{
+	struct signalfd_siginfo s;
+	int sig;
+
+	(void) data;
+	(void) events;
+	while (read(signals, &s, sizeof(s)) == sizeof(s)) {
+		sig = (int) s.ssi_signo;
+		if (sig == SIGCHLD)
+			reap();
+		else if (sig == SIGHUP)
+			service_signal(SIGHUP);
+		else if (sig == SIGINT)
+			shutdown_request(SHUTDOWN_REBOOT, s.ssi_code == SI_KERNEL ? "ctrl-alt-del" : "SIGINT");
+		else if (sig == SIGRTMIN + 5)
+			shutdown_request(SHUTDOWN_REBOOT, "reboot was asked for");
+		else if (sig == SIGRTMIN + 4 || sig == SIGUSR2)
+			shutdown_request(SHUTDOWN_POWEROFF, "poweroff was asked for");
+		else if (sig == SIGTERM || sig == SIGPWR)
+			shutdown_request(SHUTDOWN_POWEROFF, sig == SIGTERM ? "SIGTERM" : "SIGPWR");
+	}
+}
+
+static void watch_signals(void)
+{
+	static const int wanted[] = { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGPWR, SIGUSR2 };
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_LEN(wanted); i++)
+		sigaddset(&set, wanted[i]);
+	sigaddset(&set, SIGRTMIN + 4);
+	sigaddset(&set, SIGRTMIN + 5);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0 || loop_watch(signals, EPOLLIN, on_signal, NULL) < 0)
+		log_error("cannot watch for signals: %s", strerror(errno));
+}
+
+static void on_power_button(void)
+{
+	shutdown_request(SHUTDOWN_POWEROFF, "power button");
+}
+
+static void find_hardware(void)
+{
+	static const char *const always[] = { "evdev", "button" };
+	struct modules m;
+	size_t i;
+	int n;
+
+	if (modules_open(&m, "") == 0) {
+		n = modules_load_hardware(&m);
+		for (i = 0; i < ARRAY_LEN(always); i++)
+			modules_load(&m, always[i]);
+		log_info("%d more kernel modules for the hardware", n);
+		modules_close(&m);
+	}
+	hardware_watch_hotplug();
+	hardware_watch_buttons(on_power_button);
+	reboot(RB_DISABLE_CAD);
+}
+
+static void note_slot(void)
+{
+	const char *slot = getenv("NOMADINIT_SLOT");
+	char text[4];
+
+	util_mkdirs("/run/nomadinit", 0755);
+	if (slot && (*slot == 'a' || *slot == 'b') && !slot[1]) {
+		snprintf(text, sizeof(text), "%c\n", *slot);
+		util_replace_file("/run/nomadinit/slot", text, 2, 0444);
+	}
+}
+
+static void keep_standard_fds(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	if (in_container || fd < 0)
+		return;
+	dup2(fd, 0);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	if (fd > 2)
+		close(fd);
+}
+
+void node_main(void)
+{
+	char text[64];
+	int r;
+
+	in_container = getenv("container") != NULL;
+	umask(022);
+	r = mounts_early();
+	if (!in_container)
+		log_open_consoles();
+	if (r < 0)
+		log_error("cannot mount the kernel's file systems: %s", strerror(-r));
+	keep_standard_fds();
+	cmdline_load();
+	mounts_late(in_container);
+	note_slot();
+	while ((r = loop_init()) < 0) {
+		log_error("cannot make an event loop: %s", strerror(-r));
+		util_sleep_ms(1000);
+	}
+	watch_signals();
+	shutdown_init(NULL, in_container);
+	if (!in_container)
+		find_hardware();
+	if (util_read_line("/etc/nomadinit/build-time", text, sizeof(text)) > 0)
+		build_time = strtoll(text, NULL, 10);
+	clock_was_wrong = ntp_apply_floor(build_time, in_container);
+	config_timer.fn = try_config;
+	state_timer.fn = go_on;
+	try_config(NULL);
+	for (;;) {
+		r = loop_once(-1);
+		if (r < 0) {
+			log_error("event loop: %s", strerror(-r));
+			util_sleep_ms(1000);
+		}
+	}
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Time.
+ *
+ * One server is asked after the other until one gives a sane answer; then again every
+ * quarter of an hour.  A large error is corrected in one step, a small one by letting the
+ * clock run a little faster or slower, so that the agent sees no jump.
+ *
+ *   idle --timer--> resolving (if the server is a name) --> asking --answer--> idle
+ *                        |  silence: next server                |
+ *                        +------------<-------------------------+
+ *
+ * An answer counts if it repeats our random cookie, so only somebody on the path can lie;
+ * and a time before the image was built is refused whoever says it. */
+#include "ntp.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "dns.h"
+#include "log.h"
+#include "loop.h"
+#include "util.h"
+
+#define EPOCH 2208988800ll /* 1900 to 1970 */
+#define STEP_NS 250000000ll
+#define ANSWER_MS 3000
+#define POLL_MS (900 * 1000)
+
+static struct {
+	struct ntp_source source;
+	int64_t floor_ns;
+	bool in_container, synced, ipv6_name, resolving, told_failure;
+	int fd;
+	size_t server, resolver;
+	uint64_t cookie;
+	uint16_t dns_id;
+	int64_t sent_ns;
+	char name[254];
+	struct loop_timer timer;
+} ntp = { .fd = -1 };
+
+static int64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void ntp_build(uint8_t packet[NTP_PACKET], uint64_t cookie)
+{
+	memset(packet, 0, NTP_PACKET);
+	packet[0] = 4 << 3 | 3; /* version 4, client */
+	memcpy(packet + 40, &cookie, 8);
+}
+
+/* 64-bit NTP time to ns since 1970; the era that begins in 2036 is told by the top bit. */
+static int64_t time_at(const uint8_t *p)
+{
+	uint32_t s, f;
+	int64_t seconds;
+
+	memcpy(&s, p, 4);
+	memcpy(&f, p + 4, 4);
+	seconds = (int64_t) ntohl(s) - EPOCH;
+	if (!(ntohl(s) & 0x80000000))
+		seconds += 1ll << 32;
+	return seconds * 1000000000 + (int64_t) (((uint64_t) ntohl(f) * 1000000000) >> 32);
+}
+
+int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns, int64_t floor_ns,
+	      int64_t *ret_offset_ns)
+{
+	int64_t server_in, server_out;
+
+	if (len < NTP_PACKET || (packet[0] & 7) != 4 || memcmp(packet + 24, &cookie, 8) != 0)
+		return -EBADMSG;
+	if (packet[0] >> 6 == 3 || packet[1] == 0 || packet[1] > 15)
+		return -EAGAIN;
+	server_in = time_at(packet + 32);
+	server_out = time_at(packet + 40);
+	if (server_out < server_in || server_out - server_in > 10000000000ll || server_out < floor_ns)
+		return -EBADMSG;
+	*ret_offset_ns = (server_in - sent_ns) / 2 + (server_out - received_ns) / 2;
+	return 0;
+}
+
+static void set_hardware_clock(void)
+{
+	CLEANUP_FD int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
+	struct rtc_time rtc = { 0 };
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (fd < 0 || !gmtime_r(&now, &tm))
+		return;
+	rtc.tm_sec = tm.tm_sec;
+	rtc.tm_min = tm.tm_min;
+	rtc.tm_hour = tm.tm_hour;
+	rtc.tm_mday = tm.tm_mday;
+	rtc.tm_mon = tm.tm_mon;
+	rtc.tm_year = tm.tm_year;
+	ioctl(fd, RTC_SET_TIME, &rtc);
+}
+
+static void set_clock(int64_t ns)
+{
+	struct timespec ts = { .tv_sec = (time_t) (ns / 1000000000), .tv_nsec = (long) (ns % 1000000000) };
+
+	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
+		log_warn("cannot set the clock: %s", strerror(errno));
+}
+
+bool ntp_apply_floor(int64_t floor_s, bool in_container)
+{
+	if (clock_ns() / 1000000000 >= floor_s)
+		return false;
+	log_warn("the clock is before the image was built; it is set to that moment until a time server answers");
+	if (!in_container)
+		set_clock(floor_s * 1000000000);
+	return true;
+}
+
+static void finish(void)
+{
+	if (ntp.fd >= 0) {
+		loop_unwatch(ntp.fd);
+		close(ntp.fd);
+		ntp.fd = -1;
+	}
+}
+
+static void got_time(int64_t offset)
+{
+	bool first = !ntp.synced;
+
+	finish();
+	if (first || offset > STEP_NS || offset < -STEP_NS)
+		log_info("time from '%s': the clock was %lld.%03lld s off", ntp.name, (long long) (offset / 1000000000),
+			 (long long) ((offset < 0 ? -offset : offset) / 1000000 % 1000));
+	if (!ntp.in_container) {
+		if (offset > STEP_NS || offset < -STEP_NS) {
+			set_clock(clock_ns() + offset);
+			set_hardware_clock();
+		} else {
+			struct timeval slew = { .tv_sec = offset < 0 ? -1 : 0,
+						.tv_usec = offset / 1000 + (offset < 0 ? 1000000 : 0) };
+
+			adjtime(&slew, NULL);
+		}
+	}
+	ntp.synced = true;
+	ntp.told_failure = false;
+	if (ntp.source.synced)
+		ntp.source.synced(ntp.source.data, first);
+	loop_timer_set(&ntp.timer, POLL_MS);
+}
+
+static void on_answer(void *data, uint32_t events);
+
+static int open_to(const struct net_address *a, uint16_t port)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int r;
+
+	finish();
+	memcpy(&v4.sin_addr, a->bytes, 4);
+	memcpy(&v6.sin6_addr, a->bytes, 16);
+	ntp.fd = socket(a->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (ntp.fd < 0)
+		return -errno;
+	r = a->family == AF_INET ? connect(ntp.fd, (struct sockaddr *) &v4, sizeof(v4)) :
+				   connect(ntp.fd, (struct sockaddr *) &v6, sizeof(v6));
+	r = r < 0 ? -errno : loop_watch(ntp.fd, EPOLLIN, on_answer, NULL);
+	if (r < 0) {
+		close(ntp.fd);
+		ntp.fd = -1;
+	}
+	return r;
+}
+
+static int ask_time(const struct net_address *a)
+{
+	uint8_t packet[NTP_PACKET];
+	int r = open_to(a, 123);
+
+	if (r < 0)
+		return r;
+	ntp.resolving = false;
+	util_random(&ntp.cookie, sizeof(ntp.cookie));
+	ntp_build(packet, ntp.cookie);
+	ntp.sent_ns = clock_ns();
+	return send(ntp.fd, packet, sizeof(packet), 0) < 0 ? -errno : 0;
+}
+
+static int ask_name(void)
+{
+	const char *const *resolvers = ntp.source.resolvers(ntp.source.data);
+	uint8_t query[DNS_QUERY_MAX];
+	struct net_address a;
+	size_t n, len;
+	int r;
+
+	for (n = 0; resolvers && resolvers[n]; n++)
+		;
+	if (n == 0 || net_address_parse(resolvers[ntp.resolver % n], &a) < 0)
+		return -ENETUNREACH;
+	util_random(&ntp.dns_id, sizeof(ntp.dns_id));
+	len = dns_build(query, ntp.dns_id, ntp.name, ntp.ipv6_name);
+	r = len ? open_to(&a, 53) : -EINVAL;
+	if (r < 0)
+		return r;
+	ntp.resolving = true;
+	return send(ntp.fd, query, len, 0) < 0 ? -errno : 0;
+}
+
+/* The next server, or a pause if all were asked. */
+static void next_server(void *data)
+{
+	const char *const *names = ntp.source.names(ntp.source.data);
+	struct net_address a;
+	size_t n;
+	int r;
+
+	(void) data;
+	finish();
+	for (n = 0; names && names[n]; n++)
+		;
+	if (n == 0 || ntp.server >= n * 2) {
+		ntp.server = 0;
+		ntp.resolver++;
+		if (n > 0 && !ntp.told_failure) {
+			ntp.told_failure = true;
+			log_warn("no time server answers; going on asking");
+		}
+		loop_timer_set(&ntp.timer, n ? 16000 : 60000);
+		return;
+	}
+	util_copy(ntp.name, sizeof(ntp.name), names[ntp.server % n]);
+	/* Second round: IPv6 addresses of the names. */
+	ntp.ipv6_name = ntp.server >= n;
+	ntp.server++;
+	r = net_address_parse(ntp.name, &a) == 0 ? ask_time(&a) : ask_name();
+	loop_timer_set(&ntp.timer, r < 0 ? 50 : ANSWER_MS);
+}
+
+static void on_answer(void *data, uint32_t events)
+{
+	struct net_address found[4];
+	uint8_t buf[1500];
+	int64_t offset, now;
+	ssize_t n;
+	int r;
+
+	(void) data;
+	(void) events;
+	n = recv(ntp.fd, buf, sizeof(buf), MSG_DONTWAIT);
+	now = clock_ns();
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			loop_timer_set(&ntp.timer, 0); /* port unreachable */
+		return;
+	}
+	if (ntp.resolving) {
+		r = dns_parse(buf, (size_t) n, ntp.dns_id, ntp.name, ntp.ipv6_name, found, ARRAY_LEN(found));
+		if (r == -EBADMSG)
+			return;
+		r = r > 0 ? ask_time(&found[ntp.cookie % (unsigned int) r]) : -ENOENT;
+		loop_timer_set(&ntp.timer, r < 0 ? 50 : ANSWER_MS);
+		return;
+	}
+	r = ntp_parse(buf, (size_t) n, ntp.cookie, ntp.sent_ns, now, ntp.floor_ns, &offset);
+	if (r == 0) {
+		/* The one that answers is asked first next time. */
+		ntp.server--;
+		got_time(offset);
+	} else if (r == -EAGAIN) {
+		loop_timer_set(&ntp.timer, 0);
+	}
+}
+
+void ntp_start(const struct ntp_source *source, int64_t floor_s, bool in_container)
+{
+	ntp.source = *source;
+	ntp.floor_ns = floor_s * 1000000000;
+	ntp.in_container = in_container;
+	ntp.timer.fn = next_server;
+	loop_timer_set(&ntp.timer, 0);
+}
+
+void ntp_kick(void)
+{
+	if (!ntp.synced && ntp.timer.fn && ntp.fd < 0) {
+		ntp.server = 0;
+		loop_timer_set(&ntp.timer, 0);
+	}
+}
+
+bool ntp_is_synced(void)
+{
+	return ntp.synced;
+}
