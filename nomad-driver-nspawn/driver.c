@@ -29,6 +29,7 @@
 #include "image.h"
 #include "init/init.h"
 #include "network.h"
+#include "tool.h"
 
 /* Everything that one start holds. */
 struct start {
@@ -329,6 +330,9 @@ static int connect_network(struct start *s, struct nomad_error **err)
 		return r;
 	s->machine.joined_network = s->network.kind == NSPAWN_NET_JOINED;
 	s->machine.own_network = s->network.kind == NSPAWN_NET_OWN;
+	if (s->machine.joined_network && nspawn_userns(s->config))
+		return nspawn_tool_run((const char *const []) { s->data->init, "open-netns", s->network.netns, NULL },
+				       &(struct nspawn_tool) { .what = "prepare the network of the group" }, NULL, err) < 0 ? -EIO : 0;
 	if (!s->machine.own_network)
 		return 0;
 	r = nspawn_network_make(s->task, s->data->init, s->site->network_pool, &s->network, s->config, err);

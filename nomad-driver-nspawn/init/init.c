@@ -14,6 +14,7 @@
  *	system of the container in a mount namespace of its own, so that no
  *	way of dying leaves a mount or a loop device behind.
  * netns FILE	Make a network namespace and keep it at FILE.
+ * open-netns FILE	Let the users of a container use ports below 1024 in it.
  * in-netns FILE COMMAND...	Run a command of the host in it.
  * probe PATH	Exit status 0 if the owners of PATH can be shifted by a mount.
  * supervise COMMAND...	PID 1 of an unbooted container.  Starts the command
@@ -336,6 +337,8 @@ int main(int argc, char **argv)
 		return probe(argv[2]);
 	if (!strcmp(mode, "netns") && argc == 3)
 		return netns_make(argv[2]);
+	if (!strcmp(mode, "open-netns") && argc == 3)
+		return netns_open(argv[2]);
 	if (!strcmp(mode, "in-netns") && argc > 3)
 		netns_run(argv[2], argv + 3);
 	if (getpid() != 1 || (argc < 3 && strcmp(mode, "boot"))) {

@@ -26,6 +26,7 @@ int setgroups_of(const struct account *account);
 int launch(int argc, char **argv);
 int probe(const char *path);
 int netns_make(const char *file);
+int netns_open(const char *file);
 void netns_run(const char *file, char **argv) __attribute__((noreturn));
 
 void init_fail(int status, const char *act, const char *object) __attribute__((noreturn));
