@@ -1,15 +1,221 @@
-/* SPDX-License-Identifier: MPL-2.0 */
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * exec.c: commands in a task, the plugin's side.
+ *
+ * The descriptors go to the supervisor with the request; input and output are
+ * between the caller and the command, the supervisor tells the end only.  A
+ * handle is in its supervisor's list until that end, or until it is freed. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "supervisor/handle.h"
+#include "supervisor/record.h"
+#include "supervisor/spec.h"
+
+struct nomad__supervisor_exec {
+	struct nomad__supervisor *supervisor;
+	struct nomad__supervisor_exec *next;
+	int64_t id;
+	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message);
+	void *ud;
+	/* Under the supervisor's lock. */
+	bool listed;			/* its end is still to come */
+	bool telling;			/* the callback runs */
+	bool freed;			/* from within the callback */
+};
+
+static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
+
+static void unlist(struct nomad__supervisor_exec *exec)
+{
+	struct nomad__supervisor_exec **p = &exec->supervisor->execs;
+
+	while (*p && *p != exec)
+		p = &(*p)->next;
+	if (*p)
+		*p = exec->next;
+	exec->listed = false;
+}
+
+/* The one with `id`, or any for -1; off the list, and kept for tell(). */
+static struct nomad__supervisor_exec *take(struct nomad__supervisor *s, int64_t id)
+{
+	struct nomad__supervisor_exec *exec;
+
+	pthread_mutex_lock(&s->lock);
+	for (exec = s->execs; exec && id >= 0 && exec->id != id; exec = exec->next)
+		;
+	if (exec) {
+		unlist(exec);
+		exec->telling = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return exec;
+}
+
+static void destroy(struct nomad__supervisor_exec *exec)
+{
+	struct nomad__supervisor *s = exec->supervisor;
+
+	free(exec);
+	nomad__supervisor_unref(s);
+}
+
+/* Loop thread. */
+static void tell(struct nomad__supervisor_exec *exec, int r, int code, int signal, const char *message)
+{
+	struct nomad__supervisor *s = exec->supervisor;
+	bool freed;
+
+	exec->exited(exec->ud, r, code, signal, message);
+	pthread_mutex_lock(&s->lock);
+	exec->telling = false;
+	freed = exec->freed;
+	pthread_cond_broadcast(&told);
+	pthread_mutex_unlock(&s->lock);
+	if (freed)
+		destroy(exec);
+}
 
 void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size)
 {
-	(void) s;
-	(void) op;
-	(void) message;
-	(void) size;
+	struct nomad__supervisor_exec *exec;
+	const char *act = nomad__record_get(message, size, "act");
+	int errnum = (int) nomad__record_get_num(message, size, "errno", 0);
+	int64_t id = nomad__record_get_num(message, size, "id", -1);
+	char text[800];
+
+	if (strcmp(op, "exec-exited") != 0 || id < 0)
+		return;
+	exec = take(s, id);
+	if (!exec)
+		return;
+	if (errnum > 0) {
+		snprintf(text, sizeof(text), "%s: %s", act ? act : "run the command", strerror(errnum));
+		tell(exec, -errnum, 0, 0, text);
+	} else {
+		tell(exec, 0, (int) nomad__record_get_num(message, size, "code", 0),
+		     (int) nomad__record_get_num(message, size, "signal", 0), NULL);
+	}
 }
 
 void nomad__exec_all_over(struct nomad__supervisor *s)
 {
-	(void) s;
+	struct nomad__supervisor_exec *exec;
+
+	while ((exec = take(s, -1)))
+		tell(exec, -ESRCH, 0, 0, "the task ended while the command ran");
+}
+
+int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec *what, const int fds[3],
+	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
+	struct nomad__supervisor_exec **ret, struct nomad_error **err)
+{
+	struct nomad__supervisor_exec *exec = calloc(1, sizeof(*exec));
+	struct nomad__spec spec = { 0 };
+	struct nomad__record m;
+	char buf[128];
+	int all[4], file, r;
+
+	if (!exec)
+		return nomad_error_errno(err, ENOMEM, "run a command in the task");
+	*exec = (struct nomad__supervisor_exec) { .supervisor = s, .exited = exited, .ud = ud };
+	nomad__supervisor_ref(s);
+	r = nomad__spec_exec(&spec, what, err);
+	if (r < 0)
+		goto fail;
+	file = nomad__spec_file(&spec);
+	if (file < 0) {
+		r = nomad_error_errno(err, -file, "write down the command for the supervisor");
+		goto fail;
+	}
+	memcpy(all, fds, 3 * sizeof(int));
+	all[3] = file;
+	/* Listed before it is sent: the answer may be faster than we are. */
+	pthread_mutex_lock(&s->lock);
+	exec->id = ++s->last_exec_id;
+	exec->next = s->execs;
+	s->execs = exec;
+	exec->listed = true;
+	pthread_mutex_unlock(&s->lock);
+	*ret = exec;
+	nomad__record_init(&m, buf, sizeof(buf));
+	nomad__record_add(&m, "op", "exec");
+	nomad__record_num(&m, "id", exec->id);
+	r = nomad__supervisor_send(s, m.buf, m.used, all, 4);
+	close(file);
+	if (r < 0) {
+		bool ended;
+
+		pthread_mutex_lock(&s->lock);
+		ended = !exec->listed;
+		if (!ended)
+			unlist(exec);
+		pthread_mutex_unlock(&s->lock);
+		/* The end of the task has told it already. */
+		if (ended) {
+			r = 0;
+			goto out;
+		}
+		*ret = NULL;
+		if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
+			nomad_error_set(err, ESRCH, "run a command in the task: it has ended");
+		else
+			nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command", s->pid);
+		r = r == -EAGAIN ? r : r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET ? -ESRCH : r;
+		goto fail;
+	}
+out:
+	nomad__spec_done(&spec);
+	return r;
+fail:
+	nomad__spec_done(&spec);
+	destroy(exec);
+	return r;
+}
+
+static void send_signal(struct nomad__supervisor_exec *exec, int signal)
+{
+	struct nomad__record m;
+	char buf[128];
+
+	nomad__record_init(&m, buf, sizeof(buf));
+	nomad__record_add(&m, "op", "exec-signal");
+	nomad__record_num(&m, "id", exec->id);
+	nomad__record_num(&m, "signal", signal);
+	(void) nomad__supervisor_send(exec->supervisor, m.buf, m.used, NULL, 0);
+}
+
+void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal)
+{
+	send_signal(exec, signal);
+}
+
+void nomad__supervisor_exec_free(struct nomad__supervisor_exec *exec)
+{
+	struct nomad__supervisor *s;
+	bool running, inside = false;
+
+	if (!exec)
+		return;
+	s = exec->supervisor;
+	pthread_mutex_lock(&s->lock);
+	running = exec->listed;
+	if (running)
+		unlist(exec);
+	while (exec->telling && !inside) {
+		if (nomad__loop_is_current(s->loop))
+			inside = exec->freed = true;
+		else
+			pthread_cond_wait(&told, &s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (running)
+		send_signal(exec, SIGKILL);
+	if (!inside)
+		destroy(exec);
 }

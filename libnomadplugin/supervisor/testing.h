@@ -31,7 +31,7 @@
 struct task {
 	struct nomad__loop *loop;
 	struct nomad__supervisor *s;
-	char dir[PATH_MAX], base[PATH_MAX - 64];
+	char dir[256], base[128];
 	char title[128];
 	pthread_mutex_t lock;
 	pthread_cond_t cond;

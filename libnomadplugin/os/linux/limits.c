@@ -68,7 +68,8 @@ static bool find_mount(const char *ctl, char *ret, size_t size)
 		const char *tail = strstr(line, " - ");
 
 		if (!tail || sscanf(line, "%*s %*s %*s %255s %255s", root, mount) != 2 ||
-		    sscanf(tail + 3, "%63s %*s %511s", type, options) != 2 || strcmp(root, "/") != 0)
+		    sscanf(tail + 3, "%63s %*s %511s", type, options) != 2 ||
+		    (strcmp(root, "/") != 0 && strncmp(root, "/..", 3) != 0))
 			continue;
 		hit = *ctl ? strcmp(type, "cgroup") == 0 && has_all(options, ctl) : strcmp(type, "cgroup2") == 0;
 		/* Read-only, or not ours to change. */

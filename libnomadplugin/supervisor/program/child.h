@@ -10,6 +10,10 @@ void child_fail(int fd, int errnum, const char *act, const char *object) __attri
 char **child_strings(const char *spec, size_t size, const char *key, const char *extra);
 void child_defaults(void);
 int child_become(const char *spec, size_t size);
+/* The same by name or number, with the files of the root that we are in. */
+int child_become_inside(const char *user);
+/* execve(), and the search of env's PATH for a name without a slash.  Returns -errno. */
+int child_exec(char **argv, char **env);
 int child_stdio(const int fds[3]);
 
 #endif

@@ -71,6 +71,35 @@ int limits_join(void)
 	return 0;
 }
 
+int limits_fork_beside(int pid)
+{
+	char path[512];
+
+	for (int i = 0; i < n_cgroups; i++)
+		if (cgroups[i].kind == '2')
+			return nomad__cgroup_fork(nomad__cgroup_of(&cgroups[i], pid, path, sizeof(path)) >= 0 ?
+							  path : cgroups[i].path);
+	return nomad__cgroup_fork(NULL);
+}
+
+int limits_join_beside(int pid)
+{
+	for (int i = 0; i < n_cgroups; i++) {
+		struct nomad__cgroup cg = cgroups[i];
+		char path[sizeof(cg.path)];
+		int r;
+
+		if (cg.kind == '2')
+			continue;
+		if (nomad__cgroup_of(&cg, pid, path, sizeof(path)) >= 0)
+			memcpy(cg.path, path, sizeof(path));
+		r = nomad__cgroup_join(&cg);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* An own cgroup keeps us out of the agent's: neither its limits nor the end
  * of its unit are ours.  Best effort: without the right to do so we stay. */
 int limits_fork_supervisor(void)

@@ -128,9 +128,7 @@ void reap(void)
 			dispatch(EV_MAIN_EXIT);
 			continue;
 		}
-		for (int i = 0; i < MAX_EXECS && !exec; i++)
-			if (S.execs[i].pid == pid)
-				exec = &S.execs[i];
+		exec = exec_find(pid);
 		if (exec)
 			exec_reaped(exec, status);
 	}

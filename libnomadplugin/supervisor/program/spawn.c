@@ -103,6 +103,38 @@ int child_stdio(const int fds[3])
 	return 0;
 }
 
+int child_exec(char **argv, char **env)
+{
+	const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	char buf[4096];
+	struct nomad__text t;
+	int r = -ENOENT;
+
+	if (strchr(argv[0], '/')) {
+		execve(argv[0], argv, env);
+		return -errno;
+	}
+	for (char **e = env; *e; e++)
+		if (strncmp(*e, "PATH=", 5) == 0)
+			path = *e + 5;
+	while (path && *path) {
+		const char *end = strchr(path, ':');
+		size_t n = end ? (size_t) (end - path) : strlen(path);
+
+		if (n > 0 && n < sizeof(buf)) {
+			memcpy(buf, path, n);
+			nomad__text_init(&t, buf + n, sizeof(buf) - n);
+			nomad__text_add(&t, "/");
+			nomad__text_add(&t, argv[0]);
+			execve(buf, argv, env);
+			if (errno != ENOENT && errno != ENOTDIR)
+				r = -errno;
+		}
+		path = end ? end + 1 : NULL;
+	}
+	return r;
+}
+
 static void __attribute__((noreturn)) run_main(int hold, int status, const char *notify)
 {
 	const char *netns = spec_get("netns"), *cwd = spec_get("cwd");

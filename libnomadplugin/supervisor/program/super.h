@@ -38,6 +38,7 @@ struct super_exec {
 	int client;			/* index; -1: gone */
 	int64_t id;			/* of the client's choice */
 	int status_fd;			/* -1: the program runs */
+	bool told;			/* the client knows the end: that it could not begin */
 };
 
 struct super {
@@ -97,11 +98,14 @@ void super_loop(void);
 /* spawn.c */
 int spawn_main(void);
 void spawn_read_status(void);
+
+/* exec.c */
 void exec_start(int client, const char *message, size_t size, const int *fds);
 void exec_signal(int client, int64_t id, int signal);
 void exec_client_gone(int client);
 void exec_read_status(struct super_exec *exec);
 void exec_reaped(struct super_exec *exec, int status);
+struct super_exec *exec_find(int pid);
 
 /* ctl.c */
 int ctl_listen(void);
@@ -143,7 +147,9 @@ void finish(void);
 int limits_create(void);		/* the cgroups and what is to be written into them */
 int limits_fork(void);			/* fork() into them; or -errno */
 int limits_join(void);			/* the rest of it, in the child */
-int limits_join_leader(int pid);	/* in the child of an exec */
+/* The same for a command in the task: where the process `pid` of it is. */
+int limits_fork_beside(int pid);
+int limits_join_beside(int pid);
 void limits_leave_agent(void);
 int limits_fork_supervisor(void);
 void limits_kill(bool thorough);
