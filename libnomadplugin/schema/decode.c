@@ -78,7 +78,7 @@ static int decode_text(struct decoder *d, const msgpack_object *value, const str
 
 	switch (value->type) {
 	case MSGPACK_OBJECT_STR:
-		s = value->via.str.ptr;
+		s = nomad__bytes(&value->via.str);
 		size = value->via.str.size;
 		break;
 	case MSGPACK_OBJECT_BOOLEAN:
@@ -103,8 +103,7 @@ static int decode_text(struct decoder *d, const msgpack_object *value, const str
 	copy = malloc(size + 1);
 	if (!copy)
 		return nomad__fault_memory(d->err, d->what);
-	if (size > 0)
-		memcpy(copy, s, size);
+	memcpy(copy, s, size);
 	copy[size] = '\0';
 	*ret = copy;
 	return 0;
@@ -144,7 +143,7 @@ static bool number_of(const msgpack_object *value, struct nomad__number *ret)
 		nomad__number_from_double(value->via.f64, ret);
 		return isfinite(ret->real);
 	case MSGPACK_OBJECT_STR:
-		return nomad__number_parse(value->via.str.ptr, value->via.str.size, ret) == 0;
+		return nomad__number_parse(nomad__bytes(&value->via.str), value->via.str.size, ret) == 0;
 	default:
 		return false;
 	}
@@ -321,12 +320,12 @@ static int merge_map(struct decoder *d, const struct nomad_option *option, const
 		const msgpack_object_str *name = &pairs->ptr[i].key.via.str;
 		const msgpack_object *value = &pairs->ptr[i].val;
 		struct nomad__path entry = {
-			.up = path, .name = name->ptr, .length = name->size, .secret = path->secret};
+			.up = path, .name = nomad__bytes(name), .length = name->size, .secret = path->secret};
 		char *key;
 
 		if (value->type == MSGPACK_OBJECT_NIL)
 			continue;
-		key = strndup(name->ptr, name->size);
+		key = strndup(entry.name, entry.length);
 		if (!key)
 			return nomad__fault_memory(d->err, d->what);
 		if (option->type == NOMAD_INT_MAP)
@@ -563,8 +562,8 @@ static int decode_block(struct decoder *d, const struct nomad_schema *schema, co
 	for (size_t i = 0; i < map->size; i++) {
 		const msgpack_object_str *key = &map->ptr[i].key.via.str;
 
-		if (!nomad__option_find(schema, key->ptr, key->size))
-			return nomad__fault_unknown(d->err, d->what, up, schema, key->ptr, key->size);
+		if (!nomad__option_find(schema, nomad__bytes(key), key->size))
+			return nomad__fault_unknown(d->err, d->what, up, schema, nomad__bytes(key), key->size);
 	}
 	for (size_t i = 0; i < schema->count; i++) {
 		r = decode_row(d, schema, &schema->options[i], map, up, config);

@@ -78,7 +78,7 @@ int nomad__number_parse(const char *s, size_t size, struct nomad__number *ret);
 bool nomad__is_whole(double real);
 /* A double that is a whole number and fits is an integer. */
 void nomad__number_from_double(double real, struct nomad__number *ret);
-/* Shortest decimal text without exponent that reads back as the same number. */
+/* Decimal text without exponent that reads back as the same number. */
 void nomad__number_text(const struct nomad__number *number, char text[NOMAD__NUMBER_MAX_TEXT]);
 /* As Nomad encodes it: int, exact double, else decimal text. */
 int nomad__number_pack(msgpack_packer *pk, const struct nomad__number *number);
@@ -91,6 +91,12 @@ int nomad__scan(const char *what, const void *data, size_t size, struct nomad_er
 /* Scan and parse.  Strings of *ret point into `data`, the rest into `zone`. */
 int nomad__unpack(const char *what, const void *data, size_t size, msgpack_zone *zone, msgpack_object *ret,
 		  struct nomad_error **err);
+
+/* msgpack-c has NULL for an empty string. */
+static inline const char *nomad__bytes(const msgpack_object_str *s)
+{
+	return s->size ? s->ptr : "";
+}
 
 /* ---- literal.c ---- */
 

@@ -164,6 +164,10 @@ void nomad__number_text(const struct nomad__number *number, char text[NOMAD__NUM
 		strcpy(text, isnan(number->real) ? "nan" : number->real > 0 ? "inf" : "-inf");
 		return;
 	}
+	if (number->exact && nomad__is_whole(number->real)) {
+		snprintf(text, NOMAD__NUMBER_MAX_TEXT, "%.0f", number->real);
+		return;
+	}
 	for (int places = 0; places < 17; places++) {
 		snprintf(shortest, sizeof(shortest), "%.*e", places, number->real);
 		if (strtod(shortest, NULL) == number->real)

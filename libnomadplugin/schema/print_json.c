@@ -53,7 +53,7 @@ static json_t *json_of(struct maker *m, const msgpack_object *value)
 	case MSGPACK_OBJECT_FLOAT64:
 		return json_real(value->via.f64);
 	case MSGPACK_OBJECT_STR:
-		return json_stringn(value->via.str.ptr, value->via.str.size);
+		return json_stringn(nomad__bytes(&value->via.str), value->via.str.size);
 	case MSGPACK_OBJECT_ARRAY:
 		json = json_array();
 		for (size_t i = 0; i < value->via.array.size; i++)
@@ -63,7 +63,7 @@ static json_t *json_of(struct maker *m, const msgpack_object *value)
 		json = json_object();
 		for (size_t i = 0; i < value->via.map.size; i++) {
 			const msgpack_object_str *key = &value->via.map.ptr[i].key.via.str;
-			NOMAD_AUTO_FREE char *name = strndup(key->ptr, key->size);
+			NOMAD_AUTO_FREE char *name = strndup(nomad__bytes(key), key->size);
 
 			if (name)
 				set(m, json, name, json_of(m, &value->via.map.ptr[i].val));
@@ -85,6 +85,7 @@ static json_t *json_of_literal(struct maker *m, const struct nomad_option *optio
 	msgpack_object value;
 	msgpack_zone zone;
 	json_t *json = NULL;
+	int r;
 
 	/* One tenth is text in msgpack, and a number here. */
 	if (option->type == NOMAD_NUMBER && nomad__number_parse(text, strlen(text), &number) == 0)
@@ -95,9 +96,13 @@ static json_t *json_of_literal(struct maker *m, const struct nomad_option *optio
 	}
 	msgpack_sbuffer_init(&buffer);
 	msgpack_packer_init(&pk, &buffer, msgpack_sbuffer_write);
-	if (nomad__literal_pack(&pk, text, NULL) == 0 &&
-	    nomad__unpack("literal", buffer.data, buffer.size, &zone, &value, NULL) == 0)
+	r = nomad__literal_pack(&pk, text, NULL);
+	if (r == 0)
+		r = nomad__unpack("literal", buffer.data, buffer.size, &zone, &value, NULL);
+	if (r == 0)
 		json = json_of(m, &value);
+	else if (r == -ENOMEM)
+		m->failed = true;
 	msgpack_sbuffer_destroy(&buffer);
 	msgpack_zone_destroy(&zone);
 	return json;
@@ -253,7 +258,7 @@ static json_t *schema_of_table(struct maker *m, const struct nomad_schema *table
 			append(m, required, json_string(option->name));
 	}
 	set(m, schema, "properties", properties);
-	if (json_array_size(required))
+	if (!required || json_array_size(required))
 		set(m, schema, "required", required);
 	else
 		json_decref(required);
@@ -279,8 +284,8 @@ int nomad__schema_print_json(const struct nomad_schema *schema, const char *titl
 		json_decref(m.defs);
 	if (m.failed || !root)
 		r = -ENOMEM;
-	else if (json_dumpf(root, out, JSON_INDENT(2)) < 0 || putc('\n', out) == EOF || ferror(out))
-		r = -EIO;
+	else if (json_dumpf(root, out, JSON_INDENT(2)) < 0 || putc('\n', out) == EOF)
+		r = ferror(out) ? -EIO : -ENOMEM;
 	json_decref(root);
 	return r;
 }

@@ -5,6 +5,7 @@
  * before a '<' would begin a formatting code. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "schema/inner.h"
 
@@ -23,6 +24,24 @@ static void put_escaped(const char *text, FILE *out)
 		if (*text == '\n' && (text[1] == '=' || text[1] == ' ' || text[1] == '\t'))
 			fputs("Z<>", out);
 	}
+}
+
+/* One line stands in the text, several stand as they are. */
+static void put_example(const char *example, FILE *out)
+{
+	if (!strchr(example, '\n')) {
+		fputs("Example: C<", out);
+		put_escaped(example, out);
+		fputs(">\n\n", out);
+		return;
+	}
+	fputs("Example:\n\n    ", out);
+	for (; *example; example++) {
+		putc(*example, out);
+		if (*example == '\n' && example[1] && example[1] != '\n')
+			fputs("    ", out);
+	}
+	fputs("\n\n", out);
 }
 
 static int print_rows(const struct nomad_schema *schema, FILE *out);
@@ -48,10 +67,7 @@ static int print_row(const struct nomad_option *option, FILE *out)
 		example = nomad__option_example(option);
 		if (!example)
 			return -ENOMEM;
-		fputs("Example: C<<< ", out);
-		for (const char *s = example; *s; s++)
-			putc(*s == '\n' ? ' ' : *s, out);
-		fputs(" >>>\n\n", out);
+		put_example(example, out);
 	}
 	return option->block ? print_rows(option->block, out) : 0;
 }

@@ -60,6 +60,23 @@ static void put_words(struct page *p, const char *text)
 	}
 }
 
+/* Each line as it is, below what stands there if it would be too long. */
+static void put_lines(struct page *p, const char *text)
+{
+	if (strchr(text, '\n') || p->column + 1 + columns(text, strlen(text)) > WIDTH)
+		move_to(p, p->left);
+	else
+		move_to(p, p->column + 1);
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+
+		move_to(p, p->column > p->left ? p->column : p->left);
+		fprintf(p->out, "%.*s\n", (int)n, text);
+		p->column = 0;
+		text += n + (text[n] == '\n');
+	}
+}
+
 static void end_line(struct page *p)
 {
 	if (p->column > 0)
@@ -116,8 +133,7 @@ static int print_row(struct page *p, const struct nomad_option *option, size_t i
 		if (!example)
 			return -ENOMEM;
 		put_words(p, "Example:");
-		put_words(p, example);
-		end_line(p);
+		put_lines(p, example);
 	}
 	return option->block ? print_rows(p, option->block, indent + NEST) : 0;
 }

@@ -13,7 +13,7 @@ static int redact_block(const struct nomad_schema *schema, const msgpack_object_
 
 static const struct nomad_option *keep(const struct nomad_schema *schema, const msgpack_object_str *key)
 {
-	const struct nomad_option *option = nomad__option_find(schema, key->ptr, key->size);
+	const struct nomad_option *option = nomad__option_find(schema, nomad__bytes(key), key->size);
 
 	return option && !option->secret ? option : NULL;
 }

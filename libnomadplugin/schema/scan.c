@@ -192,8 +192,7 @@ int nomad__scan(const char *what, const void *data, size_t size, struct nomad_er
 
 static int key_compare(const msgpack_object_str *a, const msgpack_object_str *b)
 {
-	size_t common = a->size < b->size ? a->size : b->size;
-	int r = common ? memcmp(a->ptr, b->ptr, common) : 0;
+	int r = memcmp(nomad__bytes(a), nomad__bytes(b), a->size < b->size ? a->size : b->size);
 
 	return r ? r : (a->size > b->size) - (a->size < b->size);
 }
@@ -223,7 +222,7 @@ static int find_twins(const char *what, const msgpack_object_map *map, struct no
 	qsort(keys, map->size, sizeof(keys[0]), key_sort);
 	for (i = 1; i < map->size; i++)
 		if (key_compare(keys[i - 1], keys[i]) == 0) {
-			nomad__show_string(keys[i]->ptr, keys[i]->size, false, shown);
+			nomad__show_string(nomad__bytes(keys[i]), keys[i]->size, false, shown);
 			return nomad_error_set(err, EINVAL, "%s: key %s is given twice in the same block", what, shown);
 		}
 	return 0;

@@ -161,7 +161,7 @@ void nomad__show(const msgpack_object *value, bool secret, char text[NOMAD__SHOW
 		break;
 	}
 	case MSGPACK_OBJECT_STR:
-		nomad__show_string(value->via.str.ptr, value->via.str.size, false, text);
+		nomad__show_string(nomad__bytes(&value->via.str), value->via.str.size, false, text);
 		break;
 	case MSGPACK_OBJECT_ARRAY:
 		strcpy(text, "a list");
