@@ -42,6 +42,19 @@ static bool is_sentence(const char *help)
 	return n > 1 && strchr(".?!)", help[n - 1]) && nomad__is_text(help, n);
 }
 
+static bool is_text(const char *s)
+{
+	return !s || nomad__is_text(s, strlen(s));
+}
+
+static bool are_texts(const struct nomad_option *option)
+{
+	for (const char *const *choice = option->choices; choice && *choice; choice++)
+		if (!is_text(*choice))
+			return false;
+	return is_text(option->def) && is_text(option->unit) && is_text(option->example);
+}
+
 static bool has_type(enum nomad_option_type type, const enum nomad_option_type *types, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -165,6 +178,8 @@ static int check_row(const struct nomad_schema *schema, size_t row, const struct
 		return nomad__fault(err, what, &path, "its type is unknown to the library");
 	if (!is_sentence(option->help))
 		return nomad__fault(err, what, &path, "its help is missing or not a whole sentence");
+	if (!are_texts(option))
+		return nomad__fault(err, what, &path, "its texts are not UTF-8");
 	if (is_block != (option->block != NULL))
 		return nomad__fault(err, what, &path, "blocks, and only they, have rows of their own");
 	r = check_place(schema, row, &path, err);

@@ -50,6 +50,7 @@ static void each_fault_names_the_row(void **state)
 		{OPT(s, STRING), "option 's': its help is missing or not a whole sentence"},
 		{OPT(s, STRING, .help = ""), "option 's': its help is missing or not a whole sentence"},
 		{OPT(s, STRING, .help = "no sentence"), "option 's': its help is missing or not a whole sentence"},
+		{OPT(s, STRING, .help = "H.", .unit = "\xff"), "option 's': its texts are not UTF-8"},
 		{{.name = NULL, .help = "H."}, "row 0 has no usable name (a-z, then a-z, 0-9 and '_')"},
 		{{.name = "", .help = "H."}, "row 0 has no usable name (a-z, then a-z, 0-9 and '_')"},
 		{{.name = "A", .help = "H."}, "row 0 has no usable name (a-z, then a-z, 0-9 and '_')"},
