@@ -14,3 +14,12 @@ $(nspawn_init): $(nspawn_init_src) $(wildcard $(D)/init/*.h)
 		-ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,-z,noexecstack -s -o $@ $(nspawn_init_src)
 $(BUILD)/$(D)/embed.o: file_flags := -DNSPAWN_INIT_FILE='"$(nspawn_init)"'
 $(BUILD)/$(D)/embed.o: $(nspawn_init)
+
+.PHONY: run-demo
+demo:
+	@echo '==> Packages that building and running takes'
+	@test/install-deps demo
+	@echo '==> The driver'
+	@+$(MAKE) --no-print-directory run-demo
+run-demo: nomad-driver-nspawn
+	@BUILD='$(BUILD)' examples/nspawn/demo.sh

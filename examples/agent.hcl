@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MPL-2.0
+# From the top of the repository, as root:
+#
+#	make && nomad agent -dev -plugin-dir=$PWD/build/plugins -config=examples/agent.hcl
+#
+# Each driver in the plugin directory needs a block here (Nomad 1.10 and
+# newer); what is not said has its default.  `build/plugins/DRIVER schema`
+# prints what can be said.
+
+plugin "nomad-driver-nspawn" {
+  config {
+    enabled = true
+    volumes = true
+  }
+}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MPL-2.0
+# A first task: a shell in a container whose root is made by `make demo`.
+# The agent has to run in the top directory of the repository, where the
+# relative path of the image begins.  The exit code 7 is meant: it shows that
+# Nomad sees the true one.
+job "hello" {
+  type = "batch"
+
+  group "hello" {
+    # Report the first end instead of trying again.
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    task "hello" {
+      driver = "nspawn"
+
+      config {
+        image        = "build/cache/demo/busybox"
+        boot         = false
+        network_veth = false
+        command = ["/bin/sh", "-c", <<-SCRIPT
+          echo "Hello from $NOMAD_TASK_NAME, PID $$ in a container of user $(id -un)."
+          echo "My root is $(df -h / | awk 'NR == 2 { print $1 }'), my files are in $NOMAD_TASK_DIR."
+          echo "This goes to stderr." >&2
+          exit 7
+          SCRIPT
+        ]
+      }
+
+      resources {
+        cpu    = 100
+        memory = 64
+      }
+    }
+  }
+}
