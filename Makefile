@@ -90,7 +90,8 @@ $$(BUILD)/plugins/$(1): $$($(1).obj) $$(lib) $$(lib_link_deps)
 	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$($(1).obj) $$(lib) $$(call libs_of,$(1)) $$(lib.libs)
 $(1): $$(BUILD)/plugins/$(1)
 endef
-libs_of = $(if $($(1).needs),$$($(PKG_CONFIG) --libs $($(1).needs)))
+# The library's own come from lib.libs, which may take them from archives.
+libs_of = $(if $(filter-out libnomadplugin,$(1)),$(if $($(1).needs),$$($(PKG_CONFIG) --libs $($(1).needs))))
 $(foreach d,$(drivers),$(if $($(d).src),$(eval $(call driver_rules,$(d)))))
 
 # Unit tests: foo.c is tested by foo_test.c beside it.

@@ -51,6 +51,7 @@ void nomad__call_unref(struct nomad__call *call)
 
 	if (__atomic_sub_fetch(&call->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	nomad__server_remove_call(server, call);
 	for (struct nomad__packet *packet = call->head; packet; packet = next) {
 		next = packet->next;
 		packet_free(packet);
@@ -341,6 +342,19 @@ void nomad__call_fail_status(struct nomad__call *call, grpc_status_code code, co
 	fail(call, &status);
 }
 
+void nomad__call_end(struct nomad__call *call)
+{
+	struct nomad__status status;
+
+	nomad__status_set(&status, GRPC_STATUS_UNAVAILABLE, "the plugin is shutting down");
+	pthread_mutex_lock(&call->lock);
+	if (call->answered || call->closed)
+		nomad__status_done(&status);
+	else
+		answer_locked(call, &status);
+	pthread_mutex_unlock(&call->lock);
+}
+
 size_t nomad__call_send(struct nomad__call *call, const ProtobufCMessage *answer, enum nomad__send how)
 {
 	struct nomad__packet *packet = packet_new(answer);
@@ -510,9 +524,7 @@ void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const
 	call->trailer.value = grpc_empty_slice();
 	call->method = find_method(details->method);
 	pthread_mutex_init(&call->lock, NULL);
-	pthread_mutex_lock(&server->lock);
-	server->n_calls++;
-	pthread_mutex_unlock(&server->lock);
+	nomad__server_add_call(server, call);
 
 	op.data.recv_close_on_server.cancelled = &call->cancelled;
 	if (!start_batch(call, &op, 1, &call->close_tag))

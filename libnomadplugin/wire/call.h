@@ -34,7 +34,8 @@ struct nomad__server {
 	struct nomad__tag stopped_tag;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	size_t n_calls;		/* objects */
+	struct nomad__call *calls;	/* all, linked by .next */
+	size_t n_calls;
 	int64_t idle_since_ns;	/* monotonic; valid with n_calls 0 */
 	bool stopped;		/* grpc's own shutdown is complete */
 	bool draining;		/* the queue was told to end */
@@ -55,6 +56,8 @@ struct nomad__call {
 	struct nomad__server *server;
 	const struct nomad__method *method;
 	grpc_call *grpc;
+	struct nomad__call *next, **link;	/* in server->calls, under server->lock */
+	bool ending;		/* nomad__call_end() has it, under server->lock */
 	unsigned refs;		/* atomic */
 	struct nomad__tag close_tag, receive_tag, send_tag;
 	int cancelled;		/* filled by RECV_CLOSE_ON_SERVER */
@@ -83,7 +86,12 @@ struct nomad__call {
 
 /* Take over the call that arrived; `details` stays the caller's. */
 void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const grpc_call_details *details);
-/* A call object is gone. */
+/* End it because the plugin does; nothing is logged. */
+void nomad__call_end(struct nomad__call *call);
+/* Into the server's list of calls, and out of it. */
+void nomad__server_add_call(struct nomad__server *server, struct nomad__call *call);
+void nomad__server_remove_call(struct nomad__server *server, struct nomad__call *call);
+/* The memory of a call was freed. */
 void nomad__server_call_ended(struct nomad__server *server);
 
 #endif

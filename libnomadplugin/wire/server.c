@@ -70,6 +70,27 @@ static void grpc_stopped(struct nomad__tag *tag, bool ok)
 	pthread_mutex_unlock(&server->lock);
 }
 
+void nomad__server_add_call(struct nomad__server *server, struct nomad__call *call)
+{
+	pthread_mutex_lock(&server->lock);
+	call->next = server->calls;
+	call->link = &server->calls;
+	if (call->next)
+		call->next->link = &call->next;
+	server->calls = call;
+	server->n_calls++;
+	pthread_mutex_unlock(&server->lock);
+}
+
+void nomad__server_remove_call(struct nomad__server *server, struct nomad__call *call)
+{
+	pthread_mutex_lock(&server->lock);
+	*call->link = call->next;
+	if (call->next)
+		call->next->link = call->link;
+	pthread_mutex_unlock(&server->lock);
+}
+
 void nomad__server_call_ended(struct nomad__server *server)
 {
 	pthread_mutex_lock(&server->lock);
@@ -164,20 +185,61 @@ int64_t nomad__server_idle_ns(const struct nomad__server *const_server)
 	return idle;
 }
 
-bool nomad__server_stop(struct nomad__server *server, int64_t timeout_ns)
+/* A reference to some call that has not been ended by us, or NULL. */
+static struct nomad__call *next_to_end(struct nomad__server *server)
+{
+	struct nomad__call *call;
+
+	pthread_mutex_lock(&server->lock);
+	for (call = server->calls; call; call = call->next) {
+		unsigned refs = __atomic_load_n(&call->refs, __ATOMIC_RELAXED);
+
+		if (call->ending)
+			continue;
+		call->ending = true;
+		/* With no reference left it is on its way out of the list. */
+		while (refs > 0 && !__atomic_compare_exchange_n(&call->refs, &refs, refs + 1, false, __ATOMIC_ACQ_REL,
+								__ATOMIC_RELAXED))
+			;
+		if (refs > 0)
+			break;
+	}
+	pthread_mutex_unlock(&server->lock);
+	return call;
+}
+
+static bool wait_for_end(struct nomad__server *server, int64_t timeout_ns)
 {
 	int64_t deadline_ns = nomad__now_ns() + timeout_ns;
 	struct timespec deadline = { deadline_ns / 1000000000, deadline_ns % 1000000000 };
 	bool ended;
 	int r = 0;
 
-	grpc_server_shutdown_and_notify(server->grpc, server->cq, &server->stopped_tag);
-	grpc_server_cancel_all_calls(server->grpc);
 	pthread_mutex_lock(&server->lock);
 	while (!server->ended && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&server->changed, &server->lock, &deadline);
 	ended = server->ended;
 	pthread_mutex_unlock(&server->lock);
+	return ended;
+}
+
+bool nomad__server_stop(struct nomad__server *server, int64_t timeout_ns)
+{
+	struct nomad__call *call;
+	bool ended;
+
+	/* Each open call is ended with a status that says why;
+	 * cancel_all_calls(), which closes the connections, is for the rest. */
+	grpc_server_shutdown_and_notify(server->grpc, server->cq, &server->stopped_tag);
+	while ((call = next_to_end(server))) {
+		nomad__call_end(call);
+		nomad__call_unref(call);
+	}
+	ended = wait_for_end(server, timeout_ns / 2);
+	if (!ended) {
+		grpc_server_cancel_all_calls(server->grpc);
+		ended = wait_for_end(server, timeout_ns / 2);
+	}
 	if (ended)
 		pthread_join(server->thread, NULL);
 	return ended;

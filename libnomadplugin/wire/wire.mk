@@ -38,7 +38,7 @@ lib_generated_obj += $(wire.pb:=.o)
 
 wire.archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
 wire.static_names := grpc_unsecure gpr address_sorting upb re2 cares z stdc++
-ifndef GRPC
+ifeq ($(GRPC),)
 ifneq ($(words $(foreach l,$(wire.static_names),$(call wire.archive,$(l)))),$(words $(wire.static_names)))
 GRPC := $(if $(shell $(PKG_CONFIG) --exists grpc_unsecure && echo yes),unsecure,secure)
 else
