@@ -106,7 +106,15 @@ static bool has_template(const json_t *json)
 {
 	const char *s = json_string_value(json);
 
-	return s && (strstr(s, "${") || strstr(s, "%{"));
+	for (; s && *s; s++) {
+		if (*s != '$' && *s != '%')
+			continue;
+		if (s[1] == '{')
+			return true;
+		if (s[1] == *s && s[2] == '{')
+			s += 2;	/* escaped */
+	}
+	return false;
 }
 
 static int write_string(struct writer *w, const json_t *json, const struct nomad__path *path)
@@ -243,6 +251,43 @@ static int write_list(struct writer *w, const json_t *json, const struct nomad__
 	return r;
 }
 
+/* list(map(string)), list(map(number)): no bare map, as Nomad has it in a block list. */
+static int write_map_list(struct writer *w, bool numbers, const json_t *json, const struct nomad__path *path)
+{
+	static const char kind[] = "a list of maps (a block, or several)";
+
+	if (!json_is_array(json))
+		return not_a(w, json, path, kind);
+	if (msgpack_pack_array(&w->pk, json_array_size(json)))
+		return no_memory(w);
+	for (size_t i = 0; i < json_array_size(json); i++) {
+		const json_t *map = json_array_get(json, i);
+		NOMAD_AUTO_FREE const char **keys = NULL;
+		size_t count = 0;
+		int r;
+
+		if (!json_is_object(map))
+			return not_a(w, map, path, kind);
+		keys = sorted_keys(map, &count);
+		if (!keys || msgpack_pack_map(&w->pk, count))
+			return no_memory(w);
+		for (size_t k = 0; k < count; k++) {
+			const json_t *value = json_object_get(map, keys[k]);
+			struct nomad__path entry = {
+				.up = path, .name = keys[k], .length = strlen(keys[k]), .secret = path->secret};
+
+			r = write_text(w, keys[k], entry.length, path);
+			if (r == 0 && json_is_null(value))
+				r = msgpack_pack_nil(&w->pk) ? no_memory(w) : 0;
+			else if (r == 0)
+				r = numbers ? write_number(w, value, &entry) : write_string(w, value, &entry);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
 static int write_attr(struct writer *w, const char *type, const json_t *json, const struct nomad__path *path)
 {
 	if (strcmp(type, "string") == 0)
@@ -253,7 +298,8 @@ static int write_attr(struct writer *w, const char *type, const json_t *json, co
 		return write_bool(w, json, path);
 	if (strcmp(type, "list(string)") == 0)
 		return write_list(w, json, path);
-	/* "any", and list(map(...)) in a block list: a bare map does no harm here */
+	if (strncmp(type, "list(map(", 9) == 0)
+		return write_map_list(w, strcmp(type, "list(map(number))") == 0, json, path);
 	return write_any(w, json, 0, path);
 }
 
