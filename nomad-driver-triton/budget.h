@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * budget.h: how many requests all tasks together may make.
+ *
+ * A bucket of tokens that fills with time.  When the server says "not now"
+ * (429, 503 with Retry-After), the bucket is shut until then, for all. */
+#ifndef TRITON_BUDGET_H
+#define TRITON_BUDGET_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct triton_budget {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	double per_ms, tokens, most;
+	int64_t filled_ms;		/* monotonic */
+	int64_t shut_until_ms;
+	atomic_bool closing;
+	atomic_ulong granted;
+};
+
+int triton_budget_init(struct triton_budget *budget, int64_t per_second);
+void triton_budget_done(struct triton_budget *budget);
+/* Wait for a token: 0, -ETIMEDOUT once `deadline_ms` has passed, -ESHUTDOWN
+ * when the plugin ends. */
+int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms);
+/* No request before `ms` milliseconds have passed (five minutes at most). */
+void triton_budget_shut(struct triton_budget *budget, int64_t ms);
+/* Wait `ms` milliseconds.  -ESHUTDOWN, at once, when the plugin ends. */
+int triton_budget_sleep(struct triton_budget *budget, int64_t ms);
+/* All waits end now, and all to come at once. */
+void triton_budget_close(struct triton_budget *budget);
+
+int64_t triton_now_ms(void);		/* CLOCK_MONOTONIC */
+/* A time to wait before attempt `n` (1 is the first repetition): doubling from
+ * `base_ms` up to `most_ms`, of which at least half and at random the rest. */
+int64_t triton_backoff_ms(unsigned n, int64_t base_ms, int64_t most_ms);
+
+#endif

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * The calls of CloudAPI that the driver needs.
+ *
+ * The server answers writes on machines before the work is done, so success
+ * here means "accepted"; what became of it shows in the state.  A machine that
+ * is gone is 410 with the machine as body; only that, and 404, are read as
+ * gone: every other failure is "not known".
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloudapi.h"
+
+enum { PAGE = 1000, PAGES_MAX = 100, JSON_DEPTH_MAX = 64 };
+
+/* ---- Answers ---- */
+
+const char *triton_json_text(const json_t *json, const char *key)
+{
+	return json_string_value(json_object_get(json, key));
+}
+
+void triton_answer_done(struct triton_answer *answer)
+{
+	json_decref(answer->json);
+	answer->json = NULL;
+}
+
+/* "code: message (field: message; ...)" of an error body, malloc()ed. */
+static char *words_of(const struct triton_response *response, bool *ret_duplicate)
+{
+	json_t *json = json_loadb(response->body ? response->body : "", response->size, 0, NULL);
+	const char *code = triton_json_text(json, "code"), *message = triton_json_text(json, "message");
+	NOMAD_AUTO_FREE char *details = NULL, *all = NULL;
+	char *out = NULL;
+	json_t *item;
+	size_t i;
+
+	*ret_duplicate = false;
+	if (!code && !message) {
+		/* A proxy's page, or nothing. */
+		json_decref(json);
+		if (!response->size)
+			return strdup("no reason given");
+		if (response->body[0] == '<')
+			return strdup("an HTML page in place of an answer; is a proxy in front?");
+		return triton_one_line(response->body, response->size);
+	}
+	json_array_foreach(json_object_get(json, "errors"), i, item) {
+		const char *field = triton_json_text(item, "field"), *what = triton_json_text(item, "message");
+		const char *kind = triton_json_text(item, "code");
+		char *more;
+
+		if (kind && !strcmp(kind, "Duplicate"))
+			*ret_duplicate = true;
+		more = nomad_strdupf("%s%s%s: %s", details ? details : "", details ? "; " : "", field ? field : "?",
+				     what ? what : kind ? kind : "?");
+		free(details);
+		details = more;
+	}
+	all = nomad_strdupf("%s%s%s%s%s%s", code ? code : "", code && message ? ": " : "", message ? message : "",
+			    details ? " (" : "", details ? details : "", details ? ")" : "");
+	json_decref(json);
+	if (all)
+		out = triton_one_line(all, strlen(all));
+	return out;
+}
+
+int triton_cloud_explain(const struct triton_http *http, const struct triton_request *request,
+			 const struct triton_response *response, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *words = NULL;
+	int64_t skew = triton_http_skew_s(http);
+	bool duplicate = false;
+	const char *remedy = "";
+	int code = EINVAL;
+
+	words = words_of(response, &duplicate);
+	switch (response->status) {
+	case 401:
+		code = EACCES;
+		remedy = "; check account, user and key_id, and that the key is in the account";
+		break;
+	case 403:
+		code = EACCES;
+		break;
+	case 404:
+		code = ENOENT;
+		break;
+	case 409:
+		code = duplicate ? EEXIST : EINVAL;
+		break;
+	case 410:
+		code = ESTALE;
+		break;
+	case 413:
+		code = E2BIG;
+		break;
+	case 420:
+	case 429:
+		code = EAGAIN;
+		remedy = "; the data centre throttles this account";
+		break;
+	default:
+		if (response->status >= 500)
+			code = EAGAIN;
+		else if (response->status < 400)
+			code = EPROTO;
+	}
+	if (response->status == 400 && (skew > 240 || skew < -240)) {
+		nomad_error_set(err, EACCES, "%s %s: the clock of this host is %lld s %s that of the data centre, which takes 300 s "
+				"at most; set it right: %s", request->method, request->target, (long long)(skew < 0 ? -skew : skew),
+				skew > 0 ? "ahead of" : "behind", words ? words : "");
+		return -EACCES;
+	}
+	nomad_error_set(err, code, "%s %s: status %ld: %s%s%s%s%s", request->method, request->target, response->status,
+			words ? words : "", remedy, *response->request_id ? " (request " : "", response->request_id,
+			*response->request_id ? ")" : "");
+	if (code == EAGAIN)
+		(void)nomad_error_retryable(err);
+	return -code;
+}
+
+static int call(const struct triton_cloud *cloud, const char *method, const json_t *body, const char *path,
+		struct triton_answer *ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *target = nomad_strdupf("/%s%s", cloud->account, path), *text = NULL;
+	struct triton_request request = { .method = method, .retry_ms = cloud->retry_ms, .cancel = cloud->cancel };
+	struct triton_response response;
+	json_error_t why;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (body)
+		text = json_dumps(body, JSON_COMPACT);
+	if (!target || (body && !text))
+		return nomad_error_errno(err, ENOMEM, "prepare a request to CloudAPI");
+	if (text && strlen(text) > 100000)
+		return nomad_error_set(err, E2BIG, "%s %s: the request has %zu bytes, the data centre takes 100000; shorten scripts, "
+						   "metadata and environment", method, target, strlen(text));
+	request.target = target;
+	request.body = text;
+	request.repeatable = !strcmp(method, "DELETE") || !strcmp(method, "PUT");
+	r = triton_http_do(cloud->http, &request, &response, err);
+	ret->maybe_done = response.maybe_done;
+	if (r < 0) {
+		(void)nomad_error_retryable(err);
+		goto out;
+	}
+	if (response.status >= 400 || response.status < 200) {
+		/* A write that failed within may have done its work. */
+		ret->maybe_done = response.status >= 500 && response.status != 503;
+		r = triton_cloud_explain(cloud->http, &request, &response, err);
+		if (response.status == 410)
+			ret->json = json_loadb(response.body, response.size, 0, NULL);
+		goto out;
+	}
+	ret->resource_count = response.resource_count;
+	memcpy(ret->datacenter, response.datacenter, sizeof(ret->datacenter));
+	if (!response.size || response.status == 204)
+		goto out;
+	ret->json = json_loadb(response.body, response.size, 0, &why);
+	if (!ret->json) {
+		ret->maybe_done = true;
+		r = nomad_error_set(err, EPROTO, "%s %s: the answer is no JSON (%s)", method, target,
+				    response.body[0] == '<' ? "an HTML page; is a proxy in front?" : why.text);
+		(void)nomad_error_retryable(err);
+	}
+out:
+	triton_response_done(&response);
+	return r;
+}
+
+int triton_cloud_call(const struct triton_cloud *cloud, const char *method, const json_t *body, struct triton_answer *ret,
+		      struct nomad_error **err, const char *fmt, ...)
+{
+	NOMAD_AUTO_FREE char *path = NULL;
+	struct triton_answer answer;
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	if (vasprintf(&path, fmt, ap) < 0)
+		path = NULL;
+	va_end(ap);
+	if (ret)
+		memset(ret, 0, sizeof(*ret));
+	if (!path)
+		return nomad_error_errno(err, ENOMEM, "prepare a request to CloudAPI");
+	r = call(cloud, method, body, path, &answer, err);
+	if (ret)
+		*ret = answer;
+	else
+		triton_answer_done(&answer);
+	return r;
+}
+
+/* ---- Machines ---- */
+
+static const char *const state_words[] = {
+	[TRITON_PROVISIONING] = "provisioning", [TRITON_RUNNING] = "running", [TRITON_STOPPING] = "stopping",
+	[TRITON_STOPPED] = "stopped", [TRITON_READY] = "ready", [TRITON_OFFLINE] = "offline",
+	[TRITON_FAILED] = "failed", [TRITON_DELETED] = "deleted", [TRITON_UNKNOWN] = "unknown",
+};
+
+enum triton_state triton_state_of(const char *word)
+{
+	for (size_t i = 0; word && i < NOMAD_ARRAY_LEN(state_words); i++)
+		if (!strcmp(word, state_words[i]))
+			return (enum triton_state)i;
+	return TRITON_UNKNOWN;
+}
+
+const char *triton_state_word(enum triton_state state)
+{
+	return state_words[state];
+}
+
+void triton_machine_done(struct triton_machine *machine)
+{
+	free(machine->id);
+	free(machine->name);
+	free(machine->primary_ip);
+	nomad_map_done(&machine->tags);
+	nomad_strv_free(machine->dns_names);
+	memset(machine, 0, sizeof(*machine));
+}
+
+void triton_machines_done(struct triton_machines *machines)
+{
+	for (size_t i = 0; i < machines->count; i++)
+		triton_machine_done(&machines->items[i]);
+	free(machines->items);
+	memset(machines, 0, sizeof(*machines));
+}
+
+static int keep(char **ret, const char *text)
+{
+	if (!text)
+		return 0;
+	*ret = strdup(text);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* Tags may be text, boolean or number. */
+static int keep_tag(struct nomad_map *map, const char *key, const json_t *value)
+{
+	NOMAD_AUTO_FREE char *text = NULL;
+
+	if (json_is_string(value))
+		return nomad_map_set(map, key, json_string_value(value));
+	text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	return text ? nomad_map_set(map, key, text) : -ENOMEM;
+}
+
+int triton_machine_parse(const json_t *json, struct triton_machine *ret)
+{
+	struct triton_machine machine = { 0 };
+	const char *id = triton_json_text(json, "id"), *key;
+	json_t *item;
+	size_t i;
+	int r;
+
+	if (!id || !triton_is_uuid(id))
+		return -EPROTO;
+	machine.state = triton_state_of(triton_json_text(json, "state"));
+	machine.deletion_protection = json_is_true(json_object_get(json, "deletion_protection"));
+	machine.firewall_enabled = json_is_true(json_object_get(json, "firewall_enabled"));
+	machine.docker = json_is_true(json_object_get(json, "docker"));
+	r = keep(&machine.id, id);
+	if (r >= 0)
+		r = keep(&machine.name, triton_json_text(json, "name"));
+	if (r >= 0)
+		r = keep(&machine.primary_ip, triton_json_text(json, "primaryIp"));
+	json_object_foreach(json_object_get(json, "tags"), key, item)
+		if (r >= 0)
+			r = keep_tag(&machine.tags, key, item);
+	json_array_foreach(json_object_get(json, "dns_names"), i, item)
+		if (r >= 0 && json_is_string(item))
+			r = nomad_strv_add(&machine.dns_names, json_string_value(item));
+	if (r < 0) {
+		triton_machine_done(&machine);
+		return r;
+	}
+	*ret = machine;
+	return 0;
+}
+
+static int no_machine(int r, const char *what, struct nomad_error **err)
+{
+	if (r == -ENOMEM)
+		return nomad_error_errno(err, ENOMEM, "%s", what);
+	nomad_error_set(err, EPROTO, "%s: the answer holds no machine", what);
+	(void)nomad_error_retryable(err);
+	return -EPROTO;
+}
+
+int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret, struct nomad_error **err)
+{
+	struct nomad_error *why = NULL;
+	struct triton_answer answer;
+	int r = triton_cloud_call(cloud, "GET", NULL, &answer, &why, "/machines/%s", id);
+
+	if (r == -ESTALE) {
+		/* The status alone is what counts; a body that is damaged is no reason to hope. */
+		nomad_error_free(why);
+		memset(ret, 0, sizeof(*ret));
+		if (triton_machine_parse(answer.json, ret) < 0 && keep(&ret->id, id) < 0)
+			r = nomad_error_errno(err, ENOMEM, "look at the instance '%s'", id);
+		else
+			r = 0;
+		ret->state = TRITON_DELETED;
+	} else if (r < 0) {
+		if (err)
+			*err = why;
+		else
+			nomad_error_free(why);
+	} else {
+		r = triton_machine_parse(answer.json, ret);
+		if (r < 0)
+			r = no_machine(r, "look at an instance", err);
+	}
+	triton_answer_done(&answer);
+	return r;
+}
+
+int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struct triton_machines *ret,
+		      struct nomad_error **err)
+{
+	struct triton_machines all = { 0 };
+	int r = 0;
+
+	for (int page = 0; page < PAGES_MAX; page++) {
+		struct triton_machine *more;
+		struct triton_answer answer;
+		json_t *item;
+		size_t n, i;
+
+		r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/machines?%s%slimit=%d&offset=%d", query, *query ? "&" : "",
+				      PAGE, page * PAGE);
+		if (r < 0)
+			break;
+		if (!json_is_array(answer.json)) {
+			triton_answer_done(&answer);
+			r = no_machine(-EPROTO, "list the instances", err);
+			break;
+		}
+		n = json_array_size(answer.json);
+		more = n ? reallocarray(all.items, all.count + n, sizeof(*more)) : all.items;
+		if (n && !more)
+			r = nomad_error_errno(err, ENOMEM, "list the instances");
+		else
+			all.items = more;
+		json_array_foreach(answer.json, i, item) {
+			if (r >= 0 && (r = triton_machine_parse(item, &all.items[all.count])) < 0)
+				r = no_machine(r, "list the instances", err);
+			else if (r >= 0)
+				all.count++;
+		}
+		triton_answer_done(&answer);
+		if (r < 0 || n < PAGE)
+			break;
+	}
+	if (r < 0) {
+		triton_machines_done(&all);
+		return r;
+	}
+	*ret = all;
+	return 0;
+}
+
+int triton_cloud_create(const struct triton_cloud *cloud, const json_t *body, struct triton_machine *ret,
+			bool *ret_maybe_done, struct nomad_error **err)
+{
+	struct triton_answer answer;
+	int r = triton_cloud_call(cloud, "POST", body, &answer, err, "/machines");
+
+	*ret_maybe_done = r < 0 && answer.maybe_done;
+	if (r >= 0) {
+		r = triton_machine_parse(answer.json, ret);
+		if (r < 0) {
+			*ret_maybe_done = true;
+			r = no_machine(r, "create an instance", err);
+		}
+	}
+	triton_answer_done(&answer);
+	return r;
+}
+
+int triton_cloud_action(const struct triton_cloud *cloud, const char *id, const char *action, struct nomad_error **err)
+{
+	return triton_cloud_call(cloud, "POST", NULL, NULL, err, "/machines/%s?action=%s", id, action);
+}
+
+int triton_cloud_delete(const struct triton_cloud *cloud, const char *id, struct nomad_error **err)
+{
+	struct nomad_error *why = NULL;
+	int r = triton_cloud_call(cloud, "DELETE", NULL, NULL, &why, "/machines/%s", id);
+
+	if (r == -ENOENT || r == -ESTALE) {
+		nomad_error_free(why);
+		return 0;
+	}
+	if (r < 0) {
+		if (err)
+			*err = why;
+		else
+			nomad_error_free(why);
+	}
+	return r;
+}
+
+json_t *triton_tag_value(const char *key, const char *value)
+{
+	if (!strcmp(key, "triton.cns.disable") || !strcmp(key, "triton.placement.exclude_virtual_servers"))
+		return json_boolean(!strcmp(value, "true"));
+	return json_string(value);
+}
+
+int triton_cloud_add(const struct triton_cloud *cloud, const char *id, const char *kind, const struct nomad_map *map,
+		     struct nomad_error **err)
+{
+	bool tags = !strcmp(kind, "tags");
+	struct triton_cloud patient = *cloud;
+	json_t *body;
+	int r = 0;
+
+	if (!map->count)
+		return 0;
+	body = json_object();
+	for (size_t i = 0; body && i < map->count; i++) {
+		const char *key = map->pairs[i].key, *value = map->pairs[i].value;
+
+		r |= json_object_set_new(body, key, tags ? triton_tag_value(key, value) : json_string(value));
+	}
+	if (!body || r) {
+		json_decref(body);
+		return nomad_error_set(err, EINVAL, "set the %s of an instance: a name or value is no UTF-8", kind);
+	}
+	for (unsigned n = 1;; n++) {
+		/* Adding the same again changes nothing, so a lost answer is no harm. */
+		struct nomad_error *why = NULL;
+		struct triton_answer answer;
+
+		r = triton_cloud_call(&patient, "POST", body, &answer, &why, "/machines/%s/%s", id, kind);
+		triton_answer_done(&answer);
+		if (r < 0 && answer.maybe_done && n < 4 &&
+		    triton_budget_sleep(triton_http_budget(cloud->http), triton_backoff_ms(n, 500, 4000)) == 0) {
+			nomad_error_free(why);
+			continue;
+		}
+		if (err)
+			*err = why;
+		else
+			nomad_error_free(why);
+		break;
+	}
+	json_decref(body);
+	return r;
+}
+
+int triton_cloud_last_action(const struct triton_cloud *cloud, const char *id, char ret[64], struct nomad_error **err)
+{
+	struct triton_answer answer;
+	json_t *item;
+	size_t i;
+	int r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/machines/%s/audit", id);
+
+	if (r < 0)
+		return r;
+	ret[0] = '\0';
+	json_array_foreach(answer.json, i, item) {
+		const char *action = triton_json_text(item, "action"), *success = triton_json_text(item, "success");
+
+		if (action && success && !strcmp(success, "yes") &&
+		    (!strcmp(action, "stop") || !strcmp(action, "start") || !strcmp(action, "reboot") ||
+		     !strcmp(action, "destroy") || !strcmp(action, "provision"))) {
+			snprintf(ret, 64, "%s", action);
+			break;
+		}
+	}
+	triton_answer_done(&answer);
+	return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * config.h: what users may write: the plugin's block and a task's config
+ * block, as the structs that the option tables of config.c fill. */
+#ifndef TRITON_CONFIG_H
+#define TRITON_CONFIG_H
+
+#include "nomad/option.h"
+
+/* ---- The plugin's block ---- */
+
+struct triton_config {
+	char *url;
+	char *account;
+	char *user;
+	char *key_id;
+	char *key_file;			/* path of a private key file; or the PEM text (key_material) */
+	char *key_material;
+	char *ssh_auth_sock;
+	char *ca_file;
+	int insecure;			/* tristate */
+	char *docker_url;
+	char *docker_cert_path;
+	int docker_insecure;		/* tristate */
+	char *datacenter;
+	int64_t requests_per_second;
+	int64_t poll_interval;		/* seconds */
+	int64_t request_timeout;	/* seconds */
+	int64_t provision_timeout;	/* seconds, where a task names none */
+};
+
+extern const struct nomad_schema triton_config_schema;
+
+/* ---- A task's config ---- */
+
+enum triton_api {
+	TRITON_CLOUD,
+	TRITON_DOCKER,
+};
+
+struct triton_package {
+	char *name, *uuid, *version;
+};
+
+struct triton_image {
+	char *name, *uuid, *version;
+	bool most_recent;
+};
+
+struct triton_network {
+	char *name, *uuid;
+};
+
+struct triton_cloud_task {
+	struct triton_image *image;
+	struct nomad_block_list networks;	/* of struct triton_network */
+	char *user_data, *user_script, *cloud_config;
+};
+
+struct triton_docker_image {
+	char *name, *tag;
+	bool auto_pull;
+};
+
+struct triton_auth {
+	char *username, *password, *email, *server_address;
+};
+
+struct triton_ports {
+	char **tcp, **udp;		/* numbers, as text: see config.c */
+	bool publish_all;
+};
+
+struct triton_log_config {
+	char *type;
+	struct nomad_map config;
+};
+
+struct triton_docker_task {
+	struct triton_docker_image *image;
+	struct triton_auth *auth;
+	char **cmd, **entrypoint;
+	bool openstdin, stdinonce, tty;
+	char *workingdir, *hostname, *domain_name, *user;
+	struct nomad_map labels;
+	char *public_network, *private_network;
+	char **dns, **dns_search, **extra_hosts;
+	struct triton_ports *ports;
+	struct triton_log_config *log_config;
+	char *restart_policy;
+};
+
+struct triton_volume {
+	char *name, *mountpoint, *mode, *type;
+	int64_t size;			/* MiB; with it the volume is made if it is not there */
+	bool keep;
+};
+
+struct triton_task {
+	char *api_type;
+	struct triton_cloud_task *cloud_api;
+	struct triton_docker_task *docker_api;
+	struct triton_package *package;
+	struct nomad_map tags;
+	struct nomad_map metadata;
+	char **affinity;
+	char **cns;
+	bool deletion_protection;
+	bool fwenabled;
+	struct nomad_map fwrules;
+	char *exit_strategy;
+	struct nomad_block_list volumes;	/* of struct triton_volume */
+	int64_t provision_timeout;
+	int64_t stop_timeout;
+};
+
+extern const struct nomad_schema triton_task_schema;
+
+enum triton_api triton_task_api(const struct triton_task *task);
+/* exit_strategy = "deleted". */
+bool triton_task_ends_deleted(const struct triton_task *task);
+
+/* "8080": 1 to 65535, or -1. */
+int triton_parse_port(const char *text);
+bool triton_is_uuid(const char *text);
+
+/* The value of the first of TRITON_<name> and SDC_<name> that is set and not
+ * empty; NULL for none. */
+const char *triton_getenv(const char *name);
+/* A boolean word of the environment: 1 true yes on / 0 false no off; -1 for
+ * NULL, "" and anything else. */
+int triton_parse_bool(const char *text);
+
+#endif

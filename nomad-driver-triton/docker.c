@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * The calls of the Docker API that the driver needs.
+ *
+ * sdc-docker differs from Docker's engine: errors are plain text, create is
+ * answered with 200, wrong states come as 500, the result of an exec is told
+ * once.  All that is asked for here works with both, and where they differ the
+ * state is looked at instead of the status.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "docker.h"
+
+static int explain(const struct triton_docker *docker, const struct triton_request *request,
+		   const struct triton_response *response, struct nomad_error **err)
+{
+	json_t *json = json_loadb(response->body, response->size, 0, NULL);
+	const char *message = json_string_value(json_object_get(json, "message"));
+	NOMAD_AUTO_FREE char *words = message ? triton_one_line(message, strlen(message))
+					      : triton_one_line(response->body, response->size);
+	int code = EINVAL;
+
+	json_decref(json);
+	if (response->body[0] == '<') {
+		free(words);
+		words = strdup("an HTML page in place of an answer; is a proxy in front?");
+	}
+	switch (response->status) {
+	case 401:
+	case 403: code = EACCES; break;
+	case 404: code = ENOENT; break;
+	case 409: code = EEXIST; break;
+	case 429: code = EAGAIN; break;
+	default:
+		if (response->status >= 500)
+			code = EAGAIN;
+		else if (response->status < 400)
+			code = EPROTO;
+	}
+	nomad_error_set(err, code, "%s %s at %s: status %ld: %s%s", request->method, request->target, triton_http_what(docker->http),
+			response->status, words && *words ? words : "no reason given",
+			code == EACCES ? "; check docker_cert_path and that its key is in the account" : "");
+	if (code == EAGAIN)
+		(void)nomad_error_retryable(err);
+	return -code;
+}
+
+struct options {
+	const char *header;
+	int64_t timeout_ms;
+	size_t body_max;
+	bool once;			/* no repetition on 500: it means a wrong state */
+};
+
+static int call(const struct triton_docker *docker, const char *method, const json_t *body, const struct options *options,
+		struct triton_response *ret, struct nomad_error **err, const char *fmt, ...) NOMAD_PRINTF(7, 8);
+
+static int call(const struct triton_docker *docker, const char *method, const json_t *body, const struct options *options,
+		struct triton_response *ret, struct nomad_error **err, const char *fmt, ...)
+{
+	static const struct options none = { 0 };
+	NOMAD_AUTO_FREE char *path = NULL, *target = NULL, *text = NULL;
+	struct triton_request request = { .method = method, .retry_ms = docker->retry_ms, .cancel = docker->cancel };
+	va_list ap;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	va_start(ap, fmt);
+	if (vasprintf(&path, fmt, ap) < 0)
+		path = NULL;
+	va_end(ap);
+	if (path)
+		target = nomad_strdupf(TRITON_DOCKER_VERSION "%s", path);
+	if (body)
+		text = json_dumps(body, JSON_COMPACT);
+	if (!target || (body && !text))
+		return nomad_error_errno(err, ENOMEM, "prepare a request to the Docker API");
+	if (!options)
+		options = &none;
+	request.target = target;
+	request.body = text;
+	request.header = options->header;
+	request.timeout_ms = options->timeout_ms;
+	request.body_max = options->body_max;
+	if (options->once)
+		request.retry_ms = 0;
+	r = triton_http_do(docker->http, &request, ret, err);
+	if (r < 0) {
+		(void)nomad_error_retryable(err);
+		return r;
+	}
+	if (ret->status < 200 || (ret->status >= 300 && ret->status != 304))
+		return explain(docker, &request, ret, err);
+	return 0;
+}
+
+static int parse(const struct triton_response *response, const char *what, json_t **ret, struct nomad_error **err)
+{
+	*ret = json_loadb(response->body, response->size, 0, NULL);
+	if (*ret)
+		return 0;
+	nomad_error_set(err, EPROTO, "%s: the answer of the Docker API is no JSON", what);
+	(void)nomad_error_retryable(err);
+	return -EPROTO;
+}
+
+void triton_container_done(struct triton_container *container)
+{
+	free(container->id);
+	free(container->name);
+	free(container->task);
+	free(container->finished_at);
+	memset(container, 0, sizeof(*container));
+}
+
+int triton_docker_uuid(const char *id, char ret[37])
+{
+	size_t k = 0;
+
+	if (strlen(id) < 32 || strspn(id, "0123456789abcdef") < 32)
+		return -EINVAL;
+	for (size_t i = 0; i < 32; i++) {
+		if (i == 8 || i == 12 || i == 16 || i == 20)
+			ret[k++] = '-';
+		ret[k++] = id[i];
+	}
+	ret[k] = '\0';
+	return 0;
+}
+
+int triton_docker_ping(const struct triton_docker *docker, struct nomad_error **err)
+{
+	struct triton_response response;
+	/* Not /_ping: that one needs no certificate. */
+	int r = call(docker, "GET", NULL, NULL, &response, err, "/containers/json?limit=1");
+
+	triton_response_done(&response);
+	return r;
+}
+
+/* ---- Images ---- */
+
+/* A pull fails after its 200, by an object in the stream. */
+static int find_pull_error(const struct triton_response *response, const char *name, const char *tag, struct nomad_error **err)
+{
+	const char *at = response->body, *end = at + response->size;
+
+	while (at < end) {
+		json_error_t why;
+		json_t *json = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK, &why);
+		const char *text = json_string_value(json_object_get(json, "error"));
+		NOMAD_AUTO_FREE char *words = NULL;
+
+		if (!json)
+			break;
+		if (!text)
+			text = json_string_value(json_object_get(json_object_get(json, "errorDetail"), "message"));
+		if (text) {
+			words = triton_one_line(text, strlen(text));
+			json_decref(json);
+			return nomad_error_set(err, ENOENT, "pull the image '%s:%s': %s", name, tag, words ? words : "failed");
+		}
+		json_decref(json);
+		if (why.position <= 0)
+			break;
+		at += why.position;
+		while (at < end && isspace((unsigned char)*at))
+			at++;
+	}
+	return 0;
+}
+
+int triton_docker_pull(const struct triton_docker *docker, const char *name, const char *tag, const struct triton_auth *auth,
+		       int64_t timeout_ms, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *from = triton_url_escape(name), *version = triton_url_escape(tag), *header = NULL;
+	struct options options = { .timeout_ms = timeout_ms, .body_max = 64 << 20 };
+	struct triton_response response;
+	int r;
+
+	if (auth && ((auth->username && *auth->username) || (auth->password && *auth->password) || (auth->email && *auth->email) ||
+		     (auth->server_address && *auth->server_address))) {
+		NOMAD_AUTO_FREE char *value = triton_docker_auth(auth);
+
+		header = value ? nomad_strdupf("X-Registry-Auth: %s", value) : NULL;
+		if (!header)
+			return nomad_error_errno(err, ENOMEM, "pull the image '%s'", name);
+		options.header = header;
+	}
+	if (!from || !version)
+		return nomad_error_errno(err, ENOMEM, "pull the image '%s'", name);
+	r = call(docker, "POST", NULL, &options, &response, err, "/images/create?fromImage=%s&tag=%s", from, version);
+	if (r < 0)
+		r = nomad_error_wrap(err, "pull the image '%s:%s'", name, tag);
+	else
+		r = find_pull_error(&response, name, tag, err);
+	triton_response_done(&response);
+	return r;
+}
+
+/* ---- Containers ---- */
+
+int triton_docker_create(const struct triton_docker *docker, const char *name, const json_t *body, int64_t timeout_ms,
+			 char **ret_id, bool *ret_maybe_done, struct nomad_error **err)
+{
+	struct options options = { .timeout_ms = timeout_ms };
+	struct triton_response response;
+	json_t *json = NULL;
+	const char *id;
+	char uuid[37];
+	int r = call(docker, "POST", body, &options, &response, err, "/containers/create?name=%s", name);
+
+	*ret_maybe_done = false;
+	if (r >= 0) {
+		r = parse(&response, "create a container", &json, err);
+		id = json_string_value(json_object_get(json, "Id"));
+		if (r >= 0 && (!id || strlen(id) != 64 || triton_docker_uuid(id, uuid) < 0))
+			r = nomad_error_set(err, EPROTO, "create a container: the answer holds no id");
+		if (r < 0)
+			*ret_maybe_done = true;
+		else if (!(*ret_id = strdup(id)))
+			r = nomad_error_errno(err, ENOMEM, "create a container");
+	} else {
+		*ret_maybe_done = response.maybe_done || response.status >= 500;
+	}
+	json_decref(json);
+	triton_response_done(&response);
+	return r;
+}
+
+int triton_docker_inspect(const struct triton_docker *docker, const char *id, struct triton_container *ret,
+			  struct nomad_error **err)
+{
+	struct triton_response response;
+	struct triton_container it = { 0 };
+	const char *text, *name;
+	json_t *json = NULL, *state, *config;
+	int r = call(docker, "GET", NULL, NULL, &response, err, "/containers/%s/json", id);
+
+	if (r >= 0)
+		r = parse(&response, "inspect a container", &json, err);
+	triton_response_done(&response);
+	if (r < 0)
+		return r;
+	state = json_object_get(json, "State");
+	config = json_object_get(json, "Config");
+	text = json_string_value(json_object_get(json, "Id"));
+	name = json_string_value(json_object_get(json, "Name"));
+	if (!text || !json_is_object(state)) {
+		json_decref(json);
+		return nomad_error_set(err, EPROTO, "inspect a container: the answer holds no container");
+	}
+	it.id = strdup(text);
+	if (name)
+		it.name = strdup(name + (*name == '/'));
+	it.running = json_is_true(json_object_get(state, "Running"));
+	it.exit_code = json_integer_value(json_object_get(state, "ExitCode"));
+	it.oom_killed = json_is_true(json_object_get(state, "OOMKilled"));
+	text = json_string_value(json_object_get(state, "StartedAt"));
+	it.never_started = !text || !strncmp(text, "0001-", 5);
+	text = json_string_value(json_object_get(state, "FinishedAt"));
+	it.finished_at = text && strncmp(text, "0001-", 5) ? strdup(text) : NULL;
+	it.tty = json_is_true(json_object_get(config, "Tty"));
+	text = json_string_value(json_object_get(json_object_get(config, "Labels"), "nomad.task"));
+	it.task = text ? strdup(text) : NULL;
+	if (!it.id || (name && !it.name) || (text && !it.task)) {
+		r = nomad_error_errno(err, ENOMEM, "inspect a container");
+		triton_container_done(&it);
+	} else {
+		*ret = it;
+	}
+	json_decref(json);
+	return r;
+}
+
+int triton_docker_start(const struct triton_docker *docker, const char *id, int64_t timeout_ms, struct nomad_error **err)
+{
+	struct options options = { .timeout_ms = timeout_ms };
+	struct triton_response response;
+	int r = call(docker, "POST", NULL, &options, &response, err, "/containers/%s/start", id);
+
+	triton_response_done(&response);
+	return r;
+}
+
+/* A failed stop or kill of one that does not run is none. */
+static int forgive_if_over(const struct triton_docker *docker, const char *id, int r, struct nomad_error *why,
+			   struct nomad_error **err)
+{
+	struct triton_container container;
+
+	if (r < 0 && r != -ENOENT && triton_docker_inspect(docker, id, &container, NULL) >= 0) {
+		bool running = container.running;
+
+		triton_container_done(&container);
+		if (!running)
+			r = -ENOENT;
+	}
+	if (r == -ENOENT) {
+		nomad_error_free(why);
+		return 0;
+	}
+	if (err)
+		*err = why;
+	else
+		nomad_error_free(why);
+	return r;
+}
+
+int triton_docker_stop(const struct triton_docker *docker, const char *id, unsigned seconds, struct nomad_error **err)
+{
+	struct options options = { .timeout_ms = (int64_t)seconds * 1000 + 45000, .once = true };
+	struct triton_response response;
+	struct nomad_error *why = NULL;
+	int r = call(docker, "POST", NULL, &options, &response, &why, "/containers/%s/stop?t=%u", id, seconds);
+
+	triton_response_done(&response);
+	return r < 0 ? forgive_if_over(docker, id, r, why, err) : 0;
+}
+
+int triton_docker_kill(const struct triton_docker *docker, const char *id, const char *signal, struct nomad_error **err)
+{
+	struct options options = { .once = true };
+	struct triton_response response;
+	struct nomad_error *why = NULL;
+	int r = call(docker, "POST", NULL, &options, &response, &why, "/containers/%s/kill?signal=%s", id, signal);
+
+	triton_response_done(&response);
+	return r < 0 ? forgive_if_over(docker, id, r, why, err) : 0;
+}
+
+int triton_docker_wait(const struct triton_docker *docker, const char *id, int64_t timeout_ms, int64_t *ret_code,
+		       struct nomad_error **err)
+{
+	struct options options = { .timeout_ms = timeout_ms };
+	struct triton_response response;
+	json_t *json = NULL, *code;
+	int r = call(docker, "POST", NULL, &options, &response, err, "/containers/%s/wait", id);
+
+	if (r >= 0)
+		r = parse(&response, "wait for a container", &json, err);
+	triton_response_done(&response);
+	if (r < 0)
+		return r;
+	code = json_object_get(json, "StatusCode");
+	if (json_is_integer(code))
+		*ret_code = json_integer_value(code);
+	else
+		r = nomad_error_set(err, ENODATA, "the data centre knows no exit status of the container");
+	json_decref(json);
+	return r;
+}
+
+int triton_docker_stats(const struct triton_docker *docker, const char *id, json_t **ret, struct nomad_error **err)
+{
+	struct triton_response response;
+	int r = call(docker, "GET", NULL, NULL, &response, err, "/containers/%s/stats?stream=0", id);
+
+	if (r >= 0)
+		r = parse(&response, "read the statistics of a container", ret, err);
+	triton_response_done(&response);
+	return r;
+}
+
+/* ---- Exec ---- */
+
+int triton_docker_exec_create(const struct triton_docker *docker, const char *id, const char *const *argv, bool tty,
+			      bool input, const char *user, char **ret_exec, struct nomad_error **err)
+{
+	struct triton_response response;
+	json_t *cmd = json_array(), *body, *json = NULL;
+	const char *exec;
+	int r = 0;
+
+	for (size_t i = 0; argv[i]; i++)
+		r |= json_array_append_new(cmd, json_string(argv[i]));
+	if (!cmd || r) {
+		json_decref(cmd);
+		return nomad_error_set(err, EINVAL, "run a command in a container: an argument is no UTF-8");
+	}
+	body = json_pack("{s:o, s:b, s:b, s:b, s:b}", "Cmd", cmd, "AttachStdin", input, "AttachStdout", 1, "AttachStderr", 1, "Tty",
+			 tty);
+	if (body && user && *user)
+		r = json_object_set_new(body, "User", json_string(user));
+	if (!body || r) {
+		json_decref(body);
+		return nomad_error_errno(err, ENOMEM, "run a command in a container");
+	}
+	r = call(docker, "POST", body, NULL, &response, err, "/containers/%s/exec", id);
+	json_decref(body);
+	if (r >= 0)
+		r = parse(&response, "run a command in a container", &json, err);
+	exec = json_string_value(json_object_get(json, "Id"));
+	if (r >= 0 && (!exec || !*exec || strspn(exec, "0123456789abcdefABCDEF-") != strlen(exec)))
+		r = nomad_error_set(err, EPROTO, "run a command in a container: the answer holds no id");
+	if (r >= 0 && !(*ret_exec = strdup(exec)))
+		r = nomad_error_errno(err, ENOMEM, "run a command in a container");
+	json_decref(json);
+	triton_response_done(&response);
+	return r;
+}
+
+int triton_docker_exec_resize(const struct triton_docker *docker, const char *exec, int rows, int columns,
+			      struct nomad_error **err)
+{
+	struct options options = { .once = true };
+	struct triton_response response;
+	int r = call(docker, "POST", NULL, &options, &response, err, "/exec/%s/resize?h=%d&w=%d", exec, rows, columns);
+
+	triton_response_done(&response);
+	return r;
+}
+
+int triton_docker_exec_result(const struct triton_docker *docker, const char *exec, int64_t *ret_code,
+			      struct nomad_error **err)
+{
+	struct triton_response response;
+	json_t *json = NULL, *code;
+	int r = call(docker, "GET", NULL, NULL, &response, err, "/exec/%s/json", exec);
+
+	if (r >= 0)
+		r = parse(&response, "ask for the end of a command", &json, err);
+	triton_response_done(&response);
+	if (r < 0)
+		return r;
+	code = json_object_get(json, "ExitCode");
+	if (json_is_true(json_object_get(json, "Running")))
+		r = -EAGAIN;
+	else if (json_is_integer(code))
+		*ret_code = json_integer_value(code);
+	else
+		r = -ENODATA;
+	if (r < 0)
+		nomad_error_set(err, -r, "the end of the command is not known");
+	json_decref(json);
+	return r;
+}

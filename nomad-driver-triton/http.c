@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * Requests to one server, over libcurl; see http.h.
+ *
+ * A request blocks its worker thread.  Handles are kept in a small pool, each
+ * with its own connection, so that a request finds an open one.
+ *
+ * What is attempted again: a request that never left (name, connect, TLS);
+ * 420, 429 and 503, with which the server says that it did nothing; and for
+ * requests that may be sent twice also 500, 502, 504 and broken connections.
+ * Where the answer of another request was lost, `maybe_done` is set and the
+ * caller has to look.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "http.h"
+
+enum {
+	POOL_MAX = 16,
+	BODY_MAX = 8 << 20,
+	CONNECT_TIMEOUT_MS = 15000,
+	BACKOFF_BASE_MS = 500,
+	BACKOFF_MOST_MS = 15000,
+};
+
+struct triton_http {
+	char *what, *base;
+	char *ca_file, *cert_file, *key_file;
+	bool insecure;
+	const struct triton_signer *signer;
+	struct triton_budget *budget;
+	int64_t timeout_ms;
+	char **headers;
+	pthread_mutex_t lock;
+	CURL *pool[POOL_MAX];
+	size_t pooled;
+	atomic_llong skew_s;
+};
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void curl_init(void)
+{
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static int copy(char **ret, const char *text)
+{
+	if (!text || !*text)
+		return 0;
+	*ret = strdup(text);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* scheme://host[:port], without what follows; tcp:// (Docker's) is https. */
+static char *base_of(const char *url)
+{
+	const char *rest = strstr(url, "://");
+	size_t n;
+
+	if (!rest)
+		return NULL;
+	rest += 3;
+	n = strcspn(rest, "/?#");
+	if (!n || strcspn(rest, "@ \t\r\n\"") < n)
+		return NULL;
+	return nomad_strdupf("%s://%.*s", !strncmp(url, "http://", 7) ? "http" : "https", (int)n, rest);
+}
+
+int triton_http_new(const struct triton_http_options *options, struct triton_http **ret, struct nomad_error **err)
+{
+	struct triton_http *http;
+
+	pthread_once(&curl_once, curl_init);
+	http = calloc(1, sizeof(*http));
+	if (!http)
+		return nomad_error_errno(err, ENOMEM, "prepare requests to %s", options->what);
+	pthread_mutex_init(&http->lock, NULL);
+	atomic_init(&http->skew_s, 0);
+	http->insecure = options->insecure;
+	http->signer = options->signer;
+	http->budget = options->budget;
+	http->timeout_ms = options->timeout_ms;
+	http->base = base_of(options->base_url);
+	if (!http->base) {
+		triton_http_free(http);
+		return nomad_error_set(err, EINVAL, "the address '%s' of %s is no URL such as https://host", options->base_url,
+				       options->what);
+	}
+	if (copy(&http->what, options->what) < 0 || copy(&http->ca_file, options->ca_file) < 0 ||
+	    copy(&http->cert_file, options->cert_file) < 0 || copy(&http->key_file, options->key_file) < 0 ||
+	    (options->headers && !(http->headers = nomad_strv_copy(options->headers)))) {
+		triton_http_free(http);
+		return nomad_error_errno(err, ENOMEM, "prepare requests to %s", options->what);
+	}
+	*ret = http;
+	return 0;
+}
+
+void triton_http_free(struct triton_http *http)
+{
+	if (!http)
+		return;
+	for (size_t i = 0; i < http->pooled; i++)
+		curl_easy_cleanup(http->pool[i]);
+	pthread_mutex_destroy(&http->lock);
+	free(http->what);
+	free(http->base);
+	free(http->ca_file);
+	free(http->cert_file);
+	free(http->key_file);
+	nomad_strv_free(http->headers);
+	free(http);
+}
+
+int64_t triton_http_skew_s(const struct triton_http *http)
+{
+	return atomic_load(&http->skew_s);
+}
+
+const char *triton_http_base(const struct triton_http *http)
+{
+	return http->base;
+}
+
+const char *triton_http_what(const struct triton_http *http)
+{
+	return http->what;
+}
+
+struct triton_budget *triton_http_budget(const struct triton_http *http)
+{
+	return http->budget;
+}
+
+void triton_response_done(struct triton_response *response)
+{
+	free(response->body);
+	memset(response, 0, sizeof(*response));
+}
+
+char *triton_url_escape(const char *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *out = malloc(strlen(text) * 3 + 1), *p = out;
+
+	if (!out)
+		return NULL;
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		if (isalnum(*c) || strchr("-._~", *c)) {
+			*p++ = (char)*c;
+		} else {
+			*p++ = '%';
+			*p++ = hex[*c >> 4];
+			*p++ = hex[*c & 15];
+		}
+	}
+	*p = '\0';
+	return out;
+}
+
+int64_t triton_parse_retry_after(const char *text, int64_t now_s)
+{
+	time_t date;
+
+	while (*text == ' ' || *text == '\t')
+		text++;
+	if (isdigit((unsigned char)*text)) {
+		char *end;
+		long long s = strtoll(text, &end, 10);
+
+		while (*end == ' ' || *end == '\r' || *end == '\n')
+			end++;
+		return *end || s > 86400 ? -1 : s * 1000;
+	}
+	date = curl_getdate(text, NULL);
+	if (date == (time_t)-1)
+		return -1;
+	return (int64_t)date <= now_s ? 0 : ((int64_t)date - now_s) * 1000;
+}
+
+char *triton_one_line(const char *text, size_t size)
+{
+	size_t n = size > 300 ? 300 : size;
+	char *out = malloc(n + 1);
+	size_t k = 0;
+
+	if (!out)
+		return NULL;
+	/* Do not cut a character of UTF-8 in two. */
+	while (n < size && n && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	for (size_t i = 0; i < n; i++) {
+		bool blank = (unsigned char)text[i] <= ' ' || text[i] == 0x7f;
+
+		if (blank && (!k || out[k - 1] == ' '))
+			continue;
+		out[k++] = blank ? ' ' : text[i];
+	}
+	while (k && out[k - 1] == ' ')
+		k--;
+	out[k] = '\0';
+	return out;
+}
+
+/* ---- One attempt ---- */
+
+struct attempt {
+	struct triton_http *http;
+	const struct triton_request *request;
+	struct triton_response *response;
+	size_t room, most;
+	bool too_large;
+	bool no_memory;
+};
+
+static size_t on_body(char *data, size_t one, size_t n, void *ud)
+{
+	struct attempt *attempt = ud;
+	struct triton_response *response = attempt->response;
+
+	(void)one;
+	if (response->size + n > attempt->most) {
+		attempt->too_large = true;
+		return 0;
+	}
+	if (response->size + n + 1 > attempt->room) {
+		size_t room = (response->size + n + 1) * 2;
+		char *bigger = realloc(response->body, room);
+
+		if (!bigger) {
+			attempt->no_memory = true;
+			return 0;
+		}
+		response->body = bigger;
+		attempt->room = room;
+	}
+	memcpy(response->body + response->size, data, n);
+	response->size += n;
+	response->body[response->size] = '\0';
+	return n;
+}
+
+static bool header_is(const char *line, size_t size, const char *name, char *value, size_t room)
+{
+	size_t n = strlen(name);
+
+	if (size <= n || strncasecmp(line, name, n) || line[n] != ':')
+		return false;
+	for (n++; n < size && (line[n] == ' ' || line[n] == '\t'); n++)
+		;
+	while (size > n && isspace((unsigned char)line[size - 1]))
+		size--;
+	if (size - n >= room)
+		return false;
+	memcpy(value, line + n, size - n);
+	value[size - n] = '\0';
+	return true;
+}
+
+static size_t on_header(char *line, size_t one, size_t n, void *ud)
+{
+	struct attempt *attempt = ud;
+	struct triton_response *response = attempt->response;
+	char value[256];
+
+	(void)one;
+	if (n > 5 && !strncmp(line, "HTTP/", 5)) {
+		response->retry_after_ms = response->resource_count = -1;
+		response->json = false;
+	} else if (header_is(line, n, "Retry-After", value, sizeof(value))) {
+		response->retry_after_ms = triton_parse_retry_after(value, (int64_t)time(NULL));
+	} else if (header_is(line, n, "X-Resource-Count", value, sizeof(value))) {
+		response->resource_count = strtoll(value, NULL, 10);
+	} else if (header_is(line, n, "Request-Id", response->request_id, sizeof(response->request_id))) {
+		for (char *p = response->request_id; *p; p++)
+			if (!isalnum((unsigned char)*p) && *p != '-')
+				*p = '?';
+	} else if (header_is(line, n, "Triton-Datacenter-Name", response->datacenter, sizeof(response->datacenter))) {
+	} else if (header_is(line, n, "Content-Type", value, sizeof(value))) {
+		response->json = !strncasecmp(value, "application/json", 16);
+	} else if (header_is(line, n, "Date", value, sizeof(value))) {
+		time_t date = curl_getdate(value, NULL);
+
+		if (date != (time_t)-1)
+			atomic_store(&attempt->http->skew_s, (long long)(time(NULL) - date));
+	}
+	return n;
+}
+
+static int on_progress(void *ud, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct attempt *attempt = ud;
+
+	(void)a;
+	(void)b;
+	(void)c;
+	(void)d;
+	return atomic_load(&attempt->http->budget->closing) ||
+	       (attempt->request->cancel && atomic_load(attempt->request->cancel));
+}
+
+static CURL *take_handle(struct triton_http *http)
+{
+	CURL *easy = NULL;
+
+	pthread_mutex_lock(&http->lock);
+	if (http->pooled)
+		easy = http->pool[--http->pooled];
+	pthread_mutex_unlock(&http->lock);
+	if (easy)
+		curl_easy_reset(easy);
+	else
+		easy = curl_easy_init();
+	return easy;
+}
+
+static void give_handle(struct triton_http *http, CURL *easy)
+{
+	pthread_mutex_lock(&http->lock);
+	if (http->pooled < POOL_MAX) {
+		http->pool[http->pooled++] = easy;
+		easy = NULL;
+	}
+	pthread_mutex_unlock(&http->lock);
+	curl_easy_cleanup(easy);
+}
+
+int triton_http_prepare(struct triton_http *http, CURL *easy, const char *target, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *url = nomad_strdupf("%s%s", http->base, target);
+	CURLcode r = url ? curl_easy_setopt(easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
+
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, http->insecure ? 0L : 1L);
+	if (!r)
+		r = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, http->insecure ? 0L : 2L);
+	if (!r && http->ca_file && !http->insecure)
+		r = curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
+	if (!r && http->cert_file)
+		r = curl_easy_setopt(easy, CURLOPT_SSLCERT, http->cert_file);
+	if (!r && http->key_file)
+		r = curl_easy_setopt(easy, CURLOPT_SSLKEY, http->key_file);
+	if (r)
+		return nomad_error_set(err, r == CURLE_OUT_OF_MEMORY ? ENOMEM : EINVAL, "prepare a request to %s: %s", http->what,
+				       curl_easy_strerror(r));
+	return 0;
+}
+
+static int add_header(struct curl_slist **list, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(*list, line);
+
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	return 0;
+}
+
+static int make_headers(struct triton_http *http, const struct triton_request *request, struct curl_slist **list,
+			struct nomad_error **err)
+{
+	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	NOMAD_AUTO_FREE char *authorization = NULL, *line = NULL;
+	char date[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	int r = add_header(list, "Accept: application/json");
+
+	if (r >= 0)
+		r = add_header(list, "Expect:");
+	for (size_t i = 0; r >= 0 && i < nomad_strv_count((const char *const *)http->headers); i++)
+		r = add_header(list, http->headers[i]);
+	if (r >= 0 && request->header)
+		r = add_header(list, request->header);
+	/* Without a content type the server does not read the body at all. */
+	if (r >= 0 && request->body)
+		r = add_header(list, "Content-Type: application/json");
+	else if (r >= 0)
+		r = add_header(list, "Content-Type:");
+	if (r < 0 || !http->signer)
+		return r;
+	/* Not by strftime(): names of days must not depend on the locale. */
+	gmtime_r(&now, &tm);
+	snprintf(date, sizeof(date), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday,
+		 months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	r = triton_signer_sign(http->signer, request->method, request->target, date, &authorization, err);
+	if (r < 0)
+		return r;
+	line = nomad_strdupf("Date: %s", date);
+	r = line ? add_header(list, line) : -ENOMEM;
+	free(NOMAD_TAKE_PTR(line));
+	line = nomad_strdupf("Authorization: %s", authorization);
+	return r < 0 || !line ? -ENOMEM : add_header(list, line);
+}
+
+/* Did the request certainly not reach the server? */
+static bool never_left(CURLcode code)
+{
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int errno_of(CURLcode code)
+{
+	switch (code) {
+	case CURLE_OUT_OF_MEMORY: return ENOMEM;
+	case CURLE_OPERATION_TIMEDOUT: return ETIMEDOUT;
+	case CURLE_COULDNT_CONNECT: return ECONNREFUSED;
+	case CURLE_COULDNT_RESOLVE_HOST: return EHOSTUNREACH;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE: return EPROTO;
+	case CURLE_ABORTED_BY_CALLBACK: return ECANCELED;
+	default: return ECONNRESET;
+	}
+}
+
+static int attempt_once(struct attempt *attempt, bool *ret_never_left, struct nomad_error **err)
+{
+	struct triton_http *http = attempt->http;
+	const struct triton_request *request = attempt->request;
+	struct triton_response *response = attempt->response;
+	struct curl_slist *headers = NULL;
+	char why[CURL_ERROR_SIZE] = "";
+	CURL *easy = take_handle(http);
+	CURLcode code;
+	int64_t timeout = request->timeout_ms ? request->timeout_ms : http->timeout_ms;
+	int r;
+
+	*ret_never_left = true;
+	triton_response_done(response);
+	attempt->room = 0;
+	response->retry_after_ms = response->resource_count = -1;
+	if (!easy)
+		return nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
+	r = triton_http_prepare(http, easy, request->target, err);
+	if (r >= 0) {
+		r = make_headers(http, request, &headers, err);
+		if (r == -ENOMEM && err && !*err)
+			nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
+	}
+	if (r < 0)
+		goto out;
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	if (request->body) {
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
+	} else if (!strcmp(request->method, "POST") || !strcmp(request->method, "PUT")) {
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
+	}
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "nomad-driver-triton/" NOMAD_VERSION);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout > 0 ? (long)timeout : 0L);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, attempt);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, attempt);
+	curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(easy, CURLOPT_XFERINFODATA, attempt);
+	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+	code = curl_easy_perform(easy);
+	if (code == CURLE_OK) {
+		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response->status);
+		if (!response->body && !(response->body = strdup("")))
+			r = nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
+		*ret_never_left = false;
+	} else {
+		response->status = 0;
+		*ret_never_left = never_left(code);
+		if (attempt->too_large)
+			r = nomad_error_set(err, EMSGSIZE, "read the answer of %s to %s %s: it is larger than %zu bytes", http->what,
+					    request->method, request->target, attempt->most);
+		else if (attempt->no_memory)
+			r = nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
+		else
+			r = nomad_error_set(err, errno_of(code), "%s %s at %s: %s", request->method, request->target, http->base,
+					    *why ? why : curl_easy_strerror(code));
+	}
+out:
+	curl_slist_free_all(headers);
+	give_handle(http, easy);
+	return r;
+}
+
+static bool worth_another(const struct triton_response *response, bool repeatable)
+{
+	switch (response->status) {
+	case 420:
+	case 429:
+	case 503:
+		return true;
+	case 500:
+	case 502:
+	case 504:
+		return repeatable;
+	default:
+		return false;
+	}
+}
+
+int triton_http_do(struct triton_http *http, const struct triton_request *request, struct triton_response *ret,
+		   struct nomad_error **err)
+{
+	bool repeatable = request->repeatable || !strcmp(request->method, "GET") || !strcmp(request->method, "HEAD");
+	struct attempt attempt = {
+		.http = http, .request = request, .response = ret, .most = request->body_max ? request->body_max : BODY_MAX,
+	};
+	int64_t deadline = triton_now_ms() + request->retry_ms;
+
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned n = 1;; n++) {
+		struct nomad_error *why = NULL;
+		bool untouched;
+		int64_t wait;
+		int r = triton_budget_take(http->budget, deadline > triton_now_ms() + 60000 ? deadline : triton_now_ms() + 60000);
+
+		if (r < 0)
+			return nomad_error_set(err, -r, "%s %s: %s", request->method, request->target,
+					       r == -ESHUTDOWN ? "the plugin is being shut down"
+							       : "too many requests wait for their turn (requests_per_second)");
+		r = attempt_once(&attempt, &untouched, &why);
+		if (r >= 0 && !worth_another(ret, repeatable))
+			return 0;
+		if (r < 0 && !untouched && !repeatable)
+			ret->maybe_done = true;
+		wait = triton_backoff_ms(n, BACKOFF_BASE_MS, BACKOFF_MOST_MS);
+		if (r >= 0 && ret->retry_after_ms >= 0) {
+			if (ret->retry_after_ms > wait)
+				wait = ret->retry_after_ms;
+			triton_budget_shut(http->budget, ret->retry_after_ms);
+		}
+		if (r == -ENOMEM || r == -ECANCELED || r == -EMSGSIZE || ret->maybe_done || (r < 0 && !untouched && !repeatable) ||
+		    triton_now_ms() + wait > deadline || (request->cancel && atomic_load(request->cancel)) ||
+		    triton_budget_sleep(http->budget, wait) < 0) {
+			if (r >= 0)
+				return 0;	/* the caller explains the status */
+			if (err)
+				*err = why;
+			else
+				nomad_error_free(why);
+			return r;
+		}
+		nomad_error_free(why);
+	}
+}

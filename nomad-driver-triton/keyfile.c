@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * Private keys from files, and fingerprints.
+ *
+ * OpenSSL reads the three PEM forms.  What ssh-keygen writes by default, the
+ * OpenSSH form, it does not read; that is taken apart here (PROTOCOL.key of
+ * OpenSSH): "openssh-key-v1\0", cipher, kdf, kdf options, number of keys,
+ * public blob, private part.  Only the cipher "none" is of use to a program
+ * that nobody sits in front of.
+ *
+ * Fingerprints are hashes of the public key's SSH blob.  The server knows
+ * keys by their MD5 only, so that is what is sent, whichever form the
+ * operator wrote.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+
+#include "keyfile.h"
+#include "sshwire.h"
+
+#define OPENSSH_BEGIN "-----BEGIN OPENSSH PRIVATE KEY-----"
+#define OPENSSH_END "-----END OPENSSH PRIVATE KEY-----"
+
+static int not_a_key(const char *what, const char *why, struct nomad_error **err)
+{
+	ERR_clear_error();
+	return nomad_error_set(err, EINVAL, "read the private key of %s: %s", what, why);
+}
+
+static int is_encrypted(const char *what, struct nomad_error **err)
+{
+	return nomad_error_set(err, EINVAL, "read the private key of %s: it is encrypted; use the ssh-agent, or remove the "
+					    "pass phrase with ssh-keygen -p", what);
+}
+
+/* ---- The OpenSSH form ---- */
+
+struct curve {
+	const char *ssh_name, *type_name, *openssl_name;
+	enum triton_key_type type;
+};
+
+static const struct curve curves[] = {
+	{ "nistp256", "ecdsa-sha2-nistp256", "prime256v1", TRITON_KEY_P256 },
+	{ "nistp384", "ecdsa-sha2-nistp384", "secp384r1", TRITON_KEY_P384 },
+	{ "nistp521", "ecdsa-sha2-nistp521", "secp521r1", TRITON_KEY_P521 },
+};
+
+static BIGNUM *span_bn(struct triton_span span)
+{
+	/* RSA keys of 16384 bits are the largest that OpenSSH makes. */
+	return span.data && span.size && span.size <= 2049 ? BN_bin2bn(span.data, (int)span.size, NULL) : NULL;
+}
+
+static EVP_PKEY *from_params(const char *type, OSSL_PARAM_BLD *build)
+{
+	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+	EVP_PKEY *key = NULL;
+
+	if (!params || !ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
+	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR, params) != 1)
+		key = NULL;
+	OSSL_PARAM_free(params);
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+static EVP_PKEY *read_rsa(struct triton_reader *reader)
+{
+	BIGNUM *n = span_bn(triton_read_string(reader)), *e = span_bn(triton_read_string(reader));
+	BIGNUM *d = span_bn(triton_read_string(reader)), *iqmp = span_bn(triton_read_string(reader));
+	BIGNUM *p = span_bn(triton_read_string(reader)), *q = span_bn(triton_read_string(reader));
+	BIGNUM *dmp1 = BN_new(), *dmq1 = BN_new(), *less = BN_new();
+	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+	BN_CTX *ctx = BN_CTX_secure_new();
+	EVP_PKEY *key = NULL;
+
+	if (!reader->bad && n && e && d && iqmp && p && q && dmp1 && dmq1 && less && build && ctx &&
+	    !BN_is_zero(p) && !BN_is_one(p) && !BN_is_zero(q) && !BN_is_one(q) &&
+	    BN_sub(less, p, BN_value_one()) && BN_mod(dmp1, d, less, ctx) &&
+	    BN_sub(less, q, BN_value_one()) && BN_mod(dmq1, d, less, ctx) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_D, d) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_FACTOR1, p) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_FACTOR2, q) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_EXPONENT1, dmp1) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_EXPONENT2, dmq1) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, iqmp))
+		key = from_params("RSA", build);
+	OSSL_PARAM_BLD_free(build);
+	BN_CTX_free(ctx);
+	BN_free(n);
+	BN_free(e);
+	BN_clear_free(d);
+	BN_clear_free(iqmp);
+	BN_clear_free(p);
+	BN_clear_free(q);
+	BN_clear_free(dmp1);
+	BN_clear_free(dmq1);
+	BN_clear_free(less);
+	return key;
+}
+
+static EVP_PKEY *read_ec(struct triton_reader *reader, const struct curve *curve)
+{
+	struct triton_span name = triton_read_string(reader), point = triton_read_string(reader);
+	BIGNUM *d = span_bn(triton_read_string(reader));
+	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+	EVP_PKEY *key = NULL;
+
+	if (!reader->bad && d && build && triton_span_is(name, curve->ssh_name) && point.size && point.size <= 256 &&
+	    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, curve->openssl_name, 0) &&
+	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point.data, point.size) &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, d))
+		key = from_params("EC", build);
+	OSSL_PARAM_BLD_free(build);
+	BN_clear_free(d);
+	return key;
+}
+
+static EVP_PKEY *read_private_part(struct triton_span part)
+{
+	struct triton_reader reader = { .at = part.data, .left = part.size };
+	uint32_t check1 = triton_read_u32(&reader), check2 = triton_read_u32(&reader);
+	struct triton_span type = triton_read_string(&reader);
+
+	if (reader.bad || check1 != check2)
+		return NULL;
+	if (triton_span_is(type, "ssh-rsa"))
+		return read_rsa(&reader);
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(curves); i++)
+		if (triton_span_is(type, curves[i].type_name))
+			return read_ec(&reader, &curves[i]);
+	if (triton_span_is(type, "ssh-ed25519")) {
+		struct triton_span pub = triton_read_string(&reader), both = triton_read_string(&reader);
+
+		if (!reader.bad && pub.size == 32 && both.size == 64)
+			return EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, both.data, 32);
+	}
+	return NULL;
+}
+
+static int parse_openssh(const char *begin, const char *end, const char *what, EVP_PKEY **ret, struct nomad_error **err)
+{
+	static const char magic[] = "openssh-key-v1";
+	size_t room = (size_t)(end - begin), n = 0;
+	unsigned char *raw = OPENSSL_malloc(room + 4);
+	unsigned char *text = OPENSSL_malloc(room + 4);
+	struct triton_reader reader;
+	struct triton_span cipher, part;
+	EVP_PKEY *key = NULL;
+	int size, r = 0;
+
+	if (!raw || !text) {
+		r = nomad_error_errno(err, ENOMEM, "read the private key of %s", what);
+		goto out;
+	}
+	for (const char *p = begin; p < end; p++)
+		if (!isspace((unsigned char)*p))
+			text[n++] = (unsigned char)*p;
+	size = n && n % 4 == 0 ? EVP_DecodeBlock(raw, text, (int)n) : -1;
+	for (size_t i = n; size > 0 && i > 0 && text[i - 1] == '=' && i > n - 2; i--)
+		size--;
+	if (size < (int)sizeof(magic) || memcmp(raw, magic, sizeof(magic))) {
+		r = not_a_key(what, "the OpenSSH form is damaged", err);
+		goto out;
+	}
+	reader = (struct triton_reader) { .at = raw + sizeof(magic), .left = (size_t)size - sizeof(magic) };
+	cipher = triton_read_string(&reader);
+	triton_read_string(&reader);
+	triton_read_string(&reader);
+	if (!reader.bad && !triton_span_is(cipher, "none")) {
+		r = is_encrypted(what, err);
+		goto out;
+	}
+	if (triton_read_u32(&reader) != 1) {
+		r = not_a_key(what, "the OpenSSH form does not hold one key", err);
+		goto out;
+	}
+	triton_read_string(&reader);
+	part = triton_read_string(&reader);
+	key = reader.bad ? NULL : read_private_part(part);
+	if (!key) {
+		r = not_a_key(what, "the OpenSSH form is damaged or of a kind that is not known (RSA, ECDSA and Ed25519 are)", err);
+		goto out;
+	}
+	*ret = key;
+out:
+	OPENSSL_clear_free(raw, room + 4);
+	OPENSSL_clear_free(text, room + 4);
+	return r;
+}
+
+/* ---- All forms ---- */
+
+static const char *find(const char *text, size_t size, const char *what)
+{
+	return size ? memmem(text, size, what, strlen(what)) : NULL;
+}
+
+static int no_pass_phrase(char *buf, int size, int rwflag, void *ud)
+{
+	(void)buf;
+	(void)size;
+	(void)rwflag;
+	(void)ud;
+	return -1;
+}
+
+int triton_key_parse(const char *text, size_t size, const char *what, EVP_PKEY **ret, struct nomad_error **err)
+{
+	const char *begin = find(text, size, OPENSSH_BEGIN), *end;
+	enum triton_key_type type;
+	EVP_PKEY *key = NULL;
+	BIO *bio;
+	int r;
+
+	if (size > TRITON_KEY_FILE_MAX)
+		return not_a_key(what, "it is too large for a key", err);
+	if (begin) {
+		begin += strlen(OPENSSH_BEGIN);
+		end = find(begin, size - (size_t)(begin - text), OPENSSH_END);
+		if (!end)
+			return not_a_key(what, "its end is missing", err);
+		r = parse_openssh(begin, end, what, &key, err);
+		if (r < 0)
+			return r;
+	} else {
+		if (find(text, size, "ENCRYPTED PRIVATE KEY") || find(text, size, "4,ENCRYPTED"))
+			return is_encrypted(what, err);
+		if (find(text, size, "BEGIN PUBLIC KEY") || find(text, size, "ssh-rsa ") == text)
+			return not_a_key(what, "that is a public key", err);
+		bio = BIO_new_mem_buf(text, (int)size);
+		key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL) : NULL;
+		BIO_free(bio);
+		if (!key)
+			return not_a_key(what, "it is no private key in PEM or OpenSSH form", err);
+	}
+	r = triton_key_type_of(key, &type, err);
+	if (r < 0) {
+		EVP_PKEY_free(key);
+		return nomad_error_wrap(err, "read the private key of %s", what);
+	}
+	*ret = key;
+	return 0;
+}
+
+int triton_key_load(const char *path, EVP_PKEY **ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	NOMAD_AUTO_FREE char *what = nomad_strdupf("'%s'", path);
+	struct stat st;
+	char *text;
+	size_t size = 0;
+	ssize_t n;
+	int r;
+
+	if (!what)
+		return nomad_error_errno(err, ENOMEM, "read a private key");
+	if (fd < 0)
+		return nomad_error_errno(err, errno, "open the private key '%s'", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return nomad_error_set(err, EINVAL, "open the private key '%s': not a regular file", path);
+	text = OPENSSL_malloc(TRITON_KEY_FILE_MAX + 1);
+	if (!text)
+		return nomad_error_errno(err, ENOMEM, "read a private key");
+	while (size <= TRITON_KEY_FILE_MAX && (n = read(fd, text + size, TRITON_KEY_FILE_MAX + 1 - size)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			r = nomad_error_errno(err, errno, "read the private key '%s'", path);
+			OPENSSL_clear_free(text, TRITON_KEY_FILE_MAX + 1);
+			return r;
+		}
+		size += (size_t)n;
+	}
+	r = triton_key_parse(text, size, what, ret, err);
+	OPENSSL_clear_free(text, TRITON_KEY_FILE_MAX + 1);
+	return r;
+}
+
+/* ---- The public half ---- */
+
+int triton_key_type_of(EVP_PKEY *key, enum triton_key_type *ret, struct nomad_error **err)
+{
+	char group[64] = "";
+
+	switch (EVP_PKEY_get_base_id(key)) {
+	case EVP_PKEY_RSA:
+		*ret = TRITON_KEY_RSA;
+		return 0;
+	case EVP_PKEY_ED25519:
+		*ret = TRITON_KEY_ED25519;
+		return 0;
+	case EVP_PKEY_EC:
+		(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
+		for (size_t i = 0; i < NOMAD_ARRAY_LEN(curves); i++) {
+			if (!strcmp(group, curves[i].openssl_name)) {
+				*ret = curves[i].type;
+				return 0;
+			}
+		}
+	}
+	return nomad_error_set(err, EINVAL, "a key of this kind cannot sign; use RSA, ECDSA (P-256, P-384, P-521) or Ed25519");
+}
+
+int triton_key_type_of_blob(const unsigned char *blob, size_t size, enum triton_key_type *ret)
+{
+	struct triton_reader reader = { .at = blob, .left = size };
+	struct triton_span type = triton_read_string(&reader);
+
+	if (triton_span_is(type, "ssh-rsa")) {
+		*ret = TRITON_KEY_RSA;
+		return 0;
+	}
+	if (triton_span_is(type, "ssh-ed25519")) {
+		*ret = TRITON_KEY_ED25519;
+		return 0;
+	}
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(curves); i++) {
+		if (triton_span_is(type, curves[i].type_name)) {
+			*ret = curves[i].type;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static bool write_bn(struct triton_writer *writer, EVP_PKEY *key, const char *name)
+{
+	unsigned char bytes[2049];
+	BIGNUM *bn = NULL;
+	int n = -1;
+
+	if (EVP_PKEY_get_bn_param(key, name, &bn) == 1 && BN_num_bytes(bn) <= (int)sizeof(bytes))
+		n = BN_bn2bin(bn, bytes);
+	BN_free(bn);
+	if (n > 0)
+		triton_write_mpint(writer, bytes, (size_t)n);
+	return n > 0;
+}
+
+int triton_key_blob(EVP_PKEY *key, unsigned char **ret, size_t *ret_size, struct nomad_error **err)
+{
+	struct triton_writer writer = { 0 };
+	enum triton_key_type type = 0;
+	unsigned char bytes[256];
+	size_t n = 0;
+	bool ok = false;
+	int r = triton_key_type_of(key, &type, err);
+
+	if (r < 0)
+		return r;
+	switch (type) {
+	case TRITON_KEY_RSA:
+		triton_write_string(&writer, "ssh-rsa", 7);
+		ok = write_bn(&writer, key, OSSL_PKEY_PARAM_RSA_E) && write_bn(&writer, key, OSSL_PKEY_PARAM_RSA_N);
+		break;
+	case TRITON_KEY_ED25519:
+		n = sizeof(bytes);
+		ok = EVP_PKEY_get_raw_public_key(key, bytes, &n) == 1;
+		triton_write_string(&writer, "ssh-ed25519", 11);
+		triton_write_string(&writer, bytes, ok ? n : 0);
+		break;
+	default:
+		for (size_t i = 0; i < NOMAD_ARRAY_LEN(curves); i++) {
+			if (curves[i].type != type)
+				continue;
+			/* A key made of its private half alone may hold a compressed point; SSH wants the other. */
+			(void)EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
+			ok = EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, bytes, sizeof(bytes), &n) == 1;
+			triton_write_string(&writer, curves[i].type_name, strlen(curves[i].type_name));
+			triton_write_string(&writer, curves[i].ssh_name, strlen(curves[i].ssh_name));
+			triton_write_string(&writer, bytes, ok ? n : 0);
+		}
+	}
+	if (!ok || writer.bad) {
+		triton_writer_done(&writer);
+		ERR_clear_error();
+		return nomad_error_set(err, EINVAL, "take the public half of a key: the key is damaged");
+	}
+	*ret = writer.data;
+	*ret_size = writer.size;
+	return 0;
+}
+
+/* ---- Fingerprints ---- */
+
+int triton_fingerprint_md5(const unsigned char *blob, size_t size, char ret[TRITON_MD5_SIZE])
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	if (EVP_Digest(blob, size, hash, &n, EVP_md5(), NULL) != 1 || n != 16) {
+		ERR_clear_error();
+		return -EIO;
+	}
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(ret + 3 * i, 4, i < 15 ? "%02x:" : "%02x", hash[i]);
+	return 0;
+}
+
+const char *triton_fingerprint_check(const char *key_id)
+{
+	static const char expected[] = "SHA256:..., MD5:aa:bb:... or aa:bb:...";
+
+	if (!strncasecmp(key_id, "SHA256:", 7)) {
+		size_t n = strcspn(key_id + 7, "=");
+
+		return n == 43 && strlen(key_id + 7 + n) <= 1 ? NULL : expected;
+	}
+	if (!strncasecmp(key_id, "MD5:", 4))
+		key_id += 4;
+	if (strlen(key_id) != 47)
+		return expected;
+	for (int i = 0; i < 47; i++)
+		if (i % 3 == 2 ? key_id[i] != ':' : !isxdigit((unsigned char)key_id[i]))
+			return expected;
+	return NULL;
+}
+
+bool triton_fingerprint_matches(const char *key_id, const unsigned char *blob, size_t size)
+{
+	unsigned char hash[EVP_MAX_MD_SIZE], text[64];
+	char md5[TRITON_MD5_SIZE];
+	unsigned n = 0;
+
+	if (triton_fingerprint_check(key_id))
+		return false;
+	if (!strncasecmp(key_id, "SHA256:", 7)) {
+		if (EVP_Digest(blob, size, hash, &n, EVP_sha256(), NULL) != 1)
+			return false;
+		EVP_EncodeBlock(text, hash, (int)n);
+		return !strncmp(key_id + 7, (const char *)text, 43);
+	}
+	if (!strncasecmp(key_id, "MD5:", 4))
+		key_id += 4;
+	return triton_fingerprint_md5(blob, size, md5) == 0 && !strcasecmp(key_id, md5);
+}

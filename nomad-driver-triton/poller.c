@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * One thread that watches all tasks.
+ *
+ * Each poll_interval one list of the driver's instances (by the tag
+ * nomad_driver) shows the state of all.  What it does not show is asked for by
+ * itself: only an answer about the very instance, deleted (410) or never heard
+ * of (404), is its end; an API that does not answer says nothing.
+ *
+ *	state		machine				container
+ *	running		goes on				goes on
+ *	stopped		ended, if it stays so for	ask Docker: ended, if it
+ *			three looks (in a reboot it	says so
+ *			is stopped in passing)
+ *	failed		ended, failed
+ *	deleted, 404	ended: by somebody else, unless we did it
+ *	others		not known, goes on
+ *
+ * A task that was told to stop, or whose log ended, is looked at each second.
+ * Where many are to be looked at, the list is asked for instead.
+ *
+ * A container's end is reported when its log has been delivered.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nomad/log.h"
+#include "nomad/task.h"
+
+#include "poller.h"
+
+enum {
+	SOON_MS = 1000,			/* between looks at something that is about to end */
+	LOOKS = 3,			/* a machine is stopped for so many looks */
+	SINGLE_MOST = 4,		/* more single looks than this: list */
+	LOG_MS = 15000,			/* a log may take so long after the end */
+	BACKOFF_MOST_MS = 60000,
+};
+
+struct watched {
+	struct watched *next;
+	char *task_id, *machine, *container;
+	bool ends_deleted, expected, killed;
+	enum triton_state state;
+	unsigned looks;			/* at which it was stopped */
+	int64_t stopped_ms;		/* since when */
+	int64_t look_ms;		/* when to look by itself; INT64_MAX: the list does */
+	bool listed;			/* the last list showed it */
+	unsigned unseen;		/* lists that did not */
+	bool ended;			/* result stands, the log is awaited */
+	int64_t ended_ms;
+	struct nomad_exit result;
+};
+
+struct triton_poller {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct watched *list;
+	struct triton_poller_events events;
+	void *ud;
+	struct triton_budget *budget;
+	struct triton_logs *logs;
+	int64_t interval_ms;
+	bool stop, started, failing;
+	unsigned failures;
+};
+
+static void watched_free(struct watched *w)
+{
+	if (!w)
+		return;
+	free(w->task_id);
+	free(w->machine);
+	free(w->container);
+	free(w->result.message);
+	free(w);
+}
+
+static struct watched *find(struct triton_poller *poller, const char *task_id)
+{
+	struct watched *w = poller->list;
+
+	while (w && strcmp(w->task_id, task_id))
+		w = w->next;
+	return w;
+}
+
+/* ---- What a state means ---- */
+
+int triton_machine_verdict(enum triton_state state, const char *action, bool expected, bool killed, bool ends_deleted,
+			   struct nomad_exit *ret, const char **ret_message)
+{
+	*ret = (struct nomad_exit) { 0 };
+	*ret_message = NULL;
+	switch (state) {
+	case TRITON_FAILED:
+		ret->exit_code = 1;
+		*ret_message = "the instance failed";
+		return 1;
+	case TRITON_DELETED:
+		if (killed) {
+			ret->exit_code = 137;
+			ret->signal = 9;
+		} else if (!expected && !ends_deleted) {
+			ret->exit_code = 1;
+			*ret_message = "the instance was deleted, not by Nomad";
+		}
+		return 1;
+	case TRITON_STOPPED:
+		if (ends_deleted && !expected)
+			return 0;
+		if (killed) {
+			ret->exit_code = 137;
+			ret->signal = 9;
+		} else if (!expected && !strcmp(action, "stop")) {
+			ret->exit_code = 1;
+			*ret_message = "the instance was stopped, not by Nomad";
+		}
+		/* Else it has shut itself down, which is how a machine says that it is done. */
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* ---- One look ---- */
+
+static void set_end(struct triton_poller *poller, struct watched *w, const struct nomad_exit *result, const char *message)
+{
+	w->result = *result;
+	w->result.message = message ? strdup(message) : NULL;
+	w->ended = true;
+	w->ended_ms = triton_now_ms();
+	w->look_ms = w->ended_ms;
+	if (poller->logs)
+		triton_logs_finish(poller->logs, w->task_id, w->container ? LOG_MS : 1000);
+}
+
+/* A copy of what a look needs, for the lock is not held while it asks. */
+struct look {
+	char *task_id, *machine, *container;
+	enum triton_state state;	/* known already, or TRITON_UNKNOWN: ask */
+};
+
+static void look_done(struct look *look)
+{
+	free(look->task_id);
+	free(look->machine);
+	free(look->container);
+}
+
+/* The end of a container, as Docker tells it: 1 and *ret, 0 it runs or is not known. */
+static int container_end(struct triton_poller *poller, const char *id, struct nomad_exit *ret, const char **ret_message)
+{
+	struct triton_container container;
+	struct triton_docker docker;
+	int64_t code = 0;
+	int r;
+
+	*ret = (struct nomad_exit) { 0 };
+	*ret_message = NULL;
+	r = poller->events.docker(poller->ud, &docker, NULL);
+	if (r < 0)
+		return 0;
+	docker.retry_ms = 0;
+	r = triton_docker_inspect(&docker, id, &container, NULL);
+	if (r < 0)
+		return 0;	/* also -ENOENT: whether it is gone CloudAPI tells */
+	r = 0;
+	if (!container.running && !container.never_started) {
+		/* Inspect says 0 where it does not know; wait tells the difference. */
+		int known = triton_docker_wait(&docker, id, 20000, &code, NULL);
+
+		if (known == -ENODATA) {
+			ret->exit_code = 1;
+			*ret_message = "the container ended; the data centre knows no exit status";
+		} else {
+			ret->exit_code = (int)(known >= 0 ? code : container.exit_code);
+		}
+		ret->oom_killed = container.oom_killed;
+		r = 1;
+	}
+	triton_container_done(&container);
+	return r;
+}
+
+static enum triton_state ask_state(struct triton_poller *poller, const char *machine)
+{
+	struct triton_machine it = { 0 };
+	enum triton_state state = TRITON_UNKNOWN;
+	struct triton_cloud cloud;
+	int r = poller->events.cloud(poller->ud, &cloud, NULL);
+
+	if (r < 0)
+		return state;
+	cloud.retry_ms = 0;
+	r = triton_cloud_get(&cloud, machine, &it, NULL);
+	if (r >= 0)
+		state = it.state;
+	else if (r == -ENOENT)
+		state = TRITON_DELETED;
+	if (r >= 0)
+		triton_machine_done(&it);
+	return state;
+}
+
+static void apply_machine(struct triton_poller *poller, struct watched *w, enum triton_state state, const char *action)
+{
+	struct nomad_exit result;
+	const char *message;
+	bool stays;
+
+	if (state == TRITON_STOPPED && w->state == TRITON_STOPPED)
+		w->looks++;
+	else if ((w->looks = state == TRITON_STOPPED))
+		w->stopped_ms = triton_now_ms();
+	/* Long enough that it is not a reboot which passes by. */
+	stays = w->looks >= LOOKS && triton_now_ms() - w->stopped_ms >= 2 * poller->interval_ms;
+	if (state != TRITON_UNKNOWN)
+		w->state = state;
+	if (triton_machine_verdict(state, action, w->expected, w->killed, w->ends_deleted, &result, &message) &&
+	    (state != TRITON_STOPPED || w->expected || stays))
+		set_end(poller, w, &result, message);
+	else if (w->expected || state == TRITON_STOPPED || state == TRITON_STOPPING || state == TRITON_READY)
+		w->look_ms = triton_now_ms() + SOON_MS;
+	else
+		w->look_ms = INT64_MAX;
+}
+
+static void look_at(struct triton_poller *poller, struct look *look)
+{
+	enum triton_state state = look->state;
+	struct nomad_exit result = { 0 };
+	const char *message = NULL;
+	char action[64] = "";
+	struct watched *w;
+	int ended = 0;
+
+	if (look->container && (state == TRITON_UNKNOWN || state == TRITON_STOPPED || state == TRITON_STOPPING))
+		ended = container_end(poller, look->container, &result, &message);
+	if (!ended && state == TRITON_UNKNOWN)
+		state = ask_state(poller, look->machine);
+	if (!look->container && state == TRITON_STOPPED) {
+		struct triton_cloud cloud;
+
+		/* The audit says who stopped it; without one the looks alone decide. */
+		if (poller->events.cloud(poller->ud, &cloud, NULL) >= 0) {
+			cloud.retry_ms = 0;
+			(void)triton_cloud_last_action(&cloud, look->machine, action, NULL);
+		}
+	}
+	pthread_mutex_lock(&poller->lock);
+	w = find(poller, look->task_id);
+	if (!w || w->ended) {
+		pthread_mutex_unlock(&poller->lock);
+		return;
+	}
+	if (ended) {
+		w->state = TRITON_STOPPED;
+		if (w->killed && !message && !result.exit_code)
+			result.exit_code = 137;
+		set_end(poller, w, &result, message);
+	} else if (!look->container || state == TRITON_DELETED || state == TRITON_FAILED) {
+		apply_machine(poller, w, state, action);
+	} else {
+		/* Stopped, says the one; Docker does not know of it, or not yet. */
+		if (state != TRITON_UNKNOWN)
+			w->state = state;
+		w->looks = state == TRITON_STOPPED ? w->looks + 1 : 0;
+		if (w->looks >= 60) {
+			result.exit_code = 1;
+			set_end(poller, w, &result, "the container stopped; the Docker API tells no exit status");
+		} else {
+			w->look_ms = w->expected || state == TRITON_STOPPED || state == TRITON_STOPPING
+				? triton_now_ms() + SOON_MS : INT64_MAX;
+		}
+	}
+	pthread_mutex_unlock(&poller->lock);
+}
+
+/* ---- All at once ---- */
+
+/* Ask for the list and note what it shows; what it does not show is to be looked at by itself. */
+static int list_all(struct triton_poller *poller, int64_t now)
+{
+	struct triton_machines machines = { 0 };
+	struct nomad_error *why = NULL;
+	struct triton_cloud cloud;
+	int r = poller->events.cloud(poller->ud, &cloud, &why);
+
+	if (r >= 0) {
+		cloud.retry_ms = 0;
+		r = triton_cloud_list(&cloud, "tag.nomad_driver=triton", &machines, &why);
+	}
+	pthread_mutex_lock(&poller->lock);
+	if (r < 0) {
+		poller->failures++;
+		if (!poller->failing)
+			nomad_log_kv(NOMAD_LOG_WARN, "the state of the instances is not known now", "error",
+				     nomad_error_message(why), NULL);
+		poller->failing = true;
+		nomad_error_free(why);
+		pthread_mutex_unlock(&poller->lock);
+		return r;
+	}
+	if (poller->failing)
+		nomad_log(NOMAD_LOG_INFO, "the state of the instances is known again");
+	poller->failing = false;
+	poller->failures = 0;
+	for (struct watched *w = poller->list; w; w = w->next) {
+		enum triton_state state = TRITON_UNKNOWN;
+
+		w->listed = false;
+		for (size_t i = 0; i < machines.count && !w->listed; i++) {
+			if (!strcmp(machines.items[i].id, w->machine)) {
+				w->listed = true;
+				state = machines.items[i].state;
+			}
+		}
+		if (w->ended)
+			continue;
+		w->unseen = w->listed ? 0 : w->unseen + 1;
+		if (!w->listed || state == TRITON_STOPPED || state == TRITON_STOPPING || state == TRITON_FAILED ||
+		    state == TRITON_DELETED || state == TRITON_READY) {
+			/* Tags are shown late; one that stays unseen is asked for ever less often. */
+			if (w->listed || w->unseen < 8 || w->unseen % 8 == 0)
+				w->look_ms = now;
+		} else {
+			if (state != TRITON_UNKNOWN)
+				w->state = state;
+			w->looks = 0;
+			if (!w->expected)
+				w->look_ms = w->look_ms == INT64_MAX || state == TRITON_RUNNING ? INT64_MAX : w->look_ms;
+		}
+	}
+	pthread_mutex_unlock(&poller->lock);
+	triton_machines_done(&machines);
+	return 0;
+}
+
+/* Take those whose time has come; the lock is held. */
+static void take_due(struct triton_poller *poller, int64_t now, struct look **ret, size_t *ret_count)
+{
+	struct look *looks;
+	size_t n = 0, count = 0;
+
+	for (struct watched *w = poller->list; w; w = w->next)
+		n += !w->ended && w->look_ms <= now;
+	looks = n ? calloc(n, sizeof(*looks)) : NULL;
+	for (struct watched *w = poller->list; looks && w && count < n; w = w->next) {
+		struct look *look = &looks[count];
+
+		if (w->ended || w->look_ms > now)
+			continue;
+		look->task_id = strdup(w->task_id);
+		look->machine = strdup(w->machine);
+		look->container = w->container ? strdup(w->container) : NULL;
+		look->state = TRITON_UNKNOWN;
+		if (!look->task_id || !look->machine || (w->container && !look->container)) {
+			look_done(look);
+			break;
+		}
+		w->look_ms = now + SOON_MS;
+		count++;
+	}
+	*ret = looks;
+	*ret_count = count;
+}
+
+static void look_at_due(struct triton_poller *poller, int64_t now, int64_t *listed_ms)
+{
+	struct look *looks = NULL;
+	size_t count = 0, machines = 0;
+
+	pthread_mutex_lock(&poller->lock);
+	for (struct watched *w = poller->list; w; w = w->next)
+		machines += !w->ended && !w->container && w->look_ms <= now && w->listed;
+	pthread_mutex_unlock(&poller->lock);
+	/* One request for many: those that still run drop out of what is due. */
+	if (machines > SINGLE_MOST && now - *listed_ms > SOON_MS) {
+		(void)list_all(poller, now);
+		*listed_ms = now;
+	}
+	pthread_mutex_lock(&poller->lock);
+	take_due(poller, now, &looks, &count);
+	pthread_mutex_unlock(&poller->lock);
+	for (size_t i = 0; i < count; i++) {
+		if (!atomic_load(&poller->budget->closing))
+			look_at(poller, &looks[i]);
+		look_done(&looks[i]);
+	}
+	free(looks);
+}
+
+/* Report those whose log has been delivered. */
+static void report(struct triton_poller *poller)
+{
+	struct watched *over = NULL, **at, *w;
+
+	pthread_mutex_lock(&poller->lock);
+	for (at = &poller->list; *at;) {
+		w = *at;
+		if (w->ended && (!poller->logs || !triton_logs_busy(poller->logs, w->task_id) ||
+				 triton_now_ms() > w->ended_ms + LOG_MS + 5000)) {
+			*at = w->next;
+			w->next = over;
+			over = w;
+		} else {
+			at = &w->next;
+		}
+	}
+	pthread_mutex_unlock(&poller->lock);
+	for (; over; over = w) {
+		w = over->next;
+		poller->events.ended(poller->ud, over->task_id, &over->result);
+		watched_free(over);
+		pthread_mutex_lock(&poller->lock);
+		pthread_cond_broadcast(&poller->changed);
+		pthread_mutex_unlock(&poller->lock);
+	}
+}
+
+static void *run(void *ud)
+{
+	struct triton_poller *poller = ud;
+	int64_t list_ms = triton_now_ms() + triton_backoff_ms(1, poller->interval_ms, poller->interval_ms);
+	int64_t listed_ms = 0;
+
+	for (;;) {
+		int64_t now = triton_now_ms(), next;
+		struct timespec ts;
+		bool any;
+
+		pthread_mutex_lock(&poller->lock);
+		next = list_ms;
+		for (struct watched *w = poller->list; w; w = w->next) {
+			int64_t at = w->ended ? now + 200 : w->look_ms;
+
+			if (at < next)
+				next = at;
+		}
+		ts = (struct timespec) { .tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000 };
+		if (!poller->stop && next > now)
+			pthread_cond_timedwait(&poller->changed, &poller->lock, &ts);
+		any = poller->list != NULL;
+		if (poller->stop) {
+			pthread_mutex_unlock(&poller->lock);
+			return NULL;
+		}
+		pthread_mutex_unlock(&poller->lock);
+
+		now = triton_now_ms();
+		if (now >= list_ms) {
+			int r = any ? list_all(poller, now) : 0;
+
+			listed_ms = now;
+			/* With jitter, so that nodes do not ask in step. */
+			list_ms = triton_now_ms() + poller->interval_ms / 3 +
+				  (r < 0 ? triton_backoff_ms(poller->failures + 1, poller->interval_ms, BACKOFF_MOST_MS)
+					 : triton_backoff_ms(1, poller->interval_ms, poller->interval_ms));
+		}
+		look_at_due(poller, now, &listed_ms);
+		report(poller);
+	}
+}
+
+/* ---- From outside ---- */
+
+int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget, int64_t interval_ms,
+		      struct triton_poller **ret, struct nomad_error **err)
+{
+	struct triton_poller *poller = calloc(1, sizeof(*poller));
+	pthread_condattr_t attr;
+	int r;
+
+	if (!poller)
+		return nomad_error_errno(err, ENOMEM, "prepare the poller");
+	poller->events = *events;
+	poller->ud = ud;
+	poller->budget = budget;
+	poller->interval_ms = interval_ms;
+	pthread_mutex_init(&poller->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&poller->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	r = pthread_create(&poller->thread, NULL, run, poller);
+	if (r) {
+		triton_poller_free(poller);
+		return nomad_error_errno(err, r, "prepare the poller");
+	}
+	poller->started = true;
+	*ret = poller;
+	return 0;
+}
+
+void triton_poller_set_logs(struct triton_poller *poller, struct triton_logs *logs)
+{
+	pthread_mutex_lock(&poller->lock);
+	poller->logs = logs;
+	pthread_mutex_unlock(&poller->lock);
+}
+
+void triton_poller_free(struct triton_poller *poller)
+{
+	if (!poller)
+		return;
+	if (poller->started) {
+		pthread_mutex_lock(&poller->lock);
+		poller->stop = true;
+		pthread_cond_broadcast(&poller->changed);
+		pthread_mutex_unlock(&poller->lock);
+		pthread_join(poller->thread, NULL);
+	}
+	while (poller->list) {
+		struct watched *w = poller->list;
+
+		poller->list = w->next;
+		watched_free(w);
+	}
+	pthread_cond_destroy(&poller->changed);
+	pthread_mutex_destroy(&poller->lock);
+	free(poller);
+}
+
+int triton_poller_add(struct triton_poller *poller, const struct triton_watch *watch, struct nomad_error **err)
+{
+	struct watched *w = calloc(1, sizeof(*w));
+
+	if (w) {
+		w->task_id = strdup(watch->task_id);
+		w->machine = strdup(watch->machine);
+		w->container = watch->container ? strdup(watch->container) : NULL;
+	}
+	if (!w || !w->task_id || !w->machine || (watch->container && !w->container)) {
+		watched_free(w);
+		return nomad_error_errno(err, ENOMEM, "watch an instance");
+	}
+	w->ends_deleted = watch->ends_deleted;
+	w->state = TRITON_UNKNOWN;
+	w->look_ms = triton_now_ms() + SOON_MS;
+	pthread_mutex_lock(&poller->lock);
+	if (!find(poller, w->task_id)) {
+		w->next = poller->list;
+		poller->list = w;
+		w = NULL;
+	}
+	pthread_cond_broadcast(&poller->changed);
+	pthread_mutex_unlock(&poller->lock);
+	watched_free(w);
+	return 0;
+}
+
+void triton_poller_remove(struct triton_poller *poller, const char *task_id)
+{
+	pthread_mutex_lock(&poller->lock);
+	for (struct watched **at = &poller->list; *at; at = &(*at)->next) {
+		struct watched *w = *at;
+
+		if (!strcmp(w->task_id, task_id)) {
+			*at = w->next;
+			watched_free(w);
+			break;
+		}
+	}
+	pthread_cond_broadcast(&poller->changed);
+	pthread_mutex_unlock(&poller->lock);
+}
+
+void triton_poller_poke(struct triton_poller *poller, const char *task_id)
+{
+	struct watched *w;
+
+	pthread_mutex_lock(&poller->lock);
+	w = find(poller, task_id);
+	if (w && !w->ended)
+		w->look_ms = triton_now_ms() + 50;
+	pthread_cond_broadcast(&poller->changed);
+	pthread_mutex_unlock(&poller->lock);
+}
+
+void triton_poller_expect_end(struct triton_poller *poller, const char *task_id, bool killed)
+{
+	struct watched *w;
+
+	pthread_mutex_lock(&poller->lock);
+	w = find(poller, task_id);
+	if (w) {
+		w->expected = true;
+		w->killed |= killed;
+		if (w->look_ms > triton_now_ms() + SOON_MS)
+			w->look_ms = triton_now_ms() + SOON_MS;
+	}
+	pthread_cond_broadcast(&poller->changed);
+	pthread_mutex_unlock(&poller->lock);
+}
+
+int triton_poller_wait(struct triton_poller *poller, const char *task_id, int64_t ms)
+{
+	int64_t deadline = triton_now_ms() + ms;
+	int r = 0;
+
+	pthread_mutex_lock(&poller->lock);
+	while (find(poller, task_id)) {
+		/* In steps, so that the end of the plugin is seen. */
+		int64_t now = triton_now_ms(), until = now + 500 < deadline ? now + 500 : deadline;
+		struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+
+		if (now >= deadline)
+			r = -ETIMEDOUT;
+		else if (atomic_load(&poller->budget->closing))
+			r = -ESHUTDOWN;
+		if (r < 0)
+			break;
+		pthread_cond_timedwait(&poller->changed, &poller->lock, &ts);
+	}
+	pthread_mutex_unlock(&poller->lock);
+	return r;
+}
+
+enum triton_state triton_poller_state(struct triton_poller *poller, const char *task_id)
+{
+	enum triton_state state = TRITON_UNKNOWN;
+	struct watched *w;
+
+	pthread_mutex_lock(&poller->lock);
+	w = find(poller, task_id);
+	if (w)
+		state = w->state;
+	pthread_mutex_unlock(&poller->lock);
+	return state;
+}
