@@ -145,9 +145,11 @@ static inline void task_wait(struct task *t)
 /* Wait until `ok` holds, 30 s at most. */
 #define wait_until(ok)									\
 	do {										\
-		for (int i_ = 0; i_ < 3000 && !(ok); i_++)				\
+		bool held_ = false;							\
+		for (int i_ = 0; i_ < 3000 && !(held_ = (ok)); i_++)			\
 			usleep(10000);							\
-		assert_true(ok);							\
+		if (!held_)								\
+			fail_msg("waited 30 s for: %s", #ok);				\
 	} while (0)
 
 /* Is the name of the task's directory anywhere among the processes or cgroups? */

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/file.h"
 #include "supervisor/record.h"
 
 /* <linux/sched.h> does not mix with <sched.h> everywhere. */
@@ -188,10 +189,9 @@ static int walk(int dirfd, const char *name, int depth, int (*visit)(int fd, int
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	/* getdents64: no heap. */
-	while (depth < MAX_DEPTH && (n = (int) syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+	while (depth < MAX_DEPTH && (n = (int) nomad__getdents(fd, buf, sizeof(buf))) > 0) {
 		for (int at = 0; at < n && r >= 0;) {
-			struct dirent64 *d = (struct dirent64 *) (void *) (buf + at);
+			struct dirent *d = (struct dirent *) (void *) (buf + at);
 
 			at += d->d_reclen;
 			if (d->d_type == DT_DIR && d->d_name[0] != '.') {

@@ -131,12 +131,6 @@ void ctl_exited(void)
 	nomad__record_init(&m, buf, sizeof(buf));
 	nomad__record_add(&m, "op", "exited");
 	ctl_broadcast(&m);
-	/* No more clients: who comes now finds the record. */
-	if (S.ctl_fd >= 0) {
-		close(S.ctl_fd);
-		S.ctl_fd = -1;
-		(void) unlinkat(S.dirfd, "ctl", 0);
-	}
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		if (S.clients[i].fd >= 0) {
 			close(S.clients[i].fd);

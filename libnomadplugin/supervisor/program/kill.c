@@ -173,26 +173,39 @@ static void write_exit_record(void)
 		ctl_notice("the exit record cannot be written into the state directory");
 }
 
+void leave_directory(void)
+{
+	if (S.dirfd < 0)
+		return;
+	if (S.ctl_fd >= 0) {
+		close(S.ctl_fd);
+		(void) unlinkat(S.dirfd, "ctl", 0);
+	}
+	if (S.notify_fd >= 0) {
+		close(S.notify_fd);
+		(void) unlinkat(S.dirfd, "notify", 0);
+	}
+	close(S.dirfd);			/* and with it the lock */
+	S.ctl_fd = S.notify_fd = S.dirfd = -1;
+}
+
 void finish(void)
 {
 	S.leader_pid = 0;
+	/* All writers are dead: what is in the pipes is all that comes. */
+	logs_drain();
+	nomad__crash_at("super-empty");
+	write_exit_record();
+	nomad__crash_at("super-exit");
+	/* From the answer on the directory is somebody else's. */
+	leave_directory();
 	if (S.spec) {
 		/* It never got as far as to be a task. */
 		if (!S.failure[0])
 			(void) fail(ECANCELED, "the task was ended while it was started", NULL);
-		if (S.main_reaped && WIFSIGNALED(S.main_status) && S.failure_errno == ECHILD)
-			S.failure_errno = EINTR;
 		ctl_failed();
 	}
-	nomad__crash_at("super-empty");
-	write_exit_record();
-	nomad__crash_at("super-exit");
 	ctl_exited();
-	if (S.notify_fd >= 0) {
-		close(S.notify_fd);
-		S.notify_fd = -1;
-		(void) unlinkat(S.dirfd, "notify", 0);
-	}
 	timer_set(TIMER_STALL, -1);
 	S.lingers = true;
 	timer_set(TIMER_LINGER, linger_ns);

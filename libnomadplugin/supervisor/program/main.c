@@ -241,6 +241,7 @@ int main(int argc, char **argv)
 			(void) fail(-r, "become the reaper of the task", NULL);
 	}
 	if (S.failure[0] || begin() < 0) {
+		leave_directory();
 		ctl_failed();
 		_exit(0);
 	}

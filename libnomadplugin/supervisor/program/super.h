@@ -128,6 +128,7 @@ void logs_child_forked(void);
 int logs_pollfd(int i, short *ret_events);	/* i < 2 * STREAMS; -1: none */
 void logs_ready(int i, short events);
 void logs_stall_check(void);
+void logs_drain(void);
 bool logs_pending(void);
 const char *logs_tail(void);
 void logs_started(void);
@@ -141,6 +142,7 @@ void stop_main(int signal);
 void signal_leader(int signal);
 void sweep_begin(void);
 void sweep(void);
+void leave_directory(void);		/* its sockets and its lock */
 void finish(void);
 
 /* limits.c */
