@@ -181,12 +181,8 @@ int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, siz
 		return r;
 	state_dir = ((struct nomad__library_config *)((char *)decoded + plugin->library_offset))->state_dir;
 	state_dir = state_dir ? strdup(state_dir) : default_state_dir(plugin->driver);
-	/* A task's control socket has to fit: DIR/tasks/SLUG/ctl in sun_path. */
 	if (!state_dir)
 		r = nomad_error_errno(err, ENOMEM, "set the plugin's configuration");
-	else if (strlen(state_dir) > 40)
-		r = nomad_error_set(err, ENAMETOOLONG, "plugin config: option 'state_dir': '%s' is longer than 40 bytes, so that the "
-				    "sockets in it would have no valid name", state_dir);
 	if (r < 0) {
 		free(state_dir);
 		nomad__config_free(&plugin->schema, decoded);
