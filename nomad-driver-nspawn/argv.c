@@ -73,6 +73,11 @@ bool nspawn_userns(const struct nspawn_config *config)
 	return config->user_namespacing && !is(config->private_users, "no");
 }
 
+bool nspawn_shifts(const struct nspawn_config *config)
+{
+	return nspawn_userns(config) && !is(config->private_users, "identity") && !is(config->private_users, "yes");
+}
+
 bool nspawn_overlays(const struct nspawn_config *config)
 {
 	return !config->writable_image;
@@ -319,7 +324,7 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	addf(&list, "--bind-ro=%s:%s", m->init, NSPAWN_INIT_PATH);
 	if (!config->boot && config->init)
 		addf(&list, "--bind=%s:%s%s", m->exit_file, NSPAWN_EXIT_PATH,
-		     nspawn_userns(config) && m->idmap_state ? ":idmap" : "");
+		     nspawn_shifts(config) && m->idmap_state ? ":idmap" : "");
 	add3(&list, "--", NSPAWN_INIT_PATH, mode);
 	for (i = 0; config->command && config->command[i]; i++)
 		add(&list, config->command[i]);

@@ -50,6 +50,8 @@ struct nspawn_machine {
 unsigned nspawn_userns_base(const struct nspawn_config *config, const char *name);
 /* Whether the container has users of its own. */
 bool nspawn_userns(const struct nspawn_config *config);
+/* Whether owners of files outside the image look shifted in it, so that mounts have to shift them back. */
+bool nspawn_shifts(const struct nspawn_config *config);
 /* Whether the root is an overlay of ours over the image. */
 bool nspawn_overlays(const struct nspawn_config *config);
 

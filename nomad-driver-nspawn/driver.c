@@ -111,7 +111,7 @@ static int bind_devices(struct start *s, struct nomad_error **err)
 /* What is bound where, and how its owners look. */
 static int bind_all(struct start *s, struct nomad_error **err)
 {
-	bool users = nspawn_userns(s->config);
+	bool users = nspawn_shifts(s->config);
 	size_t i;
 	int r;
 
@@ -162,7 +162,7 @@ static int write_file(const char *path, mode_t mode, const char *text, struct no
 
 static int make_exit_file(struct start *s, struct nomad_error **err)
 {
-	bool shifted = nspawn_userns(s->config);
+	bool shifted = nspawn_shifts(s->config);
 
 	s->exit_file = nomad_strdupf("%s/payload-exit", nomad_task_state_dir(s->task));
 	if (!s->exit_file)
@@ -308,7 +308,7 @@ static int prepare(struct start *s, struct nomad_error **err)
 		.user = s->info->user && *s->info->user ? s->info->user : NULL,
 		.registered = host->machined && strcmp(s->site->machined, "no"),
 	};
-	if (nspawn_userns(s->config)) {
+	if (nspawn_shifts(s->config)) {
 		s->machine.idmap_state = nspawn_can_idmap(s->data, s->machine.state_dir, false);
 		/* What a raw image holds is not known before it is mounted: ext4, xfs, btrfs and the like can. */
 		s->machine.idmap_image = s->image.kind == NSPAWN_RAW || nspawn_can_idmap(s->data, s->image.path, false);

@@ -16,6 +16,11 @@ mkdir "$dir.new"
 busybox_root() {
 	debs=$(dirname "$dir")/debs
 	mkdir -p "$debs"
+	# The merged /usr of today's distributions, which volatile = "yes" needs.
+	for name in bin sbin lib; do
+		mkdir -p "$dir.new/usr/$name"
+		ln -s "usr/$name" "$dir.new/$name"
+	done
 	for package in busybox-static base-files netbase; do
 		set -- "$debs/${package}_"*.deb
 		if [ ! -e "$1" ]; then
@@ -27,7 +32,6 @@ busybox_root() {
 		dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$dir.new" \
 			--exclude=./usr/share/doc --exclude=./usr/share/man
 	done
-	mkdir -p "$dir.new/usr/bin" "$dir.new/usr/sbin" "$dir.new/bin" "$dir.new/sbin"
 	for name in $("$dir.new/bin/busybox" --list); do
 		[ -e "$dir.new/bin/$name" ] || ln -s busybox "$dir.new/bin/$name"
 	done
