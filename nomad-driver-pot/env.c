@@ -55,10 +55,10 @@ char *pot_env_encode(const char *value)
 	return code;
 }
 
-/* Made by Nomad, no secret, fit for one line. */
+/* Made by Nomad, no secret, fit for one line.  What is in meta is the job's own. */
 static bool is_public(const char *name, const char *value)
 {
-	return strncmp(name, "NOMAD_", 6) == 0 && !strstr(name, "TOKEN") && !strstr(name, "SECRET") &&
+	return strncmp(name, "NOMAD_", 6) == 0 && strncmp(name, "NOMAD_META_", 11) != 0 && !strstr(name, "TOKEN") &&
 		!strpbrk(value, "\r\n");
 }
 

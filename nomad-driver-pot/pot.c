@@ -35,6 +35,7 @@ enum {
 	END_TIMEOUT_S = 60,		/* until a jail is gone */
 	REMOVE_TIMEOUT_S = 120,		/* until its data set is */
 	STARTING_PATIENCE_S = 15,	/* for a start that is asked to stop before the jail is up */
+	SIGNAL_PATIENCE_S = 3,
 	PROGRESS_INTERVAL_S = 15,
 };
 
@@ -114,11 +115,22 @@ int pot_exit_code(const struct pot_config *site, const char *name)
 int pot_signal(const struct pot_config *site, const char *name, int signal, struct nomad_error **err)
 {
 	const char *signal_name = pot_signal_name(signal);
+	int64_t began = now_s();
 
 	if (!signal_name)
 		return nomad_error_set(err, EINVAL, "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name",
 				       signal);
-	return call(site, pot_argv_signal(site->pot_path, name, signal_name), NULL, err);
+	for (;;) {
+		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+		int r = call(site, pot_argv_signal(site->pot_path, name, signal_name), NULL, &why);
+
+		if (r == 0)
+			return 0;
+		/* For half a second after a jail came up, pot does not know its main process. */
+		if (r != -EIO || now_s() - began >= SIGNAL_PATIENCE_S || pot_is_running(site, name, NULL) != 1)
+			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
+		pause_ms(100);
+	}
 }
 
 /* ---- Making ---- */

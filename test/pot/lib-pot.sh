@@ -8,8 +8,10 @@
 #   order STEP [TEXT...]  have the stand-in fail, hang, ... at a step; without TEXT: not any more
 #   pot_census            what is left of pots; fails, showing it, if there is anything
 #   calls [WORD]          the stand-in's calls so far
-#   pot_config            the plugin's config as JSON
-#   task_config COMMAND   the task's config for a shell command, as JSON
+#   pot_config [JSON]     the plugin's config into $T/config.json, with further options
+#   task_config SCRIPT [JSON]   the task's config for a shell script, as JSON, with further options
+#   run_task CONFIG [JQ]  run a task with `run` of the driver, its job changed by the JQ filter:
+#                         sets STATUS; its output is in $T/out and $T/err
 
 make_pot() {
 	POT_DIR=$T/pot
@@ -32,9 +34,21 @@ pot_census() {
 calls() { "$POT_DIR/bin/pot-calls" "$@"; }
 pot_path() { echo "$POT_DIR/bin:/sbin:/bin:/usr/sbin:/usr/bin"; }
 pot_config() {
-	jq -n --arg pot "$POT_DIR/bin/pot" --arg path "$(pot_path)" '{ pot_path: $pot, path: $path }'
+	jq -n --arg pot "$POT_DIR/bin/pot" --arg path "$(pot_path)" --arg state "$T/s" --argjson more "${1:-{\}}" \
+		'{ pot_path: $pot, path: $path, state_dir: $state } + $more' >"$T/config.json"
 }
 task_config() {
-	jq -n --arg image "file://$POT_DIR/images" --arg script "$1" \
-		'{ image: $image, pot: "img", tag: "1.0", command: "/bin/sh", args: ["-c", $script] }'
+	jq -n --arg image "file://$POT_DIR/images" --arg script "$1" --argjson more "${2:-{\}}" \
+		'{ image: $image, pot: "img", tag: "1.0", command: "/bin/sh", args: ["-c", $script] } + $more'
+}
+job() { job_json job pot "$1" | jq "${2:-.}" >"$T/job.json"; }
+task_pot() { calls start | tail -n 1 | sed 's/.*|//'; }
+run_task() {
+	job "$@" && rm -f "$POT_DIR/state/calls" && STATUS=0
+	timeout -k 5 "${RUN_TIMEOUT:-120}" "$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" "$T/job.json" \
+		>"$T/out" 2>"$T/err" </dev/null || STATUS=$?
+}
+# What `run` leaves: no pot, no process of the stand-in, no record.
+left_nothing() {
+	pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' && is "$(pgrep -f "$POT_DIR/bin/pot" | tr '\n' ' ')" ''
 }

@@ -1,0 +1,182 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# One task after the other with the driver's own `run`, against the stand-in for pot.
+. test/lib.sh
+. test/pot/lib-pot.sh
+isolate "$@"
+requires jq python3
+make_pot
+pot_config
+
+t_doctor() {
+	"$BUILD/plugins/nomad-driver-pot" doctor --config "$T/config.json" >"$T/out" || { cat "$T/out"; return 1; }
+}
+run_test 'doctor finds the host healthy' t_doctor
+
+doctor_says() {		# STATUS PATTERN
+	STATUS=0
+	"$BUILD/plugins/nomad-driver-pot" doctor --config "$T/config.json" >"$T/out" 2>&1 || STATUS=$?
+	is $STATUS "$1" && file_has "$T/out" "$2"
+}
+t_no_racct() { : >"$POT_DIR/state/no-racct"; doctor_says 0 'kern.racct.enable=1 in /boot/loader.conf'; rm "$POT_DIR/state/no-racct"; }
+t_no_vimage() { : >"$POT_DIR/state/no-vimage"; doctor_says 0 'no VIMAGE'; rm "$POT_DIR/state/no-vimage"; }
+t_bad_pool() { echo FAULTED >"$POT_DIR/state/zpool-health"; doctor_says 1 'zpool status'; _r=$?; rm "$POT_DIR/state/zpool-health"; return $_r; }
+t_no_pot() { pot_config '{ "pot_path": "/nonexistent/pot" }'; doctor_says 1 'pkg install pot'; _r=$?; pot_config; return $_r; }
+t_broken_pot() { order version fail; doctor_says 1 'pot version'; _r=$?; order version; return $_r; }
+t_hung_pot() { order version hang; doctor_says 1 'did not end within'; _r=$?; order version; return $_r; }
+run_test 'doctor says how to get limits' t_no_racct
+run_test 'doctor tells of a kernel without VIMAGE' t_no_vimage
+run_test 'doctor finds a bad pool' t_bad_pool
+run_test 'doctor says how to get pot' t_no_pot
+run_test 'doctor finds a pot that fails' t_broken_pot
+run_test 'doctor does not wait for a pot that hangs' t_hung_pot
+
+ends_with() {		# STATUS SCRIPT
+	run_task "$(task_config "$2")"
+	is $STATUS "$1" && left_nothing
+}
+run_test 'exit code 0' ends_with 0 'exit 0'
+run_test 'exit code 7' ends_with 7 'exit 7'
+run_test 'exit code 125, which is pot'"'"'s own for others' ends_with 125 'exit 125'
+run_test 'exit code 255' ends_with 255 'sleep 0.5; exit 255'
+run_test 'death by a signal' ends_with 137 'kill -9 $$'
+run_test 'a command that is not there' ends_with 127 'exec /nonexistent'
+
+t_output() {
+	run_task "$(task_config 'echo to out; echo to err >&2')"
+	file_has "$T/out" '^to out$' && file_has "$T/err" '^to err$' && left_nothing
+}
+run_test 'output comes out' t_output
+
+t_image_command() {
+	run_task "$(task_config '' '{ "command": null, "args": null, "pot": "withcmd" }' | jq 'del(.command, .args)')"
+	is $STATUS 3 && file_has "$T/out" '^from the image$' && left_nothing
+}
+run_test 'the command of the image' t_image_command
+
+t_args() {
+	run_task "$(jq -n --arg image "file://$POT_DIR/images" '{ image: $image, pot: "img", tag: "1.0", command: "printf",
+		args: ["<%s>", "two  words", "$HOME `id` \"q\" \\", "it'"'"'s", "'"'"'as is'"'"'", ""] }')"
+	file_has "$T/out" '^<two  words><\$HOME `id` "q" \\><it'"'"'s><as is><>' && left_nothing
+}
+run_test 'arguments arrive whole' t_args
+
+t_directories() {
+	run_task "$(task_config 'echo a >/alloc/f && echo b >/local/f && echo c >/secrets/f && cat "$NOMAD_ALLOC_DIR"/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x || echo read-only')"
+	is "$(grep -E '^(a|b|c|read-only)$' "$T/out" | tr '\n' ' ')" 'a b c read-only ' && left_nothing
+}
+run_test 'alloc, local and secrets are there, logs read-only' t_directories
+
+t_env() {
+	export AGENT_SECRET=agent-canary
+	run_task "$(task_config 'printf "<%s>" "$ODD" "$LINES3" "$PASSWORD"; echo; env; cat /proc/1/cmdline')" \
+		'.Job.TaskGroups[0].Tasks[0].Env = { ODD: "$(id) `id` \"q\" \\ '"'"'s'"'"'", LINES3: "a\nb\nc", PASSWORD: "pw-canary", "not-a-name": "x" }'
+	unset AGENT_SECRET
+	is $STATUS 0 && file_has "$T/out" '^<\$\(id\) `id` "q" \\ '"'"'s'"'"'><a$' && file_has "$T/out" '^c><pw-canary>$' &&
+		unlike "$(cat "$T/out")" 'agent-canary|not-a-name' &&
+		unlike "$(cat "$POT_DIR/state/calls")" 'agent-canary|pw-canary' && left_nothing
+}
+run_test 'variables arrive whole; no secret on a command line, nothing of the agent' t_env
+
+t_env_plain() {
+	pot_config '{ "env_files": false }'
+	run_task "$(task_config 'printf "<%s>" "$ODD" "$LINES3"')" \
+		'.Job.TaskGroups[0].Tasks[0].Env = { ODD: "$(id) `id` \"q\" \\ '"'"'s'"'"'", LINES3: "a\nb\nc" }'
+	pot_config
+	is $STATUS 0 && file_has "$T/out" '<\$\(id\) `id` "q" \\ '"'"'s'"'"'><a$' && file_has "$T/out" '^c>' &&
+		file_has "$POT_DIR/state/calls" 'LINES3=\$\(printf' && left_nothing
+}
+run_test 'variables on the command line, if so configured' t_env_plain
+
+t_resources() {
+	run_task "$(task_config 'exit 0' '{ "cpus": 2 }')" '.Job.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = 96'
+	is $STATUS 0 && like "$(calls set-rss | sed 's/-p|.*/-p/')" 'set-rss\|-M\|96M\|-p' && like "$(calls set-rss)" 'set-rss\|-C\|2\|-p' &&
+		like "$(calls rctl)" "^rctl\|-r\|jail:nomad_" && left_nothing
+}
+run_test 'memory_max and cpus; the rules of the jail go with it' t_resources
+
+t_options() {
+	mkdir -p "$T/data" "$T/ro" "$T/tree/sub"
+	echo content >"$T/file"; echo deep >"$T/tree/sub/f"; echo shown >"$T/ro/f"
+	run_task "$(task_config 'cat /copied /copied-tree/sub/f /ro/f; echo new >/data/f; touch /ro/x || echo cannot; cat /tmp/hosts' \
+		"$(jq -n --arg t "$T" '{ copy: [$t + "/file:/copied", $t + "/tree:/copied-tree"], mount: [$t + "/data:/data"],
+			mount_read_only: [$t + "/ro:/ro"], extra_hosts: ["db:192.0.2.7", "six:2001:db8::1"],
+			attributes: ["mlock:yes", "devfs_ruleset:7", "exec_stop:/bin/true a:b"] }')")"
+	is $STATUS 0 && is "$(grep -E '^(content|deep|shown|cannot)$' "$T/out" | tr '\n' ' ')" 'content deep shown cannot ' &&
+		is "$(cat "$T/data/f")" new && file_has "$T/out" '^192.0.2.7 db$' && file_has "$T/out" '^2001:db8::1 six$' &&
+		like "$(calls set-attribute)" '\|-A\|mlock\|-V\|yes$' && like "$(calls set-attribute)" '\|-A\|exec_stop\|-V\|/bin/true a:b$' &&
+		like "$(calls mount-in)" "\|-d\|$T/ro\|-m\|/ro\|-r$" && like "$(calls copy-in)" "\|-s\|$T/file\|-d\|/copied$" && left_nothing
+}
+run_test 'copy, mount, mount_read_only, extra_hosts, attributes' t_options
+
+t_order() {
+	is "$(calls | sed 's/^pot|//; s/|.*//' | uniq | grep -v '^info$' | tr '\n' ' ')" \
+		'prepare set-attribute copy-in mount-in set-env set-hosts set-rss start last-run-stats destroy rctl '
+}
+run_test 'the calls come in the order that pot needs' t_order
+
+t_network() {
+	run_task "$(task_config 'exit 0' '{ "network_mode": "host" }')"
+	is $STATUS 0 && like "$(calls prepare)" '\|-N\|host\|-a\|' && left_nothing || return 1
+	run_task "$(task_config 'exit 0' '{ "network_mode": "private-bridge", "bridge": "back", "network_stack": "ipv4", "dns": "off" }')"
+	is $STATUS 0 && like "$(calls prepare)" '\|-N\|private-bridge\|-B\|back\|-S\|ipv4\|-d\|off\|-a\|' && left_nothing
+}
+run_test 'network modes, bridge, stack, dns' t_network
+
+refused() {		# PATTERN CONFIG [JQ]
+	run_task "$2" "${3:-.}"
+	is $STATUS 1 && file_has "$T/err" "$1" && is "$(calls prepare)" '' && left_nothing
+}
+run_test 'a user is refused' refused "user 'www'" "$(task_config true)" '.Job.TaskGroups[0].Tasks[0].User = "www"'
+run_test 'a mount without a colon is refused' refused "option 'mount.0.'" "$(task_config true '{ "mount": ["/a"] }')"
+run_test 'persistent pots are refused' refused 'outlive' "$(task_config true '{ "attributes": ["persistent:yes"] }')"
+run_test 'args without command are refused' refused "'args'" "$(task_config true | jq 'del(.command)')"
+run_test 'an unknown port label is refused' refused "'nope'" "$(task_config true '{ "ports": ["nope"] }')"
+
+t_host_paths() {
+	pot_config '{ "allow_host_paths": false }'
+	run_task "$(task_config true '{ "mount": ["/etc:/x"] }')"
+	is $STATUS 1 && file_has "$T/err" 'allow_host_paths' && left_nothing || { pot_config; return 1; }
+	run_task "$(task_config true '{ "mount": ["local/../../../../../../../etc:/x"] }')"
+	pot_config
+	is $STATUS 1 && file_has "$T/err" 'allow_host_paths' && left_nothing
+}
+run_test 'host paths can be forbidden' t_host_paths
+
+t_hard_limit() {
+	run_task "$(task_config 'exit 0' '{ "cpu_hard_limit": true }')"
+	if [ $STATUS -eq 0 ]; then like "$(calls rctl)" '^rctl\|-a\|jail:nomad_[^:]*:pcpu:deny=[0-9]+$'
+	else file_has "$T/err" 'cpu_hard_limit'; fi && left_nothing
+}
+run_test 'a hard CPU limit is a rule of rctl' t_hard_limit
+
+# ---- Stopping ----
+
+# Start `run` in the background, wait until the task says "ready", then stop it.
+stop_task() {		# SCRIPT [JQ]
+	job "$(task_config "$1")" "${2:-.}"
+	rm -f "$POT_DIR/state/calls"
+	"$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
+	_pid=$!
+	wait_for 60 'the task is ready' grep -q '^ready$' "$T/out" || { kill -9 $_pid; cat "$T/err"; return 1; }
+	kill -TERM $_pid
+	STATUS=0
+	wait $_pid || STATUS=$?
+}
+t_stop() {
+	stop_task 'trap "echo told; exit 9" TERM; echo ready; while :; do sleep 0.1; done'
+	is $STATUS 9 && file_has "$T/out" '^told$' && like "$(calls signal)" '^pot\|signal\|-s\|SIG(TERM|INT)\|-p\|nomad_' && is "$(calls stop)" '' && left_nothing
+}
+run_test 'a stop sends the signal and keeps the task'"'"'s own code' t_stop
+t_stop_signal() {
+	stop_task 'trap "echo got usr1; exit 4" USR1; echo ready; while :; do sleep 0.1; done' \
+		'.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGUSR1"'
+	is $STATUS 4 && file_has "$T/out" '^got usr1$' && left_nothing
+}
+run_test 'a stop sends the signal that the job names' t_stop_signal
+t_stop_hard() {
+	stop_task 'trap "" TERM INT; echo ready; while :; do sleep 0.1; done' '.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000'
+	is $STATUS 137 && like "$(calls set-attribute)" '\|-A\|stop_timeout\|-V\|1$' && like "$(calls stop)" '^pot\|stop\|-p\|nomad_' && left_nothing
+}
+run_test 'a task that does not care is killed by pot stop' t_stop_hard
+done_testing
