@@ -302,7 +302,9 @@ start_agent() {
 }
 _agent_ready() {
 	kill -0 "$AGENT_PID" 2>/dev/null || { echo 'the agent has ended'; sleep 1; return 1; }
-	NODE_ID=$(api GET /v1/nodes 2>/dev/null | jq -er 'map(select(.Status == "ready"))[0].ID') 2>/dev/null
+	# jq 1.6 ends with 0 where it gets nothing.
+	NODE_ID=$(api GET /v1/nodes 2>/dev/null | jq -r 'map(select(.Status == "ready"))[0].ID // empty' 2>/dev/null)
+	[ -n "$NODE_ID" ]
 }
 
 stop_agent() {
@@ -327,7 +329,7 @@ api() {
 }
 
 node_driver() { api GET "/v1/node/$NODE_ID" | jq -e --arg d "$1" '.Drivers[$d]'; }
-_driver_healthy() { node_driver "$1" 2>/dev/null | jq -e '.Detected and .Healthy' >/dev/null; }
+_driver_healthy() { [ "$(node_driver "$1" 2>/dev/null | jq '.Detected and .Healthy' 2>/dev/null)" = true ]; }
 wait_driver() { wait_for "${2:-60}" "driver $1 is healthy" _driver_healthy "$1" || { node_driver "$1"; return 1; }; }
 
 job_json() {
