@@ -1,0 +1,165 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# Tasks through a real Nomad agent, in the stand-in's jails.
+. test/lib.sh
+. test/pot/lib-pot.sh
+isolate "$@"
+requires jq python3
+require_nomad
+make_pot
+mkdir "$T/plugins"
+cp "$BUILD/plugins/nomad-driver-pot" "$T/plugins/"
+cat >"$T/plugin.hcl" <<CONFIG
+plugin "nomad-driver-pot" {
+  config {
+    pot_path = "$POT_DIR/bin/pot"
+    path = "$(pot_path)"
+    state_dir = "$T/s"
+  }
+}
+CONFIG
+
+t_healthy() { start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot; }
+run_test 'the node shows the driver healthy' t_healthy
+
+t_attributes() {
+	_attrs=$(api GET "/v1/node/$NODE_ID" | jq -r '.Attributes | to_entries[] | select(.key | startswith("driver.pot")) | "\(.key)=\(.value)"')
+	like "$_attrs" '^driver.pot=1$' && like "$_attrs" '^driver.pot.pot_version=0.16.0$' && like "$_attrs" '^driver.pot.zfs_root=zroot/pot$' &&
+		like "$_attrs" '^driver.pot.rctl=(1|true)$'
+}
+run_test 'attributes of the node' t_attributes
+
+submit() {		# ID SCRIPT [TYPE] [JQ]
+	job_json "$1" pot "$(task_config "$2")" "${3:-batch}" | jq "${4:-.}" >"$T/$1.json" && run_job "$T/$1.json"
+}
+# Nomad's own directories and the pots are gone.
+gone() { purge_job "$1" && wait_for 60 'no pot is left' quiet pot_census; }
+quiet() { "$@" >/dev/null 2>&1; }
+has_logs() { alloc_logs "$ALLOC_ID" task "${2:-stdout}" 2>/dev/null | grep -Eq "$1"; }
+
+t_batch() {
+	submit ok 'echo hello; echo oops >&2; exit 0' && wait_alloc "$ALLOC_ID" complete &&
+		wait_for 20 'stdout is there' has_logs '^hello$' && wait_for 20 'stderr is there' has_logs '^oops$' stderr &&
+		like "$(task_events "$ALLOC_ID" task)" 'Preparing a pot from img 1.0' && gone ok
+}
+run_test 'a batch task, its logs and events' t_batch
+
+t_exit_code() {
+	submit seven 'exit 7' && wait_alloc "$ALLOC_ID" failed && is "$(task_exit_code "$ALLOC_ID" task)" 7 && gone seven
+}
+run_test 'the exit code' t_exit_code
+
+t_ports() {
+	submit ports 'echo "port $NOMAD_HOST_PORT_web $NOMAD_PORT_web"; exit 0' batch \
+		'.Job.TaskGroups[0].Networks = [{ DynamicPorts: [{ Label: "web", To: 8080 }, { Label: "my-port" }] }]
+		| .Job.TaskGroups[0].Tasks[0].Config.ports = ["web"]
+		| .Job.TaskGroups[0].Tasks[0].Config.port_map = [{ "my-port": "udp:53" }]' && wait_alloc "$ALLOC_ID" complete || return 1
+	wait_for 20 'stdout is there' has_logs '^port ' || return 1
+	_host=$(alloc_logs "$ALLOC_ID" task | sed -n 's/^port \([0-9]*\).*/\1/p')
+	like "$(calls prepare | tail -n 1)" "\|-N\|public-bridge\|-i\|auto\|-e\|udp:53:[0-9]+\|-e\|8080:$_host\|-a\|" && gone ports
+}
+run_test 'ports of the group, with a hyphen in a label, udp' t_ports
+
+t_service() {
+	submit svc 'trap "echo told; exit 0" TERM INT; echo up; while :; do sleep 0.2; done' service && wait_alloc "$ALLOC_ID" running &&
+		wait_for 30 'it says so' has_logs '^up$'
+}
+run_test 'a service task runs' t_service
+t_exec() {
+	STATUS=0
+	_out=$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" /bin/sh -c 'echo "$NOMAD_TASK_NAME <$1>"; echo err >&2; exit 43' sh 'a  b' 2>"$T/err") || STATUS=$?
+	is $STATUS 43 && is "$_out" 'task <a  b>' && file_has "$T/err" '^err'
+}
+run_test 'exec: output, arguments, variables, exit code' t_exec
+t_exec_stdin() {
+	is "$(printf 'one\ntwo\n' | "$NOMAD" alloc exec -i=true -t=false -task task "$ALLOC_ID" head -n 1)" one
+}
+run_test 'exec: input' t_exec_stdin
+t_exec_tty() {
+	command -v script >/dev/null || { skip_this 'no script on PATH'; return 0; }
+	_out=$(script -qec "'$NOMAD' alloc exec -i=true -t=true -task task $ALLOC_ID /bin/sh -c 'tty >/dev/null && echo a-tty'" /dev/null </dev/null | tr -d '\r')
+	like "$_out" 'a-tty'
+}
+run_test 'exec: with a tty' t_exec_tty
+t_signal() {
+	"$NOMAD" alloc signal -s SIGUSR1 "$ALLOC_ID" task >/dev/null 2>&1
+	like "$(calls signal)" '\|SIGUSR1\|'
+}
+run_test 'a signal goes to pot' t_signal
+t_stop() {
+	"$NOMAD" job stop -detach svc >/dev/null
+	# The signal before ended it with its default action: Nomad restarts nothing (mode fail).
+	wait_for 60 'no pot is left' quiet pot_census && gone svc
+}
+run_test 'stop, and nothing is left' t_stop
+
+t_graceful() {
+	submit grace 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.2; done' service '.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGTERM"' &&
+		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1
+	"$NOMAD" job stop -detach grace >/dev/null
+	wait_alloc "$ALLOC_ID" complete && wait_for 20 'it was told' has_logs '^told$' && is "$(task_exit_code "$ALLOC_ID" task)" 0 && gone grace
+}
+run_test 'a graceful stop with the job'"'"'s signal' t_graceful
+
+t_ungraceful() {
+	submit deaf 'trap "" TERM INT; echo up; while :; do sleep 0.2; done' service '.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000' &&
+		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1
+	"$NOMAD" job stop -detach deaf >/dev/null
+	wait_alloc "$ALLOC_ID" complete && like "$(task_events "$ALLOC_ID" task)" 'Exit Code: 137' && gone deaf
+}
+run_test 'a task that ignores the signal is ended' t_ungraceful
+
+t_fail() {
+	order mount-in fail
+	submit bad 'exit 0' && wait_alloc "$ALLOC_ID" failed && like "$(task_events "$ALLOC_ID" task)" 'Driver Failure.*ordered to fail at mount-in'
+	_r=$?
+	order mount-in
+	[ $_r -eq 0 ] && gone bad
+}
+run_test 'a failed start tells why, in the task'"'"'s events' t_fail
+
+t_recover_agent() {
+	submit rec 'trap "echo told; exit 0" TERM INT; i=0; while :; do echo $i; i=$((i + 1)); sleep 0.2; done' service &&
+		wait_alloc "$ALLOC_ID" running && wait_for 30 'it counts' has_logs '^5$' || return 1
+	_before=$(cat "$POT_DIR/state/main_pid/$(task_pot)")
+	stop_agent KILL && start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot && wait_alloc "$ALLOC_ID" running || return 1
+	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" && is "$(pgrep -cf 'pot start nomad_')" 2 || { ps axf; return 1; }
+	is "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo still here)" 'still here'
+}
+run_test 'the agent is killed: the task goes on and can be reached' t_recover_agent
+t_recover_plugin() {
+	_plugin=$(plugin_pid nomad-driver-pot)
+	kill -9 "$_plugin" || return 1
+	wait_for 60 'there is another plugin' new_plugin && wait_driver pot || return 1
+	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" &&
+		wait_for 30 'exec works' exec_works && "$NOMAD" job stop -detach rec >/dev/null && wait_alloc "$ALLOC_ID" complete && gone rec
+}
+new_plugin() { _new=$(plugin_pid nomad-driver-pot) && [ -n "$_new" ] && [ "$_new" != "$_plugin" ]; }
+exec_works() { [ "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo here 2>/dev/null)" = here ]; }
+run_test 'the plugin is killed: the same' t_recover_plugin
+
+t_recover_ended() {
+	submit end 'echo up; while [ ! -e /local/stop ]; do sleep 0.2; done; exit 9' service &&
+		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1
+	stop_agent KILL
+	_plugin=$(plugin_pid nomad-driver-pot)
+	[ -z "$_plugin" ] || kill -9 "$_plugin"
+	: >"$AGENT_DIR/data/alloc/$ALLOC_ID/task/local/stop"
+	wait_for 30 'it has ended' ended || return 1
+	start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot && wait_alloc "$ALLOC_ID" failed &&
+		is "$(task_exit_code "$ALLOC_ID" task)" 9 && gone end
+}
+ended() { [ "$(pgrep -cf 'pot start nomad_')" = 0 ]; }
+run_test 'a task that ends while nobody looks: its code is known later' t_recover_ended
+
+t_supervisor_dies() {
+	submit sup 'echo up; while :; do sleep 0.2; done' service && wait_alloc "$ALLOC_ID" running &&
+		wait_for 30 'it says so' has_logs '^up$' || return 1
+	kill -9 "$(pgrep -o -f 'nomad-driver-pot: task-')" || { ps axf; return 1; }
+	wait_alloc "$ALLOC_ID" failed && wait_for 60 'no pot is left' quiet pot_census && gone sup
+}
+run_test 'the supervisor is killed: the task fails, the jail is removed' t_supervisor_dies
+
+t_stop_agent() { stop_agent && pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' && is "$(pgrep -f 'pot start|nomad-driver-pot')" ''; }
+run_test 'the end: no pot, no record, no process' t_stop_agent
+done_testing
