@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -160,6 +161,23 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 	}
 }
 
+/* A supervisor has the lock as long as it lives.  One that is only about to
+ * be born finds it taken, or, later, that its starter is dead: it goes. */
+static int kill_and_lock(int dirfd, int64_t deadline)
+{
+	for (;;) {
+		int r = nomad__leftovers_kill(dirfd, deadline);
+
+		if (r < 0)
+			return r;
+		if (flock(dirfd, LOCK_EX | LOCK_NB) == 0)
+			return nomad__leftovers_kill(dirfd, deadline);
+		if (now() > deadline)
+			return -EBUSY;
+		nap(second / 1000);
+	}
+}
+
 int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 {
 	static const char *const files[] = {
@@ -180,7 +198,7 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	/* One that has written its exit record only waits for the readers of the logs. */
 	if (nomad__exit_read(dirfd, &done) == 0 && nomad__identity_read(dirfd, &who) == 0)
 		(void) unlinkat(dirfd, "supervisor", 0);
-	r = nomad__leftovers_kill(dirfd, deadline);
+	r = kill_and_lock(dirfd, deadline);
 	if (r < 0) {
 		nomad_error_errno(err, -r, "kill the processes that the task of '%s' left", dir);
 		goto out;

@@ -3,6 +3,7 @@
  * os/process.h from /proc, prctl(2), memfd_create(2) and pidfds. */
 #include "os/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/file.h"
 #include "supervisor/record.h"
 
 static int read_file(const char *path, char *buf, size_t size)
@@ -128,23 +130,15 @@ int nomad__process_signal(int pid, uint64_t start, int sig)
 	return r;
 }
 
-int nomad__process_children(int pid, int *ret, int max)
+static int children_of_thread(const char *path, int *ret, int count, int max)
 {
-	char path[80], buf[2048];
-	struct nomad__text t;
-	int fd, count = 0, value = 0;
+	char buf[2048];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), value = 0;
 	bool digit = false;
 	ssize_t n;
 
-	nomad__text_init(&t, path, sizeof(path));
-	nomad__text_add(&t, "/proc/");
-	nomad__text_num(&t, pid);
-	nomad__text_add(&t, "/task/");
-	nomad__text_num(&t, pid);
-	nomad__text_add(&t, "/children");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return count;
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		for (ssize_t i = 0; i < n; i++) {
 			if (buf[i] >= '0' && buf[i] <= '9') {
@@ -156,6 +150,39 @@ int nomad__process_children(int pid, int *ret, int max)
 				value = 0;
 				digit = false;
 			}
+		}
+	close(fd);
+	return count;
+}
+
+int nomad__process_children(int pid, int *ret, int max)
+{
+	char path[80], buf[1024] __attribute__((aligned(8)));
+	struct nomad__text t;
+	size_t base;
+	int fd, count = 0;
+	ssize_t n;
+
+	nomad__text_init(&t, path, sizeof(path));
+	nomad__text_add(&t, "/proc/");
+	nomad__text_num(&t, pid);
+	nomad__text_add(&t, "/task/");
+	base = t.used;
+	/* A child belongs to the thread that forked it. */
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			struct dirent *d = (struct dirent *) (void *) (buf + at);
+
+			at += d->d_reclen;
+			if (d->d_name[0] == '.')
+				continue;
+			t.used = base;
+			nomad__text_add(&t, d->d_name);
+			nomad__text_add(&t, "/children");
+			count = children_of_thread(path, ret, count, max);
 		}
 	close(fd);
 	return count;

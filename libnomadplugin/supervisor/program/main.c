@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -186,6 +187,9 @@ static int begin(void)
 	/* Held as long as we live; so there is one supervisor of a directory. */
 	if (flock(S.dirfd, LOCK_EX | LOCK_NB) < 0)
 		return fail(errno == EWOULDBLOCK ? EEXIST : errno, "lock directory", dir);
+	/* A plugin that died before this may have been cleaned up after already. */
+	if (poll(&(struct pollfd) { .fd = START_FD }, 1, 0) != 0)
+		_exit(0);
 	nomad__crash_at("super-detached");
 	r = write_identity();
 	if (r < 0)
