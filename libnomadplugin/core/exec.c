@@ -35,6 +35,7 @@ struct nomad__exec_stream {
 	struct output {
 		struct nomad__exec_stream *stream;
 		int number, fd;
+		bool ended;
 		struct nomad__watch *watch;
 	} out[2];				/* stdout (or the terminal), stderr */
 	int in_fd;
@@ -84,10 +85,16 @@ static void input_end(struct nomad__exec_stream *s)
 	s->in_fd = -1;
 }
 
-static void output_end(struct output *out)
+/* A terminal whose last user has closed it stays open on our side until the
+ * command is seen dead: closing it would kill with SIGHUP who is about to
+ * exit by itself. */
+static void output_end(struct output *out, bool keep_open)
 {
 	nomad__watch_free(out->watch);
 	out->watch = NULL;
+	out->ended = true;
+	if (keep_open)
+		return;
 	if (out->fd >= 0)
 		close(out->fd);
 	out->fd = -1;
@@ -104,8 +111,8 @@ static void teardown(struct nomad__exec_stream *s)
 	nomad__supervisor_exec_free(s->exec);
 	s->exec = NULL;
 	input_end(s);
-	output_end(&s->out[0]);
-	output_end(&s->out[1]);
+	output_end(&s->out[0], false);
+	output_end(&s->out[1], false);
 	nomad__timer_free(s->linger);
 	s->linger = NULL;
 	pthread_mutex_lock(&s->task->lock);
@@ -143,7 +150,7 @@ static void finish(struct nomad__exec_stream *s)
 		return;
 	s->finished = true;
 	for (int i = 0; i < (s->tty ? 1 : 2); i++)
-		if (s->out[i].fd >= 0 && !is_closed(s))
+		if (!s->out[i].ended && !is_closed(s))
 			(void)s->events->output(s->ud, i + 1, NULL, 0);
 	if (s->result < 0)
 		nomad_error_set(&err, -s->result, "%s", s->message ? s->message : "the command could not be run");
@@ -184,7 +191,7 @@ static int watch_output(struct nomad__exec_stream *s)
 	int r = 0;
 
 	for (int i = 0; r >= 0 && i < 2; i++)
-		if (s->out[i].fd >= 0 && !s->out[i].watch)
+		if (!s->out[i].ended && !s->out[i].watch)
 			r = nomad__watch_new(s->loop, s->out[i].fd, NOMAD__READ, output_ready, &s->out[i], &s->out[i].watch);
 	return r;
 }
@@ -217,14 +224,12 @@ static void output_ready(void *ud, unsigned events)
 			unwatch_output(s);
 		}
 	} else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {	/* EIO: the terminal's other side is closed */
-		output_end(out);
-		if (s->tty)
-			input_end(s);
+		output_end(out, s->tty);
 		if (!is_closed(s))
 			(void)s->events->output(s->ud, out->number, NULL, 0);
 	}
 	/* What the lead process of a terminal wrote is all here once nothing more is to be read. */
-	if (s->exited && ((s->out[0].fd < 0 && s->out[1].fd < 0) ||
+	if (s->exited && ((s->out[0].ended && s->out[1].ended) ||
 			  (s->tty && n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))))
 		finish(s);
 	stream_unref(s);
@@ -290,7 +295,7 @@ static void pump(void *ud)
 	if (closed) {
 		teardown(s);
 	} else if (!s->dead) {
-		if (s->tty && s->out[0].fd >= 0 && (size.ws_row || size.ws_col))
+		if (s->tty && !s->out[0].ended && (size.ws_row || size.ws_col))
 			(void)ioctl(s->out[0].fd, TIOCSWINSZ, &size);
 		if (input && s->in_fd >= 0)
 			input_ready(s, 0);
@@ -314,7 +319,7 @@ static void command_exited(void *ud, int r, int exit_code, int signal, const cha
 	s->status = (struct nomad_exit){ .exit_code = signal ? 128 + signal : exit_code, .signal = signal };
 	if (r < 0 && message)
 		s->message = strdup(message);
-	if (r < 0 || (s->out[0].fd < 0 && s->out[1].fd < 0)) {
+	if (r < 0 || (s->out[0].ended && s->out[1].ended)) {
 		finish(s);
 		return;
 	}
@@ -437,7 +442,7 @@ static void begin(void *ud)
 			s->pump_posted = true;
 			pthread_mutex_unlock(&s->lock);
 			pump(stream_ref(s));
-			if (s->exited && s->out[0].fd < 0 && s->out[1].fd < 0)
+			if (s->exited && s->out[0].ended && s->out[1].ended)
 				finish(s);
 		}
 	}
@@ -475,7 +480,7 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 		.ud = ud,
 		.tty = tty,
 		.in_fd = ends.mine[0],
-		.out = { { s, 1, ends.mine[1], NULL }, { s, 2, ends.mine[2], NULL } },
+		.out = { { s, 1, ends.mine[1], false, NULL }, { s, 2, ends.mine[2], tty, NULL } },
 	};
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { IDLE_SECONDS = 10, STACK_BYTES = 1 << 20 };
+enum { IDLE_SECONDS = 3, STACK_BYTES = 1 << 20 };
 
 struct job {
 	void (*fn)(void *ud);
