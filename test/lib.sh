@@ -420,15 +420,15 @@ _census() {
 		done
 		echo "threads of $(cat "/proc/$_p/comm"): $(find "/proc/$_p/task" -mindepth 1 -maxdepth 1 | wc -l)" >&3
 	done
-	# Nomad makes its own upper levels once and keeps them.
+	# Nomad makes its own upper levels once and keeps them, and so do we.
 	find /sys/fs/cgroup -mindepth 1 -type d 2>/dev/null |
-		grep -vE '/(nomad|nomad\.slice)(/(share|reserve)(\.slice)?)?$' | sed 's/^/cgroup: /'
+		grep -vE '/(nomad|nomad\.slice)(/(share|reserve)(\.slice)?)?$|/nomad-drivers(/supervisors)?$' | sed 's/^/cgroup: /'
 	awk '{ print "mount: " $2 " " $3 }' /proc/self/mounts
 	[ ! -d /run/netns ] || find /run/netns -mindepth 1 | sed 's/^/network namespace: /'
 	ip -o link 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/link: \1/'
 	command -v nft >/dev/null && nft list ruleset 2>/dev/null | sed 's/counter packets [0-9]* bytes [0-9]*//; s/^/nft: /'
 	command -v iptables-save >/dev/null && iptables-save 2>/dev/null | grep -v '^[#:]' | sed 's/^/iptables: /'
-	find "$T" ${CENSUS_DIRS:-} /tmp/plugin[0-9]* -type s 2>/dev/null | sed 's/^/socket: /'
+	find "$T" ${CENSUS_DIRS:-} -type s 2>/dev/null | sed 's/^/socket: /'
 	for _d in ${CENSUS_DIRS:-}; do
 		find "$_d" -mindepth 1 ! -type s 2>/dev/null | sed 's/^/file: /'
 	done

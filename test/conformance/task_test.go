@@ -126,7 +126,7 @@ func TestInspect(t *testing.T) {
 func TestWaiters(t *testing.T) {
 	t.Parallel()
 	h := sharedHost(t)
-	k := startTask(t, h, shell("read x < go; exit 9"))
+	k := startTask(t, h, shell("exec sleep 99"))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancelled := make(chan error, 1)
 	go func() { _, err := invoke(ctx, h.conn, driverSvc+"WaitTask", M{"task_id": k.id}); cancelled <- err }()
@@ -341,6 +341,7 @@ func TestFailedStart(t *testing.T) {
 		if err := k.start(); err == nil || !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%v: %v", c.config, err)
 		}
+		k.stdout.release()
 		k.stdout.all(t)
 	}
 	// A missing log directory, and an id that cannot be a file name.
