@@ -30,7 +30,7 @@ $(BUILD)/libnomadplugin/nomadplugin.pc: Makefile
 	@mkdir -p $(@D)
 	$(call quiet,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 		'Name: nomadplugin' 'Description: Nomad task drivers in C' 'Version: $(VERSION)' \
-		'Requires.private: libprotobuf-c $(msgpack_pc) jansson' \
+		'Requires: libprotobuf-c $(msgpack_pc) jansson' \
 		'Libs: -L$${libdir} -lnomadplugin $(grpc.libs) -lpthread' 'Cflags: -I$${includedir}' >$@
 
 .PHONY: install-libnomadplugin
