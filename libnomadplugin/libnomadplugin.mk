@@ -26,7 +26,9 @@ $(lib): $(lib_obj) $(lib_generated_obj)
 
 libnomadplugin: $(lib) $(BUILD)/libnomadplugin/nomadplugin.pc
 
-$(BUILD)/libnomadplugin/nomadplugin.pc: Makefile
+# Written anew each time: it holds the PREFIX of this very call.
+.PHONY: $(BUILD)/libnomadplugin/nomadplugin.pc
+$(BUILD)/libnomadplugin/nomadplugin.pc:
 	@mkdir -p $(@D)
 	$(call quiet,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 		'Name: nomadplugin' 'Description: Nomad task drivers in C' 'Version: $(VERSION)' \
