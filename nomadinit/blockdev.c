@@ -155,7 +155,8 @@ size_t blockdev_list(struct blockdev *list, size_t max)
 static bool has_label(const struct blockdev *b, const char *label)
 {
 	struct blockdev_label l;
-	CLEANUP_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	/* Not O_NONBLOCK: a drive without a medium shall say so. */
+	CLEANUP_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC);
 
 	return fd >= 0 && blockdev_probe(fd, &l) == 0 && l.label[0] && !strcasecmp(l.label, label);
 }

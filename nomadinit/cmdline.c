@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The kernel's rules: words are parted by blanks, double quotes keep blanks together (around the value or the
- * whole word) and are dropped, '-' and '_' are alike in names. */
+/* The kernel's rules: words are parted by blanks; double quotes keep blanks together, and are dropped if they are
+ * around the whole word or the whole value, but stay elsewhere (so JSON can be written); '-' and '_' are alike in names. */
 #include "cmdline.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ static size_t n_args;
 
 void cmdline_set(const char *from)
 {
-	char *p = text, *key, *out, *eq;
+	char *p = text, *key, *value, *end;
 	bool quoted;
 
 	n_args = 0;
@@ -26,26 +26,29 @@ void cmdline_set(const char *from)
 			p++;
 		if (!*p)
 			break;
-		key = out = p;
-		eq = NULL;
-		for (quoted = false; *p && (quoted || (*p != ' ' && *p != '\n' && *p != '\t')); p++) {
-			if (*p == '"') {
+		for (key = p, quoted = false; *p && (quoted || (*p != ' ' && *p != '\n' && *p != '\t')); p++)
+			if (*p == '"')
 				quoted = !quoted;
-				continue;
-			}
-			if (*p == '=' && !eq)
-				eq = out;
-			*out++ = *p;
-		}
+		end = p;
 		if (*p)
-			p++;
-		*out = '\0';
+			*p++ = '\0';
+		if (*key == '"') {
+			key++;
+			if (end > key && end[-1] == '"')
+				*--end = '\0';
+		}
+		value = strchr(key, '=');
+		if (value)
+			*value++ = '\0';
+		if (value && *value == '"') {
+			value++;
+			if (end > value && end[-1] == '"')
+				*--end = '\0';
+		}
 		if (strncmp(key, "nomadinit.", 10) != 0)
 			continue;
 		args[n_args].key = key + 10;
-		args[n_args].value = eq ? eq + 1 : "";
-		if (eq)
-			*eq = '\0';
+		args[n_args].value = value ? value : "";
 		n_args++;
 	}
 }

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +105,7 @@ static void on_healthy(void *data)
 	healthy = true;
 	log_info("the agent is healthy");
 	run_self("bless");
+	util_trim_memory();
 }
 
 static void on_agent_gone(void *data)
@@ -122,7 +122,7 @@ static void start_agent(void)
 		return;
 	agent_started = true;
 	loop_timer_stop(&agent_timer);
-	malloc_trim(0);
+	util_trim_memory();
 	service_start(&config, &hooks);
 }
 
@@ -146,7 +146,8 @@ static void consider_agent(void *data)
 static void on_net_changed(void *data)
 {
 	(void) data;
-	ntp_kick();
+	if (net_is_online())
+		ntp_kick();
 	if (agent_deadline)
 		consider_agent(NULL);
 }
@@ -280,8 +281,8 @@ static void go_on(void *data)
 		hardware_start_watchdog(config.watchdog_seconds);
 	open_rescue();
 	agent_timer.fn = consider_agent;
-	net_start(&config, &net);
 	ntp_start(&time_source, build_time, in_container);
+	net_start(&config, &net);
 	agent_deadline = util_now_ms() + (uint64_t) config.wait_network_seconds * 1000;
 	if (rescue <= 0)
 		consider_agent(NULL);

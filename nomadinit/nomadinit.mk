@@ -46,11 +46,12 @@ CERT ?=
 image-deps:
 	@test/install-deps image
 image: image-deps
-	@+$(MAKE) --no-print-directory nomadinit $(addprefix nomad-driver-,$(filter-out ,$(DRIVERS)))
+	@+$(MAKE) --no-print-directory nomadinit $(addprefix nomad-driver-,$(patsubst nomad-driver-%,%,$(DRIVERS)))
 	nomadinit/image/build --init $(nomadinit.program).stripped --out '$(IMAGE)' --formats '$(FORMATS)' \
-		$(if $(NOMAD),--nomad '$(NOMAD)') $(if $(DRIVERS),--drivers '$(DRIVERS)' --plugins $(BUILD)/plugins) \
+		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(NOMAD)') $(if $(DRIVERS),--drivers '$(DRIVERS)' --plugins $(BUILD)/plugins) \
 		$(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)')
 run-image:
+	@test/install-deps run-image
 	nomadinit/image/run '$(IMAGE)/nomadinit.qcow2'
 
 install-nomadinit: nomadinit

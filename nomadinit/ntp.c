@@ -295,7 +295,6 @@ void ntp_start(const struct ntp_source *source, int64_t floor_s, bool in_contain
 	ntp.floor_ns = floor_s * 1000000000;
 	ntp.in_container = in_container;
 	ntp.timer.fn = next_server;
-	loop_timer_set(&ntp.timer, 0);
 }
 
 void ntp_kick(void)

@@ -20,8 +20,8 @@ void ntp_build(uint8_t packet[NTP_PACKET], uint64_t cookie);
 int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns, int64_t floor_ns,
 	      int64_t *ret_offset_ns);
 
-/* Begin asking, for as long as the machine runs; names and addresses are borrowed and may be asked for again by
- * servers() any time.  in_container: only say what would be done. */
+/* Make ready; the first ntp_kick() begins, and then it goes on for as long as the machine runs.  The lists are asked
+ * for each time.  in_container: only say what would be done. */
 struct ntp_source {
 	const char *const *(*names)(void *data);      /* NULL-ended: host names or addresses */
 	const char *const *(*resolvers)(void *data);  /* NULL-ended: addresses of name servers */

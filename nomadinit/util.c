@@ -3,11 +3,15 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <elf.h>
 #include <fcntl.h>
+#include <link.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -298,6 +302,33 @@ int util_run(const char *const argv[], unsigned int timeout_ms)
 	if (timeout_ms == 0)
 		return -ETIMEDOUT;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int drop_segments(struct dl_phdr_info *info, size_t size, void *data)
+{
+	uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE), start, end;
+	int i;
+
+	(void) size;
+	(void) data;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+		/* Never the writable segment: its read-only part was relocated and is nowhere else. */
+		if (p->p_type != PT_LOAD || (p->p_flags & PF_W))
+			continue;
+		start = (info->dlpi_addr + p->p_vaddr) & ~(page - 1);
+		end = (info->dlpi_addr + p->p_vaddr + p->p_filesz) & ~(page - 1);
+		if (end > start)
+			madvise((void *) start, end - start, MADV_DONTNEED);
+	}
+	return 1; /* the first is the program */
+}
+
+void util_trim_memory(void)
+{
+	malloc_trim(0);
+	dl_iterate_phdr(drop_segments, NULL);
 }
 
 void util_random(void *buf, size_t len)
