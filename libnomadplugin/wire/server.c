@@ -20,7 +20,11 @@
 #include <unistd.h>
 
 #include <grpc/grpc_posix.h>
+#if __has_include(<grpc/credentials.h>)
+#include <grpc/credentials.h>	/* gRPC 1.56 and later */
+#else
 #include <grpc/grpc_security.h>
+#endif
 
 #include "core/loop.h"
 #include "wire/call.h"

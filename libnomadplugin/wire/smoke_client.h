@@ -208,12 +208,13 @@ static ProtobufCMessage *rpc_receive_for(struct rpc *rpc, const ProtobufCMessage
 	ProtobufCMessage *message;
 	grpc_slice slice;
 
-	if (!(rpc->pending & RECEIVED)) {
+	if (!((rpc->pending | rpc->done) & RECEIVED)) {
 		op.data.recv_message.recv_message = &rpc->bytes;
 		rpc_batch(rpc, &op, 1, RECEIVED);
 	}
 	if (!rpc_wait(rpc, RECEIVED, ms) || !rpc->bytes)
 		return NULL;
+	rpc->done &= ~RECEIVED;
 	assert(grpc_byte_buffer_reader_init(&reader, rpc->bytes));
 	slice = grpc_byte_buffer_reader_readall(&reader);
 	message = protobuf_c_message_unpack(type, NULL, GRPC_SLICE_LENGTH(slice), GRPC_SLICE_START_PTR(slice));

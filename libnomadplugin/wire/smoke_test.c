@@ -574,9 +574,10 @@ static void hundreds_of_waits_take_no_threads(void **state)
 	for (int i = 0; i < N; i++) {
 		answer = rpc_receive(&rpcs[i], &pb__wait_task_response__descriptor);
 		assert_int_equal(!answer, i % 5 == 0);
-		if (answer)
+		if (answer) {
 			assert_int_equal(answer->result->exit_code, 7);
-		nomad__message_free(&answer->base);
+			nomad__message_free(&answer->base);
+		}
 		assert_int_equal(rpc_status(&rpcs[i]), i % 5 == 0 ? GRPC_STATUS_CANCELLED : GRPC_STATUS_OK);
 		rpc_close(&rpcs[i]);
 	}
