@@ -9,6 +9,9 @@
  * but for forms that it let pass and that never did what they said. */
 #include "config.h"
 
+#include <sys/socket.h>
+#include <netinet/in.h>
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
