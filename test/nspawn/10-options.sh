@@ -183,5 +183,5 @@ t_gone() {
 }
 run_test 'the image is what it was' t_image
 run_test 'no mounts, loop devices, processes or files are left' t_gone
-run_test 'census' census_after
+run_test 'nothing is left' nothing_left
 done_testing

@@ -4,12 +4,13 @@
 # test/nspawn/lib-nspawn.sh: what the tests of this driver share, after
 # test/lib.sh.
 #
-#   task CONFIG_JSON [JQ_FILTER]   run one task by `run`; the filter changes the task, such as
-#                                '.Env = {A: "b"}'.  Sets CODE; its output is in $T/out and $T/err
+#   task CONFIG_JSON [JQ_FILTER [JQ_FILTER]]   run one task by `run`; the filters change the task,
+#                                such as '.Env = {A: "b"}', and its group.  Sets CODE; its output is in $T/out and $T/err
 #   says CONFIG_JSON PATTERN     the task ends with 0 and prints a line that matches
 #   fails CONFIG_JSON PATTERN    it cannot start, and the error matches
 #   sh_config SCRIPT [JSON]      the config of a shell script in $ROOT, and more options
 #   spawn_task CONFIG [FILTER]   the same in the background: TASK_PID; end_task [SIGNAL] sets CODE
+#   nothing_left                 the census, without what others took away
 #   $ROOT                        a busybox tree that must not change
 
 DRIVER=$BUILD/plugins/nomad-driver-nspawn
@@ -39,7 +40,7 @@ sh_config() {
 }
 task_json() {
 	jq -n --argjson config "$1" "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"], TaskGroups: [{
-		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"nspawn\", Config: \$config } | ${2:-.}] }] } }"
+		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"nspawn\", Config: \$config } | ${2:-.}] } | ${3:-.}] } }"
 }
 task() {
 	task_json "$@" >"$T/job.json" || return 1
@@ -71,3 +72,5 @@ end_task() {
 has_said() { grep -q "$1" "$T/out"; }
 # All that a tree is: names, owners, modes, times, contents.
 tree_state() { (cd "$1" && find . -printf '%p %U %G %m %T@ %l\n' | sort && find . -type f -exec cksum {} + | sort) | cksum; }
+# What is left over; what others on this machine took away meanwhile does not matter.
+nothing_left() { _left=$(census_after) || unlike "$_left" '^left'; }

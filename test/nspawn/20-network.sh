@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# Networks of containers, from the container, from the host, and from
+# another host (a network namespace beside that of the test).
+. test/lib.sh
+. test/nspawn/lib-nspawn.sh
+isolate "$@"
+need_root_tree
+requires ip curl socat
+task "$(sh_config true)"
+ip netns add outside && cleanup 'ip netns del outside'
+ip link add out0 type veth peer name out1 netns outside &&
+	ip addr add 192.0.2.1/24 dev out0 && ip link set out0 up &&
+	ip -n outside addr add 192.0.2.2/24 dev out1 && ip -n outside link set out1 up && ip -n outside link set lo up
+# The first task with a link makes what stays: the directory of addresses.
+task "$(sh_config true '{"network_veth":true}')"
+census_before
+
+veth='{"network_veth":true}'
+run_test 'the network of the host' says "$(sh_config 'ip -o link')" ' out0@'
+run_test 'network_veth: a link and lo, nothing else' says "$(sh_config 'ip -o link | wc -l; ip -o link' "$veth")" ' host0@'
+run_test 'network_veth: has an address when the task starts' says "$(sh_config 'ip -o -4 addr show host0' "$veth")" '10\.88\.0\.[0-9]+/32'
+run_test 'network_veth: and a route' says "$(sh_config 'ip route' "$veth")" '^default via 10\.88\.0\.1'
+run_test 'network_veth: reaches the host' says "$(sh_config 'ping -c1 -w5 10.88.0.1' '{"network_veth":true,"user_namespacing":false}')" '1 packets received'
+run_test 'network_veth: reaches other hosts' says "$(sh_config 'ping -c1 -w5 192.0.2.2' '{"network_veth":true,"user_namespacing":false}')" '1 packets received'
+run_test 'network_veth: CAP_NET_ADMIN' says "$(sh_config 'ip link add dummy0 type dummy 2>&1; ip addr add 10.9.9.9/32 dev lo && echo can' '{"network_veth":true,"user_namespacing":false}')" '^can$'
+run_test 'network_veth: root of the container may listen on port 80' says \
+	"$(sh_config 'httpd -p 80 -h /usr && sleep 0.2 && pidof httpd >/dev/null && echo listens' "$veth")" '^listens$'
+
+# ---- Ports
+ports='.Networks = [{ ReservedPorts: [{ Label: "web", Value: 18080, To: 80 }, { Label: "other", Value: 18081, To: 81 }] }]'
+serve() { spawn_task "$(sh_config 'mkdir /tmp/w && echo "served by $NOMAD_TASK_NAME" >/tmp/w/index.html && httpd -f -p 80 -h /tmp/w & httpd -f -p 81 -h /tmp/w & echo up; wait' "$1")" . "$ports"; }
+get() { curl -s -m 5 "$@"; }
+gets() { [ "$(get "$1")" = 'served by task' ]; }
+t_ports() {
+	serve '{"network_veth":true,"ports":["web"]}' && wait_for 30 up has_said up &&
+		wait_for 20 'the address of the host' gets http://192.0.2.1:18080/ &&
+		wait_for 20 'the loopback address' gets http://127.0.0.1:18080/ &&
+		is "$(ip netns exec outside curl -s -m 5 http://192.0.2.1:18080/)" 'served by task' &&
+		{ ! get http://192.0.2.1:18081/; } &&
+		like "$(sed -n 's/^address: //p' "$T/err")" '^10\.88\.0\.[0-9]+$'
+	r=$?
+	end_task TERM
+	[ $r -eq 0 ] && { ! get http://192.0.2.1:18080/; }
+}
+run_test 'ports: from this host, by loopback, from another host; only what is named; gone afterwards' t_ports
+t_port_map() {
+	serve '{"network_veth":true,"port_map":[{"other":81}]}' && wait_for 30 up has_said up &&
+		wait_for 20 'the port' gets http://192.0.2.1:18081/ && { ! get http://192.0.2.1:18080/; }
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'port_map' t_port_map
+t_udp() {
+	spawn_task "$(jq -cn '{ image: "/", ephemeral: true, boot: false, network_veth: true, ports: ["dns"],
+		command: ["/bin/sh", "-c", "echo up; exec /usr/bin/socat -T 60 UDP-LISTEN:53,fork EXEC:/bin/cat"] }')" . \
+		'.Networks = [{ ReservedPorts: [{ Label: "dns", Value: 18053, To: 53 }] }]' && wait_for 30 up has_said up &&
+		wait_for 20 'an answer' sh -c '[ "$(echo hello | socat -t 2 - UDP:192.0.2.1:18053)" = hello ]' &&
+		is "$(echo hello | ip netns exec outside socat -t 2 - UDP:192.0.2.1:18053)" hello
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'ports: UDP' t_udp
+t_two() {
+	serve '{"network_veth":true,"ports":["web"]}' && wait_for 30 up has_said up && first=$TASK_PID &&
+		cp "$T/out" "$T/out1" &&
+		task_json "$(sh_config 'httpd -p 80 -h /usr; sleep 0.5' '{"network_veth":true,"ports":["b"]}')" . '.Networks = [{ ReservedPorts: [{ Label: "b", Value: 18082, To: 80 }] }]' >"$T/second.json" &&
+		"$DRIVER" run --config "$T/plugin.json" "$T/second.json" >/dev/null 2>"$T/err2" &&
+		gets http://192.0.2.1:18080/
+	r=$?
+	TASK_PID=$first
+	end_task TERM
+	return $r
+}
+run_test 'the end of one task leaves the ports of its neighbour' t_two
+run_test 'ports: unknown label' fails "$(sh_config true '{"network_veth":true,"ports":["nix"]}')" 'No ports defined in network stanza'
+t_unknown() {
+	task "$(sh_config true '{"network_veth":true,"ports":["nix"]}')" . "$ports" && [ "$CODE" -ne 0 ] &&
+		file_has "$T/err" 'Port "nix" not found, check network stanza'
+}
+run_test 'ports: another unknown label' t_unknown
+run_test 'ports and port_map' fails "$(sh_config true '{"ports":["a"],"port_map":[{"a":1}]}')" 'use of port_map and ports'
+
+# ---- Zones and bridges
+t_zone() {
+	spawn_task "$(sh_config 'ip -o -4 addr show host0; echo up; sleep 100' '{"network_zone":"blue","user_namespacing":false}')" &&
+		wait_for 30 up has_said up && address=$(sed -n 's|.* inet \([0-9.]*\)/24.*|\1|p' "$T/out") &&
+		ip link show nz-blue >/dev/null &&
+		task_json "$(sh_config "ping -c1 -w5 $address; ip route" '{"network_zone":"blue","user_namespacing":false}')" >"$T/second.json" &&
+		"$DRIVER" run --config "$T/plugin.json" "$T/second.json" >"$T/out2" 2>&1 && file_has "$T/out2" '1 packets received' &&
+		ip link show nz-blue >/dev/null
+	r=$?
+	end_task TERM
+	[ $r -eq 0 ] || { cat "$T/out" "$T/out2"; return 1; }
+	! ip link show nz-blue 2>/dev/null
+}
+run_test 'network_zone: neighbours reach each other, the bridge goes with the last one' t_zone
+t_bridge() {
+	ip link add br7 type bridge && ip addr add 198.51.100.1/24 dev br7 && ip link set br7 up &&
+		says "$(sh_config 'ip addr add 198.51.100.2/24 dev host0 && ping -c1 -w5 198.51.100.1' '{"network_bridge":"br7","user_namespacing":false}')" '1 packets received' &&
+		ip link show br7 >/dev/null
+	r=$?
+	ip link del br7
+	return $r
+}
+run_test 'network_bridge' t_bridge
+run_test 'network_bridge: missing' fails "$(sh_config true '{"network_bridge":"nobridge"}')" "there is no bridge 'nobridge'"
+
+run_test 'nothing is left' nothing_left
+done_testing
