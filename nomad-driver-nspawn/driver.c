@@ -491,10 +491,16 @@ static int nspawn_exec(struct nomad_task *task, struct nomad_exec *exec, struct 
 		{ (char *)"container", (char *)"systemd-nspawn" },
 	};
 	const struct nspawn_config *config = nomad_task_config(task);
+	const char *user = config->user ? config->user : nomad_task_info(task)->user;
 	size_t i;
 	int r = 0;
 
 	exec->enter_leader = true;
+	if (user && *user && !config->boot) {
+		free(exec->user);
+		exec->user = strdup(user);	/* looked up in the container */
+		r = exec->user ? 0 : -ENOMEM;
+	}
 	for (i = 0; i < config->environment.count && r >= 0; i++)
 		if (!nomad_map_get(&exec->env, config->environment.pairs[i].key))
 			r = nomad_map_set(&exec->env, config->environment.pairs[i].key, config->environment.pairs[i].value);
