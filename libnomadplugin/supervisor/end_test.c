@@ -115,7 +115,7 @@ static void test_stats(void **state)
 {
 	struct nomad_resources resources = { .memory_mb = 64, .cpu_shares = 500 };
 	struct nomad__stats_cache cache = { .open = false };
-	struct nomad_stats stats;
+	struct nomad_stats stats = { 0 };
 	struct task t;
 	char up[256];
 	double most = 0;
@@ -126,16 +126,17 @@ static void test_stats(void **state)
 	t.what.resources = &resources;
 	task_sh(&t, "echo >$UP; while :; do :; done");
 	wait_until(access(up, F_OK) == 0);
-	for (int i = 0; i < 20 && most < 20; i++) {
+	/* The kernel brings its memory counters up to date every 2 s. */
+	for (int i = 0; i < 300 && (most < 5 || stats.rss_bytes < 10000); i++) {
 		assert_int_equal(nomad__supervisor_stats(t.s, &cache, &stats, NULL), 0);
 		if (stats.cpu_percent > most)
 			most = stats.cpu_percent;
-		usleep(200000);
+		usleep(100000);
 	}
 	assert_true(stats.measured & NOMAD_STAT_CPU && stats.measured & NOMAD_STAT_RSS && stats.measured & NOMAD_STAT_USAGE);
-	assert_true(most > 1 && most < 2000);
-	assert_true(stats.rss_bytes > 10000 && stats.rss_bytes < 64 << 20);
-	assert_true(stats.usage_bytes >= stats.rss_bytes / 2);
+	assert_true(most >= 5 && most < 2000);
+	assert_true(stats.rss_bytes >= 10000 && stats.rss_bytes < 64 << 20);
+	assert_true(stats.usage_bytes > 0 && stats.max_usage_bytes > 0);
 	nomad__stats_cache_done(&cache);
 	nomad__supervisor_kill(t.s, NULL);
 	task_wait(&t);
