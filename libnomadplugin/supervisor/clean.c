@@ -85,7 +85,7 @@ int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
 	return 0;
 }
 
-int nomad__cgroups_read(int dirfd, struct nomad__cgroup *ret)
+int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret)
 {
 	char buf[8192];
 	ssize_t n = nomad__record_read(dirfd, "cgroups", buf, sizeof(buf));
@@ -93,7 +93,7 @@ int nomad__cgroups_read(int dirfd, struct nomad__cgroup *ret)
 	size_t pos = 0;
 	int count = 0;
 
-	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__record_next(buf, (size_t) n, "cg", &pos)))
+	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__record_next(buf, (size_t) n, key, &pos)))
 		if (nomad__cgroup_parse(s, &ret[count]) >= 0)
 			count++;
 	return count;
@@ -135,7 +135,7 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 {
 	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 	struct nomad__identity who = { 0 };
-	int n = nomad__cgroups_read(dirfd, cgroups);
+	int n = nomad__cgroups_read(dirfd, "cg", cgroups);
 	int64_t delay = second / 1000;
 
 	if (nomad__identity_read(dirfd, &who) < 0 || !who.this_boot)
@@ -147,7 +147,7 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 		left = kill_one(who.leader_pid, who.leader_start) || left;
 		left = kill_one(who.main_pid, who.main_start) || left;
 		for (int i = 0; i < n; i++)
-			if (!nomad__cgroup_is_empty(&cgroups[i])) {
+			if (cgroups[i].ours && !nomad__cgroup_is_empty(&cgroups[i])) {
 				left = true;
 				(void) nomad__cgroup_kill(&cgroups[i]);
 			}
@@ -185,7 +185,7 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	};
 	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 	struct nomad__supervisor_exit done;
-	struct nomad__identity who;
+	struct nomad__identity who = { 0 };
 	int64_t deadline = now() + 15 * second;
 	int dirfd = nomad__task_dir_open(dir), n, r = 0;
 
@@ -194,10 +194,12 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	if (dirfd < 0)
 		return nomad_error_errno(err, -dirfd, "open directory '%s'", dir);
 	nomad__crash_at("clean-begin");
-	n = nomad__cgroups_read(dirfd, cgroups);
+	n = nomad__cgroups_read(dirfd, "cg", cgroups);
 	/* One that has written its exit record only waits for the readers of the logs. */
 	if (nomad__exit_read(dirfd, &done) == 0 && nomad__identity_read(dirfd, &who) == 0)
 		(void) unlinkat(dirfd, "supervisor", 0);
+	else
+		who = (struct nomad__identity) { 0 };
 	r = kill_and_lock(dirfd, deadline);
 	if (r < 0) {
 		nomad_error_errno(err, -r, "kill the processes that the task of '%s' left", dir);
@@ -205,6 +207,9 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	}
 	nomad__crash_at("clean-killed");
 	for (int i = 0; i < n; i++) {
+		/* Nomad's may hold the next run of the task by now. */
+		if (!cgroups[i].ours)
+			continue;
 		/* Its last process may be dead, but not quite gone. */
 		while ((r = nomad__cgroup_remove(&cgroups[i])) == -EBUSY && now() < deadline)
 			nap(second / 1000);
@@ -213,6 +218,12 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 			goto out;
 		}
 	}
+	/* The one that all supervisors share goes with the last of them. */
+	for (int i = 0; i < 20 && who.this_boot && nomad__process_is(who.pid, who.start); i++)
+		nap(second / 200);
+	n = nomad__cgroups_read(dirfd, "supercg", cgroups);
+	for (int i = 0; i < n; i++)
+		(void) nomad__cgroup_remove(&cgroups[i]);
 	nomad__crash_at("clean-removed");
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(files); i++)
 		(void) unlinkat(dirfd, files[i], 0);

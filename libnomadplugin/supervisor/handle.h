@@ -46,8 +46,8 @@ struct nomad__identity {
 int nomad__identity_read(int dirfd, struct nomad__identity *ret);	/* 0 or -errno */
 int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret);
 int nomad__task_dir_open(const char *dir);
-/* Read the record of cgroups into ret[NOMAD__MAX_CGROUPS]; how many. */
-int nomad__cgroups_read(int dirfd, struct nomad__cgroup *ret);
+/* Read the record of cgroups (key "cg", or "supercg") into ret[NOMAD__MAX_CGROUPS]; how many. */
+int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret);
 /* Kill all of a task whose supervisor is dead, until `deadline_ns`. 0 or -EBUSY. */
 int nomad__leftovers_kill(int dirfd, int64_t deadline_ns);
 

@@ -70,7 +70,7 @@ int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cac
 	if (over)
 		return nomad_error_set(err, ESRCH, "the task has ended");
 	if (!cache->open) {
-		nomad__stats_open(cgroups, nomad__cgroups_read(s->dirfd, cgroups), cache->fds);
+		nomad__stats_open(cgroups, nomad__cgroups_read(s->dirfd, "cg", cgroups), cache->fds);
 		cache->open = true;
 	}
 	nomad__stats_read(cache->fds, &stats, &counters);

@@ -34,3 +34,6 @@ $(super)/blob.o: $(super)/nomad-supervisor
 lib_generated_obj += $(super)/blob.o
 
 -include $(super_obj:.o=.d)
+
+# The table is the program's, its test the library's.
+$(BUILD)/$(L)/supervisor/table_test: $(super)/obj/supervisor/program/table.o

@@ -290,10 +290,11 @@ int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 
 		memcpy(parent, cgroup->path, sizeof(parent));
 		slash = strrchr(parent, '/');
-		if ((size_t) (slash - parent) > cgroup->root) {
-			*slash = 0;
-			(void) rmdir(parent);	/* the last one does it */
-		}
+		*slash = 0;
+		slash = strrchr(parent, '/');
+		/* The last one does it; a directory of Nomad's is left alone. */
+		if (slash && strcmp(slash, "/nomad-drivers") == 0)
+			(void) rmdir(parent);
 	}
 	return 0;
 }

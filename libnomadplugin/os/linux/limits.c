@@ -2,11 +2,16 @@
  *
  * os/limits.h for cgroup v2, v1, both at once, and none.
  *
- *   v2 with controllers  Nomad's scope of the task if it exists, else ours
+ *   v2 with controllers  limits on Nomad's scope of the task if it exists,
+ *                        and ours below it; else ours alone
  *   v1                   Nomad's directories in freezer, cpu, memory and
  *                        cpuset where they exist, else ours; cpuacct, pids ours
  *   v2 beside v1         without controllers, but with cgroup.kill: ours;
  *   name=systemd         ours: systemd-nspawn makes sub-groups there
+ *
+ * Nomad's directory is the same for every run of a task, so all killing is done
+ * in ours, which one run has for itself: cleaning up after an old run must
+ * not end the new one.
  *
  * "Ours" is HIERARCHY/nomad-drivers/NAME, NAME being that of the task's
  * directory, so that it is found again without any record.  Supervisors are
@@ -55,6 +60,21 @@ static bool has_all(const char *options, const char *names)
 		p += n + (p[n] == ',');
 	}
 	return true;
+}
+
+static bool has_any(const char *options, const char *names)
+{
+	char one[32];
+
+	for (const char *p = names; *p;) {
+		size_t n = strcspn(p, ",");
+
+		snprintf(one, sizeof(one), "%.*s", (int) n, p);
+		if (has_all(options, one))
+			return true;
+		p += n + (p[n] == ',');
+	}
+	return false;
 }
 
 static bool find_mount(const char *ctl, char *ret, size_t size)
@@ -132,18 +152,34 @@ struct plan {
 	bool can_kill;			/* v2 is there */
 };
 
-/* The path of the cgroup, from Nomad or for us. */
-static char *place(struct plan *plan, const struct hierarchy *h, char kind, const char *nomads)
+static bool is_below(const struct hierarchy *h, const char *path)
 {
 	size_t n = strlen(h->mount);
-	bool theirs = is_dir(nomads) && strncmp(nomads, h->mount, n) == 0 && nomads[n] == '/' && nomads[n + 1];
-	char *path = theirs ? strdup(nomads) : nomad_strdupf("%s/nomad-drivers/%s", h->mount, plan->name);
 
+	return is_dir(path) && strncmp(path, h->mount, n) == 0 && path[n] == '/' && path[n + 1];
+}
+
+/* One more cgroup; `path` is taken. */
+static char *add(struct plan *plan, const struct hierarchy *h, char owner, char kind, char *path)
+{
 	if (!path)
 		plan->spec->failed = true;
 	else
-		nomad__spec_addf(plan->spec, "cg", "%c%c:%s:%s:%s", theirs ? 'n' : 'o', kind, h->ctl, h->mount, path + n);
+		nomad__spec_addf(plan->spec, "cg", "%c%c:%s:%s:%s", owner, kind, h->ctl, h->mount, path + strlen(h->mount));
 	return path;
+}
+
+/* Below a directory of Nomad's, or in our own. */
+static char *ours(struct plan *plan, const struct hierarchy *h, char kind, const char *nomads)
+{
+	return add(plan, h, 'o', kind, is_below(h, nomads) ? nomad_strdupf("%s/%s", nomads, plan->name) :
+							      nomad_strdupf("%s/nomad-drivers/%s", h->mount, plan->name));
+}
+
+/* Nomad's if it is there, else ours. */
+static char *place(struct plan *plan, const struct hierarchy *h, const char *nomads)
+{
+	return is_below(h, nomads) ? add(plan, h, 'n', '1', strdup(nomads)) : ours(plan, h, '1', NULL);
 }
 
 static void set(struct plan *plan, char must, const char *path, const char *file, const char *value)
@@ -174,13 +210,17 @@ static void plan_v2(struct plan *plan, const struct hierarchy *h)
 	const struct nomad_resources *res = what->resources;
 	const char *cpus = res && res->cpuset_cpus && *res->cpuset_cpus ? res->cpuset_cpus : NULL;
 	bool limits = h->controllers[0] && !what->command->no_limits;
-	NOMAD_AUTO_FREE char *path = place(plan, h, '2', limits && res ? res->cpuset_cgroup : NULL);
+	const char *scope = limits && res && is_below(h, res->cpuset_cgroup) ? res->cpuset_cgroup : NULL;
+	/* The first one is what the statistics are taken from. */
+	NOMAD_AUTO_FREE char *theirs = scope ? add(plan, h, 'n', '2', strdup(scope)) : NULL;
+	NOMAD_AUTO_FREE char *own = ours(plan, h, '2', scope);
 	NOMAD_AUTO_FREE char *parent = nomad_strdupf("%s/nomad-drivers", h->mount);
+	const char *path = scope ? theirs : own;
 
 	plan->can_kill = true;
 	if (!limits || !path || !parent)
 		return;
-	if (strncmp(path, parent, strlen(parent)) == 0) {
+	if (!scope) {
 		/* One by one: a controller that is missing must not take the others along. */
 		static const char *const controllers[] = { "+cpu", "+memory", "+pids", "+cpuset" };
 
@@ -217,17 +257,19 @@ static void plan_v1(struct plan *plan, const struct hierarchy *h)
 	NOMAD_AUTO_FREE char *path = NULL;
 
 	if (has_all(h->ctl, "cpuset")) {
-		if (limits && res && is_dir(res->cpuset_cgroup))
-			path = place(plan, h, '1', res->cpuset_cgroup);
+		if (limits && res && is_below(h, res->cpuset_cgroup))
+			path = place(plan, h, res->cpuset_cgroup);
 	} else if (has_all(h->ctl, "freezer")) {
-		if ((limits && is_dir(nomads)) || !plan->can_kill)
-			path = place(plan, h, 'f', limits ? nomads : NULL);
+		if (!plan->can_kill)
+			path = ours(plan, h, 'f', limits ? nomads : NULL);
+		else if (limits && is_below(h, nomads))
+			path = place(plan, h, nomads);
 	} else if (has_all(h->ctl, "name=systemd")) {
-		path = place(plan, h, '1', NULL);
+		path = place(plan, h, NULL);
 	} else if (!limits) {
 		return;
 	} else if (has_all(h->ctl, "memory")) {
-		path = place(plan, h, '1', nomads);
+		path = place(plan, h, nomads);
 		if (!path)
 			return;
 		/* The order of limit and memsw would matter; memsw is left alone. */
@@ -238,13 +280,13 @@ static void plan_v1(struct plan *plan, const struct hierarchy *h)
 		if (plan->hard)
 			set(plan, '?', path, "memory.swappiness", "0");
 	} else if (has_all(h->ctl, "cpu")) {
-		path = place(plan, h, '1', nomads);
+		path = place(plan, h, nomads);
 		if (path && res && res->cpu_shares > 0)
 			set_num(plan, '?', path, "cpu.shares", res->cpu_shares < 2 ? 2 : res->cpu_shares, "");
 	} else if (has_all(h->ctl, "cpuacct")) {
-		path = place(plan, h, '1', NULL);
+		path = place(plan, h, NULL);
 	} else if (has_all(h->ctl, "pids") && what->command->pids_max > 0) {
-		path = place(plan, h, '1', NULL);
+		path = place(plan, h, NULL);
 		if (path)
 			set_num(plan, '!', path, "pids.max", what->command->pids_max, "max");
 	}
@@ -287,7 +329,7 @@ int nomad__limits_plan(const struct nomad__supervise *what, struct nomad__spec *
 	for (int i = 0; i < found.count; i++) {
 		const struct hierarchy *h = &found.list[i];
 
-		if (!has_all(h->ctl, "cpuset") || !h->ctl[0])
+		if (!h->ctl[0] || has_any(h->ctl, "memory,cpu,cpuacct,pids,freezer,name=systemd"))
 			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors", h->ctl[0] ? '1' : '2', h->ctl,
 					 h->mount);
 	}

@@ -55,7 +55,7 @@ int limits_create(void)
 int limits_fork(void)
 {
 	for (int i = 0; i < n_cgroups; i++)
-		if (cgroups[i].kind == '2')
+		if (cgroups[i].kind == '2' && cgroups[i].ours)
 			return nomad__cgroup_fork(cgroups[i].path);
 	return nomad__cgroup_fork(NULL);
 }
@@ -76,7 +76,7 @@ int limits_fork_beside(int pid)
 	char path[512];
 
 	for (int i = 0; i < n_cgroups; i++)
-		if (cgroups[i].kind == '2')
+		if (cgroups[i].kind == '2' && cgroups[i].ours)
 			return nomad__cgroup_fork(nomad__cgroup_of(&cgroups[i], pid, path, sizeof(path)) >= 0 ?
 							  path : cgroups[i].path);
 	return nomad__cgroup_fork(NULL);
@@ -126,21 +126,22 @@ void limits_leave_agent(void)
 }
 
 /* cgroup.kill, where there is one, gets them all; else, or if that was not
- * the end of it, each hierarchy is gone through. */
+ * the end of it, each hierarchy is gone through.  Only what is ours: a
+ * directory of Nomad's may already hold the next run of the task. */
 void limits_kill(bool thorough)
 {
 	for (int i = 0; i < n_cgroups; i++)
-		if (cgroups[i].kind == '2' && nomad__cgroup_kill(&cgroups[i]) == 0 && !thorough)
+		if (cgroups[i].kind == '2' && cgroups[i].ours && nomad__cgroup_kill(&cgroups[i]) == 0 && !thorough)
 			return;
 	for (int i = 0; i < n_cgroups; i++)
-		if (cgroups[i].kind != '2')
+		if (cgroups[i].kind != '2' && cgroups[i].ours)
 			(void) nomad__cgroup_kill(&cgroups[i]);
 }
 
 bool limits_empty(void)
 {
 	for (int i = 0; i < n_cgroups; i++)
-		if (!nomad__cgroup_is_empty(&cgroups[i]))
+		if (cgroups[i].ours && !nomad__cgroup_is_empty(&cgroups[i]))
 			return false;
 	return true;
 }

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "supervisor/record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void test_text(void **state)
+{
+	char buf[8];
+	struct nomad__text t;
+
+	(void) state;
+	nomad__text_init(&t, buf, sizeof(buf));
+	nomad__text_num(&t, -12);
+	nomad__text_add(&t, "abc");
+	assert_string_equal(buf, "-12abc");
+	assert_false(t.full);
+	nomad__text_add(&t, "de");
+	assert_string_equal(buf, "-12abcd");
+	assert_true(t.full);
+}
+
+static void test_numbers(void **state)
+{
+	(void) state;
+	assert_int_equal(nomad__parse_num("12x", 0), 12);
+	assert_int_equal(nomad__parse_num("-7", 0), -7);
+	assert_int_equal(nomad__parse_num("x", 5), 5);
+	assert_int_equal(nomad__parse_num("", 5), 5);
+	assert_int_equal(nomad__parse_num("-", 5), 5);
+	assert_int_equal(nomad__parse_num(NULL, 5), 5);
+	assert_int_equal(nomad__parse_num("99999999999999999999", 5), 5);
+	assert_int_equal(nomad__parse_num("1785312000000000000", 5), 1785312000000000000);
+}
+
+static void test_round_trip(void **state)
+{
+	char buf[64], small[10];
+	struct nomad__record r;
+	size_t pos = 0;
+
+	(void) state;
+	nomad__record_init(&r, buf, sizeof(buf));
+	nomad__record_add(&r, "env", "A=1");
+	nomad__record_add(&r, "env", "");
+	nomad__record_num(&r, "pid", 42);
+	nomad__record_add(&r, "pi", "no");
+	assert_false(r.full);
+	assert_string_equal(nomad__record_get(buf, r.used, "v"), "1");
+	assert_int_equal(nomad__record_get_num(buf, r.used, "pid", 0), 42);
+	assert_null(nomad__record_get(buf, r.used, "p"));
+	assert_string_equal(nomad__record_next(buf, r.used, "env", &pos), "A=1");
+	assert_string_equal(nomad__record_next(buf, r.used, "env", &pos), "");
+	assert_null(nomad__record_next(buf, r.used, "env", &pos));
+	/* Cut anywhere: what is whole counts, nothing is read beyond. */
+	for (size_t n = 0; n < r.used; n++) {
+		char *cut = malloc(n ? n : 1);
+
+		memcpy(cut, buf, n);
+		assert_null(nomad__record_get(cut, n, "pi"));
+		free(cut);
+	}
+	nomad__record_init(&r, small, sizeof(small));
+	nomad__record_add(&r, "long", "too long");
+	assert_true(r.full);
+	assert_int_equal(nomad__record_write(AT_FDCWD, "never", &r, false), -EMSGSIZE);
+}
+
+static void test_files(void **state)
+{
+	char dir[] = "/tmp/nomad-record-test-XXXXXX", buf[64], back[64], path[64];
+	struct nomad__record r;
+	int fd;
+
+	(void) state;
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (int i = 0; i < 2; i++) {
+		nomad__record_init(&r, buf, sizeof(buf));
+		nomad__record_num(&r, "i", i);
+		assert_int_equal(nomad__record_write(fd, "f", &r, i == 1), 0);
+		assert_int_equal(nomad__record_read(fd, "f", back, sizeof(back)), r.used);
+		assert_int_equal(nomad__record_get_num(back, r.used, "i", -1), i);
+	}
+	assert_int_equal(nomad__record_read(fd, "g", back, sizeof(back)), -ENOENT);
+	assert_int_equal(symlinkat("f", fd, "g"), 0);
+	assert_int_equal(nomad__record_read(fd, "g", back, sizeof(back)), -ELOOP);
+	/* Only what was written, no temporary file. */
+	snprintf(path, sizeof(path), "%s/g", dir);
+	assert_int_equal(unlink(path), 0);
+	path[strlen(path) - 1] = 'f';
+	assert_int_equal(unlink(path), 0);
+	close(fd);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_files),
+	};
+
+	return cmocka_run_group_tests_name("supervisor/record", tests, NULL, NULL);
+}
