@@ -18,12 +18,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -56,6 +58,7 @@ struct life {
 	int wake[2];		/* a byte: told to end */
 	pid_t host;
 	bool host_gone;
+	bool busy;		/* somebody connected since release_code() */
 	int64_t socket_checked_ns;
 };
 
@@ -126,6 +129,37 @@ static int tell_host(struct life *life, struct nomad_error **err)
 	return 0;
 }
 
+/* A segment that nobody writes to holds what the file holds, so its pages
+ * can go and come back. */
+static int release_segments(struct dl_phdr_info *info, size_t size, void *ud)
+{
+	uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
+
+	(void) size;
+	(void) ud;
+	for (size_t i = 0; i < info->dlpi_phnum; i++) {
+		uintptr_t start = (uintptr_t) (info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+		uintptr_t end = start + info->dlpi_phdr[i].p_memsz;
+
+		if (info->dlpi_phdr[i].p_type != PT_LOAD || info->dlpi_phdr[i].p_flags & PF_W)
+			continue;
+		start = (start + page - 1) / page * page;
+		end = end / page * page;
+		if (start < end)
+			(void) madvise((void *) start, end - start, MADV_DONTNEED);
+	}
+	return 1;	/* the first is the program; that is all */
+}
+
+/* The start and a connection's first calls run through much of gRPC that an
+ * idle plugin never sees again: some 3 MB of mapped code.  Give it back; what
+ * is needed comes from the page cache.  (A debugger that started the plugin
+ * has to set its breakpoints after the handshake: they go with the pages.) */
+static void release_code(void)
+{
+	(void) dl_iterate_phdr(release_segments, NULL);
+}
+
 static bool accept_one(struct life *life)
 {
 	int fd = accept4(life->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -133,6 +167,7 @@ static bool accept_one(struct life *life)
 	if (fd < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNABORTED;
 	nomad__server_accept(life->server, fd);
+	life->busy = true;
 	return true;
 }
 
@@ -171,6 +206,10 @@ static void serve(struct life *life)
 			return;
 		if (n > 0 && fds[0].revents)
 			return;
+		if (n == 0 && life->busy) {
+			life->busy = false;
+			release_code();
+		}
 		if (n > 0 && fds[1].revents && !accept_one(life))
 			poll(NULL, 0, ACCEPT_PAUSE_MS);
 		if (!life->host_gone && ((n > 0 && fds[2].revents & (POLLERR | POLLNVAL)) || getppid() != life->host)) {
@@ -239,6 +278,7 @@ int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **er
 		(void) unlink(life.path);
 		return r;
 	}
+	release_code();
 	serve(&life);
 	end(&life);
 	return 0;
