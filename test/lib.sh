@@ -428,7 +428,7 @@ _census() {
 	ip -o link 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/link: \1/'
 	command -v nft >/dev/null && nft list ruleset 2>/dev/null | sed 's/counter packets [0-9]* bytes [0-9]*//; s/^/nft: /'
 	command -v iptables-save >/dev/null && iptables-save 2>/dev/null | grep -v '^[#:]' | sed 's/^/iptables: /'
-	find "$T" ${CENSUS_DIRS:-} -type s 2>/dev/null | sed 's/^/socket: /'
+	find "$T" ${CENSUS_DIRS:-} -type s 2>/dev/null | sed 's/^/socket: /; s/plugin[0-9]*$/plugin/'
 	for _d in ${CENSUS_DIRS:-}; do
 		find "$_d" -mindepth 1 ! -type s 2>/dev/null | sed 's/^/file: /'
 	done

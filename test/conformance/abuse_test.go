@@ -277,7 +277,7 @@ func TestHTTP2Garbage(t *testing.T) {
 	before := h.footprint(t)
 	attack()
 	attack()
-	h.settled(t, before, 32<<10)
+	h.settled(t, before, 192<<10)
 }
 
 // ---- Sizes and numbers ----
@@ -411,7 +411,7 @@ func TestCancellations(t *testing.T) {
 	before := h.footprint(t)
 	round(n)
 	h.alive(t)
-	h.settled(t, before, 16<<10)
+	h.settled(t, before, 64<<10)
 	if s := k.inspect(t); s.str("task.state") != "RUNNING" {
 		t.Error("the task has ended")
 	}

@@ -224,13 +224,23 @@ func start(t testing.TB, l launch) *host {
 // checkLogs: whatever goes to stderr is a line of hclog's, or else a
 // sanitizer speaks.
 func checkLogs(text string, errorf func(string, ...any)) {
+	first, bad := "", []string(nil)
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		if line == "" {
 			continue
 		}
 		if reason := badLogLine(line); reason != "" {
-			errorf("stderr: %s: %s", reason, line)
+			if first == "" {
+				first = reason
+			}
+			bad = append(bad, line)
 		}
+	}
+	if len(bad) > 60 {
+		bad = bad[:60]
+	}
+	if first != "" {
+		errorf("stderr: %s:\n%s", first, strings.Join(bad, "\n"))
 	}
 }
 
