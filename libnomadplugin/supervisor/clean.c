@@ -181,7 +181,7 @@ static int kill_and_lock(int dirfd, int64_t deadline)
 int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 {
 	static const char *const files[] = {
-		"ctl", "notify", "exit", "supervisor", ".exit.new", ".supervisor.new", ".cgroups.new",
+		"ctl", "notify", "exit", "program", "supervisor", ".exit.new", ".supervisor.new", ".cgroups.new",
 	};
 	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 	struct nomad__supervisor_exit done;

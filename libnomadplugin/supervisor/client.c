@@ -286,7 +286,7 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 
 	if (file < 0)
 		return nomad_error_errno(err, -file, "write the specification for the supervisor");
-	pid = nomad__supervisor_launch(what->title ? what->title : "nomad-supervisor", &s->fd, err);
+	pid = nomad__supervisor_launch(s->dirfd, what->title ? what->title : "nomad-supervisor", &s->fd, err);
 	if (pid < 0) {
 		close(file);
 		return pid;

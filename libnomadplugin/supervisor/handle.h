@@ -51,8 +51,8 @@ int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret);
 /* Kill all of a task whose supervisor is dead, until `deadline_ns`. 0 or -EBUSY. */
 int nomad__leftovers_kill(int dirfd, int64_t deadline_ns);
 
-/* Fork the program.  The connection's own end into *ret_fd. */
-int nomad__supervisor_launch(const char *title, int *ret_fd, struct nomad_error **err);
+/* Fork the program for the task of `dirfd`.  The connection's own end into *ret_fd. */
+int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct nomad_error **err);
 
 /* A message came for an exec; the connection ended. */
 void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size);

@@ -32,16 +32,66 @@ static int __attribute__((noinline)) spawn(int program, int fd, char *const argv
 	return pid;
 }
 
-int nomad__supervisor_launch(const char *title, int *ret_fd, struct nomad_error **err)
+static bool is_denied(int errnum)
+{
+	return errnum == EACCES || errnum == EPERM || errnum == ENOSYS;
+}
+
+/* Where programs in memory are forbidden (vm.memfd_noexec, a security module):
+ * a file in the task's directory.  An fd for nomad__program_exec(), or -errno. */
+static int program_file(int dirfd)
+{
+	const char *data;
+	size_t size, done = 0;
+	int fd = openat(dirfd, "program", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0700), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	nomad__supervisor_blob_get(&data, &size);
+	while (done < size && r >= 0) {
+		ssize_t n = write(fd, data + done, size - done);
+
+		if (n > 0)
+			done += (size_t) n;
+		else if (n == 0 || errno != EINTR)
+			r = n < 0 ? -errno : -EIO;
+	}
+	close(fd);
+	if (r < 0)
+		return r;
+	fd = openat(dirfd, "program", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Run it from memory, or else from a file.  The pid, or -errno. */
+static int run_program(int dirfd, int fd, char *const argv[], char *const envp[])
+{
+	int program = nomad__supervisor_program(), pid = -1, errnum = program < 0 ? -program : 0, status;
+
+	if (program >= 0)
+		pid = spawn(program, fd, argv, envp, &errnum);
+	if (pid > 0 && errnum)
+		(void) waitpid(pid, &status, 0);
+	if (!is_denied(errnum))
+		return errnum ? -errnum : pid;
+	program = program_file(dirfd);
+	if (program < 0)
+		return program;
+	pid = spawn(program, fd, argv, envp, &errnum);
+	close(program);
+	if (pid > 0 && errnum)
+		(void) waitpid(pid, &status, 0);
+	return errnum ? -errnum : pid;
+}
+
+int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *crash = NULL;
-	int program = nomad__supervisor_program(), pair[2], pid, r, errnum = 0, status;
+	int pair[2], pid, r;
 	const char *at = getenv("NOMAD_DRIVER_CRASH_AT");
 	char *argv[] = { (char *) title, NULL }, *envp[] = { NULL, NULL };
 	sigset_t all, before;
 
-	if (program < 0)
-		return nomad_error_errno(err, -program, "load the supervisor program");
 	if (at && strncmp(at, "super-", 6) == 0)
 		envp[0] = crash = nomad_strdupf("NOMAD_DRIVER_CRASH_AT=%s", at);
 	r = nomad__unix_pair(pair);
@@ -59,14 +109,12 @@ int nomad__supervisor_launch(const char *title, int *ret_fd, struct nomad_error 
 	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = spawn(program, pair[1], argv, envp, &errnum);
+	pid = run_program(dirfd, pair[1], argv, envp);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	close(pair[1]);
-	if (pid > 0 && errnum)
-		(void) waitpid(pid, &status, 0);
-	if (pid < 0 || errnum) {
+	if (pid < 0) {
 		close(pair[0]);
-		return nomad_error_errno(err, errnum, "run the supervisor program");
+		return nomad_error_errno(err, -pid, "run the supervisor program");
 	}
 	*ret_fd = pair[0];
 	return pid;

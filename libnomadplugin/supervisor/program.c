@@ -27,3 +27,9 @@ int nomad__supervisor_program(void)
 	pthread_mutex_unlock(&lock);
 	return r;
 }
+
+void nomad__supervisor_blob_get(const char **ret_data, size_t *ret_size)
+{
+	*ret_data = (const char *) nomad__supervisor_blob;
+	*ret_size = (size_t) (nomad__supervisor_blob_end - nomad__supervisor_blob);
+}

@@ -218,6 +218,10 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 	if (r < 0)
 		return r;
 	nomad__spec_add(spec, "netns", command->netns);
+	/* Its socket is in a directory that is root's alone. */
+	if (command->notify && !spec->failed && nomad__record_get_num(spec->data, spec->size, "uid", 0) > 0 && geteuid() == 0)
+		return nomad_error_set(err, EINVAL, "a process that tells when it is ready has to run as root, not as '%s'",
+				       command->user);
 	if (command->notify)
 		nomad__spec_num(spec, "notify", 1);
 	nomad__spec_add(spec, "leader_key", command->leader_key);

@@ -62,21 +62,6 @@ static bool has_all(const char *options, const char *names)
 	return true;
 }
 
-static bool has_any(const char *options, const char *names)
-{
-	char one[32];
-
-	for (const char *p = names; *p;) {
-		size_t n = strcspn(p, ",");
-
-		snprintf(one, sizeof(one), "%.*s", (int) n, p);
-		if (has_all(options, one))
-			return true;
-		p += n + (p[n] == ',');
-	}
-	return false;
-}
-
 static bool find_mount(const char *ctl, char *ret, size_t size)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -150,6 +135,7 @@ struct plan {
 	const char *name;
 	int64_t hard, soft;		/* bytes; -1: no limit, 0: leave it alone */
 	bool can_kill;			/* v2 is there */
+	bool used[MAX_HIERARCHIES];
 };
 
 static bool is_below(const struct hierarchy *h, const char *path)
@@ -162,6 +148,7 @@ static bool is_below(const struct hierarchy *h, const char *path)
 /* One more cgroup; `path` is taken. */
 static char *add(struct plan *plan, const struct hierarchy *h, char owner, char kind, char *path)
 {
+	plan->used[h - found.list] = true;
 	if (!path)
 		plan->spec->failed = true;
 	else
@@ -326,12 +313,10 @@ int nomad__limits_plan(const struct nomad__supervise *what, struct nomad__spec *
 	for (int i = 0; i < found.count; i++)
 		if (found.list[i].ctl[0])
 			plan_v1(&plan, &found.list[i]);
-	for (int i = 0; i < found.count; i++) {
-		const struct hierarchy *h = &found.list[i];
-
-		if (!h->ctl[0] || has_any(h->ctl, "memory,cpu,cpuacct,pids,freezer,name=systemd"))
-			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors", h->ctl[0] ? '1' : '2', h->ctl,
-					 h->mount);
-	}
+	/* Only where the task has its own: elsewhere it is where we are. */
+	for (int i = 0; i < found.count; i++)
+		if (plan.used[i] && !has_all(found.list[i].ctl, "cpuset"))
+			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors",
+					 found.list[i].ctl[0] ? '1' : '2', found.list[i].ctl, found.list[i].mount);
 	return spec->failed ? nomad_error_errno(err, ENOMEM, "plan the cgroups") : 0;
 }
