@@ -13,7 +13,8 @@ typedef bool nomad__more_handler(struct nomad__call *call, const ProtobufCMessag
 nomad__handler nomad__serve_shutdown_process, nomad__serve_stdio, nomad__serve_broker;
 nomad__more_handler nomad__serve_broker_more;
 nomad__handler nomad__serve_health_check, nomad__serve_health_watch;
-nomad__handler nomad__serve_plugin_info, nomad__serve_config_schema, nomad__serve_task_config_schema, nomad__serve_set_config;
+nomad__handler nomad__serve_plugin_info, nomad__serve_config_schema, nomad__serve_set_config;
+nomad__handler nomad__serve_task_config_schema;
 
 /* driver.c: facts about the driver, its networks */
 nomad__handler nomad__serve_init, nomad__serve_shutdown, nomad__serve_capabilities;

@@ -64,7 +64,8 @@ static void *no_alloc(void *ud, size_t size)
 static void wrong_strings_are_repaired_wherever_they_are(void **state)
 {
 	Pb__FingerprintResponse fp = PB__FINGERPRINT_RESPONSE__INIT;
-	Pb__FingerprintResponse__AttributesEntry entry = PB__FINGERPRINT_RESPONSE__ATTRIBUTES_ENTRY__INIT, *entries[] = { &entry };
+	Pb__FingerprintResponse__AttributesEntry entry = PB__FINGERPRINT_RESPONSE__ATTRIBUTES_ENTRY__INIT;
+	Pb__FingerprintResponse__AttributesEntry *entries[] = { &entry };
 	Pb__Attribute value = PB__ATTRIBUTE__INIT;
 	Pb__FingerprintResponse *read;
 	struct bytes bytes;

@@ -479,7 +479,8 @@ static void fake_fact(struct nomad_map *map, const char *key, int64_t value)
 	assert(nomad_map_set(map, key, text) == 0);
 }
 
-int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret, struct nomad_error **err)
+int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret,
+		struct nomad_error **err)
 {
 	struct fake_task *task = fake_find(plugin, id);
 

@@ -191,7 +191,8 @@ static void base_plugin_tells_who_it_is(void **state)
 
 	set.msgpack_config.data = (uint8_t *) "!";
 	set.msgpack_config.len = 1;
-	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, BASE "SetConfig", &set, &pb__set_config_response__descriptor, NULL));
+	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, BASE "SetConfig", &set, &pb__set_config_response__descriptor,
+			NULL));
 	assert_string_equal(rpc.text, "option 'x': there is no such option");
 	rpc_close(&rpc);
 }
@@ -276,7 +277,8 @@ static void what_is_wrong_is_refused(void **state)
 	rpc_close(&rpc);
 	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "RecoverTask", &empty, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
-	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "ExecTaskStreaming", &empty, &pb__empty__descriptor, NULL));
+	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "ExecTaskStreaming", &empty, &pb__empty__descriptor,
+			NULL));
 	rpc_close(&rpc);
 
 	huge = calloc(1, NOMAD__MESSAGE_MAX_SIZE + 1);
@@ -300,7 +302,8 @@ static void driver_tells_its_facts(void **state)
 	(void) state;
 	assert_status(OK, unary(&server, &rpc, DRIVER "Init", &empty, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
-	assert_status(OK, unary(&server, &rpc, DRIVER "Capabilities", &empty, &pb__capabilities_response__descriptor, &answer));
+	assert_status(OK, unary(&server, &rpc, DRIVER "Capabilities", &empty, &pb__capabilities_response__descriptor,
+			&answer));
 	assert_true(answer->capabilities->send_signals);
 	assert_true(answer->capabilities->exec);
 	assert_int_equal(answer->capabilities->fs_isolation, PB__DRIVER_CAPABILITIES__FSISOLATION__IMAGE);
@@ -484,7 +487,8 @@ static void a_task_lives(void **state)
 	assert_status(NOT_FOUND, signal_task("nobody", "SIGHUP"));
 
 	exec.task_id = (char *) "live";
-	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor, NULL));
+	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor,
+			NULL));
 	rpc_close(&rpc);
 	exec.command = command;
 	exec.n_command = 2;

@@ -150,7 +150,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	if (nomad__message_unpack(nomad__methods[data[0] % nomad__n_methods].request, data + 1, size - 1, &message, &err) < 0) {
+	if (nomad__message_unpack(nomad__methods[data[0] % nomad__n_methods].request, data + 1, size - 1, &message,
+				  &err) < 0) {
 		check_error(err);
 		return 0;
 	}
