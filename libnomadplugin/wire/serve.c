@@ -42,6 +42,7 @@ enum {
 	PROTOCOL_VERSION = 2,
 	TICK_MS = 5000,			/* the host is looked after so often */
 	ORPHAN_TICK_MS = 500,		/* and so often when it is gone */
+	SETTLE_MS = 1000,		/* a connection's first calls are over by then */
 	ACCEPT_PAUSE_MS = 100,		/* after EMFILE and the like */
 };
 static const int64_t orphan_ns = 5 * SECOND;
@@ -200,7 +201,8 @@ static void serve(struct life *life)
 			{ .fd = life->listener, .events = POLLIN },
 			{ .fd = life->host_gone ? -1 : life->host_pipe },	/* POLLERR: nobody reads it */
 		};
-		int n = poll(fds, NOMAD_ARRAY_LEN(fds), life->host_gone ? ORPHAN_TICK_MS : TICK_MS);
+		int n = poll(fds, NOMAD_ARRAY_LEN(fds), life->host_gone ? ORPHAN_TICK_MS :
+			     life->busy ? SETTLE_MS : TICK_MS);
 
 		if (n < 0 && errno != EINTR)
 			return;

@@ -199,7 +199,7 @@ func main() {
 			}
 			p.call(base+"PluginInfo", nil)
 			p.first()
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(2 * time.Second) // idle: what a runtime gives back by itself is given back
 			private, shared := p.memory()
 			p.end()
 			if i == 0 {
