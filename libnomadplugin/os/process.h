@@ -17,7 +17,8 @@ enum { NOMAD__BOOT_ID_SIZE = 64 };
 int nomad__boot_id(char ret[NOMAD__BOOT_ID_SIZE]);
 /* Start time in the system's own unit; -ESRCH if there is no such process. */
 int nomad__process_start_time(int pid, uint64_t *ret);
-/* True if `pid` is a process (a zombie too) that started at `start`. */
+/* True if `pid` is a process that started at `start` and lives: a zombie,
+ * whose parent may take its time, does not. */
 bool nomad__process_is(int pid, uint64_t start);
 /* The parent's pid; -ESRCH. */
 int nomad__process_parent(int pid);

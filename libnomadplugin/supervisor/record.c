@@ -63,9 +63,14 @@ int64_t nomad__parse_num(const char *s, int64_t otherwise)
 	return minus ? -(int64_t) n : (int64_t) n;
 }
 
-void nomad__record_init(struct nomad__record *record, char *buf, size_t size)
+void nomad__record_init_bare(struct nomad__record *record, char *buf, size_t size)
 {
 	*record = (struct nomad__record) { .buf = buf, .size = size };
+}
+
+void nomad__record_init(struct nomad__record *record, char *buf, size_t size)
+{
+	nomad__record_init_bare(record, buf, size);
 	nomad__record_add(record, "v", "1");
 }
 
@@ -122,11 +127,25 @@ int64_t nomad__record_get_num(const char *data, size_t size, const char *key, in
 	return nomad__parse_num(nomad__record_get(data, size, key), otherwise);
 }
 
+static int write_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		data += n;
+		size -= (size_t) n;
+	}
+	return 0;
+}
+
 int nomad__record_write(int dirfd, const char *name, const struct nomad__record *record, bool durable)
 {
 	char temp[64];
 	struct nomad__text t;
-	size_t done = 0;
 	int fd, r;
 
 	if (record->full)
@@ -138,33 +157,30 @@ int nomad__record_write(int dirfd, const char *name, const struct nomad__record 
 	fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	while (done < record->used) {
-		ssize_t n = write(fd, record->buf + done, record->used - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			r = n < 0 ? -errno : -EIO;
-			goto fail;
-		}
-		done += (size_t) n;
-	}
-	if (durable && fsync(fd) < 0) {
+	r = write_all(fd, record->buf, record->used);
+	if (r >= 0 && durable && fsync(fd) < 0)
 		r = -errno;
-		goto fail;
-	}
 	close(fd);
-	if (renameat(dirfd, temp, dirfd, name) < 0) {
+	if (r >= 0 && renameat(dirfd, temp, dirfd, name) < 0)
 		r = -errno;
+	if (r < 0) {
 		(void) unlinkat(dirfd, temp, 0);
 		return r;
 	}
-	if (durable && fsync(dirfd) < 0)
+	return durable && fsync(dirfd) < 0 ? -errno : 0;
+}
+
+int nomad__record_append(int dirfd, const char *name, const struct nomad__record *record)
+{
+	int fd, r;
+
+	if (record->full)
+		return -EMSGSIZE;
+	fd = openat(dirfd, name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
 		return -errno;
-	return 0;
-fail:
+	r = write_all(fd, record->buf, record->used);
 	close(fd);
-	(void) unlinkat(dirfd, temp, 0);
 	return r;
 }
 

@@ -36,6 +36,8 @@ struct nomad__record {
 
 /* Begins with "v=1". */
 void nomad__record_init(struct nomad__record *record, char *buf, size_t size);
+/* Without it, for nomad__record_append(). */
+void nomad__record_init_bare(struct nomad__record *record, char *buf, size_t size);
 void nomad__record_add(struct nomad__record *record, const char *key, const char *value);
 void nomad__record_num(struct nomad__record *record, const char *key, int64_t value);
 
@@ -49,6 +51,8 @@ const char *nomad__record_next(const char *data, size_t size, const char *key, s
 /* Replace the file `name` in `dirfd` by the record, atomically; `durable`:
  * it is on the disk on return.  0 or -errno. */
 int nomad__record_write(int dirfd, const char *name, const struct nomad__record *record, bool durable);
+/* Add to it instead: a reader sees the new strings or does not yet. */
+int nomad__record_append(int dirfd, const char *name, const struct nomad__record *record);
 /* Read a file of at most `size` bytes; a symlink is not followed.  Bytes read, or -errno. */
 ssize_t nomad__record_read(int dirfd, const char *name, char *buf, size_t size);
 

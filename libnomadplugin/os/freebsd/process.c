@@ -91,9 +91,10 @@ int nomad__process_start_time(int pid, uint64_t *ret)
 
 bool nomad__process_is(int pid, uint64_t start)
 {
+	struct kinfo_proc p;
 	uint64_t now;
 
-	return nomad__process_start_time(pid, &now) == 0 && now == start;
+	return nomad__process_start_time(pid, &now) == 0 && now == start && get(pid, &p) == 0 && p.ki_stat != SZOMB;
 }
 
 int nomad__process_parent(int pid)

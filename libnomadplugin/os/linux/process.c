@@ -94,9 +94,14 @@ int nomad__process_start_time(int pid, uint64_t *ret)
 
 bool nomad__process_is(int pid, uint64_t start)
 {
-	uint64_t now;
+	char stat[1024];
+	const char *state, *field;
 
-	return nomad__process_start_time(pid, &now) == 0 && now == start;
+	if (read_stat(pid, stat, sizeof(stat)) < 0)
+		return false;
+	state = stat_field(stat, 3);
+	field = stat_field(stat, 22);
+	return field && (uint64_t) nomad__parse_num(field, 0) == start && *state != 'Z' && *state != 'X';
 }
 
 int nomad__process_parent(int pid)

@@ -99,18 +99,20 @@ int write_identity(void)
 	nomad__record_add(&record, "boot", boot);
 	nomad__record_num(&record, "pid", getpid());
 	nomad__record_num(&record, "start", (int64_t) start);
-	nomad__record_num(&record, "started_ns", S.started_wall_ns);
-	if (S.main_pid) {
-		nomad__record_num(&record, "main_pid", S.main_pid);
-		nomad__record_num(&record, "main_start", (int64_t) S.main_start);
-	}
-	if (S.leader_pid && S.leader_pid != S.main_pid) {
-		nomad__record_num(&record, "leader_pid", S.leader_pid);
-		nomad__record_num(&record, "leader_start", (int64_t) S.leader_start);
-	}
 	/* Not synced: another boot makes it worthless, and a killed process
 	 * does not take the page cache along. */
 	return nomad__record_write(S.dirfd, "supervisor", &record, false);
+}
+
+int add_identity(const char *pid_key, int pid, const char *start_key, uint64_t start)
+{
+	char buf[128];
+	struct nomad__record record;
+
+	nomad__record_init_bare(&record, buf, sizeof(buf));
+	nomad__record_num(&record, pid_key, pid);
+	nomad__record_num(&record, start_key, (int64_t) start);
+	return nomad__record_append(S.dirfd, "supervisor", &record);
 }
 
 static void reset_signals(void)

@@ -3,7 +3,9 @@
  * notify.c: the service side of sd_notify(3).
  *
  * A message counts only if its sender is the task's process or comes from
- * it, which the kernel says.  READY=1, STATUS= and the key that names
+ * it, which the kernel says.  One that has died since cannot be asked about
+ * its parents any more: it had reached a socket that is in a directory of
+ * ours alone, which has to do.  READY=1, STATUS= and the key that names
  * the leader are looked at, all else is ignored. */
 #include "supervisor/program/super.h"
 
@@ -56,11 +58,12 @@ static void set_leader(int pid)
 {
 	uint64_t start;
 
-	if (!is_ours(pid) || nomad__process_start_time(pid, &start) < 0)
+	/* Once: a process does not change whom it is the keeper of. */
+	if (S.leader_pid || !is_ours(pid) || nomad__process_start_time(pid, &start) < 0)
 		return;
 	S.leader_pid = pid;
 	S.leader_start = start;
-	(void) write_identity();
+	(void) add_identity("leader_pid", pid, "leader_start", start);
 }
 
 static bool handle(char *message)
@@ -91,7 +94,7 @@ void notify_read(void)
 
 	while ((n = nomad__unix_receive_from(S.notify_fd, buf, sizeof(buf) - 1, &pid)) >= 0) {
 		buf[n] = 0;
-		if (is_ours(pid) && handle(buf) && S.notify) {
+		if ((is_ours(pid) || nomad__process_parent(pid) == -ESRCH) && handle(buf) && S.notify) {
 			/* It may come before the end of the exec pipe was seen. */
 			if (S.exec_fd >= 0)
 				spawn_read_status();

@@ -211,7 +211,7 @@ int spawn_main(void)
 	logs_child_forked();
 	r = nomad__process_start_time(pid, &S.main_start);
 	if (r >= 0)
-		r = write_identity();
+		r = add_identity("main_pid", pid, "main_start", S.main_start);
 	if (r < 0) {
 		/* The child sees the end of the pipe and goes; the loop reaps it. */
 		(void) fail(-r, "record the process in", spec_get("dir"));

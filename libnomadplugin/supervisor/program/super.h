@@ -88,6 +88,8 @@ int64_t spec_num(const char *key, int64_t otherwise);
 /* Keep why the start fails, once; returns -errnum. */
 int fail(int errnum, const char *act, const char *object);
 int write_identity(void);
+/* Add the process, or the leader, to it. */
+int add_identity(const char *pid_key, int pid, const char *start_key, uint64_t start);
 
 /* loop.c */
 void dispatch(enum super_event event);
