@@ -1,0 +1,260 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# A machine's life against the stand-in, by the driver's own command line: keys,
+# the requests that options make, ends, rules, volumes, and what is left.
+. test/lib.sh
+. test/triton/lib-triton.sh
+require_standin
+make_keys
+start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
+driver_config
+
+# run CONFIG_JSON: in the background; $RUN_PID, output in $T/out and $T/err
+run() {
+	job_json "${JOB_NAME:-web}" triton "$1" >"$T/job.json"
+	"$DRIVER" run --config "$T/plugin.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
+	RUN_PID=$!
+}
+# Wait for its end: $STATUS
+finish() {
+	wait_for "${1:-60}" 'the task has ended' pid_gone $RUN_PID || { cat "$T/err"; kill -9 $RUN_PID; return 1; }
+	wait $RUN_PID
+	STATUS=$?
+}
+_is_up() { grep -q '^address:' "$T/err" || pid_gone $RUN_PID; }
+up() { wait_for 60 'the task is up' _is_up && grep -q '^address:' "$T/err" || { cat "$T/err"; return 1; }; }
+stop() { kill -TERM $RUN_PID; finish; }
+id_of() { machines '.[0].id' | tr -d '"'; }
+whole() { run "$1" && up && machines '.[0]' >"$T/machine" && stop && nothing_left; }
+has() { jq -e "$1" "$T/machine" >/dev/null || { echo "no $1 in:"; cat "$T/machine"; return 1; }; }
+body() { control GET /requests | jq -r '[.[] | select(.method == "POST" and (.path | endswith("/machines")))] | last | .body'; }
+refused() { run "$1"; finish && [ $STATUS -ne 0 ] && file_has "$T/err" "$2" && nothing_left; }
+
+# ---- Keys ----
+
+health() { "$DRIVER" doctor --config "$1" >"$T/doctor" 2>&1; }
+with_config() { jq "$1" "$T/plugin.json" >"$T/other.json"; }
+t_key() { with_config ".key_file = \"$T/keys/$1\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }; }
+t_key_forms() {
+	openssl pkcs8 -topk8 -nocrypt -in "$T/keys/rsa" -out "$T/keys/rsa8" && t_key rsa8 &&
+	ssh-keygen -q -p -N '' -P '' -f "$T/keys/rsa8" >/dev/null && t_key rsa8 &&
+	head -n 1 "$T/keys/rsa8" | grep -q OPENSSH &&
+	cp "$T/keys/p256" "$T/keys/p256pem" && ssh-keygen -q -p -m PEM -N '' -P '' -f "$T/keys/p256pem" >/dev/null && t_key p256pem
+}
+t_fingerprints() {
+	for _kind in md5 sha256; do
+		_fp=$(ssh-keygen -l -E $_kind -f "$T/keys/rsa.pub" | cut -d' ' -f2)
+		with_config ".key_id = \"$_fp\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }
+	done
+	with_config ".key_id = \"${_fp%?}A\"" && ! health "$T/other.json" && file_has "$T/doctor" 'not the key of key_id'
+}
+t_agent() {
+	eval "$(ssh-agent -s -a "$T/agent")" >/dev/null
+	cleanup "kill $SSH_AGENT_PID"
+	ssh-add -q "$T/keys/rsa" "$T/keys/ed25519" "$T/keys/p256" "$T/keys/p384" "$T/keys/p521" 2>/dev/null
+	unset SSH_AUTH_SOCK
+	for _key in rsa ed25519 p256 p521; do
+		_fp=$(ssh-keygen -l -f "$T/keys/$_key.pub" | cut -d' ' -f2)
+		with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && health "$T/other.json" ||
+			{ echo $_key; cat "$T/doctor"; return 1; }
+	done
+	_fp=$(ssh-keygen -l -f "$T/keys/p384.pub" | cut -d' ' -f2)
+	with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && ! health "$T/other.json" &&
+		file_has "$T/doctor" 'P-384' || return 1
+	_fp=$(ssh-keygen -l -f "$T/keys/stranger.pub" | cut -d' ' -f2)
+	with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && ! health "$T/other.json" &&
+		file_has "$T/doctor" 'ssh-add'
+}
+t_env() {
+	with_config 'del(.url, .account, .key_file, .ca_file)'
+	! health "$T/other.json" && file_has "$T/doctor" 'TRITON_URL' &&
+	SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$T/keys/ed25519 SDC_TESTING=true health "$T/other.json" || { cat "$T/doctor"; return 1; }
+	# A variable of the other prefix wins, and 0 is no yes.
+	! TRITON_INSECURE=0 SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$T/keys/ed25519 health "$T/other.json" &&
+		file_has "$T/doctor" 'certificate'
+}
+t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$T/keys/sub\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }; }
+t_unhealthy() {
+	with_config ".key_file = \"$T/keys/stranger\"" && ! health "$T/other.json" && file_has "$T/doctor" 'InvalidCredentials' &&
+	with_config '.url = "https://127.0.0.1:1"' && ! health "$T/other.json" && file_has "$T/doctor" 'unhealthy' &&
+	with_config '.key_file = "/nonexistent"' && ! health "$T/other.json" && file_has "$T/doctor" 'no such file' &&
+	openssl genrsa -aes128 -passout pass:secret -out "$T/keys/locked" 2>/dev/null &&
+	with_config ".key_file = \"$T/keys/locked\"" && ! health "$T/other.json" && file_has "$T/doctor" 'encrypted' &&
+	with_config 'del(.key_file)' && ! health "$T/other.json" && file_has "$T/doctor" 'no key to sign with'
+}
+t_skew() {
+	control POST /set '{"skew": 1000}' >/dev/null
+	! health "$T/plugin.json"; _r=$?
+	control POST /set '{"skew": 0}' >/dev/null
+	[ $_r -eq 0 ] && file_has "$T/doctor" 'clock of this host is (99[0-9]|100[0-9]) s behind'
+}
+
+run_test 'an RSA key signs' t_key rsa
+run_test 'an Ed25519 key signs' t_key ed25519
+run_test 'keys of P-256, P-384 and P-521 sign' eval 't_key p256 && t_key p384 && t_key p521'
+run_test 'PKCS#8, SEC 1 and OpenSSH forms are read' t_key_forms
+run_test 'MD5 and SHA256 fingerprints name a key' t_fingerprints
+run_test 'an ssh-agent signs; what it cannot is explained' t_agent
+run_test 'the environment configures: SDC_, TRITON_, booleans as booleans' t_env
+run_test 'a sub-user signs' t_subuser
+run_test 'what makes it unhealthy is said' t_unhealthy
+run_test 'a clock that is off is explained' t_skew
+
+# ---- A life, and what options ask for ----
+
+t_life() {
+	whole "$(cloud_config)" && like "$(cat "$T/err")" 'address: 10\.88\.' && has '.name | test("^web-group-task-[0-9a-f]{8}-[0-9a-f]{8}$")' &&
+	has '.tags.nomad_driver == "triton" and (.tags.nomad_task | test("/task/")) and (.tags | has("nomad_alloc"))' &&
+	has '.firewall_enabled == false and .deletion_protection == false' &&
+	has '.metadata["env-vars"] | fromjson | .NOMAD_TASK_NAME == "task"'
+}
+t_options() {
+	whole "$(cloud_config '.tags = {role: "web", "triton.cns.disable": "false"} | .metadata = {colour: "a%sb"} | .affinity = ["instance!=foo*"] |
+		.cns = ["web:80", "api"] | .fwenabled = true | .cloud_api.user_data = "ud" | .cloud_api.user_script = "us" |
+		.cloud_api.cloud_config = "#cloud-config" | .package = {name: "two", version: "2.0.0"} |
+		.cloud_api.image = {name: "base-64", most_recent: true} | .deletion_protection = true |
+		.cloud_api.networks = [{name: "My-Fabric-Network"}, {name: "external"}]')" &&
+	has '.tags.role == "web" and .tags["triton.cns.disable"] == false and .tags["triton.cns.services"] == "web:80,api"' &&
+	has '.metadata.colour == "a%sb" and .metadata["user-data"] == "ud" and .metadata["user-script"] == "us"' &&
+	has '.metadata["cloud-init:user-data"] == "#cloud-config" and (.metadata | has("cloud-config") | not)' &&
+	has '.affinity == ["instance!=foo*"] and .firewall_enabled and .deletion_protection and .package == "two"' &&
+	[ "$(body | jq -c '.networks | length')" = 2 ] &&
+	is "$(body | jq -r .image)" "$(python_uuid image-base-2)" &&
+	is "$(body | jq -r .package)" "$(python_uuid package-two-2)" &&
+	is "$(body | jq -r '.networks[0].ipv4_uuid')" "$(python_uuid network-fabric)" &&
+	is "$(body | jq -r '.networks[1].ipv4_uuid')" "$(python_uuid network-public)"
+}
+python_uuid() { "$STANDIN_PYTHON" -c 'import sys, uuid; print(uuid.uuid5(uuid.NAMESPACE_DNS, sys.argv[1]))' "$1"; }
+t_uuids() {
+	whole "$(cloud_config ".package = {uuid: \"$(python_uuid package-sample-1G)\"} | .cloud_api.image = {uuid: \"$(python_uuid image-one)\"} |
+		.cloud_api.networks = [{uuid: \"$(python_uuid network-fabric)\"}]")" && has '.package == "sample-1G"'
+}
+t_odd_names() {
+	JOB_NAME='batch/dispatch-1234%n a-very-long-name-indeed-that-does-not-fit-in-a-host-name-at-all'
+	whole "$(cloud_config)"; _r=$?; JOB_NAME=
+	[ $_r -eq 0 ] && has '(.name | length) <= 63 and (.name | test("^batch-dispatch-1234-n-a-very-long.*-[0-9a-f]{8}-[0-9a-f]{8}$"))'
+}
+t_refused_early() {
+	_before=$(control GET /requests | jq 'length')
+	for _case in '.api_type = "other"|api_type' '.api_type = "docker_api"|docker_api' '.cloud_api.image = {}|image' \
+		'.tags = {"triton.foo": "x"}|triton.foo' '.tags = {uuid: "x"}|uuid' '.fwrules = {a: "FROM here"}|fwrules' \
+		'.exit_strategy = "never"|exit_strategy' '.cns = ["-bad-"]|cns' '.package = {uuid: "X"}|UUID' \
+		'.metadata = {root_authorized_keys: "k"}|root_authorized_keys' '.nonsense = 1|nonsense'; do
+		run "$(cloud_config "${_case%|*}")"; finish || return 1
+		[ $STATUS -ne 0 ] && file_has "$T/err" "${_case#*|}" || { echo "case $_case"; return 1; }
+	done
+	is "$(control GET /requests | jq "length")" "$_before"
+}
+t_unknown_names() {
+	refused "$(cloud_config '.package.name = "none"')" "no active package 'none'" &&
+	refused "$(cloud_config '.package.name = "two"')" '2 packages' &&
+	refused "$(cloud_config '.cloud_api.image.name = "none"')" "no active image 'none'" &&
+	refused "$(cloud_config '.cloud_api.image.name = "base-64"')" 'most_recent' &&
+	refused "$(cloud_config '.cloud_api.networks = [{name: "external"}, {name: "none"}]')" "no network 'none'" &&
+	refused "$(cloud_config '.cloud_api.networks = [{name: "twin"}]')" "2 networks 'twin'" &&
+	is "$(machines length)" 0
+}
+t_large_body() { refused "$(cloud_config '.cloud_api.user_data = ("x" * 100001)')" '100000'; }
+
+run_test 'a machine is made, addressed, stopped and removed' t_life
+run_test 'each option is in the request' t_options
+run_test 'ids are used as they are' t_uuids
+run_test 'names with slashes and of any length are made safe' t_odd_names
+run_test 'what is known to be wrong costs no request' t_refused_early
+run_test 'a name that is not there is an error that says so' t_unknown_names
+run_test 'a request that is too large is explained' t_large_body
+
+# ---- Ends ----
+
+t_end_inside() { run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stopped" >/dev/null && finish && is $STATUS 0 && nothing_left; }
+t_end_outside() {
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stop" >/dev/null && finish && [ $STATUS -ne 0 ] &&
+	file_has "$T/err" 'stopped, not by Nomad' && nothing_left
+}
+t_deleted_outside() {
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/delete" >/dev/null && finish && [ $STATUS -ne 0 ] &&
+	file_has "$T/err" 'deleted, not by Nomad' && nothing_left
+}
+t_purged_outside() {
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/purge" >/dev/null && finish && [ $STATUS -ne 0 ] && nothing_left
+}
+t_failed_later() { run "$(cloud_config)" && up && control POST "/machine/$(id_of)/failed" >/dev/null && finish && [ $STATUS -ne 0 ] &&
+	file_has "$T/err" 'the instance failed' && nothing_left; }
+t_reboot() {
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/reboot" >/dev/null && sleep 4 && ! pid_gone $RUN_PID && stop && nothing_left
+}
+t_offline() {
+	run "$(cloud_config)" && up && _id=$(id_of) && control POST "/machine/$_id/offline" >/dev/null && sleep 3 && ! pid_gone $RUN_PID &&
+	control POST "/machine/$_id/running" >/dev/null && stop && nothing_left
+}
+t_strategy_deleted() {
+	run "$(cloud_config '.exit_strategy = "deleted"')" && up && _id=$(id_of) && control POST "/machine/$_id/stopped" >/dev/null && sleep 4 &&
+	! pid_gone $RUN_PID && control POST "/machine/$_id/running" >/dev/null && stop && nothing_left &&
+	run "$(cloud_config '.exit_strategy = "deleted"')" && up && control POST "/machine/$(id_of)/delete" >/dev/null && finish && is $STATUS 0
+}
+t_protected_by_others() {
+	run "$(cloud_config)" && up && _id=$(id_of) && control POST "/machine/$_id/enable_deletion_protection" >/dev/null && sleep 1 &&
+	kill -TERM $RUN_PID && finish 120 && [ $STATUS -ne 0 ] && file_has "$T/err" 'protected from deletion, not by this driver' &&
+	is "$(machines length)" 1 && control POST "/machine/$_id/delete" >/dev/null && nothing_left
+}
+t_provision_fails() {
+	control POST /set '{"fail_provision": 1}' >/dev/null
+	run "$(cloud_config '.fwenabled = true | .fwrules = {a: "FROM any TO tag role = web ALLOW tcp PORT 80"}')"; finish && [ $STATUS -ne 0 ] &&
+		file_has "$T/err" 'its state is failed' && nothing_left
+}
+t_provision_timeout() {
+	control POST /set '{"delays": {"provision": 8}}' >/dev/null
+	run "$(cloud_config '.provision_timeout = 2')"; finish 120; _r=$?
+	control POST /set '{"delays": {"provision": 0.3}}' >/dev/null
+	[ $_r -eq 0 ] && [ $STATUS -ne 0 ] && file_has "$T/err" 'within provision_timeout' && nothing_left 60
+}
+
+run_test 'a machine that shuts down has ended well' t_end_inside
+run_test 'one that was stopped from outside has failed' t_end_outside
+run_test 'one that was deleted from outside has failed' t_deleted_outside
+run_test 'one that was deleted and forgotten has failed' t_purged_outside
+run_test 'one that failed has failed' t_failed_later
+run_test 'a reboot is no end' t_reboot
+run_test 'an unreachable server is no end' t_offline
+run_test 'exit_strategy deleted: stopped is no end, deleted is a good one' t_strategy_deleted
+run_test 'a protection that others turned on is honoured, and said' t_protected_by_others
+run_test 'provisioning that fails leaves nothing' t_provision_fails
+run_test 'provisioning that takes too long leaves nothing' t_provision_timeout
+
+# ---- Rules and volumes ----
+
+RULE='from any to (tag role = web or tag "role" = "db") allow TCP ports 8080, 80 - 90'
+t_rules() {
+	control POST /rule '{"rule": "FROM any TO tag \"role\" = \"web\" ALLOW tcp PORT 22", "enabled": false, "description": "by hand"}' >/dev/null
+	_cfg=$(cloud_config ".fwenabled = true | .fwrules = {web: $(printf %s "$RULE" | jq -Rs .), ssh: \"FROM any TO tag role = web ALLOW tcp PORT 22\"}")
+	run "$_cfg" && up && mv "$T/err" "$T/err1" && _first=$RUN_PID && is "$(rules length)" 3 &&
+	rules '[.[] | select(.description | contains("service: web "))][0] | .rule' | grep -q 'FROM any TO (tag \\"role\\" = \\"db\\" OR tag \\"role\\" = \\"web\\") ALLOW tcp PORTS 80 - 90, 8080' &&
+	is "$(rules '[.[] | select(.description | contains("nomad")) | .enabled] | all')" true &&
+	run "$_cfg" && up && is "$(rules length)" 3 && is "$(machines length)" 2 &&
+	kill -TERM "$_first" && wait_for 30 'the first has ended' pid_gone "$_first" && is "$(rules length)" 3 && stop && nothing_left &&
+	is "$(rules '[.[] | .description] | join(",")')" '"by hand"' && is "$(rules '.[0].enabled')" false
+}
+t_rules_error_is_not_unused() {
+	_cfg=$(cloud_config ".fwenabled = true | .fwrules = {web: $(printf %s "$RULE" | jq -Rs .)}")
+	run "$_cfg" && up && _first=$RUN_PID && run "$_cfg" && up &&
+	fault '{"method": "GET", "path": "tag.nomad_fw_", "count": 2, "kind": "status", "status": 503}' &&
+	kill -TERM "$_first" && wait_for 60 'the first has ended' pid_gone "$_first" &&
+	is "$(rules '[.[] | select(.description | contains("nomad"))] | length')" 1 && no_faults && stop && nothing_left
+}
+t_volumes() {
+	run "$(cloud_config '.volumes = [{name: "data", mountpoint: "/data", size: 1024}, {name: "keepme", mountpoint: "/k", size: 1024, keep: true}]')" &&
+	up && is "$(control GET /state | jq '.volumes | length')" 2 && is "$(machines '.[0].mounts | length')" 2 && stop &&
+	is "$(machines length)" 0 && is "$(control GET /state | jq -r '[.volumes[].name] | join(",")')" keepme &&
+	whole_again "$(cloud_config '.volumes = [{name: "keepme", mountpoint: "/k", size: 1024}]')" &&
+	is "$(control GET /state | jq -r '[.volumes[].name] | join(",")')" keepme &&
+	refused_volume "$(cloud_config '.volumes = [{name: "nowhere", mountpoint: "/k"}]')"
+}
+whole_again() { run "$1" && up && stop && is "$(machines length)" 0; }
+refused_volume() { run "$1"; finish && [ $STATUS -ne 0 ] && file_has "$T/err" "no volume 'nowhere'"; }
+
+run_test 'rules: canonical, shared, counted, removed by the last; others are not touched' t_rules
+run_test 'an error while counting keeps a rule' t_rules_error_is_not_unused
+run_test 'volumes that were made are removed, others stay' t_volumes
+run_test 'no secret in the output' eval '! grep -rl "BEGIN.*PRIVATE" "$T/err" "$T/out" "$T/state"'
+
+done_testing
