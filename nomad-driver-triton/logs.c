@@ -107,6 +107,7 @@ static void advance(struct follower *f, int fd, size_t n)
 {
 	if (f->position.count)
 		f->position.count[fd] += n;
+	f->failures = 0;
 }
 
 /* Write what is pending; true if nothing is left. */
@@ -232,6 +233,11 @@ static void begin(struct follower *f)
 	curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, f);
 	curl_easy_setopt(f->easy, CURLOPT_PRIVATE, f);
+	if (f->last_pass) {
+		/* Here, silence is no log without news. */
+		curl_easy_setopt(f->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(f->easy, CURLOPT_LOW_SPEED_TIME, 4L);
+	}
 	curl_easy_setopt(f->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(f->easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(f->easy, CURLOPT_USERAGENT, "nomad-driver-triton/" NOMAD_VERSION);
@@ -278,7 +284,9 @@ static void over(struct follower *f, CURLcode code)
 		f->state = DONE;
 		return;
 	}
-	f->next_ms = triton_now_ms() + (f->finishing && !f->failures ? 0 : triton_backoff_ms(f->failures + 1, 500, 30000));
+	/* At the end there is little time. */
+	f->next_ms = triton_now_ms() + (!f->finishing ? triton_backoff_ms(f->failures + 1, 500, 30000)
+				       : f->failures ? triton_backoff_ms(f->failures, 250, 1000) : 0);
 	if (!f->finishing)
 		tell(f);
 }

@@ -87,7 +87,11 @@ _clean() {
 		([.rules[] | select(.description | contains("[nomad-driver-triton"))] | length == 0)' >/dev/null
 }
 nothing_left() {
-	wait_for "${1:-30}" 'nothing is left in the data centre' _clean || { control GET /state | jq -c .; return 1; }
+	wait_for "${1:-30}" 'nothing is left in the data centre' _clean || {
+		control GET /state | jq -c '{machines: [.machines[] | select(.state != "deleted") | {name, state, deletion_protection}], rules, volumes}'
+		[ ! -s "$T/err" ] || tail -n 5 "$T/err"
+		return 1
+	}
 }
 
 driver_config() {

@@ -270,8 +270,11 @@ def make_handler(base, reset):
                 self.wfile.write(data)
                 self.wfile.flush()
                 if left == 0:
+                    self.connection.shutdown(socket.SHUT_RDWR)
                     self.reset()
             connection.close()
+            # The thread above still holds the connection: closing it would not end it.
+            self.connection.shutdown(socket.SHUT_RDWR)
 
         def exec(self, exec_id, what, query, body, version):
             target = "/exec/%s/%s" % (exec_id, what)

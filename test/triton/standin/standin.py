@@ -14,6 +14,7 @@ Control (plain HTTP, JSON):
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer)
     POST /machine/ID/ACTION            delete, stop, reboot, fail, purge, offline: from outside
+    POST /reset                        nothing is there any more
     POST /rule {"rule", "enabled", "description"}
 """
 import http.server
@@ -225,6 +226,13 @@ class ControlHandler(Handler):
         elif self.path == "/forget":
             with state.lock:
                 state.requests.clear()
+        elif self.path == "/reset":
+            with state.cloud.lock:
+                for machine in state.cloud.machines.values():
+                    if machine.get("docker"):
+                        state.docker.remove(machine["docker_id"])
+                for store in (state.cloud.machines, state.cloud.rules, state.cloud.volumes, state.cloud.order, state.faults):
+                    store.clear()
         elif self.path == "/faults":
             with state.lock:
                 state.faults = data or []

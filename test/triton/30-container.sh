@@ -1,0 +1,119 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# A container's life: a real Docker Engine behind a front that behaves as
+# sdc-docker, over TLS with client certificates; tags, rules and removal by the
+# stand-in's CloudAPI.
+. test/lib.sh
+. test/triton/lib-triton.sh
+require_standin
+requires_root
+make_keys
+start_engine || skip_all "$ENGINE_WHY"
+start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
+driver_config
+
+run() {
+	job_json "${JOB_NAME:-web}" triton "$1" >"$T/job.json"
+	"$DRIVER" run --config "$T/plugin.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
+	RUN_PID=$!
+}
+finish() {
+	wait_for "${1:-60}" 'the task has ended' pid_gone $RUN_PID || { cat "$T/err"; kill -9 $RUN_PID; return 1; }
+	wait $RUN_PID
+	STATUS=$?
+}
+_is_up() { grep -q '^address:' "$T/err" || pid_gone $RUN_PID; }
+up() { wait_for 60 'the task is up' _is_up && grep -q '^address:' "$T/err" || { cat "$T/err"; return 1; }; }
+stop() { kill -TERM $RUN_PID; finish; }
+none_left() { nothing_left && is "$(containers length)" 0; }
+body() { control GET /requests | jq -r '[.[] | select(.method == "POST" and (.path | contains("/containers/create")))] | last | .body'; }
+# A container that runs `sh -c TEXT`.
+sh_config() { docker_config ".docker_api.cmd = [\"sh\", \"-c\", $(printf %s "$1" | jq -Rs .)] | ${2:-.}"; }
+
+t_doctor() { "$DRIVER" doctor --config "$T/plugin.json" >"$T/doctor" 2>&1 && file_has "$T/doctor" '^ok +Docker API' || { cat "$T/doctor"; return 1; }; }
+t_life() {
+	run "$(docker_config)" && up && machines '.[0]' >"$T/machine" &&
+	jq -e '.state == "running" and .tags.nomad_driver == "triton" and .tags["docker:label:nomad.task"] == .tags.nomad_task' "$T/machine" >/dev/null &&
+	stop && none_left
+}
+t_code() { run "$(sh_config 'exit 43')"; finish && is $STATUS 43 && none_left; }
+t_ok() { run "$(sh_config 'echo out; echo err >&2; exit 0')"; finish && is $STATUS 0 && is "$(cat "$T/out")" out && file_has "$T/err" '^err$' && none_left; }
+t_signal_death() { run "$(sh_config 'sh -c "kill -9 \$\$"; exit $?')"; finish && is $STATUS 137; }
+t_many_lines() { run "$(sh_config 'seq 1 200000')"; finish 120 && is $STATUS 0 && seq 1 200000 | cmp - "$T/out" && none_left; }
+t_tty() { run "$(sh_config 'stty; echo there' '.docker_api.tty = true')"; finish && is $STATUS 0 && file_has "$T/out" 'there' && none_left; }
+t_broken_log() {
+	control POST /faults '[{"api": "logs", "method": "GET", "path": "logs", "count": 6, "bytes": 3000, "kind": "cut"}]' >/dev/null
+	run "$(sh_config 'i=0; while [ $i -lt 60 ]; do seq 1 100; seq 1 10 >&2; sleep 0.1; i=$((i + 1)); done')"; finish 120
+	no_faults
+	i=0; while [ $i -lt 60 ]; do seq 1 100; i=$((i + 1)); done | cmp - "$T/out" && is "$(grep -c '^[0-9]*$' "$T/err")" 600
+}
+t_stop_graceful() { run "$(sh_config 'trap "echo bye; exit 5" TERM; echo ready; while :; do sleep 0.1; done')" && up &&
+	wait_for 20 'it is ready' grep -q ready "$T/out" && stop && is $STATUS 5 && file_has "$T/out" bye && none_left; }
+t_stop_stubborn() { run "$(sh_config 'trap "" TERM; echo ready; while :; do sleep 0.1; done' '.stop_timeout = 2')" && up &&
+	wait_for 20 'it is ready' grep -q ready "$T/out" && stop && is $STATUS 137 && none_left; }
+t_options() {
+	run "$(docker_config '.tags = {role: "web"} | .metadata = {m: "1"} | .cns = ["web"] | .affinity = ["container!=x", "affinity:role==web"] |
+		.docker_api += {entrypoint: ["sleep"], cmd: ["600"], openstdin: true, stdinonce: true, workingdir: "/tmp", hostname: "h", domain_name: "d",
+		user: "0", labels: {colour: "red"}, public_network: "external", private_network: "fab", dns: ["1.1.1.1"], dns_search: ["x.y"],
+		extra_hosts: ["db:10.0.0.5"], ports: {tcp: [80, 443], udp: [53], publish_all: true}, log_config: {type: "json-file", config: {a: "b"}},
+		restart_policy: "on-failure:3"} | .volumes = []')" && up && body >"$T/body" && machines '.[0]' >"$T/machine" &&
+	jq -e '.Image == "busybox:test" and .Entrypoint == ["sleep"] and .Cmd == ["600"] and .OpenStdin and .StdinOnce and (.Tty | not) and
+		.WorkingDir == "/tmp" and .Hostname == "h" and .Domainname == "d" and .User == "0" and .Labels.colour == "red" and
+		.Labels["triton.network.public"] == "external" and .Labels["triton.cns.services"] == "web" and
+		(.Labels | has("com.joyent.package")) and .HostConfig.NetworkMode == "fab" and .HostConfig.Dns == ["1.1.1.1"] and
+		.HostConfig.DnsSearch == ["x.y"] and .HostConfig.ExtraHosts == ["db:10.0.0.5"] and
+		.HostConfig.PortBindings["443/tcp"] == [{HostIp: "0.0.0.0", HostPort: "443"}] and (.HostConfig.PortBindings | has("53/udp")) and
+		.HostConfig.PublishAllPorts and .HostConfig.LogConfig == {Type: "json-file", Config: {a: "b"}} and
+		.HostConfig.RestartPolicy == {Name: "on-failure", MaximumRetryCount: 3} and (.Env | index("affinity:container!=x")) and
+		(.Env | index("affinity:role==web")) and ([.Env[] | select(startswith("NOMAD_TASK_NAME="))] | length == 1)' "$T/body" >/dev/null &&
+	jq -e '.tags.role == "web" and .tags["triton.cns.services"] == "web" and .metadata.m == "1"' "$T/machine" >/dev/null &&
+	is "$(rules '[.[] | select(.rule | contains("TO vm"))] | length')" 2 && stop && none_left &&
+	is "$(rules '[.[] | select(.rule | contains("TO vm"))] | length')" 0 && is "$(rules '[.[] | select(.rule | contains("sdc_docker"))] | length')" 2
+	_r=$?; [ $_r -eq 0 ] || { cat "$T/body" "$T/machine"; }; return $_r
+}
+t_rules() {
+	run "$(docker_config '.fwenabled = true | .fwrules = {w: "FROM any TO tag role = web ALLOW tcp PORT 80"} | .tags = {role: "web"}')" && up &&
+	is "$(rules '[.[] | select(.description | contains("service: w "))] | length')" 1 && stop && none_left
+}
+t_protected() { run "$(docker_config '.deletion_protection = true')" && up && sleep 1 && is "$(machines '.[0].deletion_protection')" true && stop && none_left; }
+t_no_image() { run "$(docker_config '.docker_api.image.name = "none"')"; finish && [ $STATUS -ne 0 ] && file_has "$T/err" "pull the image 'none:test': Error: image none:test not found" && none_left; }
+t_auto_pull() {
+	run "$(docker_config '.docker_api.image.auto_pull = true | .docker_api.auth = {username: "u", password: "canary-password", server_address: "r"}')" && up && stop && none_left &&
+	! grep -rq canary-password "$T/err" "$T/out" "$T/state"
+}
+t_deleted_outside() {
+	run "$(docker_config)" && up && control POST "/machine/$(machines '.[0].id' | tr -d '"')/delete" >/dev/null && finish && [ $STATUS -ne 0 ] &&
+	file_has "$T/err" 'deleted, not by Nomad' && none_left
+}
+t_stopped_outside() { run "$(sh_config 'trap "exit 7" TERM; while :; do sleep 0.1; done')" && up && sleep 1 && _engine -X POST "http://d/v1.24/containers/$(containers '.[0].Id' | tr -d '"')/stop?t=10" && finish && is $STATUS 7 && none_left; }
+t_strategy_deleted() { run "$(docker_config '.exit_strategy = "deleted"')" && up && stop && none_left; }
+t_no_cert() {
+	jq --arg d "$T/nowhere" '.docker_cert_path = $d' "$T/plugin.json" >"$T/other.json"
+	job_json web triton "$(docker_config)" >"$T/job.json"
+	! "$DRIVER" run --config "$T/other.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null && file_has "$T/err" 'cert.pem and key.pem'
+}
+fault_survives() { no_faults; fault "$1"; run "$(docker_config)" && up && is "$(containers length)" 1 && no_faults && stop && none_left; }
+
+run_test 'the Docker API is reached with a client certificate' t_doctor
+run_test 'a container is made, tagged, stopped and removed' t_life
+run_test 'its exit code is told' t_code
+run_test 'stdout and stderr arrive' t_ok
+run_test 'death by a signal is told' t_signal_death
+run_test '200,000 lines arrive in order' t_many_lines
+run_test 'output of a terminal arrives' t_tty
+run_test 'a log that breaks goes on without loss or repetition' t_broken_log
+run_test 'stop: the signal, and the code of a graceful end' t_stop_graceful
+run_test 'stop: what ignores it is killed' t_stop_stubborn
+run_test 'each option is in the request; published rules go, the account'"'"'s stay' t_options
+run_test 'firewall rules' t_rules
+run_test 'deletion protection is lifted by who set it' t_protected
+run_test 'a missing image: the reason of the pull' t_no_image
+run_test 'auto_pull and auth; the password stays inside' t_auto_pull
+run_test 'deleted from outside' t_deleted_outside
+run_test 'stopped from outside: the code is its own' t_stopped_outside
+run_test 'exit_strategy deleted' t_strategy_deleted
+run_test 'a missing certificate is said' t_no_cert
+run_test 'a create whose answer was lost: one container' fault_survives '{"api": "docker", "method": "POST", "path": "containers/create", "kind": "lost"}'
+run_test 'a create that is reset: one container' fault_survives '{"api": "docker", "method": "POST", "path": "containers/create", "kind": "reset"}'
+run_test 'a start that is refused for a moment' fault_survives '{"api": "docker", "method": "POST", "path": "/start", "kind": "status", "status": 503, "retry_after": 1}'
+done_testing
