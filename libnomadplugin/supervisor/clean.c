@@ -61,14 +61,8 @@ int nomad__identity_read(int dirfd, struct nomad__identity *ret)
 	return 0;
 }
 
-int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
+int nomad__exit_parse(const char *buf, size_t size, struct nomad__supervisor_exit *ret)
 {
-	char buf[4096];
-	ssize_t n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
-	size_t size = (size_t) n;
-
-	if (n < 0)
-		return (int) n;
 	if (nomad__record_get_num(buf, size, "exit_code", -1) < 0)
 		return -EBADMSG;
 	*ret = (struct nomad__supervisor_exit) {
@@ -83,6 +77,14 @@ int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
 		.max_rss_bytes = nomad__record_get_num(buf, size, "max_rss_bytes", 0),
 	};
 	return 0;
+}
+
+int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
+{
+	char buf[4096];
+	ssize_t n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
+
+	return n < 0 ? (int) n : nomad__exit_parse(buf, (size_t) n, ret);
 }
 
 int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret)

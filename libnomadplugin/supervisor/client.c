@@ -2,8 +2,8 @@
  *
  * client.c: find a supervisor, talk to it, learn of the end.
  *
- * The truth about the end is the file `exit`; a message or the end of the
- * connection only says when to look.  No record then means that the
+ * The truth about the end is the file `exit`; a message (which brings a copy)
+ * or the end of the connection says when to look.  Neither then means that the
  * supervisor was killed: the task is `lost`, what is left of it is killed
  * here (on a thread of its own, it may take a while), then told, once.
  *
@@ -117,7 +117,7 @@ static void connection_over(struct nomad__supervisor *s)
 	pthread_mutex_unlock(&s->lock);
 	nomad__exec_all_over(s);
 	nomad__supervisor_ref(s);
-	if (nomad__exit_read(s->dirfd, &s->result) >= 0) {
+	if (nomad__exit_read(s->dirfd, &s->result) >= 0 || s->has_result) {
 		tell_exit(s);
 		return;
 	}
@@ -165,6 +165,8 @@ static void connection_ready(void *ud, unsigned events)
 		if (!op)
 			continue;
 		if (strcmp(op, "exited") == 0) {
+			/* A full disk has no record; what is heard has to do then. */
+			s->has_result = n > 0 && nomad__exit_parse(message, (size_t) n, &s->result) >= 0;
 			connection_over(s);
 		} else if (strcmp(op, "state") == 0) {
 			take_state(s, message, (size_t) n);

@@ -229,6 +229,30 @@ static void test_vanish(void **state)
 	task_done(&t);
 }
 
+/* The supervisor dies just when it has forked a command. */
+static void test_lost(void **state)
+{
+	struct nomad_exec exec;
+	struct task t;
+	struct run run;
+
+	(void) state;
+	task_init(&t);
+	assert_int_equal(setenv("NOMAD_DRIVER_CRASH_AT", "super-exec", 1), 0);
+	task_sh(&t, "sleep 7575");
+	assert_int_equal(unsetenv("NOMAD_DRIVER_CRASH_AT"), 0);
+	exec_sh(&exec, "sleep 7576");
+	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
+	run_wait(&run);
+	assert_int_equal(run.r, -ESRCH);
+	task_wait(&t);
+	assert_true(t.result.lost);
+	assert_false(process_with("7575") || process_with("7576"));
+	run_done(&run);
+	nomad_map_done(&exec.env);
+	task_done(&t);
+}
+
 static void test_many(void **state)
 {
 	enum { MANY = 50 };
@@ -345,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_tty),
 		cmocka_unit_test(test_vanish),
+		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_namespaces),
 		cmocka_unit_test(test_pid_namespace),

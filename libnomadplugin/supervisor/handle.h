@@ -34,6 +34,7 @@ struct nomad__supervisor {
 	/* Loop thread only. */
 	struct nomad__watch *watch;
 	bool freed, told;
+	bool has_result;		/* the message brought it */
 	struct nomad__supervisor_exit result;
 };
 
@@ -45,6 +46,7 @@ struct nomad__identity {
 };
 int nomad__identity_read(int dirfd, struct nomad__identity *ret);	/* 0 or -errno */
 int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret);
+int nomad__exit_parse(const char *data, size_t size, struct nomad__supervisor_exit *ret);
 int nomad__task_dir_open(const char *dir);
 /* Read the record of cgroups (key "cg", or "supercg") into ret[NOMAD__MAX_CGROUPS]; how many. */
 int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret);

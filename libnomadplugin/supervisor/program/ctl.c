@@ -123,14 +123,9 @@ void ctl_failed(void)
 	answer(&m);
 }
 
-void ctl_exited(void)
+void ctl_exited(const struct nomad__record *end)
 {
-	char buf[64];
-	struct nomad__record m;
-
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "exited");
-	ctl_broadcast(&m);
+	ctl_broadcast(end);
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		if (S.clients[i].fd >= 0) {
 			close(S.clients[i].fd);

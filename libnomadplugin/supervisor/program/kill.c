@@ -139,10 +139,9 @@ static int64_t timeval_ns(struct timeval t)
 	return (int64_t) t.tv_sec * 1000000000 + (int64_t) t.tv_usec * 1000;
 }
 
-static void write_exit_record(void)
+/* `m` holds the record afterwards, whatever became of the file. */
+static void write_exit_record(struct nomad__record *m, char *buf, size_t size)
 {
-	char buf[2048];
-	struct nomad__record m;
 	int code = 0, sig = 0, r;
 	uint64_t ooms = limits_oom_kills();
 
@@ -153,24 +152,25 @@ static void write_exit_record(void)
 		code = WEXITSTATUS(S.main_status);
 	}
 	read_exit_file(&code, &sig);
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "version", NOMAD_VERSION);
-	nomad__record_num(&m, "exit_code", code);
-	nomad__record_num(&m, "signal", sig);
-	nomad__record_num(&m, "oom_killed", ooms > S.oom_before && (code || sig));
-	nomad__record_num(&m, "killed", S.killed);
-	nomad__record_num(&m, "survivors", S.survivors);
-	nomad__record_num(&m, "started_ns", S.started_wall_ns);
-	nomad__record_num(&m, "ended_ns", S.ended_wall_ns ? S.ended_wall_ns : wall_ns());
-	nomad__record_num(&m, "user_ns", timeval_ns(S.usage.ru_utime));
-	nomad__record_num(&m, "system_ns", timeval_ns(S.usage.ru_stime));
-	nomad__record_num(&m, "max_rss_bytes", (int64_t) S.usage.ru_maxrss * 1024);
-	r = nomad__record_write(S.dirfd, "exit", &m, true);
+	nomad__record_init(m, buf, size);
+	nomad__record_add(m, "op", "exited");		/* it is the message as well */
+	nomad__record_add(m, "version", NOMAD_VERSION);
+	nomad__record_num(m, "exit_code", code);
+	nomad__record_num(m, "signal", sig);
+	nomad__record_num(m, "oom_killed", ooms > S.oom_before && (code || sig));
+	nomad__record_num(m, "killed", S.killed);
+	nomad__record_num(m, "survivors", S.survivors);
+	nomad__record_num(m, "started_ns", S.started_wall_ns);
+	nomad__record_num(m, "ended_ns", S.ended_wall_ns ? S.ended_wall_ns : wall_ns());
+	nomad__record_num(m, "user_ns", timeval_ns(S.usage.ru_utime));
+	nomad__record_num(m, "system_ns", timeval_ns(S.usage.ru_stime));
+	nomad__record_num(m, "max_rss_bytes", (int64_t) S.usage.ru_maxrss * 1024);
+	r = nomad__record_write(S.dirfd, "exit", m, true);
 	/* A full disk must not turn an end into a loss: without the sync, then. */
 	if (r < 0)
-		r = nomad__record_write(S.dirfd, "exit", &m, false);
+		r = nomad__record_write(S.dirfd, "exit", m, false);
 	if (r < 0)
-		ctl_notice("the exit record cannot be written into the state directory");
+		ctl_notice("the exit record cannot be written into the state directory: a restart of the plugin will forget the end");
 }
 
 void leave_directory(void)
@@ -191,11 +191,14 @@ void leave_directory(void)
 
 void finish(void)
 {
+	char buf[1024];
+	struct nomad__record end;
+
 	S.leader_pid = 0;
 	/* All writers are dead: what is in the pipes is all that comes. */
 	logs_drain();
 	nomad__crash_at("super-empty");
-	write_exit_record();
+	write_exit_record(&end, buf, sizeof(buf));
 	nomad__crash_at("super-exit");
 	/* From the answer on the directory is somebody else's. */
 	leave_directory();
@@ -205,7 +208,7 @@ void finish(void)
 			(void) fail(ECANCELED, "the task was ended while it was started", NULL);
 		ctl_failed();
 	}
-	ctl_exited();
+	ctl_exited(&end);
 	timer_set(TIMER_STALL, -1);
 	S.lingers = true;
 	timer_set(TIMER_LINGER, linger_ns);

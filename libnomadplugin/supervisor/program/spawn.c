@@ -135,7 +135,7 @@ int child_exec(char **argv, char **env)
 	return r;
 }
 
-static void __attribute__((noreturn)) run_main(int hold, int status, const char *notify)
+static void __attribute__((noreturn)) run_main(int hold, int status, const char *notify, int parent)
 {
 	const char *netns = spec_get("netns"), *cwd = spec_get("cwd");
 	char **argv = child_strings(S.spec, S.spec_size, "arg", NULL);
@@ -171,6 +171,9 @@ static void __attribute__((noreturn)) run_main(int hold, int status, const char 
 	if (cwd && chdir(cwd) < 0)
 		child_fail(status, errno, "change to directory", cwd);
 	nomad__die_with_parent();
+	/* It may be too late for that already. */
+	if (getppid() != parent)
+		_exit(127);
 	execve(argv[0], argv, env);
 	child_fail(status, errno, "execute", argv[0]);
 	_exit(127);
@@ -178,7 +181,7 @@ static void __attribute__((noreturn)) run_main(int hold, int status, const char 
 
 int spawn_main(void)
 {
-	int hold[2], status[2], pid, r;
+	int hold[2], status[2], pid, parent = getpid(), r;
 	char notify[300] = "";
 
 	if (S.notify) {
@@ -196,7 +199,7 @@ int spawn_main(void)
 	if (pid == 0) {
 		close(hold[1]);
 		close(status[0]);
-		run_main(hold[0], status[1], notify);
+		run_main(hold[0], status[1], notify, parent);
 	}
 	close(status[1]);
 	if (pid < 0) {

@@ -119,7 +119,7 @@ void ctl_broadcast(const struct nomad__record *message);
 void ctl_notice(const char *text);
 void ctl_started(void);
 void ctl_failed(void);
-void ctl_exited(void);
+void ctl_exited(const struct nomad__record *end);	/* and close all connections */
 
 /* logs.c */
 enum { STREAM_OUT, STREAM_ERR, STREAMS };
