@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+
+#include "budget.h"
+#include "http.h"
+
+static void test_retry_after(void **state)
+{
+	(void)state;
+	assert_int_equal(triton_parse_retry_after("10", 0), 10000);
+	assert_int_equal(triton_parse_retry_after(" 0 \r\n", 0), 0);
+	assert_int_equal(triton_parse_retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 30), 30000);
+	assert_int_equal(triton_parse_retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 90), 0);
+	assert_int_equal(triton_parse_retry_after("soon", 0), -1);
+	assert_int_equal(triton_parse_retry_after("99999999999999999999", 0), -1);
+	assert_int_equal(triton_parse_retry_after("", 0), -1);
+}
+
+static void test_escape(void **state)
+{
+	char *text = triton_url_escape("a b/%~\xc3\xa9=&");
+	(void)state;
+
+	assert_string_equal(text, "a%20b%2F%25~%C3%A9%3D%26");
+	free(text);
+}
+
+static void test_one_line(void **state)
+{
+	char *text = triton_one_line("  a\r\n\tb\x01" "c \n", 11), *large = malloc(1001);
+	(void)state;
+
+	assert_string_equal(text, "a b c");
+	free(text);
+	memset(large, 'x', 1000);
+	large[1000] = '\0';
+	text = triton_one_line(large, 1000);
+	assert_int_equal(strlen(text), 300);
+	free(text);
+	free(large);
+}
+
+static void test_backoff(void **state)
+{
+	(void)state;
+	for (unsigned n = 1; n < 40; n++) {
+		int64_t whole = n < 6 ? INT64_C(500) << (n - 1) : 15000, got = triton_backoff_ms(n, 500, 15000);
+
+		if (whole > 15000)
+			whole = 15000;
+		assert_true(got >= whole / 2 && got <= whole);
+	}
+}
+
+static void test_budget(void **state)
+{
+	struct triton_budget budget;
+	int64_t begin = triton_now_ms();
+	(void)state;
+
+	assert_int_equal(triton_budget_init(&budget, 50), 0);
+	/* A burst of 100, then 20 at 50 a second. */
+	for (int i = 0; i < 120; i++)
+		assert_int_equal(triton_budget_take(&budget, begin + 60000), 0);
+	assert_true(triton_now_ms() - begin >= 380);
+	/* Shut: nobody gets one before the deadline. */
+	triton_budget_shut(&budget, 60000);
+	assert_int_equal(triton_budget_take(&budget, triton_now_ms() + 50), -ETIMEDOUT);
+	triton_budget_close(&budget);
+	assert_int_equal(triton_budget_take(&budget, triton_now_ms() + 60000), -ESHUTDOWN);
+	assert_int_equal(triton_budget_sleep(&budget, 60000), -ESHUTDOWN);
+	triton_budget_done(&budget);
+}
+
+static void test_urls(void **state)
+{
+	struct triton_budget budget;
+	struct triton_http *http = NULL;
+	(void)state;
+
+	assert_int_equal(triton_budget_init(&budget, 10), 0);
+	assert_int_equal(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "tcp://h:2376", .budget = &budget }, &http, NULL), 0);
+	assert_string_equal(triton_http_base(http), "https://h:2376");
+	triton_http_free(http);
+	assert_int_equal(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "https://h/path?x", .budget = &budget }, &http, NULL), 0);
+	assert_string_equal(triton_http_base(http), "https://h");
+	triton_http_free(http);
+	assert_true(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "h", .budget = &budget }, &http, NULL) < 0);
+	assert_true(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "https://user@h", .budget = &budget }, &http, NULL) < 0);
+	triton_budget_done(&budget);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_escape), cmocka_unit_test(test_one_line),
+		cmocka_unit_test(test_backoff), cmocka_unit_test(test_budget), cmocka_unit_test(test_urls),
+	};
+
+	return cmocka_run_group_tests_name("triton http", tests, NULL, NULL);
+}
