@@ -118,8 +118,24 @@ define install_driver
 install-$(1): $(1)
 	install -d '$$(DESTDIR)$$(PREFIX)/lib/nomad/plugins'
 	install -m 755 $$(BUILD)/plugins/$(1) '$$(DESTDIR)$$(PREFIX)/lib/nomad/plugins/$(1)'
+	$$(if $$(wildcard $(1)/$(1).pod),$$(MAKE) --no-print-directory $$(BUILD)/man/$(1).8)
+	$$(if $$(wildcard $(1)/$(1).pod),install -D -m 644 $$(BUILD)/man/$(1).8 \
+		'$$(DESTDIR)$$(PREFIX)/share/man/man8/$(1).8')
 endef
 $(foreach d,$(drivers),$(eval $(call install_driver,$(d))))
+
+# ---- Manuals -------------------------------------------------------------------
+
+define man_rules
+$$(BUILD)/man/$(1).pod: $(1)/$(1).pod libnomadplugin/man/driver-pod $$(BUILD)/plugins/$(1)
+	@mkdir -p $$(@D)
+	$$(call quiet,GEN,$$@)libnomadplugin/man/driver-pod $$(BUILD)/plugins/$(1) $(1)/$(1).pod >$$@
+$$(BUILD)/man/$(1).8: $$(BUILD)/man/$(1).pod
+	$$(call quiet,MAN,$$@)$$(POD2MAN) --utf8 --section=8 --center='Nomad task drivers' --release='$$(VERSION)' \
+		--date=' ' --name=$(1) $$< $$@
+man: $$(BUILD)/man/$(1).8
+endef
+$(foreach d,$(filter $(drivers),$(buildable)),$(if $(wildcard $(d)/$(d).pod),$(eval $(call man_rules,$(d)))))
 
 clean:
 	rm -rf $(BUILD)

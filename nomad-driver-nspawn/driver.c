@@ -557,7 +557,7 @@ static void nspawn_fini(struct nomad_plugin *plugin, void *data)
 const struct nomad_driver nspawn_driver = {
 	.name = "nspawn",
 	.version = NOMAD_VERSION,
-	.summary = "Run tasks in containers of systemd-nspawn.",
+	.summary = "tasks in containers of systemd-nspawn",
 	.capabilities = NOMAD_CAN_SIGNAL | NOMAD_CAN_EXEC | NOMAD_JOIN_GROUP_NETWORK,
 	.fs_isolation = NOMAD_FS_IMAGE,
 	.config_schema = &nspawn_plugin_schema,
