@@ -239,8 +239,6 @@ static void bind_options(struct list *list, const struct nspawn_config *config, 
 		addf(list, "--overlay=%s", config->overlay[i]);
 	for (i = 0; config->overlay_read_only && config->overlay_read_only[i]; i++)
 		addf(list, "--overlay-ro=%s", config->overlay_read_only[i]);
-	if (m->network_file)
-		addf(list, "--bind-ro=%s:/run/systemd/network/10-nomad.network", m->network_file);
 }
 
 /* One option with all elements: the commas are ours, so none may be in them. */

@@ -40,7 +40,6 @@ struct nspawn_machine {
 	bool own_network;		/* it is started in a network namespace made for it alone */
 	bool joined_network;		/* ... or made by Nomad for its group */
 	const char *resolv_conf;	/* file of ours that becomes /etc/resolv.conf; or NULL */
-	const char *network_file;	/* file of ours for a systemd-networkd in the container; or NULL */
 	char **port_args;		/* of --port=, where systemd-networkd does the network */
 	struct nspawn_bind *binds;
 	size_t n_binds;

@@ -298,8 +298,6 @@ static void test_rest(void **state)
 	config.overlay_read_only = overlays;
 	assert_has("--overlay=/a:/b:/c");
 	assert_has("--overlay-ro=/a:/b:/c");
-	machine.network_file = "/s/web/net";
-	assert_has("--bind-ro=/s/web/net:/run/systemd/network/10-nomad.network");
 	machine.registered = true;
 	assert_hasnt("--register");
 	assert_true(at("/run/systemd/nspawn/propagate") < 0);

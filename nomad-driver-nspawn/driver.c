@@ -41,7 +41,7 @@ struct start {
 	struct nspawn_image image;
 	struct nspawn_machine machine;
 	struct nspawn_network network;
-	char *exit_file, *spec_path, *resolv_conf;
+	char *exit_file, *spec_path, *resolv_conf, *network_file;
 	char **argv;
 	int spec_fd;
 };
@@ -141,6 +141,18 @@ static int bind_all(struct start *s, struct nomad_error **err)
 		b->file = !S_ISDIR(st.st_mode);
 		b->idmap = users && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode) &&
 			   nspawn_can_idmap(s->data, b->host, true);
+	}
+	return r;
+}
+
+/* A file of ours in the state directory. */
+static int bind_file(struct start *s, const char *file, const char *container, struct nomad_error **err)
+{
+	int r = nspawn_machine_bind(&s->machine, file, container, true, err);
+
+	if (r >= 0) {
+		s->machine.binds[s->machine.n_binds - 1].file = true;
+		s->machine.binds[s->machine.n_binds - 1].idmap = nspawn_shifts(s->config) && s->machine.idmap_state;
 	}
 	return r;
 }
@@ -322,6 +334,26 @@ static int prepare(struct start *s, struct nomad_error **err)
 	return r;
 }
 
+/* A systemd-networkd in the image would wait for a DHCP server on host0, and take our address away. */
+static int make_network_file(struct start *s, struct nomad_error **err)
+{
+	const struct nspawn_network *net = &s->network;
+	NOMAD_AUTO_FREE char *text = NULL;
+	int r;
+
+	if (!net->address[0] || !s->config->boot || s->config->writable_image)
+		return 0;
+	text = nomad_strdupf("[Match]\nName=host0\n\n[Link]\nRequiredForOnline=yes\n\n[Network]\nAddress=%s/%d\n"
+			     "DHCP=no\nLinkLocalAddressing=no\nKeepConfiguration=yes\n\n[Route]\nGateway=%s\n"
+			     "GatewayOnLink=yes\n", net->address, net->bits, net->gateway);
+	s->network_file = nomad_strdupf("%s/host0.network", nomad_task_state_dir(s->task));
+	if (!text || !s->network_file)
+		return nomad_error_errno(err, ENOMEM, "write the network of the container");
+	r = write_file(s->network_file, 0644, text, err);
+	/* Not below /run, where the directories above it would belong to nobody and stop systemd. */
+	return r < 0 ? r : bind_file(s, s->network_file, "/etc/systemd/network/10-nomad.network", err);
+}
+
 static int connect_network(struct start *s, struct nomad_error **err)
 {
 	int r = nspawn_network_plan(s->config, s->info, nomad_task_slug(s->task), &s->network, err);
@@ -339,7 +371,7 @@ static int connect_network(struct start *s, struct nomad_error **err)
 	if (r >= 0 && s->network.address[0] &&
 	    nomad_task_set_network(s->task, s->network.address, false, &s->config->port_map) < 0)
 		r = nomad_error_errno(err, ENOMEM, "report the address");
-	return r;
+	return r < 0 ? r : make_network_file(s, err);
 }
 
 static int run(struct start *s, struct nomad_error **err)
@@ -398,6 +430,7 @@ static int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	free(s.exit_file);
 	free(s.spec_path);
 	free(s.resolv_conf);
+	free(s.network_file);
 	return r;
 }
 

@@ -81,6 +81,12 @@ t_stubborn() {
 		"$NOMAD" job stop -detach stubborn >/dev/null && wait_alloc "$ALLOC_ID" complete && is "$(task_exit_code "$ALLOC_ID" task)" 137
 }
 run_test 'stop: a task that will not is killed' t_stubborn
+t_neighbour() {
+	service stays "$(sh_config 'echo up; while :; do sleep 0.2; done')" && first=$ALLOC_ID && service goes "$(sh_config 'echo up; while :; do sleep 0.2; done')" &&
+		"$NOMAD" job stop -detach goes >/dev/null && wait_alloc "$ALLOC_ID" complete && sleep 1 && is "$(task_state "$first" task | jq -r .State)" running &&
+		"$NOMAD" job stop -detach stays >/dev/null && wait_alloc "$first" complete
+}
+run_test 'stop: the neighbour goes on' t_neighbour
 t_kill_signal() {
 	service ks "$(sh_config 'trap "echo usr2; exit 5" USR2; echo up; while :; do sleep 0.2; done')" '.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGUSR2"' &&
 		"$NOMAD" job stop -detach ks >/dev/null && wait_alloc "$ALLOC_ID" failed 30 || wait_alloc "$ALLOC_ID" complete 5 && is "$(task_exit_code "$ALLOC_ID" task)" 5
