@@ -378,7 +378,8 @@ alloc_logs() {
 }
 # Nomad keeps mounts and files of an allocation until it is collected.
 purge_job() {
-	"$NOMAD" job stop -detach -purge "$1" >/dev/null || return 1
+	# A dead one may have been collected together with another.
+	"$NOMAD" job stop -detach -purge "$1" >"$T/.purge" 2>&1 || grep -q 'No job(s)' "$T/.purge" || { cat "$T/.purge"; return 1; }
 	wait_for 60 "the allocations of $1 are collected" _collected
 }
 _collected() {
@@ -423,12 +424,14 @@ _census() {
 	# Nomad makes its own upper levels once and keeps them, and so do we.
 	find /sys/fs/cgroup -mindepth 1 -type d 2>/dev/null |
 		grep -vE '/(nomad|nomad\.slice)(/(share|reserve)(\.slice)?)?$|/nomad-drivers(/supervisors)?$' | sed 's/^/cgroup: /'
-	awk '{ print "mount: " $2 " " $3 }' /proc/self/mounts
+	# Of the mounts below /tmp ours only: others' go away with their directories.
+	awk -v t="$T/" '$2 !~ /^\/tmp\// || index($2, t) == 1 { print "mount: " $2 " " $3 }' /proc/self/mounts
 	[ ! -d /run/netns ] || find /run/netns -mindepth 1 | sed 's/^/network namespace: /'
 	ip -o link 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/link: \1/'
 	command -v nft >/dev/null && nft list ruleset 2>/dev/null | sed 's/counter packets [0-9]* bytes [0-9]*//; s/^/nft: /'
 	command -v iptables-save >/dev/null && iptables-save 2>/dev/null | grep -v '^[#:]' | sed 's/^/iptables: /'
-	find "$T" ${CENSUS_DIRS:-} -type s 2>/dev/null | sed 's/^/socket: /; s/plugin[0-9]*$/plugin/'
+	# Nomad's own helpers leave theirs in the agent's temporary directory.
+	find "$T" ${CENSUS_DIRS:-} -path "$T/agent-*/tmp" -prune -o -type s -print 2>/dev/null | sed 's/^/socket: /; s/plugin[0-9]*$/plugin/'
 	for _d in ${CENSUS_DIRS:-}; do
 		find "$_d" -mindepth 1 ! -type s 2>/dev/null | sed 's/^/file: /'
 	done

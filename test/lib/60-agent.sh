@@ -34,6 +34,9 @@ t_healthy() {
 		is "$(api GET "/v1/node/$NODE_ID" | jq -r '.Attributes["driver.testdriver.greeting"]')" 'from the agent' &&
 		is "$(api GET "/v1/node/$NODE_ID" | jq -r '.Attributes["driver.testdriver"]')" 1
 }
+t_before() {
+	job first true && wait_alloc "$ALLOC_ID" complete && purge_job first && census_before "$(plugin_pid nomad-driver-test)"
+}
 t_exit_0() {
 	job zero 'echo to stdout; echo to stderr >&2; exit 0' && wait_alloc "$ALLOC_ID" complete &&
 		is "$(task_exit_code "$ALLOC_ID" task)" 0 && ALLOC_ZERO=$ALLOC_ID
@@ -108,13 +111,19 @@ exec_works() { timeout 20 "$NOMAD" alloc exec -t=false -i=false "$ALLOC_SERVICE"
 t_agent_killed() {
 	pid=$(service_pid) && stop_agent KILL && [ -d "/proc/$pid" ] && start &&
 		wait_for 60 'the allocation runs again' _alloc_is "$ALLOC_SERVICE" running &&
-		is "$(service_pid)" "$pid" && wait_for 60 'exec works again' exec_works && no_gap
+		same_pid "$pid" && wait_for 60 'exec works again' exec_works && no_gap
 }
 t_agent_term() {
 	pid=$(service_pid) && stop_agent TERM 60 && [ -d "/proc/$pid" ] &&
 		is "$(stale_sockets)" '' &&
 		is "$(plugin_pid nomad-driver-test)" '' && start && wait_for 60 'exec works again' exec_works &&
-		is "$(service_pid)" "$pid" && no_gap
+		same_pid "$pid" && no_gap
+}
+same_pid() {
+	is "$(service_pid)" "$1" && return 0
+	task_events "$ALLOC_SERVICE" task
+	grep -nE 'nomad-driver-test|testdriver|recover|restor' "$AGENT_DIR/agent.log" | grep -v 'http:' | tail -n 25
+	return 1
 }
 # Sockets that nobody listens on.  Nomad's logmon processes have theirs.
 stale_sockets() {
@@ -154,7 +163,7 @@ nobody() { ! pgrep -f 'nomad-driver-test|/bin/sh -c' >/dev/null; }
 t_no_panic() { ! grep -nE 'panic|unexpected EOF|plugin failed to exit gracefully|Unrecognized remote plugin' "$AGENT_DIR/agent.log"; }
 
 run_test 'the node shows the driver healthy' t_healthy
-run_test 'the state before' census_before "$(plugin_pid nomad-driver-test)"
+run_test 'the state before, after a first task' t_before
 run_test 'a batch job that exits 0' t_exit_0
 run_test 'nomad alloc logs shows stdout and stderr' t_logs
 run_test 'a batch job that exits 7' t_exit_7
