@@ -128,7 +128,7 @@ same_pid() {
 # Sockets that nobody listens on.  Nomad's logmon processes have theirs.
 stale_sockets() {
 	ss -xlH | awk '{ print $5 }' >"$T/listening"
-	find "$AGENT_DIR/tmp" "$T/tmp" "$T/state" -type s 2>/dev/null | grep -vxF -f "$T/listening"
+	find "$AGENT_DIR/tmp" "$T/tmp" -type s 2>/dev/null | grep -vxF -f "$T/listening"
 }
 t_exit_while_down() {
 	job later 'while [ ! -e local/go ]; do sleep 0.1; done; echo late; exit 23' && wait_alloc "$ALLOC_ID" running &&
