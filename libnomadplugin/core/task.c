@@ -313,6 +313,17 @@ void nomad_task_event_kv(struct nomad_task *task, const char *message, ...)
 	nomad_map_done(&annotations);
 }
 
+int nomad_task_event_by_id(struct nomad_plugin *plugin, const char *id, const char *message)
+{
+	struct nomad_task *task = nomad__task_find(plugin, id);
+
+	if (!task)
+		return -ENOENT;
+	task_event(task, message, NULL);
+	nomad__task_unref(task);
+	return 0;
+}
+
 /* ---- The end ---- */
 
 static bool is_of_task(const struct nomad__sub *sub, const void *task)

@@ -122,6 +122,9 @@ void nomad_task_forget(struct nomad_task *task, const char *key);
 void nomad_task_event(struct nomad_task *task, const char *fmt, ...) NOMAD_PRINTF(2, 3);
 /* The same with annotations: key, value, ..., NULL. */
 void nomad_task_event_kv(struct nomad_task *task, const char *message, ...) __attribute__((sentinel));
+struct nomad_plugin;
+/* By id, from a thread of the driver's own.  -ENOENT if the task is unknown. */
+int nomad_task_event_by_id(struct nomad_plugin *plugin, const char *id, const char *message);
 
 /* The address of the task, for services with address_mode = "driver".  To be
  * called in start(); `addr` NULL or "" for none. */
