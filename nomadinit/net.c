@@ -28,6 +28,7 @@
 #include "util.h"
 
 #define MAX_LINKS 16
+#define DHCP_GRACE_MS 5000
 #define RESOLV_CONF "/run/nomadinit/resolv.conf"
 
 struct link {
@@ -35,6 +36,7 @@ struct link {
 	char name[16];
 	const struct config_interface *config;
 	bool has_carrier, has_address, told_bad;
+	uint64_t carrier_ms; /* since when */
 	int packet_fd;
 	struct dhcp_client dhcp;
 	struct dhcp_lease applied;
@@ -178,6 +180,29 @@ bool net_is_online(void)
 	return false;
 }
 
+bool net_is_settled(void)
+{
+	uint64_t now = util_now_ms();
+	size_t i;
+
+	/* IPv6 is often there first; what DHCP has to say (our name, for one) is worth a moment. */
+	for (i = 0; i < MAX_LINKS; i++)
+		if (links[i].index && links[i].config->dhcp && links[i].has_carrier && !links[i].dhcp.has_lease &&
+		    now < links[i].carrier_ms + DHCP_GRACE_MS)
+			return false;
+	return net_is_online();
+}
+
+static const char *router_of(const struct dhcp_lease *lease)
+{
+	size_t i;
+
+	for (i = 0; i < lease->n_routes; i++)
+		if (lease->routes[i].prefix == 0)
+			return v4(lease->routes[i].via);
+	return "none";
+}
+
 /* ---- DHCP of one link --------------------------------------------------------- */
 
 static void dhcp_send(void *data, const void *packet, size_t len, uint32_t from, uint32_t to)
@@ -244,7 +269,7 @@ static void dhcp_changed(void *data, const struct dhcp_lease *lease)
 	l->has_address = true;
 	if (is_new)
 		log_info("'%s': %s/%u by DHCP from %s, router %s, for %u s", l->name, v4(lease->address), lease->prefix,
-			 v4(lease->server), lease->n_routes ? v4(lease->routes[0].via) : "none", lease->lease_s);
+			 v4(lease->server), router_of(lease), lease->lease_s);
 	if (lease->hostname[0] && hooks.hostname)
 		hooks.hostname(hooks.data, lease->hostname);
 	publish();
@@ -416,6 +441,7 @@ static void on_link(void *data, const struct net_link *new, bool is_gone)
 	if (!l || l->has_carrier == new->has_carrier)
 		return;
 	l->has_carrier = new->has_carrier;
+	l->carrier_ms = util_now_ms();
 	log_info("'%s': %s", l->name, l->has_carrier ? "link is up" : "link is down");
 	if (l->config->dhcp) {
 		if (l->has_carrier)

@@ -19,6 +19,8 @@ struct net_hooks {
 int net_start(const struct config *config, const struct net_hooks *hooks);
 /* Has some interface an address that others can reach? */
 bool net_is_online(void);
+/* And has DHCP, where it is asked, answered or been silent for a while? */
+bool net_is_settled(void);
 /* NULL-ended; valid until the next event. */
 const char *const *net_name_servers(void *unused);
 const char *const *net_time_servers(void *unused);

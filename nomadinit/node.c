@@ -53,7 +53,7 @@ static bool in_container, clock_was_wrong, agent_started, healthy;
 static pid_t rescue;
 static int signals;
 static int64_t build_time;
-static struct loop_timer config_timer, state_timer, agent_timer, trial_timer;
+static struct loop_timer config_timer, state_timer, agent_timer, trial_timer, settled_timer;
 static uint64_t agent_deadline;
 
 int node_sysctl(const char *root, const char *key, const char *value)
@@ -108,6 +108,19 @@ static void on_healthy(void *data)
 	util_trim_memory();
 }
 
+static void on_settled(void *data)
+{
+	(void) data;
+	util_trim_memory();
+}
+
+static void on_ready(void *data)
+{
+	(void) data;
+	settled_timer.fn = on_settled;
+	loop_timer_set(&settled_timer, 2000);
+}
+
 static void on_agent_gone(void *data)
 {
 	(void) data;
@@ -116,13 +129,12 @@ static void on_agent_gone(void *data)
 
 static void start_agent(void)
 {
-	static const struct service_hooks hooks = { .healthy = on_healthy, .gone = on_agent_gone };
+	static const struct service_hooks hooks = { .ready = on_ready, .healthy = on_healthy, .gone = on_agent_gone };
 
 	if (agent_started || shutdown_is_under_way())
 		return;
 	agent_started = true;
 	loop_timer_stop(&agent_timer);
-	util_trim_memory();
 	service_start(&config, &hooks);
 }
 
@@ -137,10 +149,10 @@ static void consider_agent(void *data)
 		log_warn("there is no network yet; the agent starts without");
 	else if (late && clock_was_wrong && !ntp_is_synced())
 		log_warn("the time is not known yet; the agent starts all the same, but TLS may fail");
-	if (late || (net_is_online() && (!clock_was_wrong || ntp_is_synced())))
+	if (late || (net_is_settled() && (!clock_was_wrong || ntp_is_synced())))
 		start_agent();
 	else
-		loop_timer_set(&agent_timer, agent_deadline - util_now_ms() + 1);
+		loop_timer_set(&agent_timer, net_is_online() ? 250 : agent_deadline - util_now_ms() + 1);
 }
 
 static void on_net_changed(void *data)

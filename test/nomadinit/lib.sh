@@ -58,8 +58,9 @@ free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 
 
 standin=$tests_dir/agent
 make_standin() {
-	[ "$standin" -nt "$top/test/nomadinit/agent.c" ] && return
-	${CC:-cc} -O2 -static -o "$standin.new" "$top/test/nomadinit/agent.c" && strip "$standin.new" && mv "$standin.new" "$standin"
+	[ -x "$standin" ] && [ "$standin" -nt "$top/test/nomadinit/agent.c" ] && return
+	# Under a name of its own: another test may do the same at this moment.
+	${CC:-cc} -O2 -static -s -o "$tmp/agent" "$top/test/nomadinit/agent.c" && cp "$tmp/agent" "$standin.$$" && mv "$standin.$$" "$standin"
 }
 
 # http GET|POST URL [BODY]: the answer's body
