@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# image_download, from a web server in this test.
+. test/lib.sh
+. test/nspawn/lib-nspawn.sh
+isolate "$@"
+need_root_tree
+requires curl tar xz busybox
+mkdir "$T/www"
+port=8099
+busybox httpd -f -p 127.0.0.1:$port -h "$T/www" &
+httpd=$!
+cleanup "kill $httpd"
+url=http://127.0.0.1:$port
+tar -C "$ROOT" -cJf "$T/www/root.tar.xz" .
+tar -C "$(dirname "$ROOT")" -cf "$T/www/nested.tar" busybox
+mkfs.ext4 -q -d "$ROOT" "$T/root.img" 32M && gzip -c "$T/root.img" >"$T/www/root.img.gz"
+(cd "$T/www" && sha256sum root.tar.xz nested.tar >SHA256SUMS)
+sum=$(sha256sum "$T/www/root.tar.xz" | cut -d' ' -f1)
+download() { # NAME DOWNLOAD_JSON SCRIPT
+	sh_config "$3" "$(jq -cn --arg name "$1" --argjson d "$2" '{ image: $name, image_download: $d }')"
+}
+images=$T/state/images
+
+run_test 'tar, compressed' says "$(download one "{\"url\":\"$url/root.tar.xz\"}" 'echo runs')" '^runs$'
+t_owner() { is "$(stat -c %u "$images/one/etc/passwd")" 0 && is "$(ls -A "$images" | grep -c new)" 0; }
+run_test 'tar: owners, and nothing of the work is left' t_owner
+t_again() { rm "$T/www/root.tar.xz.gone" 2>/dev/null; mv "$T/www/root.tar.xz" "$T/www/away" && says "$(download one "{\"url\":\"$url/root.tar.xz\"}" 'echo runs')" '^runs$'; mv "$T/www/away" "$T/www/root.tar.xz"; }
+run_test 'an image that is there is not fetched again' t_again
+t_events() { task "$(download two "{\"url\":\"$url/root.tar.xz\"}" true)" && file_has "$T/err" 'Downloading image' && file_has "$T/err" 'Downloaded image'; }
+run_test 'events tell of it' t_events
+run_test 'tar with a directory around it' says "$(download nested "{\"url\":\"$url/nested.tar\"}" 'echo runs')" '^runs$'
+run_test 'raw, compressed' says "$(download raw "{\"url\":\"$url/root.img.gz\",\"type\":\"raw\"}" 'echo runs')" '^runs$'
+t_force() {
+	says "$(download forced "{\"url\":\"$url/root.tar.xz\"}" true)" '^$' || true
+	touch "$images/forced/old" && says "$(download forced "{\"url\":\"$url/root.tar.xz\",\"force\":true}" 'ls /old 2>&1; true')" 'No such file'
+}
+run_test 'force' t_force
+run_test 'checksum: pinned' says "$(download pinned "{\"url\":\"$url/root.tar.xz\",\"checksum\":\"sha256:$sum\"}" 'echo runs')" '^runs$'
+run_test 'checksum: another' fails "$(download bad "{\"url\":\"$url/root.tar.xz\",\"checksum\":\"sha256:$(echo x | sha256sum | cut -d' ' -f1)\"}" true)" 'the sha256 digest of what was downloaded is'
+t_bad_gone() { [ ! -e "$images/bad" ]; }
+run_test 'checksum: and no image is left of it' t_bad_gone
+run_test 'verify = checksum' says "$(download verified "{\"url\":\"$url/root.tar.xz\",\"verify\":\"checksum\"}" 'echo runs')" '^runs$'
+t_tampered() { sed -i 's/^./f/; s/^f\(.\)/e\1/' "$T/www/SHA256SUMS" && fails "$(download tampered "{\"url\":\"$url/root.tar.xz\",\"verify\":\"checksum\"}" true)" 'digest of what was downloaded'; }
+run_test 'verify = checksum: wrong' t_tampered
+run_test 'verify: wrong word' fails "$(download x "{\"url\":\"$url/x\",\"verify\":\"some\"}" true)" 'invalid parameter for image_download.verify'
+run_test 'type: wrong word' fails "$(download x "{\"url\":\"$url/x\",\"type\":\"zip\"}" true)" 'invalid parameter for image_download.type'
+run_test 'not there' fails "$(download nowhere "{\"url\":\"$url/nowhere.tar\"}" true)" "image 'nowhere' from '.*': download: curl: .*404"
+run_test 'other protocols are refused' fails "$(download local "{\"url\":\"file:///etc/passwd\"}" true)" 'download: curl'
+run_test 'a name is a name' fails "$(download ../up "{\"url\":\"$url/root.tar.xz\"}" true)" 'with image_download this is the name'
+t_single() {
+	n=0
+	for i in 1 2 3 4; do
+		task_json "$(download shared "{\"url\":\"$url/root.tar.xz\"}" 'echo runs')" >"$T/s$i.json"
+		"$DRIVER" run --config "$T/plugin.json" "$T/s$i.json" >"$T/s$i.out" 2>"$T/s$i.err" </dev/null & eval "p$i=\$!"
+	done
+	for i in 1 2 3 4; do eval "wait \$p$i" && n=$((n + 1)); done
+	is "$n" 4 && is "$(cat "$T"/s?.err | grep -c '^event: Downloading image')" 1
+}
+run_test 'four tasks at once: one download' t_single
+t_cache() {
+	printf '{ "state_dir": "%s/state", "image_cache_mb": 4 }\n' "$T" >"$T/plugin.json"
+	says "$(download last "{\"url\":\"$url/root.tar.xz\"}" 'echo runs')" '^runs$' && is "$(ls "$images" | wc -l)" 1
+}
+run_test 'image_cache_mb: what was used longest ago goes' t_cache
+t_docker() {
+	for c in skopeo umoci; do command -v $c >/dev/null || { skip_this "no $c"; return 0; }; done
+	umoci init --layout "$T/oci" && umoci new --image "$T/oci:v1" && umoci unpack --image "$T/oci:v1" "$T/bundle" && cp -a "$ROOT/." "$T/bundle/rootfs/" &&
+		umoci repack --image "$T/oci:v1" "$T/bundle" >/dev/null && says "$(download fromoci "{\"url\":\"oci:$T/oci:v1\",\"type\":\"docker\"}" 'echo runs')" '^runs$'
+}
+run_test 'type = docker: a container image' t_docker
+done_testing
