@@ -141,7 +141,7 @@ run_test 'a killed agent: the task goes on' t_agent_killed
 t_recovered_stop() { "$NOMAD" job stop -detach long >/dev/null && wait_for 60 'the end' sh -c "[ \"\$('$NOMAD' alloc status -json $ALLOC_ID | jq -r .TaskStates.task.State)\" = dead ]" && is "$(task_exit_code "$ALLOC_ID" task)" 3; }
 run_test 'and ends with its true code' t_recovered_stop
 t_nspawn_killed() {
-	service victim "$(sh_config 'echo up; sleep 1000')" && pkill -KILL -x systemd-nspawn && wait_alloc "$ALLOC_ID" failed &&
+	service victim "$(sh_config 'echo up; sleep 1000')" && kill_all nspawn_pids && wait_alloc "$ALLOC_ID" failed &&
 		wait_for 20 'the container is gone' sh -c '! pgrep -x sleep'
 }
 run_test 'a killed systemd-nspawn takes its container along' t_nspawn_killed

@@ -74,3 +74,17 @@ has_said() { grep -q "$1" "$T/out"; }
 tree_state() { (cd "$1" && find . -printf '%p %U %G %m %T@ %l\n' | sort && find . -type f -exec cksum {} + | sort) | cksum; }
 # What is left over; what others on this machine took away meanwhile does not matter.
 nothing_left() { _left=$(census_after) || unlike "$_left" '^left'; }
+# Processes of this test alone, whatever else runs: by the directory that they work in.
+nspawn_pids() {
+	for _p in $(pgrep -x systemd-nspawn); do
+		! grep -qF "$T/" "/proc/$_p/cmdline" 2>/dev/null || echo "$_p"
+	done
+}
+init_pids() { for _p in $(nspawn_pids); do pgrep -P "$_p"; done; }
+supervisor_pids() { for _p in $(nspawn_pids); do ps -o ppid= -p "$_p"; done; }
+# kill_all FUNCTION: SIGKILL to each; fails if there is none.
+kill_all() {
+	_pids=$($1)
+	# shellcheck disable=SC2086
+	[ -n "$_pids" ] && kill -KILL $_pids
+}
