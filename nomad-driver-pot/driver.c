@@ -177,7 +177,7 @@ static int pot_start(struct nomad_task *task, struct nomad_error **err)
 
 		if (started)
 			(void) pot_end(site, name, is_starting, task, NULL);
-		if (pot_remove(site, name, &left) == 0)
+		if (pot_remove(site, name, nomad_task_state_dir(task), &left) == 0)
 			nomad_task_forget(task, RECORD_POT);
 		else
 			nomad_log_kv(NOMAD_LOG_WARN, "a pot is left behind after a failed start", "pot", name, "error",
@@ -240,7 +240,7 @@ static int pot_destroy(struct nomad_task *task, struct nomad_error **err)
 	if (usage)
 		pot_usage_forget(usage, nomad_task_slug(task));
 	/* Without a record nothing was begun. */
-	return name ? pot_remove(site_of(task), name, err) : 0;
+	return name ? pot_remove(site_of(task), name, nomad_task_state_dir(task), err) : 0;
 }
 
 static int pot_exec(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "env.h"
+#include "hold.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/log.h"
@@ -54,6 +55,9 @@ static void pause_ms(unsigned ms)
 	nanosleep(&ts, NULL);
 }
 
+/* What a start that is under way in this thread has its commands hold. */
+static __thread int hold_fd;
+
 /* Run take_argv with the site's PATH.  `run` may hold wishes and gets the status; its output is freed. */
 static int call(const struct pot_config *site, char **take_argv, struct pot_run *run, struct nomad_error **err)
 {
@@ -69,6 +73,7 @@ static int call(const struct pot_config *site, char **take_argv, struct pot_run 
 	run->path = site->path;
 	if (run->timeout_ms == 0)
 		run->timeout_ms = (unsigned) site->command_timeout * 1000;
+	run->hold_fd = hold_fd;
 	r = pot_run(run, err);
 	free(run->output);
 	run->output = NULL;
@@ -374,7 +379,7 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	return 0;
 }
 
-int pot_make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+static int make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
 {
 	const struct pot_task_config *config = nomad_task_config(task);
 	int r;
@@ -404,6 +409,19 @@ int pot_make(const struct pot_config *site, struct nomad_task *task, const char 
 		r = make_hosts(site, config, name, err);
 	if (r == 0)
 		r = make_limits(site, task, name, err);
+	return r;
+}
+
+int pot_make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+{
+	int fd = pot_hold_new(nomad_task_state_dir(task), err), r;
+
+	if (fd < 0)
+		return fd;
+	hold_fd = fd;
+	r = make(site, task, name, err);
+	hold_fd = 0;
+	pot_hold_free(nomad_task_state_dir(task), fd);
 	return r;
 }
 
@@ -440,10 +458,15 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 	}
 }
 
-int pot_remove(const struct pot_config *site, const char *name, struct nomad_error **err)
+int pot_remove(const struct pot_config *site, const char *name, const char *state_dir, struct nomad_error **err)
 {
 	int64_t began = now_s();
 	unsigned pause = 100;
+	int ended = pot_hold_end(state_dir, err);
+
+	/* Else it might go on to make what is removed here. */
+	if (ended < 0)
+		return ended;
 
 	for (bool first = true;; first = false) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;

@@ -24,7 +24,8 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
  * `is_starting` tells whether the task's `pot start` still lives. */
 int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)(void *ud), void *ud,
 	    struct nomad_error **err);
-/* Remove the pot of a task that is over, and the limits that outlive it.  0 also if there is none. */
-int pot_remove(const struct pot_config *site, const char *name, struct nomad_error **err);
+/* Remove the pot of a task that is over, the limits that outlive it, and what
+ * a start that was cut may still be doing.  0 also if there is none. */
+int pot_remove(const struct pot_config *site, const char *name, const char *state_dir, struct nomad_error **err);
 
 #endif

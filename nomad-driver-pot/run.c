@@ -6,7 +6,8 @@
  * runs for as long as a task does belongs to the supervisor.  posix_spawn()
  * because the plugin has threads; a process group of its own because pot's
  * scripts have children, and a hanging fetch(1) has to go with them.  The
- * child gets no descriptor but its three and no variable but PATH and HOME. */
+ * child gets no descriptor but its three (and a hold) and no variable but PATH
+ * and HOME. */
 #include "run.h"
 
 #include <errno.h>
@@ -22,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hold.h"
 #include "nomad/error.h"
-
 
 #define TAIL_LINES 4
 #define LINE_MAX_BYTES 300
@@ -143,8 +144,10 @@ static int spawn(const struct pot_run *run, int out, int err, pid_t *ret_pid)
 		r = posix_spawn_file_actions_adddup2(&actions, out, 1);
 	if (r == 0)
 		r = posix_spawn_file_actions_adddup2(&actions, err, 2);
+	if (r == 0 && run->hold_fd > 0)
+		r = posix_spawn_file_actions_adddup2(&actions, run->hold_fd, 3);
 	if (r == 0)
-		r = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+		r = posix_spawn_file_actions_addclosefrom_np(&actions, run->hold_fd > 0 ? 4 : 3);
 	if (r == 0)
 		r = posix_spawn_file_actions_addchdir_np(&actions, run->cwd ? run->cwd : "/");
 	if (r == 0)
@@ -245,6 +248,8 @@ int pot_run(struct pot_run *run, struct nomad_error **err)
 		r = nomad_error_errno(err, -r, "run '%s %s'", run->argv[0], what);
 		goto out;
 	}
+	if (run->hold_fd > 0)
+		pot_hold_write(run->hold_fd, pid);
 	readers[0].fd = NOMAD_TAKE_FD(out[0]);
 	readers[1].fd = NOMAD_TAKE_FD(errs[0]);
 	fcntl(readers[0].fd, F_SETFL, O_NONBLOCK);

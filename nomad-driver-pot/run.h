@@ -14,6 +14,8 @@ struct pot_run {
 	const char *cwd;		/* NULL: "/" */
 	unsigned timeout_ms;		/* then its process group is killed */
 	bool quiet;			/* its words may hold secrets: keep them out of the error */
+	/* A file that it keeps open, with its pid written into it, or 0: see hold.h. */
+	int hold_fd;
 	/* Each line that it writes to stdout or stderr, as it comes; optional. */
 	void (*line)(void *ud, const char *line);
 	void *ud;

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * hold.h: find the command again that a start was waiting for when the plugin died. */
+#ifndef POT_HOLD_H
+#define POT_HOLD_H
+
+#include <sys/types.h>
+
+struct nomad_error;
+
+/* The hold of a start in the task's state directory: a descriptor for struct pot_run. */
+int pot_hold_new(const char *state_dir, struct nomad_error **err);
+void pot_hold_write(int fd, pid_t pid);
+/* The start is through: take the file away and close it. */
+void pot_hold_free(const char *state_dir, int fd);
+/* End what another plugin's start has left running.  0 if there is nothing
+ * (any more), -ETIMEDOUT if it does not die. */
+int pot_hold_end(const char *state_dir, struct nomad_error **err);
+
+#endif
