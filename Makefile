@@ -16,6 +16,10 @@ PROTOC_C ?= protoc-c
 POD2MAN ?= pod2man
 OS      ?= $(shell uname -s | tr A-Z a-z)
 
+# Where FreeBSD's packages put things is not where Linux does.
+plugindir ?= $(PREFIX)/$(if $(filter freebsd,$(OS)),libexec,lib)/nomad/plugins
+pkgconfigdir ?= $(PREFIX)/$(if $(filter freebsd,$(OS)),libdata,lib)/pkgconfig
+
 CFLAGS  ?= -O2 -g
 SANITIZE ?=
 COVERAGE ?=
@@ -116,11 +120,11 @@ install: $(addprefix install-,$(filter $(drivers) libnomadplugin nomadinit,$(bui
 define install_driver
 .PHONY: install-$(1)
 install-$(1): $(1)
-	install -d '$$(DESTDIR)$$(PREFIX)/lib/nomad/plugins'
-	install -m 755 $$(BUILD)/plugins/$(1) '$$(DESTDIR)$$(PREFIX)/lib/nomad/plugins/$(1)'
+	install -d '$$(DESTDIR)$$(plugindir)'
+	install -m 755 $$(BUILD)/plugins/$(1) '$$(DESTDIR)$$(plugindir)/$(1)'
 	$$(if $$(wildcard $(1)/$(1).pod),$$(MAKE) --no-print-directory $$(BUILD)/man/$(1).8)
-	$$(if $$(wildcard $(1)/$(1).pod),install -D -m 644 $$(BUILD)/man/$(1).8 \
-		'$$(DESTDIR)$$(PREFIX)/share/man/man8/$(1).8')
+	$$(if $$(wildcard $(1)/$(1).pod),install -d '$$(DESTDIR)$$(PREFIX)/share/man/man8' && \
+		install -m 644 $$(BUILD)/man/$(1).8 '$$(DESTDIR)$$(PREFIX)/share/man/man8/$(1).8')
 endef
 $(foreach d,$(drivers),$(eval $(call install_driver,$(d))))
 

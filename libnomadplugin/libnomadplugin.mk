@@ -17,6 +17,10 @@ generated :=
 include $(wildcard $(L)/wire/wire.mk $(L)/schema/schema.mk $(L)/supervisor/supervisor.mk)
 $(lib_obj): | $(generated)
 
+# A compiler that does not look where its packages are (FreeBSD's) has to be told.
+cppflags += $(patsubst -I%,-isystem %,$(filter -I%,$(shell $(PKG_CONFIG) --cflags-only-I $(grpc.pc) libprotobuf-c \
+	$(msgpack_pc) jansson 2>/dev/null)))
+
 # What a program has to link with beside the archive: wire.mk says which gRPC.
 lib.libs = $(grpc.libs) $(shell $(PKG_CONFIG) --libs libprotobuf-c $(msgpack_pc) jansson) -lpthread
 lib_link_deps :=
@@ -37,7 +41,7 @@ $(BUILD)/libnomadplugin/nomadplugin.pc:
 
 .PHONY: install-libnomadplugin
 install-libnomadplugin: libnomadplugin
-	install -d '$(DESTDIR)$(PREFIX)/include/nomad' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	install -d '$(DESTDIR)$(PREFIX)/include/nomad' '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(pkgconfigdir)'
 	install -m 644 $(L)/nomad/*.h '$(DESTDIR)$(PREFIX)/include/nomad/'
 	install -m 644 $(lib) '$(DESTDIR)$(PREFIX)/lib/libnomadplugin.a'
-	install -m 644 $(BUILD)/$(L)/nomadplugin.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/nomadplugin.pc'
+	install -m 644 $(BUILD)/$(L)/nomadplugin.pc '$(DESTDIR)$(pkgconfigdir)/nomadplugin.pc'
