@@ -149,6 +149,8 @@ static void finish(struct nomad__exec_stream *s)
 	if (s->finished || s->dead)
 		return;
 	s->finished = true;
+	/* exited() may close the stream, which is then gone but for this reference. */
+	stream_ref(s);
 	for (int i = 0; i < (s->tty ? 1 : 2); i++)
 		if (!s->out[i].ended && !is_closed(s))
 			(void)s->events->output(s->ud, i + 1, NULL, 0);
@@ -158,6 +160,7 @@ static void finish(struct nomad__exec_stream *s)
 		s->events->exited(s->ud, s->result, s->result < 0 ? NULL : &s->status, err);
 	nomad_error_free(err);
 	teardown(s);
+	stream_unref(s);
 }
 
 static void linger_over(void *ud)
