@@ -220,12 +220,6 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 			goto out;
 		}
 	}
-	/* The one that all supervisors share goes with the last of them. */
-	for (int i = 0; i < 20 && who.this_boot && nomad__process_is(who.pid, who.start); i++)
-		nap(second / 200);
-	n = nomad__cgroups_read(dirfd, "supercg", cgroups);
-	for (int i = 0; i < n; i++)
-		(void) nomad__cgroup_remove(&cgroups[i]);
 	nomad__crash_at("clean-removed");
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(files); i++)
 		(void) unlinkat(dirfd, files[i], 0);

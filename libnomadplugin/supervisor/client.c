@@ -269,9 +269,6 @@ static int record_cgroups(int dirfd, const struct nomad__spec *spec)
 	nomad__record_init(&record, buf, sizeof(buf));
 	while ((s = nomad__record_next(spec->data, spec->size, "cg", &pos)))
 		nomad__record_add(&record, "cg", s);
-	pos = 0;
-	while ((s = nomad__record_next(spec->data, spec->size, "supercg", &pos)))
-		nomad__record_add(&record, "supercg", s);
 	return nomad__record_write(dirfd, "cgroups", &record, false);
 }
 

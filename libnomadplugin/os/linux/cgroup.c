@@ -61,7 +61,6 @@ int nomad__cgroup_create(const struct nomad__cgroup *cgroup)
 	char *slash;
 
 	memcpy(parent, cgroup->path, sizeof(parent));
-	/* The parent goes away with the last task: it may do so just now. */
 	for (int tries = 0; tries < 10; tries++) {
 		if (mkdir(cgroup->path, 0755) == 0 || errno == EEXIST)
 			return 0;
@@ -280,23 +279,10 @@ static int visit_remove(int fd, int parent, const char *name, void *ud)
 
 int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 {
-	char parent[sizeof(cgroup->path)];
 	int r = walk(AT_FDCWD, cgroup->path, 0, visit_remove, (void *) cgroup);
 
-	if (r != 0)
-		return r < 0 ? r : -EBUSY;
-	if (cgroup->ours) {
-		char *slash;
-
-		memcpy(parent, cgroup->path, sizeof(parent));
-		slash = strrchr(parent, '/');
-		*slash = 0;
-		slash = strrchr(parent, '/');
-		/* The last one does it; a directory of Nomad's is left alone. */
-		if (slash && strcmp(slash, "/nomad-drivers") == 0)
-			(void) rmdir(parent);
-	}
-	return 0;
+	/* The parent stays: whoever starts a task just now may be about to use it. */
+	return r > 0 ? -EBUSY : r;
 }
 
 uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)

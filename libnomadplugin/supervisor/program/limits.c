@@ -107,11 +107,12 @@ int limits_fork_supervisor(void)
 	struct nomad__cgroup cg;
 	const char *s;
 	size_t pos = 0;
+	int pid = -1;
 
-	while ((s = nomad__record_next(S.spec, S.spec_size, "supercg", &pos)))
+	while (pid < 0 && (s = nomad__record_next(S.spec, S.spec_size, "supercg", &pos)))
 		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind == '2' && nomad__cgroup_create(&cg) >= 0)
-			return nomad__cgroup_fork(cg.path);
-	return nomad__cgroup_fork(NULL);
+			pid = nomad__cgroup_fork(cg.path);
+	return pid >= 0 ? pid : nomad__cgroup_fork(NULL);
 }
 
 void limits_leave_agent(void)
