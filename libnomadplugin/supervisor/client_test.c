@@ -162,7 +162,7 @@ static void test_lost(void **state)
 
 	(void) state;
 	task_init(&t);
-	task_sh(&t, "(setsid sleep 4242 &); sleep 4243");
+	task_sh(&t, "(setsid sleep #4242 &); sleep #4243");
 	assert_int_equal(kill(nomad__supervisor_pid(t.s), SIGKILL), 0);
 	task_wait(&t);
 	assert_true(t.result.lost);
@@ -170,8 +170,8 @@ static void test_lost(void **state)
 	nomad__supervisor_free(t.s);
 	t.s = NULL;
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, NULL), -ENOENT);
-	assert_false(process_with("4242"));
-	assert_false(process_with("4243"));
+	assert_false(sleeps("#4242"));
+	assert_false(sleeps("#4243"));
 	task_done(&t);
 }
 

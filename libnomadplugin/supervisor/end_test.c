@@ -22,12 +22,12 @@ static void test_bomb(void **state)
 	up_file(&t, up, sizeof(up));
 	/* Held to 200 processes, each of which forks as fast as it can. */
 	t.command.pids_max = 200;
-	task_sh(&t, "echo >$UP; exec 2>/dev/null; b() { b | b & sleep 9191; }; b; sleep 9191");
+	task_sh(&t, "echo >$UP; exec 2>/dev/null; b() { b | b & sleep #9191; }; b; sleep #9191");
 	wait_until(access(up, F_OK) == 0);
 	usleep(200000);
 	assert_int_equal(nomad__supervisor_stop(t.s, SIGTERM, 100, NULL), 0);
 	task_wait(&t);
-	assert_false(process_with("9191"));
+	assert_false(sleeps("#9191"));
 	task_done(&t);
 }
 
@@ -39,13 +39,13 @@ static void test_survivors(void **state)
 	(void) state;
 	task_init(&t);
 	up_file(&t, up, sizeof(up));
-	task_sh(&t, "(setsid setsid sleep 9292 >/dev/null 2>&1 &); "
-		    "(trap '' TERM HUP INT; sleep 9293) & "
-		    "sleep 9294 & kill -STOP $!; echo >$UP; exit 6");
+	task_sh(&t, "(setsid setsid sleep #9292 >/dev/null 2>&1 &); "
+		    "(trap '' TERM HUP INT; sleep #9293) & "
+		    "sleep #9294 & kill -STOP $!; echo >$UP; exit 6");
 	task_wait(&t);
 	assert_int_equal(t.result.exit_code, 6);
 	assert_false(t.result.killed);
-	assert_false(process_with("9292") || process_with("9293") || process_with("9294"));
+	assert_false(sleeps("#9292") || sleeps("#9293") || sleeps("#9294"));
 	task_done(&t);
 }
 
@@ -187,7 +187,7 @@ static void crash_at(const char *step, bool in_client)
 		setenv("NOMAD_DRIVER_CRASH_AT", step, 1);
 		t.argv[0] = "/bin/sh";
 		t.argv[1] = "-c";
-		t.argv[2] = "(setsid sleep 9393 &); trap 'exit 0' TERM; while :; do sleep 0.01; done";
+		t.argv[2] = own_numbers("(setsid sleep #9393 &); trap 'exit 0' TERM; while :; do sleep 0.01; done");
 		if (nomad__supervisor_start(t.loop, &t.what, &test_events, &t, &t.s, NULL) < 0)
 			_exit(3);
 		usleep(50000);
@@ -209,7 +209,7 @@ static void crash_at(const char *step, bool in_client)
 		task_wait(&t);
 	}
 	task_done(&t);
-	assert_false(process_with("9393"));
+	assert_false(sleeps("#9393"));
 }
 
 static void test_crash_client(void **state)

@@ -95,8 +95,11 @@ static char *sh_argv[] = { (char *) "/bin/sh", (char *) "-c", NULL, NULL };
 
 static void exec_sh(struct nomad_exec *exec, const char *script)
 {
+	static char expanded[4096];
+
 	*exec = (struct nomad_exec) { .argv = sh_argv };
-	sh_argv[2] = (char *) script;
+	strcpy(expanded, own_numbers(script));
+	sh_argv[2] = expanded;
 	assert_int_equal(nomad_map_set(&exec->env, "PATH", "/usr/bin:/bin"), 0);
 	assert_int_equal(nomad_map_set(&exec->env, "COLOUR", "blue"), 0);
 }
@@ -207,21 +210,21 @@ static void test_vanish(void **state)
 	(void) state;
 	task_init(&t);
 	task_sh(&t, "sleep 1000");
-	exec_sh(&exec, "echo up; sleep 7171 & sleep 7172");
+	exec_sh(&exec, "echo up; sleep #7171 & sleep #7172");
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	assert_int_equal(read(run.out, buf, 3), 3);
-	assert_true(process_with("7171"));
+	assert_true(sleeps("#7171"));
 	run_done(&run);
 	assert_int_equal(run.ends, 0);
-	wait_until(!process_with("7171") && !process_with("7172"));
+	wait_until(!sleeps("#7171") && !sleeps("#7172"));
 	nomad_map_done(&exec.env);
 
-	exec_sh(&exec, "echo up; sleep 7173 & sleep 7174");
+	exec_sh(&exec, "echo up; sleep #7173 & sleep #7174");
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	assert_int_equal(read(run.out, buf, 3), 3);
-	assert_true(process_with("7173"));
+	assert_true(sleeps("#7173"));
 	nomad__supervisor_free(t.s);
-	wait_until(!process_with("7173") && !process_with("7174"));
+	wait_until(!sleeps("#7173") && !sleeps("#7174"));
 	run_done(&run);
 	nomad_map_done(&exec.env);
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, NULL), 0);
@@ -239,15 +242,15 @@ static void test_lost(void **state)
 	(void) state;
 	task_init(&t);
 	assert_int_equal(setenv("NOMAD_DRIVER_CRASH_AT", "super-exec", 1), 0);
-	task_sh(&t, "sleep 7575");
+	task_sh(&t, "sleep #7575");
 	assert_int_equal(unsetenv("NOMAD_DRIVER_CRASH_AT"), 0);
-	exec_sh(&exec, "sleep 7576");
+	exec_sh(&exec, "sleep #7576");
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	run_wait(&run);
 	assert_int_equal(run.r, -ESRCH);
 	task_wait(&t);
 	assert_true(t.result.lost);
-	assert_false(process_with("7575") || process_with("7576"));
+	assert_false(sleeps("#7575") || sleeps("#7576"));
 	run_done(&run);
 	nomad_map_done(&exec.env);
 	task_done(&t);
@@ -339,13 +342,13 @@ static void test_pid_namespace(void **state)
 	t.command.notify = true;
 	t.command.leader_key = "LEADER";
 	task_sh(&t, "unshare -fpm --mount-proc setpriv --bounding-set -sys_time --no-new-privs sh -c "
-		    "'sleep 8181 & wait' & "
+		    "'sleep #8181 & wait' & "
 		    "while ! pgrep -P $! >/dev/null; do sleep 0.01; done; p=$(pgrep -P $!); "
 		    "while ! grep -q NoNewPrivs:.1 /proc/$p/status; do sleep 0.01; done; "
 		    "python3 -c \"import os,socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
 		    "s.sendto(b'STATUS=fine\\nLEADER=%s\\nREADY=1' % sys.argv[1].encode(), os.environ['NOTIFY_SOCKET'])\" $p; wait");
 	assert_true(nomad__supervisor_leader(t.s) > 1);
-	exec_sh(&exec, "echo $$; ps ax | grep -cE ':[0-9]+ sleep 818[1]'; grep -E 'CapBnd|NoNewPrivs' /proc/self/status; kill -USR1 $$");
+	exec_sh(&exec, "echo $$; ps ax | grep -cE ':[0-9]+ sleep [0-9]*818[1]'; grep -E 'CapBnd|NoNewPrivs' /proc/self/status; kill -USR1 $$");
 	exec.enter_leader = true;
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	read_all(run.out, buf, sizeof(buf));

@@ -65,6 +65,8 @@ static inline void on_notice(void *ud, const char *message)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static int test_number;			/* of the process that runs the test, not of one it forks */
+
 static const struct nomad__supervisor_events test_events = { on_exited, on_notice };
 
 static inline int count_entries(const char *dir)
@@ -83,6 +85,8 @@ static inline void task_init(struct task *t)
 {
 	static const char template[] = "/tmp/nomad-supervisor-test-XXXXXX";
 
+	if (!test_number)
+		test_number = 100000 + getpid();
 	memset(t, 0, sizeof(*t));
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->cond, NULL);
@@ -113,11 +117,29 @@ static inline int task_start_argv(struct task *t, const char *a0, const char *a1
 	return nomad__supervisor_start(t->loop, &t->what, &test_events, t, &t->s, err);
 }
 
+/* Others run this test at the same time: "sleep #17" becomes a number of our
+ * own.  Valid until the next call. */
+static inline const char *own_numbers(const char *script)
+{
+	static char buf[4096];
+	size_t n = 0;
+
+	for (; *script && n < sizeof(buf) - 32; script++) {
+		if (*script != '#' || script[1] < '0' || script[1] > '9')
+			buf[n++] = *script;
+		else
+			n += (size_t) snprintf(buf + n, 32, "%d", test_number);
+	}
+	buf[n] = 0;
+	return buf;
+}
+
 static inline void task_sh(struct task *t, const char *script)
 {
 	struct nomad_error *err = NULL;
 	int r;
 
+	script = own_numbers(script);
 	t->argv[0] = "/bin/sh";
 	t->argv[1] = "-c";
 	t->argv[2] = script;
@@ -175,6 +197,12 @@ static inline bool process_with(const char *text)
 	if (d)
 		closedir(d);
 	return found;
+}
+
+/* One that sleeps for our number. */
+static inline bool sleeps(const char *number)
+{
+	return process_with(own_numbers(number));
 }
 
 static inline bool cgroup_with(const char *name)

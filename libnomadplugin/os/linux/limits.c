@@ -19,7 +19,6 @@
 #include "os/limits.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,100 +26,7 @@
 #include <unistd.h>
 
 #include "os/cgroup.h"
-
-enum { MAX_HIERARCHIES = 20 };
-
-struct hierarchy {
-	char ctl[64];			/* "" for v2 */
-	char mount[200];
-	char controllers[256];		/* v2: " cpu memory " and so on */
-};
-
-static struct {
-	struct hierarchy list[MAX_HIERARCHIES];
-	int count;
-} found;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-/* Is each of the comma list `names` in the comma list `options`? */
-static bool has_all(const char *options, const char *names)
-{
-	for (const char *p = names; *p;) {
-		size_t n = strcspn(p, ",");
-		bool hit = false;
-
-		for (const char *q = options; *q && !hit;) {
-			size_t m = strcspn(q, ",");
-
-			hit = m == n && strncmp(p, q, n) == 0;
-			q += m + (q[m] == ',');
-		}
-		if (!hit)
-			return false;
-		p += n + (p[n] == ',');
-	}
-	return true;
-}
-
-static bool find_mount(const char *ctl, char *ret, size_t size)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, root[256], mount[256], type[64], options[512];
-	size_t room = 0;
-	bool hit = false;
-
-	while (f && !hit && getline(&line, &room, f) > 0) {
-		const char *tail = strstr(line, " - ");
-
-		if (!tail || sscanf(line, "%*s %*s %*s %255s %255s", root, mount) != 2 ||
-		    sscanf(tail + 3, "%63s %*s %511s", type, options) != 2 ||
-		    (strcmp(root, "/") != 0 && strncmp(root, "/..", 3) != 0))
-			continue;
-		hit = *ctl ? strcmp(type, "cgroup") == 0 && has_all(options, ctl) : strcmp(type, "cgroup2") == 0;
-		/* Read-only, or not ours to change. */
-		hit = hit && strlen(mount) < size && access(mount, W_OK) == 0;
-	}
-	if (hit)
-		strcpy(ret, mount);
-	free(line);
-	if (f)
-		fclose(f);
-	return hit;
-}
-
-static void look(void)
-{
-	FILE *f = fopen("/proc/self/cgroup", "re");
-	char *line = NULL;
-	size_t room = 0;
-
-	while (f && getline(&line, &room, f) > 0 && found.count < MAX_HIERARCHIES) {
-		struct hierarchy *h = &found.list[found.count];
-		char *ctl = strchr(line, ':'), *end = ctl ? strchr(ctl + 1, ':') : NULL;
-
-		if (!end || (size_t) (end - ctl) > sizeof(h->ctl))
-			continue;
-		*end = 0;
-		strcpy(h->ctl, ctl + 1);
-		if (!find_mount(h->ctl, h->mount, sizeof(h->mount)))
-			continue;
-		if (!h->ctl[0]) {
-			NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/cgroup.controllers", h->mount);
-			FILE *c = path ? fopen(path, "re") : NULL;
-			char word[64];
-			size_t n = 0;
-
-			while (c && fscanf(c, "%63s", word) == 1 && n + strlen(word) + 3 < sizeof(h->controllers))
-				n += (size_t) sprintf(h->controllers + n, " %s ", word);
-			if (c)
-				fclose(c);
-		}
-		found.count++;
-	}
-	free(line);
-	if (f)
-		fclose(f);
-}
+#include "os/linux/hierarchy.h"
 
 static bool is_dir(const char *path)
 {
@@ -130,15 +36,16 @@ static bool is_dir(const char *path)
 }
 
 struct plan {
+	const struct nomad__hierarchy *list;
 	const struct nomad__supervise *what;
 	struct nomad__spec *spec;
 	const char *name;
 	int64_t hard, soft;		/* bytes; -1: no limit, 0: leave it alone */
 	bool can_kill;			/* v2 is there */
-	bool used[MAX_HIERARCHIES];
+	bool used[NOMAD__MAX_HIERARCHIES];
 };
 
-static bool is_below(const struct hierarchy *h, const char *path)
+static bool is_below(const struct nomad__hierarchy *h, const char *path)
 {
 	size_t n = strlen(h->mount);
 
@@ -146,9 +53,9 @@ static bool is_below(const struct hierarchy *h, const char *path)
 }
 
 /* One more cgroup; `path` is taken. */
-static char *add(struct plan *plan, const struct hierarchy *h, char owner, char kind, char *path)
+static char *add(struct plan *plan, const struct nomad__hierarchy *h, char owner, char kind, char *path)
 {
-	plan->used[h - found.list] = true;
+	plan->used[h - plan->list] = true;
 	if (!path)
 		plan->spec->failed = true;
 	else
@@ -157,14 +64,14 @@ static char *add(struct plan *plan, const struct hierarchy *h, char owner, char 
 }
 
 /* Below a directory of Nomad's, or in our own. */
-static char *ours(struct plan *plan, const struct hierarchy *h, char kind, const char *nomads)
+static char *ours(struct plan *plan, const struct nomad__hierarchy *h, char kind, const char *nomads)
 {
 	return add(plan, h, 'o', kind, is_below(h, nomads) ? nomad_strdupf("%s/%s", nomads, plan->name) :
 							      nomad_strdupf("%s/nomad-drivers/%s", h->mount, plan->name));
 }
 
 /* Nomad's if it is there, else ours. */
-static char *place(struct plan *plan, const struct hierarchy *h, const char *nomads)
+static char *place(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
 {
 	return is_below(h, nomads) ? add(plan, h, 'n', '1', strdup(nomads)) : ours(plan, h, '1', NULL);
 }
@@ -182,16 +89,7 @@ static void set_num(struct plan *plan, char must, const char *path, const char *
 	set(plan, must, path, file, value < 0 ? none : text);
 }
 
-/* Beside v1, v2 has only what v1 left it. */
-static bool v2_has(const struct hierarchy *h, const char *controller)
-{
-	char word[80];
-
-	snprintf(word, sizeof(word), " %s ", controller);
-	return strstr(h->controllers, word);
-}
-
-static void plan_v2(struct plan *plan, const struct hierarchy *h)
+static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
 {
 	const struct nomad__supervise *what = plan->what;
 	const struct nomad_resources *res = what->resources;
@@ -212,29 +110,29 @@ static void plan_v2(struct plan *plan, const struct hierarchy *h)
 		static const char *const controllers[] = { "+cpu", "+memory", "+pids", "+cpuset" };
 
 		for (size_t i = 0; i < NOMAD_ARRAY_LEN(controllers); i++) {
-			if (!v2_has(h, controllers[i] + 1))
+			if (!nomad__list_has(h->controllers, controllers[i] + 1))
 				continue;
 			set(plan, '?', h->mount, "cgroup.subtree_control", controllers[i]);
 			set(plan, '?', parent, "cgroup.subtree_control", controllers[i]);
 		}
 	}
-	if (plan->hard && v2_has(h, "memory"))
+	if (plan->hard && nomad__list_has(h->controllers, "memory"))
 		set_num(plan, '!', path, "memory.max", plan->hard, "max");
-	if (plan->soft && v2_has(h, "memory"))
+	if (plan->soft && nomad__list_has(h->controllers, "memory"))
 		set_num(plan, '?', path, "memory.low", plan->soft > 0 ? plan->soft : 0, "0");
-	if (res && res->cpu_shares > 0 && v2_has(h, "cpu")) {
+	if (res && res->cpu_shares > 0 && nomad__list_has(h->controllers, "cpu")) {
 		int64_t shares = res->cpu_shares < 2 ? 2 : res->cpu_shares > 262144 ? 262144 : res->cpu_shares;
 
 		/* The span of shares, 2 to 2^18, onto that of weights, 1 to 10^4. */
 		set_num(plan, '?', path, "cpu.weight", 1 + (shares - 2) * 9999 / 262142, "");
 	}
-	if (what->command->pids_max > 0 && v2_has(h, "pids"))
+	if (what->command->pids_max > 0 && nomad__list_has(h->controllers, "pids"))
 		set_num(plan, '!', path, "pids.max", what->command->pids_max, "max");
-	if (cpus && v2_has(h, "cpuset"))
+	if (cpus && nomad__list_has(h->controllers, "cpuset"))
 		set(plan, '!', path, "cpuset.cpus", cpus);
 }
 
-static void plan_v1(struct plan *plan, const struct hierarchy *h)
+static void plan_v1(struct plan *plan, const struct nomad__hierarchy *h)
 {
 	const struct nomad__supervise *what = plan->what;
 	const struct nomad_resources *res = what->resources;
@@ -243,19 +141,19 @@ static void plan_v1(struct plan *plan, const struct hierarchy *h)
 						     what->task_name ? what->task_name : "");
 	NOMAD_AUTO_FREE char *path = NULL;
 
-	if (has_all(h->ctl, "cpuset")) {
+	if (nomad__list_has(h->ctl, "cpuset")) {
 		if (limits && res && is_below(h, res->cpuset_cgroup))
 			path = place(plan, h, res->cpuset_cgroup);
-	} else if (has_all(h->ctl, "freezer")) {
+	} else if (nomad__list_has(h->ctl, "freezer")) {
 		if (!plan->can_kill)
 			path = ours(plan, h, 'f', limits ? nomads : NULL);
 		else if (limits && is_below(h, nomads))
 			path = place(plan, h, nomads);
-	} else if (has_all(h->ctl, "name=systemd")) {
+	} else if (nomad__list_has(h->ctl, "name=systemd")) {
 		path = place(plan, h, NULL);
 	} else if (!limits) {
 		return;
-	} else if (has_all(h->ctl, "memory")) {
+	} else if (nomad__list_has(h->ctl, "memory")) {
 		path = place(plan, h, nomads);
 		if (!path)
 			return;
@@ -266,13 +164,13 @@ static void plan_v1(struct plan *plan, const struct hierarchy *h)
 			set_num(plan, '?', path, "memory.soft_limit_in_bytes", plan->soft, "-1");
 		if (plan->hard)
 			set(plan, '?', path, "memory.swappiness", "0");
-	} else if (has_all(h->ctl, "cpu")) {
+	} else if (nomad__list_has(h->ctl, "cpu")) {
 		path = place(plan, h, nomads);
 		if (path && res && res->cpu_shares > 0)
 			set_num(plan, '?', path, "cpu.shares", res->cpu_shares < 2 ? 2 : res->cpu_shares, "");
-	} else if (has_all(h->ctl, "cpuacct")) {
+	} else if (nomad__list_has(h->ctl, "cpuacct")) {
 		path = place(plan, h, NULL);
-	} else if (has_all(h->ctl, "pids") && what->command->pids_max > 0) {
+	} else if (nomad__list_has(h->ctl, "pids") && what->command->pids_max > 0) {
 		path = place(plan, h, NULL);
 		if (path)
 			set_num(plan, '!', path, "pids.max", what->command->pids_max, "max");
@@ -298,25 +196,33 @@ static void plan_memory(struct plan *plan)
 	}
 }
 
-int nomad__limits_plan(const struct nomad__supervise *what, struct nomad__spec *spec, struct nomad_error **err)
+int nomad__limits_plan_for(const struct nomad__hierarchy *list, int count, const struct nomad__supervise *what,
+			   struct nomad__spec *spec, struct nomad_error **err)
 {
 	const char *slash = strrchr(what->dir, '/');
-	struct plan plan = { .what = what, .spec = spec, .name = slash ? slash + 1 : what->dir };
+	struct plan plan = { .list = list, .what = what, .spec = spec, .name = slash ? slash + 1 : what->dir };
 
-	pthread_once(&once, look);
 	if (!*plan.name || strlen(plan.name) > 100)
 		return nomad_error_set(err, EINVAL, "no name for cgroups in directory '%s'", what->dir);
 	plan_memory(&plan);
-	for (int i = 0; i < found.count; i++)
-		if (!found.list[i].ctl[0])
-			plan_v2(&plan, &found.list[i]);
-	for (int i = 0; i < found.count; i++)
-		if (found.list[i].ctl[0])
-			plan_v1(&plan, &found.list[i]);
+	for (int i = 0; i < count; i++)
+		if (!list[i].ctl[0])
+			plan_v2(&plan, &list[i]);
+	for (int i = 0; i < count; i++)
+		if (list[i].ctl[0])
+			plan_v1(&plan, &list[i]);
 	/* Only where the task has its own: elsewhere it is where we are. */
-	for (int i = 0; i < found.count; i++)
-		if (plan.used[i] && !has_all(found.list[i].ctl, "cpuset"))
-			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors",
-					 found.list[i].ctl[0] ? '1' : '2', found.list[i].ctl, found.list[i].mount);
+	for (int i = 0; i < count; i++)
+		if (plan.used[i] && !nomad__list_has(list[i].ctl, "cpuset"))
+			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors", list[i].ctl[0] ? '1' : '2',
+					 list[i].ctl, list[i].mount);
 	return spec->failed ? nomad_error_errno(err, ENOMEM, "plan the cgroups") : 0;
+}
+
+int nomad__limits_plan(const struct nomad__supervise *what, struct nomad__spec *spec, struct nomad_error **err)
+{
+	const struct nomad__hierarchy *list;
+	int count = nomad__hierarchies(&list);
+
+	return nomad__limits_plan_for(list, count, what, spec, err);
 }
