@@ -92,15 +92,24 @@ static void tell_exit(void *ud)
 	nomad__supervisor_unref(s);
 }
 
+static pthread_cond_t lost_ended = PTHREAD_COND_INITIALIZER;
+
 static void *end_lost(void *ud)
 {
 	struct nomad__supervisor *s = ud;
+
+	nomad__supervisor_ref(s);
 
 	if (nomad__leftovers_kill(s->dirfd, nomad__now_ns() + 15 * second) < 0)
 		snprintf(s->result.message, sizeof(s->result.message),
 			 "the supervisor of the task died, and what it left could not be killed");
 	if (nomad__loop_post(s->loop, tell_exit, s) < 0)
 		nomad__supervisor_unref(s);
+	pthread_mutex_lock(&s->lock);
+	s->ending = false;
+	pthread_cond_broadcast(&lost_ended);
+	pthread_mutex_unlock(&s->lock);
+	nomad__supervisor_unref(s);
 	return NULL;
 }
 
@@ -126,6 +135,7 @@ static void connection_over(struct nomad__supervisor *s)
 	};
 	snprintf(s->result.message, sizeof(s->result.message),
 		 "the supervisor of the task (pid %d) died without a record of the end; the task was killed", s->pid);
+	s->ending = true;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	if (pthread_create(&thread, &attr, end_lost, s) != 0)
@@ -498,6 +508,11 @@ void nomad__supervisor_free(struct nomad__supervisor *s)
 		while (!g.done)
 			pthread_cond_wait(&g.cond, &g.lock);
 		pthread_mutex_unlock(&g.lock);
+		/* The thread that ends a lost task needs the loop. */
+		pthread_mutex_lock(&s->lock);
+		while (s->ending)
+			pthread_cond_wait(&lost_ended, &s->lock);
+		pthread_mutex_unlock(&s->lock);
 	}
 	nomad__supervisor_unref(s);
 }

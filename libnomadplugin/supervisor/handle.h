@@ -28,6 +28,7 @@ struct nomad__supervisor {
 	int fd;				/* -1: no connection (any more) */
 	int leader, main_pid;
 	bool over;			/* the end is known */
+	bool ending;			/* it was lost, a thread kills what is left */
 	int64_t last_exec_id;
 	struct nomad__supervisor_exec *execs;
 

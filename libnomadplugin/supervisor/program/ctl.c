@@ -6,6 +6,7 @@
 #include "supervisor/program/super.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,8 +27,12 @@ void ctl_accept(void)
 	uid_t uid = 0;
 	int fd = nomad__unix_accept(S.ctl_fd, &uid);
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* Without a descriptor to spare it stays ready: do not spin. */
+		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+			(void) poll(NULL, 0, 20);
 		return;
+	}
 	if (uid == 0 || uid == geteuid())
 		for (int i = 0; i < MAX_CLIENTS; i++)
 			if (S.clients[i].fd < 0) {
