@@ -130,8 +130,7 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 	size_t i;
 
 	add3(list, "dir", m->state_dir, NULL);
-	if (!m->registered)
-		add3(list, "tmpfs", "/run/systemd/nspawn/propagate", NULL);
+	add3(list, "tmpfs", "/run/systemd/nspawn/propagate", NULL);
 	if (m->image_kind == NSPAWN_RAW) {
 		add(list, "loop");
 		add3(list, m->image, "image", nspawn_overlays(config) ? "ro" : "rw");
@@ -304,8 +303,7 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	add3(&list, "--", m->nspawn, "--quiet");
 	add(&list, "--settings=no");
 	add(&list, "--keep-unit");
-	if (!m->registered)
-		add(&list, "--register=no");
+	add(&list, "--register=no");
 	addf(&list, "--machine=%s", m->name);
 	addf(&list, "--uuid=%s", m->uuid);
 	if (config->hostname)

@@ -36,7 +36,6 @@ struct nspawn_machine {
 	const char *user;		/* of the task, where the config names none; or NULL */
 	bool idmap_state;		/* state_dir can be mounted with idmap */
 	bool idmap_image;		/* so can the image */
-	bool registered;		/* systemd-machined is there */
 	bool own_network;		/* it is started in a network namespace made for it alone */
 	bool joined_network;		/* ... or made by Nomad for its group */
 	const char *resolv_conf;	/* file of ours that becomes /etc/resolv.conf; or NULL */

@@ -298,9 +298,6 @@ static void test_rest(void **state)
 	config.overlay_read_only = overlays;
 	assert_has("--overlay=/a:/b:/c");
 	assert_has("--overlay-ro=/a:/b:/c");
-	machine.registered = true;
-	assert_hasnt("--register");
-	assert_true(at("/run/systemd/nspawn/propagate") < 0);
 }
 
 /* Nothing of the environment may stand in the command line. */

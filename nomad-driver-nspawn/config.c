@@ -15,7 +15,7 @@
 
 #include "config.h"
 
-static const char *const machined_modes[] = { "auto", "yes", "no", NULL };
+static const char *const machined_modes[] = { "auto", "no", NULL };
 
 static const char *check_cidr(const char *value)
 {
@@ -34,11 +34,11 @@ static const struct nomad_option plugin_options[] = {
 	OPT(volumes, BOOL, .def = "true",
 	    .help = "Whether tasks may mount host and CSI volumes. Does not restrict bind and bind_read_only."),
 	OPT(machined, STRING, .def = "\"auto\"", .choices = machined_modes,
-	    .help = "Whether containers are registered with systemd-machined, so that machinectl shows them. "
-		    "auto: where systemd-machined can be reached. (not in the Go driver)"),
+	    .help = "Whether containers are made known to systemd-machined, so that machinectl shows them. auto: "
+		    "where it runs and takes them; no container depends on it. (not in the Go driver)"),
 	OPT(network_pool, STRING, .def = "\"10.88.0.0/16\"", .check = check_cidr,
-	    .help = "Addresses for containers with network_veth, network_bridge or network_zone on hosts without "
-		    "systemd-networkd: the driver gives them out itself. (not in the Go driver)"),
+	    .help = "Addresses that the driver gives to containers with network_veth or network_zone. Nothing else "
+		    "on this network may use them. (not in the Go driver)"),
 	OPT(image_cache_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
 	    .help = "Downloaded images that no task uses are removed, the oldest first, once all of them take "
 		    "more than this. 0: never. (not in the Go driver)"),

@@ -318,7 +318,6 @@ static int prepare(struct start *s, struct nomad_error **err)
 		.init = s->data->init,
 		.state_dir = nomad_task_state_dir(s->task),
 		.user = s->info->user && *s->info->user ? s->info->user : NULL,
-		.registered = host->machined && strcmp(s->site->machined, "no"),
 	};
 	if (nspawn_shifts(s->config)) {
 		s->machine.idmap_state = nspawn_can_idmap(s->data, s->machine.state_dir, false);
@@ -421,6 +420,8 @@ static int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 		r = run(&s, err);
 	if (r < 0)
 		(void)nspawn_destroy(task, NULL);
+	else if (s.data->host.machined && strcmp(s.site->machined, "no"))
+		nspawn_machined_register(nomad_task_slug(task), s.info->alloc_id, nomad_task_leader(task), s.image.path);
 	if (s.spec_fd >= 0)
 		close(s.spec_fd);
 	nspawn_machine_done(&s.machine);
@@ -508,7 +509,6 @@ static int nspawn_destroy(struct nomad_task *task, struct nomad_error **err)
 	if (!path || !dir)
 		return nomad_error_errno(err, ENOMEM, "clean up");
 	nspawn_download_release(task, dir);
-	(void)rmdir(path);
 	return nspawn_network_remove(task, err);
 }
 

@@ -43,6 +43,9 @@ void nspawn_data_free(struct nspawn_data *data);
  * mount would not show. */
 bool nspawn_can_idmap(struct nspawn_data *data, const char *path, bool whole);
 
+/* machined.c: make a container known to systemd-machined; never mind if it will not have it. */
+void nspawn_machined_register(const char *name, const char *uuid, int leader, const char *root);
+
 /* embed.c: the path of nspawn-init in `dir`, written there if it is missing. */
 int nspawn_init_write(const char *dir, char **ret_path, struct nomad_error **err);
 
