@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MPL-2.0
+# A web server whose page is a template, on a dynamic port; Nomad's service
+# catalogue has the address of the container.
+job "web" {
+  group "web" {
+    network {
+      port "http" {
+        to = 8080
+      }
+    }
+
+    task "httpd" {
+      driver = "nspawn"
+
+      config {
+        image   = "build/cache/demo/busybox"
+        boot    = false
+        user    = "web"
+        ports   = ["http"]
+        command = ["httpd", "-f", "-p", "8080", "-h", "/local/www"]
+      }
+
+      template {
+        destination = "local/www/index.html"
+        data        = "served by {{ env \"NOMAD_ALLOC_NAME\" }}\n"
+      }
+
+      service {
+        name         = "web"
+        provider     = "nomad"
+        port         = "8080"
+        address_mode = "driver"
+      }
+
+      resources {
+        cpu    = 100
+        memory = 64
+      }
+    }
+  }
+}
