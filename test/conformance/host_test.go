@@ -199,9 +199,11 @@ func (h *host) kill() { h.client.Kill(); h.killed = true }
 
 // crash kills the plugin and waits until it is gone.
 func (h *host) crash() {
+	socket := h.client.ReattachConfig().Addr.String()
 	syscall.Kill(h.pid, syscall.SIGKILL)
 	h.client.Kill()
 	h.killed = true
+	os.Remove(socket) // it could not do so itself
 }
 
 func start(t testing.TB, l launch) *host {
