@@ -4,6 +4,7 @@
 #include "core/plugin.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,7 @@ struct stop {
 	struct nomad__sub *sub;		/* borrowed from the list of stoppers; only compared */
 	struct nomad__timer *timer;
 	bool killed;
+	struct stop *next;
 };
 
 static void stop_free(struct stop *stop)
@@ -166,6 +168,69 @@ static void kill_job(void *ud)
 	nomad__task_unref(task);
 }
 
+/* Loop thread: out of the list, with its timer. */
+static void stop_over(struct nomad_plugin *plugin, struct stop *stop)
+{
+	struct stop **p = &plugin->stops;
+
+	while (*p && *p != stop)
+		p = &(*p)->next;
+	if (*p)
+		*p = stop->next;
+	nomad__timer_free(stop->timer);
+	stop_free(stop);
+}
+
+static void forget_stops(void *ud)
+{
+	struct nomad_task *task = ud;
+	struct nomad_plugin *plugin = task->plugin;
+	struct stop *next;
+
+	for (struct stop *stop = plugin->stops; stop; stop = next) {
+		next = stop->next;
+		if (stop->task == task)
+			stop_over(plugin, stop);
+	}
+	nomad__task_unref(task);
+}
+
+void nomad__stops_task_ended(struct nomad_task *task)
+{
+	nomad__task_ref(task);
+	if (nomad__loop_is_current(task->plugin->loop))
+		forget_stops(task);
+	else if (nomad__loop_post(task->plugin->loop, forget_stops, task) < 0)
+		nomad__task_unref(task);	/* their time ends them */
+}
+
+struct teardown {
+	struct nomad_plugin *plugin;
+	sem_t done;
+};
+
+static void end_stops(void *ud)
+{
+	struct teardown *teardown = ud;
+
+	while (teardown->plugin->stops)
+		stop_over(teardown->plugin, teardown->plugin->stops);
+	sem_post(&teardown->done);
+}
+
+/* On the loop, where their timers are, while there is one. */
+void nomad__stops_teardown(struct nomad_plugin *plugin)
+{
+	struct teardown teardown = { .plugin = plugin };
+
+	if (!plugin->loop || sem_init(&teardown.done, 0, 0) < 0)
+		return;
+	if (nomad__loop_post(plugin->loop, end_stops, &teardown) == 0)
+		while (sem_wait(&teardown.done) < 0 && errno == EINTR)
+			;
+	sem_destroy(&teardown.done);
+}
+
 /* Loop thread: the time is over.  First kill, then give up. */
 static void stop_late(void *ud)
 {
@@ -187,8 +252,7 @@ static void stop_late(void *ud)
 				"waiting for a device or a network file system", task->info.id, (int)(KILL_PATIENCE_NS / 1000000000));
 		stop_fail(task->plugin, stop->sub, err);
 	}
-	nomad__timer_free(stop->timer);
-	stop_free(stop);
+	stop_over(task->plugin, stop);
 }
 
 static void stop_arm(void *ud)
@@ -198,10 +262,13 @@ static void stop_arm(void *ud)
 	int64_t grace = stop->task->plugin->driver->stop ? 0 : KILL_PATIENCE_NS;
 	int64_t delay = stop->timeout_ms > 1000000000 ? INT64_C(1000000000) * 1000000 : (int64_t)stop->timeout_ms * 1000000;
 
-	if (nomad__timer_new(stop->task->plugin->loop, stop_late, stop, &stop->timer) < 0) {
+	if (nomad__task_phase(stop->task) >= NOMAD__EXITED ||
+	    nomad__timer_new(stop->task->plugin->loop, stop_late, stop, &stop->timer) < 0) {
 		stop_free(stop);
 		return;
 	}
+	stop->next = stop->task->plugin->stops;
+	stop->task->plugin->stops = stop;
 	nomad__timer_set(stop->timer, delay + grace);
 }
 

@@ -148,6 +148,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 			plugin->tasks[i] = task->next;
 			nomad__task_unref(task);
 		}
+	nomad__stops_teardown(plugin);
 	nomad__loop_free(plugin->loop);
 	nomad__pool_free(plugin->pool);
 	nomad__stats_teardown(plugin);

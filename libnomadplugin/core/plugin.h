@@ -95,6 +95,7 @@ struct nomad_plugin {
 	void *data;
 
 	struct nomad__sub_list fingerprints, events, stats, waiters, stoppers;
+	struct stop *stops;		/* loop thread: those that watch their time */
 	struct nomad__fingerprint_keeper *fingerprint;
 	struct nomad__event_keeper *event_keeper;
 	struct nomad__stats_keeper *stats_keeper;
@@ -134,5 +135,8 @@ void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *e
 int nomad__stats_setup(struct nomad_plugin *plugin);
 void nomad__stats_teardown(struct nomad_plugin *plugin);
 void nomad__stats_task_ended(struct nomad_task *task);
+/* What stops of the task still wait for is over; before the loop ends: of all tasks. */
+void nomad__stops_task_ended(struct nomad_task *task);
+void nomad__stops_teardown(struct nomad_plugin *plugin);
 
 #endif

@@ -378,6 +378,7 @@ void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result,
 		nomad__sub_unref(sub);	/* nobody cancels a stop */
 	}
 	nomad__stats_task_ended(task);
+	nomad__stops_task_ended(task);
 }
 
 enum nomad__phase nomad__task_phase(struct nomad_task *task)
