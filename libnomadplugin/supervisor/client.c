@@ -135,7 +135,9 @@ static void connection_over(struct nomad__supervisor *s)
 	};
 	snprintf(s->result.message, sizeof(s->result.message),
 		 "the supervisor of the task (pid %d) died without a record of the end; the task was killed", s->pid);
+	pthread_mutex_lock(&s->lock);
 	s->ending = true;
+	pthread_mutex_unlock(&s->lock);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	if (pthread_create(&thread, &attr, end_lost, s) != 0)

@@ -12,12 +12,23 @@ static void up_file(struct task *t, char *path, size_t size)
 	assert_int_equal(nomad_map_set(&t->env, "UP", path), 0);
 }
 
+static bool has_controller(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cgroup.procs", name);
+	return access(path, W_OK) == 0;
+}
+
 static void test_bomb(void **state)
 {
 	struct task t;
 	char up[256];
 
 	(void) state;
+	/* Never without the limit: the bomb would be the host's. */
+	if (geteuid() != 0 || !has_controller("pids"))
+		skip();
 	task_init(&t);
 	up_file(&t, up, sizeof(up));
 	/* Held to 200 processes, each of which forks as fast as it can. */
@@ -76,14 +87,6 @@ static void test_stopped_main(void **state)
 	task_wait(&t);
 	assert_true(t.result.killed);
 	task_done(&t);
-}
-
-static bool has_controller(const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cgroup.procs", name);
-	return access(path, W_OK) == 0;
 }
 
 static void test_oom(void **state)

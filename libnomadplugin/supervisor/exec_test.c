@@ -240,6 +240,8 @@ static void test_lost(void **state)
 	struct run run;
 
 	(void) state;
+	if (geteuid() != 0)
+		skip();
 	task_init(&t);
 	assert_int_equal(setenv("NOMAD_DRIVER_CRASH_AT", "super-exec", 1), 0);
 	task_sh(&t, "sleep #7575");
@@ -297,6 +299,8 @@ static void test_namespaces(void **state)
 	ssize_t n;
 
 	(void) state;
+	if (geteuid() != 0)
+		skip();
 	task_init(&t);
 	t.argv[0] = "/usr/bin/unshare";
 	t.argv[1] = "-mui";
@@ -338,6 +342,8 @@ static void test_pid_namespace(void **state)
 	char buf[2048];
 
 	(void) state;
+	if (geteuid() != 0)
+		skip();
 	task_init(&t);
 	t.command.notify = true;
 	t.command.leader_key = "LEADER";
