@@ -497,6 +497,24 @@ void nspawn_download_release(struct nomad_task *task, const char *dir)
 	nomad_task_forget(task, "image");
 }
 
+/* Uses by tasks that ran before this machine was started. */
+static void sweep_uses(const char *uses)
+{
+	struct timespec up, now;
+	struct dirent *e;
+	struct stat st;
+	DIR *d = opendir(uses);
+
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	clock_gettime(CLOCK_REALTIME, &now);
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.' && !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    st.st_mtime < now.tv_sec - up.tv_sec - 1)
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
 void nspawn_download_sweep(const char *dir)
 {
 	DIR *d = opendir(dir);
@@ -507,6 +525,8 @@ void nspawn_download_sweep(const char *dir)
 		NOMAD_AUTO_FREE char *lock_path = NULL;
 		NOMAD_AUTO_FD int lock = -1;
 
+		if (path && !strncmp(e->d_name, ".use-", 5))
+			sweep_uses(path);
 		if (!path || strncmp(e->d_name, ".new-", 5))
 			continue;
 		lock_path = nomad_strdupf("%s/.lock-%s", dir, e->d_name + 5);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "download.h"
+#include "network.h"
+
+static struct nomad_port ports[] = {
+	{ (char *)"http", 20001, 80, (char *)"" }, { (char *)"dns", 20002, 0, (char *)"" },
+};
+static struct nspawn_config config;
+static struct nomad_task_info info;
+static struct nspawn_network net;
+
+static int set_up(void **state)
+{
+	(void)state;
+	config = (struct nspawn_config) { 0 };
+	info = (struct nomad_task_info) { .resources = { .ports = ports, .n_ports = 2 } };
+	net = (struct nspawn_network) { 0 };
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	nspawn_network_done(&net);
+	return 0;
+}
+
+static int plan(struct nomad_error **err)
+{
+	return nspawn_network_plan(&config, &info, "web-1", &net, err);
+}
+
+static void test_kinds(void **state)
+{
+	char link[16];
+
+	(void)state;
+	assert_int_equal(plan(NULL), 0);
+	assert_int_equal(net.kind, NSPAWN_NET_HOST);
+	config.network_veth = true;
+	assert_int_equal(plan(NULL), 0);
+	assert_int_equal(net.kind, NSPAWN_NET_OWN);
+	assert_int_equal(strncmp(net.link, "vn", 2), 0);
+	strcpy(link, net.link);
+	assert_int_equal(nspawn_network_plan(&config, &info, "web-2", &net, NULL), 0);
+	assert_string_not_equal(net.link, link);
+	config.network_zone = (char *)"blue";
+	assert_int_equal(plan(NULL), 0);
+	assert_string_equal(net.bridge, "nz-blue");
+	assert_true(net.zone);
+	config.network_zone = (char *)"a-zone-with-a-long-name";
+	assert_int_equal(plan(NULL), 0);
+	assert_true(strlen(net.bridge) < 16);
+	config.network_zone = NULL;
+	config.network_bridge = (char *)"br0";
+	assert_int_equal(plan(NULL), 0);
+	assert_string_equal(net.bridge, "br0");
+	assert_false(net.zone);
+	info.network.mode = NOMAD_NET_GROUP;
+	info.network.path = (char *)"/run/netns/x";
+	assert_int_equal(plan(NULL), 0);
+	assert_int_equal(net.kind, NSPAWN_NET_JOINED);
+	assert_string_equal(net.netns, "/run/netns/x");
+	nspawn_network_done(&net);
+	info.network.mode = NOMAD_NET_NONE;
+	info.network.path = NULL;
+	config.network_bridge = NULL;
+	assert_int_equal(plan(NULL), 0);
+	assert_int_equal(net.kind, NSPAWN_NET_OWN);
+	assert_string_equal(net.link, "");
+}
+
+static void test_ports(void **state)
+{
+	char *labels[] = { (char *)"http", (char *)"dns", NULL }, *unknown[] = { (char *)"nix", NULL };
+	struct nomad_int_pair pair = { (char *)"dns", 5353 };
+	struct nomad_error *err = NULL;
+
+	(void)state;
+	config.network_veth = true;
+	config.ports = labels;
+	assert_int_equal(plan(NULL), 0);
+	assert_int_equal(net.n_ports, 2);
+	assert_int_equal(net.ports[0].host, 20001);
+	assert_int_equal(net.ports[0].container, 80);
+	assert_int_equal(net.ports[1].container, 20002);
+	nspawn_network_done(&net);
+	config.ports = NULL;
+	config.port_map = (struct nomad_int_map) { &pair, 1 };
+	assert_int_equal(plan(NULL), 0);
+	assert_int_equal(net.n_ports, 1);
+	assert_int_equal(net.ports[0].host, 20002);
+	assert_int_equal(net.ports[0].container, 5353);
+	nspawn_network_done(&net);
+	/* The host's network maps nothing. */
+	config.network_veth = false;
+	assert_int_equal(plan(&err), -EINVAL);
+	assert_non_null(strstr(nomad_error_message(err), "network_veth = true"));
+	nomad_error_free(err);
+	err = NULL;
+	config.port_map.count = 0;
+	config.ports = unknown;
+	assert_int_equal(plan(&err), -EINVAL);
+	assert_string_equal(nomad_error_message(err), "Port \"nix\" not found, check network stanza");
+	nomad_error_free(err);
+	err = NULL;
+	info.resources.n_ports = 0;
+	assert_int_equal(plan(&err), -EINVAL);
+	assert_string_equal(nomad_error_message(err), "No ports defined in network stanza");
+	nomad_error_free(err);
+}
+
+static void test_record(void **state)
+{
+	static const struct nspawn_port some[] = { { 8080, 80 }, { 53, 5353 } };
+	static const char *const bad[] = { "x", "1:", "0:1", "70000:1", "1:2;3:4", ":" };
+	char *text = nspawn_ports_format(some, 2);
+	struct nspawn_port *back = NULL;
+	size_t n, i;
+
+	(void)state;
+	assert_string_equal(text, "8080:80,53:5353");
+	assert_int_equal(nspawn_ports_parse(text, &back, &n), 0);
+	assert_int_equal(n, 2);
+	assert_memory_equal(back, some, sizeof(some));
+	free(text);
+	free(back);
+	back = NULL;
+	assert_int_equal(nspawn_ports_parse("", &back, &n), 0);
+	assert_int_equal(n, 0);
+	free(back);
+	for (i = 0; i < NOMAD_ARRAY_LEN(bad); i++)
+		assert_int_equal(nspawn_ports_parse(bad[i], &back, &n), -EINVAL);
+}
+
+static void test_addresses(void **state)
+{
+	char top[] = "/tmp/nspawn-net-XXXXXX", dir[64], a[INET_ADDRSTRLEN], b[INET_ADDRSTRLEN], gateway[INET_ADDRSTRLEN];
+	struct nomad_error *err = NULL;
+	char name[32];
+	int bits, i;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	snprintf(dir, sizeof(dir), "%s/a", top);
+	assert_true(nspawn_address_none(dir));
+	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "one", a, gateway, &bits, NULL), 0);
+	assert_string_equal(a, "10.88.0.2");
+	assert_string_equal(gateway, "10.88.0.1");
+	assert_int_equal(bits, 32);
+	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "two", b, gateway, &bits, NULL), 0);
+	assert_string_equal(b, "10.88.0.3");
+	/* Only the owner gives it back. */
+	nspawn_address_release(dir, a, "two");
+	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "three", b, gateway, &bits, NULL), 0);
+	assert_string_equal(b, "10.88.0.4");
+	nspawn_address_release(dir, a, "one");
+	nspawn_address_sweep(dir);	/* of this boot: all stay */
+	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "four", b, gateway, &bits, NULL), 0);
+	assert_string_equal(b, "10.88.0.2");
+	/* Zones have subnets of their own in the upper half. */
+	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", "blue", "five", b, gateway, &bits, NULL), 0);
+	assert_int_equal(bits, 24);
+	assert_true(atoi(b + strlen("10.88.")) >= 128);
+	/* A full one says so. */
+	for (i = 0; i < 13; i++) {
+		snprintf(name, sizeof(name), "x%d", i);
+		assert_int_equal(nspawn_address_take(dir, "10.1.0.0/28", NULL, name, b, gateway, &bits, NULL), 0);
+	}
+	assert_int_equal(nspawn_address_take(dir, "10.1.0.0/28", NULL, "more", b, gateway, &bits, &err), -ENOSPC);
+	nomad_error_free(err);
+	assert_int_equal(nspawn_address_take(dir, "10.1.0.0/28", "zone", "more", b, gateway, &bits, NULL), -EINVAL);
+	snprintf(name, sizeof(name), "rm -r %s", top);
+	assert_int_equal(system(name), 0);
+}
+
+static void test_downloads(void **state)
+{
+	static const char sums[] =
+		"# a comment\n"
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  ./root.tar.xz\n"
+		"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb *root.tar\n"
+		"short  other\n";
+	static const struct {
+		const char *url, *name;
+	} rows[] = {
+		{ "https://h/a/root.tar.xz?x=/y#z", "root.tar.xz" }, { "https://h/a/", "" }, { "root.raw", "root.raw" },
+	};
+	char digest[65];
+	size_t i;
+
+	(void)state;
+	assert_true(nspawn_sums_find(sums, "root.tar", digest));
+	assert_int_equal(digest[0], 'b');
+	assert_true(nspawn_sums_find(sums, "root.tar.xz", digest));
+	assert_int_equal(digest[0], 'a');
+	assert_false(nspawn_sums_find(sums, "oot.tar", digest));
+	assert_false(nspawn_sums_find(sums, "other", digest));
+	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
+		char *name = nspawn_url_name(rows[i].url);
+
+		assert_string_equal(name, rows[i].name);
+		free(name);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_kinds), TEST(test_ports), TEST(test_record), TEST(test_addresses), TEST(test_downloads),
+	};
+
+	return cmocka_run_group_tests_name("nspawn networks and downloads", tests, NULL, NULL);
+}
