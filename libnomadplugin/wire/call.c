@@ -478,6 +478,8 @@ static void received(struct nomad__tag *tag, bool ok)
 		grpc_byte_buffer_destroy(bytes);
 	if (r < 0) {
 		nomad__call_fail(call, err);
+	} else if (open && first && !message && call->method->may_be_empty) {
+		nomad__call_finish(call);
 	} else if (open && first && !message) {
 		nomad__call_fail_status(call, GRPC_STATUS_INVALID_ARGUMENT, "the call has no request message");
 	} else if (open && first) {

@@ -14,7 +14,8 @@
 const struct nomad__method nomad__methods[] = {
 	ROW("/plugin.GRPCController/", "Shutdown", UNARY, empty, AT_ONCE(shutdown_process)),
 	ROW("/plugin.GRPCStdio/", "StreamStdio", STREAM, empty, AT_ONCE(stdio)),
-	ROW("/plugin.GRPCBroker/", "StartStream", BIDI, conn_info, AT_ONCE(broker), .more = nomad__serve_broker_more),
+	ROW("/plugin.GRPCBroker/", "StartStream", BIDI, conn_info, AT_ONCE(broker), .more = nomad__serve_broker_more,
+	    .may_be_empty = true),
 	ROW("/grpc.health.v1.Health/", "Check", UNARY, health_check_request, AT_ONCE(health_check)),
 	ROW("/grpc.health.v1.Health/", "Watch", STREAM, health_check_request, AT_ONCE(health_watch)),
 

@@ -84,9 +84,25 @@ static int check_environment(struct nomad_error **err)
 	return 0;
 }
 
-static void ignore_signals(void)
+static int end_fd = -1;		/* for the handler */
+
+/* A stop of the agent's whole unit: leave, and no socket behind. */
+static void on_sigterm(int signal)
+{
+	int saved = errno;
+
+	(void) signal;
+	(void) !write(end_fd, "", 1);
+	errno = saved;
+}
+
+static void set_signals(const struct life *life)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction end = { .sa_handler = on_sigterm, .sa_flags = SA_RESTART };
+
+	end_fd = life->wake[1];
+	sigaction(SIGTERM, &end, NULL);
 
 	/* The host's death breaks the pipe of stderr; Ctrl-C in the agent's
 	 * terminal reaches the whole process group. */
@@ -262,10 +278,10 @@ int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **er
 
 	if (r < 0)
 		return r;
-	ignore_signals();
 	quiet_grpc();
 	if (pipe2(life.wake, O_CLOEXEC | O_NONBLOCK) < 0)
 		return nomad_error_errno(err, errno, "make a pipe");
+	set_signals(&life);
 	life.plugin = nomad__plugin_new(driver, err);
 	if (!life.plugin)
 		return -nomad_error_code(err ? *err : NULL);

@@ -38,6 +38,7 @@ struct nomad__method {
 	 * client will send no more.  False pauses the input until
 	 * nomad__call_receive(). */
 	bool (*more)(struct nomad__call *call, const ProtobufCMessage *request);
+	bool may_be_empty;	/* a stream that ends without any message is fine */
 };
 
 extern const struct nomad__method nomad__methods[];

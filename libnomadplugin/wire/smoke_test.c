@@ -248,6 +248,11 @@ static void stdio_and_broker_stay_open(void **state)
 	assert_status(CANCELLED, rpc_status(&stdio));
 	rpc_close(&stdio);
 	rpc_close(&broker);
+	/* An agent that goes has never sent a word. */
+	rpc_open(&broker, server.channel, "/plugin.GRPCBroker/StartStream", TIMEOUT_S * 1000);
+	rpc_half_close(&broker);
+	assert_status(OK, rpc_status(&broker));
+	rpc_close(&broker);
 }
 
 static void what_is_wrong_is_refused(void **state)
