@@ -306,7 +306,8 @@ static void test_namespaces(void **state)
 	t.argv[1] = "-mui";
 	t.argv[2] = "/bin/sh";
 	t.argv[3] = "-c";
-	t.argv[4] = "exec setpriv --bounding-set -sys_time --no-new-privs sh -c 'hostname inside; echo >$UP; sleep 1000 & wait'";
+	t.argv[4] = "exec setpriv --bounding-set -sys_time --no-new-privs "
+		    "sh -c 'hostname inside; echo >$UP; sleep 1000 & wait'";
 	env = &t.env;
 	snprintf(buf, sizeof(buf), "%s/up", t.base);
 	assert_int_equal(nomad_map_set(env, "UP", buf), 0);
@@ -354,7 +355,8 @@ static void test_pid_namespace(void **state)
 		    "python3 -c \"import os,socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
 		    "s.sendto(b'STATUS=fine\\nLEADER=%s\\nREADY=1' % sys.argv[1].encode(), os.environ['NOTIFY_SOCKET'])\" $p; wait");
 	assert_true(nomad__supervisor_leader(t.s) > 1);
-	exec_sh(&exec, "echo $$; ps ax | grep -cE ':[0-9]+ sleep [0-9]*818[1]'; grep -E 'CapBnd|NoNewPrivs' /proc/self/status; kill -USR1 $$");
+	exec_sh(&exec, "echo $$; ps ax | grep -cE ':[0-9]+ sleep [0-9]*818[1]'; "
+		       "grep -E 'CapBnd|NoNewPrivs' /proc/self/status; kill -USR1 $$");
 	exec.enter_leader = true;
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	read_all(run.out, buf, sizeof(buf));

@@ -203,7 +203,8 @@ static void test_large_and_secret(void **state)
 	argv[0] = "/bin/sh";
 	argv[1] = "-c";
 	argv[2] = "[ $# = 4999 ] && [ ${#BIG7} = 122879 ] && [ \"$TOKEN\" = canary-5a5a ] && "
-		  "[ \"$(printenv LINES | od -An -tx1 | tr -d ' \\n')\" = 610a623d63ff0a ] && { [ \"$HOLD\" ] && sleep 1000; exit 12; }";
+		  "[ \"$(printenv LINES | od -An -tx1 | tr -d ' \\n')\" = 610a623d63ff0a ] && "
+		  "{ [ \"$HOLD\" ] && sleep 1000; exit 12; }";
 	for (int i = 0; i < ARGS; i++)
 		argv[3 + i] = "argument";
 	t.command.argv = argv;

@@ -108,7 +108,8 @@ static inline void task_init(struct task *t)
 	};
 }
 
-static inline int task_start_argv(struct task *t, const char *a0, const char *a1, const char *a2, struct nomad_error **err)
+static inline int task_start_argv(struct task *t, const char *a0, const char *a1, const char *a2,
+				  struct nomad_error **err)
 {
 	t->argv[0] = a0;
 	t->argv[1] = a1;
