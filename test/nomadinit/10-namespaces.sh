@@ -169,7 +169,7 @@ if [ -d "/sys/class/net/ni$$" ]; then
 	on_server ip addr add 2001:db8:2::1/64 dev dhcp0
 	on_server ip link set dhcp0 up
 	nsenter -t "$inner" -n ip link add eth1 type veth peer name other1
-	on_server dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=dhcp0 --bind-interfaces --dhcp-authoritative \
+	nsenter -t "$server" -n dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=dhcp0 --bind-interfaces --dhcp-authoritative \
 		--dhcp-range=192.0.2.50,192.0.2.60,2m --dhcp-range=2001:db8:2::,ra-only --enable-ra \
 		--dhcp-option=option6:dns-server,2001:db8:2::53 --dhcp-option=6,192.0.2.53 \
 		--dhcp-option=15,example.com --dhcp-option=26,1450 --dhcp-option=12,fromdhcp --dhcp-option=121,10.9.0.0/16,192.0.2.9,0.0.0.0/0,192.0.2.1 \
@@ -209,7 +209,7 @@ if [ -d "/sys/class/net/ni$$" ]; then
 	nsenter -t "$server" -n ip link add liar0 type veth peer name eth0 netns "$inner"
 	on_server ip addr add 203.0.113.1/24 dev liar0
 	on_server ip link set liar0 up
-	on_server perl "$top/test/nomadinit/liar.pl" liar0 >"$tmp/liar.log" 2>&1 &
+	nsenter -t "$server" -n perl "$top/test/nomadinit/liar.pl" liar0 >"$tmp/liar.log" 2>&1 &
 	liar=$!
 	pids="$pids $liar"
 	check "a lying DHCP server is not believed" says "a DHCP answer is not used" 60
@@ -222,6 +222,8 @@ fi
 
 # ---- Nothing is left behind -----------------------------------------------------------------------------
 check "no process is left" sh -c "! pgrep -x nomadinit -a | grep -q '$root'"
+end_pid "${server:-999999999}"
+check "no helper of the test is left" sh -c "! pgrep -f -e 'liar.pl liar0' -e 'dnsmasq.*interface=dhcp0'"
 check "no mount is left" sh -c "! grep -q '$root' /proc/self/mountinfo"
 if grep -q -e 'ERROR: AddressSanitizer' -e 'runtime error' "$tmp"/console.*; then
 	not_ok "the sanitizers have nothing to say" "$(grep -h -A 20 -e AddressSanitizer -e 'runtime error' "$tmp"/console.*)"

@@ -29,7 +29,7 @@ node_ready() { http GET "$port" /v1/nodes | jq -e '.[] | select(.Status == "read
 check "the node is ready" wait_for 300 node_ready
 cat >"$tmp/job.json" <<'JOB'
 {"Job": {"ID": "hello", "Type": "batch", "Datacenters": ["*"], "TaskGroups": [{"Name": "g", "Tasks": [{"Name": "t", "Driver": "raw_exec",
-	"Config": {"command": "/bin/sh", "args": ["-c", "awk '/^Private_Dirty/ { d = $2 } /^Private_Clean/ { c = $2 } END { print d, c }' /proc/1/smaps_rollup > /state/pid1; echo done"]},
+	"Config": {"command": "/bin/sh", "args": ["-c", "echo done"]},
 	"Resources": {"CPU": 50, "MemoryMB": 16}, "LogConfig": {"MaxFiles": 1, "MaxFileSizeMB": 1}}], "EphemeralDisk": {"SizeMB": 10}}]}}
 JOB
 http POST "$port" /v1/jobs "$(cat "$tmp/job.json")" >"$tmp/submitted" || not_ok "the job is submitted" "$(cat "$tmp/submitted")"
