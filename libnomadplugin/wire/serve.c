@@ -33,6 +33,7 @@
 
 #include "core/core.h"
 #include "core/loop.h"
+#include "os/memory.h"
 #include "wire/server.h"
 #include "wire/socket.h"
 
@@ -279,6 +280,7 @@ int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **er
 	if (r < 0)
 		return r;
 	quiet_grpc();
+	nomad__memory_share();
 	if (pipe2(life.wake, O_CLOEXEC | O_NONBLOCK) < 0)
 		return nomad_error_errno(err, errno, "make a pipe");
 	set_signals(&life);
