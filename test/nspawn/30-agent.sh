@@ -114,17 +114,6 @@ t_ports() {
 		"$NOMAD" job stop -detach ports >/dev/null && wait_alloc "$ALLOC_ID" complete
 }
 run_test 'a dynamic port, and the address of the driver for a service' t_ports
-t_none() {
-	job nonet "$(sh_config 'ip -o link | wc -l')" batch '.Job.TaskGroups[0].Networks = [{ Mode: "none" }]' && run_job "$T/nonet.json" &&
-		wait_for 60 'an end' sh -c "'$NOMAD' alloc status -json $ALLOC_ID | jq -r .ClientStatus | grep -Ex 'complete|failed'" || return 1
-	if task_events "$ALLOC_ID" task | grep -q 'pre-run hook "network" failed'; then
-		skip_this 'this agent cannot make networks'
-		return 0
-	fi
-	wait_alloc "$ALLOC_ID" complete && wait_for 20 'the log' logged '^1$'
-}
-run_test 'network mode none' t_none
-
 # ---- The agent and the plugin come and go
 t_plugin_killed() {
 	service long "$(sh_config 'trap "exit 3" TERM; echo up; while :; do sleep 0.2; done')" && kill -9 "$(plugin_pid nomad-driver-nspawn)" &&

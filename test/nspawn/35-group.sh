@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# A group with a network of its own (mode bridge): a web server and a
+# sidecar in one namespace, with users of their own, a dynamic port, a host
+# volume, a template and a script check.
+. test/lib.sh
+. test/nspawn/lib-nspawn.sh
+isolate "$@"
+need_root_tree
+require_nomad
+[ -x /usr/lib/cni/bridge ] || skip_all 'no CNI plugins in /usr/lib/cni'
+requires iptables curl
+mkdir "$T/plugins" "$T/volume" && cp "$DRIVER" "$T/plugins/" && echo 'from the volume' >"$T/volume/file"
+cat >"$T/plugin.hcl" <<CONFIG
+plugin "nomad-driver-nspawn" {
+  config {
+    state_dir = "$T/state"
+  }
+}
+client {
+  cni_path = "/usr/lib/cni"
+  host_volume "data" {
+    path = "$T/volume"
+  }
+}
+CONFIG
+web=$(sh_config 'ln -s /data/file /local/www/file; exec httpd -f -p 80 -h /local/www' '{"network_veth":true}')
+side=$(sh_config 'trap "exit 0" TERM; ip -o link; while :; do sleep 0.2; done' '{"network_veth":true}')
+jq -n --argjson web "$web" --argjson side "$side" '
+	def task(name; config): { Name: name, Driver: "nspawn", Config: config, Resources: { CPU: 50, MemoryMB: 64 }, LogConfig: { MaxFiles: 1, MaxFileSizeMB: 1 } };
+	{ Job: { ID: "group", Name: "group", Type: "service", Datacenters: ["dc1"], TaskGroups: [{ Name: "group", EphemeralDisk: { SizeMB: 10 },
+		Networks: [{ Mode: "bridge", DynamicPorts: [{ Label: "http", To: 80 }] }],
+		Volumes: { data: { Name: "data", Type: "host", Source: "data", ReadOnly: true } },
+		Services: [{ Name: "web", Provider: "nomad", PortLabel: "http" }],
+		Tasks: [task("web"; $web) + { VolumeMounts: [{ Volume: "data", Destination: "/data", ReadOnly: true }],
+				Templates: [{ DestPath: "local/www/index.html", EmbeddedTmpl: "page of {{ env \"NOMAD_TASK_NAME\" }}\n" }] },
+			task("side"; $side)] }] } }' >"$T/group.json"
+ex() { "$NOMAD" alloc exec -i=false -t=false -task side "$ALLOC_ID" "$@"; }
+t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn; }
+t_run() { run_job "$T/group.json" && wait_alloc "$ALLOC_ID" running 90; }
+inside() { ex /bin/sh -c "printf 'GET $1 HTTP/1.0\r\n\r\n' | nc 127.0.0.1 80" | grep -q "$2"; }
+t_inside() { wait_for 20 'the page' inside / 'page of web'; }
+t_volume() { wait_for 20 'the file' inside /file 'from the volume'; }
+t_users() { like "$(ex cat /proc/self/uid_map)" '^ *0 +[1-9]' ; }
+t_one() { is "$(ex readlink /proc/self/ns/net)" "$("$NOMAD" alloc exec -i=false -t=false -task web "$ALLOC_ID" readlink /proc/self/ns/net)"; }
+t_link() { like "$(ex ip -o link)" ' eth0@' && unlike "$(ex ip -o link)" host0; }
+t_port() { port=$(api GET "/v1/allocation/$ALLOC_ID" | jq '.AllocatedResources.Shared.Ports[0].Value') && address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
+	is "$(curl -s -m 5 "http://$address:80/")" 'page of web'; }
+ended() { alloc_status "$ALLOC_ID" | grep -Eqx 'complete|failed'; }
+t_none() {
+	job_json none nspawn "$(sh_config 'ip -o link | wc -l; ip -o link')" | jq '.Job.TaskGroups[0].Networks = [{ Mode: "none" }]' >"$T/none.json" && run_job "$T/none.json" && wait_for 60 'an end' ended || return 1
+	if task_events "$ALLOC_ID" task | grep -q 'pre-run hook "network" failed'; then
+		skip_this 'this agent fails to make a network without links'
+		return 0
+	fi
+	wait_alloc "$ALLOC_ID" complete && wait_for 20 'the log' sh -c "'$NOMAD' alloc logs $ALLOC_ID task | grep -qx 1"
+}
+t_stop() { "$NOMAD" job stop -detach group >/dev/null && wait_alloc "$ALLOC_ID" complete; }
+t_end() { stop_agent && [ -z "$(ls "$T/state/tasks")" ]; }
+run_test 'the driver is healthy' t_start
+run_test 'a group with a bridge network runs' t_run
+if [ "$(alloc_status "$ALLOC_ID")" != running ] && task_events "$ALLOC_ID" web | grep -q 'hook "network"'; then skip_tests 'this agent cannot make networks'; fi
+run_test 'the sidecar reaches the server by loopback, on port 80' t_inside
+run_test 'host volume' t_volume
+run_test 'with users of their own' t_users
+run_test 'both are in one network namespace' t_one
+run_test 'which is that of Nomad' t_link
+run_test 'the server is reached from outside' t_port
+run_test 'the end of the group' t_stop
+run_test 'network mode none' t_none
+run_test 'nothing is left' t_end
+done_testing
