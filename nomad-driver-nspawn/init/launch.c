@@ -150,73 +150,90 @@ static int overlay_mount(const char *lower, const char *up, const char *name)
 	return mount("overlay", name, "overlay", 0, options);
 }
 
-/* Within the tree, so that its symbolic links lead nowhere else. */
-static int make_within(const char *name, const char *path, uid_t owner, int is_file)
+/* Within the tree (we have it for root), so that its symbolic links lead nowhere else.  What is there
+ * already is fine, and what cannot be, systemd-nspawn complains of. */
+static int make_within(const char *path, uid_t owner, int is_file)
 {
 	char part[4096], *p;
-	int status, fd;
-	pid_t pid;
+	int fd;
 
-	if (strlen(path) >= sizeof(part)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	pid = fork();
-	if (!pid) {
-		if (chroot(name) < 0 || chdir("/") < 0)
-			_exit(errno);
-		strcpy(part, path);
-		for (p = part + 1; ; p++) {
-			char c = *p;
+	if (strlen(path) >= sizeof(part))
+		return ENAMETOOLONG;
+	strcpy(part, path);
+	for (p = part + 1; ; p++) {
+		char c = *p;
 
-			if (c && c != '/')
-				continue;
-			*p = 0;
-			if (!c && is_file) {
-				fd = open(part, O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-				if (fd >= 0 && fchown(fd, owner, owner) < 0)
-					_exit(errno);
-			} else if (!mkdir(part, 0755) && chown(part, owner, owner) < 0) {
-				_exit(errno);
-			}
-			*p = c;
-			if (!c)
-				break;
+		if (c && c != '/')
+			continue;
+		*p = 0;
+		if (!c && is_file) {
+			fd = open(part, O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+			if (fd >= 0 && fchown(fd, owner, owner) < 0)
+				return errno;
+			if (fd >= 0)
+				close(fd);
+		} else if (!mkdir(part, 0755) && chown(part, owner, owner) < 0) {
+			return errno;
 		}
-		/* What is there already is fine, and what cannot be, systemd-nspawn complains of. */
-		_exit(0);
+		*p = c;
+		if (!c)
+			return 0;
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return -1;
-	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
-	return errno ? -1 : 0;
 }
 
-static int machine_id(const char *name, const char *uuid, uid_t owner)
+static int machine_id(const char *uuid, uid_t owner)
 {
 	char id[40];
 	size_t n = 0;
-	int status, fd;
-	pid_t pid;
+	int fd, r = 0;
 
 	for (; *uuid && n < 32; uuid++)
 		if (*uuid != '-')
 			id[n++] = *uuid;
 	id[n++] = '\n';
+	(void)unlink("/etc/machine-id");
+	fd = open("/etc/machine-id", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return 0;	/* no /etc */
+	if (write(fd, id, n) != (ssize_t)n || fchown(fd, owner, owner) < 0)
+		r = errno ? errno : EIO;
+	close(fd);
+	return r;
+}
+
+static int is_within(const char *act)
+{
+	return !strcmp(act, "mkdir") || !strcmp(act, "mkfile") || !strcmp(act, "machine-id");
+}
+
+/* All such steps for one tree that follow each other, in one child.  Returns how many arguments they
+ * take, or -1. */
+static int within(int argc, char **argv)
+{
+	const char *name = argv[1];
+	int n = 0, status, r;
+	pid_t pid;
+
+	while (n + 3 < argc && is_within(argv[n]) && !strcmp(argv[n + 1], name))
+		n += 4;
 	pid = fork();
 	if (!pid) {
 		if (chroot(name) < 0 || chdir("/") < 0)
 			_exit(errno);
-		(void)unlink("/etc/machine-id");
-		fd = open("/etc/machine-id", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-		if (fd >= 0 && (write(fd, id, n) != (ssize_t)n || fchown(fd, owner, owner) < 0))
-			_exit(errno);
+		for (; n > 0; n -= 4, argv += 4) {
+			uid_t owner = (uid_t)strtoul(argv[3], NULL, 10);
+
+			r = !strcmp(argv[0], "machine-id") ? machine_id(argv[2], owner) :
+				make_within(argv[2], owner, !strcmp(argv[0], "mkfile"));
+			if (r)
+				_exit(r);
+		}
 		_exit(0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -1;
 	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
-	return errno ? -1 : 0;
+	return errno ? -1 : n;
 }
 
 static int loop_at(const char *file, const char *name, int writable)
@@ -240,11 +257,7 @@ static int step(const char *act, char **a)
 		return loop_at(a[0], a[1], !strcmp(a[2], "rw"));
 	if (!strcmp(act, "tmpfs"))
 		return mkdirs(a[0]) < 0 ? -1 : mount("tmpfs", a[0], "tmpfs", MS_NODEV, "mode=0755");
-	if (!strcmp(act, "machine-id"))
-		return machine_id(a[0], a[1], (uid_t)strtoul(a[2], NULL, 10));
-	if (!strcmp(act, "overlay"))
-		return overlay_mount(a[0], a[1], a[2]);
-	return make_within(a[0], a[1], (uid_t)strtoul(a[2], NULL, 10), !strcmp(act, "mkfile"));
+	return overlay_mount(a[0], a[1], a[2]);
 }
 
 /* The users of a container have no rights over a namespace that was made outside of theirs: without this
@@ -310,14 +323,21 @@ int launch(int argc, char **argv)
 		int args;
 	} steps[] = {
 		{ "dir", 1 }, { "clone", 2 }, { "idmap", 3 }, { "loop", 3 }, { "tmpfs", 1 },
-		{ "overlay", 3 }, { "mkdir", 3 }, { "mkfile", 3 }, { "machine-id", 3 },
+		{ "overlay", 3 },
 	};
 	size_t s;
-	int i = 0;
+	int i = 0, n;
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		init_fail(125, "make a mount namespace for", "the container");
 	while (i < argc && strcmp(argv[i], "--")) {
+		if (is_within(argv[i]) && i + 3 < argc) {
+			n = within(argc - i, argv + i);
+			if (n < 0)
+				init_fail(125, "prepare the root file system", argv[i + 1]);
+			i += n;
+			continue;
+		}
 		for (s = 0; s < sizeof(steps) / sizeof(steps[0]); s++)
 			if (!strcmp(argv[i], steps[s].name) && i + steps[s].args < argc)
 				break;
