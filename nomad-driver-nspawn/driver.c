@@ -122,6 +122,10 @@ static int bind_all(struct start *s, struct nomad_error **err)
 	for (i = 0; i < s->info->n_mounts && r >= 0; i++) {
 		const struct nomad_mount *m = &s->info->mounts[i];
 
+		/* systemd-nspawn cuts the way back; what the host mounts later is seen in the container. */
+		if (m->propagation_mode && !strcmp(m->propagation_mode, "bidirectional"))
+			return nomad_error_set(err, EOPNOTSUPP, "volume at '%s': systemd-nspawn cannot propagate mounts from a "
+					       "container to the host; use host-to-task", m->task_path);
 		r = nspawn_machine_bind(&s->machine, m->host_path, m->task_path, m->readonly, err);
 	}
 	if (r >= 0)

@@ -175,6 +175,12 @@ t_pids() {
 }
 run_test 'pids_limit' t_pids
 
+# ---- The plugin block
+t_disabled() { echo '{ "enabled": false }' >"$T/off.json" && ! "$DRIVER" doctor --config "$T/off.json" >"$T/doctor" && file_has "$T/doctor" disabled; }
+run_test 'plugin option enabled = false' t_disabled
+t_bad_pool() { echo '{ "network_pool": "10.0.0.0/30" }' >"$T/off.json" && ! "$DRIVER" doctor --config "$T/off.json" 2>"$T/doctor" && file_has "$T/doctor" network_pool; }
+run_test 'plugin option network_pool: no network' t_bad_pool
+
 # ---- And nothing of all this stays
 t_image() { is "$(tree_state "$ROOT")" "$before"; }
 t_gone() {

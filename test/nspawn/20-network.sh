@@ -108,5 +108,10 @@ t_bridge() {
 run_test 'network_bridge' t_bridge
 run_test 'network_bridge: missing' fails "$(sh_config true '{"network_bridge":"nobridge"}')" "there is no bridge 'nobridge'"
 
+t_pool() {
+	printf '{ "state_dir": "%s/state", "network_pool": "172.31.0.0/20" }\n' "$T" >"$T/plugin.json"
+	says "$(sh_config 'ip -o -4 addr show host0' "$veth")" '172\.31\.0\.2/32'
+}
+run_test 'plugin option network_pool' t_pool
 run_test 'nothing is left' nothing_left
 done_testing

@@ -99,6 +99,11 @@ t_volume() {
 		.Tasks[0].VolumeMounts = [{ Volume: "d", Destination: "/mnt/data" }])' complete && is "$(cat "$T/volume/new")" new && is "$(stat -c %u "$T/volume/new")" 0
 }
 run_test 'host volume' t_volume
+t_bidirectional() {
+	ends bidi "$(sh_config true)" '.Job.TaskGroups[0] |= (.Volumes = { d: { Name: "d", Type: "host", Source: "data" } } |
+		.Tasks[0].VolumeMounts = [{ Volume: "d", Destination: "/mnt/data", PropagationMode: "bidirectional" }])' failed && like "$(task_events "$ALLOC_ID" task)" "volume at '/mnt/data': systemd-nspawn cannot propagate"
+}
+run_test 'host volume: bidirectional propagation is refused' t_bidirectional
 t_template() {
 	ends template "$(sh_config 'cat /local/t /secrets/s')" '.Job.TaskGroups[0].Tasks[0].Templates = [{ DestPath: "local/t", EmbeddedTmpl: "from a {{ env \"NOMAD_TASK_NAME\" }} template\n" },
 		{ DestPath: "secrets/s", EmbeddedTmpl: "secret\n" }]' complete && wait_for 20 'the log' logged 'from a task template'
@@ -134,6 +139,12 @@ t_nspawn_killed() {
 		wait_for 20 'the container is gone' sh -c '! pgrep -x sleep'
 }
 run_test 'a killed systemd-nspawn takes its container along' t_nspawn_killed
+t_no_volumes() {
+	stop_agent && sed -i 's/state_dir/volumes = false\n    state_dir/' "$T/plugin.hcl" && start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn &&
+		ends novol "$(sh_config true)" '.Job.TaskGroups[0] |= (.Volumes = { d: { Name: "d", Type: "host", Source: "data" } } |
+		.Tasks[0].VolumeMounts = [{ Volume: "d", Destination: "/mnt/data" }])' failed && like "$(task_events "$ALLOC_ID" task)" 'volumes are not enabled; cannot mount host paths'
+}
+run_test 'plugin option volumes = false' t_no_volumes
 t_end() { stop_agent && unlike "$(cat /proc/self/mounts)" "$T/state" && is "$(ls "$T/state/tasks")" ''; }
 run_test 'the agent stops, nothing is left' t_end
 done_testing
