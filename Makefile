@@ -102,7 +102,7 @@ $(foreach d,$(drivers),$(if $($(d).src),$(eval $(call driver_rules,$(d)))))
 define unit_test_rules
 $$($(1).test:%.c=$$(BUILD)/%.o): | $$(if $$(filter nomadinit,$(1)),,$$(generated))
 $$(BUILD)/$(1)/%_test: $$(BUILD)/$(1)/%_test.o $$(filter-out %/main.o,$$($(1).obj)) $$(if $$(filter nomadinit,$(1)),,$$(lib) $$(lib_link_deps))
-	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$(filter %.o %.a,$$^) $$(test_wrap_$$(*F)) $$(call libs_of,$(1)) \
+	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$(filter %.o,$$^) $$(filter %.a,$$^) $$(test_wrap_$$(*F)) $$(call libs_of,$(1)) \
 		-lcmocka $$(if $$(filter nomadinit,$(1)),,$$(lib.libs))
 endef
 $(foreach d,$(folders),$(if $($(d).test),$(eval $(call unit_test_rules,$(d)))))

@@ -11,9 +11,16 @@ extra_src += $(wildcard test/driver/*.c)
 test_driver := $(BUILD)/test/nomad-driver-test
 test_driver.obj := $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/driver/*.c))
 $(test_driver.obj): | $(generated)
-$(test_driver): $(test_driver.obj) $(lib) $(lib_link_deps)
+$(test_driver): $(test_driver.obj) $(mortal_obj) $(lib) $(lib_link_deps)
 	@mkdir -p $(@D)
-	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(test_driver.obj) $(lib) $(lib.libs)
+	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(test_driver.obj) $(mortal_obj) $(lib) $(lib.libs)
+
+# Drivers that heed the crash points of supervisor/crash.h, which those to be installed do not.
+mortals := pot
+$(mortals:%=$(BUILD)/test/nomad-driver-%): $(BUILD)/test/nomad-driver-%: $(BUILD)/plugins/nomad-driver-% $(mortal_obj)
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(nomad-driver-$*.obj) $(mortal_obj) $(lib) \
+		$(call libs_of,nomad-driver-$*) $(lib.libs)
 
 # ---- Fuzzers --------------------------------------------------------------------
 # test/fuzz/NAME.c, its corpus in test/fuzz/corpus/NAME and words in NAME.dict.
@@ -52,6 +59,7 @@ tests-of-$(1): $$(if $$($$(call folder_of,$(1)).src),$$(call folder_of,$(1))) $$
 endef
 $(foreach p,$(parts),$(eval $(call part_rules,$(p))))
 tests-of-lib: $(test_driver)
+$(foreach p,$(mortals),$(eval tests-of-$(p): $(BUILD)/test/nomad-driver-$(p)))
 
 .PHONY: test-deps tests-of-all
 test-deps:

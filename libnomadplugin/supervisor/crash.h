@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * supervisor/crash.h: places where a test lets the plugin or the supervisor
- * die by SIGKILL: NOMAD_DRIVER_CRASH_AT=step in the environment.  The list:
+ * die by SIGKILL: NOMAD_DRIVER_CRASH_AT=step in the environment.  Only programs
+ * below $(BUILD)/test and unit tests heed it.  test/lib/35-crash.sh has a case
+ * for each and looks for new ones.  The list:
  *
  *   client      start-recorded     the cgroups are recorded, nothing else is there
  *               start-launched     the supervisor was forked
@@ -26,10 +28,11 @@
 #ifndef NOMAD_SUPERVISOR_CRASH_H
 #define NOMAD_SUPERVISOR_CRASH_H
 
-#ifdef NOMAD_CRASH_POINTS
+#include <stddef.h>
+
 void nomad__crash_at(const char *step);
-#else
-#define nomad__crash_at(step)	((void) 0)
-#endif
+
+/* What a supervisor has to find in its environment, "NAME=step", or NULL. */
+const char *nomad__crash_of_supervisor(char *buf, size_t size);
 
 #endif

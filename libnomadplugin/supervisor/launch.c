@@ -13,6 +13,7 @@
 #include "os/process.h"
 #include "os/socket.h"
 #include "supervisor/handle.h"
+#include "supervisor/crash.h"
 #include "supervisor/program.h"
 
 /* The child borrows our memory: only system calls in it. */
@@ -86,14 +87,11 @@ static int run_program(int dirfd, int fd, char *const argv[], char *const envp[]
 
 int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *crash = NULL;
-	int pair[2], pid, r;
-	const char *at = getenv("NOMAD_DRIVER_CRASH_AT");
-	char *argv[] = { (char *) title, NULL }, *envp[] = { NULL, NULL };
+	char crash[64];
+	char *argv[] = { (char *) title, NULL }, *envp[] = { (char *) nomad__crash_of_supervisor(crash, sizeof(crash)), NULL };
 	sigset_t all, before;
+	int pair[2], pid, r;
 
-	if (at && strncmp(at, "super-", 6) == 0)
-		envp[0] = crash = nomad_strdupf("NOMAD_DRIVER_CRASH_AT=%s", at);
 	r = nomad__unix_pair(pair);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "make a socket pair");

@@ -8,10 +8,6 @@ super_src := $(wildcard $(addprefix $(L)/,supervisor/program/*.c supervisor/reco
 super_src := $(filter-out %_test.c,$(super_src))
 super_obj := $(patsubst $(L)/%.c,$(super)/obj/%.o,$(super_src))
 
-# Crash points are compiled in, see supervisor/crash.h.
-crash_points ?= -DNOMAD_CRASH_POINTS
-cppflags += $(crash_points)
-
 super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fno-pie -fno-asynchronous-unwind-tables \
 	-fstack-protector-strong -fno-strict-overflow -ffunction-sections -fdata-sections
 # Empty where the linker cannot (a cross-compiler that has no libc.a).
@@ -23,17 +19,37 @@ $(super)/obj/%.o: $(L)/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC,$@)$(CC) $(cppflags) $(super_cflags) -MMD -MP -c -o $@ $<
 
-$(super)/nomad-supervisor: $(super_obj)
-	$(call quiet,LINK,$@)$(CC) $(super_ldflags) -o $@ $^ && $(STRIP) $@
+# $(1): of the library (nothing) or of the tests (mortal/), $(2): its crash.o.
+define super_rules
+$(super)/$(1)nomad-supervisor: $(filter-out %/crash.o,$(super_obj)) $(2)
+	@mkdir -p $$(@D)
+	$$(call quiet,LINK,$$@)$$(CC) $$(super_ldflags) -o $$@ $$^ && $$(STRIP) $$@
 
-$(super)/blob.o: $(super)/nomad-supervisor
-	$(call quiet,GEN,$@)printf '%s\n' '.section .rodata' '.balign 16' '.globl nomad__supervisor_blob' \
-		'nomad__supervisor_blob: .incbin "$<"' '.globl nomad__supervisor_blob_end' 'nomad__supervisor_blob_end: .byte 0' \
-		'.section .note.GNU-stack,"",%progbits' >$(super)/blob.s && $(CC) -c -o $@ $(super)/blob.s
+$(super)/$(1)blob.o: $(super)/$(1)nomad-supervisor
+	$$(call quiet,GEN,$$@)printf '%s\n' '.section .rodata' '.balign 16' '.globl nomad__supervisor_blob' \
+		'nomad__supervisor_blob: .incbin "$$<"' '.globl nomad__supervisor_blob_end' 'nomad__supervisor_blob_end: .byte 0' \
+		'.section .note.GNU-stack,"",%progbits' >$$(@:.o=.s) && $$(CC) -c -o $$@ $$(@:.o=.s)
+endef
+$(eval $(call super_rules,,$(super)/obj/supervisor/crash.o))
+$(eval $(call super_rules,mortal/,$(super)/mortal/crash.o))
 
 lib_generated_obj += $(super)/blob.o
+# The library does not need it, but make would not miss it otherwise.
+libnomadplugin: $(super)/nomad-supervisor
 
--include $(super_obj:.o=.d)
+# ---- Crash points, see crash.h: what is linked ahead of the library makes them real ----
+
+$(super)/mortal/crash.o: $(L)/supervisor/crash.c
+	@mkdir -p $(@D)
+	$(call quiet,CC,$@)$(CC) $(cppflags) -DNOMAD_CRASH_POINTS $(super_cflags) -MMD -MP -c -o $@ $<
+$(BUILD)/$(L)/supervisor/mortal/crash.o: $(L)/supervisor/crash.c
+	@mkdir -p $(@D)
+	$(call quiet,CC,$@)$(CC) $(cppflags) -DNOMAD_CRASH_POINTS $(cflags) -MMD -MP -c -o $@ $<
+
+mortal_obj := $(BUILD)/$(L)/supervisor/mortal/crash.o $(super)/mortal/blob.o
+$(addprefix $(BUILD)/$(L)/supervisor/,client_test end_test exec_test fault_test): $(mortal_obj)
+
+-include $(super_obj:.o=.d) $(super)/mortal/crash.d $(BUILD)/$(L)/supervisor/mortal/crash.d
 
 # The table is the program's, its test the library's.
 $(BUILD)/$(L)/supervisor/table_test: $(super)/obj/supervisor/program/table.o

@@ -9,7 +9,7 @@ requires jq python3
 require_nomad
 make_pot
 mkdir "$T/plugins" "$T/real"
-cp "$BUILD/plugins/nomad-driver-pot" "$T/real/"
+cp "$BUILD/test/nomad-driver-pot" "$T/real/"
 # The plugin that Nomad starts takes its fate from a file.
 cat >"$T/plugins/nomad-driver-pot" <<WRAPPER
 #!/bin/sh
@@ -26,8 +26,6 @@ plugin "nomad-driver-pot" {
   }
 }
 CONFIG
-strings=$(grep -a -c 'core-start-intent' "$T/real/nomad-driver-pot")
-[ "$strings" -gt 0 ] || skip_tests 'crash points are not compiled in'
 
 quiet() { "$@" >/dev/null 2>&1; }
 new_plugin() { _new=$(plugin_pid nomad-driver-pot) && [ -n "$_new" ] && [ "$_new" != "$_plugin" ]; }
