@@ -118,7 +118,7 @@ static int trial_failed_main(int argc, char **argv)
 	bootenv_unmount_esp();
 	if (e.next != slot[0])
 		return 0;
-	fprintf(stderr, "nomadinit: slot %c is on trial and its agent is not healthy: restarting\n", slot[0]);
+	fprintf(stderr, "slot %c is on trial and its agent is not healthy: restarting\n", slot[0]);
 	return tell_pid1(SIGRTMIN + 5);
 }
 

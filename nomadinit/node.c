@@ -70,26 +70,59 @@ int node_sysctl(const char *root, const char *key, const char *value)
 	return util_write_knob(path, value);
 }
 
-/* Run one of our own commands, its words to the kernel's log. */
+static struct {
+	int fd;
+	struct log_splitter lines;
+} helper = { .fd = -1 };
+
+static void on_helper_output(void *data, uint32_t events)
+{
+	char buf[512];
+	ssize_t n;
+
+	(void) data;
+	(void) events;
+	n = read(helper.fd, buf, sizeof(buf));
+	if (n > 0) {
+		log_split(&helper.lines, "nomadinit", buf, (size_t) n);
+		return;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	log_split_end(&helper.lines, "nomadinit");
+	loop_unwatch(helper.fd);
+	close(helper.fd);
+	helper.fd = -1;
+}
+
+/* Run one of our own commands in a process of its own (it may have to wait for a disk); its words go to the log. */
 static void run_self(const char *command)
 {
-	pid_t pid = fork();
+	int pipes[2] = { -1, -1 };
 	sigset_t none;
-	int fd;
+	pid_t pid;
 
-	if (pid < 0)
-		log_warn("cannot run 'nomadinit %s': %s", command, strerror(errno));
-	if (pid != 0)
+	if (helper.fd >= 0 || pipe2(pipes, O_CLOEXEC) < 0) {
+		log_warn("cannot run 'nomadinit %s' now", command);
 		return;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		dup2(fd, 1);
-		dup2(fd, 2);
 	}
-	execl("/proc/self/exe", "nomadinit", command, (char *) NULL);
-	_exit(127);
+	pid = fork();
+	if (pid == 0) {
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		dup2(pipes[1], 1);
+		dup2(pipes[1], 2);
+		execl("/proc/self/exe", "nomadinit", command, (char *) NULL);
+		_exit(127);
+	}
+	close(pipes[1]);
+	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+	if (pid < 0 || loop_watch(pipes[0], EPOLLIN, on_helper_output, NULL) < 0) {
+		log_warn("cannot run 'nomadinit %s': %s", command, strerror(errno));
+		close(pipes[0]);
+		return;
+	}
+	helper.fd = pipes[0];
 }
 
 static void on_trial_end(void *data)
