@@ -44,7 +44,21 @@ static int make_fifo(const char *path, int *ret_fd, struct nomad_error **err)
 	return *ret_fd < 0 ? nomad_error_errno(err, errno, "open log pipe '%s'", path) : 0;
 }
 
-static int make_dirs(struct nomad__alloc *alloc, struct nomad_error **err)
+/* A link to the caller's directory, where alloc/ would be.  *ret_path is its true path: log pipes are not followed through links. */
+static int link_shared(const char *alloc_dir, const char *shared, char **ret_path, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *link = nomad_strdupf("%s/alloc", alloc_dir);
+	int r = link ? nomad__make_dirs(alloc_dir, 0755) : -ENOMEM;
+
+	if (r < 0)
+		return nomad_error_errno(err, -r, "make directory '%s'", alloc_dir);
+	*ret_path = realpath(shared, NULL);
+	if (!*ret_path || symlink(*ret_path, link) < 0)
+		return nomad_error_errno(err, errno, "use directory '%s'", shared);
+	return 0;
+}
+
+static int make_dirs(struct nomad__alloc *alloc, const char *given, struct nomad_error **err)
 {
 	static const struct {
 		const char *name;
@@ -52,19 +66,27 @@ static int make_dirs(struct nomad__alloc *alloc, struct nomad_error **err)
 	} shared[] = { { "alloc", 0777 }, { "alloc/logs", 0777 }, { "alloc/tmp", 0777 }, { "alloc/data", 0777 } },
 	  own[] = { { "", 0777 }, { "local", 0777 }, { "tmp", 01777 }, { "secrets", 0777 }, { "private", 0700 } };
 	struct nomad_task_info *info = &alloc->info;
-	NOMAD_AUTO_FREE char *task_dir = nomad_strdupf("%s/%s", info->alloc_dir, info->name);
+	NOMAD_AUTO_FREE char *task_dir = nomad_strdupf("%s/%s", info->alloc_dir, info->name), *true_path = NULL;
 	int r = task_dir ? 0 : nomad_error_errno(err, ENOMEM, "make the allocation");
 
-	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(shared); i++)
+	if (r >= 0 && given)
+		r = link_shared(info->alloc_dir, given, &true_path, err);
+	else if (r >= 0)
+		true_path = nomad_strdupf("%s/alloc", info->alloc_dir);
+	for (size_t i = given ? 1 : 0; r >= 0 && i < NOMAD_ARRAY_LEN(shared); i++)
 		r = make_dir(info->alloc_dir, shared[i].name, shared[i].mode, err);
 	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(own); i++)
 		r = make_dir(task_dir, own[i].name, own[i].mode, err);
 	if (r < 0)
 		return r;
-	info->stdout_path = nomad_strdupf("%s/alloc/logs/.%s.stdout.fifo", info->alloc_dir, info->name);
-	info->stderr_path = nomad_strdupf("%s/alloc/logs/.%s.stderr.fifo", info->alloc_dir, info->name);
+	if (true_path) {
+		info->stdout_path = nomad_strdupf("%s/logs/.%s.%s.stdout.fifo", true_path, info->name, given ? info->alloc_id : "run");
+		info->stderr_path = nomad_strdupf("%s/logs/.%s.%s.stderr.fifo", true_path, info->name, given ? info->alloc_id : "run");
+	}
 	if (!info->stdout_path || !info->stderr_path)
 		return nomad_error_errno(err, ENOMEM, "make the allocation");
+	alloc->fifos[0] = strdup(info->stdout_path);
+	alloc->fifos[1] = strdup(info->stderr_path);
 	r = make_fifo(info->stdout_path, &alloc->stdout_fd, err);
 	return r < 0 ? r : make_fifo(info->stderr_path, &alloc->stderr_fd, err);
 }
@@ -278,7 +300,7 @@ static int make_env(const struct nomad_driver *driver, const struct nomad__job *
 /* ---- All of it ---- */
 
 int nomad__alloc_new(const struct nomad_driver *driver, const struct nomad__job *job, const struct nomad__job_task *task,
-		     struct nomad__alloc *ret, struct nomad_error **err)
+		     const char *shared, struct nomad__alloc *ret, struct nomad_error **err)
 {
 	const char *tmp = getenv("TMPDIR"), *user = nomad__job_string(task->json, "User", "");
 	struct nomad__alloc alloc = { .stdout_fd = -1, .stderr_fd = -1 };
@@ -314,7 +336,7 @@ int nomad__alloc_new(const struct nomad_driver *driver, const struct nomad__job 
 	if (r < 0)
 		nomad_error_errno(err, -r, "make the allocation");
 	else
-		r = make_dirs(&alloc, err);
+		r = make_dirs(&alloc, shared, err);
 	if (r < 0)
 		goto fail;
 	alloc.kill_timeout_ns = json_is_integer(timeout) && json_integer_value(timeout) > 0 ? json_integer_value(timeout) :
@@ -333,6 +355,12 @@ void nomad__alloc_done(struct nomad__alloc *alloc)
 		close(alloc->stdout_fd);
 	if (alloc->stderr_fd >= 0)
 		close(alloc->stderr_fd);
+	/* alloc/ may be the caller's. */
+	for (int i = 0; i < 2; i++) {
+		if (alloc->fifos[i])
+			(void)unlink(alloc->fifos[i]);
+		free(alloc->fifos[i]);
+	}
 	nomad__task_info_done(&alloc->info);
 	json_decref(alloc->config);
 	if (alloc->root)

@@ -28,8 +28,9 @@ static const struct {
 	{ "doctor", "[--config FILE] [--json]", "what this host lacks, and what helps; exit status 1 if no task can run",
 	  nomad__cli_doctor },
 	{ "validate", "JOB.json", "check the configs of this driver's tasks in a job, without an agent", nomad__cli_validate },
-	{ "run", "[--config FILE] [--task GROUP/TASK] JOB.json",
-	  "run one task of a job in the foreground, without an agent; exits with the task's code", nomad__cli_run },
+	{ "run", "[--config FILE] [--task GROUP/TASK] [--alloc DIR] JOB.json",
+	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR is its alloc/, "
+	  "and stays", nomad__cli_run },
 };
 
 int nomad__cli_fail(const struct nomad_driver *driver, int status, const char *fmt, ...)

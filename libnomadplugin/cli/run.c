@@ -226,12 +226,13 @@ static void say_what_is_left_out(const struct nomad_driver *driver, const struct
 int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "task", required_argument, NULL, 't' }, { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' }, { "task", required_argument, NULL, 't' },
+		{ "alloc", required_argument, NULL, 'a' }, { NULL, 0, NULL, 0 },
 	};
 	struct sigaction action = { .sa_handler = on_signal };
 	struct run run = { .driver = driver, .wake = { -1, -1 } };
 	const struct nomad__job_task *task;
-	const char *config = NULL, *want = NULL;
+	const char *config = NULL, *want = NULL, *shared = NULL;
 	struct nomad_error *err = NULL;
 	struct nomad__job job = { 0 };
 	int c, status = NOMAD__EXIT_FAILED;
@@ -240,6 +241,7 @@ int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 		switch (c) {
 		case 'c': config = optarg; break;
 		case 't': want = optarg; break;
+		case 'a': shared = optarg; break;
 		default: return NOMAD__EXIT_USAGE;
 		}
 	}
@@ -263,7 +265,7 @@ int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	run.plugin = nomad__cli_plugin(driver, config);
-	if (run.plugin && nomad__alloc_new(driver, &job, task, &run.alloc, &err) >= 0) {
+	if (run.plugin && nomad__alloc_new(driver, &job, task, shared, &run.alloc, &err) >= 0) {
 		status = run_task(&run);
 		nomad__alloc_done(&run.alloc);
 	}
