@@ -2,4 +2,4 @@
 D := nomad-driver-build
 $(D).src := $(filter-out %_test.c,$(wildcard $(D)/*.c))
 $(D).test := $(wildcard $(D)/*_test.c)
-$(D).needs := 
+$(D).needs := jansson

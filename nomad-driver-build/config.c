@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The option tables of the driver and what its options need of each other.
+ * Paths are only looked at in their form here; where they lead is in
+ * paths.c, on the machine that runs the build. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+
+static const char *const drivers[] = { "auto", "overlay", "vfs", NULL };
+static const char *const network_kinds[] = { "host", "group", "none", NULL };
+static const char *const networks[] = { "host", "none", NULL };
+static const char *const isolations[] = { "chroot", "oci", NULL };
+static const char *const formats[] = { "oci", "docker", NULL };
+static const char *const pulls[] = { "missing", "newer", "always", "never", NULL };
+static const char *const output_types[] = { "oci-archive", "docker-archive", "oci", NULL };
+
+/* ---- Checks of single values ---- */
+
+static bool is_all_of(const char *value, const char *chars)
+{
+	size_t i;
+
+	for (i = 0; value[i]; i++)
+		if (!isalnum((unsigned char)value[i]) && !strchr(chars, value[i]))
+			return false;
+	return i > 0;
+}
+
+static const char *check_name(const char *value)
+{
+	return is_all_of(value, "-_.") && isalnum((unsigned char)*value) && strlen(value) <= 64 ?
+		NULL : "a name of at most 64 letters, digits, dots, hyphens and underscores";
+}
+
+/* Text goes into a list with commas, or behind a colon, of the engine's own syntax. */
+static const char *check_path(const char *value)
+{
+	const char *p;
+
+	for (p = value; *p; p++)
+		if (iscntrl((unsigned char)*p) || *p == ',' || *p == ':')
+			return "a path without colons, commas and control characters";
+	return *value && *value != '-' ? NULL : "a path";
+}
+
+static const char *check_reference(const char *value)
+{
+	return is_all_of(value, "-_./:@") && isalnum((unsigned char)*value) && strlen(value) <= 512 ?
+		NULL : "an image reference such as registry.example.org/team/app:1";
+}
+
+static const char *check_push_reference(const char *value)
+{
+	const char *slash = strchr(value, '/');
+	size_t n = slash ? (size_t)(slash - value) : 0;
+
+	if (check_reference(value) || !n || (!memchr(value, '.', n) && !memchr(value, ':', n) && strncmp(value, "localhost/", 10)))
+		return "a reference with a registry in front, such as registry.example.org/team/app:1";
+	return NULL;
+}
+
+static const char *check_platform(const char *value)
+{
+	return is_all_of(value, "/_-") && strchr(value, '/') ? NULL : "a platform such as linux/arm64";
+}
+
+static const char *check_ulimit(const char *value)
+{
+	return is_all_of(value, ":-") && strspn(value, "0123456789:-") == strlen(value) ?
+		NULL : "a limit, or a soft and a hard one: \"1024\" or \"1024:2048\"";
+}
+
+static const char *check_secret(const char *value)
+{
+	if (!strncmp(value, "env:", 4))
+		return nomad_check_env_name(value + 4);
+	return check_path(value) ? "a path in the secrets directory, or env:NAME for a variable of the task's environment" : NULL;
+}
+
+/* ---- The plugin block ---- */
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct build_plugin_config, field, kind, __VA_ARGS__)
+static const struct nomad_option plugin_options[] = {
+	OPT(engine, STRING, .example = "\"/usr/bin/buildah\"", .check = nomad_check_absolute_path,
+	    .help = "Path of the program that builds: buildah or podman. Default: the first of both that is on PATH."),
+	OPT(storage_root, STRING, .check = nomad_check_absolute_path,
+	    .help = "Directory for the images and layers of running builds and for caches. Default: in state_dir.",
+	    .example = "\"/srv/builds\""),
+	OPT(storage_driver, STRING, .def = "\"auto\"", .choices = drivers,
+	    .help = "How layers are stored. auto: overlay where the file system of storage_root can carry it, else vfs."),
+	OPT(allowed_registries, STRING_LIST, .check = check_reference,
+	    .help = "Registries, or parts of them, that builds may pull from and push to. Default: all.",
+	    .example = "[\"registry.example.org/team\"]"),
+	OPT(insecure_registries, STRING_LIST, .check = check_reference,
+	    .help = "Registries that base images are pulled from without TLS, or without looking at certificates.",
+	    .example = "[\"127.0.0.1:5000\"]"),
+	OPT(allowed_networks, STRING_LIST, .choices = network_kinds, .def = "[\"host\", \"group\", \"none\"]",
+	    .help = "Networks that builds may use: the node's (host), that of the task's group (group), or none."),
+	OPT(concurrency, INT, .def = "0", .min = 0, .max = 1000,
+	    .help = "How many builds run at the same time on this node; others wait. 0: as many as there are."),
+	OPT(cache_mb, INT, .def = "20480", .min = 1, .max = 1 << 30, .unit = "MiB",
+	    .help = "Caches that no build uses are removed, the oldest first, while all of them take more than this."),
+};
+#undef OPT
+
+const struct nomad_schema build_plugin_schema = NOMAD_SCHEMA(struct build_plugin_config, plugin_options);
+
+/* ---- The task ---- */
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct build_output, field, kind, __VA_ARGS__)
+static const struct nomad_option output_options[] = {
+	OPT(type, STRING, .def = "\"oci-archive\"", .choices = output_types,
+	    .help = "oci-archive and docker-archive are tar files, oci is a directory with an OCI image layout."),
+	OPT(path, STRING, .required = true, .check = check_path,
+	    .help = "Where it is written: in alloc/ (shared by the tasks of the group), in local/ or elsewhere in the task "
+		    "directory.", .example = "\"alloc/image.tar\""),
+	OPT(reference, STRING, .check = check_reference,
+	    .help = "Name of the image in the archive, or its tag in an OCI layout. Default: the first of tags; \"latest\" "
+		    "in a layout."),
+};
+#undef OPT
+static const struct nomad_schema output_schema = NOMAD_SCHEMA(struct build_output, output_options);
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct build_push, field, kind, __VA_ARGS__)
+static const struct nomad_option push_options[] = {
+	OPT(reference, STRING, .required = true, .check = check_push_reference,
+	    .help = "Where the image is pushed to: registry, repository and tag. No credentials are used.",
+	    .example = "\"registry.example.org:5000/team/app:1\""),
+	OPT(tls_verify, BOOL, .def = "true", .help = "false: plain HTTP, and certificates that nobody signed, will do."),
+};
+#undef OPT
+static const struct nomad_schema push_schema = NOMAD_SCHEMA(struct build_push, push_options);
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct build_config, field, kind, __VA_ARGS__)
+static const struct nomad_option task_options[] = {
+	OPT(containerfile, STRING, .check = check_path,
+	    .help = "The Containerfile: a path in the context, or one that begins with local/ or alloc/. Default: "
+		    "Containerfile, else Dockerfile, in the context.", .example = "\"Containerfile.release\""),
+	OPT(dockerfile, STRING, .check = check_path, .help = "The same as containerfile."),
+	OPT(context, STRING, .def = "\"local\"", .check = check_path,
+	    .help = "Directory that COPY and ADD take files from, relative to the task directory; alloc/... is the shared "
+		    "directory of the allocation. It cannot lead out of them.", .example = "\"alloc/src\""),
+	OPT(ignorefile, STRING, .check = check_path, .help = "Takes the place of .containerignore; a path as for containerfile."),
+	OPT(target, STRING, .check = check_name, .help = "Stage to build. Default: the last."),
+	OPT(args, STRING_MAP, .help = "Values for ARG. They are seen in the image's history: use secrets for what nobody may see.",
+	    .example = "{ VERSION = \"1.2\" }"),
+	OPT(build_contexts, STRING_MAP,
+	    .help = "Further sources by name, for FROM and COPY --from: directories as for context, oci-archive:PATH or "
+		    "docker-archive:PATH, or docker-image://REFERENCE.", .example = "{ assets = \"alloc/assets\" }"),
+	OPT(labels, STRING_MAP, .help = "Labels of the image."),
+	OPT(annotations, STRING_MAP, .help = "Annotations of the image; format docker has none."),
+	OPT(tags, STRING_LIST, .check = check_reference, .help = "Names of the image, in archives and in metadata_file.",
+	    .example = "[\"registry.example.org/team/app:1\"]"),
+	OPT(platform, STRING, .check = check_platform, .help = "Platform of the image. Default: this node's.",
+	    .example = "\"linux/arm64\""),
+	OPT(format, STRING, .def = "\"oci\"", .choices = formats, .help = "Format of manifest and configuration."),
+	OPT(network, STRING, .def = "\"host\"", .choices = networks,
+	    .help = "Network of RUN. host: that of the task, which is its group's if the group has one (mode bridge), else "
+		    "the node's. none: none; with isolation chroot base images then have to be local ones."),
+	OPT(isolation, STRING, .def = "\"chroot\"", .choices = isolations,
+	    .help = "How RUN is held in its root: by the engine's own chroot, or by the node's OCI runtime. In both cases the "
+		    "whole build is jailed: it sees only the task's directories and its own processes."),
+	OPT(secrets, STRING_MAP, .check = check_secret,
+	    .help = "For RUN --mount=type=secret,id=NAME: a path in the secrets directory, or env:NAME for a variable of the "
+		    "task's environment (from a template of a Nomad variable). In no layer, log or command line.",
+	    .example = "{ token = \"secrets/token\", npm = \"env:NPM_TOKEN\" }"),
+	OPT(ssh, STRING_MAP, .check = check_path, .help = "For RUN --mount=type=ssh,id=NAME: a key in the secrets directory.",
+	    .example = "{ default = \"secrets/id_ed25519\" }"),
+	OPT(layers, TRISTATE, .help = "Keep a layer for each instruction, to be reused. Default: with cache, cache_from and "
+		    "cache_to only."),
+	OPT(cache, STRING, .check = check_name,
+	    .help = "Name of a cache on this node that builds of the same Nomad namespace share: layers, base images and "
+		    "RUN --mount=type=cache. Default: nothing is kept."),
+	OPT(cache_from, STRING, .check = check_push_reference, .help = "Repository that layers are taken from."),
+	OPT(cache_to, STRING, .check = check_push_reference, .help = "Repository that layers are pushed to."),
+	OPT(timestamp, INT, .min = 0, .max = INT64_C(253402300799), .unit = "seconds since 1970",
+	    .help = "Time of everything in the image: the same context then gives the same digest. Default: what is true."),
+	OPT(squash, BOOL, .def = "false", .help = "Make one layer of all that the build adds."),
+	OPT(pull, STRING, .def = "\"missing\"", .choices = pulls, .help = "When base images are pulled anew; matters with cache."),
+	OPT(tls_verify, BOOL, .def = "true", .help = "false: base images and layers may come from registries without TLS."),
+	OPT(ulimits, STRING_MAP, .check = check_ulimit, .help = "Limits of RUN, by name.", .example = "{ nofile = \"1024:2048\" }"),
+	OPT(output, BLOCK_LIST, .block = &output_schema, .max_items = 16, .help = "A file or directory that the image is written to."),
+	OPT(push, BLOCK_LIST, .block = &push_schema, .max_items = 16, .help = "A registry that the image is pushed to."),
+	OPT(metadata_file, STRING, .check = check_path,
+	    .help = "File for what was built, as JSON: image id, digest, size, tags, time of each step, pushed references. A "
+		    "path as in output.", .example = "\"alloc/build.json\""),
+};
+#undef OPT
+
+static int check_keys(const struct nomad_map *map, const char *option, const char *chars, struct nomad_error **err)
+{
+	size_t i;
+
+	for (i = 0; i < map->count; i++)
+		if (!is_all_of(map->pairs[i].key, chars) || strlen(map->pairs[i].key) > 256 || *map->pairs[i].key == '-')
+			return nomad_error_set(err, EINVAL, "%s: '%s' is not a name; use letters, digits and '%s'", option,
+					       map->pairs[i].key, chars);
+	return 0;
+}
+
+static int check_no_nul(const struct nomad_map *map, const char *option, struct nomad_error **err)
+{
+	size_t i;
+
+	for (i = 0; i < map->count; i++)
+		if (strlen(map->pairs[i].value) > 65536)
+			return nomad_error_set(err, EINVAL, "%s: the value of '%s' is longer than 64 KiB", option, map->pairs[i].key);
+	return 0;
+}
+
+static int check_contexts(const struct nomad_map *map, struct nomad_error **err)
+{
+	size_t i;
+
+	for (i = 0; i < map->count; i++) {
+		const char *value = map->pairs[i].value, *path = value;
+
+		if (!strncmp(value, "docker-image://", 15) && !check_reference(value + 15))
+			continue;
+		if (!strncmp(value, "oci-archive:", 12))
+			path = value + 12;
+		else if (!strncmp(value, "docker-archive:", 15))
+			path = value + 15;
+		if (check_path(path))
+			return nomad_error_set(err, EINVAL, "build_contexts: '%s' is neither a path nor docker-image://REFERENCE; fetch "
+					       "other sources with an artifact block", value);
+	}
+	return 0;
+}
+
+static int check_task(const void *data, struct nomad_error **err)
+{
+	const struct build_config *config = data;
+	const struct build_output *outputs = config->output.items;
+	size_t i, j;
+	int r;
+
+	if (config->containerfile && config->dockerfile && strcmp(config->containerfile, config->dockerfile))
+		return nomad_error_set(err, EINVAL, "containerfile and dockerfile are the same option: give one");
+	if (config->annotations.count && !strcmp(config->format, "docker"))
+		return nomad_error_set(err, EINVAL, "annotations: format docker has none; use labels, or format oci");
+	r = check_keys(&config->args, "args", "_", err);
+	if (r >= 0)
+		r = check_keys(&config->build_contexts, "build_contexts", "-_.", err);
+	if (r >= 0)
+		r = check_keys(&config->secrets, "secrets", "-_.", err);
+	if (r >= 0)
+		r = check_keys(&config->ssh, "ssh", "-_.", err);
+	if (r >= 0)
+		r = check_keys(&config->ulimits, "ulimits", "", err);
+	if (r >= 0)
+		r = check_keys(&config->labels, "labels", "-_./", err);
+	if (r >= 0)
+		r = check_keys(&config->annotations, "annotations", "-_./", err);
+	if (r >= 0)
+		r = check_no_nul(&config->args, "args", err);
+	if (r >= 0)
+		r = check_contexts(&config->build_contexts, err);
+	for (i = 0; i < config->output.count && r >= 0; i++)
+		for (j = 0; j < i && r >= 0; j++)
+			if (!strcmp(outputs[i].path, outputs[j].path))
+				r = nomad_error_set(err, EINVAL, "output: two have the path '%s'", outputs[i].path);
+	return r;
+}
+
+const struct nomad_schema build_task_schema = NOMAD_SCHEMA(struct build_config, task_options, .check = check_task);
+
+bool build_registry_is_allowed(char *const *allowed, const char *reference)
+{
+	size_t i;
+
+	if (!allowed || !allowed[0])
+		return true;
+	for (i = 0; allowed[i]; i++) {
+		size_t n = strlen(allowed[i]);
+
+		while (n && allowed[i][n - 1] == '/')
+			n--;
+		if (!strncmp(allowed[i], reference, n) && (!reference[n] || strchr("/:@", reference[n])) &&
+		    /* "host:5000" is not below "host". */
+		    (reference[n] != ':' || memchr(allowed[i], '/', n)))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * config.h: what people may write, as C structs.  See config.c. */
+#ifndef BUILD_CONFIG_H
+#define BUILD_CONFIG_H
+
+#include "nomad/plugin.h"
+
+/* The plugin block. */
+struct build_plugin_config {
+	char *engine;
+	char *storage_root;
+	char *storage_driver;
+	char **allowed_registries;
+	char **insecure_registries;
+	char **allowed_networks;
+	int64_t concurrency;
+	int64_t cache_mb;
+};
+
+struct build_output {
+	char *type;
+	char *path;
+	char *reference;
+};
+
+struct build_push {
+	char *reference;
+	bool tls_verify;
+};
+
+/* The config block of a task. */
+struct build_config {
+	char *containerfile;
+	char *dockerfile;
+	char *context;
+	char *ignorefile;
+	char *target;
+	struct nomad_map args;
+	struct nomad_map build_contexts;
+	struct nomad_map labels;
+	struct nomad_map annotations;
+	char **tags;
+	char *platform;
+	char *format;
+	char *network;
+	char *isolation;
+	struct nomad_map secrets;
+	struct nomad_map ssh;
+	int layers;
+	char *cache;
+	char *cache_from;
+	char *cache_to;
+	int64_t timestamp;
+	bool squash;
+	char *pull;
+	bool tls_verify;
+	struct nomad_map ulimits;
+	struct nomad_block_list output;		/* of struct build_output */
+	struct nomad_block_list push;		/* of struct build_push */
+	char *metadata_file;
+};
+
+extern const struct nomad_schema build_plugin_schema;
+extern const struct nomad_schema build_task_schema;
+
+/* The host[:port]/path part of a reference is in the list, or below an entry of it; an empty list allows all. */
+bool build_registry_is_allowed(char *const *allowed, const char *reference);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The only file that knows how buildah and podman are called: option by
+ * option of config.c, with paths as they are in the jail.
+ *
+ * Both take the same words nearly everywhere (podman's build is buildah's).
+ * Nothing secret is ever on a command line: secrets and keys are files. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+
+/* Arguments in the making; the first failure is kept. */
+struct words {
+	char **v;
+	int r;
+};
+
+static void add(struct words *w, const char *s)
+{
+	if (w->r >= 0)
+		w->r = nomad_strv_add(&w->v, s);
+}
+
+static void add_pair(struct words *w, const char *option, const char *value)
+{
+	if (value) {
+		add(w, option);
+		add(w, value);
+	}
+}
+
+#define ADDF(w, ...) \
+	do { \
+		if ((w)->r >= 0) \
+			(w)->r = nomad_strv_addf(&(w)->v, __VA_ARGS__); \
+	} while (0)
+
+/* Options of "KEY=VALUE" form. */
+static void add_map(struct words *w, const char *option, const struct nomad_map *map)
+{
+	size_t i;
+
+	for (i = 0; i < map->count; i++) {
+		add(w, option);
+		ADDF(w, "%s=%s", map->pairs[i].key, map->pairs[i].value);
+	}
+}
+
+/* Where everything is.  Short names: podman refuses a long --runroot. */
+static void add_global(struct words *w, const struct build_engine *engine)
+{
+	add(w, engine->path);
+	add_pair(w, "--root", "/build/root");
+	add_pair(w, "--runroot", "/build/runroot");
+	add_pair(w, "--storage-driver", engine->storage_driver);
+	/* An image may hold device files; nobody is to open them. */
+	if (!strcmp(engine->storage_driver, "overlay"))
+		add_pair(w, "--storage-opt", "overlay.mountopt=nodev");
+	if (engine->is_podman)
+		add_pair(w, "--cgroup-manager", "cgroupfs");
+}
+
+static int finish(struct words *w, char ***ret_argv)
+{
+	if (w->r < 0)
+		nomad_strv_free(w->v);
+	else
+		*ret_argv = w->v;
+	return w->r;
+}
+
+static void add_sources(struct words *w, const struct build_config *config, const struct build_inputs *inputs)
+{
+	size_t i;
+
+	add_pair(w, "--file", inputs->containerfile);
+	add_pair(w, "--ignorefile", inputs->ignorefile);
+	add_pair(w, "--target", config->target);
+	add_pair(w, "--platform", config->platform);
+	add_map(w, "--build-arg", &config->args);
+	add_map(w, "--build-context", &inputs->contexts);
+	for (i = 0; i < inputs->secrets.count; i++) {
+		add(w, "--secret");
+		ADDF(w, "id=%s,src=%s", inputs->secrets.pairs[i].key, inputs->secrets.pairs[i].value);
+	}
+	add_map(w, "--ssh", &inputs->ssh);
+}
+
+static void add_result(struct words *w, const struct build_config *config)
+{
+	size_t i;
+
+	add_pair(w, "--format", config->format);
+	for (i = 0; config->tags && config->tags[i]; i++)
+		add_pair(w, "--tag", config->tags[i]);
+	add_map(w, "--label", &config->labels);
+	add_map(w, "--annotation", &config->annotations);
+	if (config->timestamp != NOMAD_INT_UNSET) {
+		add(w, "--timestamp");
+		ADDF(w, "%" PRId64, config->timestamp);
+		/* It holds the engine's version: the same context is to give the same digest after an update, too. */
+		add(w, "--identity-label=false");
+	}
+	if (config->squash)
+		add(w, "--squash");
+	add_pair(w, "--iidfile", BUILD_IID_FILE);
+}
+
+static void add_cache(struct words *w, const struct build_config *config)
+{
+	bool layers = config->layers < 0 ? config->cache || config->cache_from || config->cache_to : config->layers;
+	static const struct {
+		const char *name, *word;
+	} pulls[] = { { "missing", "--pull=false" }, { "newer", "--pull=true" }, { "always", "--pull=always" },
+		      { "never", "--pull=never" } };
+	size_t i;
+
+	add(w, layers ? "--layers=true" : "--layers=false");
+	add_pair(w, "--cache-from", config->cache_from);
+	add_pair(w, "--cache-to", config->cache_to);
+	for (i = 0; i < NOMAD_ARRAY_LEN(pulls); i++)
+		if (!strcmp(pulls[i].name, config->pull))
+			add(w, pulls[i].word);
+	if (!config->tls_verify)
+		add(w, "--tls-verify=false");
+	add_pair(w, "--authfile", BUILD_AUTH_FILE);
+}
+
+static void add_steps(struct words *w, const struct build_config *config)
+{
+	bool oci = !strcmp(config->isolation, "oci");
+
+	add_pair(w, "--isolation", config->isolation);
+	/* With chroot the jail as a whole is in the network, or in none. */
+	add_pair(w, "--network", oci ? config->network : NULL);
+	if (oci)	/* the whole build is in the cgroup of the task, and stays there */
+		add_pair(w, "--runtime-flag", "cgroup-manager=disabled");
+	add_map(w, "--ulimit", &config->ulimits);
+}
+
+int build_engine_build(const struct build_engine *engine, const struct build_config *config,
+		       const struct build_inputs *inputs, char ***ret_argv)
+{
+	struct words w = { 0 };
+
+	add_global(&w, engine);
+	add(&w, "build");
+	add_sources(&w, config, inputs);
+	add_result(&w, config);
+	add_cache(&w, config);
+	add_steps(&w, config);
+	add(&w, "--");
+	add(&w, inputs->context);
+	return finish(&w, ret_argv);
+}
+
+static void add_push(struct words *w, const struct build_engine *engine, const char *digest_file)
+{
+	add_global(w, engine);
+	add(w, "push");
+	add_pair(w, "--digestfile", digest_file);
+	add_pair(w, "--authfile", BUILD_AUTH_FILE);
+}
+
+int build_engine_write(const struct build_engine *engine, const char *type, const char *path, const char *reference,
+		       const char *digest_file, char ***ret_argv)
+{
+	struct words w = { 0 };
+
+	add_push(&w, engine, digest_file);
+	add(&w, BUILD_IMAGE);
+	ADDF(&w, "%s:%s%s%s", type, path, reference ? ":" : "", reference ? reference : "");
+	return finish(&w, ret_argv);
+}
+
+int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify, const char *digest_file,
+		      char ***ret_argv)
+{
+	struct words w = { 0 };
+
+	add_push(&w, engine, digest_file);
+	if (!tls_verify)
+		add(&w, "--tls-verify=false");
+	add(&w, BUILD_IMAGE);
+	ADDF(&w, "docker://%s", reference);
+	return finish(&w, ret_argv);
+}
+
+int build_engine_inspect(const struct build_engine *engine, char ***ret_argv)
+{
+	struct words w = { 0 };
+
+	add_global(&w, engine);
+	add(&w, "inspect");
+	add_pair(&w, "--type", "image");
+	add(&w, BUILD_IMAGE);
+	return finish(&w, ret_argv);
+}
+
+int build_engine_clean(const struct build_engine *engine, char ***ret_argv)
+{
+	struct words w = { 0 };
+
+	add_global(&w, engine);
+	add(&w, "rm");
+	add(&w, "--all");
+	if (engine->is_podman)
+		add(&w, "--force");
+	return finish(&w, ret_argv);
+}
+
+void build_inputs_done(struct build_inputs *inputs)
+{
+	free(inputs->containerfile);
+	free(inputs->context);
+	free(inputs->ignorefile);
+	nomad_map_done(&inputs->contexts);
+	nomad_map_done(&inputs->secrets);
+	nomad_map_done(&inputs->ssh);
+}
+
+/* ---- Configuration files ---- */
+
+static char *dump(json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	return text;
+}
+
+/* containers-policy.json(5).  Local transports see nothing but the jail. */
+char *build_engine_policy(char *const *allowed)
+{
+	static const char *const local[] = { "containers-storage", "oci", "oci-archive", "docker-archive", "dir", "tarball" };
+	json_t *transports, *docker;
+	size_t i;
+
+	if (!allowed || !allowed[0])
+		return dump(json_pack("{s:[{s:s}]}", "default", "type", "insecureAcceptAnything"));
+	transports = json_object();
+	docker = json_object();
+	for (i = 0; allowed[i]; i++)
+		json_object_set_new(docker, allowed[i], json_pack("[{s:s}]", "type", "insecureAcceptAnything"));
+	json_object_set_new(transports, "docker", docker);
+	for (i = 0; i < NOMAD_ARRAY_LEN(local); i++)
+		json_object_set_new(transports, local[i], json_pack("{s:[{s:s}]}", "", "type", "insecureAcceptAnything"));
+	return dump(json_pack("{s:[{s:s}],s:o}", "default", "type", "reject", "transports", transports));
+}
+
+/* containers-registries.conf(5).  Entries have passed the check of config.c: no quotes in them. */
+char *build_engine_registries(char *const *insecure)
+{
+	char *text = strdup("unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n");
+	size_t i;
+
+	for (i = 0; text && insecure && insecure[i]; i++) {
+		char *more = nomad_strdupf("%s\n[[registry]]\nlocation = \"%s\"\ninsecure = true\n", text, insecure[i]);
+
+		free(text);
+		text = more;
+	}
+	return text;
+}

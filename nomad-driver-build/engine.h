@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * engine.h: the command lines of buildah and podman.  See engine.c. */
+#ifndef BUILD_ENGINE_H
+#define BUILD_ENGINE_H
+
+#include "config.h"
+
+/* In an argument, this stands for the id of the image, which is known once it is built. */
+#define BUILD_IMAGE "{image}"
+
+/* Of the jail. */
+#define BUILD_IID_FILE "/build/iid"
+#define BUILD_AUTH_FILE "/build/auth.json"
+#define BUILD_SECRET_DIR "/run/build-secrets"
+
+struct build_engine {
+	char *path;
+	bool is_podman;
+	char version[32];
+	int major, minor;
+	const char *storage_driver;	/* "overlay" or "vfs" */
+};
+
+/* What a build is made of, as paths in the jail. */
+struct build_inputs {
+	char *containerfile, *context, *ignorefile;
+	struct nomad_map contexts;	/* name: argument */
+	struct nomad_map secrets, ssh;	/* id: path */
+};
+void build_inputs_done(struct build_inputs *inputs);
+
+int build_engine_build(const struct build_engine *engine, const struct build_config *config,
+		       const struct build_inputs *inputs, char ***ret_argv) NOMAD_MUST_CHECK;
+/* Write the image to `path` of the jail; the digest of its manifest goes to `digest_file`. */
+int build_engine_write(const struct build_engine *engine, const char *type, const char *path, const char *reference,
+		       const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
+int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify, const char *digest_file,
+		      char ***ret_argv) NOMAD_MUST_CHECK;
+/* What is known of the image, as JSON on stdout. */
+int build_engine_inspect(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
+/* Remove what builds left that were killed; only while no other uses the store. */
+int build_engine_clean(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
+
+/* Configuration files for the engine, malloc()ed: which images it may take, and which registries lack TLS. */
+char *build_engine_policy(char *const *allowed);
+char *build_engine_registries(char *const *insecure);
+
+#endif

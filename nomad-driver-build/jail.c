@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The jail of a build.  A Containerfile is a stranger's program, and the
+ * engine, which follows it with all capabilities, has been talked into
+ * mounting what it should not before.  So the engine itself lives where
+ * there is nothing to take:
+ *
+ *	/		a small file system in memory, read-only once it is complete
+ *	/usr, /lib ...	the host's, read-only: the engine and its libraries
+ *	/etc		a few generated files; no credentials, no registries of the host
+ *	/dev		null, zero, full, random, urandom, tty, pts, shm
+ *	/proc		of the build's own pid namespace, read-only as a whole: as root of the
+ *			host one could else write sysctls, and a bind mount of parts of it
+ *			could be made writable again
+ *	/sys		some copied lines about CPUs.  The real one cannot be made read-only
+ *			against somebody who may mount, except for the whole host
+ *	/build		storage, temporary files, home, of this task alone; no device files work
+ *	/task /local /alloc /secrets	the task's directories
+ *
+ * In new mount, pid, ipc and uts namespaces: all of it ends with its PID 1. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "step.h"
+
+/* What is done goes on while r is 0; then `err` says why not. */
+struct jail {
+	const struct build_plan *plan;
+	struct nomad_error **err;
+	int r;
+};
+
+static void fail(struct jail *j, const char *act, const char *what)
+{
+	if (j->r >= 0)
+		j->r = nomad_error_errno(j->err, errno, "jail: %s '%s'", act, what);
+}
+
+/* ---- Targets are relative to the new root, which is the working directory. ---- */
+
+static void make_dir(struct jail *j, const char *path, mode_t mode)
+{
+	if (j->r >= 0 && ((mkdir(path, mode) < 0 && errno != EEXIST) || chmod(path, mode) < 0))
+		fail(j, "make directory", path);
+}
+
+static void make_file(struct jail *j, const char *path, const char *text, size_t size, mode_t mode)
+{
+	int fd = j->r < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (j->r >= 0 && (fd < 0 || write(fd, text, size) != (ssize_t)size))
+		fail(j, "write", path);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void make_text(struct jail *j, const char *path, const char *text)
+{
+	make_file(j, path, text, strlen(text), 0644);
+}
+
+static void make_link(struct jail *j, const char *to, const char *path)
+{
+	if (j->r >= 0 && symlink(to, path) < 0)
+		fail(j, "make link", path);
+}
+
+static void mount_new(struct jail *j, const char *type, const char *at, unsigned long flags, const char *data)
+{
+	if (j->r >= 0 && mount(type, at, type, flags, data) < 0)
+		fail(j, "mount on", at);
+}
+
+/* A directory or file of the host, without what is mounted below it. */
+static void bind_at(struct jail *j, const char *from, const char *at, unsigned long flags)
+{
+	if (j->r < 0)
+		return;
+	if (mount(from, at, NULL, MS_BIND, NULL) < 0)
+		fail(j, "bind", from);
+	else if (flags && mount(NULL, at, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
+		fail(j, "bind with fewer rights", from);
+}
+
+static void bind_dir(struct jail *j, const char *from, const char *at, unsigned long flags)
+{
+	make_dir(j, at, 0755);
+	bind_at(j, from, at, flags);
+}
+
+static bool is_dir(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* Small files of the host whose contents are no secret. */
+static void copy_file(struct jail *j, const char *from, const char *to)
+{
+	enum { MAX = 4 << 20 };
+	int fd = j->r < 0 ? -1 : open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text = fd < 0 ? NULL : malloc(MAX);
+	size_t size = 0;
+	ssize_t n = 0;
+
+	while (text && size < MAX && (n = read(fd, text + size, MAX - size)) > 0)
+		size += (size_t)n;
+	if (text && n == 0)
+		make_file(j, to, text, size, 0644);
+	free(text);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* ---- The parts ---- */
+
+static void make_programs(struct jail *j)
+{
+	static const char *const names[] = { "bin", "sbin", "lib", "lib32", "lib64", "libx32" };
+	char host[16], to[256];
+	size_t i;
+
+	bind_dir(j, "/usr", "usr", MS_RDONLY | MS_NODEV);
+	for (i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
+		ssize_t n;
+
+		snprintf(host, sizeof(host), "/%s", names[i]);
+		n = readlink(host, to, sizeof(to) - 1);
+		if (n > 0) {
+			to[n] = 0;
+			make_link(j, to, names[i]);
+		} else if (is_dir(host)) {
+			bind_dir(j, host, names[i], MS_RDONLY | MS_NODEV);
+		}
+	}
+}
+
+/* An engine that is not in /usr: the file alone, at its path. */
+static void make_engine(struct jail *j)
+{
+	char path[4096], *p;
+
+	if (snprintf(path, sizeof(path), "%s", j->plan->engine + 1) >= (int)sizeof(path) || !strncmp(path, "usr/", 4) ||
+	    !strncmp(path, "bin/", 4) || !strncmp(path, "sbin/", 5))
+		return;
+	for (p = strchr(path, '/'); p; p = strchr(p + 1, '/')) {
+		*p = 0;
+		make_dir(j, path, 0755);
+		*p = '/';
+	}
+	make_text(j, path, "");
+	bind_at(j, j->plan->engine, path, MS_RDONLY | MS_NODEV);
+}
+
+static void make_etc(struct jail *j)
+{
+	static const char *const copies[] = { "ld.so.cache", "nsswitch.conf", "host.conf", "hosts", "localtime", "services",
+					      "protocols", "mime.types" };
+	static const char *const certificates[] = { "ssl", "ssl/certs", "pki", "pki/tls", "pki/tls/certs", "pki/ca-trust",
+						    "pki/ca-trust/extracted", "ca-certificates", "ca-certificates/extracted" };
+	char from[64], to[64];
+	struct stat st;
+	size_t i;
+
+	make_dir(j, "etc", 0755);
+	for (i = 0; i < NOMAD_ARRAY_LEN(copies); i++) {
+		snprintf(from, sizeof(from), "/etc/%s", copies[i]);
+		copy_file(j, from, from + 1);
+	}
+	for (i = 0; i < NOMAD_ARRAY_LEN(certificates); i++) {
+		bool leaf = strstr(certificates[i], "/certs") || strstr(certificates[i], "/extracted");
+
+		snprintf(from, sizeof(from), "/etc/%s", certificates[i]);
+		snprintf(to, sizeof(to), "etc/%s", certificates[i]);
+		if (stat(from, &st) < 0 || !S_ISDIR(st.st_mode))
+			continue;
+		if (leaf)
+			bind_dir(j, from, to, MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC);
+		else
+			make_dir(j, to, 0755);
+	}
+	if (j->plan->resolv_conf)
+		make_text(j, "etc/resolv.conf", j->plan->resolv_conf);
+	else
+		copy_file(j, "/etc/resolv.conf", "etc/resolv.conf");
+	make_text(j, "etc/passwd", "root:x:0:0:root:/build/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n");
+	make_text(j, "etc/group", "root:x:0:\nnogroup:x:65534:\n");
+	make_dir(j, "etc/containers", 0755);
+	make_text(j, "etc/containers/policy.json", j->plan->policy);
+	make_text(j, "etc/containers/registries.conf", j->plan->registries);
+	make_text(j, "etc/containers/containers.conf", "[network]\nnetwork_config_dir = \"/build/networks\"\n");
+}
+
+static void make_dev(struct jail *j)
+{
+	static const char *const nodes[] = { "null", "zero", "full", "random", "urandom", "tty" };
+	char from[32];
+	size_t i;
+
+	make_dir(j, "dev", 0755);
+	mount_new(j, "tmpfs", "dev", MS_NOSUID, "mode=755,size=64k");
+	for (i = 0; i < NOMAD_ARRAY_LEN(nodes); i++) {
+		snprintf(from, sizeof(from), "/dev/%s", nodes[i]);
+		make_text(j, from + 1, "");
+		bind_at(j, from, from + 1, 0);
+	}
+	make_dir(j, "dev/pts", 0755);
+	mount_new(j, "devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620");
+	make_link(j, "pts/ptmx", "dev/ptmx");
+	make_dir(j, "dev/shm", 01777);
+	mount_new(j, "tmpfs", "dev/shm", MS_NOSUID | MS_NODEV, "mode=1777");
+	make_link(j, "/proc/self/fd", "dev/fd");
+	make_link(j, "/proc/self/fd/0", "dev/stdin");
+	make_link(j, "/proc/self/fd/1", "dev/stdout");
+	make_link(j, "/proc/self/fd/2", "dev/stderr");
+}
+
+static void make_kernel(struct jail *j)
+{
+	static const char *const dirs[] = { "sys", "sys/devices", "sys/devices/system", "sys/devices/system/cpu" };
+	static const char *const files[] = { "online", "possible", "present" };
+	char from[64];
+	size_t i;
+
+	make_dir(j, "proc", 0555);
+	mount_new(j, "proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	for (i = 0; i < NOMAD_ARRAY_LEN(dirs); i++)
+		make_dir(j, dirs[i], 0755);
+	for (i = 0; i < NOMAD_ARRAY_LEN(files); i++) {
+		snprintf(from, sizeof(from), "/sys/devices/system/cpu/%s", files[i]);
+		copy_file(j, from, from + 1);
+	}
+}
+
+static void make_build(struct jail *j)
+{
+	static const char *const dirs[] = { "build/root", "build/runroot", "build/tmp", "build/home", "build/run", "build/networks" };
+	size_t i;
+
+	bind_dir(j, j->plan->work, "build", MS_NODEV);
+	for (i = 0; i < NOMAD_ARRAY_LEN(dirs); i++)
+		make_dir(j, dirs[i], strcmp(dirs[i], "build/tmp") ? 0700 : 01777);
+	bind_at(j, j->plan->root, "build/root", MS_NODEV);
+	if (j->plan->mounts)
+		bind_dir(j, j->plan->mounts, "build/tmp/buildah-cache", MS_NODEV);
+	make_text(j, BUILD_AUTH_FILE + 1, "{}");
+	make_dir(j, "var", 0755);
+	make_link(j, "/build/tmp", "tmp");
+	make_link(j, "/build/tmp", "var/tmp");
+	make_link(j, "/run", "var/run");
+}
+
+/* Nothing but Nomad looks into the log pipes' directory, and into other secrets. */
+static void hide(struct jail *j, const char *path)
+{
+	if (j->r >= 0 && is_dir(path))
+		mount_new(j, "tmpfs", path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=000");
+}
+
+static void make_task(struct jail *j)
+{
+	const unsigned long flags = MS_NODEV | MS_NOSUID;
+
+	bind_dir(j, j->plan->task, "task", flags);
+	hide(j, "task/secrets");
+	hide(j, "task/private");
+	hide(j, "task/alloc");
+	bind_dir(j, j->plan->local, "local", flags);
+	bind_dir(j, j->plan->alloc, "alloc", flags);
+	hide(j, "alloc/logs");
+	bind_dir(j, j->plan->secrets, "secrets", flags | MS_RDONLY | MS_NOEXEC);
+}
+
+static void make_secrets(struct jail *j, char *const *secrets)
+{
+	char path[400];
+	size_t i;
+
+	make_dir(j, "run", 0755);
+	mount_new(j, "tmpfs", "run", MS_NOSUID | MS_NODEV, "mode=755,size=16m");
+	make_dir(j, BUILD_SECRET_DIR + 1, 0700);
+	for (i = 0; j->plan->secret_ids && j->plan->secret_ids[i] && j->r >= 0; i++) {
+		snprintf(path, sizeof(path), "%s/%s", BUILD_SECRET_DIR + 1, j->plan->secret_ids[i]);
+		make_file(j, path, secrets[i], strlen(secrets[i]), 0400);
+	}
+}
+
+static void leave_host(struct jail *j)
+{
+	if (j->r < 0)
+		return;
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		fail(j, "leave", "/");
+	else if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+		fail(j, "make read-only", "/");
+}
+
+/* What building an image never takes. */
+static void drop_rights(struct jail *j)
+{
+	static const int caps[] = { CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_SYSLOG, CAP_MAC_ADMIN,
+				    CAP_MAC_OVERRIDE, CAP_AUDIT_CONTROL, CAP_AUDIT_READ, CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND,
+				    CAP_BPF, CAP_PERFMON, CAP_SYS_PACCT, CAP_LINUX_IMMUTABLE, CAP_CHECKPOINT_RESTORE };
+	size_t i;
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(caps) && j->r >= 0; i++)
+		if (prctl(PR_CAPBSET_DROP, caps[i], 0, 0, 0) < 0 && errno != EINVAL)	/* EINVAL: an older kernel */
+			fail(j, "drop", "capabilities");
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
+	(void)!sethostname("build", 5);
+}
+
+int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct nomad_error **err)
+{
+	struct jail j = { .plan = plan, .err = err };
+	NOMAD_AUTO_FREE char *top = nomad_strdupf("%s/jail", plan->work);
+
+	if (!top)
+		return nomad_error_errno(err, ENOMEM, "jail");
+	umask(022);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		fail(&j, "make mounts private below", "/");
+	make_dir(&j, top, 0755);
+	mount_new(&j, "tmpfs", top, MS_NOSUID | MS_NODEV, "mode=755,size=16m");
+	if (j.r >= 0 && chdir(top) < 0)
+		fail(&j, "change to", top);
+	make_programs(&j);
+	make_etc(&j);
+	make_dev(&j);
+	make_kernel(&j);
+	make_build(&j);
+	make_task(&j);
+	make_secrets(&j, secrets);
+	make_engine(&j);
+	leave_host(&j);
+	drop_rights(&j);
+	return j.r;
+}
+
+int build_jail_probe(const char *dir, struct nomad_error **err)
+{
+	static const char *const names[] = { "lower", "upper", "work", "merged" };
+	struct jail j = { .err = err };
+	size_t i;
+
+	if (chdir(dir) < 0)
+		fail(&j, "change to", dir);
+	if (j.r >= 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		fail(&j, "make mounts private below", "/");
+	for (i = 0; i < NOMAD_ARRAY_LEN(names); i++)
+		make_dir(&j, names[i], 0700);
+	mount_new(&j, "overlay", "merged", 0, "lowerdir=lower,upperdir=upper,workdir=work");
+	make_text(&j, "merged/file", "");
+	(void)umount2("merged", MNT_DETACH);
+	return j.r;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * plan.h: what the driver wants of the process of one task (step.c).  It
+ * goes through a file in the state directory of the task, without secrets. */
+#ifndef BUILD_PLAN_H
+#define BUILD_PLAN_H
+
+#include "nomad/plugin.h"
+
+/* First argument of the driver's executable; then a plan and a file for events. */
+#define BUILD_STEP_WORD "build-steps"
+
+/* Variables of the process' environment: secret number N of the plan. */
+#define BUILD_SECRET_VARIABLE "BUILD_SECRET_"
+
+/* One run of the engine. */
+enum build_action_kind {
+	BUILD_CLEAN,		/* what killed builds left in a cache */
+	BUILD_BUILD,
+	BUILD_WRITE,		/* to `path`; by way of `partial`, which is renamed */
+	BUILD_PUSH,		/* to `reference` */
+	BUILD_INSPECT,
+	BUILD_ACTION_MAX,
+};
+
+struct build_action {
+	int kind;
+	char *path, *partial, *reference, *type;	/* or NULL */
+	char *digest_file;
+	char **argv;
+};
+
+struct build_plan {
+	/* Directories of the host. */
+	char *work;		/* of this task alone: /build */
+	char *root;		/* layers and images: /build/root */
+	char *mounts;		/* of RUN --mount=type=cache, or NULL */
+	char *lock;		/* of the cache, or NULL */
+	char *slots;		/* where builds take their turn, or NULL */
+	char *slot_count;
+	char *task, *local, *alloc, *secrets;
+	char *engine;		/* its path */
+	char *isolation, *network;
+	char *policy, *registries;	/* contents of files */
+	char *resolv_conf;	/* the same; NULL: the host's */
+	char *metadata;		/* path in the jail, or NULL */
+	char **tags;
+	char **secret_ids;	/* of those in the environment, in order */
+	char **env;		/* NAME=VALUE for the engine: proxies */
+	struct build_action *actions;
+	size_t n_actions;
+};
+
+/* An empty action at the end; borrowed until the next one.  NULL without memory. */
+struct build_action *build_plan_add(struct build_plan *plan, int kind);
+int build_plan_write(const struct build_plan *plan, const char *path, struct nomad_error **err) NOMAD_MUST_CHECK;
+int build_plan_read(const char *path, struct build_plan *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+void build_plan_done(struct build_plan *plan);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * One engine command.  What it writes is passed on at once; whole lines are
+ * also looked at: "STEP n/m: ..." begins a step, "Copying blob" is progress
+ * of a push, and the last line "Error: ..." says why it failed.  A step of
+ * the Containerfile can print such lines as well: they change nothing but
+ * what is shown. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "step.h"
+
+enum { LINE_SIZE = 4096, STEPS_MAX = 1000, BLOBS_MAX = 100, OUTPUT_MAX = 8 << 20 };
+
+struct stream {
+	int from, to;		/* to < 0: into `output` */
+	char line[LINE_SIZE];
+	size_t used;
+	char *output;
+	size_t output_size;
+};
+
+struct watch {
+	struct build_run *run;
+	const struct build_action *action;
+	struct stream out, errors;
+	char *last_error;
+	int64_t began, step_began;
+	unsigned blobs;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void build_run_event(struct build_run *run, const char *fmt, ...)
+{
+	char text[1024];
+	va_list args;
+	size_t n, i;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text) - 1, fmt, args);
+	va_end(args);
+	n = strlen(text);
+	for (i = 0; i < n; i++)
+		if (iscntrl((unsigned char)text[i]))
+			text[i] = ' ';
+	text[n] = '\n';
+	(void)!write(run->events, text, n + 1);
+}
+
+/* ---- Lines ---- */
+
+static void end_step(struct watch *w)
+{
+	struct build_result *result = w->run->result;
+
+	if (w->step_began && result->n_steps)
+		result->steps[result->n_steps - 1].ms = now_ms() - w->step_began;
+	w->step_began = 0;
+}
+
+static void begin_step(struct watch *w, const char *text)
+{
+	struct build_result *result = w->run->result;
+	struct build_timing *grown;
+
+	end_step(w);
+	if (result->n_steps >= STEPS_MAX)
+		return;
+	grown = reallocarray(result->steps, result->n_steps + 1, sizeof(*grown));
+	if (!grown)
+		return;
+	result->steps = grown;
+	grown[result->n_steps] = (struct build_timing){ .text = strdup(text) };
+	if (!grown[result->n_steps].text)
+		return;
+	result->n_steps++;
+	w->step_began = now_ms();
+	build_run_event(w->run, "%.200s", text);
+}
+
+static void look_at(struct watch *w, bool is_error, const char *line)
+{
+	const char *text = line;
+
+	if (is_error && !strncmp(line, "Error: ", 7)) {
+		free(w->last_error);
+		w->last_error = strdup(line + 7);
+	}
+	if (w->action->kind == BUILD_PUSH && is_error && !strncmp(line, "Copying blob ", 13) && w->blobs < BLOBS_MAX)
+		build_run_event(w->run, "Pushing %s: layer %u", w->action->reference, ++w->blobs);
+	if (w->action->kind != BUILD_BUILD || is_error)
+		return;
+	if (*text == '[') {	/* "[stage/stages] STEP" */
+		text = strstr(text, "] ");
+		text = text ? text + 2 : line;
+	}
+	if ((!strncmp(text, "STEP ", 5) && isdigit((unsigned char)text[5])) ||
+	    (!strncmp(text, "COMMIT", 6) && (!text[6] || text[6] == ' ')))
+		begin_step(w, line);
+}
+
+static void add_to_line(struct watch *w, struct stream *s, const char *data, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (data[i] == '\n') {
+			s->line[s->used] = 0;
+			look_at(w, s == &w->errors, s->line);
+			s->used = 0;
+		} else if (s->used < sizeof(s->line) - 1) {
+			s->line[s->used++] = data[i];
+		}
+	}
+}
+
+static void keep(struct stream *s, const char *data, size_t n)
+{
+	char *grown = s->output_size + n < OUTPUT_MAX ? realloc(s->output, s->output_size + n + 1) : NULL;
+
+	if (!grown)
+		return;
+	memcpy(grown + s->output_size, data, n);
+	s->output = grown;
+	s->output_size += n;
+	grown[s->output_size] = 0;
+}
+
+static void pass_on(int fd, const char *data, size_t n)
+{
+	while (n) {
+		ssize_t w = write(fd, data, n);
+
+		if (w < 0 && errno != EINTR)
+			return;		/* nobody reads the logs any more */
+		if (w > 0) {
+			data += w;
+			n -= (size_t)w;
+		}
+	}
+}
+
+static void pump(struct watch *w, struct stream *s)
+{
+	char data[16384];
+	ssize_t n = read(s->from, data, sizeof(data));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		close(s->from);
+		s->from = -1;
+		if (s->used)
+			add_to_line(w, s, "\n", 1);
+		return;
+	}
+	if (s->to < 0)
+		keep(s, data, (size_t)n);
+	else
+		pass_on(s->to, data, (size_t)n);
+	add_to_line(w, s, data, (size_t)n);
+}
+
+/* ---- The process ---- */
+
+static void __attribute__((noreturn)) become(const struct build_run *run, const struct build_action *action, int out, int errors)
+{
+	static const char *const fixed[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/build/home", "TMPDIR=/build/tmp",
+		"XDG_RUNTIME_DIR=/build/run", "LANG=C.UTF-8", "CONTAINERS_CONF=/etc/containers/containers.conf",
+		"CONTAINERS_REGISTRIES_CONF=/etc/containers/registries.conf", "REGISTRY_AUTH_FILE=" BUILD_AUTH_FILE,
+	};
+	char **env = NULL;
+	sigset_t none;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(fixed) && r >= 0; i++)
+		r = nomad_strv_add(&env, fixed[i]);
+	for (i = 0; run->plan->env && run->plan->env[i] && r >= 0; i++)
+		r = nomad_strv_add(&env, run->plan->env[i]);
+	setpgid(0, 0);
+	if (r < 0 || dup2(run->null, 0) < 0 || dup2(out, 1) < 0 || dup2(errors, 2) < 0)
+		_exit(126);
+	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(action->argv[0], action->argv, env);
+	fprintf(stderr, "Error: run '%s': %s\n", action->argv[0], strerror(errno));
+	fflush(stderr);
+	_exit(125);
+}
+
+/* Signals that came.  Returns true, with the status, once the engine has ended. */
+static bool handle_signals(struct build_run *run, pid_t pid, int *ret_status)
+{
+	struct signalfd_siginfo info;
+	bool ended = false;
+	int status;
+	pid_t got;
+
+	if (read(run->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return false;
+	if (info.ssi_signo != SIGCHLD) {
+		/* With isolation chroot the steps are in the engine's process group: they hear it, too. */
+		run->stopping = run->stopping || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT || info.ssi_signo == SIGQUIT;
+		if (pid > 0)
+			kill(-pid, (int)info.ssi_signo);
+		return false;
+	}
+	/* Orphans of steps come here as well. */
+	while ((got = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (got != pid)
+			continue;
+		ended = true;
+		*ret_status = status;
+	}
+	return ended;
+}
+
+static int supervise(struct watch *w, pid_t pid)
+{
+	int status = 0;
+
+	while (pid > 0 || w->out.from >= 0 || w->errors.from >= 0) {
+		struct pollfd p[3] = { { w->run->signals, POLLIN, 0 }, { w->out.from, POLLIN, 0 }, { w->errors.from, POLLIN, 0 } };
+
+		if (poll(p, 3, -1) < 0)
+			continue;
+		if (p[1].revents)
+			pump(w, &w->out);
+		if (p[2].revents)
+			pump(w, &w->errors);
+		if (p[0].revents && handle_signals(w->run, pid, &status)) {
+			pid = -1;
+			/* What the engine left running would hold its pipes. */
+			(void)kill(-1, SIGKILL);
+		}
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void tell_failure(struct watch *w, int status)
+{
+	static const char *const names[BUILD_ACTION_MAX] = {
+		[BUILD_BUILD] = "The build", [BUILD_WRITE] = "Writing the image", [BUILD_PUSH] = "The push",
+		[BUILD_INSPECT] = "Inspecting the image",
+	};
+
+	if (status && !w->run->stopping && names[w->action->kind])
+		build_run_event(w->run, "%s failed with exit code %d%s%.300s", names[w->action->kind], status,
+				w->last_error ? ": " : "", w->last_error ? w->last_error : "");
+}
+
+int build_run_action(struct build_run *run, const struct build_action *action, char **ret_output, struct nomad_error **err)
+{
+	struct watch w = { .run = run, .action = action, .began = now_ms() };
+	int out[2], errors[2], status;
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return nomad_error_errno(err, errno, "make a pipe");
+	if (pipe2(errors, O_CLOEXEC) < 0) {
+		close(out[0]);
+		close(out[1]);
+		return nomad_error_errno(err, errno, "make a pipe");
+	}
+	if (action->kind == BUILD_PUSH)
+		build_run_event(run, "Pushing to %s", action->reference);
+	pid = fork();
+	if (!pid)
+		become(run, action, out[1], errors[1]);
+	close(out[1]);
+	close(errors[1]);
+	if (pid < 0) {
+		close(out[0]);
+		close(errors[0]);
+		return nomad_error_errno(err, errno, "start a process");
+	}
+	setpgid(pid, pid);
+	w.out.from = out[0];
+	w.out.to = ret_output || action->kind == BUILD_CLEAN ? -1 : STDOUT_FILENO;
+	w.errors.from = errors[0];
+	w.errors.to = STDERR_FILENO;
+	status = supervise(&w, pid);
+	end_step(&w);
+	if (action->kind == BUILD_BUILD)
+		run->result->ms = now_ms() - w.began;
+	tell_failure(&w, status);
+	free(w.last_error);
+	if (ret_output && !status)
+		*ret_output = NOMAD_TAKE_PTR(w.out.output);
+	free(w.out.output);
+	return status;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The process of one task: it takes its turn, jails itself, and runs the
+ * engine as often as the plan says.
+ *
+ *	supervisor --fork--> this, outside --fork--> this, PID 1 in the jail --exec--> buildah build
+ *									     --exec--> buildah push ...
+ *
+ * The one outside holds the locks and hands signals on.  PID 1 reads what
+ * the engine says, passes it to the logs as it comes, and makes lines for
+ * task events and the metadata file of it.  If either dies, all die: PID 1
+ * takes its pid namespace along, and dies with the one outside, which dies
+ * with the supervisor.  The exit status is the engine's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "step.h"
+
+enum { FAILED = 125 };		/* as the engine's own failures */
+
+struct step {
+	struct build_plan plan;
+	char **secrets;
+	int events, lock;
+	bool exclusive;		/* nobody else uses the cache */
+};
+
+static int say(struct nomad_error *err)
+{
+	fprintf(stderr, "nomad-driver-build: %s\n", nomad_error_message(err));
+	nomad_error_free(err);
+	return FAILED;
+}
+
+/* ---- PID 1 ---- */
+
+/* The 64 digits in a file "sha256:<digits>"; NULL if there are none. */
+static char *read_digest(const char *path)
+{
+	char text[80];
+	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (n < 71)
+		return NULL;
+	text[71] = 0;
+	return !strncmp(text, "sha256:", 7) && strspn(text + 7, "0123456789abcdef") == 64 ? strdup(text + 7) : NULL;
+}
+
+static int use_image(struct build_action *action, const char *image)
+{
+	size_t i;
+
+	for (i = 0; action->argv[i]; i++) {
+		if (strcmp(action->argv[i], BUILD_IMAGE))
+			continue;
+		free(action->argv[i]);
+		action->argv[i] = strdup(image);
+		if (!action->argv[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* 1 if there is nothing to do. */
+static int prepare(struct step *step, struct build_action *action, const struct build_result *result, struct nomad_error **err)
+{
+	if (result->image_id && use_image(action, result->image_id) < 0)
+		return nomad_error_errno(err, ENOMEM, "run the engine");
+	if (action->kind == BUILD_CLEAN && !step->exclusive)
+		return 1;
+	if (action->partial && unlink(action->partial) < 0 && errno != ENOENT)
+		return nomad_error_errno(err, errno, "remove '%s'", action->partial);
+	return 0;
+}
+
+static int conclude_writing(struct build_run *run, struct build_action *action, char **ret_digest, struct nomad_error **err)
+{
+	struct build_result *result = run->result;
+
+	*ret_digest = read_digest(action->digest_file);
+	if (!*ret_digest)
+		return nomad_error_set(err, EIO, "the engine did not tell the image's digest");
+	if (!result->digest)
+		result->digest = strdup(*ret_digest);
+	if (action->partial && rename(action->partial, action->path) < 0)
+		return nomad_error_errno(err, errno, "write '%s'", action->path);
+	build_run_event(run, "%s %s, digest sha256:%s", action->kind == BUILD_PUSH ? "Pushed" : "Wrote",
+			action->kind == BUILD_PUSH ? action->reference : action->path + 1, *ret_digest);
+	return 0;
+}
+
+/* After one that went well. */
+static int conclude(struct step *step, struct build_run *run, struct build_action *action, char **ret_digest,
+		    struct nomad_error **err)
+{
+	struct build_result *result = run->result;
+
+	switch (action->kind) {
+	case BUILD_CLEAN:
+		(void)flock(step->lock, LOCK_SH);	/* others may come now */
+		return 0;
+	case BUILD_BUILD:
+		result->image_id = read_digest(BUILD_IID_FILE);
+		if (!result->image_id)
+			return nomad_error_set(err, EIO, "the engine did not tell the image's id");
+		build_run_event(run, "Built image sha256:%s", result->image_id);
+		return 0;
+	case BUILD_WRITE:
+	case BUILD_PUSH:
+		return conclude_writing(run, action, ret_digest, err);
+	default:
+		return 0;
+	}
+}
+
+static int write_metadata(struct step *step, const struct build_result *result, char *const *digests, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *text = build_metadata(&step->plan, result, digests);
+	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.partial", step->plan.metadata);
+	size_t n;
+	int fd, r = 0;
+
+	if (!text || !partial)
+		return nomad_error_errno(err, ENOMEM, "write '%s'", step->plan.metadata);
+	(void)unlink(partial);
+	n = strlen(text);
+	fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0 || write(fd, text, n) != (ssize_t)n || rename(partial, step->plan.metadata) < 0) {
+		r = nomad_error_errno(err, errno, "write '%s'", step->plan.metadata);
+		(void)unlink(partial);
+	}
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+/* The exit status of the whole, or a negative errno. */
+static int run_all(struct step *step, struct build_run *run, char **digests, struct nomad_error **err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < step->plan.n_actions; i++) {
+		struct build_action *action = &step->plan.actions[i];
+
+		r = prepare(step, action, run->result, err);
+		if (r > 0)
+			continue;
+		if (r >= 0)
+			r = build_run_action(run, action, action->kind == BUILD_INSPECT ? &run->result->about : NULL, err);
+		if (action->kind == BUILD_CLEAN && r > 0 && !run->stopping)
+			r = 0;
+		if (!r)
+			r = conclude(step, run, action, &digests[i], err);
+		if (r && action->partial)
+			(void)unlink(action->partial);
+		if (!r && run->stopping)
+			r = 128 + SIGTERM;	/* told to stop between two steps */
+		if (r)
+			return r;
+	}
+	return step->plan.metadata ? write_metadata(step, run->result, digests, err) : 0;
+}
+
+static int run_jailed(struct step *step, sigset_t *mask)
+{
+	struct build_result result = { 0 };
+	struct build_run run = { .plan = &step->plan, .result = &result, .events = step->events };
+	char **digests = calloc(step->plan.n_actions, sizeof(*digests));
+	struct nomad_error *err = NULL;
+	size_t i;
+	int r;
+
+	run.null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	run.signals = signalfd(-1, mask, SFD_CLOEXEC);
+	if (!digests || run.null < 0 || run.signals < 0)
+		r = nomad_error_errno(&err, errno, "prepare");
+	else
+		r = build_jail_enter(&step->plan, step->secrets, &err);
+	for (i = 0; step->secrets && step->secrets[i]; i++)
+		explicit_bzero(step->secrets[i], strlen(step->secrets[i]));
+	if (r >= 0)
+		r = run_all(step, &run, digests, &err);
+	if (r < 0) {
+		build_run_event(&run, "%s", nomad_error_message(err));
+		r = say(err);
+	}
+	for (i = 0; digests && i < step->plan.n_actions; i++)
+		free(digests[i]);
+	free(digests);
+	build_result_done(&result);
+	return r;
+}
+
+/* ---- Outside ---- */
+
+/* Take what is secret out of the environment, where others of root could read it. */
+static int take_secrets(struct step *step)
+{
+	size_t i;
+
+	for (i = 0; step->plan.secret_ids && step->plan.secret_ids[i]; i++) {
+		char name[sizeof(BUILD_SECRET_VARIABLE) + 24], *value;
+
+		snprintf(name, sizeof(name), "%s%zu", BUILD_SECRET_VARIABLE, i);
+		value = getenv(name);
+		if (nomad_strv_add(&step->secrets, value ? value : "") < 0)
+			return -ENOMEM;
+		if (value)
+			explicit_bzero(value, strlen(value));
+	}
+	return 0;
+}
+
+/* A tenth of a second; true if we are to stop. */
+static bool pause_or_stop(const sigset_t *mask)
+{
+	struct timespec tenth = { .tv_nsec = 100000000 };
+	int number = sigtimedwait(mask, NULL, &tenth);
+
+	return number > 0 && number != SIGCHLD;
+}
+
+/* One of N files is locked while we build.  0, or 1 to stop. */
+static int take_turn(struct step *step, const sigset_t *mask, struct nomad_error **err)
+{
+	static const char waiting[] = "Waiting for other builds of this node to end\n";
+	int count = step->plan.slot_count ? atoi(step->plan.slot_count) : 0, i, fd;
+	bool told = false;
+
+	while (count) {
+		for (i = 0; i < count; i++) {
+			NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%d", step->plan.slots, i);
+
+			fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+			if (fd < 0)
+				return nomad_error_errno(err, errno, "take a turn in '%s'", step->plan.slots);
+			if (!flock(fd, LOCK_EX | LOCK_NB))
+				return 0;	/* held until we end */
+			close(fd);
+		}
+		if (!told)
+			(void)!write(step->events, waiting, sizeof(waiting) - 1);
+		told = true;
+		if (pause_or_stop(mask))
+			return 1;
+	}
+	return 0;
+}
+
+/* Alone if nobody else is there, so that what is broken can be mended; else with the others. */
+static int take_lock(struct step *step, const sigset_t *mask, struct nomad_error **err)
+{
+	if (!step->plan.lock)
+		return 0;
+	step->lock = open(step->plan.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (step->lock < 0)
+		return nomad_error_errno(err, errno, "open '%s'", step->plan.lock);
+	step->exclusive = !flock(step->lock, LOCK_EX | LOCK_NB);
+	while (!step->exclusive && flock(step->lock, LOCK_SH | LOCK_NB) < 0)
+		if (pause_or_stop(mask))
+			return 1;
+	return 0;
+}
+
+static int enter_namespaces(const struct build_plan *plan, struct nomad_error **err)
+{
+	/* With isolation oci the engine gives RUN its network, and needs one itself. */
+	bool alone = !strcmp(plan->network, "none") && strcmp(plan->isolation, "oci");
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | (alone ? CLONE_NEWNET : 0)) < 0)
+		return nomad_error_errno(err, errno, "make namespaces");
+	return 0;
+}
+
+static int watch(pid_t pid, const sigset_t *mask)
+{
+	int number, status;
+
+	for (;;) {
+		if (sigwait(mask, &number))
+			continue;
+		if (number != SIGCHLD) {
+			kill(pid, number);
+			continue;
+		}
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	}
+}
+
+static int run_inside(struct step *step, sigset_t *mask)
+{
+	struct nomad_error *err = NULL;
+	int hold[2], status;
+	pid_t pid;
+	char c;
+
+	if (enter_namespaces(&step->plan, &err) < 0)
+		return say(err);
+	if (pipe2(hold, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		nomad_error_errno(&err, errno, "start a process");
+		return say(err);
+	}
+	if (!pid) {
+		close(hold[1]);
+		/* If the one outside dies before this takes effect, the pipe ends without a word. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (read(hold[0], &c, 1) != 1)
+			_exit(FAILED);
+		close(hold[0]);
+		status = run_jailed(step, mask);
+		fflush(NULL);
+		_exit(status);
+	}
+	(void)!write(hold[1], "", 1);
+	return watch(pid, mask);
+}
+
+static int probe(const char *dir)
+{
+	struct nomad_error *err = NULL;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		nomad_error_errno(&err, errno, "make a mount namespace");
+	else if (build_jail_probe(dir, &err) >= 0)
+		return 0;
+	return say(err);
+}
+
+static int start(struct step *step, char **argv, const sigset_t *mask, struct nomad_error **err)
+{
+	int r = build_plan_read(argv[2], &step->plan, err);
+
+	if (r < 0)
+		return r;
+	if (take_secrets(step) < 0)
+		return nomad_error_errno(err, ENOMEM, "take the secrets");
+	step->events = open(argv[3], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (step->events < 0)
+		return nomad_error_errno(err, errno, "open '%s'", argv[3]);
+	r = take_turn(step, mask, err);
+	return r ? r : take_lock(step, mask, err);
+}
+
+int build_step_main(int argc, char **argv)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
+	struct step step = { .lock = -1, .events = -1 };
+	struct nomad_error *err = NULL;
+	sigset_t mask;
+	size_t i;
+	int r;
+
+	if (argc == 4 && !strcmp(argv[2], "probe"))
+		return probe(argv[3]);
+	if (argc != 4) {
+		fprintf(stderr, "nomad-driver-build: '%s' is for the driver itself\n", BUILD_STEP_WORD);
+		return 2;
+	}
+	sigemptyset(&mask);
+	for (i = 0; i < NOMAD_ARRAY_LEN(signals); i++)
+		sigaddset(&mask, signals[i]);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = start(&step, argv, &mask, &err);
+	if (r < 0)
+		r = say(err);
+	else
+		r = r ? 128 + SIGTERM : run_inside(&step, &mask);
+	build_plan_done(&step.plan);
+	nomad_strv_free(step.secrets);
+	return r;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * step.h: the process of one task, which the supervisor runs: the driver's
+ * executable with BUILD_STEP_WORD in front.  See step.c. */
+#ifndef BUILD_STEP_H
+#define BUILD_STEP_H
+
+#include "plan.h"
+
+int build_step_main(int argc, char **argv);
+
+/* jail.c: make what the plan names the only thing there is, and go there.  In new mount, pid, uts and ipc namespaces. */
+int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Whether overlay file systems can be mounted on directory `dir`; in a mount namespace of one's own. */
+int build_jail_probe(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* What came of the build so far. */
+struct build_timing {
+	char *text;
+	int64_t ms;
+};
+struct build_result {
+	char *image_id;		/* hexadecimal, or NULL */
+	char *digest;		/* of the first manifest written, or NULL */
+	char *about;		/* what inspect said, or NULL */
+	struct build_timing *steps;
+	size_t n_steps;
+	int64_t ms;
+};
+void build_result_done(struct build_result *result);
+
+/* meta.c: the metadata file's text, malloc()ed; `digests` go with the actions of the plan. */
+char *build_metadata(const struct build_plan *plan, const struct build_result *result, char *const *digests);
+
+/* run.c: one engine command as a child of PID 1. */
+struct build_run {
+	const struct build_plan *plan;
+	struct build_result *result;
+	int events;		/* descriptor that lines for task events go to */
+	int signals;		/* signalfd */
+	int null;		/* /dev/null */
+	bool stopping;		/* a signal to stop came */
+};
+/* Its exit status as a shell gives it, or a negative errno.  `*ret_output` (may be NULL): its stdout, which then
+ * is not shown. */
+int build_run_action(struct build_run *run, const struct build_action *action, char **ret_output,
+		     struct nomad_error **err) NOMAD_MUST_CHECK;
+/* A line for the events of the task. */
+void build_run_event(struct build_run *run, const char *fmt, ...) NOMAD_PRINTF(2, 3);
+
+#endif
