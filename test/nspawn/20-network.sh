@@ -14,6 +14,8 @@ ip link add out0 type veth peer name out1 netns outside &&
 	ip -n outside addr add 192.0.2.2/24 dev out1 && ip -n outside link set out1 up && ip -n outside link set lo up
 # The first task with a link makes what stays: the directory of addresses.
 task "$(sh_config true '{"network_veth":true}')"
+# iptables leaves its empty tables.
+{ iptables -t nat -I OUTPUT -j RETURN; iptables -t nat -I PREROUTING -j RETURN; iptables -t nat -I POSTROUTING -j RETURN; iptables -t nat -F; } 2>/dev/null
 census_before
 
 veth='{"network_veth":true}'
@@ -108,6 +110,19 @@ t_bridge() {
 run_test 'network_bridge' t_bridge
 run_test 'network_bridge: missing' fails "$(sh_config true '{"network_bridge":"nobridge"}')" "there is no bridge 'nobridge'"
 
+# Without nft: hidden in the mount namespace of this test.
+t_iptables() {
+	command -v iptables >/dev/null && iptables -t nat -L >/dev/null 2>&1 || { skip_this 'no iptables'; return 0; }
+	before_rules=$(iptables-save | grep -c nomad-nspawn)
+	! command -v nft >/dev/null || mount --bind /dev/null "$(readlink -f "$(command -v nft)")" || return 1
+	t_ports
+	r=$?
+	[ $r -ne 0 ] || is "$(iptables-save | grep -c nomad-nspawn)" "$before_rules" || r=1
+	! command -v nft >/dev/null || umount "$(readlink -f /usr/sbin/nft)" 2>/dev/null
+	umount /usr/sbin/nft 2>/dev/null
+	return $r
+}
+run_test 'ports: with iptables' t_iptables
 t_pool() {
 	printf '{ "state_dir": "%s/state", "network_pool": "172.31.0.0/20" }\n' "$T" >"$T/plugin.json"
 	says "$(sh_config 'ip -o -4 addr show host0' "$veth")" '172\.31\.0\.2/32'
