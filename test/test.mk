@@ -73,3 +73,7 @@ test: test-deps
 
 bench: all $(test_driver)
 	@BUILD='$(BUILD)' test/bench/run
+
+# ---- Style: what programs can say of it -----------------------------------------------
+style: all
+	@BUILD='$(BUILD)' test/tally style test/lib/05-headers.sh test/lib/06-names.sh test/lib/07-includes.sh test/lib/08-text.sh
