@@ -92,7 +92,8 @@ int nomad__fingerprint_look(struct nomad_plugin *plugin, struct nomad_fingerprin
 		nomad__fingerprint_free(fp);
 		return -ENOMEM;
 	}
-	qsort(fp->attributes, fp->n_attributes, sizeof(*fp->attributes), by_key);
+	if (fp->n_attributes > 0)
+		qsort(fp->attributes, fp->n_attributes, sizeof(*fp->attributes), by_key);
 	*ret = fp;
 	return 0;
 }

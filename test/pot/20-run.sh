@@ -48,6 +48,16 @@ t_output() {
 }
 run_test 'output comes out' t_output
 
+t_progress() {
+	rm -rf "$POT_DIR/state/jails"
+	order prepare.import slow 17
+	run_task "$(task_config 'exit 0')"
+	order prepare.import
+	is $STATUS 0 && file_has "$T/err" '^event: Pot is importing img @ 1.0' && file_has "$T/err" '^event: Still preparing the pot after 1[5-9] s: ' &&
+		file_has "$T/err" '^event: Prepared the pot in' && left_nothing
+}
+run_test 'a long import tells of itself' t_progress
+
 t_image_command() {
 	run_task "$(task_config '' '{ "command": null, "args": null, "pot": "withcmd" }' | jq 'del(.command, .args)')"
 	is $STATUS 3 && file_has "$T/out" '^from the image$' && left_nothing

@@ -9,17 +9,9 @@ require_nomad
 make_pot
 mkdir "$T/plugins"
 cp "$BUILD/plugins/nomad-driver-pot" "$T/plugins/"
-cat >"$T/plugin.hcl" <<CONFIG
-plugin "nomad-driver-pot" {
-  config {
-    pot_path = "$POT_DIR/bin/pot"
-    path = "$(pot_path)"
-    state_dir = "$T/s"
-  }
-}
-CONFIG
+agent_config
 
-t_healthy() { start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot; }
+t_healthy() { start_pot_agent; }
 run_test 'the node shows the driver healthy' t_healthy
 
 t_attributes() {
@@ -34,7 +26,6 @@ submit() {		# ID SCRIPT [TYPE] [JQ]
 }
 # Nomad's own directories and the pots are gone.
 gone() { purge_job "$1" && wait_for 60 'no pot is left' quiet pot_census; }
-quiet() { "$@" >/dev/null 2>&1; }
 has_logs() { alloc_logs "$ALLOC_ID" task "${2:-stdout}" 2>/dev/null | grep -Eq "$1"; }
 
 t_batch() {
@@ -122,7 +113,7 @@ t_recover_agent() {
 	submit rec 'trap "echo told; exit 0" TERM INT; i=0; while :; do echo $i; i=$((i + 1)); sleep 0.2; done' service &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it counts' has_logs '^5$' || return 1
 	_before=$(cat "$POT_DIR/state/main_pid/$(task_pot)")
-	stop_agent KILL && start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot && wait_alloc "$ALLOC_ID" running || return 1
+	stop_agent KILL && start_pot_agent && wait_alloc "$ALLOC_ID" running || return 1
 	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" && is "$(pgrep -cf 'pot start nomad_')" 2 || { ps axf; return 1; }
 	is "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo still here)" 'still here'
 }
@@ -134,7 +125,6 @@ t_recover_plugin() {
 	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" &&
 		wait_for 30 'exec works' exec_works && "$NOMAD" job stop -detach rec >/dev/null && wait_alloc "$ALLOC_ID" complete && gone rec
 }
-new_plugin() { _new=$(plugin_pid nomad-driver-pot) && [ -n "$_new" ] && [ "$_new" != "$_plugin" ]; }
 exec_works() { [ "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo here 2>/dev/null)" = here ]; }
 run_test 'the plugin is killed: the same' t_recover_plugin
 
@@ -178,7 +168,7 @@ t_recover_ended() {
 	[ -z "$_plugin" ] || kill -9 "$_plugin"
 	: >"$AGENT_DIR/data/alloc/$ALLOC_ID/task/local/stop"
 	wait_for 30 'it has ended' ended || return 1
-	start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot && wait_alloc "$ALLOC_ID" failed &&
+	start_pot_agent && wait_alloc "$ALLOC_ID" failed &&
 		is "$(task_exit_code "$ALLOC_ID" task)" 9 && gone end
 }
 ended() { [ "$(pgrep -cf 'pot start nomad_')" = 0 ]; }

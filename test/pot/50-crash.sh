@@ -17,18 +17,8 @@ if [ -s "$T/crash" ]; then NOMAD_DRIVER_CRASH_AT=\$(cat "$T/crash"); export NOMA
 exec "$T/real/nomad-driver-pot" "\$@"
 WRAPPER
 chmod +x "$T/plugins/nomad-driver-pot"
-cat >"$T/plugin.hcl" <<CONFIG
-plugin "nomad-driver-pot" {
-  config {
-    pot_path = "$POT_DIR/bin/pot"
-    path = "$(pot_path)"
-    state_dir = "$T/s"
-  }
-}
-CONFIG
+agent_config
 
-quiet() { "$@" >/dev/null 2>&1; }
-new_plugin() { _new=$(plugin_pid nomad-driver-pot) && [ -n "$_new" ] && [ "$_new" != "$_plugin" ]; }
 over() { case $(alloc_status "$ALLOC_ID") in complete | failed) ;; *) return 1 ;; esac; }
 # A plugin that will die at the step, the ones after it not.
 arm() {
@@ -48,7 +38,7 @@ crash() {		# STEP [STATUS]
 	[ -z "${2:-}" ] || is "$(alloc_status "$ALLOC_ID")" "$2" || { task_events "$ALLOC_ID" task; return 1; }
 	purge_job crash && { wait_for 90 'nothing is left' quiet nothing_left || { nothing_left; ps axf; return 1; }; }
 }
-t_start() { start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot; }
+t_start() { start_pot_agent; }
 run_test 'the agent is up' t_start
 for step in core-start-intent core-start-recorded core-run-recorded start-recorded start-launched start-sent start-answered \
 	core-run-started core-start-driver; do

@@ -48,6 +48,22 @@ run_task() {
 	timeout -k 5 "${RUN_TIMEOUT:-120}" "$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" "$T/job.json" \
 		>"$T/out" 2>"$T/err" </dev/null || STATUS=$?
 }
+# For tests through an agent: $T/plugin.hcl, and what they ask all the time.
+agent_config() {
+	cat >"$T/plugin.hcl" <<-CONFIG
+	plugin "nomad-driver-pot" {
+	  config {
+	    pot_path = "$POT_DIR/bin/pot"
+	    path = "$(pot_path)"
+	    state_dir = "$T/s"
+	  }
+	}
+	CONFIG
+}
+start_pot_agent() { start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot; }
+# Is there another plugin than $_plugin?  Sets $_new.
+new_plugin() { _new=$(plugin_pid nomad-driver-pot) && [ -n "$_new" ] && [ "$_new" != "$_plugin" ]; }
+quiet() { "$@" >/dev/null 2>&1; }
 # What `run` leaves: no pot, no process of the stand-in, no record.
 left_nothing() {
 	pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' && is "$(pgrep -f "$POT_DIR/bin/pot" | tr '\n' ' ')" ''
