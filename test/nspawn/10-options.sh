@@ -50,7 +50,6 @@ t_env_hidden() {
 	spawn_task "$(sh_config 'echo up; sleep 60')" '.Env = {PASSWORD: "open-sesame"}' &&
 		wait_for 30 'the task runs' has_said up &&
 		{ ! cat /proc/[0-9]*/cmdline | tr '\0' '\n' | grep -q '[o]pen-sesame'; } &&
-		# shellcheck disable=SC2046
 		unlike "$(for p in $(pgrep -x systemd-nspawn); do tr '\0' '\n' <"/proc/$p/environ"; done)" open-sesame &&
 		unlike "$(grep -rl open-sesame "$T/state" 2>/dev/null)" .
 	r=$?
