@@ -80,7 +80,8 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 	const char *p;
 	int bits, r;
 
-	if (sscanf(pool, "%15[0-9.]/%d", network, &bits) != 2 || inet_pton(AF_INET, network, &in) != 1 || bits < 8 || bits > 28)
+	if (sscanf(pool, "%15[0-9.]/%d", network, &bits) != 2 || inet_pton(AF_INET, network, &in) != 1 || bits < 8 ||
+	    bits > 28)
 		return nomad_error_set(err, EINVAL, "network_pool '%s' is no IPv4 network", pool);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "create '%s'", dir);
@@ -88,7 +89,8 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 	first = ntohl(in.s_addr) & ~(size - 1);
 	if (zone) {
 		if (size < 512)
-			return nomad_error_set(err, EINVAL, "network_pool '%s' has no room for zones: at least a /23 is needed",
+			return nomad_error_set(err, EINVAL,
+					       "network_pool '%s' has no room for zones: at least a /23 is needed",
 					       pool);
 		for (p = zone; *p; p++)
 			hash = (hash ^ (unsigned char)*p) * 16777619u;

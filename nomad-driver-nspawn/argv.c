@@ -225,7 +225,8 @@ static void bind_options(struct list *list, const struct nspawn_config *config, 
 		char *host = nspawn_escape(mark), *container = nspawn_escape(b->container);
 
 		if (host && container)
-			addf(list, "--bind%s=%.*s%s:%s%s", b->read_only ? "-ro" : "", (int)(mark - b->host), b->host, host,
+			addf(list, "--bind%s=%.*s%s:%s%s", b->read_only ? "-ro" : "", (int)(mark - b->host), b->host,
+			     host,
 			     container, b->idmap ? ":idmap" : "");
 		else
 			list->r = -ENOMEM;
@@ -380,7 +381,8 @@ int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine 
 	}
 	if (b.size > 1 << 20) {		/* systemd's limit for a credential */
 		free(b.data);
-		return nomad_error_set(err, E2BIG, "the environment of the task takes %zu bytes, more than 1 MiB", b.size);
+		return nomad_error_set(err, E2BIG, "the environment of the task takes %zu bytes, more than 1 MiB",
+				       b.size);
 	}
 	*ret_data = b.data;
 	*ret_size = b.size;

@@ -59,7 +59,8 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 
 /* What PID 1 is told: *ret_data, *ret_size bytes, see init/init.c.  `task_env` wins over the config's. */
 int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine *machine,
-		const struct nomad_map *task_env, char **ret_data, size_t *ret_size, struct nomad_error **err) NOMAD_MUST_CHECK;
+		const struct nomad_map *task_env, char **ret_data, size_t *ret_size,
+		struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* "/a:b" -> "/a\:b", malloc()ed. */
 char *nspawn_escape(const char *path);

@@ -91,15 +91,16 @@ static void test_whole(void **state)
 	config.command = command;
 	build();
 	snprintf(base, sizeof(base), "%u", nspawn_userns_base(&config, "web-1"));
-	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "idmap", "/img", "lower",
-			  base, "overlay", "lower", ".", "root", "mkdir", "root", "/usr", base, "machine-id", "root", "0a-1b",
-			  base, "--", "/usr/bin/systemd-nspawn", "--quiet", "--settings=no", "--keep-unit", "--register=no",
-			  "--machine=web-1", "--uuid=0a-1b", "--kill-signal=SIGTERM", "--notify-ready=yes", "--console=pipe",
-			  "--directory=/s/web/root"));
+	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "idmap",
+			  "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir", "root", "/usr", base,
+			  "machine-id", "root", "0a-1b", base, "--", "/usr/bin/systemd-nspawn", "--quiet",
+			  "--settings=no", "--keep-unit", "--register=no", "--machine=web-1", "--uuid=0a-1b",
+			  "--kill-signal=SIGTERM", "--notify-ready=yes", "--console=pipe", "--directory=/s/web/root"));
 	/* No word of the command can become an option. */
 	assert_run(at("--load-credential=nomad.task:/proc/7/fd/9"),
 		   RUN("--load-credential=nomad.task:/proc/7/fd/9", "--bind-ro=/s/init:/run/nomad/init",
-		       "--bind=/s/web/exit:/run/nomad/exit:idmap", "--", "/run/nomad/init", "supervise", "--bind=/:/host", "x"));
+		       "--bind=/s/web/exit:/run/nomad/exit:idmap", "--", "/run/nomad/init", "supervise",
+		       "--bind=/:/host", "x"));
 }
 
 static void test_modes(void **state)
@@ -178,7 +179,8 @@ static void test_roots(void **state)
 	assert_has("--volatile=yes");
 	config.volatile_mode = (char *)"overlay";
 	assert_hasnt("--volatile");
-	assert_run(at("tmpfs") + 2, RUN("clone", "/img", "lower", "tmpfs", "memory", "overlay", "lower", "memory", "root"));
+	assert_run(at("tmpfs") + 2, RUN("clone", "/img", "lower", "tmpfs", "memory", "overlay", "lower", "memory",
+					"root"));
 	config.volatile_mode = NULL;
 	config.ephemeral = true;
 	assert_hasnt("--ephemeral");
@@ -352,7 +354,8 @@ static void test_spec_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_whole), TEST(test_modes), TEST(test_users), TEST(test_roots), TEST(test_binds), TEST(test_rights),
+		TEST(test_whole), TEST(test_modes), TEST(test_users), TEST(test_roots), TEST(test_binds),
+			TEST(test_rights),
 		TEST(test_network), TEST(test_rest), TEST(test_spec), TEST(test_spec_limit),
 	};
 

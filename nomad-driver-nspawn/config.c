@@ -106,7 +106,8 @@ static const char *const ownerships[] = { "auto", "map", "chown", "foreign", NUL
 static const char *const users[] = { "yes", "no", "pick", "identity", "managed", NULL };
 static const char *const resolv_confs[] = {
 	"off", "copy-host", "copy-static", "copy-uplink", "copy-stub", "replace-host", "replace-static",
-	"replace-uplink", "replace-stub", "bind-host", "bind-static", "bind-uplink", "bind-stub", "delete", "auto", NULL,
+	"replace-uplink", "replace-stub", "bind-host", "bind-static", "bind-uplink", "bind-stub", "delete", "auto",
+	NULL,
 };
 
 static int check_choice(const char *option, const char *value, const char *const *choices, struct nomad_error **err)
@@ -119,7 +120,8 @@ static int check_choice(const char *option, const char *value, const char *const
 			return 0;
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? ", " : "", choices[i]);
 	}
-	return value ? nomad_error_set(err, EINVAL, "failed to validate task config: invalid parameter for %s: '%s' is none of %s",
+	return value ? nomad_error_set(err, EINVAL,
+				       "failed to validate task config: invalid parameter for %s: '%s' is none of %s",
 				       option, value, text) : 0;
 }
 
@@ -178,7 +180,8 @@ static const struct nomad_option task_options[] = {
 	OPT(tmpfs, STRING_LIST, .help = "Paths with a tmpfs each, options after a colon. (not in the Go driver)",
 	    .example = "[\"/var/cache:size=64M\"]"),
 	OPT(overlay, STRING_LIST, .help = "Overlay mounts, as LOWER:...:UPPER:TARGET. (not in the Go driver)"),
-	OPT(overlay_read_only, STRING_LIST, .help = "Overlay mounts without an upper directory. (not in the Go driver)"),
+	OPT(overlay_read_only, STRING_LIST,
+	    .help = "Overlay mounts without an upper directory. (not in the Go driver)"),
 	OPT(devices, STRING_LIST, .help = "Device nodes of the host that the container sees, as HOST or "
 		    "HOST:CONTAINER. (not in the Go driver)", .example = "[\"/dev/fuse\"]"),
 	OPT(resolv_conf, STRING,
@@ -255,7 +258,8 @@ static int check_binds(const char *option, const struct nomad_map *binds, struct
 		/* As systemd-nspawn reads them: + is within the image, - may be missing, "" is a new directory. */
 		from += strspn(from, "+-");
 		if ((*from && *from != '/') || binds->pairs[i].value[0] != '/')
-			return nomad_error_set(err, EINVAL, "failed to validate task config: %s: '%s' = '%s': both have to be "
+			return nomad_error_set(err, EINVAL,
+					       "failed to validate task config: %s: '%s' = '%s': both have to be "
 					       "absolute paths", option, binds->pairs[i].key, binds->pairs[i].value);
 	}
 	return 0;
@@ -290,7 +294,8 @@ static int check_task(const void *config, struct nomad_error **err)
 	if (r < 0)
 		return r;
 	if (chown && (c->read_only || c->volatile_mode))
-		return invalid(err, "private_users_ownership = \"chown\" may not be combined with read_only or volatile");
+		return invalid(err,
+			       "private_users_ownership = \"chown\" may not be combined with read_only or volatile");
 	if (c->working_directory && *c->working_directory != '/')
 		return invalid(err, "working_directory is not an absolute path");
 	if (!strcmp(c->image, "/") && !c->ephemeral && !fresh)

@@ -23,7 +23,8 @@ static void refused(const struct nspawn_config *config, const char *text)
 	assert_int_equal(nspawn_task_schema.check(config, &err), -EINVAL);
 	if (!strstr(nomad_error_message(err), text))
 		fail_msg("'%s' does not say '%s'", nomad_error_message(err), text);
-	assert_ptr_equal(strstr(nomad_error_message(err), "failed to validate task config: "), nomad_error_message(err));
+	assert_ptr_equal(strstr(nomad_error_message(err), "failed to validate task config: "),
+			 nomad_error_message(err));
 	nomad_error_free(err);
 }
 
@@ -47,8 +48,10 @@ static void test_choices(void **state)
 		{ offsetof(struct nspawn_config, resolv_conf), "yes", "invalid parameter for resolv_conf" },
 		{ offsetof(struct nspawn_config, private_users), "some", "invalid parameter for private_users" },
 		{ offsetof(struct nspawn_config, private_users), "1:", "invalid parameter for private_users" },
-		{ offsetof(struct nspawn_config, private_users_ownership), "off", "invalid parameter for private_users_ownership" },
-		{ offsetof(struct nspawn_config, working_directory), "srv", "working_directory is not an absolute path" },
+		{ offsetof(struct nspawn_config, private_users_ownership), "off",
+		"invalid parameter for private_users_ownership" },
+		{ offsetof(struct nspawn_config, working_directory), "srv",
+		"working_directory is not an absolute path" },
 		{ offsetof(struct nspawn_config, pivot_root), "/a:b", "pivot_root is not an absolute path" },
 		{ offsetof(struct nspawn_config, volatile_mode), "state", NULL },
 		{ offsetof(struct nspawn_config, console), "pipe", NULL },
@@ -131,7 +134,8 @@ static void test_versions(void **state)
 	config.private_users = (char *)"managed";
 	assert_int_equal(nspawn_config_check_version(&config, 258, &err), 0);
 	assert_int_equal(nspawn_config_check_version(&config, 252, &err), -EOPNOTSUPP);
-	assert_string_equal(nomad_error_message(err), "private_users = \"managed\" needs systemd 258 or newer, this host has 252");
+	assert_string_equal(nomad_error_message(err),
+			    "private_users = \"managed\" needs systemd 258 or newer, this host has 252");
 	nomad_error_free(err);
 }
 
@@ -156,16 +160,30 @@ static void test_complete(void **state)
 		enum nomad_option_type type;
 		const char *def;
 	} rows[] = {
-		{ "image", NOMAD_STRING, NULL }, { "image_download", NOMAD_BLOCK, NULL }, { "boot", NOMAD_BOOL, "true" },
-		{ "process_two", NOMAD_BOOL, "false" }, { "command", NOMAD_STRING_LIST, NULL },
-		{ "ephemeral", NOMAD_BOOL, "false" }, { "read_only", NOMAD_BOOL, "false" }, { "volatile", NOMAD_STRING, NULL },
-		{ "user_namespacing", NOMAD_BOOL, "true" }, { "private_users", NOMAD_STRING, NULL },
-		{ "private_users_ownership", NOMAD_STRING, NULL }, { "network_veth", NOMAD_BOOL, "true" },
-		{ "network_zone", NOMAD_STRING, NULL }, { "network_bridge", NOMAD_STRING, NULL },
-		{ "console", NOMAD_STRING, NULL }, { "resolv_conf", NOMAD_STRING, NULL }, { "pivot_root", NOMAD_STRING, NULL },
-		{ "user", NOMAD_STRING, NULL }, { "working_directory", NOMAD_STRING, NULL }, { "bind", NOMAD_STRING_MAP, NULL },
-		{ "bind_read_only", NOMAD_STRING_MAP, NULL }, { "environment", NOMAD_STRING_MAP, NULL },
-		{ "capability", NOMAD_STRING_LIST, NULL }, { "ports", NOMAD_STRING_LIST, NULL },
+		{ "image", NOMAD_STRING, NULL },
+		{ "image_download", NOMAD_BLOCK, NULL },
+		{ "boot", NOMAD_BOOL, "true" },
+		{ "process_two", NOMAD_BOOL, "false" },
+		{ "command", NOMAD_STRING_LIST, NULL },
+		{ "ephemeral", NOMAD_BOOL, "false" },
+		{ "read_only", NOMAD_BOOL, "false" },
+		{ "volatile", NOMAD_STRING, NULL },
+		{ "user_namespacing", NOMAD_BOOL, "true" },
+		{ "private_users", NOMAD_STRING, NULL },
+		{ "private_users_ownership", NOMAD_STRING, NULL },
+		{ "network_veth", NOMAD_BOOL, "true" },
+		{ "network_zone", NOMAD_STRING, NULL },
+		{ "network_bridge", NOMAD_STRING, NULL },
+		{ "console", NOMAD_STRING, NULL },
+		{ "resolv_conf", NOMAD_STRING, NULL },
+		{ "pivot_root", NOMAD_STRING, NULL },
+		{ "user", NOMAD_STRING, NULL },
+		{ "working_directory", NOMAD_STRING, NULL },
+		{ "bind", NOMAD_STRING_MAP, NULL },
+		{ "bind_read_only", NOMAD_STRING_MAP, NULL },
+		{ "environment", NOMAD_STRING_MAP, NULL },
+		{ "capability", NOMAD_STRING_LIST, NULL },
+		{ "ports", NOMAD_STRING_LIST, NULL },
 		{ "port_map", NOMAD_INT_MAP, NULL },
 	};
 	size_t i, j;

@@ -26,6 +26,8 @@
 #include "download.h"
 #include "tool.h"
 
+static const char name_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
 enum { DAY_MS = 24 * 3600 * 1000, EVENT_S = 10 };
 
 struct download {
@@ -40,7 +42,8 @@ struct download {
 
 #define RUN(what_, tick_, ud_, ...) \
 	nspawn_tool_run((const char *const []) { __VA_ARGS__, NULL }, \
-			&(struct nspawn_tool) { .what = what_, .timeout_ms = DAY_MS, .tick = tick_, .ud = ud_ }, NULL, err)
+			&(struct nspawn_tool) { .what = what_, .timeout_ms = DAY_MS, .tick = tick_, .ud = ud_ }, \
+			NULL, err)
 
 static int need(const char *tool, char **ret, struct nomad_error **err)
 {
@@ -136,7 +139,8 @@ static int check_digest(const char *file, const char *algorithm, const char *wan
 		return r;
 	/* A backslash begins the line if there are odd characters in the name of the file. */
 	if (strncasecmp(out + (*out == '\\'), want, n))
-		return nomad_error_set(err, EBADMSG, "the %s digest of what was downloaded is %.*s, not %s", algorithm, (int)n,
+		return nomad_error_set(err, EBADMSG, "the %s digest of what was downloaded is %.*s, not %s",
+				       algorithm, (int)n,
 				       out + (*out == '\\'), want);
 	return 0;
 }
@@ -165,7 +169,8 @@ static int check_signature(const char *sums, const char *signature, struct nomad
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(rings) && r >= 0; i++)
 		if (!access(rings[i], R_OK))
-			return RUN("verify the signature of SHA256SUMS", NULL, NULL, gpgv, "--keyring", rings[i], signature, sums);
+			return RUN("verify the signature of SHA256SUMS", NULL, NULL, gpgv, "--keyring", rings[i],
+				   signature, sums);
 	return r < 0 ? r : nomad_error_set(err, ENOENT, "verify the signature: there is no keyring '%s'", rings[0]);
 }
 
@@ -241,7 +246,8 @@ static int unpack_tar(struct download *d, char **ret, struct nomad_error **err)
 		return r;
 	if (!tree || (mkdir(tree, 0755) < 0 && errno != EEXIST))
 		return nomad_error_errno(err, errno, "create '%s'", tree ? tree : "tree");
-	r = RUN("tar", NULL, NULL, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*",
+	r = RUN("tar", NULL, NULL, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs",
+		"--xattrs-include=*",
 		"--directory", tree, "--file", d->file);
 	if (r < 0)
 		return nomad_error_wrap(err, "unpack");
@@ -256,7 +262,8 @@ static int unpack_raw(struct download *d, char **ret, struct nomad_error **err)
 		size_t n;
 		const char *tool;
 	} packers[] = {
-		{ "\xfd" "7zXZ", 5, "xz" }, { "\x1f\x8b", 2, "gzip" }, { "\x28\xb5\x2f\xfd", 4, "zstd" }, { "BZh", 3, "bzip2" },
+		{ "\xfd" "7zXZ", 5, "xz" }, { "\x1f\x8b", 2, "gzip" }, { "\x28\xb5\x2f\xfd", 4, "zstd" },
+		{ "BZh", 3, "bzip2" },
 	};
 	NOMAD_AUTO_FREE char *disk = nomad_strdupf("%s/disk", d->work), *tool = NULL;
 	char magic[8] = "";
@@ -281,7 +288,8 @@ static int unpack_raw(struct download *d, char **ret, struct nomad_error **err)
 	} else {
 		r = need(packers[i].tool, &tool, err);
 		if (r >= 0)
-			r = RUN("unpack", NULL, NULL, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool, d->file, disk);
+			r = RUN("unpack", NULL, NULL, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool,
+				d->file, disk);
 		if (r < 0)
 			return r;
 	}
@@ -292,8 +300,10 @@ static int unpack_raw(struct download *d, char **ret, struct nomad_error **err)
 static int fetch_oci(struct download *d, char **ret, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *skopeo = NULL, *umoci = NULL, *bundle = nomad_strdupf("%s/bundle", d->work);
-	NOMAD_AUTO_FREE char *from = nomad_strdupf("%s%s", strstr(d->want->url, "://") ? "" : "docker://", d->want->url);
-	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work), *to = nomad_strdupf("oci:%s/layout:image", d->work);
+	NOMAD_AUTO_FREE char *from = nomad_strdupf("%s%s", strstr(d->want->url, "://") ? "" : "docker://",
+						   d->want->url);
+	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work);
+	NOMAD_AUTO_FREE char *to = nomad_strdupf("oci:%s/layout:image", d->work);
 	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s/layout:image", d->work);
 	int r = need("skopeo", &skopeo, err);
 
@@ -322,7 +332,8 @@ static int fetch_oci(struct download *d, char **ret, struct nomad_error **err)
 static int make(struct download *d, struct nomad_error **err)
 {
 	bool raw = !strcmp(d->want->type, "raw");
-	NOMAD_AUTO_FREE char *target = nomad_strdupf("%s/%s%s", d->dir, d->name, raw ? ".raw" : ""), *made = NULL, *file = NULL;
+	NOMAD_AUTO_FREE char *target = nomad_strdupf("%s/%s%s", d->dir, d->name, raw ? ".raw" : "");
+	NOMAD_AUTO_FREE char *made = NULL, *file = NULL;
 	int r;
 
 	d->work = nomad_strdupf("%s/.new-%s", d->dir, d->name);
@@ -409,7 +420,8 @@ static void collect(const char *dir, int64_t limit_mb, const char *keep)
 			total += size_mb(path);
 			strip_raw(base);
 			use = nomad_strdupf("%s/.use-%s", dir, base);
-			if (!strcmp(base, keep) || in_use(dir, base) || !use || (stat(use, &st) < 0 && stat(path, &st) < 0))
+			if (!strcmp(base, keep) || in_use(dir, base) || !use ||
+			    (stat(use, &st) < 0 && stat(path, &st) < 0))
 				continue;
 			if (!oldest || st.st_mtime < when) {
 				when = st.st_mtime;
@@ -457,9 +469,10 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	bool there;
 	int r;
 
-	if (!*name || *name == '.' || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(name) ||
+	if (!*name || *name == '.' || strspn(name, name_characters) != strlen(name) ||
 	    strlen(name) > 200)
-		return nomad_error_set(err, EINVAL, "image '%s': with image_download this is the name that the image gets: letters, "
+		return nomad_error_set(err, EINVAL,
+				       "image '%s': with image_download this is the name that the image gets: letters, "
 				       "digits, dots, hyphens and underscores", name);
 	if (!tree || !disk || !lock_path)
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", name);

@@ -94,7 +94,8 @@ static int bind_devices(struct start *s, struct nomad_error **err)
 	int r = 0;
 
 	for (i = 0; i < s->info->n_devices && r >= 0; i++)
-		r = nspawn_machine_bind(&s->machine, s->info->devices[i].host_path, s->info->devices[i].task_path, false, err);
+		r = nspawn_machine_bind(&s->machine, s->info->devices[i].host_path, s->info->devices[i].task_path,
+					false, err);
 	for (i = 0; s->config->devices && s->config->devices[i] && r >= 0; i++) {
 		NOMAD_AUTO_FREE char *host = strdup(s->config->devices[i]);
 		char *inside = host ? strchr(host, ':') : NULL;
@@ -116,7 +117,8 @@ static int bind_all(struct start *s, struct nomad_error **err)
 	int r;
 
 	if (s->info->n_mounts && !s->site->volumes)
-		return nomad_error_set(err, EACCES, "volumes are not enabled; cannot mount host paths: set volumes = true in "
+		return nomad_error_set(err, EACCES,
+				       "volumes are not enabled; cannot mount host paths: set volumes = true in "
 				       "the plugin block of the client");
 	r = bind_task_dirs(s, err);
 	for (i = 0; i < s->info->n_mounts && r >= 0; i++) {
@@ -124,7 +126,8 @@ static int bind_all(struct start *s, struct nomad_error **err)
 
 		/* systemd-nspawn cuts the way back; what the host mounts later is seen in the container. */
 		if (m->propagation_mode && !strcmp(m->propagation_mode, "bidirectional"))
-			return nomad_error_set(err, EOPNOTSUPP, "volume at '%s': systemd-nspawn cannot propagate mounts from a "
+			return nomad_error_set(err, EOPNOTSUPP,
+					       "volume at '%s': systemd-nspawn cannot propagate mounts from a "
 					       "container to the host; use host-to-task", m->task_path);
 		r = nspawn_machine_bind(&s->machine, m->host_path, m->task_path, m->readonly, err);
 	}
@@ -306,7 +309,8 @@ static int prepare(struct start *s, struct nomad_error **err)
 	if (!s->site->enabled)
 		return nomad_error_set(err, EACCES, "the driver is disabled on this client");
 	if (!host->nspawn)
-		return nomad_error_set(err, ENOENT, "systemd-nspawn is not installed; install the package systemd-container");
+		return nomad_error_set(err, ENOENT,
+				       "systemd-nspawn is not installed; install the package systemd-container");
 	r = nspawn_config_check_version(s->config, host->version, err);
 	if (r >= 0)
 		r = find_image(s, err);
@@ -367,7 +371,8 @@ static int connect_network(struct start *s, struct nomad_error **err)
 	s->machine.own_network = s->network.kind == NSPAWN_NET_OWN;
 	if (s->machine.joined_network && nspawn_userns(s->config))
 		return nspawn_tool_run((const char *const []) { s->data->init, "open-netns", s->network.netns, NULL },
-				       &(struct nspawn_tool) { .what = "prepare the network of the group" }, NULL, err) < 0 ? -EIO : 0;
+				       &(struct nspawn_tool) { .what = "prepare the network of the group" }, NULL,
+				       err) < 0 ? -EIO : 0;
 	if (!s->machine.own_network)
 		return 0;
 	r = nspawn_network_make(s->task, s->data->init, s->site->network_pool, &s->network, s->config, err);
@@ -425,7 +430,8 @@ static int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	if (r < 0)
 		(void)nspawn_destroy(task, NULL);
 	else if (s.data->host.machined && strcmp(s.site->machined, "no"))
-		nspawn_machined_register(nomad_task_slug(task), s.info->alloc_id, nomad_task_leader(task), s.image.path);
+		nspawn_machined_register(nomad_task_slug(task), s.info->alloc_id, nomad_task_leader(task),
+					 s.image.path);
 	if (s.spec_fd >= 0)
 		close(s.spec_fd);
 	nspawn_machine_done(&s.machine);
@@ -471,7 +477,8 @@ static int send_signal(struct nomad_task *task, int signal, struct nomad_error *
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	/* Still the one that was looked up: a number could have changed hands before it was opened. */
 	if (fd < 0 || nomad_task_leader(task) != leader || syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0)
-		r = nomad_error_errno(err, fd < 0 || errno == ESRCH ? ESRCH : errno, "send signal %d to the task", signal);
+		r = nomad_error_errno(err, fd < 0 || errno == ESRCH ? ESRCH : errno, "send signal %d to the task",
+				      signal);
 	if (fd >= 0)
 		close(fd);
 	return r;
@@ -540,7 +547,8 @@ static int nspawn_exec(struct nomad_task *task, struct nomad_exec *exec, struct 
 	}
 	for (i = 0; i < config->environment.count && r >= 0; i++)
 		if (!nomad_map_get(&exec->env, config->environment.pairs[i].key))
-			r = nomad_map_set(&exec->env, config->environment.pairs[i].key, config->environment.pairs[i].value);
+			r = nomad_map_set(&exec->env, config->environment.pairs[i].key,
+					  config->environment.pairs[i].value);
 	for (i = 0; i < NOMAD_ARRAY_LEN(defaults) && r >= 0; i++)
 		if (!nomad_map_get(&exec->env, defaults[i].key))
 			r = nomad_map_set(&exec->env, defaults[i].key, defaults[i].value);

@@ -33,7 +33,8 @@ static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_hos
 	static const struct {
 		const char *name, *finding, *remedy;
 	} tools[] = {
-		{ "ip", "without it containers with network_veth get a link that nobody configures", "install iproute2" },
+		{ "ip", "without it containers with network_veth get a link that nobody configures",
+			"install iproute2" },
 		{ "nft", "without it and iptables no ports can be mapped into containers", "install nftables" },
 		{ "tar", "image_download cannot unpack images", "install tar" },
 		{ "curl", "image_download cannot fetch images", "install curl" },
@@ -43,12 +44,14 @@ static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_hos
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(tools); i++) {
 		NOMAD_AUTO_FREE char *path = nspawn_tool_find(tools[i].name);
-		NOMAD_AUTO_FREE char *finding = nomad_strdupf("'%s' is not installed: %s", tools[i].name, tools[i].finding);
+		NOMAD_AUTO_FREE char *finding = nomad_strdupf("'%s' is not installed: %s", tools[i].name,
+							      tools[i].finding);
 
 		nomad_fp_check(fp, tools[i].name, path, NOMAD_HEALTHY, finding, tools[i].remedy);
 	}
 	nomad_fp_check(fp, "systemd-machined", host->machined, NOMAD_HEALTHY,
-		       "systemd-machined cannot be called: containers run all the same, but machinectl does not show them",
+		       "systemd-machined cannot be called: containers run all the same, but machinectl does "
+		       "not show them",
 		       "boot the host with systemd");
 	nomad_fp_check(fp, "loop", !access("/dev/loop-control", F_OK), NOMAD_HEALTHY,
 		       "there is no /dev/loop-control: raw images cannot be used", "load the module loop");
@@ -77,8 +80,10 @@ void nspawn_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *f
 	nomad_fp_check(fp, "overlay", kernel_has("overlay"), NOMAD_UNHEALTHY,
 		       "the kernel has no overlay file system, which the roots of containers are", "modprobe overlay");
 	nomad_fp_check(fp, "cgroups", !access("/sys/fs/cgroup/cgroup.controllers", F_OK) ||
-		       !access("/sys/fs/cgroup/systemd", F_OK) || !access("/sys/fs/cgroup/unified", F_OK), NOMAD_UNHEALTHY,
-		       "there is neither cgroup v2 nor a cgroup hierarchy of systemd", "mount cgroup2 at /sys/fs/cgroup");
+		       !access("/sys/fs/cgroup/systemd", F_OK) || !access("/sys/fs/cgroup/unified", F_OK),
+		       NOMAD_UNHEALTHY,
+		       "there is neither cgroup v2 nor a cgroup hierarchy of systemd",
+		       "mount cgroup2 at /sys/fs/cgroup");
 	check_warnings(fp, &host);
 	if (host.version) {
 		snprintf(text, sizeof(text), "%d", host.version);

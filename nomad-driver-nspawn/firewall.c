@@ -113,7 +113,8 @@ static int nft_close(const char *path, const char *address, const struct nspawn_
 
 		/* One by one: where one is gone already the others still have to go. */
 		for (p = 0; p < 2; p++) {
-			NOMAD_AUTO_FREE char *script = nomad_strdupf("delete element ip nomad_nspawn ports { %s . %d : %s . %d }\n",
+			NOMAD_AUTO_FREE char *script = nomad_strdupf(
+				"delete element ip nomad_nspawn ports { %s . %d : %s . %d }\n",
 				protocols[p], ports[i].host, address, ports[i].container);
 
 			if (!script)
@@ -153,7 +154,8 @@ static int iptables(const char *path, const char *act, const char *const *rule, 
 static int iptables_common(const char *path, const char *act, const char *pool, struct nomad_error **err)
 {
 	const char *const *rules[] = {
-		RULE("POSTROUTING", "-s", pool, "!", "-d", pool, "-m", "comment", "--comment", "nomad-nspawn", "-j", "MASQUERADE"),
+		RULE("POSTROUTING", "-s", pool, "!", "-d", pool, "-m", "comment", "--comment", "nomad-nspawn", "-j",
+		     "MASQUERADE"),
 		RULE("POSTROUTING", "-s", "127.0.0.0/8", "-d", pool, "-m", "comment", "--comment", "nomad-nspawn", "-j",
 		     "MASQUERADE"),
 		RULE("POSTROUTING", "-s", pool, "-m", "conntrack", "--ctstate", "DNAT", "-m", "comment", "--comment",
@@ -171,7 +173,8 @@ static int iptables_common(const char *path, const char *act, const char *pool, 
 	return r;
 }
 
-static int iptables_ports(const char *path, const char *act, const char *address, const struct nspawn_port *ports, size_t n,
+static int iptables_ports(const char *path, const char *act, const char *address, const struct nspawn_port *ports,
+			  size_t n,
 			  struct nomad_error **err)
 {
 	static const char *const chains[] = { "PREROUTING", "OUTPUT" }, *const protocols[] = { "tcp", "udp" };
@@ -183,7 +186,8 @@ static int iptables_ports(const char *path, const char *act, const char *address
 		snprintf(host, sizeof(host), "%d", ports[i].host);
 		snprintf(to, sizeof(to), "%s:%d", address, ports[i].container);
 		for (j = 0; j < 4 && r >= 0; j++) {
-			const char *const *rule = RULE(chains[j / 2], "-p", protocols[j % 2], "--dport", host, "-m", "addrtype",
+			const char *const *rule = RULE(chains[j / 2], "-p", protocols[j % 2], "--dport", host, "-m",
+						       "addrtype",
 				"--dst-type", "LOCAL", "-m", "comment", "--comment", "nomad-nspawn", "-j", "DNAT",
 				"--to-destination", to);
 
@@ -208,7 +212,8 @@ int nspawn_firewall_open(const char *pool, const char *address, const struct nsp
 	if (with_nft)
 		return nft_open(with_nft, pool, address, ports, n, err);
 	if (!with_iptables)
-		return n ? nomad_error_set(err, ENOENT, "map ports: neither nft nor iptables is installed; install nftables") : 0;
+		return n ? nomad_error_set(err, ENOENT,
+					   "map ports: neither nft nor iptables is installed; install nftables") : 0;
 	r = iptables_common(with_iptables, "-A", pool, err);
 	return r < 0 ? r : iptables_ports(with_iptables, "-A", address, ports, n, err);
 }

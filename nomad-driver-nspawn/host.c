@@ -105,7 +105,8 @@ bool nspawn_can_idmap(struct nspawn_data *data, const char *path, bool whole)
 		}
 	pthread_mutex_unlock(&data->lock);
 	if (!known) {
-		can = nspawn_tool_run(argv, &(struct nspawn_tool) { .timeout_ms = 5000, .status_only = true }, NULL, NULL) == 0;
+		can = nspawn_tool_run(argv, &(struct nspawn_tool) { .timeout_ms = 5000, .status_only = true }, NULL,
+				      NULL) == 0;
 		pthread_mutex_lock(&data->lock);
 		if (data->n_idmaps == NOMAD_ARRAY_LEN(data->idmaps))
 			data->n_idmaps = 0;	/* device numbers of file systems that are gone */

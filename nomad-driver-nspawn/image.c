@@ -38,7 +38,8 @@ static int try(char *take_path, struct nspawn_image *ret, struct nomad_error **e
 		return nomad_error_errno(err, errno, "find image '%s'", path);
 	}
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return nomad_error_set(err, EINVAL, "image '%s' is neither a directory nor a file nor a block device", path);
+		return nomad_error_set(err, EINVAL, "image '%s' is neither a directory nor a file nor a block device",
+				       path);
 	real = realpath(path, NULL);
 	if (!real)
 		return nomad_error_errno(err, errno, "find image '%s'", path);
@@ -76,7 +77,8 @@ int nspawn_image_find(const char *image, const char *cwd, const char *const *dir
 			r = try_name(*dirs, image, &found, err);
 	}
 	if (!r)
-		return nomad_error_set(err, ENOENT, "image '%s' does not exist: there is none in '%s', and no machine image of "
+		return nomad_error_set(err, ENOENT,
+				       "image '%s' does not exist: there is none in '%s', and no machine image of "
 				       "that name; give an absolute path or image_download", image, here ? here : "?");
 out:
 	if (r < 0)

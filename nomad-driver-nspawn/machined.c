@@ -57,7 +57,8 @@ void nspawn_machined_register(const char *name, const char *uuid, int leader, co
 		r = nomad_strv_add(&argv, root);
 	if (r < 0)
 		return;
-	if (nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool) { .timeout_ms = 3000, .what = "busctl" }, NULL, &err) < 0)
+	if (nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool) { .timeout_ms = 3000, .what = "busctl" },
+			    NULL, &err) < 0)
 		nomad_log_kv(NOMAD_LOG_DEBUG, "systemd-machined does not take the container", "machine", name, "error",
 			     nomad_error_message(err), NULL);
 	nomad_error_free(err);

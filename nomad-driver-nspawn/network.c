@@ -53,7 +53,8 @@ void nspawn_network_done(struct nspawn_network *network)
 
 /* ---- Plan ---- */
 
-static int add_port(struct nspawn_network *net, const struct nomad_task_info *info, const char *label, int64_t container,
+static int add_port(struct nspawn_network *net, const struct nomad_task_info *info, const char *label,
+		    int64_t container,
 		    struct nomad_error **err)
 {
 	struct nspawn_port *ports;
@@ -104,7 +105,8 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 		snprintf(net.link, sizeof(net.link), "vn%08x", hash_of(slug));
 		if (config->network_bridge) {
 			if (strlen(config->network_bridge) >= sizeof(net.bridge))
-				r = nomad_error_set(err, EINVAL, "network_bridge '%s' is longer than a name of an interface can be",
+				r = nomad_error_set(err, EINVAL,
+						    "network_bridge '%s' is longer than a name of an interface can be",
 						    config->network_bridge);
 			else
 				strcpy(net.bridge, config->network_bridge);
@@ -118,7 +120,8 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 	}
 	for (i = 0; i < net.n_ports && r >= 0 && net.kind == NSPAWN_NET_HOST; i++)
 		if (net.ports[i].host != net.ports[i].container)
-			r = nomad_error_set(err, EINVAL, "port %d of the host cannot be led to port %d of a container that shares "
+			r = nomad_error_set(err, EINVAL,
+					    "port %d of the host cannot be led to port %d of a container that shares "
 					    "the host's network: set network_veth = true", net.ports[i].host,
 					    net.ports[i].container);
 	if (net.kind == NSPAWN_NET_HOST)
@@ -168,7 +171,8 @@ static int zone_make(const char *ip, const struct nspawn_network *net, struct no
 
 	if (!net->zone || have_link(net->bridge))
 		return 0;
-	script = nomad_strdupf("link add %s type bridge\naddr add %s/%d dev %s\nlink set %s up\n", net->bridge, net->gateway,
+	script = nomad_strdupf("link add %s type bridge\naddr add %s/%d dev %s\nlink set %s up\n", net->bridge,
+			       net->gateway,
 			       net->bits, net->bridge, net->bridge);
 	if (!script)
 		return nomad_error_errno(err, ENOMEM, "make zone");
@@ -230,7 +234,8 @@ static int inside_make(const char *init, const char *ip, const struct nspawn_net
 static int record(struct nomad_task *task, const struct nspawn_network *net, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *ports = nspawn_ports_format(net->ports, net->n_ports);
-	NOMAD_AUTO_FREE char *text = nomad_strdupf("%s %s %s %d", net->link[0] ? net->link : "-", net->address[0] ? net->address : "-",
+	NOMAD_AUTO_FREE char *text = nomad_strdupf("%s %s %s %d", net->link[0] ? net->link : "-",
+						   net->address[0] ? net->address : "-",
 						   net->bridge[0] ? net->bridge : "-", net->zone);
 	int r;
 
@@ -254,7 +259,8 @@ int nspawn_network_make(struct nomad_task *task, const char *init, const char *p
 	if (!net->netns || !addresses)
 		return nomad_error_errno(err, ENOMEM, "make a network");
 	if (!ip)
-		return nomad_error_set(err, ENOENT, "make a network: 'ip' is not installed; install iproute2 or set network_veth = "
+		return nomad_error_set(err, ENOENT,
+				       "make a network: 'ip' is not installed; install iproute2 or set network_veth = "
 				       "false");
 	/* Before anything is there: the link by its name, the namespace by its file. */
 	r = record(task, net, err);
@@ -266,7 +272,8 @@ int nspawn_network_make(struct nomad_task *task, const char *init, const char *p
 		r = lock;
 	}
 	if (r >= 0 && net->link[0] && (!net->bridge[0] || net->zone))
-		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL, nomad_task_slug(task), net->address,
+		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL,
+					nomad_task_slug(task), net->address,
 					net->gateway, &net->bits, err);
 	if (r >= 0 && net->address[0])
 		r = record(task, net, err);
@@ -279,7 +286,8 @@ int nspawn_network_make(struct nomad_task *task, const char *init, const char *p
 	if (r < 0 || !net->address[0])
 		return r < 0 ? r : 0;
 	set_sysctl("/proc/sys/net/ipv4/ip_forward", "1");
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet", net->bridge[0] ? net->bridge : net->link);
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet",
+		 net->bridge[0] ? net->bridge : net->link);
 	set_sysctl(path, "1");
 	return nspawn_firewall_open(pool, net->address, net->ports, net->n_ports, err);
 }
@@ -290,8 +298,9 @@ static void zone_remove(const char *ip, const char *bridge)
 {
 	NOMAD_AUTO_FREE char *members = NULL;
 
-	if (have_link(bridge) && nspawn_tool_run((const char *const []) { ip, "-o", "link", "show", "master", bridge, NULL },
-						 NULL, &members, NULL) >= 0 && !*members)
+	if (have_link(bridge) &&
+	    nspawn_tool_run((const char *const []) { ip, "-o", "link", "show", "master", bridge, NULL },
+			    NULL, &members, NULL) >= 0 && !*members)
 		(void)nspawn_tool_run((const char *const []) { ip, "link", "del", bridge, NULL }, NULL, NULL, NULL);
 }
 
@@ -334,7 +343,8 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	}
 	if (strcmp(address, "-")) {
 		nspawn_address_release(addresses, address, nomad_task_slug(task));
-		(void)nspawn_firewall_close(site->network_pool, address, ports, n_ports, nspawn_address_none(addresses), NULL);
+		(void)nspawn_firewall_close(site->network_pool, address, ports, n_ports,
+					    nspawn_address_none(addresses), NULL);
 	}
 	if (zone && ip)
 		zone_remove(ip, bridge);

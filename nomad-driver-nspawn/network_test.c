@@ -145,7 +145,8 @@ static void test_record(void **state)
 
 static void test_addresses(void **state)
 {
-	char top[] = "/tmp/nspawn-net-XXXXXX", dir[64], a[INET_ADDRSTRLEN], b[INET_ADDRSTRLEN], gateway[INET_ADDRSTRLEN];
+	char top[] = "/tmp/nspawn-net-XXXXXX", dir[64], a[INET_ADDRSTRLEN], b[INET_ADDRSTRLEN],
+		gateway[INET_ADDRSTRLEN];
 	struct nomad_error *err = NULL;
 	char name[32];
 	int bits, i;

@@ -140,7 +140,8 @@ static int finish(const char *what, bool status_only, pid_t pid, bool timed_out,
 	if (WIFSIGNALED(status))
 		return nomad_error_set(err, EIO, "%s: killed by signal %d", what, WTERMSIG(status));
 	if (WEXITSTATUS(status) && !status_only)
-		return nomad_error_set(err, EIO, "%s: exit status %d: %s", what, WEXITSTATUS(status), last_line(errors));
+		return nomad_error_set(err, EIO, "%s: exit status %d: %s", what, WEXITSTATUS(status),
+				       last_line(errors));
 	return WEXITSTATUS(status);
 }
 

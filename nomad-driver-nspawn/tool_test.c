@@ -19,7 +19,8 @@ static void test_output(void **state)
 	char *out = NULL;
 
 	(void)state;
-	assert_int_equal(nspawn_tool_run(SH("cat; echo err >&2"), &(struct nspawn_tool) { .input = "hello\n" }, &out, NULL), 0);
+	assert_int_equal(nspawn_tool_run(SH("cat; echo err >&2"), &(struct nspawn_tool) { .input = "hello\n" }, &out,
+					 NULL), 0);
 	assert_string_equal(out, "hello\n");
 	free(out);
 	out = NULL;
@@ -45,7 +46,8 @@ static void test_failure(void **state)
 	assert_non_null(strstr(nomad_error_message(err), "signal 9"));
 	nomad_error_free(err);
 	err = NULL;
-	assert_int_equal(nspawn_tool_run(SH("sleep 100"), &(struct nspawn_tool) { .timeout_ms = 50 }, NULL, &err), -ETIMEDOUT);
+	assert_int_equal(nspawn_tool_run(SH("sleep 100"), &(struct nspawn_tool) { .timeout_ms = 50 }, NULL, &err),
+			 -ETIMEDOUT);
 	nomad_error_free(err);
 	err = NULL;
 	assert_true(nspawn_tool_run((const char *const []) { "/no/such", NULL }, NULL, NULL, &err) < 0);
@@ -83,7 +85,8 @@ static void test_init(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
 	/* By hand it says what it is. */
-	assert_int_equal(nspawn_tool_run((const char *const []) { path, NULL }, &(struct nspawn_tool) { .status_only = true },
+	assert_int_equal(nspawn_tool_run((const char *const []) { path, NULL },
+					 &(struct nspawn_tool) { .status_only = true },
 					 NULL, NULL), 64);
 	assert_int_equal(nspawn_init_write(dir, &again, NULL), 0);
 	assert_string_equal(path, again);

@@ -307,7 +307,8 @@ ended:
 
 static int boot(struct spec *spec, char **argv)
 {
-	static const char *const inits[] = { "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init", "/init" };
+	static const char *const inits[] = { "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init",
+		"/init" };
 	const char *value = getenv("NOTIFY_SOCKET");
 	size_t i;
 

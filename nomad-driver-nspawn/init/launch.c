@@ -345,7 +345,8 @@ int launch(int argc, char **argv)
 		if (s == sizeof(steps) / sizeof(steps[0]))
 			init_fail(125, "take the step", argv[i]);
 		if (step(argv[i], argv + i + 1) < 0) {
-			dprintf(2, "cannot prepare the root file system: %s '%s': %s\n", argv[i], argv[i + 1], strerror(errno));
+			dprintf(2, "cannot prepare the root file system: %s '%s': %s\n", argv[i], argv[i + 1],
+				strerror(errno));
 			return 125;
 		}
 		i += 1 + steps[s].args;
