@@ -11,19 +11,20 @@ GOCACHE=${GOCACHE:-$(go env GOCACHE)} GOMODCACHE=${GOMODCACHE:-$(go env GOMODCAC
 export GOFLAGS GOTOOLCHAIN GOCACHE GOMODCACHE
 
 # Where the modules cannot be had this is no failure of ours.
-program=$PWD/$BUILD/test/conformance.test
+program=$PWD/$BUILD/test/conformance${TAGS:+-$TAGS}.test
 if [ -z "${NOMAD_TEST_DIR:-}" ]; then
 	(cd test/conformance && go mod download) >"$T/download" 2>&1 ||
 		skip_all "the Go modules cannot be downloaded: $(tail -n 1 "$T/download")"
 	mkdir -p "$(dirname "$program")"
-	(cd test/conformance && go vet . && go test -c -o "$program" .) >"$T/build" 2>&1 || {
+	(cd test/conformance && go vet ${TAGS:+-tags "$TAGS"} . &&
+		go test ${TAGS:+-tags "$TAGS"} -c -o "$program" .) >"$T/build" 2>&1 || {
 		not_ok 'the conformance tests compile' "$(cat "$T/build")"; done_testing; }
 fi
 isolate "$@"
 
 census_before
 cd test/conformance || exit 1
-PLUGIN=$plugin "$program" -test.v -test.timeout "${GO_TEST_TIMEOUT:-600s}" ${RUN:+-test.run "$RUN"} >"$T/out" 2>&1
+PLUGIN=$plugin "$program" -test.v -test.timeout "${GO_TEST_TIMEOUT:-600s}" ${PARALLEL:+-test.parallel "$PARALLEL"} ${RUN:+-test.run "$RUN"} >"$T/out" 2>&1
 cd ../.. || exit 1
 cp "$T/out" "$BUILD/test/$(basename "$0" .sh).out"
 test/go2tap "$T/out"
