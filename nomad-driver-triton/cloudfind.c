@@ -218,44 +218,70 @@ static int wait_for_volume(const struct triton_cloud *cloud, const char *name, c
 	}
 }
 
+/* Names are unique: what was lost is looked for, and made again only if it does not show. */
+static int make_volume(const struct triton_cloud *cloud, const struct triton_volume *volume, char **ret_id,
+		       bool *ret_ours, struct nomad_error **err)
+{
+	json_t *body = json_pack("{s:s, s:s, s:I}", "name", volume->name, "type", volume->type ? volume->type : "tritonnfs", "size",
+				 (json_int_t)volume->size);
+	bool lost = false;
+	int r;
+
+	if (!body)
+		return nomad_error_set(err, EINVAL, "make the volume '%s': its name is no UTF-8", volume->name);
+	for (unsigned n = 1;; n++) {
+		struct nomad_error *why = NULL;
+		struct triton_answer answer;
+		bool maybe;
+
+		r = triton_cloud_call(cloud, "POST", body, &answer, &why, "/volumes");
+		if (r >= 0)
+			r = take_id(answer.json, ret_id, "the new volume", &why);
+		maybe = r < 0 && (answer.maybe_done || r == -EPROTO);
+		triton_answer_done(&answer);
+		if (r >= 0)
+			break;
+		/* Not ours if it was there before we could have made it. */
+		if ((maybe || r == -EINVAL || r == -EEXIST) && triton_volume_find(cloud, volume->name, ret_id, NULL) >= 0) {
+			lost |= maybe;
+			nomad_error_free(why);
+			*ret_ours = lost;
+			json_decref(body);
+			return 0;
+		}
+		lost |= maybe;
+		if (!maybe || n == 4 ||
+		    triton_budget_sleep(triton_http_budget(cloud->http), triton_backoff_ms(n, 500, 4000)) < 0) {
+			if (err)
+				*err = why;
+			else
+				nomad_error_free(why);
+			break;
+		}
+		nomad_error_free(why);
+	}
+	json_decref(body);
+	*ret_ours = r >= 0;
+	return r;
+}
+
 int triton_volume_ensure(const struct triton_cloud *cloud, const struct triton_volume *volume, int64_t deadline_ms,
 			 char **ret_made, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *id = NULL;
 	struct nomad_error *why = NULL;
-	struct triton_answer answer;
-	json_t *body;
 	bool made = false;
 	int r = triton_volume_find(cloud, volume->name, &id, &why);
 
 	if (r == -ENOENT && volume->size > 0) {
 		nomad_error_free(why);
 		why = NULL;
-		body = json_pack("{s:s, s:s, s:I}", "name", volume->name, "type", volume->type ? volume->type : "tritonnfs", "size",
-				 (json_int_t)volume->size);
-		r = body ? triton_cloud_call(cloud, "POST", body, &answer, &why, "/volumes")
-			 : nomad_error_errno(&why, ENOMEM, "make the volume '%s'", volume->name);
-		json_decref(body);
-		if (body && r >= 0) {
-			r = take_id(answer.json, &id, "the new volume", &why);
-			made = r >= 0;
-		} else if (body && (answer.maybe_done || r == -EEXIST)) {
-			bool ours = answer.maybe_done;
-
-			if (triton_volume_find(cloud, volume->name, &id, NULL) >= 0) {
-				nomad_error_free(why);
-				why = NULL;
-				made = ours;
-				r = 0;
-			}
-		}
-		if (body)
-			triton_answer_done(&answer);
+		r = make_volume(cloud, volume, &id, &made, &why);
 	}
 	if (r >= 0)
 		r = wait_for_volume(cloud, volume->name, id, deadline_ms, &why);
 	/* One that did not get ready is the caller's to remove all the same. */
-	if (made)
+	if (made && id)
 		*ret_made = NOMAD_TAKE_PTR(id);
 	if (r < 0) {
 		if (err)

@@ -215,6 +215,7 @@ struct attempt {
 	const struct triton_request *request;
 	struct triton_response *response;
 	size_t room, most;
+	bool repeatable;
 	bool too_large;
 	bool no_memory;
 };
@@ -475,6 +476,10 @@ static int attempt_once(struct attempt *attempt, bool *ret_never_left, struct no
 	if (r < 0)
 		goto out;
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	/* libcurl sends a request again by itself when a kept connection turns out to be closed: not what must be sent
+	 * once only. */
+	if (!attempt->repeatable)
+		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	if (request->body) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
@@ -538,7 +543,7 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 {
 	bool repeatable = request->repeatable || !strcmp(request->method, "GET") || !strcmp(request->method, "HEAD");
 	struct attempt attempt = {
-		.http = http, .request = request, .response = ret, .most = request->body_max ? request->body_max : BODY_MAX,
+		.http = http, .request = request, .response = ret, .repeatable = repeatable, .most = request->body_max ? request->body_max : BODY_MAX,
 	};
 	int64_t deadline = triton_now_ms() + request->retry_ms;
 
