@@ -10,6 +10,7 @@
  * else holds the output open (a background child) is given a second of
  * silence, no more; with a terminal, none: a shell's jobs are not waited for. */
 #include "core/exec.h"
+#include "core/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@ struct nomad__exec_stream {
 
 	/* loop thread only */
 	struct nomad__supervisor_exec *exec;
+	struct nomad__spawn *spawn;		/* in its place, for a remote task */
 	struct output {
 		struct nomad__exec_stream *stream;
 		int number, fd;
@@ -110,6 +112,8 @@ static void teardown(struct nomad__exec_stream *s)
 		return;
 	nomad__supervisor_exec_free(s->exec);
 	s->exec = NULL;
+	nomad__spawn_free(s->spawn);
+	s->spawn = NULL;
 	input_end(s);
 	output_end(&s->out[0], false);
 	output_end(&s->out[1], false);
@@ -460,6 +464,7 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 	struct nomad_exec exec = { 0 };
 	struct nomad__exec_stream *s = NULL;
 	struct nomad__supervisor_exec *handle = NULL;
+	struct nomad__spawn *spawn = NULL;
 	struct nomad_task *task;
 	int r;
 
@@ -490,12 +495,15 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 	pthread_mutex_lock(&task->lock);
 	if (task->phase != NOMAD__RUNNING)
 		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", id);
+	else if (!task->supervisor && plugin->driver->exec)
+		r = nomad__spawn(plugin->loop, &exec, ends.theirs, command_exited, s, &spawn, err);
 	else if (!task->supervisor)
 		r = nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
 	else
 		r = nomad__supervisor_exec(task->supervisor, &exec, ends.theirs, command_exited, s, &handle, err);
 	if (r >= 0) {
 		s->exec = handle;
+		s->spawn = spawn;
 		s->next = task->execs;
 		task->execs = s;
 	}

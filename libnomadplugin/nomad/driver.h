@@ -149,7 +149,9 @@ struct nomad_driver {
 	 * for starts that were cut in the middle.  NULL: nothing to do. */
 	int (*destroy)(struct nomad_task *task, struct nomad_error **err);
 	/* Say how to run a command in the task.  NULL with NOMAD_CAN_EXEC: in
-	 * the leader's namespaces. */
+	 * the leader's namespaces.  For a task without a supervisor the plugin
+	 * runs argv itself, with env and nothing else of it; with a tty that
+	 * program has to call setsid() and take the terminal. */
 	int (*exec)(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err);
 	/* One sample, cheaply.  NULL: from the task's cgroup, or none at all for
 	 * tasks without a supervisor. */
