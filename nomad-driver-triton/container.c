@@ -11,11 +11,9 @@
  * where the answer was lost; names are unique here, too.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include "life.h"
 
@@ -340,9 +338,7 @@ int triton_container_exec(struct triton_site *site, struct nomad_task *task, str
 {
 	const char *id = nomad_task_get(task, TRITON_RECORD_CONTAINER);
 	struct triton_docker docker;
-	char self[PATH_MAX];
 	char **argv = NULL;
-	ssize_t n;
 	int r;
 
 	if (!id)
@@ -350,11 +346,8 @@ int triton_container_exec(struct triton_site *site, struct nomad_task *task, str
 	r = triton_site_docker(site, &docker, err);
 	if (r < 0)
 		return r;
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (n < 0)
-		return nomad_error_errno(err, errno, "find the driver's own program");
-	self[n] = '\0';
-	r = nomad_strv_add(&argv, self);
+	/* This very program, whatever was put at its path since. */
+	r = nomad_strv_add(&argv, "/proc/self/exe");
 	if (r >= 0)
 		r = nomad_strv_add(&argv, TRITON_EXEC_WORD);
 	if (r >= 0)

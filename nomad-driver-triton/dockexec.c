@@ -340,6 +340,10 @@ int triton_exec_main(int argc, char **argv)
 		free(b);
 		return FAILED;
 	}
+	/* The plugin runs this as it is: a session and the terminal are our own matter. */
+	if (setsid() >= 0 && !strcmp(argv[3], "tty"))
+		(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+	(void)!chdir("/");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGWINCH, on_winch);
 	options.budget = &budget;

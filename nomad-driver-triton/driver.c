@@ -81,6 +81,11 @@ static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct noma
 	r = triton_site_new(nomad_plugin_config(plugin), &site, err);
 	if (r < 0)
 		return r;
+	site->hold_folder = nomad_strdupf("%s/pipes", nomad_plugin_state_dir(plugin));
+	if (!site->hold_folder) {
+		triton_site_free(site);
+		return nomad_error_errno(err, ENOMEM, "prepare the driver");
+	}
 	self = (struct triton_plugin) { .site = site, .plugin = plugin };
 	r = triton_poller_new(&events, &self, &site->budget, site->poll_interval_ms, &site->poller, err);
 	if (r >= 0)
@@ -256,7 +261,8 @@ static int triton_stats(struct nomad_task *task, struct nomad_stats *ret, struct
 {
 	if (is_container(task))
 		return triton_container_stats(site_of(task), task, ret, err);
-	return nomad_error_set(err, EOPNOTSUPP, "there are no statistics of machines (api_type cloud_api)");
+	/* Without a reason given, none is logged for each machine. */
+	return -EOPNOTSUPP;
 }
 
 static int triton_inspect(struct nomad_task *task, struct nomad_map *attributes, struct nomad_error **err)

@@ -15,6 +15,7 @@
 #include "nomad/log.h"
 
 #include "debts.h"
+#include "hold.h"
 #include "life.h"
 
 enum { NAME_MAX_CHARS = 63, DESTROY_MS = 90000 };
@@ -278,6 +279,9 @@ int triton_watch_task(struct triton_site *site, struct nomad_task *task, struct 
 		follow.http = docker.http;
 		follow.container = watch.container;
 	}
+	r = triton_hold_add(site->hold_folder, nomad_task_slug(task), info->stdout_path, info->stderr_path, err);
+	if (r < 0)
+		return r;
 	if (site->logs)
 		r = triton_logs_follow(site->logs, &follow, err);
 	if (r >= 0 && site->poller)
@@ -293,6 +297,7 @@ int triton_destroy(struct triton_site *site, struct nomad_task *task, struct nom
 
 	triton_poller_remove(site->poller, nomad_task_id(task));
 	triton_logs_finish(site->logs, nomad_task_id(task), 0);
+	triton_hold_remove(site->hold_folder, nomad_task_slug(task));
 	r = triton_remains_of(task, &remains, err);
 	if (r < 0)
 		return r;

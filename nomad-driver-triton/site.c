@@ -101,6 +101,7 @@ void triton_site_free(struct triton_site *site)
 	free(site->docker_cert_path);
 	free(site->datacenter);
 	free(site->account_escaped);
+	free(site->hold_folder);
 	pthread_mutex_destroy(&site->lock);
 	triton_budget_done(&site->budget);
 	free(site);

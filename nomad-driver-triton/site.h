@@ -30,6 +30,7 @@ struct triton_site {
 	struct triton_poller *poller;	/* NULL without a plugin (doctor) */
 	struct triton_logs *logs;
 	struct triton_debts *debts;
+	char *hold_folder;		/* see hold.h */
 };
 
 /* Complete the configuration; nothing is connected yet. */
