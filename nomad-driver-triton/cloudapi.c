@@ -144,7 +144,9 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 						   "metadata and environment", method, target, strlen(text));
 	request.target = target;
 	request.body = text;
-	request.repeatable = !strcmp(method, "DELETE") || !strcmp(method, "PUT");
+	/* To ask twice for a state is to ask once. */
+	request.repeatable = !strcmp(method, "DELETE") || !strcmp(method, "PUT") || strstr(path, "?action=") ||
+			     (!strncmp(path, "/fwrules/", 9) && strstr(path, "/enable"));
 	r = triton_http_do(cloud->http, &request, &response, err);
 	ret->maybe_done = response.maybe_done;
 	if (r < 0) {

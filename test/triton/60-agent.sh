@@ -139,6 +139,13 @@ t_many() {
 }
 _running_are() { [ "$(machines '[.[] | select(.state == "running")] | length')" = "$1" ] &&
 	[ "$(api GET /v1/job/many/allocations | jq '[.[] | select(.ClientStatus == "running")] | length')" = "$1" ]; }
+t_example() {
+	needs_engine || return 0
+	run_job examples/triton/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 90 && is "$(machines length)" 2 &&
+	is "$(rules '[.[] | select(.description | contains("service: sql "))] | length')" 1 &&
+	wait_for 30 'the service has an address' _has_service && purge_job web && nothing_left 60
+}
+_has_service() { api GET /v1/service/web | jq -e '.[0].Address == "127.0.0.1"' >/dev/null 2>&1; }
 t_end() { stop_agent && is "$(plugin)" ''; }
 
 run_test 'the agent finds the driver healthy' t_start
@@ -161,5 +168,6 @@ run_test 'signals and a graceful end of a container' t_signal
 run_test 'an outage makes the driver unhealthy, and it recovers by itself' t_outage
 run_test 'what cannot be removed now is removed later' t_destroy_in_outage
 run_test '20 tasks: one request a poll' t_many
+run_test 'the example runs' t_example
 run_test 'the agent stops, and the plugin with it' t_end
 done_testing
