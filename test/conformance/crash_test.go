@@ -93,7 +93,7 @@ func newCrashTask(t *testing.T, h *host, command string) crashTask {
 
 const (
 	readThen42 = "read x < go; exit 42"
-	deaf42     = "trap '' TERM; mkdir deaf; " + readThen42
+	deaf42     = "trap '' TERM; : > deaf; " + readThen42
 )
 
 func (k crashTask) mustBeDeaf(t *testing.T) {
