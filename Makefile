@@ -152,6 +152,7 @@ help:
 	@echo 'make test                  installs packages, builds with -Werror, runs everything (root)'
 	@echo 'make test-PART             one part: lib build triton nspawn pot nomadinit'
 	@echo 'make bench                 our plugin beside the smallest Go plugin, as ratios'
+	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin: figures'
 	@echo 'make fuzz                  the fuzzers, long'
 	@echo 'make man                   manual pages into $$(BUILD)/man'
 	@echo 'make style                 who includes whom, public names, shell scripts'

@@ -71,6 +71,11 @@ test: test-deps
 
 # ---- Measurements ---------------------------------------------------------------
 
+# SOAK_TASKS (1000) at once, SOAK_ROUNDS (10000) one after another, or as many as fit into SOAK_SECONDS (60), SOAK_KILLS (50).
+.PHONY: soak
+soak: $(test_driver)
+	@BUILD='$(BUILD)' test/tally soak test/soak/[0-9]*.sh; s=$$?; cat '$(BUILD)/soak.txt'; exit $$s
+
 bench: all $(test_driver)
 	@BUILD='$(BUILD)' test/bench/run
 
