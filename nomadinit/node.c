@@ -371,17 +371,6 @@ static void reap(void)
 		shutdown_event(SHUTDOWN_NO_CHILDREN);
 }
 
-/* busybox's own `reboot`, which its shell prefers to ours, sends what for us means to power off. */
-static bool is_from_reboot(uint32_t pid)
-{
-	char path[32], name[64];
-
-	snprintf(path, sizeof(path), "/proc/%u/cmdline", pid);
-	if (pid == 0 || util_read_file(path, name, sizeof(name)) <= 0)
-		return false;
-	return !strcmp(name, "reboot") || (!strcmp(name, "busybox") && !strcmp(name + 8, "reboot"));
-}
-
 static void on_signal(void *data, uint32_t events)
 {
 	struct signalfd_siginfo s;
@@ -402,8 +391,7 @@ static void on_signal(void *data, uint32_t events)
 		else if (sig == SIGRTMIN + 4 || sig == SIGUSR2)
 			shutdown_request(SHUTDOWN_POWEROFF, "poweroff was asked for");
 		else if (sig == SIGTERM || sig == SIGPWR)
-			shutdown_request(sig == SIGTERM && is_from_reboot(s.ssi_pid) ? SHUTDOWN_REBOOT : SHUTDOWN_POWEROFF,
-					 sig == SIGTERM ? "SIGTERM" : "SIGPWR");
+			shutdown_request(SHUTDOWN_POWEROFF, sig == SIGTERM ? "SIGTERM" : "SIGPWR");
 	}
 }
 
