@@ -47,7 +47,7 @@ struct download {
 
 static int need(const char *tool, char **ret, struct nomad_error **err)
 {
-	*ret = nspawn_tool_find(tool);
+	*ret = nomad_tool_find(tool);
 	return *ret ? 0 : nomad_error_set(err, ENOENT, "'%s' is not installed; install the package %s", tool, tool);
 }
 

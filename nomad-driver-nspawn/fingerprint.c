@@ -43,7 +43,7 @@ static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_hos
 	size_t i;
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(tools); i++) {
-		NOMAD_AUTO_FREE char *path = nspawn_tool_find(tools[i].name);
+		NOMAD_AUTO_FREE char *path = nomad_tool_find(tools[i].name);
 		NOMAD_AUTO_FREE char *finding = nomad_strdupf("'%s' is not installed: %s", tools[i].name,
 							      tools[i].finding);
 

@@ -205,8 +205,8 @@ static int iptables_ports(const char *path, const char *act, const char *address
 int nspawn_firewall_open(const char *pool, const char *address, const struct nspawn_port *ports, size_t n,
 			 struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *with_nft = nspawn_tool_find("nft");
-	NOMAD_AUTO_FREE char *with_iptables = with_nft ? NULL : nspawn_tool_find("iptables");
+	NOMAD_AUTO_FREE char *with_nft = nomad_tool_find("nft");
+	NOMAD_AUTO_FREE char *with_iptables = with_nft ? NULL : nomad_tool_find("iptables");
 	int r;
 
 	if (with_nft)
@@ -221,8 +221,8 @@ int nspawn_firewall_open(const char *pool, const char *address, const struct nsp
 int nspawn_firewall_close(const char *pool, const char *address, const struct nspawn_port *ports, size_t n, bool last,
 			  struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *with_nft = nspawn_tool_find("nft");
-	NOMAD_AUTO_FREE char *with_iptables = with_nft ? NULL : nspawn_tool_find("iptables");
+	NOMAD_AUTO_FREE char *with_nft = nomad_tool_find("nft");
+	NOMAD_AUTO_FREE char *with_iptables = with_nft ? NULL : nomad_tool_find("iptables");
 
 	if (with_nft)
 		return nft_close(with_nft, address, ports, n, last, err);

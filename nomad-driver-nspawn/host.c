@@ -24,7 +24,7 @@ void nspawn_host_find(struct nspawn_host *host)
 	bool booted = !access("/run/systemd/system", F_OK) && !access("/run/dbus/system_bus_socket", F_OK);
 	NOMAD_AUTO_FREE char *text = NULL;
 
-	*host = (struct nspawn_host) { .nspawn = nspawn_tool_find("systemd-nspawn") };
+	*host = (struct nspawn_host) { .nspawn = nomad_tool_find("systemd-nspawn") };
 	if (host->nspawn && nspawn_tool_run((const char *const []) { host->nspawn, "--version", NULL },
 					    &(struct nspawn_tool) { .timeout_ms = 5000 }, &text, NULL) >= 0)
 		host->version = nspawn_parse_version(text);

@@ -33,7 +33,7 @@ static int add_id(char ***argv, const char *uuid)
 
 void nspawn_machined_register(const char *name, const char *uuid, int leader, const char *root)
 {
-	NOMAD_AUTO_FREE char *busctl = nspawn_tool_find("busctl");
+	NOMAD_AUTO_FREE char *busctl = nomad_tool_find("busctl");
 	NOMAD_AUTO_STRV char **argv = NULL;
 	struct nomad_error *err = NULL;
 	const char *const head[] = {

@@ -250,7 +250,7 @@ int nspawn_network_make(struct nomad_task *task, const char *init, const char *p
 {
 	const char *state = nomad_plugin_state_dir(nomad_task_plugin(task));
 	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state);
-	NOMAD_AUTO_FREE char *ip = nspawn_tool_find("ip");
+	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FD int lock = -1;
 	char path[96];
 	int r;
@@ -312,7 +312,7 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	const char *text = nomad_task_get(task, "net"), *ports_text = nomad_task_get(task, "net.ports");
 	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state);
 	NOMAD_AUTO_FREE char *netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
-	NOMAD_AUTO_FREE char *ip = nspawn_tool_find("ip");
+	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FREE struct nspawn_port *ports = NULL;
 	NOMAD_AUTO_FD int lock = -1;
 	char link[16], address[INET_ADDRSTRLEN], bridge[16];

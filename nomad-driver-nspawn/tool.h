@@ -15,11 +15,8 @@ struct nspawn_tool {
 	void *ud;
 };
 
-/* Absolute path of a program in $PATH and the sbin directories, malloc()ed; NULL if there is none. */
-char *nspawn_tool_find(const char *name);
-
 /* Returns its exit status (0, unless status_only), or a negative errno.  `*ret_output` (may be NULL) is
- * what it wrote to stdout, up to 64 KiB; the end of its stderr goes into the error. */
+ * what it wrote to stdout, up to 64 KiB; what it said last goes into the error. */
 int nspawn_tool_run(const char *const *argv, const struct nspawn_tool *options, char **ret_output,
 		    struct nomad_error **err);
 

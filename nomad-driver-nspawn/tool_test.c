@@ -24,10 +24,10 @@ static void test_output(void **state)
 	assert_string_equal(out, "hello\n");
 	free(out);
 	out = NULL;
-	/* More than is kept: the end of it. */
+	/* More than is kept: the beginning of it. */
 	assert_int_equal(nspawn_tool_run(SH("seq 1 200000"), NULL, &out, NULL), 0);
-	assert_true(strlen(out) < 80000);
-	assert_non_null(strstr(out, "\n200000\n"));
+	assert_int_equal(strlen(out), 65535);
+	assert_int_equal(strncmp(out, "1\n2\n", 4), 0);
 	free(out);
 }
 
@@ -38,12 +38,12 @@ static void test_failure(void **state)
 	(void)state;
 	assert_int_equal(nspawn_tool_run(SH("echo one >&2; echo 'the reason' >&2; exit 3"),
 					 &(struct nspawn_tool) { .what = "the tool" }, NULL, &err), -EIO);
-	assert_string_equal(nomad_error_message(err), "the tool: exit status 3: the reason");
+	assert_string_equal(nomad_error_message(err), "the tool ended with 3: one; the reason");
 	nomad_error_free(err);
 	err = NULL;
 	assert_int_equal(nspawn_tool_run(SH("exit 3"), &(struct nspawn_tool) { .status_only = true }, NULL, NULL), 3);
 	assert_int_equal(nspawn_tool_run(SH("kill -9 $$"), NULL, NULL, &err), -EIO);
-	assert_non_null(strstr(nomad_error_message(err), "signal 9"));
+	assert_non_null(strstr(nomad_error_message(err), "ended with 137"));
 	nomad_error_free(err);
 	err = NULL;
 	assert_int_equal(nspawn_tool_run(SH("sleep 100"), &(struct nspawn_tool) { .timeout_ms = 50 }, NULL, &err),
@@ -53,16 +53,6 @@ static void test_failure(void **state)
 	assert_true(nspawn_tool_run((const char *const []) { "/no/such", NULL }, NULL, NULL, &err) < 0);
 	assert_non_null(strstr(nomad_error_message(err), "'/no/such'"));
 	nomad_error_free(err);
-}
-
-static void test_find(void **state)
-{
-	char *path = nspawn_tool_find("sh");
-
-	(void)state;
-	assert_non_null(path);
-	free(path);
-	assert_null(nspawn_tool_find("no-such-program"));
 }
 
 static void test_version(void **state)
@@ -107,7 +97,7 @@ static void test_init(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_output), cmocka_unit_test(test_failure), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_output), cmocka_unit_test(test_failure),
 		cmocka_unit_test(test_version), cmocka_unit_test(test_init),
 	};
 

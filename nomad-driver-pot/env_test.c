@@ -15,7 +15,7 @@
 
 #include "env.h"
 #include "nomad/error.h"
-#include "run.h"
+#include "nomad/tool.h"
 
 static char dir[64];
 
@@ -29,9 +29,9 @@ static int setup(void **state)
 static void shell(const char *script, const char *argument, char *output, size_t size)
 {
 	const char *argv[] = { "/bin/sh", "-c", script, "sh", argument, NULL };
-	struct pot_run run = { .argv = argv, .path = "/usr/bin:/bin", .timeout_ms = 60000 };
+	struct nomad_tool run = { .argv = argv, .path = "/usr/bin:/bin", .timeout_ms = 60000 };
 
-	assert_int_equal(pot_run(&run, NULL), 0);
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	snprintf(output, size, "%s", run.output);
 	free(run.output);
 }

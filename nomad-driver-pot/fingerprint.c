@@ -17,17 +17,17 @@
 #include "config.h"
 #include "nomad/error.h"
 #include "pot-cli.h"
-#include "run.h"
+#include "nomad/tool.h"
 
 enum { TIMEOUT_MS = 3000 };
 
 /* The first line that it says, malloc()ed, or NULL if it failed. */
 static char *ask(const struct pot_config *site, char **take_argv, struct nomad_error **err)
 {
-	struct pot_run run = { .argv = (const char *const *) take_argv, .path = site->path, .timeout_ms = TIMEOUT_MS };
+	struct nomad_tool run = { .argv = (const char *const *) take_argv, .path = site->path, .timeout_ms = TIMEOUT_MS };
 	char *line = NULL;
 
-	if (take_argv && pot_run(&run, err) == 0) {
+	if (take_argv && nomad_tool_run(&run, err) == 0) {
 		run.output[strcspn(run.output, "\r\n")] = '\0';
 		line = NOMAD_TAKE_PTR(run.output);
 	}

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "nomad/error.h"
+#include "nomad/tool.h"
 
 enum { TRIES = 300, TRY_MS = 50, HARD_AFTER = 40 };
 
@@ -48,13 +49,23 @@ int pot_hold_new(const char *state_dir, struct nomad_error **err)
 	return fd;
 }
 
-void pot_hold_write(int fd, pid_t pid)
+static __thread int held_fd;	/* of the command that this thread runs */
+
+static void write_pid(void *ud, pid_t pid)
 {
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%-15ld\n", (long) pid);
 
 	/* Where it cannot be written, the next one waits instead of killing. */
-	(void) !pwrite(fd, text, (size_t) n, 0);
+	(void) ud;
+	(void) !pwrite(held_fd, text, (size_t) n, 0);
+}
+
+void pot_hold_apply(struct nomad_tool *tool, int fd)
+{
+	held_fd = fd;
+	tool->keep_fd = fd > 0 ? fd : 0;
+	tool->started = fd > 0 ? write_pid : NULL;
 }
 
 void pot_hold_free(const char *state_dir, int fd)

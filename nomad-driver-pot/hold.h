@@ -8,9 +8,11 @@
 
 struct nomad_error;
 
-/* The hold of a start in the task's state directory: a descriptor for struct pot_run. */
+/* The hold of a start in the task's state directory: a descriptor for pot_hold_apply(). */
 int pot_hold_new(const char *state_dir, struct nomad_error **err);
-void pot_hold_write(int fd, pid_t pid);
+/* `tool`, run by this thread, is to keep it and to be told of in it; 0: no hold. */
+struct nomad_tool;
+void pot_hold_apply(struct nomad_tool *tool, int fd);
 /* The start is through: take the file away and close it. */
 void pot_hold_free(const char *state_dir, int fd);
 /* End what another plugin's start has left running.  0 if there is nothing

@@ -17,7 +17,7 @@
 
 #include "hold.h"
 #include "nomad/error.h"
-#include "run.h"
+#include "nomad/tool.h"
 
 static char dir[64], mark[96];
 
@@ -55,11 +55,12 @@ static void die_in(const char *script)
 	unlink(mark);
 	pid = fork();
 	if (pid == 0) {
-		struct pot_run run = { .argv = argv, .path = "/usr/bin:/bin", .timeout_ms = 600000 };
+		struct nomad_tool run = { .argv = argv, .path = "/usr/bin:/bin", .timeout_ms = 600000 };
+		int fd = pot_hold_new(dir, NULL);
 
-		run.hold_fd = pot_hold_new(dir, NULL);
-		if (run.hold_fd > 0)
-			(void) pot_run(&run, NULL);
+		pot_hold_apply(&run, fd);
+		if (fd > 0)
+			exit(nomad_tool_run(&run, NULL) < 0);
 		_exit(1);
 	}
 	for (int i = 0; i < 3000 && !exists(mark); i++)

@@ -4,7 +4,7 @@
  *
  * Each function returns a new NULL-terminated vector, free with
  * nomad_strv_free(), or NULL when memory ran out.  `pot` is the program, `name`
- * the name of the task's pot.  Nothing here runs anything: see run.h. */
+ * the name of the task's pot.  Nothing here runs anything: see pot.c. */
 #ifndef POT_CLI_H
 #define POT_CLI_H
 

@@ -28,9 +28,9 @@
 #include "hold.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
+#include "nomad/tool.h"
 #include "nomad/log.h"
 #include "pot-cli.h"
-#include "run.h"
 
 enum {
 	END_TIMEOUT_S = 60,		/* until a jail is gone */
@@ -58,10 +58,18 @@ static void pause_ms(unsigned ms)
 /* What a start that is under way in this thread has its commands hold. */
 static __thread int hold_fd;
 
-/* Run take_argv with the site's PATH.  `run` may hold wishes and gets the status; its output is freed. */
-static int call(const struct pot_config *site, char **take_argv, struct pot_run *run, struct nomad_error **err)
+/* "###>  ", "===>  ": pot's marks in front of what it says. */
+static const char *without_mark(const char *s)
 {
-	struct pot_run plain = { 0 };
+	const char *p = s + strspn(s, "#=");
+
+	return p > s && *p == '>' ? p + 1 + strspn(p + 1, " ") : s;
+}
+
+/* Run take_argv with the site's PATH.  `run` may hold wishes and gets the status; its output is freed. */
+static int call(const struct pot_config *site, char **take_argv, struct nomad_tool *run, struct nomad_error **err)
+{
+	struct nomad_tool plain = { 0 };
 	int r;
 
 	if (!run)
@@ -73,8 +81,9 @@ static int call(const struct pot_config *site, char **take_argv, struct pot_run 
 	run->path = site->path;
 	if (run->timeout_ms == 0)
 		run->timeout_ms = (unsigned) site->command_timeout * 1000;
-	run->hold_fd = hold_fd;
-	r = pot_run(run, err);
+	run->trim = without_mark;
+	pot_hold_apply(run, hold_fd);
+	r = nomad_tool_run(run, err);
 	free(run->output);
 	run->output = NULL;
 	run->argv = NULL;
@@ -86,7 +95,7 @@ static int call(const struct pot_config *site, char **take_argv, struct pot_run 
 static int ask(const struct pot_config *site, char **take_argv, struct nomad_error **err)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-	struct pot_run run = { 0 };
+	struct nomad_tool run = { 0 };
 	int r = call(site, take_argv, &run, &why);
 
 	if (r == 0 || run.status == 1)
@@ -107,11 +116,11 @@ int pot_is_running(const struct pot_config *site, const char *name, struct nomad
 int pot_exit_code(const struct pot_config *site, const char *name)
 {
 	NOMAD_AUTO_STRV char **argv = pot_argv_last_run_stats(site->pot_path, name);
-	struct pot_run run = { .argv = (const char *const *) argv, .path = site->path,
+	struct nomad_tool run = { .argv = (const char *const *) argv, .path = site->path,
 			       .timeout_ms = (unsigned) site->command_timeout * 1000 };
 	int code = -1;
 
-	if (argv && pot_run(&run, NULL) == 0)
+	if (argv && nomad_tool_run(&run, NULL) == 0)
 		code = pot_parse_last_run_stats(run.output);
 	free(run.output);
 	return code;
@@ -297,7 +306,7 @@ static int make_environment(const struct pot_config *site, struct nomad_task *ta
 {
 	const struct nomad_task_info *info = nomad_task_info(task);
 	NOMAD_AUTO_STRV char **assignments = NULL;
-	struct pot_run quiet = { .quiet = true };
+	struct nomad_tool quiet = { .quiet = true };
 	int r;
 
 	r = pot_env_assignments(&info->env, site->env_files ? nomad_task_secrets_dir(task) : NULL,
@@ -351,7 +360,7 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 {
 	const struct pot_task_config *config = nomad_task_config(task);
 	struct progress progress = { .task = task, .started = now_s(), .last = now_s() };
-	struct pot_run run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line, .ud = &progress };
+	struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line, .ud = &progress };
 	NOMAD_AUTO_FREE char *dns_file = NULL;
 	struct pot_port *ports = NULL;
 	size_t n_ports = 0;
@@ -395,7 +404,7 @@ static int make(const struct pot_config *site, struct nomad_task *task, const ch
 		NOMAD_AUTO_FREE char *source = NULL;
 		const char *destination = NULL;
 		/* Waits for the same lock as a download of another task. */
-		struct pot_run run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000 };
+		struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000 };
 
 		r = split(site, task, "copy", *c, &source, &destination, err);
 		if (r == 0)

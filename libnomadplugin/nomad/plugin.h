@@ -10,6 +10,7 @@
 #include "nomad/log.h"
 #include "nomad/option.h"
 #include "nomad/task.h"
+#include "nomad/tool.h"
 
 NOMAD_BEGIN_DECLS
 

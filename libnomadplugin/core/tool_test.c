@@ -13,26 +13,26 @@
 #include <cmocka.h>
 
 #include "nomad/error.h"
-#include "run.h"
+#include "nomad/tool.h"
 
 #define PATH_VALUE "/usr/bin:/bin"
 
-static struct pot_run shell(const char *script, const char *argv[4])
+static struct nomad_tool shell(const char *script, const char *argv[4])
 {
 	argv[0] = "/bin/sh";
 	argv[1] = "-c";
 	argv[2] = script;
 	argv[3] = NULL;
-	return (struct pot_run) { .argv = argv, .path = PATH_VALUE, .timeout_ms = 60000 };
+	return (struct nomad_tool) { .argv = argv, .path = PATH_VALUE, .timeout_ms = 60000 };
 }
 
 static void test_output(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("echo out; echo err >&2", argv);
+	struct nomad_tool run = shell("echo out; echo err >&2", argv);
 
 	(void) state;
-	assert_int_equal(pot_run(&run, NULL), 0);
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_int_equal(run.status, 0);
 	assert_string_equal(run.output, "out\n");
 	free(run.output);
@@ -41,21 +41,21 @@ static void test_output(void **state)
 static void test_failure_tells_what_was_said(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("echo lost; echo one; echo '###>  A tag\tis mandatory'; echo '===>  done'; printf 'no\\033 end'; exit 7",
+	struct nomad_tool run = shell("echo lost; echo one; echo '###>  A tag\tis mandatory'; echo '===>  done'; printf 'no\\033 end'; exit 7",
 				   argv);
 	struct nomad_error *err = NULL;
 
 	(void) state;
-	assert_int_equal(pot_run(&run, &err), -EIO);
+	assert_int_equal(nomad_tool_run(&run, &err), -EIO);
 	assert_int_equal(run.status, 7);
-	assert_string_equal(nomad_error_message(err), "'sh -c' ended with 7: one; A tag is mandatory; done; no  end");
+	assert_string_equal(nomad_error_message(err), "'sh -c' ended with 7: one; ###>  A tag is mandatory; ===>  done; no  end");
 	nomad_error_free(err);
 	free(run.output);
 
 	err = NULL;
 	run = shell("echo secret; exit 1", argv);
 	run.quiet = true;
-	assert_int_equal(pot_run(&run, &err), -EIO);
+	assert_int_equal(nomad_tool_run(&run, &err), -EIO);
 	assert_null(strstr(nomad_error_message(err), "secret"));
 	nomad_error_free(err);
 	free(run.output);
@@ -64,10 +64,10 @@ static void test_failure_tells_what_was_said(void **state)
 static void test_death_by_signal(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("kill -9 $$", argv);
+	struct nomad_tool run = shell("kill -9 $$", argv);
 
 	(void) state;
-	assert_int_equal(pot_run(&run, NULL), -EIO);
+	assert_int_equal(nomad_tool_run(&run, NULL), -EIO);
 	assert_int_equal(run.status, 137);
 	free(run.output);
 }
@@ -76,42 +76,42 @@ static void test_missing(void **state)
 {
 	const char *argv[] = { "/nonexistent/pot", "start", NULL };
 	const char *argv2[] = { "no-such-tool", NULL };
-	struct pot_run run = { .argv = argv, .path = PATH_VALUE, .timeout_ms = 1000 };
+	struct nomad_tool run = { .argv = argv, .path = PATH_VALUE, .timeout_ms = 1000 };
 	struct nomad_error *err = NULL;
 
 	(void) state;
-	assert_int_equal(pot_run(&run, &err), -ENOENT);
+	assert_int_equal(nomad_tool_run(&run, &err), -ENOENT);
 	assert_int_equal(run.status, -1);
 	assert_non_null(strstr(nomad_error_message(err), "/nonexistent/pot"));
 	nomad_error_free(err);
 	free(run.output);
-	run = (struct pot_run) { .argv = argv2, .path = PATH_VALUE, .timeout_ms = 1000 };
-	assert_int_equal(pot_run(&run, NULL), -ENOENT);
+	run = (struct nomad_tool) { .argv = argv2, .path = PATH_VALUE, .timeout_ms = 1000 };
+	assert_int_equal(nomad_tool_run(&run, NULL), -ENOENT);
 	free(run.output);
 }
 
 static void test_environment_is_small(void **state)
 {
 	const char *argv[] = { "env", NULL };
-	struct pot_run run = { .argv = argv, .path = PATH_VALUE, .timeout_ms = 60000 };
+	struct nomad_tool run = { .argv = argv, .path = PATH_VALUE, .timeout_ms = 60000 };
 
 	(void) state;
 	setenv("NOMAD_TOKEN", "canary", 1);
-	assert_int_equal(pot_run(&run, NULL), 0);
-	assert_string_equal(run.output, "PATH=" PATH_VALUE "\nHOME=/root\n");
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
+	assert_string_equal(run.output, "PATH=" PATH_VALUE "\nHOME=/root\nLC_ALL=C.UTF-8\n");
 	free(run.output);
 }
 
 static void test_no_descriptor_is_inherited(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("ls -l /dev/fd/ | grep -c canary; :", argv);
+	struct nomad_tool run = shell("ls -l /dev/fd/ | grep -c canary; :", argv);
 	char name[] = "/tmp/pot-canary.XXXXXX";
 	int fd = mkstemp(name);		/* without O_CLOEXEC */
 
 	(void) state;
 	assert_true(fd >= 0);
-	assert_int_equal(pot_run(&run, NULL), 0);
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_string_equal(run.output, "0\n");
 	free(run.output);
 	close(fd);
@@ -121,14 +121,14 @@ static void test_no_descriptor_is_inherited(void **state)
 static void test_signals_are_reset(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("kill -PIPE $$; echo survived", argv);
+	struct nomad_tool run = shell("kill -PIPE $$; echo survived", argv);
 	sigset_t mask, old;
 
 	(void) state;
 	signal(SIGPIPE, SIG_IGN);
 	sigfillset(&mask);
 	sigprocmask(SIG_BLOCK, &mask, &old);
-	assert_int_equal(pot_run(&run, NULL), -EIO);
+	assert_int_equal(nomad_tool_run(&run, NULL), -EIO);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	assert_int_equal(run.status, 128 + SIGPIPE);
 	free(run.output);
@@ -138,14 +138,14 @@ static void test_timeout_takes_all_of_it(void **state)
 {
 	const char *argv[4];
 	/* A child of the child, which does not care for SIGTERM. */
-	struct pot_run run = shell("echo $$; trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & wait; wait; wait", argv);
+	struct nomad_tool run = shell("echo $$; trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & wait; wait; wait", argv);
 	struct nomad_error *err = NULL;
 	pid_t pid;
 	int tries;
 
 	(void) state;
 	run.timeout_ms = 300;
-	assert_int_equal(pot_run(&run, &err), -ETIMEDOUT);
+	assert_int_equal(nomad_tool_run(&run, &err), -ETIMEDOUT);
 	assert_non_null(strstr(nomad_error_message(err), "did not end within"));
 	assert_int_equal(run.status, -1);
 	pid = (pid_t) atoi(run.output);
@@ -160,14 +160,19 @@ static void test_timeout_takes_all_of_it(void **state)
 static void test_does_not_wait_for_what_is_left_behind(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("sleep 300 & echo $!", argv);
+	struct nomad_tool run = shell("sleep 300 & echo $!", argv);
 	time_t began = time(NULL);
 
 	(void) state;
-	assert_int_equal(pot_run(&run, NULL), 0);
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_true(time(NULL) - began < 200);
 	kill((pid_t) atoi(run.output), SIGKILL);
 	free(run.output);
+}
+
+static const char *without_mark(const char *line)
+{
+	return line + strspn(line, "#=> ");
 }
 
 static void count_line(void *ud, const char *line)
@@ -181,13 +186,14 @@ static void count_line(void *ud, const char *line)
 static void test_lines(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("echo '===>  importing a @ 1 as a_1'; echo; echo '=====>  more'; printf last", argv);
+	struct nomad_tool run = shell("echo '===>  importing a @ 1 as a_1'; echo; echo '=====>  more'; printf last", argv);
 	char all[256] = "";
 
 	(void) state;
 	run.line = count_line;
+	run.trim = without_mark;
 	run.ud = all;
-	assert_int_equal(pot_run(&run, NULL), 0);
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_string_equal(all, "importing a @ 1 as a_1|more|last|");
 	free(run.output);
 }
@@ -195,12 +201,34 @@ static void test_lines(void **state)
 static void test_much_output(void **state)
 {
 	const char *argv[4];
-	struct pot_run run = shell("i=0; while [ $i -lt 3000 ]; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; "
+	struct nomad_tool run = shell("i=0; while [ $i -lt 3000 ]; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; "
 				   "i=$((i + 1)); done", argv);
 
 	(void) state;
-	assert_int_equal(pot_run(&run, NULL), 0);
-	assert_true(strlen(run.output) < POT_RUN_OUTPUT_MAX);
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
+	assert_true(strlen(run.output) < 65536);
+	free(run.output);
+}
+
+static void test_find(void **state)
+{
+	char *path = nomad_tool_find("sh");
+
+	(void) state;
+	assert_non_null(path);
+	free(path);
+	assert_null(nomad_tool_find("no-such-program"));
+}
+
+static void test_input_is_given(void **state)
+{
+	const char *argv[4];
+	struct nomad_tool run = shell("cat", argv);
+
+	(void) state;
+	run.input = "hello\n";
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
+	assert_string_equal(run.output, "hello\n");
 	free(run.output);
 }
 
@@ -208,6 +236,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_input_is_given),
 		cmocka_unit_test(test_failure_tells_what_was_said),
 		cmocka_unit_test(test_death_by_signal),
 		cmocka_unit_test(test_missing),
