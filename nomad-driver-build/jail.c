@@ -164,6 +164,12 @@ static void make_engine(struct jail *j)
 	bind_at(j, j->plan->engine, path, MS_RDONLY | MS_NODEV);
 }
 
+/* containers.conf(5).  RUN gets no device files and no raw sockets. */
+static const char engine_conf[] =
+	"[network]\nnetwork_config_dir = \"/build/networks\"\n"
+	"[containers]\ndefault_capabilities = [\"CHOWN\", \"DAC_OVERRIDE\", \"FOWNER\", \"FSETID\", \"KILL\", "
+	"\"NET_BIND_SERVICE\", \"SETFCAP\", \"SETGID\", \"SETPCAP\", \"SETUID\", \"SYS_CHROOT\"]\n";
+
 static void make_etc(struct jail *j)
 {
 	static const char *const copies[] = { "ld.so.cache", "nsswitch.conf", "host.conf", "hosts", "localtime", "services",
@@ -200,7 +206,7 @@ static void make_etc(struct jail *j)
 	make_dir(j, "etc/containers", 0755);
 	make_text(j, "etc/containers/policy.json", j->plan->policy);
 	make_text(j, "etc/containers/registries.conf", j->plan->registries);
-	make_text(j, "etc/containers/containers.conf", "[network]\nnetwork_config_dir = \"/build/networks\"\n");
+	make_text(j, "etc/containers/containers.conf", engine_conf);
 }
 
 static void make_dev(struct jail *j)
@@ -210,7 +216,8 @@ static void make_dev(struct jail *j)
 	size_t i;
 
 	make_dir(j, "dev", 0755);
-	mount_new(j, "tmpfs", "dev", MS_NOSUID, "mode=755,size=64k");
+	/* The nodes are mounts of their own: new ones are of no use. */
+	mount_new(j, "tmpfs", "dev", MS_NOSUID | MS_NODEV, "mode=755,size=64k");
 	for (i = 0; i < NOMAD_ARRAY_LEN(nodes); i++) {
 		snprintf(from, sizeof(from), "/dev/%s", nodes[i]);
 		make_text(j, from + 1, "");
@@ -229,7 +236,8 @@ static void make_dev(struct jail *j)
 
 static void make_kernel(struct jail *j)
 {
-	static const char *const dirs[] = { "sys", "sys/devices", "sys/devices/system", "sys/devices/system/cpu" };
+	static const char *const dirs[] = { "sys", "sys/devices", "sys/devices/system", "sys/devices/system/cpu",
+					    "sys/fs", "sys/fs/cgroup" };
 	static const char *const files[] = { "online", "possible", "present" };
 	char from[64];
 	size_t i;

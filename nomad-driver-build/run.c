@@ -23,7 +23,7 @@
 #include "engine.h"
 #include "step.h"
 
-enum { LINE_SIZE = 4096, STEPS_MAX = 1000, BLOBS_MAX = 100, OUTPUT_MAX = 8 << 20 };
+enum { LINE_SIZE = 4096, STEPS_MAX = 1000, BLOBS_MAX = 100, ERROR_SIZE = 400, OUTPUT_MAX = 8 << 20 };
 
 struct stream {
 	int from, to;		/* to < 0: into `output` */
@@ -106,6 +106,8 @@ static void look_at(struct watch *w, bool is_error, const char *line)
 		free(w->last_error);
 		w->last_error = strdup(line + 7);
 	}
+	if (!strcmp(line, "Getting image source signatures"))
+		w->blobs = 0;	/* a new attempt */
 	if (w->action->kind == BUILD_PUSH && is_error && !strncmp(line, "Copying blob ", 13) && w->blobs < BLOBS_MAX)
 		build_run_event(w->run, "Pushing %s: layer %u", w->action->reference, ++w->blobs);
 	if (w->action->kind != BUILD_BUILD || is_error)
@@ -268,9 +270,16 @@ static void tell_failure(struct watch *w, int status)
 		[BUILD_INSPECT] = "Inspecting the image",
 	};
 
-	if (status && !w->run->stopping && names[w->action->kind])
-		build_run_event(w->run, "%s failed with exit code %d%s%.300s", names[w->action->kind], status,
-				w->last_error ? ": " : "", w->last_error ? w->last_error : "");
+	const char *error = w->last_error ? w->last_error : "";
+	size_t n = strlen(error);
+
+	if (!status || w->run->stopping || !names[w->action->kind])
+		return;
+	/* The reason is at the end. */
+	if (n > ERROR_SIZE)
+		error += n - ERROR_SIZE;
+	build_run_event(w->run, "%s failed with exit code %d%s%s%s", names[w->action->kind], status, n ? ": " : "",
+			n > ERROR_SIZE ? "..." : "", error);
 }
 
 int build_run_action(struct build_run *run, const struct build_action *action, char **ret_output, struct nomad_error **err)

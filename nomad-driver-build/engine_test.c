@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The exact command line of each option and each action. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "engine.h"
+
+#define V(...) ((char **)(uintptr_t)(const char *const []) { __VA_ARGS__, NULL })
+#define MAP(k, v) ((struct nomad_map) { (struct nomad_pair []) { { (char *)(k), (char *)(v) } }, 1 })
+#define S(text) ((char *)(text))
+#define GLOBAL "/usr/bin/buildah|--root|/build/root|--runroot|/build/runroot|--storage-driver|overlay|--storage-opt|overlay.mountopt=nodev|"
+#define PUSH GLOBAL "push|--digestfile|/build/d|--authfile|/build/auth.json|"
+
+static const struct build_engine buildah = { .path = S("/usr/bin/buildah"), .storage_driver = "overlay" };
+static const struct build_engine podman = { .path = S("/usr/bin/podman"), .storage_driver = "vfs", .is_podman = true };
+
+static void expect(char **take_argv, const char *want)
+{
+	char got[8192] = "";
+
+	assert_non_null(take_argv);
+	for (char **arg = take_argv; *arg; arg++) {
+		strcat(got, arg == take_argv ? "" : "|");
+		strcat(got, *arg);
+	}
+	assert_string_equal(got, want);
+	nomad_strv_free(take_argv);
+}
+
+static struct build_config plain(void)
+{
+	return (struct build_config) { .format = S("oci"), .network = S("host"), .isolation = S("chroot"), .layers = -1,
+				       .timestamp = NOMAD_INT_UNSET, .pull = S("missing"), .tls_verify = true };
+}
+
+static const struct build_inputs inputs = { .containerfile = S("/alloc/c/Containerfile"), .context = S("/alloc/c") };
+
+static char **build(const struct build_config *config, const struct build_inputs *in)
+{
+	char **argv = NULL;
+
+	assert_int_equal(build_engine_build(&buildah, config, in ? in : &inputs, &argv), 0);
+	return argv;
+}
+
+#define BUILD_HEAD GLOBAL "build|--file|/alloc/c/Containerfile|"
+#define BUILD_TAIL "--authfile|/build/auth.json|--isolation|chroot|--|/alloc/c"
+
+static void test_plain(void **state)
+{
+	struct build_config c = plain();
+
+	(void)state;
+	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+}
+
+static void test_result(void **state)
+{
+	struct build_config c = plain();
+
+	(void)state;
+	c.format = S("docker");
+	c.tags = V("a:1", "b:2");
+	c.labels = MAP("k", "v w");
+	c.annotations = MAP("a", "b");
+	c.timestamp = 0;
+	c.squash = true;
+	expect(build(&c, NULL), BUILD_HEAD "--format|docker|--tag|a:1|--tag|b:2|--label|k=v w|--annotation|a=b|--timestamp|0|"
+	       "--identity-label=false|--squash|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+}
+
+static void test_sources(void **state)
+{
+	struct build_config c = plain();
+	struct build_inputs in = inputs;
+
+	(void)state;
+	in.ignorefile = S("/alloc/c/ignore");
+	in.contexts = MAP("x", "/alloc/x");
+	in.secrets = MAP("token", "/secrets/token");
+	in.ssh = MAP("default", "/secrets/key");
+	c.target = S("stage");
+	c.platform = S("linux/arm64");
+	c.args = MAP("V", "1 --tls-verify=false");
+	expect(build(&c, &in), BUILD_HEAD "--ignorefile|/alloc/c/ignore|--target|stage|--platform|linux/arm64|--build-arg|"
+	       "V=1 --tls-verify=false|--build-context|x=/alloc/x|--secret|id=token,src=/secrets/token|--ssh|default=/secrets/key|"
+	       "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+}
+
+static void test_cache(void **state)
+{
+	static const char *const pulls[][2] = { { "missing", "false" }, { "newer", "true" }, { "always", "always" }, { "never", "never" } };
+	struct build_config c = plain();
+	char want[2048];
+
+	(void)state;
+	c.cache = S("name");
+	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--pull=false|" BUILD_TAIL);
+	c.layers = 0;
+	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	c.layers = -1;
+	c.cache = NULL;
+	c.cache_from = S("r.example.org/c");
+	c.cache_to = S("r.example.org/d");
+	c.tls_verify = false;
+	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--cache-from|r.example.org/c|--cache-to|"
+	       "r.example.org/d|--pull=false|--tls-verify=false|" BUILD_TAIL);
+	c = plain();
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(pulls); i++) {
+		c.pull = S(pulls[i][0]);
+		snprintf(want, sizeof(want), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=%s|" BUILD_TAIL, pulls[i][1]);
+		expect(build(&c, NULL), want);
+	}
+}
+
+static void test_oci(void **state)
+{
+	struct build_config c = plain();
+
+	(void)state;
+	c.isolation = S("oci");
+	c.network = S("none");
+	c.ulimits = MAP("nofile", "1:2");
+	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|--authfile|/build/auth.json|"
+	       "--isolation|oci|--network|none|--runtime-flag|cgroup-manager=disabled|--ulimit|nofile=1:2|--|/alloc/c");
+}
+
+static void test_write(void **state)
+{
+	char **argv = NULL;
+
+	(void)state;
+	assert_int_equal(build_engine_write(&buildah, "oci-archive", "/alloc/x.tar", NULL, "/build/d", &argv), 0);
+	expect(argv, PUSH "{image}|oci-archive:/alloc/x.tar");
+	assert_int_equal(build_engine_write(&buildah, "docker-archive", "/alloc/x.tar", "a/b:1", "/build/d", &argv), 0);
+	expect(argv, PUSH "{image}|docker-archive:/alloc/x.tar:a/b:1");
+	assert_int_equal(build_engine_push(&buildah, "h:5000/a", true, "/build/d", &argv), 0);
+	expect(argv, PUSH "{image}|docker://h:5000/a");
+	assert_int_equal(build_engine_push(&buildah, "h:5000/a", false, "/build/d", &argv), 0);
+	expect(argv, PUSH "--tls-verify=false|{image}|docker://h:5000/a");
+}
+
+static void test_others(void **state)
+{
+	char **argv = NULL;
+
+	(void)state;
+	assert_int_equal(build_engine_inspect(&buildah, &argv), 0);
+	expect(argv, GLOBAL "inspect|--type|image|{image}");
+	assert_int_equal(build_engine_clean(&buildah, &argv), 0);
+	expect(argv, GLOBAL "rm|--all");
+	assert_int_equal(build_engine_clean(&podman, &argv), 0);
+	expect(argv, "/usr/bin/podman|--root|/build/root|--runroot|/build/runroot|--storage-driver|vfs|--cgroup-manager|cgroupfs|rm|"
+	       "--all|--force");
+}
+
+static void test_files(void **state)
+{
+	char *text = build_engine_policy(NULL);
+
+	(void)state;
+	assert_string_equal(text, "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}");
+	free(text);
+	text = build_engine_policy(V("r.example.org/team"));
+	assert_non_null(strstr(text, "{\"default\":[{\"type\":\"reject\"}],\"transports\":{\"docker\":{\"r.example.org/team\":[{\"type\":"));
+	free(text);
+	text = build_engine_registries(V("127.0.0.1:5000"));
+	assert_string_equal(text, "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n\n[[registry]]\n"
+			    "location = \"127.0.0.1:5000\"\ninsecure = true\n");
+	free(text);
+}
+
+static void test_allowed(void **state)
+{
+	char **allowed = V("r.example.org/team", "h", "h:5000");
+
+	(void)state;
+	assert_true(build_registry_is_allowed(NULL, "anything/x"));
+	assert_true(build_registry_is_allowed(allowed, "r.example.org/team/x:1"));
+	assert_true(build_registry_is_allowed(allowed, "r.example.org/team:1"));
+	assert_true(build_registry_is_allowed(allowed, "h:5000/x"));
+	assert_true(build_registry_is_allowed(allowed, "h/x"));
+	assert_false(build_registry_is_allowed(allowed, "h:5001/x"));
+	assert_false(build_registry_is_allowed(allowed, "r.example.org/teams/x"));
+	assert_false(build_registry_is_allowed(allowed, "r.example.org/other"));
+	assert_false(build_registry_is_allowed(allowed, "h.evil.org/x"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain), cmocka_unit_test(test_result), cmocka_unit_test(test_sources), cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_oci), cmocka_unit_test(test_write), cmocka_unit_test(test_others), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_allowed),
+	};
+
+	return cmocka_run_group_tests_name("build/engine", tests, NULL, NULL);
+}
