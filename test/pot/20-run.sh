@@ -120,7 +120,7 @@ t_options() {
 run_test 'copy, mount, mount_read_only, extra_hosts, attributes' t_options
 
 t_order() {
-	is "$(calls | sed 's/^pot|//; s/|.*//' | uniq | grep -v '^info$' | tr '\n' ' ')" \
+	is "$(calls | sed 's/^pot|//; s/|.*//' | grep -v '^info$' | uniq | tr '\n' ' ')" \
 		'prepare set-attribute copy-in mount-in set-env set-hosts set-rss start last-run-stats destroy rctl '
 }
 run_test 'the calls come in the order that pot needs' t_order
