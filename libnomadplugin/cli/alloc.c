@@ -107,6 +107,14 @@ static int free_port(void)
 	return port;
 }
 
+static bool has_port(const struct nomad_task_info *info, int value)
+{
+	for (size_t i = 0; i < info->resources.n_ports; i++)
+		if (info->resources.ports[i].value == value)
+			return true;
+	return false;
+}
+
 static int add_ports(struct nomad_task_info *info, const json_t *ports)
 {
 	const json_t *port;
@@ -121,12 +129,22 @@ static int add_ports(struct nomad_task_info *info, const json_t *ports)
 		if (!grown)
 			return -ENOMEM;
 		info->resources.ports = grown;
-		grown[info->resources.n_ports++] = (struct nomad_port){
+		for (int attempt = 0; !value && attempt < 100; attempt++) {
+			value = free_port();
+			if (value < 0)
+				return -EADDRINUSE;
+			if (has_port(info, value))
+				value = 0;
+		}
+		grown += info->resources.n_ports++;
+		*grown = (struct nomad_port){
 			.label = strdup(label),
-			.value = value ? value : free_port(),
+			.value = value,
 			.to = to < 0 ? 0 : to,
 			.host_ip = strdup("127.0.0.1"),
 		};
+		if (!grown->label || !grown->host_ip)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -232,6 +250,34 @@ static json_t *interpolate_json(const struct nomad_map *env, const json_t *value
 	return json_deep_copy(value);
 }
 
+/* As Nomad does: what cannot stand in a name becomes an underscore. */
+static void clean_name(char *name)
+{
+	for (; *name; name++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *name))
+			*name = '_';
+}
+
+static int add_port(struct nomad_map *env, const struct nomad_port *port)
+{
+	static const char *const names[] = { "NOMAD_PORT_", "NOMAD_HOST_PORT_", "NOMAD_IP_", "NOMAD_ADDR_" };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(names); i++) {
+		NOMAD_AUTO_FREE char *name = nomad_strdupf("%s%s", names[i], port->label);
+		int inner = port->to ? port->to : port->value;
+
+		if (!name)
+			return -ENOMEM;
+		clean_name(name);
+		r = i == 0 ? set_env(env, name, "%d", inner) :
+		    i == 1 ? set_env(env, name, "%d", port->value) :
+		    i == 2 ? set_env(env, name, "%s", port->host_ip) :
+			     set_env(env, name, "%s:%d", port->host_ip, port->value);
+	}
+	return r;
+}
+
 static int add_members(struct nomad_map *env, const json_t *object, const char *prefix)
 {
 	const char *key;
@@ -243,6 +289,8 @@ static int add_members(struct nomad_map *env, const json_t *object, const char *
 		NOMAD_AUTO_FREE char *text = json_is_string(value) ? interpolate(env, json_string_value(value)) :
 								       json_dumps(value, JSON_ENCODE_ANY);
 
+		if (name && *prefix)
+			clean_name(name);
 		r = r < 0 ? r : name && text ? nomad_map_set(env, name, text) : -ENOMEM;
 	}
 	return r;
@@ -277,19 +325,13 @@ static int make_env(const struct nomad_driver *driver, const struct nomad__job *
 	SET("NOMAD_DC", "%s", job->datacenter ? job->datacenter : "dc1");
 	SET("NOMAD_CPU_LIMIT", "%lld", (long long)info->resources.cpu_shares);
 	SET("NOMAD_MEMORY_LIMIT", "%lld", (long long)info->resources.memory_mb);
-	for (size_t i = 0; r >= 0 && i < info->resources.n_ports; i++) {
-		const struct nomad_port *port = &info->resources.ports[i];
-		NOMAD_AUTO_FREE char *inner = nomad_strdupf("NOMAD_PORT_%s", port->label);
-		NOMAD_AUTO_FREE char *outer = nomad_strdupf("NOMAD_HOST_PORT_%s", port->label);
-
-		if (!inner || !outer)
-			return -ENOMEM;
-		SET(inner, "%d", port->to ? port->to : port->value);
-		SET(outer, "%d", port->value);
-	}
 #undef SET
+	for (size_t i = 0; r >= 0 && i < info->resources.n_ports; i++)
+		r = add_port(env, &info->resources.ports[i]);
 	if (r >= 0)
 		r = add_members(env, json_object_get(job->json, "Meta"), "NOMAD_META_");
+	if (r >= 0)
+		r = add_members(env, json_object_get(task->group_json, "Meta"), "NOMAD_META_");
 	if (r >= 0)
 		r = add_members(env, json_object_get(task->json, "Meta"), "NOMAD_META_");
 	if (r >= 0)

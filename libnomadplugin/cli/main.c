@@ -31,6 +31,9 @@ static const struct {
 	{ "run", "[--config FILE] [--task GROUP/TASK] [--alloc DIR] JOB.json",
 	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR is its alloc/, "
 	  "and stays", nomad__cli_run },
+	{ "ps", "[--json] [--config FILE]", "the tasks on this host, from their records", nomad__cli_ps },
+	{ "gc", "[--dry-run] [--config FILE]",
+	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run", nomad__cli_gc },
 };
 
 int nomad__cli_fail(const struct nomad_driver *driver, int status, const char *fmt, ...)

@@ -93,12 +93,18 @@ static void greet(void *ud)
 	struct nomad_plugin *plugin = sub->extra;
 	struct nomad__event_keeper *keeper = plugin->event_keeper;
 	struct kept *kept[KEEP];
-	size_t count;
+	size_t count = 0;
+	bool left;
 
+	pthread_mutex_lock(&sub->lock);
+	left = sub->dead;
+	pthread_mutex_unlock(&sub->lock);
 	pthread_mutex_lock(&keeper->lock);
-	count = keeper->count;
-	memcpy(kept, keeper->kept, sizeof(kept));
-	keeper->count = 0;
+	if (!left) {	/* or they are kept for the next one */
+		count = keeper->count;
+		memcpy(kept, keeper->kept, count * sizeof(kept[0]));
+		keeper->count = 0;
+	}
 	pthread_mutex_unlock(&keeper->lock);
 	for (size_t i = 0; i < count; i++) {
 		struct nomad__event event = {

@@ -31,9 +31,10 @@ struct nomad__exec_stream {
 	void *ud;
 	bool tty;
 
+	struct nomad__supervisor_exec *exec;	/* under the task's lock */
+	struct nomad__spawn *spawn;		/* in its place, for a remote task; likewise */
+
 	/* loop thread only */
-	struct nomad__supervisor_exec *exec;
-	struct nomad__spawn *spawn;		/* in its place, for a remote task */
 	struct output {
 		struct nomad__exec_stream *stream;
 		int number, fd;
@@ -105,20 +106,26 @@ static void output_end(struct output *out, bool keep_open)
 /* No event comes after this; what still runs is killed. */
 static void teardown(struct nomad__exec_stream *s)
 {
+	struct nomad__supervisor_exec *exec;
 	struct nomad__exec_stream **p;
+	struct nomad__spawn *spawn;
 	bool linked = false;
 
 	if (s->dead)
 		return;
-	nomad__supervisor_exec_free(s->exec);
-	s->exec = NULL;
-	nomad__spawn_free(s->spawn);
-	s->spawn = NULL;
 	input_end(s);
 	output_end(&s->out[0], false);
 	output_end(&s->out[1], false);
 	nomad__timer_free(s->linger);
 	s->linger = NULL;
+	/* Its end may come before open() has taken note of its beginning. */
+	pthread_mutex_lock(&s->task->lock);
+	exec = NOMAD_TAKE_PTR(s->exec);
+	spawn = NOMAD_TAKE_PTR(s->spawn);
+	pthread_mutex_unlock(&s->task->lock);
+	nomad__supervisor_exec_free(exec);
+	nomad__spawn_free(spawn);
+	/* Out of the list at last: who waits for that frees the supervisor. */
 	pthread_mutex_lock(&s->task->lock);
 	for (p = &s->task->execs; *p; p = &(*p)->next)
 		if (*p == s) {
@@ -153,8 +160,7 @@ static void finish(struct nomad__exec_stream *s)
 	if (s->finished || s->dead)
 		return;
 	s->finished = true;
-	/* exited() may close the stream, which is then gone but for this reference. */
-	stream_ref(s);
+	stream_ref(s);	/* its owner may close it from within */
 	for (int i = 0; i < (s->tty ? 1 : 2); i++)
 		if (!s->out[i].ended && !is_closed(s))
 			(void)s->events->output(s->ud, i + 1, NULL, 0);
@@ -417,19 +423,34 @@ static int describe(struct nomad_task *task, const char *const *argv, bool tty, 
 		    struct nomad_error **err)
 {
 	const struct nomad_driver *driver = task->plugin->driver;
+	int r = 0;
 
 	if (!(driver->capabilities & NOMAD_CAN_EXEC))
 		return nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
 	if (!argv || !argv[0])
 		return nomad_error_set(err, EINVAL, "exec in task '%s': no command is given", task->info.id);
-	if (nomad__task_phase(task) != NOMAD__RUNNING)
-		return nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", task->info.id);
 	exec->argv = nomad_strv_copy(argv);
 	exec->tty = tty;
 	exec->enter_leader = !driver->exec;
 	if (!exec->argv || nomad_map_copy(&exec->env, &task->info.env) < 0)
 		return nomad_error_errno(err, ENOMEM, "exec in task '%s'", task->info.id);
-	return driver->exec ? driver->exec(task, exec, err) : 0;
+	if (!driver->exec)
+		return 0;
+	/* The driver's destroy() does not run beside its exec(). */
+	pthread_mutex_lock(&task->lock);
+	if (task->phase != NOMAD__RUNNING)
+		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", task->info.id);
+	else
+		task->opening++;
+	pthread_mutex_unlock(&task->lock);
+	if (r < 0)
+		return r;
+	r = driver->exec(task, exec, err);
+	pthread_mutex_lock(&task->lock);
+	task->opening--;
+	pthread_cond_broadcast(&task->changed);
+	pthread_mutex_unlock(&task->lock);
+	return r;
 }
 
 /* Loop thread: begin to move bytes. */
@@ -618,7 +639,7 @@ void nomad__exec_end_all(struct nomad_task *task)
 	for (s = task->execs; s; s = s->next)
 		if (nomad__loop_post(task->plugin->loop, end_one, stream_ref(s)) < 0)
 			stream_unref(s);
-	while (task->execs)
+	while (task->execs || task->opening)
 		pthread_cond_wait(&task->changed, &task->lock);
 	pthread_mutex_unlock(&task->lock);
 }

@@ -8,6 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void attribute_done(struct nomad__attribute *attribute)
+{
+	free(attribute->key);
+	free(attribute->string);
+	free(attribute->unit);
+}
+
 static void add(struct nomad_fingerprint *fp, const char *key, struct nomad__attribute attribute)
 {
 	struct nomad__attribute *grown = reallocarray(fp->attributes, fp->n_attributes + 1, sizeof(*grown));
@@ -15,13 +22,17 @@ static void add(struct nomad_fingerprint *fp, const char *key, struct nomad__att
 	if (grown)
 		fp->attributes = grown;
 	attribute.key = key ? nomad_strdupf("%s.%s", fp->prefix, key) : strdup(fp->prefix);
-	if (!grown || !attribute.key) {
-		free(attribute.key);
-		free(attribute.string);
-		free(attribute.unit);
+	if (!grown || !attribute.key || (attribute.type == NOMAD__ATTR_STRING && !attribute.string)) {
+		attribute_done(&attribute);
 		fp->failed = true;
 		return;
 	}
+	for (size_t i = 0; i < fp->n_attributes; i++)
+		if (strcmp(grown[i].key, attribute.key) == 0) {	/* the last word counts */
+			attribute_done(&grown[i]);
+			grown[i] = attribute;
+			return;
+		}
 	grown[fp->n_attributes++] = attribute;
 }
 
@@ -92,7 +103,7 @@ int nomad__fingerprint_look(struct nomad_plugin *plugin, struct nomad_fingerprin
 		nomad__fingerprint_free(fp);
 		return -ENOMEM;
 	}
-	if (fp->n_attributes > 0)
+	if (fp->n_attributes)
 		qsort(fp->attributes, fp->n_attributes, sizeof(*fp->attributes), by_key);
 	*ret = fp;
 	return 0;
@@ -102,11 +113,8 @@ void nomad__fingerprint_free(struct nomad_fingerprint *fp)
 {
 	if (!fp)
 		return;
-	for (size_t i = 0; i < fp->n_attributes; i++) {
-		free(fp->attributes[i].key);
-		free(fp->attributes[i].string);
-		free(fp->attributes[i].unit);
-	}
+	for (size_t i = 0; i < fp->n_attributes; i++)
+		attribute_done(&fp->attributes[i]);
 	for (size_t i = 0; i < fp->n_checks; i++) {
 		free(fp->checks[i].what);
 		free(fp->checks[i].finding);

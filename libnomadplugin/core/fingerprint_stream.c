@@ -46,7 +46,12 @@ static bool has(const struct nomad_fingerprint *fp, const char *key)
 	return false;
 }
 
-/* `now` and behind it, empty, what `before` had and `now` has not. */
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct nomad__attribute *)a)->key, ((const struct nomad__attribute *)b)->key);
+}
+
+/* `now` and, empty, what `before` had and `now` has not. */
 static struct nomad__attribute *with_gone(const struct nomad_fingerprint *now, const struct nomad_fingerprint *before,
 					  size_t *ret_count)
 {
@@ -61,6 +66,7 @@ static struct nomad__attribute *with_gone(const struct nomad_fingerprint *now, c
 		if (!has(now, before->attributes[i].key))
 			all[n++] = (struct nomad__attribute){ .key = before->attributes[i].key, .type = NOMAD__ATTR_STRING,
 							      .string = (char *)"" };
+	qsort(all, n, sizeof(*all), by_key);
 	*ret_count = n;
 	return all;
 }

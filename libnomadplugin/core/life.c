@@ -4,7 +4,6 @@
 #include "core/plugin.h"
 
 #include <errno.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 
 /* How long what was killed may take to be dead, before we say so. */
 #define KILL_PATIENCE_NS INT64_C(20000000000)
+enum { CLAIM_PATIENCE_MS = 500 };
 
 /* ---- Wait ---- */
 
@@ -100,18 +100,31 @@ int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
 
 /* ---- Stop ---- */
 
-struct stop {
+/* From the order to the task's end.  It is in the task's list, and on its way
+ * through a worker to the loop, where it waits with a timer: one reference
+ * each. */
+struct nomad__stop {
+	int refs;
+	struct nomad__stop *next;	/* of the task's, under the task's lock */
 	struct nomad_task *task;
+	struct nomad__sub *sub;		/* in the list of stoppers until it is told */
 	int signal;
 	uint64_t timeout_ms;
-	struct nomad__sub *sub;		/* borrowed from the list of stoppers; only compared */
-	struct nomad__timer *timer;
-	bool killed;
-	struct stop *next;
+	struct nomad__timer *timer;	/* loop thread, as the next two */
+	bool killed, over;
 };
 
-static void stop_free(struct stop *stop)
+static struct nomad__stop *stop_ref(struct nomad__stop *stop)
 {
+	__atomic_add_fetch(&stop->refs, 1, __ATOMIC_RELAXED);
+	return stop;
+}
+
+static void stop_unref(struct nomad__stop *stop)
+{
+	if (__atomic_sub_fetch(&stop->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	nomad__sub_unref(stop->sub);
 	nomad__task_unref(stop->task);
 	free(stop);
 }
@@ -124,35 +137,85 @@ static void call_stopper_failed(struct nomad__sub *sub, void *arg)
 	done(sub->ud, -nomad_error_code(err), err);
 }
 
-/* The stop failed: tell who asked for it, unless the end has come first. */
-static void stop_fail(struct nomad_plugin *plugin, const void *sub, struct nomad_error *take_err)
+static void tell_stopper(struct nomad__sub *taken, struct nomad_error *err)
 {
-	struct nomad__sub *taken = nomad__sub_take(&plugin->stoppers, is_sub, sub);
+	nomad__sub_call(taken, call_stopper_failed, err);
+	nomad__sub_unref(taken);	/* the list's */
+	nomad__sub_unref(taken);	/* nobody cancels a stop */
+}
 
-	if (taken) {
-		nomad__sub_call(taken, call_stopper_failed, take_err);
-		nomad__sub_unref(taken);
-		nomad__sub_unref(taken);
-	}
+/* The stop failed: tell who asked for it, unless the end has come first. */
+static void stop_fail(struct nomad__stop *stop, struct nomad_error *take_err)
+{
+	struct nomad__sub *taken = nomad__sub_take(&stop->task->plugin->stoppers, is_sub, stop->sub);
+
+	if (taken)
+		tell_stopper(taken, take_err);
 	nomad_error_free(take_err);
 }
 
-static int kill_now(struct nomad_task *task, struct nomad_error **err)
+static void stop_disarm(struct nomad__stop *stop)
 {
-	struct nomad__supervisor *supervisor;
+	if (!stop->timer)
+		return;
+	nomad__timer_free(stop->timer);
+	stop->timer = NULL;
+	stop_unref(stop);
+}
+
+/* Loop thread. */
+static void stop_over(void *ud)
+{
+	struct nomad__stop *stop = ud;
+
+	stop->over = true;
+	stop_disarm(stop);
+	stop_unref(stop);
+}
+
+void nomad__task_stops_over(struct nomad_task *task)
+{
+	struct nomad__stop *stop, *next;
+
+	pthread_mutex_lock(&task->lock);
+	stop = NOMAD_TAKE_PTR(task->stops);
+	pthread_mutex_unlock(&task->lock);
+	for (; stop; stop = next) {
+		next = stop->next;
+		if (nomad__loop_post(task->plugin->loop, stop_over, stop) < 0)
+			stop_unref(stop);	/* the timer finds out by itself */
+	}
+}
+
+static bool is_any(const struct nomad__sub *sub, const void *arg)
+{
+	(void)sub;
+	(void)arg;
+	return true;
+}
+
+void nomad__stops_cancel(struct nomad_plugin *plugin)
+{
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+	struct nomad__sub *taken;
+
+	nomad_error_set(&err, ECANCELED, "the plugin ends; the stop goes on");
+	while ((taken = nomad__sub_take(&plugin->stoppers, is_any, NULL)))
+		tell_stopper(taken, err);
+}
+
+/* `busy` is held. */
+static int kill_busy(struct nomad_task *task, struct nomad_error **err)
+{
 	int r = 0;
 
-	if (task->plugin->driver->kill) {
-		pthread_mutex_lock(&task->busy);
-		r = nomad__task_phase(task) < NOMAD__EXITED ? task->plugin->driver->kill(task, err) : 0;
-		pthread_mutex_unlock(&task->busy);
-		return r;
-	}
+	if (task->plugin->driver->kill)
+		return nomad__task_phase(task) < NOMAD__EXITED ? task->plugin->driver->kill(task, err) : 0;
 	pthread_mutex_lock(&task->lock);
-	supervisor = task->supervisor;
 	if (task->phase < NOMAD__EXITED)
-		r = supervisor ? nomad__supervisor_kill(supervisor, err) :
-				 nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot kill this task", task->plugin->driver->name);
+		r = task->supervisor ? nomad__supervisor_kill(task->supervisor, err) :
+				       nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot kill this task",
+						       task->plugin->driver->name);
 	pthread_mutex_unlock(&task->lock);
 	return r;
 }
@@ -161,85 +224,25 @@ static void kill_job(void *ud)
 {
 	struct nomad_task *task = ud;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+	int r;
 
-	if (kill_now(task, &err) < 0)
+	pthread_mutex_lock(&task->busy);
+	r = kill_busy(task, &err);
+	pthread_mutex_unlock(&task->busy);
+	if (r < 0)
 		nomad_log_kv(NOMAD_LOG_ERROR, "cannot kill the task", "task_id", task->info.id, "error", nomad_error_message(err),
 			     NULL);
 	nomad__task_unref(task);
 }
 
-/* Loop thread: out of the list, with its timer. */
-static void stop_over(struct nomad_plugin *plugin, struct stop *stop)
-{
-	struct stop **p = &plugin->stops;
-
-	while (*p && *p != stop)
-		p = &(*p)->next;
-	if (*p)
-		*p = stop->next;
-	nomad__timer_free(stop->timer);
-	stop_free(stop);
-}
-
-static void forget_stops(void *ud)
-{
-	struct nomad_task *task = ud;
-	struct nomad_plugin *plugin = task->plugin;
-	struct stop *next;
-
-	for (struct stop *stop = plugin->stops; stop; stop = next) {
-		next = stop->next;
-		if (stop->task == task)
-			stop_over(plugin, stop);
-	}
-	nomad__task_unref(task);
-}
-
-void nomad__stops_task_ended(struct nomad_task *task)
-{
-	nomad__task_ref(task);
-	if (nomad__loop_is_current(task->plugin->loop))
-		forget_stops(task);
-	else if (nomad__loop_post(task->plugin->loop, forget_stops, task) < 0)
-		nomad__task_unref(task);	/* their time ends them */
-}
-
-struct teardown {
-	struct nomad_plugin *plugin;
-	sem_t done;
-};
-
-static void end_stops(void *ud)
-{
-	struct teardown *teardown = ud;
-
-	while (teardown->plugin->stops)
-		stop_over(teardown->plugin, teardown->plugin->stops);
-	sem_post(&teardown->done);
-}
-
-/* On the loop, where their timers are, while there is one. */
-void nomad__stops_teardown(struct nomad_plugin *plugin)
-{
-	struct teardown teardown = { .plugin = plugin };
-
-	if (!plugin->loop || sem_init(&teardown.done, 0, 0) < 0)
-		return;
-	if (nomad__loop_post(plugin->loop, end_stops, &teardown) == 0)
-		while (sem_wait(&teardown.done) < 0 && errno == EINTR)
-			;
-	sem_destroy(&teardown.done);
-}
-
 /* Loop thread: the time is over.  First kill, then give up. */
 static void stop_late(void *ud)
 {
-	struct stop *stop = ud;
+	struct nomad__stop *stop = ud;
 	struct nomad_task *task = stop->task;
 	struct nomad_error *err = NULL;
-	bool ended;
+	bool ended = nomad__task_phase(task) >= NOMAD__EXITED;
 
-	ended = nomad__task_phase(task) >= NOMAD__EXITED;
 	if (!ended && !stop->killed) {
 		stop->killed = true;
 		if (nomad__work(task->plugin, kill_job, nomad__task_ref(task)) < 0)
@@ -250,65 +253,83 @@ static void stop_late(void *ud)
 	if (!ended) {
 		nomad_error_set(&err, ETIMEDOUT, "stop task '%s': it was killed and is not dead after %d s; the kernel may be "
 				"waiting for a device or a network file system", task->info.id, (int)(KILL_PATIENCE_NS / 1000000000));
-		stop_fail(task->plugin, stop->sub, err);
+		stop_fail(stop, err);
 	}
-	stop_over(task->plugin, stop);
+	stop_disarm(stop);
 }
 
 static void stop_arm(void *ud)
 {
-	struct stop *stop = ud;
+	struct nomad__stop *stop = ud;
+	const uint64_t longest = UINT64_C(1000000) * 3600;	/* a thousand hours */
 	/* The supervisor keeps the time itself: here only in case that it is stuck. */
 	int64_t grace = stop->task->plugin->driver->stop ? 0 : KILL_PATIENCE_NS;
-	int64_t delay = stop->timeout_ms > 1000000000 ? INT64_C(1000000000) * 1000000 : (int64_t)stop->timeout_ms * 1000000;
+	uint64_t delay_ms = stop->timeout_ms < longest ? stop->timeout_ms : longest;
+	struct nomad_error *err = NULL;
 
-	if (nomad__task_phase(stop->task) >= NOMAD__EXITED ||
-	    nomad__timer_new(stop->task->plugin->loop, stop_late, stop, &stop->timer) < 0) {
-		stop_free(stop);
-		return;
+	if (!stop->over && nomad__timer_new(stop->task->plugin->loop, stop_late, stop, &stop->timer) == 0) {
+		nomad__timer_set(stop->timer, (int64_t)delay_ms * 1000000 + grace);
+		return;		/* the reference is the timer's now */
 	}
-	stop->next = stop->task->plugin->stops;
-	stop->task->plugin->stops = stop;
-	nomad__timer_set(stop->timer, delay + grace);
+	if (!stop->over) {
+		nomad_error_errno(&err, ENOMEM, "stop task '%s'", stop->task->info.id);
+		stop_fail(stop, err);
+	}
+	stop_unref(stop);
+}
+
+/* Tell the task.  `busy` is held if the driver does it. */
+static int stop_begin(struct nomad__stop *stop, struct nomad_error **err)
+{
+	struct nomad_task *task = stop->task;
+	const struct nomad_driver *driver = task->plugin->driver;
+	int r = 0;
+
+	if (driver->stop)
+		return nomad__task_phase(task) < NOMAD__EXITED ?
+			       driver->stop(task, stop->signal, (unsigned)stop->timeout_ms, err) : 0;
+	pthread_mutex_lock(&task->lock);
+	if (task->phase < NOMAD__EXITED && !task->supervisor)
+		r = nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot stop this task", driver->name);
+	else if (task->phase < NOMAD__EXITED)
+		r = nomad__supervisor_stop(task->supervisor, stop->signal, stop->timeout_ms, err);
+	pthread_mutex_unlock(&task->lock);
+	return r;
+}
+
+static void stop_watch(struct nomad__stop *stop, int r, struct nomad_error *err)
+{
+	if (r >= 0) {
+		r = nomad__loop_post(stop->task->plugin->loop, stop_arm, stop);
+		if (r < 0)
+			nomad_error_errno(&err, -r, "stop task '%s'", stop->task->info.id);
+	}
+	if (r < 0) {
+		stop_fail(stop, err);
+		stop_unref(stop);
+	}
 }
 
 static void stop_job(void *ud)
 {
-	struct stop *stop = ud;
-	struct nomad_task *task = stop->task;
-	const struct nomad_driver *driver = task->plugin->driver;
+	struct nomad__stop *stop = ud;
 	struct nomad_error *err = NULL;
-	int r = 0;
+	int r;
 
-	if (driver->stop) {
-		pthread_mutex_lock(&task->busy);
-		if (nomad__task_phase(task) < NOMAD__EXITED)
-			r = driver->stop(task, stop->signal, (unsigned)stop->timeout_ms, &err);
-		pthread_mutex_unlock(&task->busy);
-	} else {
-		pthread_mutex_lock(&task->lock);
-		if (task->phase < NOMAD__EXITED && !task->supervisor)
-			r = nomad_error_set(&err, EOPNOTSUPP, "driver '%s' cannot stop this task", driver->name);
-		else if (task->phase < NOMAD__EXITED)
-			r = nomad__supervisor_stop(task->supervisor, stop->signal, stop->timeout_ms, &err);
-		pthread_mutex_unlock(&task->lock);
-	}
-	if (r < 0) {
-		stop_fail(task->plugin, stop->sub, err);
-		stop_free(stop);
-	} else if (nomad__loop_post(task->plugin->loop, stop_arm, stop) < 0) {
-		stop_free(stop);
-	}
+	pthread_mutex_lock(&stop->task->busy);
+	r = stop_begin(stop, &err);
+	pthread_mutex_unlock(&stop->task->busy);
+	stop_watch(stop, r, err);
 }
 
 int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeout_ns, const char *signal,
 		     void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err)
 {
+	struct nomad_error *why = NULL;
 	struct nomad_task *task;
-	struct nomad__sub *sub;
-	struct stop *stop;
-	int number = 0;
-	bool ended;
+	struct nomad__stop *stop;
+	int number = 0, r;
+	bool ended, starting;
 
 	if (signal && *signal && nomad__signal_parse(signal, &number) < 0)
 		return nomad_error_set(err, EINVAL, "stop task '%s': unknown signal '%s'", id, signal);
@@ -318,41 +339,51 @@ int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeou
 		return 0;
 	}
 	stop = calloc(1, sizeof(*stop));
-	sub = stop ? await(&plugin->stoppers, task, (void (*)(void))done, ud, &ended) : NULL;
-	if (!sub) {
+	if (stop)
+		*stop = (struct nomad__stop){
+			.refs = 1,
+			.task = task,
+			.signal = number,
+			.timeout_ms = timeout_ns < 0 ? 0 : (uint64_t)timeout_ns / 1000000 + (timeout_ns % 1000000 != 0),
+			.sub = await(&plugin->stoppers, task, (void (*)(void))done, ud, &ended),
+		};
+	if (!stop || !stop->sub) {
 		free(stop);
 		nomad__task_unref(task);
 		return nomad_error_errno(err, ENOMEM, "stop task '%s'", id);
 	}
+	nomad__sub_ref(stop->sub);
+	if (!ended) {
+		pthread_mutex_lock(&task->lock);
+		ended = task->phase >= NOMAD__EXITED;
+		starting = task->phase == NOMAD__STARTING;
+		if (!ended) {
+			task->stopping = true;
+			stop->next = task->stops;
+			task->stops = stop_ref(stop);
+		}
+		pthread_mutex_unlock(&task->lock);
+	}
 	if (ended) {
-		struct nomad__sub *taken = nomad__sub_take(&plugin->stoppers, is_sub, sub);
+		struct nomad__sub *taken = nomad__sub_take(&plugin->stoppers, is_sub, stop->sub);
 
-		free(stop);
 		if (taken) {
 			nomad__sub_unref(taken);
 			nomad__sub_unref(taken);
 			done(ud, 0, NULL);
 		}
-		nomad__task_unref(task);
+		stop_unref(stop);
 		return 0;
 	}
-	pthread_mutex_lock(&task->lock);
-	task->stopping = true;
-	pthread_mutex_unlock(&task->lock);
-	*stop = (struct stop){
-		.task = task,
-		.signal = number,
-		.timeout_ms = timeout_ns < 0 ? 0 : (uint64_t)(timeout_ns + 999999) / 1000000,
-		.sub = sub,
-	};
-	if (!plugin->driver->stop) {
-		stop_job(stop);	/* only a message to the supervisor */
+	/* Without a stop() of the driver it is but a message to the supervisor;
+	 * one that is about to start is stopped when it has. */
+	if (!plugin->driver->stop && !starting) {
+		r = stop_begin(stop, &why);
+		stop_watch(stop, r, why);
 	} else if (nomad__work(plugin, stop_job, stop) < 0) {
-		struct nomad_error *why = NULL;
-
 		nomad_error_errno(&why, EAGAIN, "stop task '%s'", id);
-		stop_fail(plugin, sub, why);
-		stop_free(stop);
+		stop_fail(stop, why);
+		stop_unref(stop);
 	}
 	return 0;
 }
@@ -389,22 +420,20 @@ int nomad__task_signal(struct nomad_plugin *plugin, const char *id, const char *
 int nomad__task_tidy(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct nomad_driver *driver = task->plugin->driver;
-	bool supervised = task->record.fd >= 0 && nomad_map_get(&task->record.map, "supervised");
-	struct nomad__supervisor *supervisor = task->supervisor;
+	struct nomad__supervisor *supervisor;
 	int r;
 
 	nomad__exec_end_all(task);
 	/* Nobody is to hear of the end of this one any more. */
 	pthread_mutex_lock(&task->lock);
-	task->supervisor = NULL;
+	supervisor = NOMAD_TAKE_PTR(task->supervisor);
 	pthread_mutex_unlock(&task->lock);
 	nomad__supervisor_free(supervisor);
 	nomad__crash_at("core-tidy-begin");
-	if (supervised) {
-		r = nomad__supervisor_clean(task->state_dir, err);
-		if (r < 0)
-			return r;
-	}
+	/* Whatever the journal says: it may be damaged, and the directory tells. */
+	r = nomad__supervisor_clean(task->state_dir, err);
+	if (r < 0)
+		return r;
 	nomad__crash_at("core-tidy-killed");
 	if (driver->destroy) {
 		r = driver->destroy(task, err);
@@ -412,105 +441,138 @@ int nomad__task_tidy(struct nomad_task *task, struct nomad_error **err)
 			return r;
 	}
 	nomad__crash_at("core-tidy-destroyed");
-	pthread_mutex_lock(&task->lock);
-	nomad__record_close(&task->record);
-	pthread_mutex_unlock(&task->lock);
 	r = nomad__remove_tree(task->state_dir);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "remove the task's state directory '%s'", task->state_dir);
+	nomad__crash_at("core-tidy-removed");
+	/* The claim ends with what was claimed. */
+	pthread_mutex_lock(&task->journal);
+	nomad__record_close(&task->record);
+	pthread_mutex_unlock(&task->journal);
 	return 0;
 }
 
-/* A task that this process never saw, from its record, or from its id alone. */
-static int unknown_task(struct nomad_plugin *plugin, const char *id, struct nomad_task **ret, struct nomad_error **err)
+/* A task that this process never saw, from its record (which may be absent: fd
+ * -1), or from its id alone. */
+static int unknown_task(struct nomad_plugin *plugin, const char *id, struct nomad__record *take_record,
+			struct nomad_task **ret, struct nomad_error **err)
 {
 	struct nomad_task_info info = { .id = strdup(id) };
+	struct nomad__record record = *take_record;
+	const struct {
+		const char *key;
+		char **field;
+	} facts[] = {
+		{ "alloc", &info.alloc_id }, { "name", &info.name },		    { "node", &info.node_id },
+		{ "job", &info.job_id },     { "namespace", &info.namespace_name }, { "dir", &info.alloc_dir },
+	};
+	const char *slash = strchr(id, '/'), *last = strrchr(id, '/'), *value;
+	int r = info.id ? 0 : -ENOMEM;
+
+	*take_record = (struct nomad__record)NOMAD__RECORD_INIT;
+	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(facts); i++)
+		if ((value = nomad_map_get(&record.map, facts[i].key)) && !(*facts[i].field = strdup(value)))
+			r = -ENOMEM;
+	if (r >= 0 && !info.alloc_id && slash) {
+		info.alloc_id = strndup(id, (size_t)(slash - id));
+		info.name = last > slash && !info.name ? strndup(slash + 1, (size_t)(last - slash - 1)) : info.name;
+	}
+	if (r < 0) {
+		nomad__task_info_done(&info);
+		nomad_error_errno(err, -r, "destroy task '%s'", id);
+	} else {
+		r = nomad__task_new(plugin, &info, ret, err);
+	}
+	if (r >= 0) {
+		(*ret)->record = record;
+		(*ret)->phase = NOMAD__EXITED;
+	} else {
+		nomad__record_close(&record);
+	}
+	return r;
+}
+
+/* `busy` is held.  An `unknown` one is not kept for a next time: the records are. */
+static int destroy_busy(struct nomad_task *task, bool unknown, struct nomad_error **err)
+{
+	const struct nomad_exit destroyed = { .exit_code = -1, .message = (char *)"the task was destroyed" };
+	int r;
+
+	if (nomad__task_phase(task) == NOMAD__GONE)
+		return 0;
+	nomad__task_ended(task, &destroyed, nomad__wall_ns());
+	r = nomad__task_tidy(task, err);
+	if (r >= 0 || unknown)
+		nomad__task_gone(task);
+	if (r < 0)
+		(void)nomad_error_wrap(err, "destroy task '%s'", task->info.id);
+	return r;
+}
+
+int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__record *take_record,
+				 struct nomad_error **err)
+{
+	struct nomad_task *task, *other = NULL;
+	int r;
+
+	r = unknown_task(plugin, id, take_record, &task, err);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&task->busy);
+	r = nomad__task_insert(plugin, task, &other);	/* two at a time: the second waits for `busy` */
+	if (r == -EEXIST) {
+		pthread_mutex_unlock(&task->busy);
+		nomad__task_unref(task);
+		task = other;
+		pthread_mutex_lock(&task->busy);
+	}
+	if (r < 0 && r != -EEXIST)
+		nomad_error_errno(err, -r, "destroy task '%s'", id);
+	else
+		r = destroy_busy(task, r != -EEXIST, err);
+	pthread_mutex_unlock(&task->busy);
+	nomad__task_unref(task);
+	return r;
+}
+
+static int destroy_unknown(struct nomad_plugin *plugin, const char *id, struct nomad_error **err)
+{
 	NOMAD_AUTO_FREE char *slug = nomad__slug(id);
 	NOMAD_AUTO_FREE char *path = slug ? nomad_strdupf("%s/tasks/%s/task", plugin->state_dir, slug) : NULL;
 	struct nomad__record record = NOMAD__RECORD_INIT;
-	const char *slash = strchr(id, '/'), *last = strrchr(id, '/'), *value;
-	int r;
 
-	if (!info.id || !path) {
-		free(info.id);
+	if (!path)
 		return nomad_error_errno(err, ENOMEM, "destroy task '%s'", id);
-	}
-	if (nomad__record_open(&record, path, false, NULL) == 0) {
-		const struct {
-			const char *key;
-			char **field;
-		} facts[] = {
-			{ "alloc", &info.alloc_id }, { "name", &info.name },	     { "node", &info.node_id },
-			{ "job", &info.job_id },     { "namespace", &info.namespace_name }, { "dir", &info.alloc_dir },
-		};
-
-		for (size_t i = 0; i < NOMAD_ARRAY_LEN(facts); i++)
-			if ((value = nomad_map_get(&record.map, facts[i].key)))
-				*facts[i].field = strdup(value);
-	} else if (slash) {
-		info.alloc_id = strndup(id, (size_t)(slash - id));
-		info.name = last > slash ? strndup(slash + 1, (size_t)(last - slash - 1)) : NULL;
-	}
-	r = nomad__task_new(plugin, &info, ret, err);
-	if (r >= 0)
-		(*ret)->record = record;
-	else
-		nomad__record_close(&record);
-	return r;
+	/* Nomad's word counts more than a claim, which only keeps gc away. */
+	if (nomad__record_open(&record, path, false, NULL) == 0)
+		(void)nomad__record_claim(&record, CLAIM_PATIENCE_MS);
+	return nomad__task_destroy_recorded(plugin, id, &record, err);
 }
 
 int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force, struct nomad_error **err)
 {
-	struct nomad_task *task = nomad__task_find(plugin, id), *other = NULL;
-	const struct nomad_exit destroyed = { .exit_code = -1, .message = (char *)"the task was destroyed" };
+	struct nomad_task *task;
+	bool running;
 	int r;
 
 	r = nomad__plugin_ensure_init(plugin, err);
-	if (r < 0) {
-		nomad__task_unref(task);
+	if (r < 0)
 		return r;
-	}
-	if (!task) {
-		r = unknown_task(plugin, id, &task, err);
-		if (r < 0)
-			return r;
-		task->phase = NOMAD__EXITED;
-		pthread_mutex_lock(&task->busy);
-		r = nomad__task_insert(plugin, task, &other);	/* two at a time: the second waits for `busy` */
-		if (r == -EEXIST) {
-			pthread_mutex_unlock(&task->busy);
-			nomad__task_unref(task);
-			task = other;
-			pthread_mutex_lock(&task->busy);
-		} else if (r < 0) {
-			goto out;
-		}
-	} else {
-		bool running = nomad__task_phase(task) == NOMAD__RUNNING;
-
-		if (running && !force) {
-			nomad__task_unref(task);
-			return nomad_error_set(err, EBUSY, "destroy task '%s': it still runs", id);
-		}
+	task = nomad__task_find(plugin, id);
+	if (!task)
+		return destroy_unknown(plugin, id, err);
+	pthread_mutex_lock(&task->busy);	/* a start comes to its end first */
+	running = nomad__task_phase(task) == NOMAD__RUNNING;
+	if (running && !force) {
+		r = nomad_error_set(err, EBUSY, "destroy task '%s': it still runs", id);
+	} else if (running && kill_busy(task, NULL) >= 0) {
 		/* A death that can be seen is told to those who wait for it. */
-		if (running && kill_now(task, NULL) >= 0)
-			(void)nomad__task_await_end(task, KILL_PATIENCE_NS);
+		pthread_mutex_unlock(&task->busy);
+		(void)nomad__task_await_end(task, KILL_PATIENCE_NS);
 		pthread_mutex_lock(&task->busy);
 	}
-	if (nomad__task_phase(task) == NOMAD__GONE) {
-		r = 0;
-		goto out;
-	}
-	nomad__task_ended(task, &destroyed, nomad__wall_ns());
-	r = nomad__task_tidy(task, err);
-	if (r >= 0) {
-		nomad__task_gone(task);
-	} else {
-		(void)nomad_error_wrap(err, "destroy task '%s'", id);
-	}
-out:
-	if (r < 0 && err && !*err)
-		nomad_error_errno(err, -r, "destroy task '%s'", id);
+	if (r >= 0)
+		r = destroy_busy(task, false, err);
 	pthread_mutex_unlock(&task->busy);
 	nomad__task_unref(task);
 	return r;

@@ -215,25 +215,28 @@ int nomad__loop_post(struct nomad__loop *loop, void (*fn)(void *ud), void *ud)
 	return 0;
 }
 
+/* True: the loop is to end, and nothing is left that was posted before. */
 static bool run_posted(struct nomad__loop *loop)
 {
 	struct posted *list;
-	bool stop;
+	bool stop, ran;
 
-	pthread_mutex_lock(&loop->lock);
-	list = loop->first;
-	loop->first = NULL;
-	loop->last = &loop->first;
-	stop = loop->stop;
-	pthread_mutex_unlock(&loop->lock);
-	while (list) {
-		struct posted *p = list;
+	do {
+		pthread_mutex_lock(&loop->lock);
+		list = loop->first;
+		loop->first = NULL;
+		loop->last = &loop->first;
+		stop = loop->stop;
+		pthread_mutex_unlock(&loop->lock);
+		ran = list;
+		while (list) {
+			struct posted *p = list;
 
-		list = p->next;
-		p->fn(p->ud);
-		free(p);
-		stop = false;	/* it may have posted more */
-	}
+			list = p->next;
+			p->fn(p->ud);
+			free(p);
+		}
+	} while (stop && ran);	/* what ran may have posted more; nobody wakes us for it any more */
 	return stop;
 }
 

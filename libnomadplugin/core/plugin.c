@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/exec.h"
+#include "core/tasks_on_disk.h"
 #include "schema/schema.h"
 
 enum { MAX_WORKERS = 64 };
@@ -30,6 +33,9 @@ static const struct nomad_option library_rows[] = {
 			     "tell drivers what a job's logs block says."),
 	NOMAD_OPTION_AS(struct nomad__library_config, log_max_file_size_mb, "log_max_file_size", INT, .def = "10", .min = 1,
 			.max = 1048576, .unit = "MiB", .help = "With log_collection = \"driver\": the size at which a new file is begun."),
+	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0, .max = 31536000,
+			.unit = "seconds", .help = "How long after its start the driver clears away what tasks left that no agent has "
+			"claimed by then: those of a former boot, and those that are dead. 0 leaves them; `gc` does the same by hand."),
 };
 
 const struct nomad__library_config *nomad__library_config(const struct nomad_plugin *plugin)
@@ -134,6 +140,21 @@ fail:
 	return NULL;
 }
 
+static void let_tasks_go(struct nomad_plugin *plugin)
+{
+	for (size_t i = 0; i < NOMAD__BUCKETS; i++)
+		while (plugin->tasks[i]) {
+			struct nomad_task *task = plugin->tasks[i];
+
+			pthread_mutex_lock(&plugin->lock);
+			plugin->tasks[i] = task->next;
+			pthread_mutex_unlock(&plugin->lock);
+			nomad__exec_end_all(task);
+			nomad__task_stops_over(task);
+			nomad__task_unref(task);
+		}
+}
+
 void nomad__plugin_free(struct nomad_plugin *plugin)
 {
 	if (!plugin)
@@ -141,21 +162,17 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	/* Workers post to the loop, the loop gives work to workers, tasks have
 	 * watches in the loop: stop, let go, free. */
 	nomad__pool_stop(plugin->pool);
-	for (size_t i = 0; i < NOMAD__BUCKETS; i++)
-		while (plugin->tasks[i]) {
-			struct nomad_task *task = plugin->tasks[i];
-
-			plugin->tasks[i] = task->next;
-			nomad__task_unref(task);
-		}
-	nomad__stops_teardown(plugin);
+	/* The driver's own threads may still report ends. */
+	if (plugin->inited && plugin->driver->fini)
+		plugin->driver->fini(plugin, plugin->data);
+	nomad__stops_cancel(plugin);
+	let_tasks_go(plugin);
 	nomad__loop_free(plugin->loop);
+	free(plugin->gc_timer);		/* its heap went with the loop */
 	nomad__pool_free(plugin->pool);
 	nomad__stats_teardown(plugin);
 	nomad__events_teardown(plugin);
 	nomad__fingerprint_teardown(plugin);
-	if (plugin->inited && plugin->driver->fini)
-		plugin->driver->fini(plugin, plugin->data);
 	nomad__sub_list_done(&plugin->fingerprints);
 	nomad__sub_list_done(&plugin->events);
 	nomad__sub_list_done(&plugin->stats);
@@ -189,6 +206,7 @@ int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, siz
 		nomad__config_free(&plugin->schema, decoded);
 		return r;
 	}
+	pthread_mutex_lock(&plugin->init_lock);	/* init() may be looking at the one that is there */
 	pthread_mutex_lock(&plugin->lock);
 	if (plugin->inited) {
 		/* A running driver keeps what it was initialised with. */
@@ -199,14 +217,32 @@ int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, siz
 		free(plugin->state_dir);
 		plugin->state_dir = NOMAD_TAKE_PTR(state_dir);
 	}
-	plugin->configured = true;
 	if (node) {
 		plugin->node = *node;
 		plugin->final = true;
 	}
 	pthread_mutex_unlock(&plugin->lock);
+	pthread_mutex_unlock(&plugin->init_lock);
 	free(state_dir);
 	nomad__config_free(&plugin->schema, old);
+	return 0;
+}
+
+/* What is in it is believed, and what it names is removed: nobody else may
+ * write there. */
+static int make_state_dir(struct nomad_plugin *plugin, struct nomad_error **err)
+{
+	struct stat st;
+	int r = nomad__make_dirs(plugin->state_dir, 0700);
+
+	if (r >= 0 && stat(plugin->state_dir, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		return nomad_error_errno(err, -r, "make the state directory '%s'", plugin->state_dir);
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return nomad_error_set(err, EPERM, "the state directory '%s' belongs to uid %u with mode %03o; it has to belong to "
+				       "uid %u, and nobody else may write there", plugin->state_dir, (unsigned)st.st_uid,
+				       (unsigned)st.st_mode & 07777, (unsigned)geteuid());
 	return 0;
 }
 
@@ -218,16 +254,15 @@ int nomad__plugin_ensure_init(struct nomad_plugin *plugin, struct nomad_error **
 
 	pthread_mutex_lock(&plugin->init_lock);
 	if (!plugin->inited) {
-		r = nomad__make_dirs(plugin->state_dir, 0700);
-		if (r < 0)
-			nomad_error_errno(err, -r, "make the state directory '%s'", plugin->state_dir);
-		else if (plugin->driver->init)
+		r = make_state_dir(plugin, err);
+		if (r >= 0 && plugin->driver->init)
 			r = plugin->driver->init(plugin, &data, err);
 		if (r >= 0) {
 			pthread_mutex_lock(&plugin->lock);
 			plugin->inited = true;
 			plugin->data = data;
 			pthread_mutex_unlock(&plugin->lock);
+			nomad__gc_schedule(plugin);
 			r = 0;
 		} else {
 			(void)nomad_error_wrap(err, "initialise driver '%s'", plugin->driver->name);
@@ -273,8 +308,10 @@ unsigned nomad__plugin_capabilities(struct nomad_plugin *plugin)
 {
 	unsigned capabilities = plugin->driver->capabilities;
 
+	pthread_mutex_lock(&plugin->lock);	/* a configuration may come */
 	if (strcmp(nomad__library_config(plugin)->log_collection, "driver") == 0)
 		capabilities |= NOMAD_OWN_LOGS;
+	pthread_mutex_unlock(&plugin->lock);
 	return capabilities;
 }
 

@@ -11,9 +11,11 @@
  *	exec.c		commands in a task
  *	fingerprint.c, events.c, stats.c	the streams
  *
- * Locks, in the order they may be taken: a task's `busy` (held around
- * driver callbacks), plugin->lock (table), a task's `lock`.  No lock but
- * `busy` is held while foreign code runs. */
+ * Locks, in the order they may be taken: plugin->init_lock, a task's `busy`
+ * (held around driver callbacks), plugin->lock (table), a task's `journal`
+ * (held while the disk is waited for: never on the loop thread), a task's
+ * `lock`, the lock of a list of subscriptions.  None but init_lock and
+ * `busy` is held while foreign code runs, none at all on the loop thread. */
 #ifndef NOMAD_CORE_PLUGIN_H
 #define NOMAD_CORE_PLUGIN_H
 
@@ -49,10 +51,12 @@ struct nomad_task {
 
 	pthread_mutex_t busy;		/* one driver callback at a time */
 
+	pthread_mutex_t journal;
+	struct nomad__record record;
+
 	pthread_mutex_t lock;		/* all below */
 	pthread_cond_t changed;
 	enum nomad__phase phase;
-	struct nomad__record record;
 	struct nomad__supervisor *supervisor;
 	bool stopping, lost;
 	struct nomad_exit result;
@@ -61,6 +65,8 @@ struct nomad_task {
 	char *addr;
 	struct nomad_int_map port_map;
 	struct nomad__exec_stream *execs;	/* that hold on to the supervisor */
+	unsigned opening;		/* driver->exec() runs that often */
+	struct nomad__stop *stops;	/* under way */
 };
 
 /* The options that every driver has. */
@@ -69,6 +75,7 @@ struct nomad__library_config {
 	char *log_collection;
 	int64_t log_max_files;
 	int64_t log_max_file_size_mb;
+	int64_t gc_grace_s;
 };
 
 struct nomad_plugin {
@@ -85,7 +92,7 @@ struct nomad_plugin {
 	pthread_mutex_t lock;
 	void *config;			/* of the schema above; never changes once init ran */
 	struct nomad__node node;
-	bool configured, final, shut_down;
+	bool final, shut_down;
 	char *state_dir;
 	char boot_id[NOMAD__BOOT_ID_SIZE];
 	struct nomad_task *tasks[NOMAD__BUCKETS];	/* by id */
@@ -93,9 +100,9 @@ struct nomad_plugin {
 	pthread_mutex_t init_lock;
 	bool inited;
 	void *data;
+	struct nomad__timer *gc_timer;	/* loop thread */
 
 	struct nomad__sub_list fingerprints, events, stats, waiters, stoppers;
-	struct stop *stops;		/* loop thread: those that watch their time */
 	struct nomad__fingerprint_keeper *fingerprint;
 	struct nomad__event_keeper *event_keeper;
 	struct nomad__stats_keeper *stats_keeper;
@@ -125,6 +132,17 @@ enum nomad__phase nomad__task_phase(struct nomad_task *task);
 void nomad__task_gone(struct nomad_task *task);
 /* Wait until the task has ended; false after the timeout. */
 bool nomad__task_await_end(struct nomad_task *task, int64_t timeout_ns);
+/* Make known again what set_network() had recorded. */
+void nomad__task_restore_network(struct nomad_task *task);
+
+/* ---- life.c ---- */
+/* The task has ended: its stops are no more. */
+void nomad__task_stops_over(struct nomad_task *task);
+/* The plugin ends: who waits for a stop is told so. */
+void nomad__stops_cancel(struct nomad_plugin *plugin);
+/* Destroy a task from a record that the caller has opened and claimed (emptied). */
+int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__record *take_record,
+				 struct nomad_error **err);
 
 /* ---- the keepers of the streams ---- */
 int nomad__fingerprint_setup(struct nomad_plugin *plugin);
@@ -135,8 +153,5 @@ void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *e
 int nomad__stats_setup(struct nomad_plugin *plugin);
 void nomad__stats_teardown(struct nomad_plugin *plugin);
 void nomad__stats_task_ended(struct nomad_task *task);
-/* What stops of the task still wait for is over; before the loop ends: of all tasks. */
-void nomad__stops_task_ended(struct nomad_task *task);
-void nomad__stops_teardown(struct nomad_plugin *plugin);
 
 #endif

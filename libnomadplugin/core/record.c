@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,9 +76,8 @@ static int read_all(struct nomad__record *record, struct nomad_error **err)
 	for (line = text; (end = memchr(line, '\n', size - (size_t)(line - text))); line = end + 1)
 		if (read_line(record, line, (size_t)(end - line)) < 0)
 			return nomad_error_errno(err, ENOMEM, "read task record '%s'", record->path);
-	/* Cut the half line off, or the next one would continue it. */
-	if (line < text + size && ftruncate(record->fd, line - text) < 0)
-		return nomad_error_errno(err, errno, "repair task record '%s'", record->path);
+	if (line < text + size)
+		record->torn_at = line - text;
 	return 0;
 }
 
@@ -108,6 +109,12 @@ static int append(struct nomad__record *record, const char *line, size_t size, s
 
 	if (record->fd < 0)
 		return nomad_error_set(err, EBADF, "write task record: it is not open");
+	if (record->broken)
+		return nomad_error_set(err, EIO, "write task record '%s': an earlier line could not be written", record->path);
+	/* Cut the half line off, or this one would continue it. */
+	if (record->torn_at >= 0 && ftruncate(record->fd, record->torn_at) < 0)
+		return nomad_error_errno(err, errno, "repair task record '%s'", record->path);
+	record->torn_at = -1;
 	if (fstat(record->fd, &st) < 0)
 		return nomad_error_errno(err, errno, "write task record '%s'", record->path);
 	if (st.st_size + (off_t)size > NOMAD__RECORD_MAX_SIZE)
@@ -119,8 +126,7 @@ static int append(struct nomad__record *record, const char *line, size_t size, s
 	if (n == (ssize_t)size && fdatasync(record->fd) == 0)
 		return 0;
 	r = nomad_error_errno(err, n >= 0 && n < (ssize_t)size ? ENOSPC : errno, "write task record '%s'", record->path);
-	if (n > 0)
-		(void)!ftruncate(record->fd, st.st_size);
+	record->broken = n > 0 && ftruncate(record->fd, st.st_size) < 0;
 	return r;
 }
 
@@ -198,6 +204,26 @@ void nomad__record_forget(struct nomad__record *record, const char *key)
 	line[size] = '\n';
 	(void)append(record, line, size + 1, NULL);
 	nomad_map_remove(&record->map, key);
+}
+
+int nomad__record_claim(struct nomad__record *record, int patience_ms)
+{
+	struct stat mine, there;
+
+	while (flock(record->fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (patience_ms <= 0)
+			return -EWOULDBLOCK;
+		(void)poll(NULL, 0, 10);
+		patience_ms -= 10;
+	}
+	/* Who had it before may have removed it. */
+	if (fstat(record->fd, &mine) < 0)
+		return -errno;
+	if (lstat(record->path, &there) < 0 || mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
+		return -ESTALE;
+	return 0;
 }
 
 void nomad__record_close(struct nomad__record *record)

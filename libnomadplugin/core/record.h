@@ -6,6 +6,8 @@
 #ifndef NOMAD_RECORD_H
 #define NOMAD_RECORD_H
 
+#include <sys/types.h>
+
 #include "nomad/base.h"
 #include "nomad/error.h"
 
@@ -15,16 +17,23 @@ struct nomad__record {
 	int fd;			/* of the journal; -1 before open */
 	char *path;
 	struct nomad_map map;
+	off_t torn_at;		/* where half a line begins that a crash left; -1: none */
+	bool broken;		/* half a line could not be taken back: nothing is written behind it */
 };
 
-#define NOMAD__RECORD_INIT { .fd = -1 }
+#define NOMAD__RECORD_INIT { .fd = -1, .torn_at = -1 }
 
-/* Open or create `path` and read what is there. */
+/* Open or create `path` and read what is there.  Nothing is written: others may have it open. */
 int nomad__record_open(struct nomad__record *record, const char *path, bool create, struct nomad_error **err);
 int nomad__record_put(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err);
 /* Write all that is in the map, at once. */
 int nomad__record_put_all(struct nomad__record *record, struct nomad_error **err);
 void nomad__record_forget(struct nomad__record *record, const char *key);
+/* Be the one who looks after this task: a lock on the journal that lasts until
+ * the record is closed or the process is dead, see core/tasks_on_disk.h.
+ * Waits up to `patience_ms` for another holder.  0; -EWOULDBLOCK: another
+ * has it; -ESTALE: the journal was removed meanwhile, open it again. */
+int nomad__record_claim(struct nomad__record *record, int patience_ms);
 void nomad__record_close(struct nomad__record *record);
 
 #endif

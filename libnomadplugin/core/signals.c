@@ -22,6 +22,23 @@ static const struct {
 	{ "TRAP", SIGTRAP }, { "TSTP", SIGTSTP }, { "TTIN", SIGTTIN },	 { "TTOU", SIGTTOU }, { "URG", SIGURG },
 	{ "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "VTALRM", SIGVTALRM }, { "WINCH", SIGWINCH }, { "XCPU", SIGXCPU },
 	{ "XFSZ", SIGXFSZ },
+	/* Some systems' own, and other names of the same. */
+#ifdef SIGPWR
+	{ "PWR", SIGPWR },
+#endif
+#ifdef SIGSTKFLT
+	{ "STKFLT", SIGSTKFLT },
+#endif
+#ifdef SIGPOLL
+	{ "POLL", SIGPOLL },
+#endif
+#ifdef SIGEMT
+	{ "EMT", SIGEMT },
+#endif
+#ifdef SIGINFO
+	{ "INFO", SIGINFO },
+#endif
+	{ "CLD", SIGCHLD },
 };
 
 static int parse_realtime(const char *name, int *ret_signal)

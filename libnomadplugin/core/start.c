@@ -10,6 +10,7 @@
 #include "core/plugin.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,8 +20,16 @@
 #include "core/tidy.h"
 #include "schema/schema.h"
 
+enum {
+	/* Another plugin may just be ending, or collecting garbage. */
+	START_PATIENCE_MS = 2000, RECOVER_PATIENCE_MS = 300,
+	OPEN_ATTEMPTS = 20,
+};
+
 /* ---- Records ---- */
 
+/* Open the journal and claim it.  A start does not go on without the claim:
+ * there would be two instances.  A recovery does: what runs is Nomad's. */
 static int open_record(struct nomad_task *task, bool create, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/task", task->state_dir);
@@ -29,30 +38,54 @@ static int open_record(struct nomad_task *task, bool create, struct nomad_error 
 
 	if (!path || !tasks)
 		return nomad_error_errno(err, ENOMEM, "open the task's record");
-	if (create) {
-		r = nomad__make_dirs(task->plugin->state_dir, 0700);
-		if (r >= 0)
-			r = nomad__make_dirs(tasks, 0700);
-		if (r >= 0)
-			r = nomad__make_dirs(task->state_dir, 0700);
+	for (int i = 0;; i++) {
+		if (create) {
+			r = nomad__make_dirs(task->plugin->state_dir, 0700);
+			if (r >= 0)
+				r = nomad__make_dirs(tasks, 0700);
+			if (r >= 0)
+				r = nomad__make_dirs(task->state_dir, 0700);
+			if (r < 0)
+				return nomad_error_errno(err, -r, "make the task's state directory '%s'", task->state_dir);
+		}
+		r = nomad__record_open(&task->record, path, create, err);
 		if (r < 0)
-			return nomad_error_errno(err, -r, "make the task's state directory '%s'", task->state_dir);
+			return r;
+		r = nomad__record_claim(&task->record, create ? START_PATIENCE_MS : RECOVER_PATIENCE_MS);
+		if (r == 0)
+			return 0;
+		if (r == -EWOULDBLOCK && !create) {
+			nomad_log_kv(NOMAD_LOG_WARN, "another instance of this driver holds the task as well", "task_id",
+				     task->info.id, NULL);
+			return 0;
+		}
+		nomad__record_close(&task->record);
+		if (r != -ESTALE || i >= OPEN_ATTEMPTS)
+			break;
 	}
-	return nomad__record_open(&task->record, path, create, err);
+	if (r == -EWOULDBLOCK)
+		return nomad_error_set(err, EBUSY, "another living instance of this driver holds the task");
+	return nomad_error_errno(err, -r, "claim the task's record '%s'", path);
 }
 
 /* What an operator, gc and destroy() have to know of a task nobody remembers. */
 static int write_identity(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct nomad_task_info *info = &task->info;
+	char cpu[24], memory[24], now[24];
 	const struct {
 		const char *key, *value;
 	} facts[] = {
+		{ "driver", task->plugin->driver->name },
+		{ "time", now },	      { "cpu", cpu },		       { "memory", memory },
 		{ "id", info->id },	      { "alloc", info->alloc_id },     { "name", info->name },
 		{ "node", info->node_id },    { "job", info->job_id },	       { "namespace", info->namespace_name },
 		{ "dir", info->alloc_dir },   { "boot", task->plugin->boot_id },
 	};
 
+	snprintf(now, sizeof(now), "%lld", (long long)nomad__wall_ns());
+	snprintf(cpu, sizeof(cpu), "%lld", (long long)info->resources.cpu_shares);
+	snprintf(memory, sizeof(memory), "%lld", (long long)info->resources.memory_limit_bytes);
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(facts); i++)
 		if (nomad_map_set(&task->record.map, facts[i].key, facts[i].value) < 0)
 			return nomad_error_errno(err, ENOMEM, "write the task's record");
@@ -106,9 +139,9 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		spec.log_max_files = (unsigned)config->log_max_files;
 		spec.log_max_bytes = (uint64_t)config->log_max_file_size_mb << 20;
 	}
-	pthread_mutex_lock(&task->lock);
+	pthread_mutex_lock(&task->journal);
 	r = nomad__record_put(&task->record, "supervised", "1", err);
-	pthread_mutex_unlock(&task->lock);
+	pthread_mutex_unlock(&task->journal);
 	if (r < 0)
 		return r;
 	nomad__crash_at("core-run-recorded");
@@ -187,6 +220,7 @@ static int take_over(struct nomad_task *task, struct nomad_error **err)
 	} else if (!plugin->driver->recover) {
 		return nomad_error_set(err, ENOENT, "the task is lost: it was never started");
 	}
+	nomad__task_restore_network(task);
 	if (!plugin->driver->recover)
 		return 0;
 	r = plugin->driver->recover(task, err);
@@ -209,6 +243,19 @@ static void set_running(struct nomad_task *task)
 	pthread_mutex_unlock(&task->lock);
 }
 
+/* The end of what could not be taken over may have been told already: it is
+ * not the end of what is started instead. */
+static void begin_anew(struct nomad_task *task)
+{
+	pthread_mutex_lock(&task->lock);
+	task->phase = NOMAD__STARTING;
+	free(task->result.message);
+	task->result = (struct nomad_exit){ 0 };
+	task->started_ns = task->ended_ns = 0;
+	task->lost = false;
+	pthread_mutex_unlock(&task->lock);
+}
+
 /* `busy` is held.  Runs the driver's start(), or takes over what an earlier call with this id made. */
 static int start_or_adopt(struct nomad_task *task, struct nomad_error **err)
 {
@@ -225,10 +272,14 @@ static int start_or_adopt(struct nomad_task *task, struct nomad_error **err)
 			return 0;
 		}
 		nomad_log_kv(NOMAD_LOG_WARN, "clearing away what an earlier start of this task left", "task_id", task->info.id,
-			     NULL);
+			     "why", why ? nomad_error_message(why) : "it was not completed", NULL);
+		nomad_error_free(NOMAD_TAKE_PTR(why));
 		r = nomad__task_tidy(task, err);
-		if (r < 0)
-			return nomad_error_wrap(err, "clear away what an earlier start left");
+		if (r < 0) {
+			(void)nomad_error_wrap(err, "clear away what an earlier start left");
+			return r;
+		}
+		begin_anew(task);
 	}
 	nomad__crash_at("core-start-intent");
 	r = open_record(task, true, err);
@@ -241,9 +292,10 @@ static int start_or_adopt(struct nomad_task *task, struct nomad_error **err)
 	if (r < 0)
 		goto undo;
 	nomad__crash_at("core-start-driver");
-	pthread_mutex_lock(&task->lock);
+	pthread_mutex_lock(&task->journal);
 	r = nomad__record_put(&task->record, "started", "1", err);
-	pthread_mutex_unlock(&task->lock);
+	pthread_mutex_unlock(&task->journal);
+	nomad__crash_at("core-start-done");
 	if (r >= 0)
 		return 0;
 undo:
@@ -265,6 +317,16 @@ static int decode_config(struct nomad_task *task, const void *config, size_t siz
 	return 0;
 }
 
+/* Directories are made of it. */
+static int check_name(const struct nomad_task *task, struct nomad_error **err)
+{
+	const char *name = task->info.name;
+
+	if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return nomad_error_set(err, EINVAL, "task '%s': its name '%s' cannot be that of a directory", task->info.id, name);
+	return 0;
+}
+
 int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *config,
 		      size_t config_size, struct nomad__started *ret, struct nomad_error **err)
 {
@@ -279,6 +341,11 @@ int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_
 	r = nomad__task_new(plugin, take_info, &task, err);
 	if (r < 0)
 		return r;
+	r = check_name(task, err);
+	if (r < 0) {
+		nomad__task_unref(task);
+		return r;
+	}
 	pthread_mutex_lock(&task->busy);
 	r = nomad__task_insert(plugin, task, &other);
 	if (r == -EEXIST) {
@@ -318,6 +385,62 @@ out:
 
 /* ---- RecoverTask ---- */
 
+/* The option state_dir may be another one than when the task was started.
+ * A handle is not to be believed: whatever it says is to be a directory of
+ * this very task, or it is not touched. */
+static int use_recorded_dir(struct nomad_task *task, const char *dir)
+{
+	NOMAD_AUTO_FREE char *tail = nomad_strdupf("/tasks/%s", task->slug);
+	size_t size = strlen(dir), tail_size = tail ? strlen(tail) : 0;
+	char *copy;
+
+	if (!tail)
+		return -ENOMEM;
+	if (*dir != '/' || strstr(dir, "/../") || size <= tail_size || strcmp(dir + size - tail_size, tail) != 0)
+		return 0;
+	copy = strdup(dir);
+	if (!copy)
+		return -ENOMEM;
+	free(task->state_dir);
+	task->state_dir = copy;
+	return 0;
+}
+
+static int open_recorded(struct nomad_task *task, const char *dir, struct nomad_error **err)
+{
+	const char *id, *driver;
+	struct stat st;
+	int r = lstat(task->state_dir, &st) < 0 && errno == ENOENT ? use_recorded_dir(task, dir) : 0;
+
+	if (r < 0)
+		return nomad_error_errno(err, -r, "recover task '%s'", task->info.id);
+	if (lstat(task->state_dir, &st) < 0 && errno == ENOENT)
+		return nomad_error_set(err, ENOENT, "the task is lost: its state directory '%s' is gone", task->state_dir);
+	r = open_record(task, false, err);
+	if (r < 0)
+		return r;
+	id = nomad_map_get(&task->record.map, "id");
+	driver = nomad_map_get(&task->record.map, "driver");
+	if (!id || strcmp(id, task->info.id) != 0 || (driver && strcmp(driver, task->plugin->driver->name) != 0))
+		return nomad_error_set(err, EINVAL, "recover task '%s': its record '%s' is of another one", task->info.id,
+				       task->record.path);
+	return 0;
+}
+
+/* Another call is at it, or was. */
+static int recovered_already(struct nomad_task *other, struct nomad_error **err)
+{
+	int r = 0;
+
+	if (nomad__task_phase(other) == NOMAD__RUNNING)
+		return 0;
+	pthread_mutex_lock(&other->busy);
+	if (nomad__task_phase(other) == NOMAD__GONE)
+		r = nomad_error_set(err, ENOENT, "recover task '%s': it could not be", other->info.id);
+	pthread_mutex_unlock(&other->busy);
+	return r;
+}
+
 int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *driver_state,
 			size_t driver_state_size, struct nomad_error **err)
 {
@@ -328,7 +451,9 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	r = nomad__plugin_ensure_init(plugin, err);
 	if (r >= 0)
 		other = nomad__task_find(plugin, take_info->id ? take_info->id : "");
-	if (r < 0 || other) {	/* known: the agent reattached to this process */
+	if (other)	/* known: the agent reattached to this process */
+		r = recovered_already(other, err);
+	if (r < 0 || other) {
 		nomad__task_info_done(take_info);
 		nomad__task_unref(other);
 		return r;
@@ -341,6 +466,11 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	r = nomad__task_new(plugin, take_info, &task, err);
 	if (r < 0)
 		goto out_handle;
+	r = check_name(task, err);
+	if (r < 0) {
+		nomad__task_unref(task);
+		goto out_handle;
+	}
 	pthread_mutex_lock(&task->busy);
 	if (strcmp(handle.driver, plugin->driver->name) != 0) {
 		r = nomad_error_set(err, EINVAL, "recover task '%s': its handle is of driver '%s'", task->info.id, handle.driver);
@@ -351,21 +481,23 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 		goto out;
 	}
 	r = decode_config(task, handle.config, handle.config_size, NOMAD__DECODE_STORED, err);
-	if (r >= 0)
-		r = open_record(task, false, err);
-	if (r >= 0)
-		r = nomad__task_insert(plugin, task, &other);
+	if (r < 0)
+		goto out;
+	/* Into the table first: of two at a time the second waits for the first. */
+	r = nomad__task_insert(plugin, task, &other);
 	if (r == -EEXIST) {
+		r = recovered_already(other, err);
 		nomad__task_unref(other);
-		r = 0;
 		goto out;
 	}
 	if (r < 0) {
-		if (err && !*err)
-			nomad_error_errno(err, -r, "recover task '%s'", task->info.id);
+		nomad_error_errno(err, -r, "recover task '%s'", task->info.id);
 		goto out;
 	}
-	r = take_over(task, err);
+	r = open_recorded(task, handle.state_dir, err);
+	if (r >= 0)
+		r = take_over(task, err);
+	nomad__crash_at("core-recover-attached");
 	if (r >= 0) {
 		set_running(task);
 		nomad_task_event(task, "Recovered after a restart of the driver");

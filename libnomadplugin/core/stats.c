@@ -177,9 +177,9 @@ static void begin(void *ud)
 	struct nomad_task *task = ((struct ticker *)sub->extra)->task;
 	struct nomad_plugin *plugin = task->plugin;
 
-	nomad__sub_unref(sub);
 	if (nomad__task_phase(task) >= NOMAD__EXITED)	/* it ended while we came */
 		nomad__stats_task_ended(task);
+	nomad__sub_unref(sub);
 	if (!plugin->stats_keeper->timer && nomad__timer_new(plugin->loop, tick, plugin, &plugin->stats_keeper->timer) < 0)
 		return;
 	tick(plugin);

@@ -100,10 +100,14 @@ void nomad__sub_unlink(struct nomad__sub *sub)
 void nomad__sub_call(struct nomad__sub *sub, void (*call)(struct nomad__sub *sub, void *arg), void *arg)
 {
 	pthread_mutex_lock(&sub->lock);
-	while (sub->running && !sub->dead)
+	while (sub->running && !sub->dead && !pthread_equal(sub->runner, pthread_self()))
 		pthread_cond_wait(&sub->idle, &sub->lock);
-	if (sub->dead) {
+	if (sub->dead || sub->running) {
+		bool nested = !sub->dead;
+
 		pthread_mutex_unlock(&sub->lock);
+		if (nested)	/* what it does causes more of the same */
+			call(sub, arg);
 		return;
 	}
 	sub->running = true;

@@ -65,6 +65,7 @@ int nomad__task_new(struct nomad_plugin *plugin, struct nomad_task_info *take_in
 	*take_info = (struct nomad_task_info){ 0 };
 	task->record = (struct nomad__record)NOMAD__RECORD_INIT;
 	pthread_mutex_init(&task->busy, NULL);
+	pthread_mutex_init(&task->journal, NULL);
 	pthread_mutex_init(&task->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -131,6 +132,7 @@ void nomad__task_unref(struct nomad_task *task)
 	free(task->addr);
 	nomad_int_map_done(&task->port_map);
 	pthread_mutex_destroy(&task->busy);
+	pthread_mutex_destroy(&task->journal);
 	pthread_mutex_destroy(&task->lock);
 	pthread_cond_destroy(&task->changed);
 	free(task);
@@ -203,9 +205,9 @@ int nomad_task_put(struct nomad_task *task, const char *key, const char *value, 
 
 	if (driver_key(name, key) < 0)
 		return nomad_error_set(err, EINVAL, "record '%s' of the task: the key is too long", key);
-	pthread_mutex_lock(&task->lock);
+	pthread_mutex_lock(&task->journal);
 	r = nomad__record_put(&task->record, name, value, err);
-	pthread_mutex_unlock(&task->lock);
+	pthread_mutex_unlock(&task->journal);
 	return r;
 }
 
@@ -217,9 +219,9 @@ const char *nomad_task_get(const struct nomad_task *task, const char *key)
 
 	if (driver_key(name, key) < 0)
 		return NULL;
-	pthread_mutex_lock(&t->lock);
+	pthread_mutex_lock(&t->journal);
 	value = nomad_map_get(&t->record.map, name);
-	pthread_mutex_unlock(&t->lock);
+	pthread_mutex_unlock(&t->journal);
 	return value;
 }
 
@@ -229,13 +231,12 @@ void nomad_task_forget(struct nomad_task *task, const char *key)
 
 	if (driver_key(name, key) < 0)
 		return;
-	pthread_mutex_lock(&task->lock);
+	pthread_mutex_lock(&task->journal);
 	nomad__record_forget(&task->record, name);
-	pthread_mutex_unlock(&task->lock);
+	pthread_mutex_unlock(&task->journal);
 }
 
-int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_advertise,
-			   const struct nomad_int_map *port_map)
+static int set_network(struct nomad_task *task, const char *addr, bool auto_advertise, const struct nomad_int_map *port_map)
 {
 	char *copy = addr && *addr ? strdup(addr) : NULL;
 	struct nomad_int_map ports = { 0 };
@@ -257,6 +258,62 @@ int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_
 	task->has_network = copy || ports.count || auto_advertise;
 	pthread_mutex_unlock(&task->lock);
 	return 0;
+}
+
+/* Recorded as lines: the address, 0 or 1, then label=port each.  A start that
+ * is adopted by another process has to answer with the same network. */
+int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_advertise,
+			   const struct nomad_int_map *port_map)
+{
+	NOMAD_AUTO_FREE char *text = nomad_strdupf("%s\n%d\n", addr ? addr : "", auto_advertise);
+	int r = text ? set_network(task, addr, auto_advertise, port_map) : -ENOMEM;
+
+	for (size_t i = 0; r >= 0 && port_map && i < port_map->count; i++) {
+		char *longer = nomad_strdupf("%s%s=%lld\n", text, port_map->pairs[i].key, (long long)port_map->pairs[i].value);
+
+		r = longer ? 0 : -ENOMEM;
+		free(text);
+		text = longer;
+	}
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&task->journal);
+	if (task->record.fd >= 0)
+		r = nomad__record_put(&task->record, "network", text, NULL);
+	pthread_mutex_unlock(&task->journal);
+	return r;
+}
+
+void nomad__task_restore_network(struct nomad_task *task)
+{
+	NOMAD_AUTO_FREE char *text = NULL;
+	struct nomad_int_map ports = { 0 };
+	const char *recorded;
+	char *rest, *addr, *line;
+	bool advertise;
+	int r = 0;
+
+	pthread_mutex_lock(&task->journal);
+	recorded = nomad_map_get(&task->record.map, "network");
+	text = recorded ? strdup(recorded) : NULL;
+	pthread_mutex_unlock(&task->journal);
+	rest = text;
+	addr = strsep(&rest, "\n");
+	line = strsep(&rest, "\n");
+	if (!line)
+		return;
+	advertise = strcmp(line, "1") == 0;
+	while (r >= 0 && (line = strsep(&rest, "\n"))) {
+		char *equals = strrchr(line, '=');
+
+		if (!equals)
+			continue;
+		*equals = 0;
+		r = nomad_int_map_set(&ports, line, strtoll(equals + 1, NULL, 10));
+	}
+	if (r >= 0)
+		(void)set_network(task, addr, advertise, &ports);
+	nomad_int_map_done(&ports);
 }
 
 int nomad_task_leader(const struct nomad_task *task)
@@ -367,6 +424,7 @@ void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result,
 	free(message);
 	if (!first)
 		return;
+	nomad__task_stops_over(task);
 	/* The result does not change from here on. */
 	while ((sub = nomad__sub_take(&task->plugin->waiters, is_of_task, task))) {
 		nomad__sub_call(sub, call_waiter, task);
@@ -378,7 +436,6 @@ void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result,
 		nomad__sub_unref(sub);	/* nobody cancels a stop */
 	}
 	nomad__stats_task_ended(task);
-	nomad__stops_task_ended(task);
 }
 
 enum nomad__phase nomad__task_phase(struct nomad_task *task)
@@ -393,6 +450,9 @@ enum nomad__phase nomad__task_phase(struct nomad_task *task)
 
 void nomad__task_gone(struct nomad_task *task)
 {
+	const struct nomad_exit never = { .exit_code = -1, .message = (char *)"the task was not started" };
+
+	nomad__task_ended(task, &never, nomad__wall_ns());
 	pthread_mutex_lock(&task->lock);
 	task->phase = NOMAD__GONE;
 	pthread_cond_broadcast(&task->changed);

@@ -24,6 +24,14 @@
  *               super-empty        nothing is left, no exit record yet
  *               super-exit         the exit record is there, nobody was told
  *               super-exec         a command was forked into the task
+ *   core        core-start-intent     nothing is there yet
+ *               core-start-recorded   the journal says who the task is
+ *               core-run-recorded     it says that a supervisor is to come
+ *               core-run-started      the process runs, the journal does not say so
+ *               core-start-driver     the driver's start() has returned
+ *               core-start-done       the journal says so, Nomad does not know
+ *               core-recover-attached
+ *               core-tidy-begin, core-tidy-killed, core-tidy-destroyed, core-tidy-removed
  */
 #ifndef NOMAD_SUPERVISOR_CRASH_H
 #define NOMAD_SUPERVISOR_CRASH_H

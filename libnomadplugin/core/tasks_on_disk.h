@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * core/tasks_on_disk.h: the tasks of a state directory, whoever started them,
+ * as their records tell: for `ps`, and for clearing away what nobody claims.
+ *
+ * A claim is an flock(2) on the journal of a task (<state_dir>/tasks/<slug>/
+ * task).  A plugin takes it with the first byte it writes about a task, or
+ * when it recovers one, and has it until the task is destroyed.  It needs no
+ * clean-up: it ends with the process, however that ends.  Whoever removes a
+ * task holds its claim, and whoever takes a claim looks whether the journal
+ * is still there.
+ *
+ * The supervisor locks the task's directory, not its journal: that a task
+ * runs and that an agent cares for it are two things.
+ *
+ * What gc removes: tasks of a former boot; tasks that are dead, lost or half
+ * made and that nobody claims.  What it leaves: whatever has a living
+ * supervisor or a claim; tasks of another driver in the same directory; tasks
+ * that run elsewhere (without a supervisor), for only an agent can know;
+ * and, where the plugin does it by itself, ends of this boot that an agent of
+ * another node may still ask for. */
+#ifndef NOMAD_TASKS_ON_DISK_H
+#define NOMAD_TASKS_ON_DISK_H
+
+#include "core/core.h"
+
+enum nomad__disk_state {
+	NOMAD__DISK_STARTING,	/* a plugin is at it */
+	NOMAD__DISK_HALF_MADE,	/* a start that was cut */
+	NOMAD__DISK_RUNNING,
+	NOMAD__DISK_REMOTE,	/* without a process on this host: only its driver knows */
+	NOMAD__DISK_EXITED,
+	NOMAD__DISK_LOST,	/* the host was restarted, or the supervisor was killed */
+};
+
+struct nomad__disk_task {
+	char *slug;			/* name of the directory */
+	struct nomad_map record;	/* id, alloc, name, node, job, ...; what the driver holds is x.* */
+	enum nomad__disk_state state;
+	bool claimed;			/* a living plugin looks after it */
+	bool foreign;			/* of another driver */
+	bool alive;			/* its supervisor */
+	int supervisor_pid, leader_pid;	/* 0: none */
+	int exit_code, signal;		/* of an exited one */
+	int64_t since_ns;		/* when it was made; wall clock */
+};
+
+const char *nomad__disk_state_name(enum nomad__disk_state state);
+/* Sorted by age, the oldest first.  No state directory: no tasks. */
+int nomad__tasks_on_disk(struct nomad_plugin *plugin, struct nomad__disk_task **ret, size_t *ret_count,
+			 struct nomad_error **err);
+void nomad__tasks_on_disk_free(struct nomad__disk_task *tasks, size_t count);
+
+enum { NOMAD__GC_DRY_RUN = 1, NOMAD__GC_BY_HAND = 2 };
+/* `removed` is called for each one that was removed (or would be), or that
+ * could not be (err).  The plugin has to be initialised.  Blocks. */
+int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
+	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
+	      struct nomad_error **err);
+/* Once, gc_grace after now, unless the configuration is that of a trial launch. */
+void nomad__gc_schedule(struct nomad_plugin *plugin);
+
+#endif
