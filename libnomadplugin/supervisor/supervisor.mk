@@ -48,6 +48,7 @@ $(BUILD)/$(L)/supervisor/mortal/crash.o: $(L)/supervisor/crash.c
 
 mortal_obj := $(BUILD)/$(L)/supervisor/mortal/crash.o $(super)/mortal/blob.o
 $(addprefix $(BUILD)/$(L)/supervisor/,client_test end_test exec_test fault_test): $(mortal_obj)
+$(BUILD)/$(L)/core/crash_test: $(mortal_obj)
 
 -include $(super_obj:.o=.d) $(super)/mortal/crash.d $(BUILD)/$(L)/supervisor/mortal/crash.d
 
