@@ -372,14 +372,16 @@ static void ends_close(struct ends *ends)
 	for (int i = 0; i < 3; i++) {
 		if (ends->mine[i] >= 0)
 			close(ends->mine[i]);
-		if (ends->theirs[i] >= 0 && (i == 0 || ends->theirs[i] != ends->theirs[0]))
+		if (ends->theirs[i] >= 0 && (i == 0 || ends->theirs[i] != ends->theirs[i - 1]))
 			close(ends->theirs[i]);
 	}
 }
 
-static int make_pipes(struct ends *ends)
+/* A pipe for each, or one for both outputs: then what the command wrote comes
+ * in the order it was written in. */
+static int make_pipes(struct ends *ends, bool merged)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < (merged ? 2 : 3); i++) {
 		int fds[2];
 
 		if (pipe2(fds, O_CLOEXEC) < 0)
@@ -389,6 +391,8 @@ static int make_pipes(struct ends *ends)
 		if (fcntl(ends->mine[i], F_SETFL, O_NONBLOCK) < 0)
 			return -errno;
 	}
+	if (merged)
+		ends->theirs[2] = ends->theirs[1];
 	return 0;
 }
 
@@ -481,6 +485,14 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 		     const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
 		     struct nomad_error **err)
 {
+	return nomad__exec_open_as(plugin, id, argv, tty ? NOMAD__EXEC_TTY : NOMAD__EXEC_PIPES, events, ud, ret, err);
+}
+
+int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv, enum nomad__exec_kind kind,
+			const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
+			struct nomad_error **err)
+{
+	bool tty = kind == NOMAD__EXEC_TTY;
 	struct ends ends = { .mine = { -1, -1, -1 }, .theirs = { -1, -1, -1 } };
 	struct nomad_exec exec = { 0 };
 	struct nomad__exec_stream *s = NULL;
@@ -495,7 +507,7 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 	r = describe(task, argv, tty, &exec, err);
 	if (r < 0)
 		goto out;
-	r = tty ? make_tty(&ends) : make_pipes(&ends);
+	r = tty ? make_tty(&ends) : make_pipes(&ends, kind == NOMAD__EXEC_MERGED);
 	s = r < 0 ? NULL : calloc(1, sizeof(*s));
 	if (!s) {
 		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': make its %s", id, tty ? "terminal" : "pipes");
@@ -509,7 +521,7 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 		.ud = ud,
 		.tty = tty,
 		.in_fd = ends.mine[0],
-		.out = { { s, 1, ends.mine[1], false, NULL }, { s, 2, ends.mine[2], tty, NULL } },
+		.out = { { s, 1, ends.mine[1], false, NULL }, { s, 2, ends.mine[2], kind != NOMAD__EXEC_PIPES, NULL } },
 	};
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);

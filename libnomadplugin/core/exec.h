@@ -6,6 +6,15 @@
 
 #include "core/plugin.h"
 
+enum nomad__exec_kind {
+	NOMAD__EXEC_PIPES,
+	NOMAD__EXEC_TTY,
+	NOMAD__EXEC_MERGED,	/* stderr goes where stdout goes */
+};
+int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv, enum nomad__exec_kind kind,
+			const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
+			struct nomad_error **err);
+
 /* The task goes: end its execs; returns when none uses its supervisor any
  * more.  Not from the loop thread. */
 void nomad__exec_end_all(struct nomad_task *task);

@@ -2,6 +2,7 @@
  *
  * ExecTask: a command without input, its output's tail, a time limit.
  * stderr is merged into stdout, for Nomad shows nothing else of it. */
+#include "core/exec.h"
 #include "core/plugin.h"
 
 #include <errno.h>
@@ -120,8 +121,8 @@ static void open_job(void *ud)
 	struct call *call = ud;
 	struct nomad__exec_stream *stream = NULL;
 	struct nomad_error *err = NULL;
-	int r = nomad__exec_open(call->plugin, call->id, (const char *const *)call->argv, false, &call_events, call, &stream,
-				 &err);
+	int r = nomad__exec_open_as(call->plugin, call->id, (const char *const *)call->argv, NOMAD__EXEC_MERGED, &call_events,
+				    call, &stream, &err);
 
 	if (r < 0) {
 		call->done(call->ud, r, NULL, err);

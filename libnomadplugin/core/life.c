@@ -107,7 +107,7 @@ struct nomad__stop {
 	int refs;
 	struct nomad__stop *next;	/* of the task's, under the task's lock */
 	struct nomad_task *task;
-	struct nomad__sub *sub;		/* in the list of stoppers until it is told */
+	struct nomad__sub *sub;		/* the subscriber's reference: who told it has dropped but the list's */
 	int signal;
 	uint64_t timeout_ms;
 	struct nomad__timer *timer;	/* loop thread, as the next two */
@@ -140,8 +140,7 @@ static void call_stopper_failed(struct nomad__sub *sub, void *arg)
 static void tell_stopper(struct nomad__sub *taken, struct nomad_error *err)
 {
 	nomad__sub_call(taken, call_stopper_failed, err);
-	nomad__sub_unref(taken);	/* the list's */
-	nomad__sub_unref(taken);	/* nobody cancels a stop */
+	nomad__sub_unref(taken);
 }
 
 /* The stop failed: tell who asked for it, unless the end has come first. */
@@ -352,7 +351,6 @@ int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeou
 		nomad__task_unref(task);
 		return nomad_error_errno(err, ENOMEM, "stop task '%s'", id);
 	}
-	nomad__sub_ref(stop->sub);
 	if (!ended) {
 		pthread_mutex_lock(&task->lock);
 		ended = task->phase >= NOMAD__EXITED;
@@ -368,7 +366,6 @@ int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeou
 		struct nomad__sub *taken = nomad__sub_take(&plugin->stoppers, is_sub, stop->sub);
 
 		if (taken) {
-			nomad__sub_unref(taken);
 			nomad__sub_unref(taken);
 			done(ud, 0, NULL);
 		}

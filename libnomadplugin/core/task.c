@@ -432,8 +432,7 @@ void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result,
 	}
 	while ((sub = nomad__sub_take(&task->plugin->stoppers, is_of_task, task))) {
 		nomad__sub_call(sub, call_stopper, task);
-		nomad__sub_unref(sub);	/* the list's */
-		nomad__sub_unref(sub);	/* nobody cancels a stop */
+		nomad__sub_unref(sub);
 	}
 	nomad__stats_task_ended(task);
 }
