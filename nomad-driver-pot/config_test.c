@@ -26,8 +26,8 @@ static void test_tables(void **state)
 static void test_names_of_the_go_driver(void **state)
 {
 	static const char *const names[] = {
-		"image", "pot", "tag", "command", "args", "network_mode", "port_map", "copy", "mount", "mount_read_only",
-		"extra_hosts", "attributes",
+		"image", "pot", "tag", "command", "args", "network_mode", "port_map", "copy", "mount",
+		"mount_read_only", "extra_hosts", "attributes",
 	};
 
 	(void) state;
@@ -63,14 +63,19 @@ static void test_values(void **state)
 		{ "command", { "nginx", "nginx -g 'x'" }, { "a\nb" } },
 		{ "args", { "", "x y", "'q'", "\"" }, { "a\nb", "\r" } },
 		{ "copy", { "a:/b", "/a:/b", "/a b:/c d", "/a:/b:c" }, { "", "a", ":/b", "a:b", "a:", "-a:/b" } },
-		{ "mount", { "/a:/b", "local/x:/b/c" }, { "", "/a", "/a:", "/a:b", ":/b", "/a:/", "/a b:/c", "/a:/b:ro", "-a:/b" } },
+		{ "mount", { "/a:/b", "local/x:/b/c" }, { "", "/a", "/a:", "/a:b", ":/b", "/a:/", "/a b:/c", "/a:/b:ro",
+							 "-a:/b" } },
 		{ "mount_read_only", { "/a:/b" }, { "/a", "/a:/" } },
-		{ "extra_hosts", { "h:192.0.2.1", "h:2001:db8::1" }, { "", "h", "h:", ":192.0.2.1", "h:x", "h:192.0.2", "h h:192.0.2.1" } },
-		{ "attributes", { "mlock:yes", "mlock:OFF", "devfs_ruleset:4", "sysvshm:new", "exec_stop:/bin/x a:b", "persistent:no",
+		{ "extra_hosts", { "h:192.0.2.1", "h:2001:db8::1" }, { "", "h", "h:", ":192.0.2.1", "h:x", "h:192.0.2",
+								      "h h:192.0.2.1" } },
+		{ "attributes", { "mlock:yes", "mlock:OFF", "devfs_ruleset:4", "sysvshm:new", "exec_stop:/bin/x a:b",
+				 "persistent:no",
 				  "no-rc-script:yes" },
-		  { "", "mlock", "mlock:", "mlock:1", "nope:yes", "devfs_ruleset:x", "sysvshm:old", "persistent:yes", "persistent:ON",
+		  { "", "mlock", "mlock:", "mlock:1", "nope:yes", "devfs_ruleset:x", "sysvshm:old", "persistent:yes",
+		   "persistent:ON",
 		    "no-rc-script:no", "stop_timeout:-1" } },
-		{ "port_map", { "80", "udp:53", "tcp:1", "65535" }, { "", "0", "65536", "-1", "80x", "http", "udp:", "udp:x", "+80", " 80" } },
+		{ "port_map", { "80", "udp:53", "tcp:1", "65535" }, { "", "0", "65536", "-1", "80x", "http", "udp:",
+								     "udp:x", "+80", " 80" } },
 		{ "ports", { "http", "udp:dns", "tcp:x" }, { "", "udp:" } },
 		{ "ip", { "auto", "em0|192.0.2.1" }, { "", "-x", "a b" } },
 		{ "dns", { "inherit", "pot", "off", "custom:/a" }, { "", "custom:", "custom:a", "x", "custom:/a b" } },

@@ -79,7 +79,8 @@ static int refuse(const struct pot_config *site, const struct nomad_task_info *i
 	if (!site->enabled)
 		return nomad_error_set(err, EPERM, "the driver is disabled on this node (plugin option 'enabled')");
 	if (info->user && *info->user)
-		return nomad_error_set(err, EINVAL, "user '%s': a pot starts its command as root; let the command change "
+		return nomad_error_set(err, EINVAL,
+				       "user '%s': a pot starts its command as root; let the command change "
 				       "its user and take 'user' out of the job", info->user);
 	if (info->n_devices > 0)
 		return nomad_error_set(err, EINVAL, "device '%s': devices cannot be given to a pot; use the attribute "
@@ -88,7 +89,8 @@ static int refuse(const struct pot_config *site, const struct nomad_task_info *i
 		const char *mode = info->mounts[i].propagation_mode;
 
 		if (mode && *mode && strcmp(mode, "private") != 0)
-			return nomad_error_set(err, EINVAL, "volume at '%s': propagation mode '%s' does not exist for pots; "
+			return nomad_error_set(err, EINVAL,
+					       "volume at '%s': propagation mode '%s' does not exist for pots; "
 					       "use 'private'", info->mounts[i].task_path, mode);
 	}
 	return 0;
@@ -134,7 +136,8 @@ static int wait_until_running(const struct pot_config *site, struct nomad_task *
 		if (!alive) {
 			if (pot_exit_code(site, name) >= 0)
 				return 0;
-			return nomad_error_set(err, EIO, "'pot start' ended before the jail ran; it says why in the task's stdout");
+			return nomad_error_set(err, EIO,
+					       "'pot start' ended before the jail ran; see the task's stdout");
 		}
 		if (now_ms() >= deadline)
 			return nomad_error_set(err, ETIMEDOUT, "the jail did not run within %lld s (start_timeout)",

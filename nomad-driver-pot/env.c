@@ -39,7 +39,8 @@ char *pot_env_encode(const char *value)
 	if (lines)
 		p += sprintf(p, "$(printf %%b '");
 	for (const unsigned char *s = (const unsigned char *) value; *s; s++) {
-		bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == ' ';
+		bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+			*s == ' ';
 
 		if (lines && !plain) {
 			p += sprintf(p, "\\0%03o", *s);
@@ -176,7 +177,8 @@ int pot_env_assignments(const struct nomad_map *env, const char *secrets_dir, co
 		if (r == 0)
 			r = code ? nomad_strv_addf(&assignments, "%s=%s", name, code) : -ENOMEM;
 		if (r < 0)
-			return nomad_error_errno(err, -r, "write the environment below '%s'", secrets_dir ? secrets_dir : "");
+			return nomad_error_errno(err, -r, "write the environment below '%s'",
+						 secrets_dir ? secrets_dir : "");
 	}
 	*ret_assignments = NOMAD_TAKE_PTR(assignments);
 	return 0;

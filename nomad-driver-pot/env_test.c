@@ -60,7 +60,8 @@ static void evaluate(const char *assignment, char *value, size_t size)
 }
 
 static const char *const values[] = {
-	"", "plain", "two words", "\"quotes\" 'n' all", "$HOME ${PATH} $(id) `id` \\ \\\\ \\n", "a\nb\n\tc $x \"q\" `y` '\\", "100%s %d",
+	"", "plain", "two words", "\"quotes\" 'n' all", "$HOME ${PATH} $(id) `id` \\ \\\\ \\n",
+		"a\nb\n\tc $x \"q\" `y` '\\", "100%s %d",
 	"\xc3\xa4\xc3\xb6 utf8", "a;b|c&d>e<f*g?h[i]j~k#l!m", "-n", "a\rb",
 };
 
@@ -179,7 +180,8 @@ static void test_no_link_is_followed(void **state)
 	shell("cat \"$1/0\" \"$1/exports\"", victim, got, sizeof(got));
 	assert_string_equal(got, "precious\nprecious\n");
 	/* Again, with links inside. */
-	shell("rm -rf \"$1\"; mkdir \"$1\"; ln -s ../victim/0 \"$1/0\"; ln -s ../victim \"$1/d\"; mkdir -p \"$1/e/f\"", trap, got,
+	shell("rm -rf \"$1\"; mkdir \"$1\"; ln -s ../victim/0 \"$1/0\"; ln -s ../victim \"$1/d\"; mkdir -p \"$1/e/f\"",
+	      trap, got,
 	      sizeof(got));
 	assert_int_equal(pot_env_assignments(&env, dir, "/secrets", &assignments, NULL), 0);
 	nomad_strv_free(assignments);

@@ -94,7 +94,8 @@ static void check_storage(const struct pot_config *site, struct nomad_fingerprin
 	nomad_fp_string(fp, "zfs_pool", zfs_root);
 	health = pool_health(site, zfs_root);
 	nomad_fp_check(fp, "ZFS pool", health && (strcmp(health, "ONLINE") == 0 || strcmp(health, "DEGRADED") == 0),
-		       NOMAD_UNHEALTHY, "pot's ZFS pool is not online", "see 'zpool status', and POT_ZFS_ROOT in pot.conf");
+		       NOMAD_UNHEALTHY, "pot's ZFS pool is not online",
+		       "see 'zpool status', and POT_ZFS_ROOT in pot.conf");
 }
 
 static void check_features(const struct pot_config *site, struct nomad_fingerprint *fp)
@@ -112,7 +113,8 @@ static void check_features(const struct pot_config *site, struct nomad_fingerpri
 		       "use a GENERIC kernel, or network_mode \"host\" only");
 	nomad_fp_check(fp, "bridges", bridge, NOMAD_HEALTHY, "pots cannot join a bridge: VIMAGE or potnet is missing",
 		       "pkg install potnet");
-	nomad_fp_check(fp, "rctl", rctl, NOMAD_HEALTHY, "the kernel does not count resources: no limits and no statistics",
+	nomad_fp_check(fp, "rctl", rctl, NOMAD_HEALTHY,
+		       "the kernel does not count resources: no limits and no statistics",
 		       "set kern.racct.enable=1 in /boot/loader.conf and reboot");
 }
 
@@ -134,7 +136,8 @@ void pot_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)
 	version = ask(site, pot_argv_version(site->pot_path), &why);
 	nomad_fp_string(fp, "pot_version", version ? version : "");
 	if (!nomad_fp_check(fp, "pot version", version && *version, NOMAD_UNHEALTHY,
-			    why ? nomad_error_message(why) : "pot does not tell its version", "run 'pot version' as root"))
+			    why ? nomad_error_message(why) : "pot does not tell its version",
+			    "run 'pot version' as root"))
 		return;
 	check_storage(site, fp);
 	check_features(site, fp);

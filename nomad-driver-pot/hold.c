@@ -101,6 +101,7 @@ int pot_hold_end(const char *state_dir, struct nomad_error **err)
 		}
 		nanosleep(&pause, NULL);
 	}
-	return nomad_error_set(err, ETIMEDOUT, "a call of pot that an earlier start made does not end (process group %s)",
+	return nomad_error_set(err, ETIMEDOUT,
+			       "a call of pot that an earlier start made does not end (process group %s)",
 			       *text ? strtok(text, " \n") : "not known");
 }

@@ -187,7 +187,8 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 			port = find_port(info, label);
 			if (!port) {
 				free(ports);
-				return nomad_error_set(err, EINVAL, "option 'ports': the job has no port labelled '%s'; "
+				return nomad_error_set(err, EINVAL,
+						       "option 'ports': the job has no port labelled '%s'; "
 						       "name it in the group's network block", label);
 			}
 			ports[n++] = (struct pot_port) { .udp = udp, .inside = port->to > 0 ? port->to : port->value,

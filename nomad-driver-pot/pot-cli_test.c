@@ -18,6 +18,7 @@
 #include "pot-cli.h"
 
 #define POT "/usr/local/bin/pot"
+#define PREPARE POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|"
 /* A list as the decoder makes it; nobody writes to it. */
 #define V(...) ((char **) (uintptr_t) (const char *const []) { __VA_ARGS__, NULL })
 
@@ -68,7 +69,7 @@ static void test_prepare_plain(void **state)
 	struct pot_task_config c = plain();
 
 	(void) state;
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-a|web-1|-n|nomad|-v", prepare(&c));
+	expect(PREPARE "-a|web-1|-n|nomad|-v", prepare(&c));
 }
 
 static void test_command(void **state)
@@ -77,10 +78,11 @@ static void test_command(void **state)
 
 	(void) state;
 	c.command = (char *) "nginx";
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-c|\"nginx\"|-a|web-1|-n|nomad|-v", prepare(&c));
+	expect(PREPARE "-c|\"nginx\"|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.args = V("-g", "daemon off;", "'as is'", "it's", "$HOME `x` \"q\" \\", "");
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-c|"
-	       "\"nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v", prepare(&c));
+	expect(PREPARE "-c|"
+	       "\"nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v",
+	       prepare(&c));
 }
 
 static void test_network_mode(void **state)
@@ -89,44 +91,46 @@ static void test_network_mode(void **state)
 
 	(void) state;
 	c.network_mode = (char *) "host";
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
+	expect(PREPARE "-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.network_mode = (char *) "public-bridge";
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-a|web-1|-n|nomad|-v", prepare(&c));
+	expect(PREPARE "-N|public-bridge|-a|web-1|-n|nomad|-v",
+	       prepare(&c));
 	c.network_mode = (char *) "alias";
 	c.ip = V("em0|192.0.2.1", "192.0.2.2");
 	c.network_stack = (char *) "ipv4";
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|alias|-i|em0|192.0.2.1|-i|192.0.2.2|-S|ipv4"
+	expect(PREPARE "-N|alias|-i|em0|192.0.2.1|-i|192.0.2.2|-S|ipv4"
 	       "|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.network_mode = (char *) "private-bridge";
 	c.ip = NULL;
 	c.network_stack = NULL;
 	c.bridge = (char *) "back";
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|private-bridge|-B|back|-a|web-1|-n|nomad|-v",
+	expect(PREPARE "-N|private-bridge|-B|back|-a|web-1|-n|nomad|-v",
 	       prepare(&c));
 }
 
 static void test_port_map(void **state)
 {
 	struct nomad_pair pairs[] = {
-		{ (char *) "http", (char *) "80" }, { (char *) "dns", (char *) "udp:53" }, { (char *) "my-port", (char *) "tcp:9" },
+		{ (char *) "http", (char *) "80" }, { (char *) "dns", (char *) "udp:53" },
+		{ (char *) "my-port", (char *) "tcp:9" },
 	};
 	struct pot_task_config c = plain();
 
 	(void) state;
 	c.port_map = (struct nomad_map) { pairs, 1 };
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-i|auto|-e|80:21000|-a|web-1|-n|nomad|-v",
+	expect(PREPARE "-N|public-bridge|-i|auto|-e|80:21000|-a|web-1|-n|nomad|-v",
 	       prepare(&c));
 	/* udp goes first. */
 	c.port_map.count = 3;
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-i|auto|-e|udp:53:21001|-e|80:21000"
+	expect(PREPARE "-N|public-bridge|-i|auto|-e|udp:53:21001|-e|80:21000"
 	       "|-e|9:21002|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.network_mode = (char *) "public-bridge";
 	c.port_map.count = 1;
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-e|80:21000|-a|web-1|-n|nomad|-v",
+	expect(PREPARE "-N|public-bridge|-e|80:21000|-a|web-1|-n|nomad|-v",
 	       prepare(&c));
 	/* Without a network of its own there is nothing to map to. */
 	c.network_mode = (char *) "host";
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
+	expect(PREPARE "-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
 }
 
 static void test_ports(void **state)
@@ -138,7 +142,7 @@ static void test_ports(void **state)
 
 	(void) state;
 	c.ports = V("http", "udp:dns");
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-N|public-bridge|-i|auto|-e|udp:21001:21001|-e|8080:21000"
+	expect(PREPARE "-N|public-bridge|-i|auto|-e|udp:21001:21001|-e|8080:21000"
 	       "|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.ports = V("nope");
 	assert_int_equal(pot_ports(&c, &job, &ports, &n, &err), -EINVAL);
@@ -153,9 +157,9 @@ static void test_dns_and_signature(void **state)
 	(void) state;
 	c.dns = (char *) "off";
 	c.signature_key = (char *) "/k.pub";
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-d|off|-C|/k.pub|-a|web-1|-n|nomad|-v",
+	expect(PREPARE "-d|off|-C|/k.pub|-a|web-1|-n|nomad|-v",
 	       pot_argv_prepare(POT, &c, NULL, 0, NULL, "web-1"));
-	expect(POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|-d|custom:/s/resolv.conf|-C|/k.pub|-a|web-1|-n|nomad|-v",
+	expect(PREPARE "-d|custom:/s/resolv.conf|-C|/k.pub|-a|web-1|-n|nomad|-v",
 	       pot_argv_prepare(POT, &c, NULL, 0, "/s/resolv.conf", "web-1"));
 }
 

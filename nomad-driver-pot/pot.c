@@ -132,7 +132,8 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 	int64_t began = now_s();
 
 	if (!signal_name)
-		return nomad_error_set(err, EINVAL, "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name",
+		return nomad_error_set(err, EINVAL,
+				       "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name",
 				       signal);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
@@ -163,7 +164,8 @@ static void on_line(void *ud, const char *line)
 		nomad_task_event(p->task, "Pot is %s%s", *line == 'I' ? "i" : "", line + (*line == 'I'));
 		p->last = now;
 	} else if (now - p->last >= PROGRESS_INTERVAL_S) {
-		nomad_task_event(p->task, "Still preparing the pot after %lld s: %s", (long long) (now - p->started), line);
+		nomad_task_event(p->task, "Still preparing the pot after %lld s: %s", (long long) (now - p->started),
+				 line);
 		p->last = now;
 	}
 }
@@ -227,7 +229,8 @@ static int split(const struct pot_config *site, struct nomad_task *task, const c
 		free(source);
 		source = real;
 		if (strncmp(source, alloc_dir, n) != 0 || source[n] != '/')
-			return nomad_error_set(err, EPERM, "option '%s': '%s' is not in the allocation's directory; the "
+			return nomad_error_set(err, EPERM,
+					       "option '%s': '%s' is not in the allocation's directory; the "
 					       "plugin's option allow_host_paths forbids that", option, entry);
 	}
 	*ret_source = NOMAD_TAKE_PTR(source);
@@ -288,12 +291,14 @@ static int make_mounts(const struct pot_config *site, struct nomad_task *task, c
 	if (r == 0 && access(logs, F_OK) == 0)
 		r = mount_one(site, name, logs, logs_in_jail, true, err);
 	if (r == 0)
-		r = mount_one(site, name, nomad_task_local_dir(task), dir_in_jail(info, "NOMAD_TASK_DIR", "/local"), false, err);
-	if (r == 0)
-		r = mount_one(site, name, nomad_task_secrets_dir(task), dir_in_jail(info, "NOMAD_SECRETS_DIR", "/secrets"),
+		r = mount_one(site, name, nomad_task_local_dir(task), dir_in_jail(info, "NOMAD_TASK_DIR", "/local"),
 			      false, err);
+	if (r == 0)
+		r = mount_one(site, name, nomad_task_secrets_dir(task),
+			      dir_in_jail(info, "NOMAD_SECRETS_DIR", "/secrets"), false, err);
 	for (size_t i = 0; r == 0 && i < info->n_mounts; i++)
-		r = mount_one(site, name, info->mounts[i].host_path, info->mounts[i].task_path, info->mounts[i].readonly, err);
+		r = mount_one(site, name, info->mounts[i].host_path, info->mounts[i].task_path,
+			      info->mounts[i].readonly, err);
 	if (r == 0)
 		r = mount_list(site, task, name, "mount", config->mount, false, err);
 	if (r == 0)
@@ -332,7 +337,8 @@ static int make_limits(const struct pot_config *site, struct nomad_task *task, c
 		double percent = res->percent_ticks * (double) sysconf(_SC_NPROCESSORS_ONLN) * 100;
 
 		if (!(percent > 0))
-			return nomad_error_set(err, EINVAL, "option 'cpu_hard_limit': Nomad does not say what part of the "
+			return nomad_error_set(err, EINVAL,
+					       "option 'cpu_hard_limit': Nomad does not say what part of the "
 					       "node's CPU the job's cpu is");
 		r = call(site, pot_argv_rctl_pcpu(name, percent < 1 ? 1 : (int64_t) percent), NULL, err);
 		if (r < 0)
@@ -360,7 +366,8 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 {
 	const struct pot_task_config *config = nomad_task_config(task);
 	struct progress progress = { .task = task, .started = now_s(), .last = now_s() };
-	struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line, .ud = &progress };
+	struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line,
+				  .ud = &progress };
 	NOMAD_AUTO_FREE char *dns_file = NULL;
 	struct pot_port *ports = NULL;
 	size_t n_ports = 0;
@@ -372,8 +379,9 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	r = write_dns(task, &dns_file, err);
 	if (r == 0) {
 		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
-		r = call(site, pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file, nomad_task_slug(task)), &run,
-			 err);
+		r = call(site,
+			 pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file, nomad_task_slug(task)),
+			 &run, err);
 	}
 	free(ports);
 	if (r < 0)
@@ -381,7 +389,8 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	/* It ends with 0 after several failures, too. */
 	r = pot_exists(site, name, err);
 	if (r == 0)
-		return nomad_error_set(err, EIO, "'pot prepare' made no whole pot; its image or the ZFS pool may be damaged");
+		return nomad_error_set(err, EIO,
+				       "'pot prepare' made no whole pot; its image or the ZFS pool may be damaged");
 	if (r < 0)
 		return r;
 	nomad_task_event(task, "Prepared the pot in %lld s", (long long) (now_s() - progress.started));
@@ -460,7 +469,8 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 		if (r < 0 && (!is_starting(ud) || now_s() - began >= STARTING_PATIENCE_S))
 			(void) call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
 		if (now_s() - began >= END_TIMEOUT_S)
-			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %d s: %s", name, END_TIMEOUT_S,
+			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %d s: %s", name,
+					       END_TIMEOUT_S,
 					       why ? nomad_error_message(why) : "its jail does not die");
 		pause_ms(pause);
 		pause = pause < 2000 ? pause * 2 : 2000;
@@ -493,7 +503,8 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 		if (r == 0)
 			continue;
 		if (now_s() - began >= REMOVE_TIMEOUT_S)
-			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %d s: %s", name, REMOVE_TIMEOUT_S,
+			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %d s: %s", name,
+					       REMOVE_TIMEOUT_S,
 					       nomad_error_message(why));
 		/* Its start was cut: only what is declared dead can be stopped. */
 		(void) call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);

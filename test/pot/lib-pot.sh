@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034,SC2154
 # SPDX-License-Identifier: MPL-2.0
 #
 # What the pot tests share: a place for the stand-in's state, and images.
