@@ -132,26 +132,19 @@ static void on_trial_end(void *data)
 		run_self("trial-failed");
 }
 
-static void on_healthy(void *data)
-{
-	(void) data;
-	healthy = true;
-	log_info("the agent is healthy");
-	run_self("bless");
-	util_trim_memory();
-}
-
 static void on_settled(void *data)
 {
 	(void) data;
 	util_trim_memory();
 }
 
-static void on_ready(void *data)
+static void on_healthy(void *data)
 {
 	(void) data;
-	settled_timer.fn = on_settled;
-	loop_timer_set(&settled_timer, 2000);
+	healthy = true;
+	log_info("the agent is healthy");
+	run_self("bless");
+	loop_timer_set(&settled_timer, 5000);
 }
 
 static void on_agent_gone(void *data)
@@ -162,7 +155,7 @@ static void on_agent_gone(void *data)
 
 static void start_agent(void)
 {
-	static const struct service_hooks hooks = { .ready = on_ready, .healthy = on_healthy, .gone = on_agent_gone };
+	static const struct service_hooks hooks = { .healthy = on_healthy, .gone = on_agent_gone };
 
 	if (agent_started || shutdown_is_under_way())
 		return;
@@ -332,6 +325,7 @@ static void go_on(void *data)
 	if (rescue <= 0)
 		consider_agent(NULL);
 	trial_timer.fn = on_trial_end;
+	settled_timer.fn = on_settled;
 	loop_timer_set(&trial_timer, TRIAL_MS + (uint64_t) config.agent.healthy_seconds * 1000);
 }
 

@@ -35,7 +35,7 @@ check "BIOS: the root is read-only" test "$(guest 'touch /x 2>&1' | grep -ci 're
 # All that only it has: what it wrote to (dirty) and pages of the program that nobody else maps (clean).
 private() { guest "awk '/^Private_/ { n += \$2 } END { print n }' /proc/1/smaps_rollup"; }
 has_settled() { [ "$(private)" -lt 400 ]; }
-check "BIOS: PID 1 settles below 400 KiB of private memory" wait_for 30 has_settled
+check "BIOS: PID 1 settles below 400 KiB of private memory" wait_for 120 has_settled
 echo "# PID 1: $(guest "awk '/^(Rss|Private)/ { printf \"%s %s  \", \$1, \$2 }' /proc/1/smaps_rollup") KiB"
 check "BIOS: no process but ours and the agent's runs" test "$(guest 'ps -o pid,args' | grep -vc -e '\[' -e nomadinit -e /opt/nomad/nomad -e 'sh -c' -e ' ps ' -e PID)" = 0
 guest 'echo kept > /state/kept; sync' >/dev/null
