@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What the records tell, and what is cleared away: never what somebody
+ * claims, never what lives, never what is another's. */
+#include "core/testing.h"
+
+#include <inttypes.h>
+
+static struct nomad__disk_task *tasks;
+static size_t n_tasks;
+
+static void list(struct nomad_plugin *plugin)
+{
+	struct nomad_error *err = NULL;
+
+	nomad__tasks_on_disk_free(tasks, n_tasks);
+	tasks = NULL;
+	n_tasks = 0;
+	if (nomad__tasks_on_disk(plugin, &tasks, &n_tasks, &err) < 0)
+		fail_msg("%s", nomad_error_message(err));
+}
+
+static const struct nomad__disk_task *of(const char *id)
+{
+	for (size_t i = 0; i < n_tasks; i++) {
+		const char *its = nomad_map_get(&tasks[i].record, "id");
+
+		if (its && strcmp(its, id) == 0)
+			return &tasks[i];
+	}
+	fail_msg("%s is not listed", id);
+	return NULL;
+}
+
+static char removed[1024];
+
+static void on_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+{
+	const char *name = nomad_map_get(&task->record, "name");
+
+	(void)ud;
+	snprintf(removed + strlen(removed), sizeof(removed) - strlen(removed), "%s%s ", name ? name : task->slug, err ? "!" : "");
+}
+
+/* The names of what was removed, in the order of their making. */
+static const char *gc(struct nomad_plugin *plugin, unsigned flags)
+{
+	struct nomad_error *err = NULL;
+
+	removed[0] = 0;
+	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
+	if (nomad__gc(plugin, flags, on_removed, NULL, &err) < 0)
+		fail_msg("%s", nomad_error_message(err));
+	return removed;
+}
+
+static char *journal_of(const char *id)
+{
+	NOMAD_AUTO_FREE char *slug = nomad__slug(id);
+
+	return nomad_strdupf("%s/state/tasks/%s/task", test_base, slug);
+}
+
+static void write_record(const char *id, const char *key, const char *value)
+{
+	NOMAD_AUTO_FREE char *path = journal_of(id);
+	struct nomad__record record;
+
+	assert_int_equal(nomad__record_open(&record, path, false, NULL), 0);
+	if (value)
+		assert_int_equal(nomad__record_put(&record, key, value, NULL), 0);
+	else
+		nomad__record_forget(&record, key);
+	nomad__record_close(&record);
+}
+
+static int set_up(void **state)
+{
+	tasks = NULL;
+	n_tasks = 0;
+	return place_set_up(state);
+}
+
+static int tear_down(void **state)
+{
+	nomad__tasks_on_disk_free(tasks, n_tasks);
+	return place_tear_down(state);
+}
+
+static void test_states(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver), *watcher;
+	const struct nomad__disk_task *task;
+	const char *run = id_of("run/1"), *end = id_of("end/1");
+
+	(void)state;
+	list(plugin);	/* there is not even a directory */
+	assert_int_equal(n_tasks, 0);
+	must_start(plugin, run, "{}", NULL);
+	must_start(plugin, end, "{\"script\": \"exit 6\"}", NULL);
+	(void)must_wait(plugin, end, NULL);
+	/* Another process looks. */
+	watcher = plugin_up(&script_driver);
+	list(watcher);
+	assert_int_equal(n_tasks, 2);
+	task = of(run);
+	assert_int_equal(task->state, NOMAD__DISK_RUNNING);
+	assert_true(task->claimed && task->alive && !task->foreign);
+	assert_true(task->supervisor_pid > 1 && task->leader_pid > 1);
+	assert_string_equal(nomad_map_get(&task->record, "name"), "run");
+	assert_string_equal(nomad_map_get(&task->record, "job"), "job");
+	assert_string_equal(nomad_map_get(&task->record, "node"), "node-1");
+	assert_string_equal(nomad_map_get(&task->record, "cpu"), "100");
+	assert_string_equal(nomad_map_get(&task->record, "memory"), "67108864");
+	assert_string_equal(nomad_map_get(&task->record, "x.thing"), "1");
+	assert_true(nomad__wall_ns() - task->since_ns < INT64_C(600000000000));
+	task = of(end);
+	assert_int_equal(task->state, NOMAD__DISK_EXITED);
+	assert_int_equal(task->exit_code, 6);
+	assert_true(task->claimed);
+	/* Without its plugin a task runs on, unclaimed; with a new one it is claimed again. */
+	nomad__plugin_free(plugin);
+	list(watcher);
+	assert_int_equal(of(run)->state, NOMAD__DISK_RUNNING);
+	assert_false(of(run)->claimed);
+	assert_false(of(end)->claimed);
+	must_start(watcher, run, "{}", NULL);
+	list(watcher);
+	assert_true(of(run)->claimed);
+	/* Looking has not disturbed anybody. */
+	assert_int_equal(stop_task(watcher, run, INT64_C(60000000000), ""), 0);
+	must_destroy(watcher, run);
+	must_destroy(watcher, end);
+	nomad__plugin_free(watcher);
+}
+
+static void test_gc(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver), *other;
+	const char *run = id_of("run/1"), *end = id_of("end/1"), *claimed = id_of("claimed/1"), *old = id_of("old/1"),
+		   *half = id_of("half/1"), *foreign = id_of("foreign/1"), *remote = id_of("remote/1"), *lost = id_of("lost/1");
+
+	(void)state;
+	must_start(plugin, run, "{}", NULL);
+	must_start(plugin, end, "{\"script\": \"exit 6\"}", NULL);
+	must_start(plugin, old, "{\"script\": \"exit 6\"}", NULL);
+	must_start(plugin, half, "{\"script\": \"exit 6\"}", NULL);
+	must_start(plugin, foreign, "{\"script\": \"exit 6\"}", NULL);
+	must_start(plugin, remote, "{\"remote\": true}", NULL);
+	must_start(plugin, lost, "{}", NULL);
+	for (const char *const *p = (const char *const[]){ end, old, half, foreign, NULL }; *p; p++)
+		(void)must_wait(plugin, *p, NULL);
+	/* Nothing while a plugin claims them, whoever asks. */
+	other = plugin_up(&script_driver);
+	assert_string_equal(gc(other, NOMAD__GC_BY_HAND), "");
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
+	list(other);
+	{
+		NOMAD_AUTO_FREE char *slug = nomad__slug(half);
+		NOMAD_AUTO_FREE char *exit_file = nomad_strdupf("%s/state/tasks/%s/exit", test_base, slug);
+		int supervisor = of(lost)->supervisor_pid;
+
+		nomad__plugin_free(plugin);
+		assert_int_equal(kill(supervisor, SIGKILL), 0);
+		wait_until(kill(supervisor, 0) < 0);
+		/* The supervisor writes it again at no time. */
+		wait_until(unlink(exit_file) == 0);
+		write_record(half, "started", NULL);
+		write_record(old, "boot", "another-boot");
+		write_record(foreign, "driver", "pot");
+	}
+	must_start(other, claimed, "{\"script\": \"exit 1\"}", NULL);
+	(void)must_wait(other, claimed, NULL);
+	list(other);
+	assert_int_equal(of(half)->state, NOMAD__DISK_HALF_MADE);
+	assert_int_equal(of(lost)->state, NOMAD__DISK_LOST);
+	assert_int_equal(of(remote)->state, NOMAD__DISK_REMOTE);
+	assert_true(of(foreign)->foreign);
+	wait_until((list(other), !of(end)->alive && !of(old)->alive && !of(half)->alive));
+	assert_string_equal(gc(other, NOMAD__GC_BY_HAND | NOMAD__GC_DRY_RUN), "end old half lost ");
+	assert_int_equal(count_in("state/tasks"), 8);
+	assert_string_equal(gc(other, NOMAD__GC_BY_HAND), "end old half lost ");
+	assert_int_equal(count_in("state/tasks"), 4);
+	assert_int_equal(count_in("things"), 4);
+	assert_string_equal(gc(other, NOMAD__GC_BY_HAND), "");
+	list(other);
+	assert_int_equal(of(run)->state, NOMAD__DISK_RUNNING);
+	must_destroy(other, run);
+	must_destroy(other, claimed);
+	must_destroy(other, remote);
+	must_destroy(other, foreign);
+	nomad__plugin_free(other);
+}
+
+/* By itself it leaves the ends of a node that is not its own. */
+static void test_gc_of_nodes(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	const char *mine = id_of("mine/1"), *other = id_of("other/1"), *now = id_of("now/1");
+
+	(void)state;
+	must_start(plugin, mine, "{\"script\": \"exit 6\"}", NULL);
+	must_start(plugin, other, "{\"script\": \"exit 6\"}", NULL);
+	(void)must_wait(plugin, mine, NULL);
+	(void)must_wait(plugin, other, NULL);
+	nomad__plugin_free(plugin);
+	write_record(other, "node", "node-2");
+	plugin = plugin_up(&script_driver);
+	wait_until((list(plugin), !of(mine)->alive && !of(other)->alive));
+	assert_string_equal(gc(plugin, 0), "");		/* it does not know yet which node it is */
+	must_start(plugin, now, "{}", NULL);
+	assert_string_equal(gc(plugin, 0), "mine ");
+	must_destroy(plugin, other);
+	must_destroy(plugin, now);
+	nomad__plugin_free(plugin);
+}
+
+/* A task that cannot be removed is told, and tried again the next time. */
+static void test_gc_fails(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	const char *id = id_of("end/1");
+	NOMAD_AUTO_FREE char *stray = nomad_strdupf("%s/state/tasks/stray", test_base);
+	struct timespec past[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+
+	(void)state;
+	must_start(plugin, id, "{\"script\": \"exit 6\"}", NULL);
+	(void)must_wait(plugin, id, NULL);
+	nomad__plugin_free(plugin);
+	plugin = plugin_up(&script_driver);
+	wait_until((list(plugin), !of(id)->alive));
+	destroy_stuck = true;
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "end! ");
+	assert_int_equal(count_in("state/tasks"), 1);
+	destroy_stuck = false;
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "end ");
+	/* A directory without a journal: not before it is old. */
+	assert_int_equal(mkdir(stray, 0700), 0);
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
+	assert_int_equal(utimensat(AT_FDCWD, stray, past, 0), 0);
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "stray ");
+	nomad__plugin_free(plugin);
+}
+
+/* After the grace time it happens by itself; not in a trial launch, and not when it is switched off. */
+static void test_gc_by_itself(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	const char *id = id_of("end/1");
+
+	(void)state;
+	must_start(plugin, id, "{\"script\": \"exit 6\"}", NULL);
+	(void)must_wait(plugin, id, NULL);
+	nomad__plugin_free(plugin);
+	write_record(id, "boot", "another-boot");
+	plugin = plugin_with(&script_driver, "\"gc_grace\": 0");
+	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
+	sleep(1);
+	assert_int_equal(count_in("state/tasks"), 1);
+	nomad__plugin_free(plugin);
+	plugin = plugin_with(&script_driver, "\"gc_grace\": 1");
+	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
+	wait_until(count_in("state/tasks") == 0);
+	nomad__plugin_free(plugin);
+}
+
+static int gc_over;
+
+static void *gc_thread(void *arg)
+{
+	struct nomad_plugin *plugin = arg;
+	struct nomad__disk_task *all;
+	size_t count;
+
+	while (!__atomic_load_n(&gc_over, __ATOMIC_SEQ_CST)) {
+		assert_int_equal(nomad__gc(plugin, NOMAD__GC_BY_HAND, on_removed, NULL, NULL), 0);
+		if (nomad__tasks_on_disk(plugin, &all, &count, NULL) == 0)
+			nomad__tasks_on_disk_free(all, count);
+	}
+	return NULL;
+}
+
+/* Tasks come and go under one plugin while another collects without pause: none is taken away. */
+static void test_gc_beside_starts(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver), *other = plugin_up(&script_driver);
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(nomad__plugin_init(other, NULL), 0);
+	gc_over = 0;
+	removed[0] = 0;
+	pthread_create(&thread, NULL, gc_thread, other);
+	for (int i = 0; i < 40; i++) {
+		const char *id = id_of("web/1");
+
+		must_start(plugin, id, i % 2 ? "{}" : "{\"script\": \"exit 3\"}", NULL);
+		if (i % 2 == 0)
+			assert_int_equal(must_wait(plugin, id, NULL).exit_code, 3);
+		else
+			assert_int_equal(stop_task(plugin, id, 0, ""), 0);
+		must_destroy(plugin, id);
+	}
+	__atomic_store_n(&gc_over, 1, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	assert_string_equal(removed, "");
+	nomad__plugin_free(plugin);
+	nomad__plugin_free(other);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { T(test_states),   T(test_gc),	    T(test_gc_of_nodes),
+					    T(test_gc_fails), T(test_gc_by_itself), T(test_gc_beside_starts) };
+
+	return cmocka_run_group_tests_name("tasks_on_disk", tests, NULL, NULL);
+}
