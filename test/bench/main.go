@@ -5,6 +5,8 @@
 // idle, latency of calls.  Medians, and ratios to the first plugin named.
 //
 // usage: bench NAME=EXECUTABLE...
+//
+//	bench tasks TEST-DRIVER GO-PLUGIN NOMAD
 package main
 
 import (
@@ -44,16 +46,17 @@ func (rawCodec) Unmarshal(data []byte, v any) error {
 func (rawCodec) Name() string { return "proto" }
 
 type process struct {
-	cmd  *exec.Cmd
-	conn *grpc.ClientConn
-	took time.Duration
-	task string
+	cmd   *exec.Cmd
+	conn  *grpc.ClientConn
+	took  time.Duration
+	task  string
+	tasks int
 }
 
 var tmp string
 
-func launch(path string) (*process, error) {
-	p := &process{cmd: exec.Command(path)}
+func launch(path string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(path, args...)}
 	p.cmd.Env = append(os.Environ(), cookie, "PLUGIN_PROTOCOL_VERSIONS=2", "PLUGIN_MIN_PORT=10000", "PLUGIN_MAX_PORT=25000", "TMPDIR="+tmp)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -117,44 +120,58 @@ func (p *process) end() {
 
 // memory in KiB: the process' own pages, and those shared with others.
 func (p *process) memory() (private, shared float64) {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.cmd.Process.Pid))
-	for _, m := range regexp.MustCompile(`(?m)^(Private|Shared)_(?:Clean|Dirty): *(\d+) kB`).FindAllStringSubmatch(string(data), -1) {
-		n, _ := strconv.ParseFloat(m[2], 64)
-		if m[1] == "Private" {
-			private += n
-		} else {
-			shared += n
-		}
+	m := smaps(p.cmd.Process.Pid)
+	return m["Private_Clean"] + m["Private_Dirty"], m["Shared_Clean"] + m["Shared_Dirty"]
+}
+
+// memoryOf in KiB: its own pages, and its share of all.
+func memoryOf(pid int) (private, pss float64) {
+	m := smaps(pid)
+	return m["Private_Clean"] + m["Private_Dirty"], m["Pss"]
+}
+
+func smaps(pid int) map[string]float64 {
+	values := map[string]float64{}
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	for _, m := range regexp.MustCompile(`(?m)^(\w+): *(\d+) kB`).FindAllStringSubmatch(string(data), -1) {
+		values[m[1]], _ = strconv.ParseFloat(m[2], 64)
 	}
-	return
+	return values
 }
 
 func text(n protowire.Number, s string) []byte {
 	return protowire.AppendString(protowire.AppendTag(nil, n, protowire.BytesType), s)
 }
 
+func pack(s string) string { return string([]byte{0xd9, byte(len(s))}) + s }
+
 // prepare brings a plugin to where it can run a task, and starts one if it
 // is the test driver; the Go plugin answers all alike.
 func (p *process) prepare() {
-	pack := func(s string) string { return string([]byte{0xd9, byte(len(s))}) + s }
 	config := "\x81" + pack("state_dir") + pack(tmp)
 	if _, err := p.call(base+"SetConfig", append(text(1, config), append(text(2, string(text(1, ""))), text(3, "v0.1.0")...)...)); err != nil {
 		fmt.Fprintln(os.Stderr, "SetConfig:", err)
 	}
 	p.call(driver+"Init", nil)
+	p.task, _ = p.startTask("sleep 600")
+}
+
+func (p *process) startTask(command string) (id string, err error) {
+	p.tasks++
 	alloc := "01234567-89ab-cdef-0123-456789abcdef"
-	p.task = alloc + "/web/" + fmt.Sprintf("%08x", p.cmd.Process.Pid)
+	id = alloc + "/web/" + fmt.Sprintf("%08x", p.cmd.Process.Pid<<8+p.tasks)
 	dir := filepath.Join(tmp, alloc)
 	os.MkdirAll(filepath.Join(dir, "web", "local"), 0o755)
 	os.MkdirAll(filepath.Join(dir, "alloc"), 0o755)
 	var task []byte
-	for n, s := range map[protowire.Number]string{1: p.task, 2: "web", 3: "\x81" + pack("command") + pack("sleep 600"),
+	for n, s := range map[protowire.Number]string{1: id, 2: "web", 3: "\x81" + pack("command") + pack(command),
 		10: dir, 11: "/dev/null", 12: "/dev/null", 15: alloc} {
 		task = append(task, text(n, s)...)
 	}
-	if _, err := p.call(driver+"StartTask", text(1, string(task))); err != nil {
-		p.task = ""
+	if _, err = p.call(driver+"StartTask", text(1, string(task))); err != nil {
+		id = ""
 	}
+	return
 }
 
 func median(v []float64) float64 {
@@ -168,6 +185,14 @@ func median(v []float64) float64 {
 func main() {
 	var names []string
 	paths := map[string]string{}
+	if len(os.Args) == 5 && os.Args[1] == "tasks" {
+		tmp, _ = os.MkdirTemp("", "ndbench")
+		defer os.RemoveAll(tmp)
+		if err := benchTasks(os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, "tasks:", err)
+		}
+		return
+	}
 	for _, a := range os.Args[1:] {
 		name, path, _ := strings.Cut(a, "=")
 		if _, err := os.Stat(path); err == nil {
@@ -243,7 +268,7 @@ func main() {
 	for _, name := range names {
 		p := running[name]
 		if p.task != "" {
-			p.call(driver+"DestroyTask", append(text(1, p.task), protowire.AppendVarint(protowire.AppendTag(nil, 2, protowire.VarintType), 1)...))
+			p.destroyTask(p.task)
 		}
 		p.end()
 	}

@@ -240,9 +240,19 @@ func TestSoakManyTasks(t *testing.T) {
 
 func TestSoakOneAfterAnother(t *testing.T) {
 	rounds, seconds := setting("SOAK_ROUNDS", 10000), setting("SOAK_SECONDS", 60)
-	h := start(t, launch{})
+	t.Run("state on disk", func(t *testing.T) { oneAfterAnother(t, launch{}, rounds, seconds) })
+	// What the disk has a part in: records are synced to it.
+	if dir, err := os.MkdirTemp("/dev/shm", "s"); err == nil {
+		defer os.RemoveAll(dir)
+		t.Run("state in memory", func(t *testing.T) { oneAfterAnother(t, launch{stateDir: dir}, rounds, seconds/4) })
+	}
+}
+
+func oneAfterAnother(t *testing.T, l launch, rounds, seconds int) {
+	h := start(t, l)
 	h.ready(t, M{})
 	config := h.encoded(t, "exit 3")
+	figure(t, "---- "+t.Name(), "")
 	var starts, whole []time.Duration
 	one := func() {
 		k := quietTask(h, config)
