@@ -87,7 +87,7 @@ static json_t *steps_of(const struct build_result *result)
 char *build_metadata(const struct build_plan *plan, const struct build_result *result, char *const *digests)
 {
 	json_t *top = json_object(), *pushed = json_array(), *outputs = json_array();
-	char *text;
+	NOMAD_AUTO_FREE char *text = NULL;
 	size_t i;
 
 	add_result(top, result, plan->tags);
@@ -107,5 +107,5 @@ char *build_metadata(const struct build_plan *plan, const struct build_result *r
 	json_object_set_new(top, "steps", steps_of(result));
 	text = json_dumps(top, JSON_INDENT(2));
 	json_decref(top);
-	return text;
+	return text ? nomad_strdupf("%s\n", text) : NULL;
 }
