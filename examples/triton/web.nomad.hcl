@@ -6,16 +6,15 @@ job "web" {
   datacenters = ["*"]
 
   group "web" {
-    service {
-      name         = "web"
-      provider     = "nomad"
-      port         = 80
-      address_mode = "driver"
-      task         = "front"
-    }
-
     task "front" {
       driver = "triton"
+
+      service {
+        name         = "web"
+        provider     = "nomad"
+        port         = 80
+        address_mode = "driver"
+      }
 
       config {
         api_type = "docker_api"
