@@ -558,7 +558,7 @@ static int build_init(struct nomad_plugin *plugin, void **ret_data, struct nomad
 const struct nomad_driver build_driver = {
 	.name = "build",
 	.version = NOMAD_VERSION,
-	.summary = "Build container images.",
+	.summary = "container images, built by buildah",
 	.capabilities = NOMAD_CAN_SIGNAL | NOMAD_JOIN_GROUP_NETWORK | NOMAD_NO_VOLUMES,
 	.fs_isolation = NOMAD_FS_IMAGE,
 	.config_schema = &build_plugin_schema,
