@@ -8,6 +8,21 @@
 needs $image_tools
 image plain --formats qcow2 || { not_ok "an image is built"; exit 1; }
 overlay "$image_dir/nomadinit.qcow2" "$tmp/disk.qcow2" 1G
+writer='mkdir -p /state/w && cd /state/w && cat > ../writer <<"END"
+i=$(cat count 2>/dev/null || echo 0)
+while :; do
+	i=$((i + 1))
+	dd if=/dev/zero of=big bs=64k count=20
+	for k in 1 2 3; do echo f$i.$k > f$i.$k; done
+	sync
+	echo $i > count.new
+	sync
+	mv count.new count
+	sync
+done
+END
+setsid sh ../writer >/dev/null 2>&1 </dev/null &
+'
 n=0
 for turn in 1 2 3; do
 	boot "$tmp/disk.qcow2"
@@ -21,7 +36,7 @@ for turn in 1 2 3; do
 		check "turn $turn: the machine id is the same" test "$(guest 'cat /etc/machine-id')" = "$id"
 	fi
 	id=$(guest 'cat /etc/machine-id')
-	guest 'mkdir -p /state/w; cd /state/w; nohup sh -c "i=$(cat count 2>/dev/null || echo 0); while :; do i=\$((i + 1)); dd if=/dev/zero of=big bs=64k count=20 2>/dev/null; for k in 1 2 3; do echo f\$i.\$k > f\$i.\$k; done; sync; echo \$i > count.new; sync; mv count.new count; sync; done" >/dev/null 2>&1 &' >/dev/null
+	guest "$writer" >/dev/null
 	grows() { m=$(guest 'cat /state/w/count 2>/dev/null'); [ "${m:-0}" -gt $((n + 2)) ]; }
 	check "turn $turn: it writes" wait_for 120 grows
 	n=$(guest 'cat /state/w/count')
