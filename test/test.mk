@@ -69,6 +69,17 @@ test: test-deps
 	@+$(MAKE) --no-print-directory WERROR=1 tests-of-all
 	@BUILD='$(BUILD)' test/tally all $(foreach p,$(parts),$(call unit_tests_of,$(call folder_of,$(p))) $(call scripts_of,$(p)))
 
+# ---- In virtual machines ----------------------------------------------------------
+# cgroup v2 alone, systemd as PID 1: test/vm.  Minutes, so no part of `make test`.
+
+.PHONY: test-vm test-vm-deps tests-of-vm
+test-vm-deps:
+	@test/install-deps vm
+tests-of-vm: tests-of-lib nomad-driver-nspawn
+test-vm: test-vm-deps
+	@+$(MAKE) --no-print-directory WERROR=1 tests-of-vm
+	@BUILD='$(BUILD)' test/tally vm $(sort $(wildcard test/vm/[0-9]*.sh))
+
 # ---- Measurements ---------------------------------------------------------------
 
 # SOAK_TASKS (1000) at once, SOAK_ROUNDS (10000) one after another, or as many as fit into SOAK_SECONDS (60), SOAK_KILLS (50).
