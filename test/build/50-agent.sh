@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# Under a real Nomad agent.
+. test/lib.sh
+. test/build/lib-build.sh
+isolate "$@"
+need_build
+require_nomad
+requires umoci
+mkdir "$T/plugins" && cp "$DRIVER" "$T/plugins/"
+cat >"$T/plugin.hcl" <<CONFIG
+plugin "nomad-driver-build" {
+  config {
+    state_dir = "$T/state"
+  }
+}
+plugin "raw_exec" {
+  config {
+    enabled = true
+  }
+}
+CONFIG
+# job ID CONTAINERFILE CONFIG FILTER: the Containerfile comes by a template, the rest by a prestart task's copy.
+job() {
+	job_json "$1" build "$3" batch | jq --arg text "$2" --arg tar "$A/rootfs.tar" '.Job.TaskGroups[0].Tasks += [{ Name: "prepare", Driver: "raw_exec",
+		Lifecycle: { Hook: "prestart" }, Config: { command: "/bin/sh", args: ["-c", "mkdir -p $NOMAD_ALLOC_DIR/src && cp \($tar) $NOMAD_ALLOC_DIR/src/rootfs.tar && cp local/c $NOMAD_ALLOC_DIR/src/Containerfile"] },
+		Templates: [{ DestPath: "local/c", EmbeddedTmpl: $text }], Resources: { CPU: 50, MemoryMB: 64 } }] |
+		.Job.TaskGroups[0].Tasks[0].Resources.MemoryMB = 300 | .Job.TaskGroups[0].EphemeralDisk = { SizeMB: 300 } |
+		.Job.TaskGroups[0].Tasks[0] |= ('"${4:-.}"')' >"$T/$1.json" && run_job "$T/$1.json"
+}
+HEAD='FROM scratch
+ADD rootfs.tar /'
+logged() { alloc_logs "$ALLOC_ID" task "${2:-stdout}" 2>/dev/null | grep -Eq "$1"; }
+alloc_dir() { echo "$AGENT_DIR/data/alloc/$ALLOC_ID"; }
+
+t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver build; }
+t_attributes() {
+	node=$(node_driver build | jq .Attributes)
+	like "$(echo "$node" | jq -r '.["driver.build.version"]')" '^[0-9]+\.[0-9]+' && like "$(echo "$node" | jq -r '.["driver.build.storage_driver"]')" '^(overlay|vfs)$' &&
+		like "$(echo "$node" | jq -r '.["driver.build.isolation"]')" '^chroot' && like "$(echo "$node" | jq -r '.["driver.build.engine"]')" '^(buildah|podman)$' ||
+		{ echo "$node"; return 1; }
+}
+t_example() {
+	run_job examples/build/build.nomad.hcl && wait_alloc "$ALLOC_ID" complete 120 &&
+		wait_for 60 'the check is done' sh -c "[ \"\$('$NOMAD' alloc status -json $ALLOC_ID | jq -r .TaskStates.check.State)\" = dead ]" &&
+		wait_for 20 'its log' sh -c "'$NOMAD' alloc logs $ALLOC_ID check | grep -qx 'hello from a build'" && is "$(task_exit_code "$ALLOC_ID" check)" 0 ||
+		{ alloc_logs "$ALLOC_ID" check; alloc_logs "$ALLOC_ID" check stderr; task_events "$ALLOC_ID" check; return 1; }
+}
+t_example_json() { "$NOMAD" job run -output examples/build/build.nomad.hcl | jq -S .Job.TaskGroups[0].Tasks >"$T/a" && jq -S .Job.TaskGroups[0].Tasks examples/build/build.json | diff "$T/a" -; }
+t_events() {
+	task_events "$ALLOC_ID" build >"$T/events"
+	file_has "$T/events" 'Driver: .*STEP' && file_has "$T/events" 'Built image sha256:' && file_has "$T/events" 'Wrote alloc/image, digest sha256:'
+}
+t_secret() {
+	job secret "$HEAD
+RUN --mount=type=secret,id=file cat /run/secrets/file | wc -c
+RUN --mount=type=secret,id=var cat /run/secrets/var | wc -c" '{ "context": "alloc/src", "secrets": [{ "file": "secrets/token", "var": "env:TOKEN" }] }' \
+		'.Templates = [{ DestPath: "secrets/token", EmbeddedTmpl: "s3cr3t-file" }, { DestPath: "secrets/env", EmbeddedTmpl: "TOKEN=s3cr3t-variable", Envvars: true }]' &&
+		wait_alloc "$ALLOC_ID" complete 90 && wait_for 20 'the log' logged '^11$' && logged '^15$' &&
+		! grep -rq s3cr3t "$T/state" "$(alloc_dir)/alloc" && ! task_events "$ALLOC_ID" task | grep -q s3cr3t
+}
+t_fails() { job seven "$HEAD
+RUN exit 7" '{ "context": "alloc/src" }' && wait_alloc "$ALLOC_ID" failed 90 && is "$(task_exit_code "$ALLOC_ID" task)" 7 && like "$(task_events "$ALLOC_ID" task)" 'The build failed with exit code 7'; }
+t_missing() { job missing "$HEAD" '{ "context": "alloc/nosuch" }' && wait_alloc "$ALLOC_ID" failed 90 && like "$(task_events "$ALLOC_ID" task)" "context: there is no 'alloc/nosuch'"; }
+hang() { job "$1" "$HEAD
+RUN echo working; sleep ${2:-1000}; echo rested" '{ "context": "alloc/src", "output": [{ "path": "${NOMAD_ALLOC_DIR}/out.tar" }] }' && wait_for 90 'the step runs' logged '^working'; }
+t_stop() {
+	hang stopped && "$NOMAD" job stop -detach stopped >/dev/null && wait_for 60 'the end' sh -c "[ \"\$('$NOMAD' alloc status -json $ALLOC_ID | jq -r .TaskStates.task.State)\" = dead ]" &&
+		wait_for 20 'its storage is gone' no_storage && ! pgrep -f 'buildah --root'
+}
+t_plugin_killed() { hang recovered 15 && kill -9 "$(plugin_pid nomad-driver-build)" && sleep 1 && pgrep -f 'buildah --root' >/dev/null && wait_driver build; }
+t_agent_killed() {
+	stop_agent KILL && start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver build && wait_alloc "$ALLOC_ID" complete 120 && is "$(task_exit_code "$ALLOC_ID" task)" 0 &&
+		is "$(task_state "$ALLOC_ID" task | jq .Restarts)" 0 && wait_for 20 'the whole log' logged '^rested' && skopeo inspect "oci-archive:$(alloc_dir)/alloc/out.tar" >/dev/null &&
+		like "$(task_events "$ALLOC_ID" task)" 'Wrote alloc/out.tar, digest sha256:'
+}
+t_end() { stop_agent && nothing_left; }
+run_test 'the driver is healthy' t_start
+run_test 'attributes of the node' t_attributes
+run_test 'the example: prepare, build, check' t_example
+run_test 'the example as JSON is the same' t_example_json
+run_test 'its events show steps, image and digest' t_events
+run_test 'secrets from templates: a file and a variable' t_secret
+run_test 'exit code of RUN' t_fails
+run_test 'a missing context is named' t_missing
+run_test 'stop' t_stop
+run_test 'a killed plugin: the build goes on' t_plugin_killed
+run_test 'a killed agent: the build goes on to its end' t_agent_killed
+run_test 'the agent stops, nothing is left' t_end
+done_testing
