@@ -12,5 +12,5 @@ if ! nice make -s WERROR=1 BUILD="$BUILD" fuzz-build >"$T/build" 2>&1; then
 	done_testing
 fi
 # shellcheck disable=SC2086
-test/fuzz/run "${FUZZ_SECONDS:-10}" $names
+test/fuzz/run "${FUZZ_SECONDS:-5}" $names
 exit
