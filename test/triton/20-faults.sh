@@ -41,9 +41,11 @@ finish() {
 	wait_for "${1:-120}" 'the task has ended' pid_gone $RUN_PID || { cat "$T/err"; kill -9 $RUN_PID; return 1; }
 	wait $RUN_PID
 	STATUS=$?
+	RUN_PID=	# the number may soon be somebody else's
 }
 _is_up() { grep -q '^address:' "$T/err" || pid_gone $RUN_PID; }
-up() { wait_for 120 'the task is up' _is_up && grep -q '^address:' "$T/err" || { cat "$T/err"; return 1; }; }
+up() { wait_for 120 'the task is up' _is_up && grep -q '^address:' "$T/err" || {
+	echo 'the task did not come up:'; cat "$T/err"; return 1; }; }
 # Up with one instance and one rule, stopped, nothing left.
 survives() {
 	run "$CONFIG" "$1" && up && is "$(machines length)" 1 && is "$(rules length)" 1 && no_faults &&
