@@ -48,7 +48,7 @@ t_ports() {
 run_test 'ports: from this host, by loopback, from another host; only what is named; gone afterwards' t_ports
 t_port_map() {
 	serve '{"network_veth":true,"port_map":[{"other":81}]}' && wait_for 30 up has_said up &&
-		wait_for 20 'the port' gets http://192.0.2.1:18081/ && { ! get http://192.0.2.1:18080/; }
+		wait_for 60 'the port' gets http://192.0.2.1:18081/ && { ! get http://192.0.2.1:18080/; }
 	r=$?
 	end_task TERM
 	return $r
