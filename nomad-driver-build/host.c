@@ -20,29 +20,6 @@
 
 enum { PATIENCE_MS = 10000 };
 
-static const char search_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-static char *find_program(const char *name)
-{
-	const char *paths[] = { getenv("PATH"), search_path };
-	size_t i;
-
-	for (i = 0; i < NOMAD_ARRAY_LEN(paths); i++) {
-		const char *p = paths[i];
-
-		while (p && *p) {
-			int n = (int)strcspn(p, ":");
-			char *file = nomad_strdupf("%.*s/%s", n, p, name);
-
-			if (file && *p == '/' && !access(file, X_OK))
-				return file;
-			free(file);
-			p += n + (p[n] == ':');
-		}
-	}
-	return NULL;
-}
-
 static int spawn(const char *const *argv, int out, pid_t *ret_pid)
 {
 	const char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C.UTF-8", NULL };
@@ -139,17 +116,17 @@ void build_host_find(const struct build_plugin_config *config, const char *base,
 	if (config->engine)
 		engine->path = access(config->engine, X_OK) ? NULL : strdup(config->engine);
 	else
-		engine->path = find_program("buildah");
+		engine->path = nomad_tool_find("buildah");
 	if (!config->engine && !engine->path)
-		engine->path = find_program("podman");
+		engine->path = nomad_tool_find("podman");
 	if (engine->path)
 		find_version(engine);
 	if (strcmp(config->storage_driver, "vfs"))
 		find_overlay(base, ret);
 	engine->storage_driver = ret->overlay ? "overlay" : "vfs";
-	ret->runtime = find_program("crun");
+	ret->runtime = nomad_tool_find("crun");
 	if (!ret->runtime)
-		ret->runtime = find_program("runc");
+		ret->runtime = nomad_tool_find("runc");
 }
 
 void build_host_done(struct build_host *host)

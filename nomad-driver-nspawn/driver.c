@@ -513,11 +513,9 @@ static int nspawn_stop(struct nomad_task *task, int signal, unsigned timeout_ms,
 
 static int nspawn_destroy(struct nomad_task *task, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("/run/systemd/nspawn/propagate/%s", nomad_task_slug(task));
-
 	NOMAD_AUTO_FREE char *dir = images_dir(task);
 
-	if (!path || !dir)
+	if (!dir)
 		return nomad_error_errno(err, ENOMEM, "clean up");
 	nspawn_download_release(task, dir);
 	return nspawn_network_remove(task, err);
