@@ -43,6 +43,9 @@ fuzz: fuzz-build
 
 # ---- Tests by part -------------------------------------------------------------
 
+# Where make was not told how many jobs to run: one for each processor.
+parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ONLN))
+
 parts := lib build triton nspawn pot nomadinit
 folder_of = $(if $(filter lib,$(1)),libnomadplugin,$(if $(filter nomadinit,$(1)),nomadinit,nomad-driver-$(1)))
 scripts_of = $(sort $(wildcard test/$(1)/[0-9]*.sh))
@@ -53,7 +56,7 @@ test-$(1)-deps:
 	@test/install-deps $(1)
 # A second make: what is installed by the first is looked for when make starts.
 test-$(1): test-$(1)-deps
-	@+$(MAKE) --no-print-directory WERROR=1 tests-of-$(1)
+	@+$$(MAKE) $$(parallel) --no-print-directory WERROR=1 tests-of-$(1)
 	@BUILD='$(BUILD)' test/tally $(1) $$(call unit_tests_of,$$(call folder_of,$(1))) $$(call scripts_of,$(1))
 tests-of-$(1): $$(if $$($$(call folder_of,$(1)).src),$$(call folder_of,$(1))) $$(call unit_tests_of,$$(call folder_of,$(1)))
 endef
@@ -66,7 +69,7 @@ test-deps:
 	@test/install-deps $(parts)
 tests-of-all: all $(foreach p,$(parts),tests-of-$(p))
 test: test-deps
-	@+$(MAKE) --no-print-directory WERROR=1 tests-of-all
+	@+$(MAKE) $(parallel) --no-print-directory WERROR=1 tests-of-all
 	@BUILD='$(BUILD)' test/tally all $(foreach p,$(parts),$(call unit_tests_of,$(call folder_of,$(p))) $(call scripts_of,$(p)))
 
 # ---- In virtual machines ----------------------------------------------------------
