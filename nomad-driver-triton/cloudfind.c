@@ -197,7 +197,7 @@ int triton_volume_find(const struct triton_cloud *cloud, const char *name, char 
 static int wait_for_volume(const struct triton_cloud *cloud, const char *name, const char *id, int64_t deadline_ms,
 			   struct nomad_error **err)
 {
-	for (;;) {
+	for (unsigned n = 1;; n++) {
 		struct triton_answer answer;
 		const char *state;
 		int r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/volumes/%s", id);
@@ -213,7 +213,7 @@ static int wait_for_volume(const struct triton_cloud *cloud, const char *name, c
 			return nomad_error_set(err, EIO, "make the volume '%s': the data centre failed to", name);
 		if (triton_now_ms() > deadline_ms)
 			return nomad_error_set(err, ETIMEDOUT, "make the volume '%s': not ready within provision_timeout", name);
-		if (triton_budget_sleep(triton_http_budget(cloud->http), 2000) < 0)
+		if (triton_budget_sleep(triton_http_budget(cloud->http), triton_backoff_ms(n, 250, 2000)) < 0)
 			return nomad_error_set(err, ESHUTDOWN, "wait for the volume '%s': the plugin is being shut down", name);
 	}
 }

@@ -218,7 +218,7 @@ int triton_wait_running(struct triton_site *site, const struct triton_cloud *clo
 		}
 		/* An API that does not answer says nothing about the instance. */
 		nomad_error_free(why);
-		r = triton_site_sleep(site, n < 5 ? 500 : 2000, err);
+		r = triton_site_sleep(site, triton_backoff_ms(n, 250, 2000), err);
 		if (r < 0)
 			return r;
 	}

@@ -154,7 +154,7 @@ int triton_lift_protection(struct triton_site *site, const struct triton_cloud *
 	int64_t deadline = triton_now_ms() + 120000;
 	bool told = false;
 
-	for (;;) {
+	for (unsigned n = 1;; n++) {
 		struct triton_machine it = { 0 };
 		bool protected;
 		int r = triton_cloud_get(cloud, machine, &it, err);
@@ -173,7 +173,7 @@ int triton_lift_protection(struct triton_site *site, const struct triton_cloud *
 		told = true;
 		if (triton_now_ms() > deadline)
 			return nomad_error_set(err, ETIMEDOUT, "turn the deletion protection of '%s' off: it does not show", machine);
-		r = triton_site_sleep(site, 1000, err);
+		r = triton_site_sleep(site, triton_backoff_ms(n, 250, 2000), err);
 		if (r < 0)
 			return r;
 	}
@@ -227,7 +227,7 @@ static int delete_machine(struct triton_site *site, const struct triton_cloud *c
 		}
 		if (triton_now_ms() > deadline)
 			return nomad_error_set(err, ETIMEDOUT, "delete the instance '%s': it is %s still", machine, triton_state_word(state));
-		r = triton_site_sleep(site, triton_backoff_ms(n, 500, 3000), err);
+		r = triton_site_sleep(site, triton_backoff_ms(n, 250, 3000), err);
 		if (r < 0)
 			return r;
 	}

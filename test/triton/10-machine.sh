@@ -6,24 +6,10 @@
 . test/triton/lib-triton.sh
 require_standin
 make_keys
+shards 8
 start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
 driver_config
 
-# run CONFIG_JSON: in the background; $RUN_PID, output in $T/out and $T/err
-run() {
-	job_json "${JOB_NAME:-web}" triton "$1" >"$T/job.json"
-	"$DRIVER" run --config "$T/plugin.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
-	RUN_PID=$!
-}
-# Wait for its end: $STATUS
-finish() {
-	wait_for "${1:-60}" 'the task has ended' pid_gone $RUN_PID || { cat "$T/err"; kill -9 $RUN_PID; return 1; }
-	wait $RUN_PID
-	STATUS=$?
-}
-_is_up() { grep -q '^address:' "$T/err" || pid_gone $RUN_PID; }
-up() { wait_for 60 'the task is up' _is_up && grep -q '^address:' "$T/err" || { cat "$T/err"; return 1; }; }
-stop() { kill -TERM $RUN_PID; finish; }
 id_of() { machines '.[0].id' | tr -d '"'; }
 whole() { run "$1" && up && machines '.[0]' >"$T/machine" && stop && nothing_left; }
 has() { jq -e "$1" "$T/machine" >/dev/null || { echo "no $1 in:"; cat "$T/machine"; return 1; }; }
@@ -34,16 +20,16 @@ refused() { run "$1"; finish && [ $STATUS -ne 0 ] && file_has "$T/err" "$2" && n
 
 health() { "$DRIVER" doctor --config "$1" >"$T/doctor" 2>&1; }
 with_config() { jq "$1" "$T/plugin.json" >"$T/other.json"; }
-t_key() { with_config ".key_file = \"$T/keys/$1\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }; }
+t_key() { with_config ".key_file = \"$KEYS/$1\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }; }
 t_key_forms() {
-	openssl pkcs8 -topk8 -nocrypt -in "$T/keys/rsa" -out "$T/keys/rsa8" && t_key rsa8 &&
-	ssh-keygen -q -p -N '' -P '' -f "$T/keys/rsa8" >/dev/null && t_key rsa8 &&
-	head -n 1 "$T/keys/rsa8" | grep -q OPENSSH &&
-	cp "$T/keys/p256" "$T/keys/p256pem" && ssh-keygen -q -p -m PEM -N '' -P '' -f "$T/keys/p256pem" >/dev/null && t_key p256pem
+	openssl pkcs8 -topk8 -nocrypt -in "$KEYS/rsa" -out "$KEYS/rsa8" && t_key rsa8 &&
+	ssh-keygen -q -p -N '' -P '' -f "$KEYS/rsa8" >/dev/null && t_key rsa8 &&
+	head -n 1 "$KEYS/rsa8" | grep -q OPENSSH &&
+	cp "$KEYS/p256" "$KEYS/p256pem" && ssh-keygen -q -p -m PEM -N '' -P '' -f "$KEYS/p256pem" >/dev/null && t_key p256pem
 }
 t_fingerprints() {
 	for _kind in md5 sha256; do
-		_fp=$(ssh-keygen -l -E $_kind -f "$T/keys/rsa.pub" | cut -d' ' -f2)
+		_fp=$(ssh-keygen -l -E $_kind -f "$KEYS/rsa.pub" | cut -d' ' -f2)
 		with_config ".key_id = \"$_fp\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }
 	done
 	with_config ".key_id = \"${_fp%?}A\"" && ! health "$T/other.json" && file_has "$T/doctor" 'not the key of key_id'
@@ -51,35 +37,35 @@ t_fingerprints() {
 t_agent() {
 	eval "$(ssh-agent -s -a "$T/agent")" >/dev/null
 	cleanup "kill $SSH_AGENT_PID"
-	ssh-add -q "$T/keys/rsa" "$T/keys/ed25519" "$T/keys/p256" "$T/keys/p384" "$T/keys/p521" 2>/dev/null
+	ssh-add -q "$KEYS/rsa" "$KEYS/ed25519" "$KEYS/p256" "$KEYS/p384" "$KEYS/p521" 2>/dev/null
 	unset SSH_AUTH_SOCK
 	for _key in rsa ed25519 p256 p521; do
-		_fp=$(ssh-keygen -l -f "$T/keys/$_key.pub" | cut -d' ' -f2)
+		_fp=$(ssh-keygen -l -f "$KEYS/$_key.pub" | cut -d' ' -f2)
 		with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && health "$T/other.json" ||
 			{ echo $_key; cat "$T/doctor"; return 1; }
 	done
-	_fp=$(ssh-keygen -l -f "$T/keys/p384.pub" | cut -d' ' -f2)
+	_fp=$(ssh-keygen -l -f "$KEYS/p384.pub" | cut -d' ' -f2)
 	with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && ! health "$T/other.json" &&
 		file_has "$T/doctor" 'P-384' || return 1
-	_fp=$(ssh-keygen -l -f "$T/keys/stranger.pub" | cut -d' ' -f2)
+	_fp=$(ssh-keygen -l -f "$KEYS/stranger.pub" | cut -d' ' -f2)
 	with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && ! health "$T/other.json" &&
 		file_has "$T/doctor" 'ssh-add'
 }
 t_env() {
 	with_config 'del(.url, .account, .key_file, .ca_file)'
 	! health "$T/other.json" && file_has "$T/doctor" 'TRITON_URL' &&
-	SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$T/keys/ed25519 SDC_TESTING=true health "$T/other.json" || { cat "$T/doctor"; return 1; }
+	SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$KEYS/ed25519 SDC_TESTING=true health "$T/other.json" || { cat "$T/doctor"; return 1; }
 	# A variable of the other prefix wins, and 0 is no yes.
-	! TRITON_INSECURE=0 SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$T/keys/ed25519 health "$T/other.json" &&
+	! TRITON_INSECURE=0 SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$KEYS/ed25519 health "$T/other.json" &&
 		file_has "$T/doctor" 'certificate'
 }
-t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$T/keys/sub\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }; }
+t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$KEYS/sub\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }; }
 t_unhealthy() {
-	with_config ".key_file = \"$T/keys/stranger\"" && ! health "$T/other.json" && file_has "$T/doctor" 'InvalidCredentials' &&
+	with_config ".key_file = \"$KEYS/stranger\"" && ! health "$T/other.json" && file_has "$T/doctor" 'InvalidCredentials' &&
 	with_config '.url = "https://127.0.0.1:1"' && ! health "$T/other.json" && file_has "$T/doctor" 'unhealthy' &&
 	with_config '.key_file = "/nonexistent"' && ! health "$T/other.json" && file_has "$T/doctor" 'no such file' &&
-	openssl genrsa -aes128 -passout pass:secret -out "$T/keys/locked" 2>/dev/null &&
-	with_config ".key_file = \"$T/keys/locked\"" && ! health "$T/other.json" && file_has "$T/doctor" 'encrypted' &&
+	openssl genrsa -aes128 -passout pass:secret -out "$KEYS/locked" 2>/dev/null &&
+	with_config ".key_file = \"$KEYS/locked\"" && ! health "$T/other.json" && file_has "$T/doctor" 'encrypted' &&
 	with_config 'del(.key_file)' && ! health "$T/other.json" && file_has "$T/doctor" 'no key to sign with'
 }
 t_skew() {
@@ -89,16 +75,16 @@ t_skew() {
 	[ $_r -eq 0 ] && file_has "$T/doctor" 'clock of this host is (99[0-9]|100[0-9]) s behind'
 }
 
-run_test 'an RSA key signs' t_key rsa
-run_test 'an Ed25519 key signs' t_key ed25519
-run_test 'keys of P-256, P-384 and P-521 sign' eval 't_key p256 && t_key p384 && t_key p521'
-run_test 'PKCS#8, SEC 1 and OpenSSH forms are read' t_key_forms
-run_test 'MD5 and SHA256 fingerprints name a key' t_fingerprints
-run_test 'an ssh-agent signs; what it cannot is explained' t_agent
-run_test 'the environment configures: SDC_, TRITON_, booleans as booleans' t_env
-run_test 'a sub-user signs' t_subuser
-run_test 'what makes it unhealthy is said' t_unhealthy
-run_test 'a clock that is off is explained' t_skew
+deal 'an RSA key signs' t_key rsa
+deal 'an Ed25519 key signs' t_key ed25519
+deal 'keys of P-256, P-384 and P-521 sign' eval 't_key p256 && t_key p384 && t_key p521'
+deal 'PKCS#8, SEC 1 and OpenSSH forms are read' t_key_forms
+deal 'MD5 and SHA256 fingerprints name a key' t_fingerprints
+deal 'an ssh-agent signs; what it cannot is explained' t_agent
+deal 'the environment configures: SDC_, TRITON_, booleans as booleans' t_env
+deal 'a sub-user signs' t_subuser
+deal 'what makes it unhealthy is said' t_unhealthy
+deal 'a clock that is off is explained' t_skew
 
 # ---- A life, and what options ask for ----
 
@@ -156,13 +142,13 @@ t_unknown_names() {
 }
 t_large_body() { refused "$(cloud_config '.cloud_api.user_data = ("x" * 100001)')" '100000'; }
 
-run_test 'a machine is made, addressed, stopped and removed' t_life
-run_test 'each option is in the request' t_options
-run_test 'ids are used as they are' t_uuids
-run_test 'names with slashes and of any length are made safe' t_odd_names
-run_test 'what is known to be wrong costs no request' t_refused_early
-run_test 'a name that is not there is an error that says so' t_unknown_names
-run_test 'a request that is too large is explained' t_large_body
+deal 'a machine is made, addressed, stopped and removed' t_life
+deal 'each option is in the request' t_options
+deal 'ids are used as they are' t_uuids
+deal 'names with slashes and of any length are made safe' t_odd_names
+deal 'what is known to be wrong costs no request' t_refused_early
+deal 'a name that is not there is an error that says so' t_unknown_names
+deal 'a request that is too large is explained' t_large_body
 
 # ---- Ends ----
 
@@ -209,17 +195,17 @@ t_provision_timeout() {
 	[ $_r -eq 0 ] && [ $STATUS -ne 0 ] && file_has "$T/err" 'within provision_timeout' && nothing_left 60
 }
 
-run_test 'a machine that shuts down has ended well' t_end_inside
-run_test 'one that was stopped from outside has failed' t_end_outside
-run_test 'one that was deleted from outside has failed' t_deleted_outside
-run_test 'one that was deleted and forgotten has failed' t_purged_outside
-run_test 'one that failed has failed' t_failed_later
-run_test 'a reboot is no end' t_reboot
-run_test 'an unreachable server is no end' t_offline
-run_test 'exit_strategy deleted: stopped is no end, deleted is a good one' t_strategy_deleted
-run_test 'a protection that others turned on is honoured, and said' t_protected_by_others
-run_test 'provisioning that fails leaves nothing' t_provision_fails
-run_test 'provisioning that takes too long leaves nothing' t_provision_timeout
+deal 'a machine that shuts down has ended well' t_end_inside
+deal 'one that was stopped from outside has failed' t_end_outside
+deal 'one that was deleted from outside has failed' t_deleted_outside
+deal 'one that was deleted and forgotten has failed' t_purged_outside
+deal 'one that failed has failed' t_failed_later
+deal 'a reboot is no end' t_reboot
+deal 'an unreachable server is no end' t_offline
+deal 'exit_strategy deleted: stopped is no end, deleted is a good one' t_strategy_deleted
+deal 'a protection that others turned on is honoured, and said' t_protected_by_others
+deal 'provisioning that fails leaves nothing' t_provision_fails
+deal 'provisioning that takes too long leaves nothing' t_provision_timeout
 
 # ---- Rules and volumes ----
 
@@ -252,9 +238,9 @@ t_volumes() {
 whole_again() { run "$1" && up && stop && is "$(machines length)" 0; }
 refused_volume() { run "$1"; finish && [ $STATUS -ne 0 ] && file_has "$T/err" "no volume 'nowhere'"; }
 
-run_test 'rules: canonical, shared, counted, removed by the last; others are not touched' t_rules
-run_test 'an error while counting keeps a rule' t_rules_error_is_not_unused
-run_test 'volumes that were made are removed, others stay' t_volumes
-run_test 'no secret in the output' eval '! grep -rl "BEGIN.*PRIVATE" "$T/err" "$T/out" "$T/state"'
+deal 'rules: canonical, shared, counted, removed by the last; others are not touched' t_rules
+deal 'an error while counting keeps a rule' t_rules_error_is_not_unused
+deal 'volumes that were made are removed, others stay' t_volumes
+deal 'no secret in the output' eval '! grep -rl "BEGIN.*PRIVATE" "$T/err" "$T/out" "$T/state"'
 
-done_testing
+all_dealt

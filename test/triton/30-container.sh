@@ -9,22 +9,10 @@ require_standin
 requires_root
 make_keys
 start_engine || skip_all "$ENGINE_WHY"
+shards 6
 start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
 driver_config
 
-run() {
-	job_json "${JOB_NAME:-web}" triton "$1" >"$T/job.json"
-	"$DRIVER" run --config "$T/plugin.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
-	RUN_PID=$!
-}
-finish() {
-	wait_for "${1:-60}" 'the task has ended' pid_gone $RUN_PID || { cat "$T/err"; kill -9 $RUN_PID; return 1; }
-	wait $RUN_PID
-	STATUS=$?
-}
-_is_up() { grep -q '^address:' "$T/err" || pid_gone $RUN_PID; }
-up() { wait_for 60 'the task is up' _is_up && grep -q '^address:' "$T/err" || { cat "$T/err"; return 1; }; }
-stop() { kill -TERM $RUN_PID; finish; }
 none_left() { nothing_left && is "$(containers length)" 0; }
 body() { control GET /requests | jq -r '[.[] | select(.method == "POST" and (.path | contains("/containers/create")))] | last | .body'; }
 # A container that runs `sh -c TEXT`.
@@ -94,26 +82,26 @@ t_no_cert() {
 }
 fault_survives() { no_faults; fault "$1"; run "$(docker_config)" && up && is "$(containers length)" 1 && no_faults && stop && none_left; }
 
-run_test 'the Docker API is reached with a client certificate' t_doctor
-run_test 'a container is made, tagged, stopped and removed' t_life
-run_test 'its exit code is told' t_code
-run_test 'stdout and stderr arrive' t_ok
-run_test 'death by a signal is told' t_signal_death
-run_test '200,000 lines arrive in order' t_many_lines
-run_test 'output of a terminal arrives' t_tty
-run_test 'a log that breaks goes on without loss or repetition' t_broken_log
-run_test 'stop: the signal, and the code of a graceful end' t_stop_graceful
-run_test 'stop: what ignores it is killed' t_stop_stubborn
-run_test 'each option is in the request; published rules go, the account'"'"'s stay' t_options
-run_test 'firewall rules' t_rules
-run_test 'deletion protection is lifted by who set it' t_protected
-run_test 'a missing image: the reason of the pull' t_no_image
-run_test 'auto_pull and auth; the password stays inside' t_auto_pull
-run_test 'deleted from outside' t_deleted_outside
-run_test 'stopped from outside: the code is its own' t_stopped_outside
-run_test 'exit_strategy deleted' t_strategy_deleted
-run_test 'a missing certificate is said' t_no_cert
-run_test 'a create whose answer was lost: one container' fault_survives '{"api": "docker", "method": "POST", "path": "containers/create", "kind": "lost"}'
-run_test 'a create that is reset: one container' fault_survives '{"api": "docker", "method": "POST", "path": "containers/create", "kind": "reset"}'
-run_test 'a start that is refused for a moment' fault_survives '{"api": "docker", "method": "POST", "path": "/start", "kind": "status", "status": 503, "retry_after": 1}'
-done_testing
+deal 'the Docker API is reached with a client certificate' t_doctor
+deal 'a container is made, tagged, stopped and removed' t_life
+deal 'its exit code is told' t_code
+deal 'stdout and stderr arrive' t_ok
+deal 'death by a signal is told' t_signal_death
+deal '200,000 lines arrive in order' t_many_lines
+deal 'output of a terminal arrives' t_tty
+deal 'a log that breaks goes on without loss or repetition' t_broken_log
+deal 'stop: the signal, and the code of a graceful end' t_stop_graceful
+deal 'stop: what ignores it is killed' t_stop_stubborn
+deal 'each option is in the request; published rules go, the account'"'"'s stay' t_options
+deal 'firewall rules' t_rules
+deal 'deletion protection is lifted by who set it' t_protected
+deal 'a missing image: the reason of the pull' t_no_image
+deal 'auto_pull and auth; the password stays inside' t_auto_pull
+deal 'deleted from outside' t_deleted_outside
+deal 'stopped from outside: the code is its own' t_stopped_outside
+deal 'exit_strategy deleted' t_strategy_deleted
+deal 'a missing certificate is said' t_no_cert
+deal 'a create whose answer was lost: one container' fault_survives '{"api": "docker", "method": "POST", "path": "containers/create", "kind": "lost"}'
+deal 'a create that is reset: one container' fault_survives '{"api": "docker", "method": "POST", "path": "containers/create", "kind": "reset"}'
+deal 'a start that is refused for a moment' fault_survives '{"api": "docker", "method": "POST", "path": "/start", "kind": "status", "status": 503, "retry_after": 1}'
+all_dealt

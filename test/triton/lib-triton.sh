@@ -5,9 +5,17 @@
 # sourced behind test/lib.sh, once the test's directory is there.
 #
 #   require_standin            python3 with cryptography, openssl, curl; or skip the file
-#   make_keys                  key.pem (RSA) and key.pub, TLS authority and certificates in $T/keys
+#   make_keys                  keys of all kinds, TLS authority and certificates, in $KEYS
+#   shards N                   deal the script's tests out to N processes that run at the same
+#                              time, each with a directory and a data centre of its own; the
+#                              keys and the engine, if made before, are common.  Tests are then
+#                              run by `deal`.  ONLY=PATTERN runs those that match, in one process
+#   deal WHAT FUNCTION...      run_test, if it is this process's turn
 #   start_standin              the data centre in $T/standin; sets CLOUD_URL, CONTROL_URL, DOCKER_URL
-#   start_engine               a real Docker Engine on $T/engine/sock with the image busybox:test;
+#   run CONFIG / up / stop / finish   one task by the driver's own command line: in the background
+#                              ($RUN_PID, output in $T/out and $T/err), until it has an address,
+#                              SIGTERM and its end, its end ($STATUS)
+#   start_engine               a real Docker Engine on $ENGINE_SOCK with the image busybox:test;
 #                              1 and $ENGINE_WHY if it does not start here
 #   control METHOD PATH [BODY] the stand-in's control
 #   fault JSON                 one fault
@@ -19,6 +27,7 @@
 
 STANDIN_PYTHON=${STANDIN_PYTHON:-/usr/bin/python3}
 DRIVER=${DRIVER:-$BUILD/plugins/nomad-driver-triton}
+KEYS=${KEYS:-$T/keys}
 
 require_standin() {
 	requires openssl curl jq ssh-keygen
@@ -27,12 +36,12 @@ require_standin() {
 	unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy SSH_AUTH_SOCK
 	export no_proxy='*' NO_PROXY='*'
 	for _v in $(env | sed -n 's/^\(\(SDC\|TRITON\|DOCKER\)_[A-Z_]*\)=.*/\1/p'); do unset "$_v"; done
-
 }
 
 make_keys() {
-	mkdir -p "$T/keys" && (
-		cd "$T/keys" || exit 1
+	[ ! -s "$KEYS/docker/key.pem" ] || return 0
+	mkdir -p "$KEYS" && (
+		cd "$KEYS" || exit 1
 		ssh-keygen -q -t rsa -b 2048 -m PEM -N '' -C main -f rsa
 		ssh-keygen -q -t ed25519 -N '' -C ed -f ed25519
 		ssh-keygen -q -t ecdsa -b 256 -N '' -C p256 -f p256
@@ -50,12 +59,41 @@ make_keys() {
 	) >"$T/keys.log" 2>&1
 }
 
+shards() {
+	[ -z "${SHARD:-}" ] && [ -z "${ONLY:-}" ] || return 0
+	SHARDS=$1 _pids='' _i=0
+	export SHARDS KEYS ENGINE_SOCK ENGINE_WHY
+	while [ $_i -lt "$SHARDS" ]; do
+		SHARD=$_i "$0" >"$T/shard-$_i" 2>&1 </dev/null &
+		_pids="$_pids $!" _i=$((_i + 1))
+	done
+	cleanup "kill $_pids"
+	# shellcheck disable=SC2086
+	wait $_pids
+	# Each tells how many tests there are: none may be lost with its process.
+	cat "$T"/shard-* | awk '/^(not )?ok / { n++; sub(/ok [0-9]+/, "ok " n); bad += /^not/ }
+		/^# of [0-9]+ tests$/ { told++; if (all && all != $3) bad++; all = $3; next } !/^1\.\./ { print }
+		END { if (n != all || told != '"$SHARDS"') print "not ok " ++n " - each of " all + 0 " tests has run, in " told + 0 " processes"
+			print "1.." n; exit bad || n != all || told != '"$SHARDS"' }'
+	exit
+}
+_dealt=0
+deal() {
+	_dealt=$((_dealt + 1))
+	[ -z "${SHARD:-}" ] || [ $((_dealt % SHARDS)) -eq "$SHARD" ] || return 0
+	case $1 in *${ONLY:-}*) run_test "$@" ;; esac
+}
+all_dealt() {
+	[ -z "${SHARD:-}" ] || echo "# of $_dealt tests"
+	done_testing
+}
+
 start_standin() {
 	_docker=null
-	[ -z "${ENGINE_SOCK:-}" ] || _docker=$(jq -n --arg k "$T/keys" --arg s "$ENGINE_SOCK" \
+	[ -z "${ENGINE_SOCK:-}" ] || _docker=$(jq -n --arg k "$KEYS" --arg s "$ENGINE_SOCK" \
 		'{socket: $s, cert: "\($k)/server.pem", key: "\($k)/server.key", ca: "\($k)/ca.pem"}')
 	mkdir -p "$T/standin"
-	jq -n --arg k "$T/keys" --argjson docker "$_docker" '{ account: "acme",
+	jq -n --arg k "$KEYS" --argjson docker "$_docker" '{ account: "acme",
 		keys: ["rsa", "ed25519", "p256", "p384", "p521"] | map("\($k)/\(.).pub"),
 		users: { deployer: ["\($k)/sub.pub"] },
 		tls: { cert: "\($k)/server.pem", key: "\($k)/server.key" }, docker: $docker }' >"$T/standin/config.json"
@@ -94,10 +132,30 @@ nothing_left() {
 	}
 }
 
+run() {
+	job_json "${JOB_NAME:-web}" triton "$1" >"$T/job.json"
+	# Emptied here and not by the redirection, which happens when the new process gets to it: `up` must not see what the last
+	# task said.
+	: >"$T/out"; : >"$T/err"
+	"$DRIVER" run --config "$T/plugin.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
+	RUN_PID=$!
+}
+finish() {
+	wait_for "${1:-120}" 'the task has ended' pid_gone "$RUN_PID" || { cat "$T/err"; kill -9 "$RUN_PID"; return 1; }
+	wait "$RUN_PID"
+	STATUS=$?
+	RUN_PID=	# the number may soon be somebody else's
+}
+_is_up() { grep -q '^address:' "$T/err" || pid_gone "$RUN_PID"; }
+up() { wait_for 120 'the task is up' _is_up && grep -q '^address:' "$T/err" || { echo 'the task did not come up:'; cat "$T/err"; return 1; }; }
+stop() { kill -TERM "$RUN_PID"; finish; }
+# A task that a failed test has left.
+end_last() { [ -z "${RUN_PID:-}" ] || { kill -9 "$RUN_PID"; wait "$RUN_PID"; RUN_PID=; } 2>/dev/null; }
+
 driver_config() {
 	cat >"$T/plugin.json" <<-CONFIG
-	{ "url": "$CLOUD_URL", "account": "acme", "ca_file": "$T/keys/ca.pem", "key_file": "$T/keys/rsa",
-	  "docker_url": "$DOCKER_URL", "docker_cert_path": "$T/keys/docker", "poll_interval": 1,
+	{ "url": "$CLOUD_URL", "account": "acme", "ca_file": "$KEYS/ca.pem", "key_file": "$KEYS/rsa",
+	  "docker_url": "$DOCKER_URL", "docker_cert_path": "$KEYS/docker", "poll_interval": 1,
 	  "requests_per_second": 100, "request_timeout": 10, "state_dir": "$T/state" }
 	CONFIG
 	jq -r 'to_entries[] | "    \(.key) = \(.value | tojson)"' "$T/plugin.json" |
@@ -112,12 +170,16 @@ docker_config() {
 }
 
 start_engine() {
-	ENGINE_SOCK='' ENGINE_WHY=
+	[ -z "${ENGINE_SOCK:-}" ] || return 0
+	_start_engine || { ENGINE_SOCK=; return 1; }
+}
+_start_engine() {
+	ENGINE_SOCK=$T/engine/sock ENGINE_WHY=
 	command -v dockerd >/dev/null || { ENGINE_WHY='no dockerd'; return 1; }
 	command -v busybox >/dev/null || { ENGINE_WHY='no busybox'; return 1; }
 	mkdir -p "$T/engine/data" "$T/engine/exec" "$T/engine/image/bin" "$T/engine/image/tmp"
 	dockerd --data-root "$T/engine/data" --exec-root "$T/engine/exec" --pidfile "$T/engine/pid" \
-		-H "unix://$T/engine/sock" --bridge=none --iptables=false --ip6tables=false --storage-driver=vfs \
+		-H "unix://$ENGINE_SOCK" --bridge=none --iptables=false --ip6tables=false --storage-driver=vfs \
 		>"$T/engine/log" 2>&1 </dev/null &
 	ENGINE_PID=$!
 	cleanup "kill $ENGINE_PID; wait $ENGINE_PID"
@@ -126,9 +188,8 @@ start_engine() {
 	for _a in sh sleep echo cat env ls seq head tail stty wc true false id kill printf yes test; do ln -sf busybox "$T/engine/image/bin/$_a"; done
 	tar -C "$T/engine/image" -c . | _engine -X POST --data-binary @- -H 'Content-Type: application/x-tar' \
 		'http://d/v1.24/images/create?fromSrc=-&repo=busybox&tag=test' >/dev/null || { ENGINE_WHY='cannot import an image'; return 1; }
-	ENGINE_SOCK=$T/engine/sock
 }
-_engine() { curl -sS -f -m 60 --unix-socket "$T/engine/sock" "$@"; }
+_engine() { curl -sS -f -m 60 --unix-socket "$ENGINE_SOCK" "$@"; }
 _engine_up() { _engine http://d/_ping 2>/dev/null | grep -q OK; }
-# All containers, running or not.
-containers() { _engine 'http://d/v1.24/containers/json?all=1' | jq -c "${1:-.}"; }
+# All containers of this data centre, running or not.
+containers() { _engine 'http://d/v1.24/containers/json?all=1' | jq -c "[.[] | select(.Labels.standin == \"$T/standin\")] | ${1:-.}"; }

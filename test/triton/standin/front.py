@@ -172,6 +172,7 @@ def make_handler(base, reset):
                 body.pop(key, None)
             host["NetworkMode"] = "host"
             body["Labels"] = {k: v for k, v in labels.items() if not k.startswith("triton.")}
+            body["Labels"]["standin"] = self.state.folder
             with cloud.lock:
                 status, data = self.state.docker.ask("POST", "/containers/create?name=%s" % urllib.parse.quote(name), body)
                 if status == 201:
