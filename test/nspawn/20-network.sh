@@ -31,11 +31,15 @@ run_test 'network_veth: root of the container may listen on port 80' says \
 
 # ---- Ports
 ports='.Networks = [{ ReservedPorts: [{ Label: "web", Value: 18080, To: 80 }, { Label: "other", Value: 18081, To: 81 }] }]'
-serve() { spawn_task "$(sh_config 'mkdir /tmp/w && echo "served by $NOMAD_TASK_NAME" >/tmp/w/index.html && httpd -f -p 80 -h /tmp/w & httpd -f -p 81 -h /tmp/w & echo up; wait' "$1")" . "$ports"; }
+# httpd without -f has its socket when it returns: what is said after that is true.
+serve() {
+	spawn_task "$(sh_config 'mkdir /tmp/w; echo "served by $NOMAD_TASK_NAME" >/tmp/w/index.html; httpd -p 80 -h /tmp/w && httpd -p 81 -h /tmp/w && echo up; exec sleep 600' "$1")" . "$ports" &&
+		wait_for 30 up has_said up
+}
 get() { curl -s -m 5 "$@"; }
 gets() { [ "$(get "$1")" = 'served by task' ]; }
 t_ports() {
-	serve '{"network_veth":true,"ports":["web"]}' && wait_for 30 up has_said up &&
+	serve '{"network_veth":true,"ports":["web"]}' &&
 		wait_for 20 'the address of the host' gets http://192.0.2.1:18080/ &&
 		wait_for 20 'the loopback address' gets http://127.0.0.1:18080/ &&
 		is "$(ip netns exec outside curl -s -m 5 http://192.0.2.1:18080/)" 'served by task' &&
@@ -47,8 +51,8 @@ t_ports() {
 }
 run_test 'ports: from this host, by loopback, from another host; only what is named; gone afterwards' t_ports
 t_port_map() {
-	serve '{"network_veth":true,"port_map":[{"other":81}]}' && wait_for 30 up has_said up &&
-		wait_for 60 'the port' gets http://192.0.2.1:18081/ && { ! get http://192.0.2.1:18080/; }
+	serve '{"network_veth":true,"port_map":[{"other":81}]}' &&
+		wait_for 20 'the port' gets http://192.0.2.1:18081/ && { ! get http://192.0.2.1:18080/; }
 	r=$?
 	end_task TERM
 	return $r
@@ -66,7 +70,7 @@ t_udp() {
 }
 run_test 'ports: UDP' t_udp
 t_two() {
-	serve '{"network_veth":true,"ports":["web"]}' && wait_for 30 up has_said up && first=$TASK_PID &&
+	serve '{"network_veth":true,"ports":["web"]}' && first=$TASK_PID &&
 		cp "$T/out" "$T/out1" &&
 		task_json "$(sh_config 'httpd -p 80 -h /usr; sleep 0.5' '{"network_veth":true,"ports":["b"]}')" . '.Networks = [{ ReservedPorts: [{ Label: "b", Value: 18082, To: 80 }] }]' >"$T/second.json" &&
 		"$DRIVER" run --config "$T/plugin.json" "$T/second.json" >/dev/null 2>"$T/err2" &&
