@@ -108,6 +108,24 @@ static bool shifted(const struct nspawn_config *config, const struct nspawn_mach
 	       !is(config->private_users_ownership, "chown") && !is(config->private_users_ownership, "foreign");
 }
 
+/* A bind whose owners are shifted back before systemd-nspawn sees it: with :idmap it would make one user
+ * namespace more for each, which takes longer than all else that we do. */
+static bool shifted_here(const struct nspawn_config *config, const struct nspawn_machine *m,
+			 const struct nspawn_bind *b)
+{
+	return b->idmap && *b->host == '/' && nspawn_userns_base(config, m->name);
+}
+
+static bool has_exit_file(const struct nspawn_config *config)
+{
+	return !config->boot && config->init;
+}
+
+static bool exit_shifted_here(const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	return has_exit_file(config) && m->idmap_state && nspawn_userns_base(config, m->name);
+}
+
 static bool made_by_nspawn(const char *path)
 {
 	static const char *const dirs[] = { "/run", "/dev", "/proc", "/sys", "/tmp" };
@@ -121,7 +139,7 @@ static bool made_by_nspawn(const char *path)
 	return false;
 }
 
-static void steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+static void root_steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
 	unsigned base = shifted(config, m) ? nspawn_userns_base(config, m->name) : 0;
 	bool in_memory = is(config->volatile_mode, "overlay") || !strcmp(m->image, "/");
@@ -129,8 +147,6 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 	char owner[16];
 	size_t i;
 
-	add3(list, "dir", m->state_dir, NULL);
-	add3(list, "tmpfs", "/run/systemd/nspawn/propagate", NULL);
 	if (m->image_kind == NSPAWN_RAW) {
 		add(list, "loop");
 		add3(list, m->image, "image", nspawn_overlays(config) ? "ro" : "rw");
@@ -169,6 +185,25 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 	/* The image's own id would win over --uuid=. */
 	add3(list, "machine-id", "root", m->uuid);
 	add(list, owner);
+}
+
+static void steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	size_t i;
+
+	add3(list, "dir", m->state_dir, NULL);
+	add3(list, "tmpfs", "/run/systemd/nspawn/propagate", NULL);
+	root_steps(list, config, m);
+	for (i = 0; i < m->n_binds; i++)
+		if (shifted_here(config, m, &m->binds[i])) {
+			add3(list, "idmap", m->binds[i].host, NULL);
+			addf(list, "bind%zu", i);
+			addf(list, "%u", nspawn_userns_base(config, m->name));
+		}
+	if (exit_shifted_here(config, m)) {
+		add3(list, "idmap", m->exit_file, "bind-exit");
+		addf(list, "%u", nspawn_userns_base(config, m->name));
+	}
 }
 
 static void root_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
@@ -215,24 +250,27 @@ static void user_options(struct list *list, const struct nspawn_config *config, 
 		     config->private_users_ownership ? config->private_users_ownership : "auto");
 }
 
+static void bind_option(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m, size_t i)
+{
+	const struct nspawn_bind *b = &m->binds[i];
+	const char *source = b->host + strspn(b->host, "+-"), *ro = b->read_only ? "-ro" : "";
+	NOMAD_AUTO_FREE char *host = nspawn_escape(source), *container = nspawn_escape(b->container);
+
+	if (!host || !container)
+		list->r = -ENOMEM;
+	else if (shifted_here(config, m, b))
+		addf(list, "--bind%s=%s/bind%zu:%s", ro, m->state_dir, i, container);
+	else
+		addf(list, "--bind%s=%.*s%s:%s%s", ro, (int)(source - b->host), b->host, host, container,
+		     b->idmap ? ":idmap" : "");
+}
+
 static void bind_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
 	size_t i;
 
-	for (i = 0; i < m->n_binds; i++) {
-		const struct nspawn_bind *b = &m->binds[i];
-		const char *mark = b->host + strspn(b->host, "+-");
-		char *host = nspawn_escape(mark), *container = nspawn_escape(b->container);
-
-		if (host && container)
-			addf(list, "--bind%s=%.*s%s:%s%s", b->read_only ? "-ro" : "", (int)(mark - b->host), b->host,
-			     host,
-			     container, b->idmap ? ":idmap" : "");
-		else
-			list->r = -ENOMEM;
-		free(host);
-		free(container);
-	}
+	for (i = 0; i < m->n_binds; i++)
+		bind_option(list, config, m, i);
 	for (i = 0; config->tmpfs && config->tmpfs[i]; i++)
 		addf(list, "--tmpfs=%s", config->tmpfs[i]);
 	for (i = 0; config->overlay && config->overlay[i]; i++)
@@ -319,7 +357,9 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	bind_options(&list, config, m);
 	addf(&list, "--load-credential=%s:%s", NSPAWN_SPEC_NAME, m->spec);
 	addf(&list, "--bind-ro=%s:%s", m->init, NSPAWN_INIT_PATH);
-	if (!config->boot && config->init)
+	if (exit_shifted_here(config, m))
+		addf(&list, "--bind=%s/bind-exit:%s", m->state_dir, NSPAWN_EXIT_PATH);
+	else if (has_exit_file(config))
 		addf(&list, "--bind=%s:%s%s", m->exit_file, NSPAWN_EXIT_PATH,
 		     nspawn_shifts(config) && m->idmap_state ? ":idmap" : "");
 	add3(&list, "--", NSPAWN_INIT_PATH, mode);

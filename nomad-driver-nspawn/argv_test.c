@@ -93,13 +93,14 @@ static void test_whole(void **state)
 	snprintf(base, sizeof(base), "%u", nspawn_userns_base(&config, "web-1"));
 	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "idmap",
 			  "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir", "root", "/usr", base,
-			  "machine-id", "root", "0a-1b", base, "--", "/usr/bin/systemd-nspawn", "--quiet",
+			  "machine-id", "root", "0a-1b", base, "idmap", "/s/web/exit", "bind-exit", base, "--",
+			  "/usr/bin/systemd-nspawn", "--quiet",
 			  "--settings=no", "--keep-unit", "--register=no", "--machine=web-1", "--uuid=0a-1b",
 			  "--kill-signal=SIGTERM", "--notify-ready=yes", "--console=pipe", "--directory=/s/web/root"));
 	/* No word of the command can become an option. */
 	assert_run(at("--load-credential=nomad.task:/proc/7/fd/9"),
 		   RUN("--load-credential=nomad.task:/proc/7/fd/9", "--bind-ro=/s/init:/run/nomad/init",
-		       "--bind=/s/web/exit:/run/nomad/exit:idmap", "--", "/run/nomad/init", "supervise",
+		       "--bind=/s/web/bind-exit:/run/nomad/exit", "--", "/run/nomad/init", "supervise",
 		       "--bind=/:/host", "x"));
 }
 
@@ -152,16 +153,17 @@ static void test_users(void **state)
 	config.private_users = (char *)"pick";
 	config.private_users_ownership = (char *)"chown";
 	assert_has("--private-users-ownership=chown");
-	assert_true(at("idmap") < 0);
+	assert_run(at("idmap"), RUN("idmap", "/s/web/exit"));
 	config.private_users_ownership = (char *)"map";
 	assert_has("--private-users-ownership=off");
 	/* Where the file system cannot, systemd-nspawn copies. */
 	machine.idmap_image = false;
 	assert_has("--private-users-ownership=map");
-	assert_true(at("idmap") < 0);
+	assert_run(at("idmap"), RUN("idmap", "/s/web/exit"));
 
 	machine.idmap_state = false;
 	assert_has("--bind=/s/web/exit:/run/nomad/exit");
+	assert_true(at("idmap") < 0);
 	config.user_namespacing = false;
 	assert_hasnt("--private-users");
 }
@@ -223,6 +225,15 @@ static void test_binds(void **state)
 	assert_int_equal(machine.n_binds, 2);
 	assert_has("--bind-ro=/other:/in\\:side");
 	assert_hasnt("--bind=/h/");
+	/* With users whose first one is known, owners are shifted before systemd-nspawn sees it. */
+	config.user_namespacing = true;
+	config.private_users = (char *)"655360";
+	machine.binds[0].idmap = true;
+	assert_has("--bind-ro=/s/web/bind0:/in\\:side");
+	assert_run(at("bind0") - 2, RUN("idmap", "/other", "bind0", "655360"));
+	config.private_users = (char *)"managed";
+	assert_has("--bind-ro=/other:/in\\:side:idmap");
+	config.user_namespacing = false;
 	/* Marks of systemd-nspawn. */
 	assert_int_equal(nspawn_machine_bind(&machine, "-/maybe", "/m", false, NULL), 0);
 	assert_has("--bind=-/maybe:/m");

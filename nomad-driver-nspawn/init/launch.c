@@ -104,24 +104,42 @@ static int userns_open(const char *base)
 	return fd;
 }
 
+static int target_make(int tree, const char *name)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(tree, &st) < 0)
+		return -1;
+	if (S_ISDIR(st.st_mode))
+		return mkdir(name, 0700) < 0 && errno != EEXIST ? -1 : 0;
+	fd = open(name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
 static int tree_clone(const char *source, const char *name, const char *base)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
-	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC), userns, r;
+	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC), r;
+	/* One for all: it is always the same base. */
+	static int userns = -1;
 
 	if (tree < 0)
 		return -1;
 	if (base) {
-		userns = userns_open(base);
+		if (userns < 0)
+			userns = userns_open(base);
 		if (userns < 0)
 			return -1;
 		attr.userns_fd = (__u64)userns;
 		r = (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr));
-		close(userns);
 		if (r < 0)
 			return -1;
 	}
-	if (mkdir(name, 0700) < 0 && errno != EEXIST)
+	if (target_make(tree, name) < 0)
 		return -1;
 	r = (int)syscall(SYS_move_mount, tree, "", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH);
 	close(tree);

@@ -7,6 +7,7 @@
 // usage: bench NAME=EXECUTABLE...
 //
 //	bench tasks TEST-DRIVER GO-PLUGIN NOMAD
+//	bench nspawn DRIVER ROOT
 package main
 
 import (
@@ -145,33 +146,53 @@ func text(n protowire.Number, s string) []byte {
 
 func pack(s string) string { return string([]byte{0xd9, byte(len(s))}) + s }
 
-// prepare brings a plugin to where it can run a task, and starts one if it
-// is the test driver; the Go plugin answers all alike.
-func (p *process) prepare() {
+// configure brings a plugin to where it can run a task.
+func (p *process) configure() {
 	config := "\x81" + pack("state_dir") + pack(tmp)
 	if _, err := p.call(base+"SetConfig", append(text(1, config), append(text(2, string(text(1, ""))), text(3, "v0.1.0")...)...)); err != nil {
 		fmt.Fprintln(os.Stderr, "SetConfig:", err)
 	}
 	p.call(driver+"Init", nil)
+}
+
+// prepare also starts a task if it is the test driver; the Go plugin answers
+// all alike.
+func (p *process) prepare() {
+	p.configure()
 	p.task, _ = p.startTask("sleep 600")
 }
 
-func (p *process) startTask(command string) (id string, err error) {
+// aTask is a StartTask request and the id in it.
+type aTask struct {
+	id      string
+	request []byte
+}
+
+func (p *process) taskConfig(config, stdout string) (t aTask) {
 	p.tasks++
 	alloc := "01234567-89ab-cdef-0123-456789abcdef"
-	id = alloc + "/web/" + fmt.Sprintf("%08x", p.cmd.Process.Pid<<8+p.tasks)
+	t.id = alloc + "/web/" + fmt.Sprintf("%08x", p.cmd.Process.Pid<<8+p.tasks)
 	dir := filepath.Join(tmp, alloc)
-	os.MkdirAll(filepath.Join(dir, "web", "local"), 0o755)
-	os.MkdirAll(filepath.Join(dir, "alloc"), 0o755)
+	for _, d := range []string{"web/local", "web/secrets", "alloc/logs"} {
+		os.MkdirAll(filepath.Join(dir, d), 0o755)
+	}
 	var task []byte
-	for n, s := range map[protowire.Number]string{1: id, 2: "web", 3: "\x81" + pack("command") + pack(command),
-		10: dir, 11: "/dev/null", 12: "/dev/null", 15: alloc} {
+	for n, s := range map[protowire.Number]string{1: t.id, 2: "web", 3: config, 10: dir, 11: stdout, 12: "/dev/null", 15: alloc} {
 		task = append(task, text(n, s)...)
 	}
-	if _, err = p.call(driver+"StartTask", text(1, string(task))); err != nil {
-		id = ""
-	}
+	t.request = text(1, string(task))
 	return
+}
+
+func (p *process) start(t aTask) (id string, err error) {
+	if _, err = p.call(driver+"StartTask", t.request); err != nil {
+		return "", err
+	}
+	return t.id, nil
+}
+
+func (p *process) startTask(command string) (id string, err error) {
+	return p.start(p.taskConfig("\x81"+pack("command")+pack(command), "/dev/null"))
 }
 
 func median(v []float64) float64 {
@@ -190,6 +211,14 @@ func main() {
 		defer os.RemoveAll(tmp)
 		if err := benchTasks(os.Args[2], os.Args[3], os.Args[4]); err != nil {
 			fmt.Fprintln(os.Stderr, "tasks:", err)
+		}
+		return
+	}
+	if len(os.Args) == 4 && os.Args[1] == "nspawn" {
+		tmp, _ = os.MkdirTemp("", "ndbench")
+		defer os.RemoveAll(tmp)
+		if err := benchNspawn(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "nspawn:", err)
 		}
 		return
 	}
