@@ -18,8 +18,9 @@
 # variables) with `set +e`: join its steps with && or return early.
 #
 #   isolate [--with-network]     re-execute the script in its own pid, mount,
-#                                cgroup, ipc and network namespace: the census
-#                                is exact, ports are free, nothing survives
+#                                cgroup, ipc and network namespace, with a
+#                                /run/netns of its own: the census is exact,
+#                                ports are free, nothing survives
 #   requires CMD...  requires_root  requires_linux   or skip the whole file
 #   require_nomad                sets $NOMAD, or marks every test as skipped
 #   run_test WHAT FUNCTION [ARG...]
@@ -202,6 +203,8 @@ _cg_make() {
 }
 _isolated() {
 	ip link set lo up 2>/dev/null
+	# What ip and Nomad put there is seen by all who share it.
+	mkdir -p /run/netns && mount -t tmpfs -o mode=755 tmpfs /run/netns
 	while read -r _dev _dir _type _opts _; do
 		case $_type in
 		cgroup)
