@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 enum { NOMAD__MAX_FDS = 4 };
@@ -29,5 +30,15 @@ int nomad__unix_send(int fd, const void *data, size_t size, const int *fds, int 
 ssize_t nomad__unix_receive(int fd, void *buf, size_t size, int *fds, bool wait);
 /* Receive a datagram; the sender's pid (0: not known) into *ret_pid. */
 ssize_t nomad__unix_receive_from(int fd, void *buf, size_t size, int *ret_pid);
+
+/* ---- What differs between systems.  0 or -errno ---- */
+
+int nomad__unix_bind_at(int fd, int dirfd, const char *name);
+int nomad__unix_connect_at(int fd, int dirfd, const char *name);
+int nomad__unix_peer(int fd, uid_t *ret_uid);
+/* Datagrams are to come with their sender. */
+int nomad__unix_want_sender(int fd);
+/* The pid, if this is where it is. */
+void nomad__unix_sender(const struct cmsghdr *c, int *ret_pid);
 
 #endif

@@ -5,18 +5,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "supervisor/record.h"
-
-int nomad__unix_pair(int ret[2])
-{
-	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
-}
 
 static int address(int dirfd, const char *name, struct sockaddr_un *ret)
 {
@@ -31,185 +22,46 @@ static int address(int dirfd, const char *name, struct sockaddr_un *ret)
 	return t.full ? -ENAMETOOLONG : 0;
 }
 
-static int bind_socket(int dirfd, const char *name, int type)
+int nomad__unix_bind_at(int fd, int dirfd, const char *name)
 {
 	struct sockaddr_un sa;
-	int fd, r = address(dirfd, name, &sa);
-	mode_t mask;
+	int r = address(dirfd, name, &sa);
 
-	if (r < 0)
-		return r;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	(void) unlinkat(dirfd, name, 0);
-	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : 0;
-	umask(mask);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
+	return r < 0 ? r : bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : 0;
 }
 
-int nomad__unix_listen(int dirfd, const char *name)
-{
-	int fd = bind_socket(dirfd, name, SOCK_SEQPACKET), r;
-
-	if (fd >= 0 && listen(fd, 64) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
-int nomad__unix_datagram(int dirfd, const char *name)
-{
-	int fd = bind_socket(dirfd, name, SOCK_DGRAM), on = 1, r;
-
-	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
-int nomad__unix_connect(int dirfd, const char *name)
+int nomad__unix_connect_at(int fd, int dirfd, const char *name)
 {
 	struct sockaddr_un sa;
-	int fd, r = address(dirfd, name, &sa);
+	int r = address(dirfd, name, &sa);
 
-	if (r < 0)
-		return r;
-	/* Non-blocking: a full queue of a stopped supervisor must not hold us. */
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	return fd;
+	return r < 0 ? r : connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : 0;
 }
 
-int nomad__unix_accept(int fd, uid_t *ret_uid)
+int nomad__unix_peer(int fd, uid_t *ret_uid)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
-	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
 
-	if (client < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
-	if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
-		r = -errno;
-		close(client);
-		return r;
-	}
 	*ret_uid = peer.uid;
-	return client;
+	return 0;
 }
 
-int nomad__unix_send(int fd, const void *data, size_t size, const int *fds, int n_fds, bool wait)
+int nomad__unix_want_sender(int fd)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * NOMAD__MAX_FDS)];
-	} control;
-	struct iovec iov = { .iov_base = (void *) data, .iov_len = size };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
+	int on = 1;
 
-	if (n_fds > 0) {
-		struct cmsghdr *c;
-
-		memset(&control, 0, sizeof(control));
-		msg.msg_control = control.buf;
-		msg.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t) n_fds);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t) n_fds);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t) n_fds);
-	}
-	do
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-ssize_t nomad__unix_receive(int fd, void *buf, size_t size, int *fds, bool wait)
+void nomad__unix_sender(const struct cmsghdr *c, int *ret_pid)
 {
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * NOMAD__MAX_FDS) + CMSG_SPACE(sizeof(struct ucred))];
-	} control;
-	struct iovec iov = { .iov_base = buf, .iov_len = size };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-	};
-	ssize_t n;
+	struct ucred cred;
 
-	for (int i = 0; i < NOMAD__MAX_FDS; i++)
-		fds[i] = -1;
-	do
-		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-			memcpy(fds, CMSG_DATA(c), sizeof(int) * (count < NOMAD__MAX_FDS ? count : NOMAD__MAX_FDS));
-		}
-	if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-		for (int i = 0; i < NOMAD__MAX_FDS; i++)
-			if (fds[i] >= 0) {
-				close(fds[i]);
-				fds[i] = -1;
-			}
-		return -EMSGSIZE;
-	}
-	return n;
-}
-
-ssize_t nomad__unix_receive_from(int fd, void *buf, size_t size, int *ret_pid)
-{
-	union {
-		struct cmsghdr align;
-		char buf[256];
-	} control;
-	struct iovec iov = { .iov_base = buf, .iov_len = size };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-	};
-	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	*ret_pid = 0;
-	if (n < 0)
-		return -errno;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_CREDENTIALS) {
-			struct ucred cred;
-
-			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
-			*ret_pid = cred.pid;
-		} else if (c->cmsg_type == SCM_RIGHTS) {
-			/* FDSTORE and the like: nobody asked for them. */
-			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			int theirs;
-
-			for (size_t i = 0; i < count; i++) {
-				memcpy(&theirs, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-				close(theirs);
-			}
-		}
-	}
-	return n;
+	if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+		return;
+	memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+	*ret_pid = cred.pid;
 }
