@@ -133,7 +133,35 @@ int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_
 
 /* ---- Local tasks: a process under a supervisor ---- */
 
-/* What to run.  All is borrowed for the call. */
+/* Which device files the task's processes may open, whatever the file system
+ * shows them.  (What they are shown is the driver's business.) */
+enum nomad_device_policy {
+	NOMAD_DEVICES_ANY,	/* no rule of ours: there is none, or the program makes its own */
+	/* What every program expects (null, zero, full, random, urandom, tty,
+	 * ptmx, terminals), those that Nomad gave to the task
+	 * (nomad_task_info()->devices), and the command's own list.  Device
+	 * files may be made, but not used. */
+	NOMAD_DEVICES_LISTED,
+};
+
+/* A limit of setrlimit(2). */
+struct nomad_rlimit {
+	int resource;			/* RLIMIT_NOFILE, ... of <sys/resource.h> */
+	uint64_t soft, hard;
+};
+#define NOMAD_RLIMIT_NONE UINT64_MAX	/* unlimited */
+
+/* For an option of the form `ulimit { nofile = "1024:4096" }`: `name` is as
+ * in prlimit(1) (nofile, nproc, core, memlock, ...), `value` is "SOFT:HARD" or
+ * one for both; numbers in the unit of setrlimit(2), or "unlimited". */
+int nomad_rlimit_parse(const char *name, const char *value, struct nomad_rlimit *ret,
+		       struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* What to run.  All is borrowed for the call.
+ *
+ * Nomad's own resources (memory, memory_max, CPU shares, cores) are limits of
+ * the task without further ado.  What is asked for here is kept or the start
+ * fails, saying what this host lacks. */
 struct nomad_command {
 	/* The program and its arguments; argv[0] is an absolute path. */
 	const char *const *argv;
@@ -166,6 +194,23 @@ struct nomad_command {
 	 * its own: a file in nomad_task_state_dir() whose content is
 	 * "<exit code> <signal>\n"; NULL: the process' own status is true. */
 	const char *exit_file;
+	/* The CPU time that Nomad granted is also the most that the task gets;
+	 * otherwise it is a share, and what others leave idle may be used.  With
+	 * reserved cores these are the limit, and this changes nothing. */
+	bool cpu_hard_limit;
+	/* The span over which that is counted, in microseconds, 1000 to
+	 * 1000000; 0: 100000. */
+	int64_t cpu_period_us;
+	/* Devices: see above.  `cgroup_permissions` NULL or "": "rwm"; `task_path` does not matter here. */
+	enum nomad_device_policy device_policy;
+	const struct nomad_device *devices;
+	size_t n_devices;
+	/* Also for commands that are run in the task; what is not listed is as in the plugin.  At most 16. */
+	const struct nomad_rlimit *rlimits;
+	size_t n_rlimits;
+	/* -1000 (never) to 1000 (first): whom the kernel kills when memory runs
+	 * out.  Linux only; below 0 it takes privileges. */
+	int oom_score_adj;
 };
 
 /* Start `command` for the task under a supervisor of its own, which outlives

@@ -46,6 +46,20 @@ int nomad__cgroup_kill(const struct nomad__cgroup *cgroup);
 bool nomad__cgroup_is_empty(const struct nomad__cgroup *cgroup);
 /* Remove all below it, and itself if it is ours.  0, -EBUSY. */
 int nomad__cgroup_remove(const struct nomad__cgroup *cgroup);
+/* Rules for devices: "c 1:3 rwm", '*' for any number, 'b' for blocks. */
+enum { NOMAD__MAX_DEVICE_RULES = 64 };
+struct nomad__device_rules {
+	struct nomad__device_rule {
+		char type;
+		int32_t major, minor;		/* -1: any */
+		unsigned access;		/* of NOMAD__MAY_* */
+	} list[NOMAD__MAX_DEVICE_RULES];
+	int count;
+};
+enum { NOMAD__MAY_MKNOD = 1, NOMAD__MAY_READ = 2, NOMAD__MAY_WRITE = 4 };
+int nomad__device_rule_add(struct nomad__device_rules *rules, const char *text);
+/* From now on only these for all in it and below (v2).  Until it is removed. */
+int nomad__cgroup_allow_devices(const struct nomad__cgroup *cgroup, const struct nomad__device_rules *rules);
 /* Processes in it that the kernel killed for lack of memory. */
 uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup);
 

@@ -40,8 +40,8 @@ int nomad__reaper_acquire(void);
 void nomad__die_with_parent(void);
 /* How the caller is shown by ps. */
 void nomad__process_name(const char *name);
-/* Protect from (-900) or expose to (0) the out-of-memory killer; best effort. */
-void nomad__oom_score(int adjust);
+/* Protect from (-900) or expose to (0) the out-of-memory killer.  0 or -errno. */
+int nomad__oom_score(int adjust);
 /* Close every descriptor from `first` on. */
 void nomad__close_from(int first);
 

@@ -208,6 +208,10 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 
 	if (!command->argv || !command->argv[0] || command->argv[0][0] != '/')
 		return nomad_error_set(err, EINVAL, "no absolute path of a program to run");
+	if (command->n_rlimits > 16)
+		return nomad_error_set(err, EINVAL, "%zu resource limits are too many, 16 are possible", command->n_rlimits);
+	if (command->oom_score_adj < -1000 || command->oom_score_adj > 1000)
+		return nomad_error_set(err, EINVAL, "oom_score_adj %d is not between -1000 and 1000", command->oom_score_adj);
 	nomad__spec_add(spec, "v", "1");
 	nomad__spec_add(spec, "dir", what->dir);
 	for (size_t i = 0; command->argv[i]; i++)
@@ -229,6 +233,15 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 	if (command->stop_signal)
 		nomad__spec_num(spec, "stop_signal", command->stop_signal);
 	nomad__spec_add(spec, "exit_file", command->exit_file);
+	for (size_t i = 0; i < command->n_rlimits; i++) {
+		const struct nomad_rlimit *l = &command->rlimits[i];
+
+		/* Beyond what is a number here: none. */
+		nomad__spec_addf(spec, "rlimit", "%d %lld %lld", l->resource, l->soft > INT64_MAX ? -1 : (long long) l->soft,
+				 l->hard > INT64_MAX ? -1 : (long long) l->hard);
+	}
+	if (command->oom_score_adj)
+		nomad__spec_num(spec, "oom_score_adj", command->oom_score_adj);
 	nomad__spec_add(spec, "stdout", what->stdout_path);
 	nomad__spec_add(spec, "stderr", what->stderr_path);
 	if (what->log_dir) {

@@ -4,7 +4,7 @@
 
 super := $(BUILD)/$(L)/supervisor/program
 super_src := $(wildcard $(addprefix $(L)/,supervisor/program/*.c supervisor/record.c supervisor/crash.c os/socket.c)) \
-	$(addprefix $(L)/os/$(OS)/,process.c socket.c cgroup.c enter.c file.c)
+	$(wildcard $(addprefix $(L)/os/$(OS)/,process.c socket.c cgroup.c devices.c enter.c file.c))
 super_src := $(filter-out %_test.c,$(super_src))
 super_obj := $(patsubst $(L)/%.c,$(super)/obj/%.o,$(super_src))
 

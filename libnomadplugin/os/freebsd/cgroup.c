@@ -74,3 +74,17 @@ uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)
 	(void) cgroup;
 	return 0;
 }
+
+int nomad__device_rule_add(struct nomad__device_rules *rules, const char *text)
+{
+	(void) rules;
+	(void) text;
+	return -EOPNOTSUPP;
+}
+
+int nomad__cgroup_allow_devices(const struct nomad__cgroup *cgroup, const struct nomad__device_rules *rules)
+{
+	(void) cgroup;
+	(void) rules;
+	return -EOPNOTSUPP;
+}

@@ -188,11 +188,11 @@ void nomad__process_name(const char *name)
 	setproctitle("-%s", name);
 }
 
-void nomad__oom_score(int adjust)
+int nomad__oom_score(int adjust)
 {
 	int flags = adjust < 0 ? PPROT_SET : PPROT_CLEAR;
 
-	(void) procctl(P_PID, getpid(), PROC_SPROTECT, &flags);
+	return procctl(P_PID, getpid(), PROC_SPROTECT, &flags) < 0 ? -errno : 0;
 }
 
 void nomad__close_from(int first)

@@ -9,6 +9,8 @@
  *   v2 beside v1         without controllers, but with cgroup.kill: ours;
  *   name=systemd         ours: systemd-nspawn makes sub-groups there
  *
+ * devices              v1: ours, if they are restricted; v2: rules for a program that the supervisor attaches to ours
+ *
  * Nomad's directory is the same for every run of a task, so all killing is done
  * in ours, which one run has for itself: cleaning up after an old run must
  * not end the new one.
@@ -23,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "os/cgroup.h"
@@ -41,8 +44,12 @@ struct plan {
 	struct nomad__spec *spec;
 	const char *name;
 	int64_t hard, soft;		/* bytes; -1: no limit, 0: leave it alone */
+	int64_t quota, period;		/* of CPU time, microseconds; 0: none */
 	bool can_kill;			/* v2 is there */
+	bool has_cpu, has_pids, has_devices;	/* planned */
 	bool used[NOMAD__MAX_HIERARCHIES];
+	int r;
+	struct nomad_error **err;
 };
 
 static bool is_below(const struct nomad__hierarchy *h, const char *path)
@@ -116,8 +123,11 @@ static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
 			set(plan, '?', parent, "cgroup.subtree_control", controllers[i]);
 		}
 	}
-	if (plan->hard && nomad__list_has(h->controllers, "memory"))
+	if (plan->hard && nomad__list_has(h->controllers, "memory")) {
 		set_num(plan, '!', path, "memory.max", plan->hard, "max");
+		/* What is beyond it goes to no swap either, as with v1. */
+		set(plan, '?', path, "memory.swap.max", plan->hard > 0 ? "0" : "max");
+	}
 	if (plan->soft && nomad__list_has(h->controllers, "memory"))
 		set_num(plan, '?', path, "memory.low", plan->soft > 0 ? plan->soft : 0, "0");
 	if (res && res->cpu_shares > 0 && nomad__list_has(h->controllers, "cpu")) {
@@ -126,10 +136,91 @@ static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
 		/* The span of shares, 2 to 2^18, onto that of weights, 1 to 10^4. */
 		set_num(plan, '?', path, "cpu.weight", 1 + (shares - 2) * 9999 / 262142, "");
 	}
-	if (what->command->pids_max > 0 && nomad__list_has(h->controllers, "pids"))
-		set_num(plan, '!', path, "pids.max", what->command->pids_max, "max");
+	/* Nomad's directory may have the limits of an earlier run. */
+	if (nomad__list_has(h->controllers, "cpu") && (plan->quota || scope)) {
+		char text[64] = "max";
+
+		plan->has_cpu = true;
+		if (plan->quota)
+			snprintf(text, sizeof(text), "%lld %lld", (long long) plan->quota, (long long) plan->period);
+		set(plan, plan->quota ? '!' : '?', path, "cpu.max", text);
+	}
+	if (nomad__list_has(h->controllers, "pids") && (what->command->pids_max > 0 || scope)) {
+		plan->has_pids = true;
+		set_num(plan, what->command->pids_max > 0 ? '!' : '?', path, "pids.max",
+			what->command->pids_max > 0 ? what->command->pids_max : -1, "max");
+	}
 	if (cpus && nomad__list_has(h->controllers, "cpuset"))
 		set(plan, '!', path, "cpuset.cpus", cpus);
+}
+
+/* One device by its path on the host. */
+static int add_device(struct plan *plan, const char *v1_path, const struct nomad_device *device)
+{
+	const char *access = device->cgroup_permissions && *device->cgroup_permissions ? device->cgroup_permissions : "rwm";
+	struct stat st;
+	char rule[64];
+
+	if (!device->host_path || stat(device->host_path, &st) < 0)
+		return nomad_error_errno(plan->err, device->host_path ? errno : EINVAL, "look at device '%s'",
+					 device->host_path ? device->host_path : "");
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return nomad_error_set(plan->err, ENODEV, "'%s' is no device", device->host_path);
+	if (strspn(access, "rwm") != strlen(access) || strlen(access) > 3)
+		return nomad_error_set(plan->err, EINVAL, "permissions '%s' of device '%s' are not of r, w and m", access,
+				       device->host_path);
+	snprintf(rule, sizeof(rule), "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev), minor(st.st_rdev), access);
+	if (v1_path)
+		set(plan, '!', v1_path, "devices.allow", rule);
+	else
+		nomad__spec_add(plan->spec, "dev", rule);
+	return 0;
+}
+
+/* With v1 into `path`, else as rules for v2. */
+static void plan_devices(struct plan *plan, const char *v1_path)
+{
+	/* mknod of all; null, zero, full, random, urandom, tty, ptmx, pts */
+	static const char *const usual[] = { "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
+					     "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm" };
+	const struct nomad__supervise *what = plan->what;
+	int r = 0;
+
+	/* In v1 what the host itself may not use cannot be allowed. */
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(usual); i++)
+		if (v1_path)
+			set(plan, '?', v1_path, "devices.allow", usual[i]);
+		else
+			nomad__spec_add(plan->spec, "dev", usual[i]);
+	for (size_t i = 0; r >= 0 && i < what->n_devices; i++)
+		r = add_device(plan, v1_path, &what->devices[i]);
+	for (size_t i = 0; r >= 0 && i < what->command->n_devices; i++)
+		r = add_device(plan, v1_path, &what->command->devices[i]);
+	plan->has_devices = true;
+	plan->r = r < 0 ? r : plan->r;
+}
+
+/* A new directory has neither processors nor memory, and cannot be entered before it has. */
+static char *own_cpuset(struct plan *plan, const struct nomad__hierarchy *h, const char *cpus)
+{
+	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+	NOMAD_AUTO_FREE char *parent = nomad_strdupf("%s/nomad-drivers", h->mount);
+	char *path = ours(plan, h, '1', NULL);
+
+	for (size_t i = 0; parent && path && i < NOMAD_ARRAY_LEN(files); i++) {
+		NOMAD_AUTO_FREE char *file = nomad_strdupf("%s/%s", h->mount, files[i]);
+		char all[256] = "";
+		FILE *f = file ? fopen(file, "re") : NULL;
+
+		if (f && !fgets(all, sizeof(all), f))
+			all[0] = 0;
+		if (f)
+			fclose(f);
+		all[strcspn(all, "\n")] = 0;
+		set(plan, '?', parent, files[i], all);
+		set(plan, '!', path, files[i], i == 0 ? cpus : all);
+	}
+	return path;
 }
 
 static void plan_v1(struct plan *plan, const struct nomad__hierarchy *h)
@@ -144,6 +235,8 @@ static void plan_v1(struct plan *plan, const struct nomad__hierarchy *h)
 	if (nomad__list_has(h->ctl, "cpuset")) {
 		if (limits && res && is_below(h, res->cpuset_cgroup))
 			path = place(plan, h, res->cpuset_cgroup);
+		else if (limits && res && res->cpuset_cpus && *res->cpuset_cpus)
+			path = own_cpuset(plan, h, res->cpuset_cpus);
 	} else if (nomad__list_has(h->ctl, "freezer")) {
 		if (!plan->can_kill)
 			path = ours(plan, h, 'f', limits ? nomads : NULL);
@@ -168,12 +261,27 @@ static void plan_v1(struct plan *plan, const struct nomad__hierarchy *h)
 		path = place(plan, h, nomads);
 		if (path && res && res->cpu_shares > 0)
 			set_num(plan, '?', path, "cpu.shares", res->cpu_shares < 2 ? 2 : res->cpu_shares, "");
+		/* First none: a quota that is there may not fit another period. */
+		if (path && (plan->quota || is_below(h, nomads)))
+			set(plan, '?', path, "cpu.cfs_quota_us", "-1");
+		if (path && plan->quota) {
+			plan->has_cpu = true;
+			set_num(plan, '!', path, "cpu.cfs_period_us", plan->period, "");
+			set_num(plan, '!', path, "cpu.cfs_quota_us", plan->quota, "");
+		}
 	} else if (nomad__list_has(h->ctl, "cpuacct")) {
 		path = place(plan, h, NULL);
 	} else if (nomad__list_has(h->ctl, "pids") && what->command->pids_max > 0) {
 		path = place(plan, h, NULL);
+		plan->has_pids = true;
 		if (path)
 			set_num(plan, '!', path, "pids.max", what->command->pids_max, "max");
+	} else if (nomad__list_has(h->ctl, "devices") && what->command->device_policy == NOMAD_DEVICES_LISTED) {
+		path = place(plan, h, NULL);
+		if (path)
+			set(plan, '!', path, "devices.deny", "a");
+		if (path)
+			plan_devices(plan, path);
 	}
 }
 
@@ -196,21 +304,73 @@ static void plan_memory(struct plan *plan)
 	}
 }
 
+static int plan_cpu(struct plan *plan)
+{
+	const struct nomad_command *command = plan->what->command;
+	const struct nomad_resources *res = plan->what->resources;
+	int64_t period = command->cpu_period_us ? command->cpu_period_us : 100000;
+
+	if (!command->cpu_hard_limit || command->no_limits || (res && res->cpuset_cpus && *res->cpuset_cpus))
+		return 0;
+	if (period < 1000 || period > 1000000)
+		return nomad_error_set(plan->err, EINVAL, "a CPU period of %lld microseconds is not between 1000 and 1000000",
+				       (long long) period);
+	if (!res || !(res->percent_ticks > 0))
+		return nomad_error_set(plan->err, EINVAL, "a hard limit of CPU time needs to know the task's part of the node, which "
+				       "was not told");
+	plan->period = period;
+	plan->quota = (int64_t) (res->percent_ticks * (double) sysconf(_SC_NPROCESSORS_ONLN) * (double) period);
+	/* The kernel takes no less. */
+	if (plan->quota < 1000)
+		plan->quota = 1000;
+	return 0;
+}
+
+/* What was asked for and cannot be. */
+static int check(struct plan *plan)
+{
+	const struct nomad_command *command = plan->what->command;
+
+	if (plan->r < 0 || command->no_limits)
+		return plan->r;
+	if (plan->quota && !plan->has_cpu)
+		return nomad_error_set(plan->err, EOPNOTSUPP, "a hard limit of CPU time cannot be kept: this host has no cpu controller "
+				       "of cgroups that may be written to; leave the limit out, or mount it");
+	if (command->pids_max > 0 && !plan->has_pids)
+		return nomad_error_set(plan->err, EOPNOTSUPP, "a limit of %lld processes cannot be kept: this host has no pids "
+				       "controller of cgroups that may be written to; leave the limit out, or mount it",
+				       (long long) command->pids_max);
+	if (command->device_policy == NOMAD_DEVICES_LISTED && !plan->has_devices)
+		return nomad_error_set(plan->err, EOPNOTSUPP, "devices cannot be kept from the task: this host has neither cgroup v2 "
+				       "nor the devices controller of v1 that may be written to; allow all, or mount it");
+	return 0;
+}
+
 int nomad__limits_plan_for(const struct nomad__hierarchy *list, int count, const struct nomad__supervise *what,
 			   struct nomad__spec *spec, struct nomad_error **err)
 {
 	const char *slash = strrchr(what->dir, '/');
-	struct plan plan = { .list = list, .what = what, .spec = spec, .name = slash ? slash + 1 : what->dir };
+	struct plan plan = { .list = list, .what = what, .spec = spec, .name = slash ? slash + 1 : what->dir, .err = err };
+	int r;
 
 	if (!*plan.name || strlen(plan.name) > 100)
 		return nomad_error_set(err, EINVAL, "no name for cgroups in directory '%s'", what->dir);
 	plan_memory(&plan);
+	r = plan_cpu(&plan);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < count; i++)
 		if (!list[i].ctl[0])
 			plan_v2(&plan, &list[i]);
 	for (int i = 0; i < count; i++)
 		if (list[i].ctl[0])
 			plan_v1(&plan, &list[i]);
+	if (plan.can_kill && !plan.has_devices && !what->command->no_limits &&
+	    what->command->device_policy == NOMAD_DEVICES_LISTED)
+		plan_devices(&plan, NULL);
+	r = check(&plan);
+	if (r < 0)
+		return r;
 	/* Only where the task has its own: elsewhere it is where we are. */
 	for (int i = 0; i < count; i++)
 		if (plan.used[i] && !nomad__list_has(list[i].ctl, "cpuset"))

@@ -91,6 +91,31 @@ static bool has(const struct host *host, const char *key, const char *value)
 	return false;
 }
 
+/* Is that file written? */
+static bool sets(const struct host *host, const char *file)
+{
+	const char *s;
+	size_t pos = 0;
+
+	while ((s = nomad__record_next(host->spec.data, host->spec.size, "set", &pos)))
+		if (strstr(s, file))
+			return true;
+	return false;
+}
+
+/* With `*field` = `value` the plan fails and says `why`. */
+static void refused(struct host *host, int64_t value, int64_t *field, const char *why)
+{
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+
+	if (field)
+		*field = value;
+	nomad__spec_done(&host->spec);
+	assert_true(nomad__limits_plan_for(host->list, host->count, &host->what, &host->spec, &err) < 0);
+	if (!strstr(nomad_error_message(err), why))
+		fail_msg("'%s' does not say '%s'", nomad_error_message(err), why);
+}
+
 static int count(const struct host *host, const char *key)
 {
 	size_t pos = 0;
@@ -113,6 +138,9 @@ static void test_v2(void **state)
 	host.resources.cpuset_cpus = (char *) "2,3";
 	host.command.pids_max = 77;
 
+	/* Reserved cores are limit enough. */
+	host.command.cpu_hard_limit = true;
+	host.resources.percent_ticks = 0.5;
 	/* Nomad's scope is not there: all in ours. */
 	snprintf(scope, sizeof(scope), "%s/cg/nomad.slice/share.slice/alloc.web.scope", host.root);
 	host.resources.cpuset_cgroup = scope;
@@ -127,6 +155,7 @@ static void test_v2(void **state)
 	assert_true(has(&host, "set", "!@/cg/nomad-drivers/web-1a2b/pids.max\t77"));
 	assert_true(has(&host, "set", "!@/cg/nomad-drivers/web-1a2b/cpuset.cpus\t2,3"));
 	assert_true(has(&host, "supercg", "o2::@/cg:/nomad-drivers/supervisors"));
+	assert_false(sets(&host, "cpu.max"));
 
 	/* It is: limits there, the task one below, where it is killed. */
 	make(&host, "cg/nomad.slice/share.slice/alloc.web.scope");
@@ -150,6 +179,100 @@ static void test_v2(void **state)
 	plan(&host);
 	assert_int_equal(count(&host, "cg"), 1);
 	assert_int_equal(count(&host, "set"), 0);
+	host_done(&host);
+}
+
+/* What Nomad's directory has of an earlier run is set back. */
+static void test_set_back(void **state)
+{
+	struct host host;
+	char scope[200];
+
+	(void) state;
+	host_init(&host);
+	add(&host, "", "cg", "cpuset,cpu,io,memory,pids");
+	make(&host, "cg/nomad.slice/s");
+	snprintf(scope, sizeof(scope), "%s/cg/nomad.slice/s", host.root);
+	host.resources = (struct nomad_resources) { .memory_mb = 10, .percent_ticks = 0.5, .cpuset_cgroup = scope };
+	plan(&host);
+	assert_true(has(&host, "set", "?@/cg/nomad.slice/s/cpu.max\tmax"));
+	assert_true(has(&host, "set", "?@/cg/nomad.slice/s/pids.max\tmax"));
+	assert_true(has(&host, "set", "?@/cg/nomad.slice/s/memory.swap.max\t0"));
+	host_done(&host);
+}
+
+static void test_hard_limit(void **state)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct host host;
+	char want[200];
+
+	(void) state;
+	host_init(&host);
+	add(&host, "", "cg", "cpu");
+	host.command.cpu_hard_limit = true;
+	host.resources = (struct nomad_resources) { .cpu_shares = 500, .percent_ticks = 0.25 };
+	plan(&host);
+	snprintf(want, sizeof(want), "!@/cg/nomad-drivers/web-1a2b/cpu.max\t%ld 100000", cpus * 25000);
+	assert_true(has(&host, "set", want));
+	host.command.cpu_period_us = 10000;
+	plan(&host);
+	snprintf(want, sizeof(want), "!@/cg/nomad-drivers/web-1a2b/cpu.max\t%ld 10000", cpus * 2500);
+	assert_true(has(&host, "set", want));
+	refused(&host, 999, &host.command.cpu_period_us, "between 1000 and 1000000");
+	host.resources.percent_ticks = 0;
+	host.command.cpu_period_us = 0;
+	refused(&host, 0, NULL, "part of the node");
+	host.resources.percent_ticks = 0.25;
+	host.count = 0;
+	refused(&host, 0, NULL, "no cpu controller");
+	add(&host, "cpu,cpuacct", "cpu", "");
+	plan(&host);
+	snprintf(want, sizeof(want), "!@/cpu/nomad-drivers/web-1a2b/cpu.cfs_quota_us\t%ld", cpus * 25000);
+	assert_true(has(&host, "set", want));
+	assert_true(has(&host, "set", "!@/cpu/nomad-drivers/web-1a2b/cpu.cfs_period_us\t100000"));
+	host_done(&host);
+}
+
+static void test_devices(void **state)
+{
+	const struct nomad_device of_nomad = { .host_path = (char *) "/dev/zero", .cgroup_permissions = (char *) "r" };
+	struct nomad_device of_driver = { .host_path = (char *) "/dev/full" };
+	struct host host;
+
+	(void) state;
+	host_init(&host);
+	host.what.devices = &of_nomad;
+	host.what.n_devices = 1;
+	host.command.devices = &of_driver;
+	host.command.n_devices = 1;
+	add(&host, "", "cg", "");
+	plan(&host);
+	assert_int_equal(count(&host, "dev"), 0);
+	host.command.device_policy = NOMAD_DEVICES_LISTED;
+	plan(&host);
+	assert_true(has(&host, "dev", "c *:* m"));
+	assert_true(has(&host, "dev", "c 1:3 rwm"));
+	assert_true(has(&host, "dev", "c 1:5 r"));
+	assert_true(has(&host, "dev", "c 1:7 rwm"));
+	/* v1 has files for it. */
+	add(&host, "devices", "devices", "");
+	plan(&host);
+	assert_int_equal(count(&host, "dev"), 0);
+	assert_true(has(&host, "cg", "o1:devices:@/devices:/nomad-drivers/web-1a2b"));
+	assert_true(has(&host, "set", "!@/devices/nomad-drivers/web-1a2b/devices.deny\ta"));
+	assert_true(has(&host, "set", "!@/devices/nomad-drivers/web-1a2b/devices.allow\tc 1:5 r"));
+	of_driver.cgroup_permissions = (char *) "rx";
+	refused(&host, 0, NULL, "not of r, w and m");
+	of_driver.host_path = (char *) "/dev";
+	refused(&host, 0, NULL, "'/dev' is no device");
+	of_driver.host_path = (char *) "/dev/nothing-of-the-kind";
+	refused(&host, 0, NULL, "look at device '/dev/nothing-of-the-kind'");
+	host.command.n_devices = 0;
+	host.count = 0;
+	refused(&host, 0, NULL, "devices cannot be kept from the task");
+	host.command.no_limits = true;
+	plan(&host);
 	host_done(&host);
 }
 
@@ -188,6 +311,15 @@ static void test_v1(void **state)
 	snprintf(cpuset, sizeof(cpuset), "%s/cpuset/nomad/share", host.root);
 	host.resources.cpuset_cgroup = cpuset;
 	host.command.pids_max = 5;
+	plan(&host);
+	/* Without Nomad's, reserved cores are in a directory of ours. */
+	host.resources.cpuset_cgroup = NULL;
+	host.resources.cpuset_cpus = (char *) "1";
+	plan(&host);
+	assert_true(has(&host, "cg", "o1:cpuset:@/cpuset:/nomad-drivers/web-1a2b"));
+	assert_true(has(&host, "set", "!@/cpuset/nomad-drivers/web-1a2b/cpuset.cpus\t1"));
+	host.resources.cpuset_cgroup = cpuset;
+	host.resources.cpuset_cpus = NULL;
 	plan(&host);
 	assert_true(has(&host, "cg", "of:freezer:@/freezer:/nomad/alloc.web/web-1a2b"));
 	assert_true(has(&host, "cg", "n1:memory:@/memory:/nomad/alloc.web"));
@@ -229,6 +361,8 @@ static void test_none(void **state)
 	host.resources = (struct nomad_resources) { .memory_mb = 100, .cpu_shares = 500 };
 	plan(&host);
 	assert_int_equal(count(&host, "cg") + count(&host, "set") + count(&host, "supercg"), 0);
+	refused(&host, 7, &host.command.pids_max, "no pids controller");
+	host.command.pids_max = 0;
 	host.what.dir = "/";
 	assert_true(nomad__limits_plan_for(host.list, 0, &host.what, &host.spec, NULL) < 0);
 	host_done(&host);
@@ -238,6 +372,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_v2),
+		cmocka_unit_test(test_set_back),
+		cmocka_unit_test(test_hard_limit),
+		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_v1),
 		cmocka_unit_test(test_hybrid),
 		cmocka_unit_test(test_none),

@@ -228,18 +228,20 @@ void nomad__process_name(const char *name)
 	(void) prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
-void nomad__oom_score(int adjust)
+int nomad__oom_score(int adjust)
 {
 	char buf[24];
 	struct nomad__text t;
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), r = 0;
 
 	if (fd < 0)
-		return;
+		return -errno;
 	nomad__text_init(&t, buf, sizeof(buf));
 	nomad__text_num(&t, adjust);
-	(void) !write(fd, buf, strlen(buf));
+	if (write(fd, buf, strlen(buf)) < 0)
+		r = -errno;
 	close(fd);
+	return r;
 }
 
 void nomad__close_from(int first)

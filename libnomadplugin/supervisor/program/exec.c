@@ -123,6 +123,9 @@ static void __attribute__((noreturn)) run(const char *spec, size_t size, const i
 	r = limits_join_beside(enter ? leader : S.main_pid);
 	if (r < 0)
 		fail_exec(status, -r, "enter the cgroups of the task", NULL);
+	r = limits_set_own();
+	if (r < 0)
+		fail_exec(status, -r, "set the resource limits of the task", NULL);
 	if (enter) {
 		enter_task(spec, size, status, leader, S.leader_pid ? S.leader_start : S.main_start);
 	} else {

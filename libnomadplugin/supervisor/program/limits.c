@@ -5,7 +5,9 @@
  * The plugin has decided all (os/limits.h) and says it in the specification:
  * cg= is a cgroup of the task, set= a value to be written ("!PATH\tVALUE": the
  * start fails if it cannot be; "?PATH\tVALUE": never mind), supercg= one for
- * us.  So this program needs no change when the policy does. */
+ * us, dev= a device that the task may use (cgroup v2; without any all), rlimit= and
+ * oom_score_adj= are what the task's processes set for themselves.  So this
+ * program needs no change when the policy does. */
 #include "supervisor/program/super.h"
 
 #include <errno.h>
@@ -13,9 +15,74 @@
 #include <unistd.h>
 
 #include "os/cgroup.h"
+#include "os/process.h"
 
 static struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 static int n_cgroups;
+
+static int allow_devices(void)
+{
+	struct nomad__device_rules rules = { .count = 0 };
+	const char *s;
+	size_t pos = 0;
+	int r;
+
+	while ((s = nomad__record_next(S.spec, S.spec_size, "dev", &pos))) {
+		r = nomad__device_rule_add(&rules, s);
+		if (r < 0)
+			return fail(-r, "read the rule for devices", s);
+	}
+	if (!rules.count)
+		return 0;
+	for (int i = 0; i < n_cgroups; i++)
+		if (cgroups[i].kind == '2' && cgroups[i].ours) {
+			r = nomad__cgroup_allow_devices(&cgroups[i], &rules);
+			return r < 0 ? fail(-r, "keep devices from the cgroup", cgroups[i].path) : 0;
+		}
+	return fail(EOPNOTSUPP, "keep devices from a task without a cgroup", NULL);
+}
+
+/* What is set by each process; the specification is gone when a command is run. */
+static struct {
+	struct { int resource; struct rlimit limit; } list[16];
+	int count;
+	int oom_score;
+} own;
+
+static int read_own(void)
+{
+	const char *s;
+	size_t pos = 0;
+
+	own.oom_score = (int) spec_num("oom_score_adj", 0);
+	while ((s = nomad__record_next(S.spec, S.spec_size, "rlimit", &pos))) {
+		const char *soft = strchr(s, ' '), *hard = soft ? strchr(soft + 1, ' ') : NULL;
+		int64_t low, high;
+
+		if (!hard || own.count == (int) (sizeof(own.list) / sizeof(own.list[0])))
+			return fail(EPROTO, "read the limit", s);
+		low = nomad__parse_num(soft + 1, -1);
+		high = nomad__parse_num(hard + 1, -1);
+		own.list[own.count].resource = (int) nomad__parse_num(s, -1);
+		own.list[own.count++].limit = (struct rlimit) {
+			.rlim_cur = low < 0 ? RLIM_INFINITY : (rlim_t) low, .rlim_max = high < 0 ? RLIM_INFINITY : (rlim_t) high,
+		};
+	}
+	return 0;
+}
+
+/* In a child, before it becomes somebody else. */
+int limits_set_own(void)
+{
+	int r = nomad__oom_score(own.oom_score);
+
+	if (r < 0 && own.oom_score)
+		return r;
+	for (int i = 0; i < own.count; i++)
+		if (setrlimit(own.list[i].resource, &own.list[i].limit) < 0)
+			return -errno;
+	return 0;
+}
 
 int limits_create(void)
 {
@@ -48,8 +115,11 @@ int limits_create(void)
 		if (r < 0 && s[0] == '!')
 			return fail(-r, "write the limit into", path);
 	}
+	r = allow_devices();
+	if (r >= 0)
+		r = read_own();
 	S.oom_before = limits_oom_kills();
-	return 0;
+	return r;
 }
 
 int limits_fork(void)

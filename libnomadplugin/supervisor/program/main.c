@@ -241,7 +241,7 @@ int main(int argc, char **argv)
 		(void) !chdir("/");
 		umask(022);
 		limits_leave_agent();
-		nomad__oom_score(-900);
+		(void) nomad__oom_score(-900);
 		r = nomad__reaper_acquire();
 		if (r < 0)
 			(void) fail(-r, "become the reaper of the task", NULL);

@@ -73,7 +73,6 @@ void child_defaults(void)
 		(void) sigaction(i, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	nomad__oom_score(0);
 }
 
 /* Become uid, gid and "1,2,3" of the specification, if it names them. */
@@ -153,6 +152,9 @@ static void __attribute__((noreturn)) run_main(int hold, int status, const char 
 	r = limits_join();
 	if (r < 0)
 		child_fail(status, -r, "enter the cgroups of the task", NULL);
+	r = limits_set_own();
+	if (r < 0)
+		child_fail(status, -r, "set the resource limits of the task", NULL);
 	if (netns) {
 		fd = open(netns, O_RDONLY | O_CLOEXEC);
 		r = fd < 0 ? -errno : nomad__enter_netns(fd);

@@ -151,6 +151,7 @@ void finish(void);
 int limits_create(void);		/* the cgroups and what is to be written into them */
 int limits_fork(void);			/* fork() into them; or -errno */
 int limits_join(void);			/* the rest of it, in the child */
+int limits_set_own(void);		/* rlimits and the like of the calling process */
 /* The same for a command in the task: where the process `pid` of it is. */
 int limits_fork_beside(int pid);
 int limits_join_beside(int pid);
