@@ -154,11 +154,19 @@ static int set_resources(struct nomad_task_info *info, const struct nomad__job_t
 	const json_t *resources = json_object_get(task->json, "Resources"), *network;
 	int64_t cpu = json_integer_value(json_object_get(resources, "CPU"));
 	int64_t memory = json_integer_value(json_object_get(resources, "MemoryMB"));
+	int64_t cores = json_integer_value(json_object_get(resources, "Cores"));
 	int64_t most = json_integer_value(json_object_get(resources, "MemoryMaxMB"));
 	size_t i;
 	int r = 0;
 
 	info->resources.cpu_shares = cpu > 0 ? cpu : 100;	/* Nomad's defaults */
+	if (cores > 0) {
+		info->resources.cpuset_cpus = cores > 1 ? nomad_strdupf("0-%lld", (long long)cores - 1) : strdup("0");
+		if (!info->resources.cpuset_cpus)
+			return -ENOMEM;
+	}
+	/* There is no agent to measure the node: a core has 1,000 MHz. */
+	info->resources.percent_ticks = (double)info->resources.cpu_shares / 1000 / (double)sysconf(_SC_NPROCESSORS_ONLN);
 	info->resources.memory_mb = memory > 0 ? memory : 300;
 	info->resources.memory_max_mb = most;
 	info->resources.memory_limit_bytes = (most > info->resources.memory_mb ? most : info->resources.memory_mb) << 20;

@@ -59,6 +59,7 @@ static const struct nomad_schema mount_schema = NOMAD_SCHEMA(struct testdriver_m
 
 static const char *const modes[] = { "run", "fail", "fail-retryable", "slow", "remote", NULL };
 static const char *const words[] = { "red", "green", "blue", NULL };
+static const char *const device_policies[] = { "any", "listed", NULL };
 static const char *const stop_signals[] = { "SIGTERM", "SIGINT", "SIGUSR1", NULL };
 
 #define TASK(field, kind, ...) NOMAD_OPTION(struct testdriver_task_config, field, kind, __VA_ARGS__)
@@ -74,6 +75,12 @@ static const struct nomad_option task_options[] = {
 	TASK(notify, BOOL, .help = "The command tells readiness by sd_notify."),
 	TASK(ready_timeout_ms, INT, .min = 0, .max = 3600000, .def = "0", .help = "How long that may take."),
 	TASK(stop_signal, STRING, .choices = stop_signals, .help = "Signal for a stop without a signal."),
+	TASK(cpu_hard_limit, BOOL, .help = "The CPU time granted is a limit."),
+	TASK(cpu_period, INT, .def = "0", .min = 0, .max = 10000000, .unit = "microseconds", .help = "Over which it is counted."),
+	TASK(device_policy, STRING, .def = "\"any\"", .choices = device_policies, .help = "Which devices may be used."),
+	TASK(devices, STRING_LIST, .max_items = 8, .help = "Devices that may be used: PATH or PATH:PERMISSIONS."),
+	TASK(ulimit, STRING_MAP, .help = "Resource limits."),
+	TASK(oom_score_adj, INT, .def = "0", .min = -1000, .max = 1000, .help = "Whom the kernel kills first."),
 	TASK(pids_max, INT, .def = "0", .min = 0, .max = 100000, .help = "Limit on the number of processes."),
 	TASK(user, STRING, .help = "User of the host that runs the command."),
 	TASK(path, STRING, .check = nomad_check_absolute_path, .help = "An absolute path."),

@@ -55,6 +55,12 @@ struct testdriver_task_config {
 	int64_t ready_timeout_ms;
 	char *stop_signal;
 	int64_t pids_max;
+	bool cpu_hard_limit;
+	int64_t cpu_period;
+	char *device_policy;
+	char **devices;
+	struct nomad_map ulimit;
+	int64_t oom_score_adj;
 	char *user;
 	/* Only to be sent, and shown by InspectTask. */
 	char *path;

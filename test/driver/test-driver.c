@@ -232,10 +232,54 @@ static int stop_signal_of(const struct testdriver_task_config *config)
 	return !strcmp(config->stop_signal, "SIGUSR1") ? SIGUSR1 : SIGTERM;
 }
 
+struct limits {
+	struct nomad_rlimit rlimits[16];
+	struct nomad_device devices[8];
+	char *paths[8];
+};
+
+static void limits_done(struct limits *limits)
+{
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(limits->paths); i++)
+		free(limits->paths[i]);
+}
+
+static int set_limits(const struct testdriver_task_config *config, struct limits *limits, struct nomad_command *command,
+		      struct nomad_error **err)
+{
+	command->cpu_hard_limit = config->cpu_hard_limit;
+	command->cpu_period_us = config->cpu_period;
+	command->oom_score_adj = (int)config->oom_score_adj;
+	command->device_policy = strcmp(config->device_policy, "listed") ? NOMAD_DEVICES_ANY : NOMAD_DEVICES_LISTED;
+	command->devices = limits->devices;
+	command->rlimits = limits->rlimits;
+	for (size_t i = 0; i < config->ulimit.count && i < NOMAD_ARRAY_LEN(limits->rlimits); i++) {
+		int r = nomad_rlimit_parse(config->ulimit.pairs[i].key, config->ulimit.pairs[i].value, &limits->rlimits[i], err);
+
+		if (r < 0)
+			return r;
+		command->n_rlimits++;
+	}
+	for (size_t i = 0; config->devices && config->devices[i]; i++) {
+		char *colon;
+
+		limits->paths[i] = strdup(config->devices[i]);
+		if (!limits->paths[i])
+			return nomad_error_errno(err, ENOMEM, "start");
+		colon = strchr(limits->paths[i], ':');
+		if (colon)
+			*colon++ = 0;
+		limits->devices[i] = (struct nomad_device){ .host_path = limits->paths[i], .cgroup_permissions = colon };
+		command->n_devices++;
+	}
+	return 0;
+}
+
 static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct testdriver_task_config *config = nomad_task_config(task);
 	NOMAD_AUTO_STRV char **argv = NULL;
+	struct limits limits = { 0 };
 	struct nomad_command command = {
 		.cwd = nomad_task_dir(task),
 		.user = config->user,
@@ -268,7 +312,10 @@ static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 		if (nomad_strv_add(&argv, *a) < 0)
 			return nomad_error_errno(err, ENOMEM, "start");
 	command.argv = (const char *const *)argv;
-	r = nomad_task_run(task, &command, err);
+	r = set_limits(config, &limits, &command, err);
+	if (r >= 0)
+		r = nomad_task_run(task, &command, err);
+	limits_done(&limits);
 	return r < 0 ? r : 0;
 }
 

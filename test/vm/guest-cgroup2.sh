@@ -5,6 +5,7 @@ NOMAD_TEST_DIR=/tmp/vm
 mkdir -p $NOMAD_TEST_DIR/tmp
 . test/lib.sh
 . test/vm/lib-guest.sh
+. test/lib/lib-limits.sh
 DRIVER=$PWD/build/test/nomad-driver-test
 CGROUPS=/sys/fs/cgroup
 printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
@@ -16,25 +17,9 @@ t_pure() {
 }
 run_test 'cgroup v2 is all there is, with its controllers' t_pure
 
-# The file of the task's cgroup as the task itself finds it.
-own='own=/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup); '
-
-t_limits() {
-	task '{"pids_max":20}' '{"CPU":1000,"MemoryMB":32,"MemoryMaxMB":64}' "$own"'cd $own && for f in memory.max memory.low cpu.weight pids.max; do echo $f $(cat $f); done' &&
-		is "$CODE" 0 && is "$(cat "$T/out")" "$(printf 'memory.max 67108864\nmemory.low 33554432\ncpu.weight 39\npids.max 20')"
-}
-t_no_limits_of_others() {
-	task '{}' '{"CPU":10,"MemoryMB":48}' "$own"'cd $own && for f in memory.max memory.low pids.max; do echo $f $(cat $f); done' &&
-		is "$CODE" 0 && is "$(cat "$T/out")" "$(printf 'memory.max 50331648\nmemory.low 0\npids.max max')"
-}
-t_unlimited() { task '{}' '{"MemoryMB":48,"MemoryMaxMB":-1}' "$own"'cat $own/memory.max $own/memory.low' && is "$(cat "$T/out")" "$(printf 'max\n50331648')"; }
-t_oom() { task '{}' '{"MemoryMB":16}' 'exec perl -e '\''$x = "x" x (200 << 20); sleep 9'\''' && is "$CODE" 137 && file_has "$T/err" 'killed: out of memory'; }
 # The task's child dies, the task goes on and ends by itself: what then?  The kernel killed in it, and the code is its own.
 t_oom_child() { task '{}' '{"MemoryMB":16}' 'perl -e '\''$x = "x" x (200 << 20)'\''; echo the child: $?; exit 3' && is "$CODE" 3 && file_has "$T/out" 'the child: 137'; }
 t_no_oom() { task '{}' '{"MemoryMB":64}' 'kill -9 $$' && is "$CODE" 137 && unlike "$(cat "$T/err")" 'out of memory'; }
-t_pids() {
-	task '{"pids_max":10}' '{}' 'n=0; while [ $n -lt 30 ]; do sleep 5 & n=$((n + 1)); done; echo all started' && unlike "$(cat "$T/out")" 'all started' && like "$(cat "$T/out" "$T/err")" 'fork'
-}
 t_bomb() {
 	spawn_task '{"pids_max":50}' '{}' 'trap "" TERM; echo on; bomb() { while :; do bomb & done; }; bomb & exec sleep 4711' && wait_for 60 'it runs' said on && sleep 2 &&
 		end_task TERM; is "$CODE" 137 && is "$(task_cgroup)" ''
@@ -80,13 +65,9 @@ t_weight() {
 # The first task makes what all share.
 task '{}' '{}' true >/dev/null
 census_before
-run_test 'limits: memory with a reserve, pids and weight' t_limits
-run_test 'limits: memory alone' t_no_limits_of_others
-run_test 'limits: no hard limit' t_unlimited
-run_test 'memory: the end by the OOM killer is told' t_oom
+limits_tests
 run_test 'memory: a child of the task that the OOM killer ended' t_oom_child
 run_test 'memory: SIGKILL alone is no OOM' t_no_oom
-run_test 'pids: the limit holds' t_pids
 run_test 'kill: a fork bomb' t_bomb
 run_test 'kill: daemons, the deaf and the stopped' t_daemons
 run_test 'the task is alone in its cgroup, the supervisor has another' t_place
