@@ -663,6 +663,59 @@ static void test_exec_while_destroyed(void **state)
 	nomad__plugin_free(plugin);
 }
 
+static char heard[2048];
+static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void on_event(void *ud, const struct nomad__event *event)
+{
+	(void)ud;
+	pthread_mutex_lock(&heard_lock);
+	snprintf(heard + strlen(heard), sizeof(heard) - strlen(heard), "%s: %s\n", event->task_name, event->message);
+	pthread_mutex_unlock(&heard_lock);
+}
+
+static bool was_heard(const char *text)
+{
+	bool found;
+
+	pthread_mutex_lock(&heard_lock);
+	found = strstr(heard, text);
+	pthread_mutex_unlock(&heard_lock);
+	return found;
+}
+
+/* Nomad destroys a task as soon as it has ended: that its last output was
+ * lost is told all the same. */
+static void test_lost_logs(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	struct nomad__sub *sub = nomad__events_subscribe(plugin, on_event, NULL);
+	NOMAD_AUTO_FREE char *fifo = nomad_strdupf("%s/fifo", test_base);
+	const char *id = id_of("web/1");
+	struct nomad__started started;
+
+	(void)state;
+	heard[0] = 0;
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	for (int i = 0; i < 2; i++) {
+		struct nomad_task_info info = info_of(id);
+		NOMAD_AUTO_FREE void *config = NULL;
+		size_t size;
+
+		info.stdout_path = strdup(fifo);
+		config_of(&script_schema, "{\"script\": \"echo 123456789\"}", &config, &size);
+		assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
+		assert_int_equal(nomad__task_start(plugin, &info, config, size, &started, NULL), 0);
+		nomad__started_done(&started);
+		assert_int_equal(must_wait(plugin, id, NULL).exit_code, 0);
+		must_destroy(plugin, id);
+		if (i == 0)
+			wait_until(was_heard("web: 10 bytes of stdout are lost"));
+	}
+	nomad__sub_cancel(sub);
+	nomad__plugin_free(plugin);	/* while the second one still waits for a reader */
+}
+
 /* ---- Remote tasks ---- */
 
 static void test_remote(void **state)
@@ -901,7 +954,7 @@ int main(void)
 		T(test_life), T(test_exit_codes), T(test_unknown), T(test_failed_starts), T(test_replay), T(test_replay_of_ended),
 		T(test_replay_not_adoptable), T(test_recover), T(test_end_while_down), T(test_not_recovered), T(test_moved_state_dir),
 		T(test_supervisor_dies), T(test_stop_late), T(test_free_busy), T(test_shutdown), T(test_destroy),
-		T(test_destroy_damaged), T(test_exec), T(test_exec_while_destroyed), T(test_remote), T(test_claims), T(test_storm),
+		T(test_destroy_damaged), T(test_exec), T(test_lost_logs), T(test_exec_while_destroyed), T(test_remote), T(test_claims), T(test_storm),
 		T(test_init), T(test_trial), T(test_bad_drivers),
 	};
 

@@ -55,6 +55,8 @@ struct nomad__exec_stream {
 	char *input;
 	size_t input_size;
 	bool input_close, resume, paused, pump_posted, closed, dead;
+	struct nomad__posted pump_post, end_post;	/* who waits for the end must not wait for memory */
+	bool end_posted;			/* under the task's lock */
 	int rows, columns;
 	struct nomad__exec_stream *next;	/* of the task's, under the task's lock */
 };
@@ -287,14 +289,12 @@ out:
 }
 
 /* Does what other threads left word of. */
-static void pump(void *ud)
+static void pump(struct nomad__exec_stream *s)
 {
-	struct nomad__exec_stream *s = ud;
 	struct winsize size = { 0 };
 	bool resume, closed, input;
 
 	pthread_mutex_lock(&s->lock);
-	s->pump_posted = false;
 	closed = s->closed;
 	resume = s->resume;
 	s->resume = false;
@@ -317,6 +317,16 @@ static void pump(void *ud)
 		if (r < 0)
 			fail(s, r);
 	}
+}
+
+static void pump_posted(void *ud)
+{
+	struct nomad__exec_stream *s = ud;
+
+	pthread_mutex_lock(&s->lock);
+	s->pump_posted = false;
+	pthread_mutex_unlock(&s->lock);
+	pump(s);
 	stream_unref(s);
 }
 
@@ -353,12 +363,8 @@ static void post(struct nomad__exec_stream *s)
 	needed = !s->pump_posted && !s->dead;
 	s->pump_posted = s->pump_posted || needed;
 	pthread_mutex_unlock(&s->lock);
-	if (needed && nomad__loop_post(s->loop, pump, stream_ref(s)) < 0) {
-		pthread_mutex_lock(&s->lock);
-		s->pump_posted = false;
-		pthread_mutex_unlock(&s->lock);
-		stream_unref(s);
-	}
+	if (needed)
+		nomad__loop_post_in(s->loop, &s->pump_post, pump_posted, stream_ref(s));
 }
 
 /* ---- Opening ---- */
@@ -470,10 +476,7 @@ static void begin(void *ud)
 		if (r < 0) {
 			fail(s, r);
 		} else {
-			pthread_mutex_lock(&s->lock);
-			s->pump_posted = true;
-			pthread_mutex_unlock(&s->lock);
-			pump(stream_ref(s));
+			pump(s);
 			if (s->exited && s->out[0].ended && s->out[1].ended)
 				finish(s);
 		}
@@ -649,8 +652,10 @@ void nomad__exec_end_all(struct nomad_task *task)
 
 	pthread_mutex_lock(&task->lock);
 	for (s = task->execs; s; s = s->next)
-		if (nomad__loop_post(task->plugin->loop, end_one, stream_ref(s)) < 0)
-			stream_unref(s);
+		if (!s->end_posted) {
+			s->end_posted = true;
+			nomad__loop_post_in(s->loop, &s->end_post, end_one, stream_ref(s));
+		}
 	while (task->execs || task->opening)
 		pthread_cond_wait(&task->changed, &task->lock);
 	pthread_mutex_unlock(&task->lock);

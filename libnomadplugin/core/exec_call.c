@@ -23,6 +23,7 @@ struct call {
 	pthread_mutex_t lock;		/* stream, over */
 	struct nomad__exec_stream *stream;
 	bool over;
+	struct nomad__posted post;
 	struct nomad__timer *timer;	/* loop thread, as the rest */
 	char tail[TAIL];
 	size_t size;
@@ -135,8 +136,7 @@ static void open_job(void *ud)
 	pthread_mutex_lock(&call->lock);
 	call->stream = stream;
 	pthread_mutex_unlock(&call->lock);
-	if (nomad__loop_post(call->plugin->loop, opened, call) < 0)
-		call_unref(call);	/* no time limit then */
+	nomad__loop_post_in(call->plugin->loop, &call->post, opened, call);
 }
 
 int nomad__task_exec(struct nomad_plugin *plugin, const char *id, const char *const *argv, int64_t timeout_ns,

@@ -414,6 +414,20 @@ int nomad__task_signal(struct nomad_plugin *plugin, const char *id, const char *
 
 /* ---- Destroy ---- */
 
+/* Nobody may ask for it again if we die on the way: gc goes on then.  A disk
+ * that is full must not keep it alive. */
+static void mark_destroying(struct nomad_task *task)
+{
+	pthread_mutex_lock(&task->journal);
+	if (task->record.fd >= 0 && !nomad_map_get(&task->record.map, "destroying")) {
+		if (nomad_map_get(&task->record.map, "supervised"))
+			(void)nomad__record_note(&task->record, "destroying", "1", NULL);
+		else
+			(void)nomad__record_put(&task->record, "destroying", "1", NULL);
+	}
+	pthread_mutex_unlock(&task->journal);
+}
+
 int nomad__task_tidy(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct nomad_driver *driver = task->plugin->driver;
@@ -425,7 +439,8 @@ int nomad__task_tidy(struct nomad_task *task, struct nomad_error **err)
 	pthread_mutex_lock(&task->lock);
 	supervisor = NOMAD_TAKE_PTR(task->supervisor);
 	pthread_mutex_unlock(&task->lock);
-	nomad__supervisor_free(supervisor);
+	nomad__task_let_supervisor_go(task, supervisor);
+	mark_destroying(task);
 	nomad__crash_at("core-tidy-begin");
 	/* Whatever the journal says: it may be damaged, and the directory tells. */
 	r = nomad__supervisor_clean(task->state_dir, err);

@@ -33,17 +33,11 @@ struct nomad__timer {
 	size_t slot;		/* in the heap; SIZE_MAX: disarmed */
 };
 
-struct posted {
-	void (*fn)(void *ud);
-	void *ud;
-	struct posted *next;
-};
-
 struct nomad__loop {
 	pthread_t thread;
 	struct nomad__poller *poller;
 	pthread_mutex_t lock;	/* the next three */
-	struct posted *first, **last;
+	struct nomad__posted *first, **last;
 	bool stop;
 	struct nomad__timer **heap;
 	size_t n_heap, heap_size;
@@ -200,25 +194,36 @@ static void bury(struct nomad__loop *loop)
 
 /* ---- The thread ---- */
 
-int nomad__loop_post(struct nomad__loop *loop, void (*fn)(void *ud), void *ud)
+static void enqueue(struct nomad__loop *loop, struct nomad__posted *p)
 {
-	struct posted *p = malloc(sizeof(*p));
-
-	if (!p)
-		return -ENOMEM;
-	*p = (struct posted){ .fn = fn, .ud = ud };
 	pthread_mutex_lock(&loop->lock);
 	*loop->last = p;
 	loop->last = &p->next;
 	pthread_mutex_unlock(&loop->lock);
 	nomad__poller_wake(loop->poller);
+}
+
+int nomad__loop_post(struct nomad__loop *loop, void (*fn)(void *ud), void *ud)
+{
+	struct nomad__posted *p = malloc(sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	*p = (struct nomad__posted){ .fn = fn, .ud = ud, .owned = true };
+	enqueue(loop, p);
 	return 0;
+}
+
+void nomad__loop_post_in(struct nomad__loop *loop, struct nomad__posted *memory, void (*fn)(void *ud), void *ud)
+{
+	*memory = (struct nomad__posted){ .fn = fn, .ud = ud };
+	enqueue(loop, memory);
 }
 
 /* True: the loop is to end, and nothing is left that was posted before. */
 static bool run_posted(struct nomad__loop *loop)
 {
-	struct posted *list;
+	struct nomad__posted *list;
 	bool stop, ran;
 
 	do {
@@ -230,11 +235,12 @@ static bool run_posted(struct nomad__loop *loop)
 		pthread_mutex_unlock(&loop->lock);
 		ran = list;
 		while (list) {
-			struct posted *p = list;
+			struct nomad__posted p = *list;
 
-			list = p->next;
-			p->fn(p->ud);
-			free(p);
+			if (p.owned)
+				free(list);
+			list = p.next;
+			p.fn(p.ud);
 		}
 	} while (stop && ran);	/* what ran may have posted more; nobody wakes us for it any more */
 	return stop;

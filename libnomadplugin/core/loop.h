@@ -18,6 +18,16 @@ bool nomad__loop_is_current(const struct nomad__loop *loop);
 /* Run fn(ud) on the loop thread, soon, in order. */
 int nomad__loop_post(struct nomad__loop *loop, void (*fn)(void *ud), void *ud);
 
+/* The same in memory of the caller's, which is his again when fn begins: for
+ * what must not fail, since somebody waits for it. */
+struct nomad__posted {
+	void (*fn)(void *ud);
+	void *ud;
+	bool owned;
+	struct nomad__posted *next;
+};
+void nomad__loop_post_in(struct nomad__loop *loop, struct nomad__posted *memory, void (*fn)(void *ud), void *ud);
+
 enum { NOMAD__READ = 1, NOMAD__WRITE = 2, NOMAD__HANGUP = 4 };
 
 /* Watch `fd` (borrowed) for `events`; level-triggered.  Loop thread only, as

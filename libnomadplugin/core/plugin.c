@@ -167,8 +167,10 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 		plugin->driver->fini(plugin, plugin->data);
 	nomad__stops_cancel(plugin);
 	let_tasks_go(plugin);
+	nomad__lingering_drop(plugin);
 	nomad__loop_free(plugin->loop);
 	free(plugin->gc_timer);		/* its heap went with the loop */
+	nomad_map_done(&plugin->orphans);
 	nomad__pool_free(plugin->pool);
 	nomad__stats_teardown(plugin);
 	nomad__events_teardown(plugin);

@@ -101,6 +101,8 @@ struct nomad_plugin {
 	bool inited;
 	void *data;
 	struct nomad__timer *gc_timer;	/* loop thread */
+	struct nomad__lingering *lingering;	/* supervisors of tasks that are over */
+	struct nomad_map orphans;	/* what gc saw running unclaimed: slug -> since when; one gc at a time */
 
 	struct nomad__sub_list fingerprints, events, stats, waiters, stoppers;
 	struct nomad__fingerprint_keeper *fingerprint;
@@ -132,6 +134,9 @@ enum nomad__phase nomad__task_phase(struct nomad_task *task);
 void nomad__task_gone(struct nomad_task *task);
 /* Wait until the task has ended; false after the timeout. */
 bool nomad__task_await_end(struct nomad_task *task, int64_t timeout_ns);
+/* Nobody is to hear of its end any more; but of logs that got lost after it. */
+void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__supervisor *take_supervisor);
+void nomad__lingering_drop(struct nomad_plugin *plugin);
 /* Make known again what set_network() had recorded. */
 void nomad__task_restore_network(struct nomad_task *task);
 

@@ -101,7 +101,33 @@ int nomad__record_open(struct nomad__record *record, const char *path, bool crea
 	return r;
 }
 
-static int append(struct nomad__record *record, const char *line, size_t size, struct nomad_error **err)
+static int sync_directory(const char *path)
+{
+	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;	/* there are file systems that cannot */
+}
+
+/* A journal that is new is on the disk only with its name, and that of its directory. */
+static int sync_names(const struct nomad__record *record)
+{
+	NOMAD_AUTO_FREE char *path = strdup(record->path);
+	int r = path ? 0 : -ENOMEM;
+
+	for (int i = 0; r >= 0 && i < 2; i++) {
+		char *slash = strrchr(path, '/');
+
+		if (!slash || slash == path)
+			break;
+		*slash = 0;
+		r = sync_directory(path);
+	}
+	return r;
+}
+
+static int append(struct nomad__record *record, const char *line, size_t size, bool durable, struct nomad_error **err)
 {
 	struct stat st;
 	ssize_t n;
@@ -123,9 +149,12 @@ static int append(struct nomad__record *record, const char *line, size_t size, s
 	do
 		n = write(record->fd, line, size);
 	while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)size && fdatasync(record->fd) == 0)
+	r = n < 0 ? -errno : n < (ssize_t)size ? -ENOSPC : durable && fdatasync(record->fd) < 0 ? -errno : 0;
+	if (r >= 0 && durable && st.st_size == 0)
+		r = sync_names(record);
+	if (r >= 0)
 		return 0;
-	r = nomad_error_errno(err, n >= 0 && n < (ssize_t)size ? ENOSPC : errno, "write task record '%s'", record->path);
+	nomad_error_errno(err, -r, "write task record '%s'", record->path);
 	record->broken = n > 0 && ftruncate(record->fd, st.st_size) < 0;
 	return r;
 }
@@ -153,7 +182,7 @@ static int check_pair(const char *key, const char *value, struct nomad_error **e
 	return 0;
 }
 
-int nomad__record_put(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err)
+static int put(struct nomad__record *record, const char *key, const char *value, bool durable, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *line = NULL;
 	int r = check_pair(key, value, err);
@@ -163,12 +192,22 @@ int nomad__record_put(struct nomad__record *record, const char *key, const char 
 	line = malloc(strlen(key) + 2 * strlen(value) + 3);
 	if (!line)
 		return nomad_error_errno(err, ENOMEM, "write task record");
-	r = append(record, line, (size_t)(write_line(line, key, value) - line), err);
+	r = append(record, line, (size_t)(write_line(line, key, value) - line), durable, err);
 	if (r < 0)
 		return r;
 	if (nomad_map_set(&record->map, key, value) < 0)
 		return nomad_error_errno(err, ENOMEM, "write task record");
 	return 0;
+}
+
+int nomad__record_put(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err)
+{
+	return put(record, key, value, true, err);
+}
+
+int nomad__record_note(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err)
+{
+	return put(record, key, value, false, err);
 }
 
 int nomad__record_put_all(struct nomad__record *record, struct nomad_error **err)
@@ -190,7 +229,7 @@ int nomad__record_put_all(struct nomad__record *record, struct nomad_error **err
 		return nomad_error_errno(err, ENOMEM, "write task record");
 	for (size_t i = 0; i < map->count; i++)
 		p = write_line(p, map->pairs[i].key, map->pairs[i].value);
-	return append(record, lines, (size_t)(p - lines), err);
+	return append(record, lines, (size_t)(p - lines), true, err);
 }
 
 void nomad__record_forget(struct nomad__record *record, const char *key)
@@ -202,7 +241,7 @@ void nomad__record_forget(struct nomad__record *record, const char *key)
 		return;
 	memcpy(line, key, size);
 	line[size] = '\n';
-	(void)append(record, line, size + 1, NULL);
+	(void)append(record, line, size + 1, true, NULL);
 	nomad_map_remove(&record->map, key);
 }
 
@@ -233,4 +272,11 @@ void nomad__record_close(struct nomad__record *record)
 	free(record->path);
 	nomad_map_done(&record->map);
 	*record = (struct nomad__record)NOMAD__RECORD_INIT;
+}
+
+bool nomad__record_is_remote(const struct nomad_map *map)
+{
+	const char *started = nomad_map_get(map, "started");
+
+	return started && strcmp(started, NOMAD__STARTED_REMOTE) == 0 && !nomad_map_get(map, "supervised");
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * core/record.h: the journal of one task: keys and values, appended line by
- * line and synced, read back whole.  A line that was cut by a crash is
+ * line and synced (its name, too, when it is new), read back whole.  A line that was cut by a crash is
  * ignored: what it announced had not been created yet. */
 #ifndef NOMAD_RECORD_H
 #define NOMAD_RECORD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "nomad/base.h"
@@ -26,6 +27,8 @@ struct nomad__record {
 /* Open or create `path` and read what is there.  Nothing is written: others may have it open. */
 int nomad__record_open(struct nomad__record *record, const char *path, bool create, struct nomad_error **err);
 int nomad__record_put(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err);
+/* Without waiting for the disk: for what means nothing after a power cut, since the boot is another one then. */
+int nomad__record_note(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err);
 /* Write all that is in the map, at once. */
 int nomad__record_put_all(struct nomad__record *record, struct nomad_error **err);
 void nomad__record_forget(struct nomad__record *record, const char *key);
@@ -35,5 +38,10 @@ void nomad__record_forget(struct nomad__record *record, const char *key);
  * has it; -ESTALE: the journal was removed meanwhile, open it again. */
 int nomad__record_claim(struct nomad__record *record, int patience_ms);
 void nomad__record_close(struct nomad__record *record);
+
+/* What the key "started" says of a task without a supervisor: it runs
+ * elsewhere and outlives this host's boot. */
+#define NOMAD__STARTED_REMOTE "remote"
+bool nomad__record_is_remote(const struct nomad_map *map);
 
 #endif

@@ -25,6 +25,7 @@ struct nomad__spawn {
 	pthread_mutex_t lock;		/* reaped, dead */
 	bool reaped, dead;
 	int status;
+	struct nomad__posted post;
 };
 
 static void spawn_unref(struct nomad__spawn *s)
@@ -61,8 +62,7 @@ static void *await_end(void *ud)
 		;
 	s->reaped = true;
 	pthread_mutex_unlock(&s->lock);
-	if (nomad__loop_post(s->loop, deliver, s) < 0)
-		spawn_unref(s);
+	nomad__loop_post_in(s->loop, &s->post, deliver, s);
 	return NULL;
 }
 

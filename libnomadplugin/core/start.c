@@ -99,6 +99,21 @@ bool nomad__task_is_of_this_boot(const struct nomad_task *task)
 	return boot && strcmp(boot, task->plugin->boot_id) == 0;
 }
 
+/* What runs elsewhere does not end with a boot of this host: its word is
+ * waited for.  A supervisor and its task do, and so may what we say of them. */
+static int record_started(struct nomad_task *task, struct nomad_error **err)
+{
+	int r;
+
+	pthread_mutex_lock(&task->journal);
+	if (nomad_map_get(&task->record.map, "supervised"))
+		r = nomad__record_note(&task->record, "started", "1", err);
+	else
+		r = nomad__record_put(&task->record, "started", NOMAD__STARTED_REMOTE, err);
+	pthread_mutex_unlock(&task->journal);
+	return r;
+}
+
 /* ---- What start() may call ---- */
 
 int nomad_task_run(struct nomad_task *task, const struct nomad_command *command, struct nomad_error **err)
@@ -140,7 +155,7 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		spec.log_max_bytes = (uint64_t)config->log_max_file_size_mb << 20;
 	}
 	pthread_mutex_lock(&task->journal);
-	r = nomad__record_put(&task->record, "supervised", "1", err);
+	r = nomad__record_note(&task->record, "supervised", "1", err);
 	pthread_mutex_unlock(&task->journal);
 	if (r < 0)
 		return r;
@@ -199,8 +214,10 @@ static int take_over(struct nomad_task *task, struct nomad_error **err)
 	bool supervised = nomad_map_get(&task->record.map, "supervised");
 	int r;
 
-	if (!nomad__task_is_of_this_boot(task))
+	if (!nomad__task_is_of_this_boot(task) && !nomad__record_is_remote(&task->record.map))
 		return nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
+	if (nomad_map_get(&task->record.map, "destroying"))
+		return nomad_error_set(err, ENOENT, "the task is lost: it is half destroyed");
 	if (supervised) {
 		/* Its end may be told from within attach(): the phase has to be right. */
 		r = nomad__supervisor_attach(plugin->loop, task->state_dir, &nomad__task_supervisor_events, task,
@@ -292,9 +309,7 @@ static int start_or_adopt(struct nomad_task *task, struct nomad_error **err)
 	if (r < 0)
 		goto undo;
 	nomad__crash_at("core-start-driver");
-	pthread_mutex_lock(&task->journal);
-	r = nomad__record_put(&task->record, "started", "1", err);
-	pthread_mutex_unlock(&task->journal);
+	r = record_started(task, err);
 	nomad__crash_at("core-start-done");
 	if (r >= 0)
 		return 0;
@@ -476,10 +491,6 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 		r = nomad_error_set(err, EINVAL, "recover task '%s': its handle is of driver '%s'", task->info.id, handle.driver);
 		goto out;
 	}
-	if (strcmp(handle.boot_id, plugin->boot_id) != 0) {
-		r = nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
-		goto out;
-	}
 	r = decode_config(task, handle.config, handle.config_size, NOMAD__DECODE_STORED, err);
 	if (r < 0)
 		goto out;
@@ -495,6 +506,8 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 		goto out;
 	}
 	r = open_recorded(task, handle.state_dir, err);
+	if (r >= 0 && strcmp(handle.boot_id, plugin->boot_id) != 0 && !nomad__record_is_remote(&task->record.map))
+		r = nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
 	if (r >= 0)
 		r = take_over(task, err);
 	nomad__crash_at("core-recover-attached");

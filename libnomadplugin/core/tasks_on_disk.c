@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,10 +17,12 @@
 
 /* A directory without a journal may be a start that just makes it. */
 #define BIRTH_NS INT64_C(60000000000)
+/* From one collection to the next, at least. */
+#define GC_INTERVAL_S INT64_C(900)
 
 const char *nomad__disk_state_name(enum nomad__disk_state state)
 {
-	static const char *const names[] = { "starting", "half-made", "running", "remote", "exited", "lost" };
+	static const char *const names[] = { "starting", "half-made", "running", "remote", "exited", "lost", "destroying" };
 
 	return names[state];
 }
@@ -61,7 +65,7 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 		task->exit_code = end.exit_code;
 		task->signal = end.signal;
 		task->leader_pid = 0;
-	} else if (!this_boot) {
+	} else if (!this_boot && !nomad__record_is_remote(&task->record)) {
 		task->state = NOMAD__DISK_LOST;
 	} else if (!nomad_map_get(&task->record, "started")) {
 		task->state = task->claimed ? NOMAD__DISK_STARTING : NOMAD__DISK_HALF_MADE;
@@ -70,6 +74,8 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 	} else {
 		task->state = task->alive ? NOMAD__DISK_RUNNING : NOMAD__DISK_LOST;
 	}
+	if (nomad_map_get(&task->record, "destroying"))
+		task->state = NOMAD__DISK_DESTROYING;
 }
 
 /* 0; -ENOENT: it is not there (any more).  With `ret_record` the journal stays open, and claimed unless ret->claimed. */
@@ -182,13 +188,38 @@ static bool is_node_of_ours(struct nomad_plugin *plugin, const char *node)
 	return found;
 }
 
-static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags)
+/* What lived unclaimed at an earlier look, a grace time ago or more, and does
+ * so again.  `seen` becomes what the next look compares with. */
+static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task *task, struct nomad_map *seen)
+{
+	const char *before = nomad_map_get(&plugin->orphans, task->slug);
+	int64_t now = nomad__now_ns(), since = now, made = 0;
+	char text[64];
+
+	if (!is_node_of_ours(plugin, nomad_map_get(&task->record, "node")))
+		return false;
+	/* Another run of the same id is another task. */
+	if (before && sscanf(before, "%" SCNd64 " %" SCNd64, &since, &made) == 2 && made != task->since_ns)
+		since = now;
+	snprintf(text, sizeof(text), "%" PRId64 " %" PRId64, since, task->since_ns);
+	if (nomad_map_set(seen, task->slug, text) < 0)
+		return false;
+	return before && made == task->since_ns && now - since >= nomad__library_config(plugin)->gc_grace_s * 1000000000;
+}
+
+static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags, struct nomad_map *seen)
 {
 	const char *id = nomad_map_get(&task->record, "id"), *boot = nomad_map_get(&task->record, "boot");
 	struct nomad_task *known = id ? nomad__task_find(plugin, id) : NULL;
 
 	nomad__task_unref(known);
-	if (known || task->claimed || task->alive || task->foreign)
+	if (known || task->claimed || task->foreign)
+		return false;
+	if (task->state == NOMAD__DISK_DESTROYING)
+		return true;
+	if (task->state == NOMAD__DISK_RUNNING || task->state == NOMAD__DISK_REMOTE)
+		return !(flags & NOMAD__GC_BY_HAND) && is_orphan(plugin, task, seen);
+	if (task->alive)
 		return false;
 	if (!id)
 		return nomad__wall_ns() - task->since_ns > BIRTH_NS;
@@ -225,6 +256,7 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 	      struct nomad_error **err)
 {
 	struct nomad__disk_task *tasks = NULL;
+	struct nomad_map seen = { 0 };
 	size_t count = 0;
 	int r = nomad__tasks_on_disk(plugin, &tasks, &count, err);
 
@@ -234,9 +266,9 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 		struct nomad__disk_task task;
 
 		/* Again, and this time with the claim in hand. */
-		if (!is_garbage(plugin, &tasks[i], flags) || look(plugin, tasks[i].slug, &task, &record) < 0)
+		if (!is_garbage(plugin, &tasks[i], flags, &seen) || look(plugin, tasks[i].slug, &task, &record) < 0)
 			continue;
-		if (is_garbage(plugin, &task, flags)) {
+		if (is_garbage(plugin, &task, flags, &seen)) {
 			if (!(flags & NOMAD__GC_DRY_RUN))
 				(void)remove_one(plugin, &task, &record, &why);
 			removed(ud, &task, why);
@@ -245,6 +277,12 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 		done(&task);
 	}
 	nomad__tasks_on_disk_free(tasks, count);
+	if (!(flags & NOMAD__GC_BY_HAND)) {
+		nomad_map_done(&plugin->orphans);
+		plugin->orphans = seen;
+	} else {
+		nomad_map_done(&seen);
+	}
 	return r;
 }
 
@@ -272,11 +310,19 @@ static void gc_job(void *ud)
 		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err), NULL);
 }
 
+static int64_t gc_interval_ns(struct nomad_plugin *plugin)
+{
+	int64_t grace_s = nomad__library_config(plugin)->gc_grace_s;
+
+	return (grace_s > GC_INTERVAL_S ? grace_s : GC_INTERVAL_S) * 1000000000;
+}
+
 static void gc_fire(void *ud)
 {
 	struct nomad_plugin *plugin = ud;
 
 	(void)!nomad__work(plugin, gc_job, plugin);
+	nomad__timer_set(plugin->gc_timer, gc_interval_ns(plugin));
 }
 
 static void gc_arm(void *ud)

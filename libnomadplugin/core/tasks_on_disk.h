@@ -13,12 +13,18 @@
  * The supervisor locks the task's directory, not its journal: that a task
  * runs and that an agent cares for it are two things.
  *
- * What gc removes: tasks of a former boot; tasks that are dead, lost or half
- * made and that nobody claims.  What it leaves: whatever has a living
- * supervisor or a claim; tasks of another driver in the same directory; tasks
- * that run elsewhere (without a supervisor), for only an agent can know;
- * and, where the plugin does it by itself, ends of this boot that an agent of
- * another node may still ask for. */
+ * What gc removes, if nobody claims it: tasks of a former boot (but those
+ * that run elsewhere, without a supervisor); tasks that are dead, lost or half
+ * made; tasks that Nomad had ordered to be destroyed when the plugin died,
+ * alive or not.  What it leaves: whatever is claimed; tasks of another driver
+ * in the same directory; whatever else has a living supervisor or runs
+ * elsewhere.
+ *
+ * Where the plugin does it by itself, it leaves what an agent of another node
+ * may still ask for.  Of its own node's it ends also what runs: its agent has
+ * had the grace time to recover what it knows, and a second look, a grace
+ * time later, found it unclaimed again.  What node that is it learns from
+ * the tasks that it holds; without any it ends nothing that runs. */
 #ifndef NOMAD_TASKS_ON_DISK_H
 #define NOMAD_TASKS_ON_DISK_H
 
@@ -31,6 +37,7 @@ enum nomad__disk_state {
 	NOMAD__DISK_REMOTE,	/* without a process on this host: only its driver knows */
 	NOMAD__DISK_EXITED,
 	NOMAD__DISK_LOST,	/* the host was restarted, or the supervisor was killed */
+	NOMAD__DISK_DESTROYING,	/* Nomad has given the order: a plugin is at it, or died */
 };
 
 struct nomad__disk_task {
@@ -57,7 +64,7 @@ enum { NOMAD__GC_DRY_RUN = 1, NOMAD__GC_BY_HAND = 2 };
 int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
 	      struct nomad_error **err);
-/* Once, gc_grace after now, unless the configuration is that of a trial launch. */
+/* gc_grace after now and then from time to time, unless the configuration is that of a trial launch. */
 void nomad__gc_schedule(struct nomad_plugin *plugin);
 
 #endif

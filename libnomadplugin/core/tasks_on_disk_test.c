@@ -215,6 +215,114 @@ static void test_gc_of_nodes(void **state)
 	nomad__plugin_free(plugin);
 }
 
+/* What runs in a data centre does not end with a boot of this host. */
+static void test_remote_and_boot(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&remote_driver);
+	const char *remote = id_of("vm/1"), *local = id_of("web/1"), *half = id_of("half/1");
+	const struct nomad_exit end = { .exit_code = 3 };
+	struct nomad_error *err = NULL;
+	struct nomad__started handle, started;
+
+	(void)state;
+	must_start(plugin, remote, "{\"remote\": true}", &handle);
+	must_start(plugin, local, "{\"script\": \"exit 4\"}", NULL);
+	must_start(plugin, half, "{\"remote\": true}", NULL);
+	(void)must_wait(plugin, local, NULL);
+	nomad__plugin_free(plugin);
+	for (const char *const *p = (const char *const[]){ remote, local, half, NULL }; *p; p++)
+		write_record(*p, "boot", "another-boot");
+	write_record(half, "started", NULL);
+	plugin = plugin_up(&remote_driver);
+	wait_until((list(plugin), !of(local)->alive));
+	assert_int_equal(of(remote)->state, NOMAD__DISK_REMOTE);
+	assert_int_equal(of(half)->state, NOMAD__DISK_LOST);
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "web half ");
+	/* Its handle is of a plugin of that boot. */
+	assert_int_equal(snprintf(plugin->boot_id, sizeof(plugin->boot_id), "a-third-boot"), 12);
+	if (recover_task(plugin, remote, &handle, &err) < 0)
+		fail_msg("%s", nomad_error_message(err));
+	assert_int_equal(nomad_task_exited_by_id(plugin, remote, &end), 0);
+	assert_int_equal(must_wait(plugin, remote, NULL).exit_code, 3);
+	nomad__plugin_free(plugin);
+	/* And StartTask again adopts it. */
+	plugin = plugin_up(&remote_driver);
+	destroy_calls = 0;
+	assert_int_equal(start_task(plugin, remote, "{\"remote\": true}", &started, NULL), 0);
+	assert_int_equal(destroy_calls, 0);
+	nomad__started_done(&started);
+	nomad__started_done(&handle);
+	must_destroy(plugin, remote);
+	nomad__plugin_free(plugin);
+}
+
+/* A plugin that dies in DestroyTask leaves what nobody asks for again. */
+static void test_half_destroyed(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&remote_driver);
+	const char *remote = id_of("vm/1"), *run = id_of("run/1"), *end = id_of("end/1");
+	struct nomad_error *err = NULL;
+	struct nomad__started handle;
+
+	(void)state;
+	must_start(plugin, remote, "{\"remote\": true}", NULL);
+	must_start(plugin, run, "{}", &handle);
+	must_start(plugin, end, "{\"script\": \"exit 4\"}", NULL);
+	(void)must_wait(plugin, end, NULL);
+	/* It could not be, and then the plugin goes. */
+	destroy_stuck = true;
+	assert_int_equal(nomad__task_destroy(plugin, remote, true, NULL), -EBUSY);
+	assert_int_equal(nomad__task_destroy(plugin, end, true, NULL), -EBUSY);
+	destroy_stuck = false;
+	nomad__plugin_free(plugin);
+	write_record(run, "destroying", "1");
+	plugin = plugin_up(&remote_driver);
+	list(plugin);
+	assert_int_equal(of(remote)->state, NOMAD__DISK_DESTROYING);
+	assert_int_equal(of(run)->state, NOMAD__DISK_DESTROYING);
+	assert_int_equal(recover_task(plugin, run, &handle, &err), -ENOENT);
+	assert_non_null(strstr(nomad_error_message(err), "half destroyed"));
+	nomad_error_free(err);
+	nomad__started_done(&handle);
+	assert_string_equal(gc(plugin, 0), "vm run end ");
+	assert_int_equal(count_in("things"), 0);
+	nomad__plugin_free(plugin);
+}
+
+/* What runs unclaimed on our own node is ended at the second look, nobody else's. */
+static void test_orphans(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver), *other;
+	const char *mine = id_of("mine/1"), *its = id_of("its/1"), *now = id_of("now/1"), *claimed = id_of("claimed/1");
+
+	(void)state;
+	must_start(plugin, mine, "{}", NULL);
+	must_start(plugin, its, "{}", NULL);
+	nomad__plugin_free(plugin);
+	write_record(its, "node", "node-2");
+	other = plugin_up(&script_driver);
+	must_start(other, claimed, "{}", NULL);
+	plugin = plugin_with(&script_driver, "\"gc_grace\": 1");
+	assert_string_equal(gc(plugin, 0), "");
+	sleep(2);
+	assert_string_equal(gc(plugin, 0), "");		/* it does not know which node it is */
+	must_start(plugin, now, "{}", NULL);
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
+	assert_string_equal(gc(plugin, 0), "");		/* the first look */
+	assert_string_equal(gc(plugin, 0), "");		/* too soon */
+	sleep(2);
+	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
+	assert_string_equal(gc(plugin, 0), "mine ");
+	list(plugin);
+	assert_int_equal(of(its)->state, NOMAD__DISK_RUNNING);
+	assert_int_equal(of(claimed)->state, NOMAD__DISK_RUNNING);
+	must_destroy(plugin, its);
+	must_destroy(plugin, now);
+	must_destroy(other, claimed);
+	nomad__plugin_free(plugin);
+	nomad__plugin_free(other);
+}
+
 /* A task that cannot be removed is told, and tried again the next time. */
 static void test_gc_fails(void **state)
 {
@@ -313,7 +421,8 @@ static void test_gc_beside_starts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_states),   T(test_gc),	    T(test_gc_of_nodes),
-					    T(test_gc_fails), T(test_gc_by_itself), T(test_gc_beside_starts) };
+					    T(test_gc_fails), T(test_gc_by_itself), T(test_gc_beside_starts),
+					    T(test_remote_and_boot), T(test_half_destroyed), T(test_orphans) };
 
 	return cmocka_run_group_tests_name("tasks_on_disk", tests, NULL, NULL);
 }

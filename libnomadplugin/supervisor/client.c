@@ -103,8 +103,7 @@ static void *end_lost(void *ud)
 	if (nomad__leftovers_kill(s->dirfd, nomad__now_ns() + 15 * second) < 0)
 		snprintf(s->result.message, sizeof(s->result.message),
 			 "the supervisor of the task died, and what it left could not be killed");
-	if (nomad__loop_post(s->loop, tell_exit, s) < 0)
-		nomad__supervisor_unref(s);
+	nomad__loop_post_in(s->loop, &s->end_post, tell_exit, s);
 	pthread_mutex_lock(&s->lock);
 	s->ending = false;
 	pthread_cond_broadcast(&lost_ended);
@@ -113,17 +112,36 @@ static void *end_lost(void *ud)
 	return NULL;
 }
 
-static void connection_over(struct nomad__supervisor *s)
+static void disconnect(struct nomad__supervisor *s)
 {
-	pthread_t thread;
-	pthread_attr_t attr;
-
 	nomad__watch_free(s->watch);
 	s->watch = NULL;
 	pthread_mutex_lock(&s->lock);
 	close(s->fd);
 	s->fd = -1;
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* It said so, and may have more to say, about the logs. */
+static void ended(struct nomad__supervisor *s)
+{
+	nomad__exec_all_over(s);
+	(void) nomad__exit_read(s->dirfd, &s->result);
+	nomad__supervisor_ref(s);
+	tell_exit(s);
+}
+
+static void connection_over(struct nomad__supervisor *s)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+
+	disconnect(s);
+	if (s->told) {
+		if (s->events->closed)
+			s->events->closed(s->ud, s);
+		return;
+	}
 	nomad__exec_all_over(s);
 	nomad__supervisor_ref(s);
 	if (nomad__exit_read(s->dirfd, &s->result) >= 0 || s->has_result) {
@@ -178,8 +196,11 @@ static void connection_ready(void *ud, unsigned events)
 			continue;
 		if (strcmp(op, "exited") == 0) {
 			/* A full disk has no record; what is heard has to do then. */
-			s->has_result = n > 0 && nomad__exit_parse(message, (size_t) n, &s->result) >= 0;
-			connection_over(s);
+			s->has_result = !s->told && n > 0 && nomad__exit_parse(message, (size_t) n, &s->result) >= 0;
+			if (s->has_result)
+				ended(s);
+			else
+				connection_over(s);
 		} else if (strcmp(op, "state") == 0) {
 			take_state(s, message, (size_t) n);
 		} else if (strcmp(op, "notice") == 0) {
@@ -471,6 +492,7 @@ struct letting_go {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool done;
+	struct nomad__posted post;
 };
 
 static void let_go(struct nomad__supervisor *s)
@@ -505,7 +527,8 @@ void nomad__supervisor_free(struct nomad__supervisor *s)
 		return;
 	if (nomad__loop_is_current(s->loop)) {
 		let_go(s);
-	} else if (nomad__loop_post(s->loop, let_go_posted, &g) >= 0) {
+	} else {
+		nomad__loop_post_in(s->loop, &g.post, let_go_posted, &g);
 		pthread_mutex_lock(&g.lock);
 		while (!g.done)
 			pthread_cond_wait(&g.cond, &g.lock);
@@ -517,6 +540,16 @@ void nomad__supervisor_free(struct nomad__supervisor *s)
 		pthread_mutex_unlock(&s->lock);
 	}
 	nomad__supervisor_unref(s);
+}
+
+bool nomad__supervisor_lingers(struct nomad__supervisor *s)
+{
+	bool lingers;
+
+	pthread_mutex_lock(&s->lock);
+	lingers = s->over && s->fd >= 0;
+	pthread_mutex_unlock(&s->lock);
+	return lingers;
 }
 
 int64_t nomad__supervisor_started_ns(const struct nomad__supervisor *s)
@@ -547,7 +580,7 @@ int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	r = s->fd < 0 ? -ENOTCONN : nomad__unix_send(s->fd, data, size, fds, n_fds, false);
+	r = s->fd < 0 || s->over ? -ENOTCONN : nomad__unix_send(s->fd, data, size, fds, n_fds, false);
 	pthread_mutex_unlock(&s->lock);
 	return r;
 }

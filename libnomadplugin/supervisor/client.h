@@ -47,10 +47,12 @@ struct nomad__supervisor_exit {
 
 /* Callbacks, on the loop thread. */
 struct nomad__supervisor_events {
-	/* Once, last. */
+	/* Once; only notices come after it, for as long as the supervisor lingers. */
 	void (*exited)(void *ud, const struct nomad__supervisor_exit *result);
 	/* Something an operator should see ("the log reader stalled, ..."). */
 	void (*notice)(void *ud, const char *message);
+	/* After the end: it lingers no more.  May be NULL. */
+	void (*closed)(void *ud, struct nomad__supervisor *supervisor);
 };
 
 /* Start a supervisor and the process; return once it runs (or is ready,
@@ -87,6 +89,10 @@ int nomad__supervisor_exec(struct nomad__supervisor *supervisor, const struct no
 	struct nomad__supervisor_exec **ret, struct nomad_error **err);
 void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal);
 void nomad__supervisor_exec_free(struct nomad__supervisor_exec *exec);
+
+/* The end was told, but readers of the logs are waited for: a notice may come
+ * still.  _free() does not disturb that. */
+bool nomad__supervisor_lingers(struct nomad__supervisor *supervisor);
 
 /* One sample from the task's cgroup, or summed over its processes where
  * there is none.  `state` is a cache that the caller zeroes at first and

@@ -109,6 +109,16 @@ static void test_oom(void **state)
 	assert_true(t.result.oom_killed);
 	assert_false(t.result.killed);
 	task_done(&t);
+	/* In a cgroup that the task has made below its own. */
+	task_init(&t);
+	t.what.resources = &resources;
+	task_sh(&t, "d=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup); d=/sys/fs/cgroup/memory$d/inner; "
+		    "[ \"$d\" != /sys/fs/cgroup/memory/inner ] && mkdir $d || { echo $$ >/dev/null; "
+		    "exec python3 -c 'b = bytearray(500 << 20)'; }; "
+		    "sh -c \"echo 0 >$d/tasks; exec python3 -c 'b = bytearray(500 << 20)'\"; exit 9");
+	task_wait(&t);
+	assert_true(t.result.oom_killed);
+	task_done(&t);
 	/* Within its limit. */
 	task_init(&t);
 	t.what.resources = &resources;

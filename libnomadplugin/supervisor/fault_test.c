@@ -5,8 +5,10 @@
 #include "supervisor/testing.h"
 
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "os/process.h"
 #include "os/socket.h"
 #include "supervisor/record.h"
 
@@ -161,6 +163,38 @@ static void test_stands_still(void **state)
 	nomad__supervisor_free(t.s);
 	t.s = NULL;
 	task_done(&t);
+}
+
+/* Where nobody reaps (PID 1 of many containers), a dead supervisor stays as a
+ * zombie: dead all the same, and told to be so at once. */
+static void test_zombie(void **state)
+{
+	struct nomad_error *err = NULL;
+	struct nomad__supervisor *other = NULL;
+	int64_t begin;
+	struct task t;
+	siginfo_t info;
+	int pid;
+
+	(void) state;
+	assert_int_equal(nomad__reaper_acquire(), 0);
+	task_init(&t);
+	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
+	pid = nomad__supervisor_pid(t.s);
+	nomad__supervisor_free(t.s);
+	t.s = NULL;
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(kill(pid, 0), 0);
+	begin = nomad__now_ns();
+	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &other, &err), -ENOENT);
+	assert_non_null(strstr(nomad_error_message(err), "is dead"));
+	assert_true(nomad__now_ns() - begin < INT64_C(1900000000));	/* less than what one that is stuck is given */
+	nomad_error_free(err);
+	task_done(&t);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
 }
 
 static void test_second_start(void **state)
@@ -385,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_stands_still),
+		cmocka_unit_test(test_zombie),
 		cmocka_unit_test(test_second_start),
 		cmocka_unit_test(test_large_and_secret),
 		cmocka_unit_test(test_full_disk),

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "core/loop.h"
 #include "os/cgroup.h"
 #include "os/process.h"
 #include "supervisor/client.h"
@@ -37,6 +38,7 @@ struct nomad__supervisor {
 	bool freed, told;
 	bool has_result;		/* the message brought it */
 	struct nomad__supervisor_exit result;
+	struct nomad__posted end_post;	/* the end of a lost task is told even without memory */
 };
 
 /* What `dir`/supervisor says. */

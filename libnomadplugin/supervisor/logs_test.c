@@ -116,6 +116,28 @@ static void test_late_reader(void **state)
 	task_done(&t);
 }
 
+/* Nobody reads: what is lost is counted, after the end was told. */
+static void test_unread(void **state)
+{
+	struct task t;
+	char fifo[256];
+
+	(void) state;
+	log_task_init(&t);
+	make_fifo(&t, fifo, sizeof(fifo), "fifo");
+	t.what.stdout_path = fifo;
+	task_sh(&t, "printf '%01000d' 0");
+	task_wait(&t);
+	assert_int_equal(t.result.exit_code, 0);
+	assert_true(nomad__supervisor_lingers(t.s));
+	/* What is told to it now comes too late. */
+	assert_int_equal(nomad__supervisor_stop(t.s, SIGTERM, 0, NULL), 0);
+	wait_until(!nomad__supervisor_lingers(t.s));
+	assert_non_null(strstr(t.notices, "1000 bytes of stdout are lost: nobody has read the log pipe within 3 s"));
+	assert_null(strstr(t.notices, "stderr"));
+	task_done(&t);
+}
+
 static void test_stall(void **state)
 {
 	struct task t;
@@ -250,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_tricks),
 		cmocka_unit_test(test_reader_dies),
 		cmocka_unit_test(test_late_reader),
+		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_stall),
 		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_rotation),

@@ -285,20 +285,13 @@ int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 	return r > 0 ? -EBUSY : r;
 }
 
-uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)
+static uint64_t oom_kills_of(int dirfd, const char *file)
 {
-	char path[400], buf[1024];
-	struct nomad__text t;
+	int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char buf[1024];
 	const char *found;
 	ssize_t n;
-	int fd;
 
-	if (cgroup->kind != '2' && !strstr(cgroup->ctl, "memory"))
-		return 0;
-	nomad__text_init(&t, path, sizeof(path));
-	nomad__text_add(&t, cgroup->path);
-	nomad__text_add(&t, cgroup->kind == '2' ? "/memory.events" : "/memory.oom_control");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
 	n = read(fd, buf, sizeof(buf) - 1);
@@ -308,4 +301,33 @@ uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)
 	buf[n] = 0;
 	found = strstr(buf, "oom_kill ");
 	return found ? (uint64_t) nomad__parse_num(found + 9, 0) : 0;
+}
+
+static int visit_oom(int dirfd, int parent, const char *name, void *ud)
+{
+	uint64_t *sum = ud;
+
+	(void) parent;
+	(void) name;
+	*sum += oom_kills_of(dirfd, "memory.oom_control");
+	return 0;
+}
+
+/* v2 counts for all below; v1 only for the very cgroup that the victim was in. */
+uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)
+{
+	uint64_t sum = 0;
+	int fd;
+
+	if (cgroup->kind != '2') {
+		if (strstr(cgroup->ctl, "memory"))
+			(void) walk(AT_FDCWD, cgroup->path, 0, visit_oom, &sum);
+		return sum;
+	}
+	fd = open(cgroup->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	sum = oom_kills_of(fd, "memory.events");
+	close(fd);
+	return sum;
 }

@@ -128,9 +128,8 @@ void ctl_failed(void)
 	answer(&m);
 }
 
-void ctl_exited(const struct nomad__record *end)
+void ctl_close(void)
 {
-	ctl_broadcast(end);
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		if (S.clients[i].fd >= 0) {
 			close(S.clients[i].fd);
@@ -145,7 +144,7 @@ static void handle(int client, const char *message, size_t size, const int *fds)
 	char buf[1024];
 	struct nomad__record m;
 
-	if (!op)
+	if (!op || S.state == ST_OVER)
 		return;
 	if (strcmp(op, "hello") == 0) {
 		nomad__record_init(&m, buf, sizeof(buf));

@@ -208,7 +208,9 @@ void finish(void)
 			(void) fail(ECANCELED, "the task was ended while it was started", NULL);
 		ctl_failed();
 	}
-	ctl_exited(&end);
+	ctl_broadcast(&end);
+	if (!logs_pending())
+		ctl_close();
 	timer_set(TIMER_STALL, -1);
 	S.lingers = true;
 	timer_set(TIMER_LINGER, linger_ns);

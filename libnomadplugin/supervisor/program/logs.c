@@ -14,7 +14,8 @@
  *
  * The policy when nobody reads: a notice after 10 s; the task stands still,
  * nothing is lost while it lives.  At its end we keep the FIFO open until
- * it is empty, for 3 s at most.  A file that cannot be written drops bytes instead (a
+ * it is empty, for 3 s at most; bytes that are in it then are lost, and counted
+ * in a notice.  A file that cannot be written drops bytes instead (a
  * full disk must not stop the task), with a notice. */
 #include "supervisor/program/super.h"
 
@@ -360,6 +361,35 @@ void logs_stall_check(void)
 	}
 	if (again)
 		timer_set(TIMER_STALL, stall_ns);
+}
+
+/* What a stream still holds, also in the pipe that it is pumped from. */
+static int64_t unread(const struct stream *s)
+{
+	int n = 0;
+
+	if (s->source < 0 || ioctl(s->source, FIONREAD, &n) < 0)
+		n = 0;
+	return (int64_t) n + (int64_t) s->pending + waiting(s);
+}
+
+void logs_give_up(void)
+{
+	char text[200];
+	struct nomad__text t;
+
+	for (int i = 0; i < STREAMS; i++) {
+		int64_t n = unread(&streams[i]);
+
+		if (n <= 0)
+			continue;
+		nomad__text_init(&t, text, sizeof(text));
+		nomad__text_num(&t, n);
+		nomad__text_add(&t, " bytes of ");
+		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
+		nomad__text_add(&t, " are lost: nobody has read the log pipe within 3 s of the task's end");
+		ctl_notice(text);
+	}
 }
 
 bool logs_pending(void)

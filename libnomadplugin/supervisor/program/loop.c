@@ -246,8 +246,11 @@ void super_loop(void)
 				S.deadline[i] = 0;
 				timer_fired((enum super_timer) i);
 			}
-		if (S.state == ST_OVER && !(S.lingers && logs_pending()))
+		if (S.state == ST_OVER && !(S.lingers && logs_pending())) {
+			logs_give_up();
+			ctl_close();
 			return;
+		}
 		n = fill_slots(fds, slots);
 		next = next_deadline();
 		if (next) {

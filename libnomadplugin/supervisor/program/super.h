@@ -119,7 +119,7 @@ void ctl_broadcast(const struct nomad__record *message);
 void ctl_notice(const char *text);
 void ctl_started(void);
 void ctl_failed(void);
-void ctl_exited(const struct nomad__record *end);	/* and close all connections */
+void ctl_close(void);			/* all connections */
 
 /* logs.c */
 enum { STREAM_OUT, STREAM_ERR, STREAMS };
@@ -132,6 +132,7 @@ void logs_ready(int i, short events);
 void logs_stall_check(void);
 void logs_drain(void);
 bool logs_pending(void);
+void logs_give_up(void);		/* count what nobody has read */
 const char *logs_tail(void);
 void logs_started(void);
 
