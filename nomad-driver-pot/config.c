@@ -86,6 +86,8 @@ static const char *check_mount(const char *value)
 
 	if (!colon || colon == value || colon[1] != '/' || colon[2] == '\0' || *value == '-' || has_blank(value))
 		return "SOURCE:DESTINATION without blanks, the destination an absolute path in the pot other than /";
+	if (strncmp(value, "/:", 2) == 0)
+		return "another source than /, which pot cannot mount";
 	if (strchr(colon + 1, ':'))
 		return "SOURCE:DESTINATION and nothing behind (mount_read_only is for read-only mounts)";
 	return NULL;
@@ -158,10 +160,10 @@ static const struct attribute {
 	{ "exec_stop", TEXT },
 };
 
-static bool is_one_of(const char *value, const char *const *list)
+static bool is_one_of(const char *value, const char *const *list, int (*compare)(const char *, const char *))
 {
 	for (; *list; list++) {
-		if (strcasecmp(value, *list) == 0)
+		if (compare(value, *list) == 0)
 			return true;
 	}
 	return false;
@@ -189,12 +191,12 @@ static const char *check_attribute(const char *value)
 		return "NAME:VALUE with a name that pot set-attribute knows";
 	switch (a->type) {
 	case BOOLEAN:
-		if (!is_one_of(v, true_words) && !is_one_of(v, false_words))
+		if (!is_one_of(v, true_words, strcasecmp) && !is_one_of(v, false_words, strcasecmp))
 			return "NAME:VALUE, for this name yes or no";
 		/* With these the jail outlives `pot start`, or the command is not run at all. */
-		if (strcmp(a->name, "persistent") == 0 && is_one_of(v, true_words))
+		if (strcmp(a->name, "persistent") == 0 && is_one_of(v, true_words, strcasecmp))
 			return "another attribute: a persistent pot would outlive its task";
-		if (strcmp(a->name, "no-rc-script") == 0 && is_one_of(v, false_words))
+		if (strcmp(a->name, "no-rc-script") == 0 && is_one_of(v, false_words, strcasecmp))
 			return "another attribute: without no-rc-script the task's command does not run";
 		break;
 	case UNSIGNED:
@@ -202,10 +204,12 @@ static const char *check_attribute(const char *value)
 			return "NAME:VALUE, for this name a number";
 		break;
 	case SYSV:
-		if (!is_one_of(v, sysv_words))
+		if (!is_one_of(v, sysv_words, strcmp))
 			return "NAME:VALUE, for this name new, inherit or disable";
 		break;
 	case TEXT:
+		if (strchr(v, '='))
+			return "NAME:VALUE, for this name without '=', where pot would cut it";
 		break;
 	}
 	return NULL;
@@ -315,10 +319,16 @@ static int check_task(const void *config, struct nomad_error **err)
 
 	if (c->args && c->args[0] && !c->command)
 		return nomad_error_set(err, EINVAL, "option 'args' needs 'command'");
-	if (mode && strcmp(mode, "alias") == 0 && !c->ip)
+	if (mode && strcmp(mode, "alias") == 0 && (!c->ip || !c->ip[0]))
 		return nomad_error_set(err, EINVAL, "network_mode 'alias' needs option 'ip'");
+	if (mode && strcmp(mode, "alias") == 0 && strcmp(c->ip[0], "auto") == 0)
+		return nomad_error_set(err, EINVAL, "network_mode 'alias' needs a real address in option 'ip', not 'auto'");
 	if (mode && strcmp(mode, "private-bridge") == 0 && !c->bridge)
 		return nomad_error_set(err, EINVAL, "network_mode 'private-bridge' needs option 'bridge'");
+	if (c->bridge && c->network_stack && strcmp(c->network_stack, "ipv6") == 0)
+		return nomad_error_set(err, EINVAL, "a private bridge has no network_stack 'ipv6'; use 'ipv4' or 'dual'");
+	if (mode && strstr(mode, "-bridge") && nomad_strv_count((const char *const *) c->ip) > 1)
+		return nomad_error_set(err, EINVAL, "a pot has one address on a bridge; put one into option 'ip'");
 	if (c->bridge && (!mode || strcmp(mode, "private-bridge") != 0))
 		return nomad_error_set(err, EINVAL, "option 'bridge' needs network_mode 'private-bridge'");
 	if (c->ip && (!mode || strcmp(mode, "host") == 0 || strcmp(mode, "inherit") == 0))

@@ -55,7 +55,7 @@ static const char *check(const char *name, const char *value)
 static void test_values(void **state)
 {
 	static const struct {
-		const char *option, *good[8], *bad[12];
+		const char *option, *good[8], *bad[14];
 	} cases[] = {
 		{ "image", { "https://x/y", "file:///tmp/i" }, { "", "-x", "a b", "a\nb" } },
 		{ "pot", { "nginx-amd64_14" }, { "", "-p", "a b", "../x", "a/b", "a;b" } },
@@ -63,7 +63,7 @@ static void test_values(void **state)
 		{ "command", { "nginx", "nginx -g 'x'" }, { "a\nb" } },
 		{ "args", { "", "x y", "'q'", "\"" }, { "a\nb", "\r" } },
 		{ "copy", { "a:/b", "/a:/b", "/a b:/c d", "/a:/b:c" }, { "", "a", ":/b", "a:b", "a:", "-a:/b" } },
-		{ "mount", { "/a:/b", "local/x:/b/c" }, { "", "/a", "/a:", "/a:b", ":/b", "/a:/", "/a b:/c", "/a:/b:ro",
+		{ "mount", { "/a:/b", "local/x:/b/c" }, { "", "/a", "/a:", "/a:b", ":/b", "/a:/", "/a b:/c", "/a:/b:ro", "/:/x",
 							 "-a:/b" } },
 		{ "mount_read_only", { "/a:/b" }, { "/a", "/a:/" } },
 		{ "extra_hosts", { "h:192.0.2.1", "h:2001:db8::1" }, { "", "h", "h:", ":192.0.2.1", "h:x", "h:192.0.2",
@@ -71,7 +71,7 @@ static void test_values(void **state)
 		{ "attributes", { "mlock:yes", "mlock:OFF", "devfs_ruleset:4", "sysvshm:new", "exec_stop:/bin/x a:b",
 				 "persistent:no",
 				  "no-rc-script:yes" },
-		  { "", "mlock", "mlock:", "mlock:1", "nope:yes", "devfs_ruleset:x", "sysvshm:old", "persistent:yes",
+		  { "", "mlock", "mlock:", "mlock:1", "nope:yes", "devfs_ruleset:x", "sysvshm:old", "sysvshm:NEW", "exec_stop:A=1 x", "persistent:yes",
 		   "persistent:ON",
 		    "no-rc-script:no", "stop_timeout:-1" } },
 		{ "port_map", { "80", "udp:53", "tcp:1", "65535" }, { "", "0", "65536", "-1", "80x", "http", "udp:",
@@ -98,7 +98,8 @@ static void test_values(void **state)
 
 static void test_combinations(void **state)
 {
-	char *list[] = { (char *) "x", NULL };
+	char *list[] = { (char *) "x", NULL }, *two[] = { (char *) "x", (char *) "y", NULL };
+	char *none[] = { NULL }, *automatic[] = { (char *) "auto", NULL };
 	const struct {
 		struct pot_task_config config;
 		bool good;
@@ -108,6 +109,13 @@ static void test_combinations(void **state)
 		{ { .args = list, .command = (char *) "c" }, true },
 		{ { .network_mode = (char *) "alias" }, false },
 		{ { .network_mode = (char *) "alias", .ip = list }, true },
+		{ { .network_mode = (char *) "alias", .ip = two }, true },
+		{ { .network_mode = (char *) "alias", .ip = none }, false },
+		{ { .network_mode = (char *) "alias", .ip = automatic }, false },
+		{ { .network_mode = (char *) "public-bridge", .ip = automatic }, true },
+		{ { .network_mode = (char *) "public-bridge", .ip = two }, false },
+		{ { .network_mode = (char *) "private-bridge", .bridge = (char *) "b", .network_stack = (char *) "ipv6" }, false },
+		{ { .network_mode = (char *) "private-bridge", .bridge = (char *) "b", .network_stack = (char *) "dual" }, true },
 		{ { .network_mode = (char *) "private-bridge" }, false },
 		{ { .network_mode = (char *) "private-bridge", .bridge = (char *) "b" }, true },
 		{ { .network_mode = (char *) "public-bridge", .bridge = (char *) "b" }, false },

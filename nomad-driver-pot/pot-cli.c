@@ -276,7 +276,9 @@ char **pot_argv_set_env(const char *pot, const char *name, const char *const *as
 
 char **pot_argv_set_hosts(const char *pot, const char *name, const char *const *hosts)
 {
-	return with_each(argv_of(pot, "set-hosts", "-p", name, NULL), "-H", hosts);
+	/* Without the variable, which its author misspelt, pot makes a file of a fixed name in a directory that all
+	 * may write to: two calls at once and one fails, one that was killed and all later ones do. */
+	return with_each(argv_of("env", "POT_MKTMP_SUFFIX=.XXXXXXXX", pot, "set-hosts", "-p", name, NULL), "-H", hosts);
 }
 
 char **pot_argv_set_memory(const char *pot, const char *name, int64_t megabytes)
@@ -300,11 +302,14 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
 /* ---- Its life ---- */
 
 /* pot start ends with 0 or 125 for the task, but also with 0 when a pot stop
- * was faster, and only last-run-stats knows the task's own code.  So the
- * supervised process is a shell that asks after it, while the pot is still
- * there, and leaves the answer for the supervisor.  A code above 128 is what
- * pot's shell makes of a death by signal.
- * It has to outlive the plugin, and a shell of some hundred kilobytes does it. */
+ * was faster, and only last-run-stats knows the task's own code.  Somebody has
+ * to ask for it as soon as pot start has ended: `pot prune`, which hosts run
+ * from cron, destroys pots that have run, and the code with them.  The plugin
+ * cannot, as it may be away for a day, and the supervisor knows no drivers.  So the
+ * supervised process is a shell that runs the two one after the other and
+ * leaves the answer for the supervisor; pot is a shell script itself, so
+ * another one shares its memory, where a copy of this program would not.
+ * A code above 128 is what pot's shell makes of a death by signal. */
 static const char start_script[] =
 	"\"$1\" start \"$2\"; r=$?\n"
 	"s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null) || s=\n"
@@ -341,12 +346,13 @@ char **pot_argv_exec(const char *pot, const char *name, const char *const *comma
 	char **argv = argv_of(pot, "exec", "-p", name, NULL);
 
 	/* "$0" is the file: nothing of it or of the command is shell text.  The command never stands where pot
-	 * would take its first word for an option: "-p" could lead it into another's pot. */
+	 * would take its first word for an option (-p could lead it into another's pot), or the env that pot
+	 * puts before it for a variable. */
 	if (env_script) {
 		add(&argv, "/bin/sh", "-c", "[ -r \"$0\" ] && . \"$0\"; exec \"$@\"", env_script, NULL);
 	} else {
 		argv = with_each(argv, "-e", assignments);
-		add(&argv, "--", NULL);
+		add(&argv, "/bin/sh", "-c", "exec \"$@\"", "sh", NULL);
 	}
 	for (; *command; command++)
 		add(&argv, *command, NULL);
@@ -458,4 +464,18 @@ int pot_parse_last_run_stats(const char *output)
 	p += sizeof(key) - 1;
 	code = strtol(p, &end, 10);
 	return end == p || code < 0 || code > 255 ? -1 : (int) code;
+}
+
+char *pot_first_complaint(const char *output)
+{
+	static const char mark[] = "###>";
+
+	for (const char *line = output; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		if (strncmp(line, mark, sizeof(mark) - 1) == 0) {
+			line += sizeof(mark) - 1;
+			line += strspn(line, " ");
+			return nomad_strdupf("%.*s", (int) strcspn(line, "\r\n"), line);
+		}
+	}
+	return NULL;
 }

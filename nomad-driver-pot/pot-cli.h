@@ -71,5 +71,7 @@ char **pot_argv_rctl_remove(const char *name);
 const char *pot_signal_name(int signal);
 /* The exit code in the output of last-run-stats, or -1. */
 int pot_parse_last_run_stats(const char *output);
+/* The first line of `output` that pot marks as an error, without the mark, malloc()ed; or NULL. */
+char *pot_first_complaint(const char *output);
 
 #endif

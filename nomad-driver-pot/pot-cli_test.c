@@ -173,7 +173,7 @@ static void test_steps(void **state)
 	expect(POT "|mount-in|-p|P|-d|/a|-m|/b", pot_argv_mount_in(POT, "P", "/a", "/b", false));
 	expect(POT "|mount-in|-p|P|-d|/a|-m|/b|-r", pot_argv_mount_in(POT, "P", "/a", "/b", true));
 	expect(POT "|set-env|-p|P|-E|A=1|-E|B=x y", pot_argv_set_env(POT, "P", list));
-	expect(POT "|set-hosts|-p|P|-H|h:192.0.2.7", pot_argv_set_hosts(POT, "P", hosts));
+	expect("env|POT_MKTMP_SUFFIX=.XXXXXXXX|" POT "|set-hosts|-p|P|-H|h:192.0.2.7", pot_argv_set_hosts(POT, "P", hosts));
 	expect(POT "|set-rss|-M|512M|-p|P", pot_argv_set_memory(POT, "P", 512));
 	expect(POT "|set-rss|-C|2|-p|P", pot_argv_set_cpus(POT, "P", 2));
 	expect(POT "|stop|-p|P", pot_argv_stop(POT, "P"));
@@ -195,8 +195,8 @@ static void test_exec(void **state)
 
 	(void) state;
 	/* An option in front must not become one of pot's. */
-	expect(POT "|exec|-p|P|-e|A=b c|--|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, env));
-	expect(POT "|exec|-p|P|--|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, NULL));
+	expect(POT "|exec|-p|P|-e|A=b c|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, env));
+	expect(POT "|exec|-p|P|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, NULL));
 	expect(POT "|exec|-p|P|/bin/sh|-c|[ -r \"$0\" ] && . \"$0\"; exec \"$@\"|/secrets/e|-p|other pot|$x",
 	       pot_argv_exec(POT, "P", command, "/secrets/e", env));
 }
@@ -293,6 +293,21 @@ static void test_last_run_stats(void **state)
 	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 99999 }"), -1);
 }
 
+static void test_first_complaint(void **state)
+{
+	char *s = pot_first_complaint("===>  importing a @ b\n###>  The 1.2.3.4 IP is not valid\n###>  Not able\n");
+
+	(void) state;
+	assert_string_equal(s, "The 1.2.3.4 IP is not valid");
+	free(s);
+	s = pot_first_complaint("###>x");
+	assert_string_equal(s, "x");
+	free(s);
+	assert_null(pot_first_complaint("===>  fine\n x ###> y\n\n"));
+	assert_null(pot_first_complaint(""));
+	assert_null(pot_first_complaint(NULL));
+}
+
 static void test_signal_names(void **state)
 {
 	(void) state;
@@ -316,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_last_run_stats),
+		cmocka_unit_test(test_first_complaint),
 		cmocka_unit_test(test_signal_names),
 	};
 

@@ -17,7 +17,6 @@
 #include "pot.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,14 +65,12 @@ static const char *without_mark(const char *s)
 	return p > s && *p == '>' ? p + 1 + strspn(p + 1, " ") : s;
 }
 
-/* Run take_argv with the site's PATH.  `run` may hold wishes and gets the status; its output is freed. */
-static int call(const struct pot_config *site, char **take_argv, struct nomad_tool *run, struct nomad_error **err)
+/* Run take_argv with the site's PATH.  `run` may hold wishes and gets status and output, which the caller frees. */
+static int call_for_output(const struct pot_config *site, char **take_argv, struct nomad_tool *run,
+			   struct nomad_error **err)
 {
-	struct nomad_tool plain = { 0 };
 	int r;
 
-	if (!run)
-		run = &plain;
 	run->status = -1;
 	if (!take_argv)
 		return nomad_error_errno(err, ENOMEM, "make a command line for pot");
@@ -84,10 +81,21 @@ static int call(const struct pot_config *site, char **take_argv, struct nomad_to
 	run->trim = without_mark;
 	pot_hold_apply(run, hold_fd);
 	r = nomad_tool_run(run, err);
-	free(run->output);
-	run->output = NULL;
 	run->argv = NULL;
 	nomad_strv_free(take_argv);
+	return r;
+}
+
+static int call(const struct pot_config *site, char **take_argv, struct nomad_tool *run, struct nomad_error **err)
+{
+	struct nomad_tool plain = { 0 };
+	int r;
+
+	if (!run)
+		run = &plain;
+	r = call_for_output(site, take_argv, run, err);
+	free(run->output);
+	run->output = NULL;
 	return r;
 }
 
@@ -247,6 +255,8 @@ static int mount_one(const struct pot_config *site, const char *name, const char
 	if (strpbrk(source, " \t\n") || strpbrk(destination, " \t\n"))
 		return nomad_error_set(err, EINVAL, "mount '%s' at '%s': pot cannot mount paths with blanks", source,
 				       destination);
+	if (strcmp(source, "/") == 0)
+		return nomad_error_set(err, EINVAL, "mount '/' at '%s': pot cannot mount the host's root", destination);
 	r = call(site, pot_argv_mount_in(site->pot_path, name, source, destination, read_only), NULL, err);
 	return r < 0 ? nomad_error_wrap(err, "mount '%s' at '%s'", source, destination) : 0;
 }
@@ -350,16 +360,9 @@ static int make_limits(const struct pot_config *site, struct nomad_task *task, c
 static int make_hosts(const struct pot_config *site, const struct pot_task_config *config, const char *name,
 		      struct nomad_error **err)
 {
-	/* pot makes a file of a fixed name: two at once, and one fails. */
-	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-	int r;
-
 	if (!config->extra_hosts || !config->extra_hosts[0])
 		return 0;
-	pthread_mutex_lock(&one_at_a_time);
-	r = call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *) config->extra_hosts), NULL, err);
-	pthread_mutex_unlock(&one_at_a_time);
-	return r;
+	return call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *) config->extra_hosts), NULL, err);
 }
 
 static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
@@ -368,7 +371,7 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	struct progress progress = { .task = task, .started = now_s(), .last = now_s() };
 	struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line,
 				  .ud = &progress };
-	NOMAD_AUTO_FREE char *dns_file = NULL;
+	NOMAD_AUTO_FREE char *dns_file = NULL, *output = NULL, *complaint = NULL;
 	struct pot_port *ports = NULL;
 	size_t n_ports = 0;
 	int r;
@@ -379,18 +382,21 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	r = write_dns(task, &dns_file, err);
 	if (r == 0) {
 		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
-		r = call(site,
-			 pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file, nomad_task_slug(task)),
-			 &run, err);
+		r = call_for_output(site,
+				    pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file,
+						     nomad_task_slug(task)), &run, err);
 	}
+	output = run.output;
 	free(ports);
 	if (r < 0)
 		return r == -ETIMEDOUT || r == -EIO ? nomad_error_retryable(err) : r;
 	/* It ends with 0 after several failures, too. */
 	r = pot_exists(site, name, err);
-	if (r == 0)
-		return nomad_error_set(err, EIO,
-				       "'pot prepare' made no whole pot; its image or the ZFS pool may be damaged");
+	if (r == 0) {
+		complaint = pot_first_complaint(output);
+		return nomad_error_set(err, EIO, "'pot prepare' made no whole pot: %s",
+				       complaint ? complaint : "its image or the ZFS pool may be damaged");
+	}
 	if (r < 0)
 		return r;
 	nomad_task_event(task, "Prepared the pot in %lld s", (long long) (now_s() - progress.started));
