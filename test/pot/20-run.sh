@@ -5,13 +5,11 @@
 . test/pot/lib-pot.sh
 isolate "$@"
 requires jq python3
-make_pot
-pot_config
 
 t_doctor() {
 	"$BUILD/plugins/nomad-driver-pot" doctor --config "$T/config.json" >"$T/out" || { cat "$T/out"; return 1; }
 }
-run_test 'doctor finds the host healthy' t_doctor
+beside 'doctor finds the host healthy' t_doctor
 
 doctor_says() {		# STATUS PATTERN
 	STATUS=0
@@ -24,29 +22,29 @@ t_bad_pool() { echo FAULTED >"$POT_DIR/state/zpool-health"; doctor_says 1 'zpool
 t_no_pot() { pot_config '{ "pot_path": "/nonexistent/pot" }'; doctor_says 1 'pkg install pot'; _r=$?; pot_config; return $_r; }
 t_broken_pot() { order version fail; doctor_says 1 'pot version'; _r=$?; order version; return $_r; }
 t_hung_pot() { order version hang; doctor_says 1 'did not end within'; _r=$?; order version; return $_r; }
-run_test 'doctor says how to get limits' t_no_racct
-run_test 'doctor tells of a kernel without VIMAGE' t_no_vimage
-run_test 'doctor finds a bad pool' t_bad_pool
-run_test 'doctor says how to get pot' t_no_pot
-run_test 'doctor finds a pot that fails' t_broken_pot
-run_test 'doctor does not wait for a pot that hangs' t_hung_pot
+beside 'doctor says how to get limits' t_no_racct
+beside 'doctor tells of a kernel without VIMAGE' t_no_vimage
+beside 'doctor finds a bad pool' t_bad_pool
+beside 'doctor says how to get pot' t_no_pot
+beside 'doctor finds a pot that fails' t_broken_pot
+beside 'doctor does not wait for a pot that hangs' t_hung_pot
 
 ends_with() {		# STATUS SCRIPT
 	run_task "$(task_config "$2")"
 	is $STATUS "$1" && left_nothing
 }
-run_test 'exit code 0' ends_with 0 'exit 0'
-run_test 'exit code 7' ends_with 7 'exit 7'
-run_test 'exit code 125, which is pot'"'"'s own for others' ends_with 125 'exit 125'
-run_test 'exit code 255' ends_with 255 'sleep 0.5; exit 255'
-run_test 'death by a signal' ends_with 137 'kill -9 $$'
-run_test 'a command that is not there' ends_with 127 'exec /nonexistent'
+beside 'exit code 0' ends_with 0 'exit 0'
+beside 'exit code 7' ends_with 7 'exit 7'
+beside 'exit code 125, which is pot'"'"'s own for others' ends_with 125 'exit 125'
+beside 'exit code 255' ends_with 255 'sleep 0.5; exit 255'
+beside 'death by a signal' ends_with 137 'kill -9 $$'
+beside 'a command that is not there' ends_with 127 'exec /nonexistent'
 
 t_output() {
 	run_task "$(task_config 'echo to out; echo to err >&2')"
 	file_has "$T/out" '^to out$' && file_has "$T/err" '^to err$' && left_nothing
 }
-run_test 'output comes out' t_output
+beside 'output comes out' t_output
 
 t_progress() {
 	rm -rf "$POT_DIR/state/jails"
@@ -56,26 +54,26 @@ t_progress() {
 	is $STATUS 0 && file_has "$T/err" '^event: Pot is importing img @ 1.0' && file_has "$T/err" '^event: Still preparing the pot after 1[5-9] s: ' &&
 		file_has "$T/err" '^event: Prepared the pot in' && left_nothing
 }
-run_test 'a long import tells of itself' t_progress
+beside 'a long import tells of itself' t_progress
 
 t_image_command() {
 	run_task "$(task_config '' '{ "command": null, "args": null, "pot": "withcmd" }' | jq 'del(.command, .args)')"
 	is $STATUS 3 && file_has "$T/out" '^from the image$' && left_nothing
 }
-run_test 'the command of the image' t_image_command
+beside 'the command of the image' t_image_command
 
 t_args() {
 	run_task "$(jq -n --arg image "file://$POT_DIR/images" '{ image: $image, pot: "img", tag: "1.0", command: "printf",
 		args: ["<%s>", "two  words", "$HOME `id` \"q\" \\", "it'"'"'s", "'"'"'as is'"'"'", ""] }')"
 	file_has "$T/out" '^<two  words><\$HOME `id` "q" \\><it'"'"'s><as is><>' && left_nothing
 }
-run_test 'arguments arrive whole' t_args
+beside 'arguments arrive whole' t_args
 
 t_directories() {
 	run_task "$(task_config 'echo a >/alloc/f && echo b >/local/f && echo c >/secrets/f && cat "$NOMAD_ALLOC_DIR"/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x || echo read-only')"
 	is "$(grep -E '^(a|b|c|read-only)$' "$T/out" | tr '\n' ' ')" 'a b c read-only ' && left_nothing
 }
-run_test 'alloc, local and secrets are there, logs read-only' t_directories
+beside 'alloc, local and secrets are there, logs read-only' t_directories
 
 t_env() {
 	export AGENT_SECRET=agent-canary
@@ -86,7 +84,7 @@ t_env() {
 		unlike "$(cat "$T/out")" 'agent-canary|not-a-name' &&
 		unlike "$(cat "$POT_DIR/state/calls")" 'agent-canary|pw-canary' && left_nothing
 }
-run_test 'variables arrive whole; no secret on a command line, nothing of the agent' t_env
+beside 'variables arrive whole; no secret on a command line, nothing of the agent' t_env
 
 t_env_plain() {
 	pot_config '{ "env_files": false }'
@@ -96,15 +94,19 @@ t_env_plain() {
 	is $STATUS 0 && file_has "$T/out" '<\$\(id\) `id` "q" \\ '"'"'s'"'"'><a$' && file_has "$T/out" '^c>' &&
 		file_has "$POT_DIR/state/calls" 'LINES3=\$\(printf' && left_nothing
 }
-run_test 'variables on the command line, if so configured' t_env_plain
+beside 'variables on the command line, if so configured' t_env_plain
 
 t_resources() {
 	run_task "$(task_config 'exit 0' '{ "cpus": 2 }')" '.Job.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = 96'
 	is $STATUS 0 && like "$(calls set-rss | sed 's/-p|.*/-p/')" 'set-rss\|-M\|96M\|-p' && like "$(calls set-rss)" 'set-rss\|-C\|2\|-p' &&
 		like "$(calls rctl)" "^rctl\|-r\|jail:nomad_" && left_nothing
 }
-run_test 'memory_max and cpus; the rules of the jail go with it' t_resources
+beside 'memory_max and cpus; the rules of the jail go with it' t_resources
 
+t_order() {
+	is "$(calls | sed 's/^pot|//; s/|.*//' | grep -v '^info$' | uniq | tr '\n' ' ')" \
+		'prepare set-attribute copy-in mount-in set-env set-hosts set-rss start last-run-stats destroy rctl '
+}
 t_options() {
 	mkdir -p "$T/data" "$T/ro" "$T/tree/sub"
 	echo content >"$T/file"; echo deep >"$T/tree/sub/f"; echo shown >"$T/ro/f"
@@ -117,13 +119,9 @@ t_options() {
 		like "$(calls set-attribute)" '\|-A\|mlock\|-V\|yes$' && like "$(calls set-attribute)" '\|-A\|exec_stop\|-V\|/bin/true a:b$' &&
 		like "$(calls mount-in)" "\|-d\|$T/ro\|-m\|/ro\|-r$" && like "$(calls copy-in)" "\|-s\|$T/file\|-d\|/copied$" && left_nothing
 }
-run_test 'copy, mount, mount_read_only, extra_hosts, attributes' t_options
+t_all_options() { t_options && t_order; }
+beside 'copy, mount, mount_read_only, extra_hosts, attributes, in the order that pot needs' t_all_options
 
-t_order() {
-	is "$(calls | sed 's/^pot|//; s/|.*//' | grep -v '^info$' | uniq | tr '\n' ' ')" \
-		'prepare set-attribute copy-in mount-in set-env set-hosts set-rss start last-run-stats destroy rctl '
-}
-run_test 'the calls come in the order that pot needs' t_order
 
 t_network() {
 	run_task "$(task_config 'exit 0' '{ "network_mode": "host" }')"
@@ -131,17 +129,17 @@ t_network() {
 	run_task "$(task_config 'exit 0' '{ "network_mode": "private-bridge", "bridge": "back", "network_stack": "ipv4", "dns": "off" }')"
 	is $STATUS 0 && like "$(calls prepare)" '\|-N\|private-bridge\|-B\|back\|-S\|ipv4\|-d\|off\|-a\|' && left_nothing
 }
-run_test 'network modes, bridge, stack, dns' t_network
+beside 'network modes, bridge, stack, dns' t_network
 
 refused() {		# PATTERN CONFIG [JQ]
 	run_task "$2" "${3:-.}"
 	is $STATUS 1 && file_has "$T/err" "$1" && is "$(calls prepare)" '' && left_nothing
 }
-run_test 'a user is refused' refused "user 'www'" "$(task_config true)" '.Job.TaskGroups[0].Tasks[0].User = "www"'
-run_test 'a mount without a colon is refused' refused "option 'mount.0.'" "$(task_config true '{ "mount": ["/a"] }')"
-run_test 'persistent pots are refused' refused 'outlive' "$(task_config true '{ "attributes": ["persistent:yes"] }')"
-run_test 'args without command are refused' refused "'args'" "$(task_config true | jq 'del(.command)')"
-run_test 'an unknown port label is refused' refused "'nope'" "$(task_config true '{ "ports": ["nope"] }')"
+beside 'a user is refused' refused "user 'www'" "$(task_config true)" '.Job.TaskGroups[0].Tasks[0].User = "www"'
+beside 'a mount without a colon is refused' refused "option 'mount.0.'" "$(task_config true '{ "mount": ["/a"] }')"
+beside 'persistent pots are refused' refused 'outlive' "$(task_config true '{ "attributes": ["persistent:yes"] }')"
+beside 'args without command are refused' refused "'args'" "$(task_config true | jq 'del(.command)')"
+beside 'an unknown port label is refused' refused "'nope'" "$(task_config true '{ "ports": ["nope"] }')"
 
 t_host_paths() {
 	pot_config '{ "allow_host_paths": false }'
@@ -151,14 +149,14 @@ t_host_paths() {
 	pot_config
 	is $STATUS 1 && file_has "$T/err" 'allow_host_paths' && left_nothing
 }
-run_test 'host paths can be forbidden' t_host_paths
+beside 'host paths can be forbidden' t_host_paths
 
 t_hard_limit() {
 	run_task "$(task_config 'exit 0' '{ "cpu_hard_limit": true }')"
 	if [ $STATUS -eq 0 ]; then like "$(calls rctl)" '^rctl\|-a\|jail:nomad_[^:]*:pcpu:deny=[0-9]+$'
 	else file_has "$T/err" 'cpu_hard_limit'; fi && left_nothing
 }
-run_test 'a hard CPU limit is a rule of rctl' t_hard_limit
+beside 'a hard CPU limit is a rule of rctl' t_hard_limit
 
 # ---- Stopping ----
 
@@ -177,16 +175,17 @@ t_stop() {
 	stop_task 'trap "echo told; exit 9" TERM; echo ready; while :; do sleep 0.1; done'
 	is $STATUS 9 && file_has "$T/out" '^told$' && like "$(calls signal)" '^pot\|signal\|-s\|SIG(TERM|INT)\|-p\|nomad_' && is "$(calls stop)" '' && left_nothing
 }
-run_test 'a stop sends the signal and keeps the task'"'"'s own code' t_stop
+beside 'a stop sends the signal and keeps the task'"'"'s own code' t_stop
 t_stop_signal() {
 	stop_task 'trap "echo got usr1; exit 4" USR1; echo ready; while :; do sleep 0.1; done' \
 		'.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGUSR1"'
 	is $STATUS 4 && file_has "$T/out" '^got usr1$' && left_nothing
 }
-run_test 'a stop sends the signal that the job names' t_stop_signal
+beside 'a stop sends the signal that the job names' t_stop_signal
 t_stop_hard() {
 	stop_task 'trap "" TERM INT; echo ready; while :; do sleep 0.1; done' '.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000'
 	is $STATUS 137 && like "$(calls set-attribute)" '\|-A\|stop_timeout\|-V\|1$' && like "$(calls stop)" '^pot\|stop\|-p\|nomad_' && left_nothing
 }
-run_test 'a task that does not care is killed by pot stop' t_stop_hard
+beside 'a task that does not care is killed by pot stop' t_stop_hard
+all_beside
 done_testing

@@ -44,12 +44,27 @@ t_ports() {
 	submit ports 'echo "port $NOMAD_HOST_PORT_web $NOMAD_PORT_web"; exit 0' batch \
 		'.Job.TaskGroups[0].Networks = [{ DynamicPorts: [{ Label: "web", To: 8080 }, { Label: "my-port" }] }]
 		| .Job.TaskGroups[0].Tasks[0].Config.ports = ["web"]
-		| .Job.TaskGroups[0].Tasks[0].Config.port_map = [{ "my-port": "udp:53" }]' && wait_alloc "$ALLOC_ID" complete || return 1
+		| .Job.TaskGroups[0].Tasks[0].Config.port_map = [{ "my-port": "udp:53" }]
+		| .Job.TaskGroups[0].Tasks[0].Config.cpu_hard_limit = true' && wait_alloc "$ALLOC_ID" complete || return 1
 	wait_for 20 'stdout is there' has_logs '^port ' || return 1
 	_host=$(alloc_logs "$ALLOC_ID" task | sed -n 's/^port \([0-9]*\).*/\1/p')
-	like "$(calls prepare | tail -n 1)" "\|-N\|public-bridge\|-i\|auto\|-e\|udp:53:[0-9]+\|-e\|8080:$_host\|-a\|" && gone ports
+	like "$(calls prepare | tail -n 1)" "\|-N\|public-bridge\|-i\|auto\|-e\|udp:53:[0-9]+\|-e\|8080:$_host\|-a\|" &&
+		like "$(calls rctl)" '^rctl\|-a\|jail:nomad_[^:]*:pcpu:deny=[1-9][0-9]*$' && gone ports
 }
-run_test 'ports of the group, with a hyphen in a label, udp' t_ports
+run_test 'ports of the group, with a hyphen in a label, udp; a hard CPU limit' t_ports
+
+t_dns() {
+	submit dns 'cat /tmp/resolv.conf /vol/f; touch /vol/x || echo cannot' batch \
+		'.Job.TaskGroups[0].Networks = [{ DNS: { Servers: ["192.0.2.1"], Searches: ["a.example", "b.example"], Options: ["ndots:2"] } }]
+		| .Job.TaskGroups[0].Volumes = { v: { Name: "v", Type: "host", Source: "data", ReadOnly: true } }
+		| .Job.TaskGroups[0].Tasks[0].VolumeMounts = [{ Volume: "v", Destination: "/vol", ReadOnly: true }]' &&
+		wait_alloc "$ALLOC_ID" complete && wait_for 20 'stdout is there' has_logs '^cannot$' || return 1
+	is "$(alloc_logs "$ALLOC_ID" task | grep -vE '^(=|$)' | tr '\n' ' ')" \
+		'nameserver 192.0.2.1 search a.example b.example options ndots:2 of the host cannot ' &&
+		like "$(calls prepare | tail -n 1)" '\|-d\|custom:[^|]*/resolv.conf\|-a\|' &&
+		like "$(calls mount-in)" "\|-d\|$T/host-volume\|-m\|/vol\|-r\$" && gone dns
+}
+run_test 'the dns block and a volume of the job' t_dns
 
 t_service() {
 	submit svc 'trap "echo told; exit 0" TERM INT; echo up; while :; do sleep 0.2; done' service && wait_alloc "$ALLOC_ID" running &&

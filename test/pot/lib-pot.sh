@@ -12,14 +12,19 @@
 #   task_config SCRIPT [JSON]   the task's config for a shell script, as JSON, with further options
 #   run_task CONFIG [JQ]  run a task with `run` of the driver, its job changed by the JQ filter:
 #                         sets STATUS; its output is in $T/out and $T/err
+#   beside WHAT FUNCTION [ARG...]   as run_test, but beside others of its kind (LANES at a time): in a shell of its own,
+#                         with its own $T, its own stand-in and the plain config
+#   all_beside            wait for them, tell how each one went
+#   left_nothing          no pot, no process of the stand-in, no record
 
 make_pot() {
 	POT_DIR=$T/pot
-	mkdir -p "$POT_DIR/bin" "$POT_DIR/state/control" "$POT_DIR/images"
+	mkdir -p "$POT_DIR/bin" "$POT_DIR/state/control" "$POT_DIR/state/bridges" "$POT_DIR/images"
 	for _tool in pot rctl zpool sysctl potnet pot-census pot-calls; do
 		ln -sf "$PWD/test/pot/pot" "$POT_DIR/bin/$_tool"
 	done
 	: >"$POT_DIR/images/img_1.0.xz"
+	: >"$POT_DIR/state/bridges/back"
 	echo "sh -c 'echo from the image; exit 3'" >"$POT_DIR/images/withcmd_1.0.xz"
 }
 order() {
@@ -48,9 +53,44 @@ run_task() {
 	timeout -k 5 "${RUN_TIMEOUT:-120}" "$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" "$T/job.json" \
 		>"$T/out" 2>"$T/err" </dev/null || STATUS=$?
 }
+# Whatever waits longest decides how long they all take; the machine's cores how many there should be.
+: "${LANES:=6}"
+_beside=0
+beside() {
+	_beside=$((_beside + 1))
+	while [ "$(($(find "$T/beside" -name what 2>/dev/null | wc -l) - $(find "$T/beside" -name status 2>/dev/null | wc -l)))" -ge "$LANES" ]; do
+		sleep 0.1
+	done
+	_lane=$T/beside/$_beside
+	mkdir -p "$_lane"
+	echo "$1" >"$_lane/what"; shift
+	( T=$_lane
+	make_pot
+	pot_config
+	"$@" >"$T/log" 2>&1 && echo 0 >"$T/status.new" || echo 1 >"$T/status.new"
+	mv "$T/status.new" "$T/status" ) &
+}
+all_beside() {
+	wait
+	for _k in $(seq "$_beside"); do
+		_lane=$T/beside/$_k
+		if [ "$(cat "$_lane/status" 2>/dev/null)" = 0 ]; then ok "$(cat "$_lane/what")"
+		else not_ok "$(cat "$_lane/what")" "$(tail -n 60 "$_lane/log")"; fi
+	done
+	rm -rf "$T/beside"
+	_beside=0
+}
 # For tests through an agent: $T/plugin.hcl, and what they ask all the time.
 agent_config() {
+	mkdir -p "$T/host-volume"
+	echo of the host >"$T/host-volume/f"
 	cat >"$T/plugin.hcl" <<-CONFIG
+	client {
+	  host_volume "data" {
+	    path = "$T/host-volume"
+	    read_only = true
+	  }
+	}
 	plugin "nomad-driver-pot" {
 	  config {
 	    pot_path = "$POT_DIR/bin/pot"
