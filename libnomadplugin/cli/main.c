@@ -34,6 +34,7 @@ static const struct {
 	{ "ps", "[--json] [--config FILE]", "the tasks on this host, from their records", nomad__cli_ps },
 	{ "gc", "[--dry-run] [--config FILE]",
 	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run", nomad__cli_gc },
+	{ "errors", "[--pod]", "the ids that errors end with, what they mean and what helps", nomad__cli_errors },
 };
 
 int nomad__cli_fail(const struct nomad_driver *driver, int status, const char *fmt, ...)

@@ -39,7 +39,12 @@ int nomad_error_retryable(struct nomad_error **err);
 const char *nomad_error_message(const struct nomad_error *err);
 /* The positive errno; EIO for NULL. */
 int nomad_error_code(const struct nomad_error *err);
+/* The id of its class ("nd-missing"), which follows from the code, never
+ * changes from version to version, and stands in the manuals; static. */
+const char *nomad_error_id(const struct nomad_error *err);
+/* Whether nomad_error_retryable() was said of it. */
 bool nomad_error_is_retryable(const struct nomad_error *err);
+/* Free it; NULL is fine. */
 void nomad_error_free(struct nomad_error *err);
 void nomad_autoerror_(struct nomad_error **err);
 

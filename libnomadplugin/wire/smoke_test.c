@@ -193,7 +193,7 @@ static void base_plugin_tells_who_it_is(void **state)
 	set.msgpack_config.len = 1;
 	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, BASE "SetConfig", &set, &pb__set_config_response__descriptor,
 			NULL));
-	assert_string_equal(rpc.text, "option 'x': there is no such option");
+	assert_string_equal(rpc.text, "option 'x': there is no such option [nd-invalid]");
 	rpc_close(&rpc);
 }
 
@@ -505,7 +505,7 @@ static void a_task_lives(void **state)
 	rpc_close(&rpc);
 	command[0] = (char *) "no-such";
 	assert_status(NOT_FOUND, unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor, NULL));
-	assert_string_equal(rpc.text, "run 'no-such': no such file or directory");
+	assert_string_equal(rpc.text, "run 'no-such': no such file or directory [nd-missing]");
 	rpc_close(&rpc);
 
 	assert_status(INVALID_ARGUMENT, stop_task("live", "SIGNONE"));
@@ -534,7 +534,7 @@ static void a_task_lives(void **state)
 	rpc_close(&rpc);
 	wait_open(&wait[0], "nobody", TIMEOUT_S * 1000);
 	assert_status(NOT_FOUND, rpc_status(&wait[0]));
-	assert_string_equal(wait[0].text, "task not found for given id");
+	assert_string_equal(wait[0].text, "task not found for given id [nd-missing]");
 	rpc_close(&wait[0]);
 }
 
@@ -545,13 +545,13 @@ static void a_failed_start_says_whether_to_try_again(void **state)
 
 	(void) state;
 	assert_status(PERMISSION_DENIED, start_task("f", "fail", &rpc, NULL));
-	assert_string_equal(rpc.text, "start it: not allowed");
+	assert_string_equal(rpc.text, "start it: not allowed [nd-denied]");
 	rpc_close(&rpc);
 	assert_status(FAILED_PRECONDITION, start_task("f", "retry", &rpc, NULL));
-	assert_string_equal(rpc.text, "pull failed");
+	assert_string_equal(rpc.text, "pull failed [nd-failed]");
 	for (size_t i = 0; i < rpc.trailing.count; i++)
 		if (grpc_slice_str_cmp(rpc.trailing.metadata[i].key, "grpc-status-details-bin") == 0)
-			found = GRPC_SLICE_LENGTH(rpc.trailing.metadata[i].value) == 98;
+			found = GRPC_SLICE_LENGTH(rpc.trailing.metadata[i].value) == 110;
 	assert_true(found);
 	rpc_close(&rpc);
 }

@@ -18,6 +18,7 @@
 
 enum {
 	MESSAGE_MAX = 4096,	/* it becomes an HTTP/2 header */
+	ID_MAX = 32,
 };
 
 grpc_status_code nomad__status_code(int errnum)
@@ -95,8 +96,9 @@ void nomad__status_of(const struct nomad_error *err, struct nomad__status *ret)
 	Pb__Any any = PB__ANY__INIT, *details[] = { &any };
 	Pb__Status status = PB__STATUS__INIT;
 	uint8_t value[8];
+	NOMAD_AUTO_FREE char *text = nomad_strdupf("%.*s [%s]", MESSAGE_MAX - ID_MAX, nomad_error_message(err), nomad_error_id(err));
 
-	nomad__status_set(ret, nomad__status_code(nomad_error_code(err)), nomad_error_message(err));
+	nomad__status_set(ret, nomad__status_code(nomad_error_code(err)), text ? text : nomad_error_message(err));
 	if (!nomad_error_is_retryable(err))
 		return;
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "wire/status.h"
@@ -37,11 +38,13 @@ static void errnos_become_codes(void **state)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
 		struct nomad_error *err = NULL;
 		struct nomad__status status;
+		char text[64];
 
 		(void) nomad_error_set(&err, rows[i].errnum, "pull image 'x'");
 		nomad__status_of(err, &status);
 		assert_int_equal(status.code, rows[i].code);
-		assert_string_equal(status.message, "pull image 'x'");
+		snprintf(text, sizeof(text), "pull image 'x' [%s]", nomad_error_id(err));
+		assert_string_equal(status.message, text);
 		assert_null(status.details);
 		nomad__status_done(&status);
 		nomad_error_free(err);
@@ -55,11 +58,11 @@ static void errnos_become_codes(void **state)
 }
 
 /* Byte for byte what Go's library makes of a recoverable error. */
-static void a_retryable_error_has_its_98_bytes(void **state)
+static void a_retryable_error_has_its_110_bytes(void **state)
 {
 	static const char expected[] =
 		"\x08\x09"
-		"\x12\x0b" "pull failed"
+		"\x12\x17" "pull failed [nd-failed]"
 		"\x1a\x51"
 		"\x0a\x4b" "type.googleapis.com/hashicorp.nomad.plugins.shared.structs.RecoverableError"
 		"\x12\x02\x08\x01";
@@ -70,10 +73,10 @@ static void a_retryable_error_has_its_98_bytes(void **state)
 	(void) nomad_error_set(&err, EIO, "pull failed");
 	(void) nomad_error_retryable(&err);
 	nomad__status_of(err, &status);
-	assert_int_equal(sizeof(expected) - 1, 98);
+	assert_int_equal(sizeof(expected) - 1, 110);
 	assert_int_equal(status.code, GRPC_STATUS_FAILED_PRECONDITION);
-	assert_int_equal(status.details_size, 98);
-	assert_memory_equal(status.details, expected, 98);
+	assert_int_equal(status.details_size, 110);
+	assert_memory_equal(status.details, expected, 110);
 	nomad__status_done(&status);
 	nomad_error_free(err);
 }
@@ -96,6 +99,22 @@ static void long_messages_are_cut_between_characters(void **state)
 	}
 }
 
+static void a_long_message_keeps_its_id(void **state)
+{
+	struct nomad_error *err = NULL;
+	struct nomad__status status;
+	char text[6001];
+
+	(void) state;
+	memset(text, 'a', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	(void) nomad_error_set(&err, ENOENT, "%s", text);
+	nomad__status_of(err, &status);
+	assert_string_equal(status.message + strlen(status.message) - strlen("aa [nd-missing]"), "aa [nd-missing]");
+	nomad__status_done(&status);
+	nomad_error_free(err);
+}
+
 static void no_error_at_all_is_internal(void **state)
 {
 	struct nomad__status status;
@@ -111,8 +130,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errnos_become_codes),
-		cmocka_unit_test(a_retryable_error_has_its_98_bytes),
+		cmocka_unit_test(a_retryable_error_has_its_110_bytes),
 		cmocka_unit_test(long_messages_are_cut_between_characters),
+		cmocka_unit_test(a_long_message_keeps_its_id),
 		cmocka_unit_test(no_error_at_all_is_internal),
 	};
 
