@@ -65,20 +65,24 @@ struct nomad_int_map {
 	size_t count;
 };
 
+/* Set `key` to `value`, replacing an older one.  0 or -ENOMEM. */
 int nomad_int_map_set(struct nomad_int_map *map, const char *key, int64_t value) NOMAD_MUST_CHECK;
 /* True, and *ret_value set, if `key` is there. */
 bool nomad_int_map_get(const struct nomad_int_map *map, const char *key, int64_t *ret_value);
+/* Free all that the map holds and leave it empty. */
 void nomad_int_map_done(struct nomad_int_map *map);
 
-/* A NULL-terminated vector of strings; a NULL vector is an empty one. */
+/* The number of strings in a NULL-terminated vector; a NULL vector is an empty one. */
 size_t nomad_strv_count(const char *const *strv);
 /* Append a copy of `s`, or a formatted string.  On failure *strv is as before.  0 or -ENOMEM. */
 int nomad_strv_add(char ***strv, const char *s) NOMAD_MUST_CHECK;
 int nomad_strv_addf(char ***strv, const char *fmt, ...) NOMAD_PRINTF(2, 3) NOMAD_MUST_CHECK;
+/* A deep copy, or NULL for want of memory. */
 char **nomad_strv_copy(const char *const *strv);
+/* Free the vector and its strings. */
 void nomad_strv_free(char **strv);
 
-/* malloc()ed, or NULL. */
+/* The formatted string, malloc()ed, or NULL. */
 char *nomad_strdupf(const char *fmt, ...) NOMAD_PRINTF(1, 2);
 
 void nomad_autofree_(void *p);
