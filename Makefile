@@ -18,7 +18,8 @@ OS      ?= $(shell uname -s | tr A-Z a-z)
 
 # Where FreeBSD's packages put things is not where Linux does.
 plugindir ?= $(PREFIX)/$(if $(filter freebsd,$(OS)),libexec,lib)/nomad/plugins
-pkgconfigdir ?= $(PREFIX)/$(if $(filter freebsd,$(OS)),libdata,lib)/pkgconfig
+libdir ?= $(PREFIX)/lib
+pkgconfigdir ?= $(if $(filter freebsd,$(OS)),$(PREFIX)/libdata,$(libdir))/pkgconfig
 
 CFLAGS  ?= -O2 -g
 SANITIZE ?=
@@ -122,24 +123,10 @@ define install_driver
 install-$(1): $(1)
 	install -d '$$(DESTDIR)$$(plugindir)'
 	install -m 755 $$(BUILD)/plugins/$(1) '$$(DESTDIR)$$(plugindir)/$(1)'
-	$$(if $$(wildcard $(1)/$(1).pod),$$(MAKE) --no-print-directory $$(BUILD)/man/$(1).8)
-	$$(if $$(wildcard $(1)/$(1).pod),install -d '$$(DESTDIR)$$(PREFIX)/share/man/man8' && \
-		install -m 644 $$(BUILD)/man/$(1).8 '$$(DESTDIR)$$(PREFIX)/share/man/man8/$(1).8')
 endef
 $(foreach d,$(drivers),$(eval $(call install_driver,$(d))))
 
-# ---- Manuals -------------------------------------------------------------------
-
-define man_rules
-$$(BUILD)/man/$(1).pod: $(1)/$(1).pod libnomadplugin/man/driver-pod $$(BUILD)/plugins/$(1)
-	@mkdir -p $$(@D)
-	$$(call quiet,GEN,$$@)libnomadplugin/man/driver-pod $$(BUILD)/plugins/$(1) $(1)/$(1).pod >$$@
-$$(BUILD)/man/$(1).8: $$(BUILD)/man/$(1).pod
-	$$(call quiet,MAN,$$@)$$(POD2MAN) --utf8 --section=8 --center='Nomad task drivers' --release='$$(VERSION)' \
-		--date=' ' --name=$(1) $$< $$@
-man: $$(BUILD)/man/$(1).8
-endef
-$(foreach d,$(filter $(drivers),$(buildable)),$(if $(wildcard $(d)/$(d).pod),$(eval $(call man_rules,$(d)))))
+include libnomadplugin/man/man.mk .packaging/packaging.mk
 
 clean:
 	rm -rf $(BUILD)
@@ -156,9 +143,10 @@ help:
 	@echo 'make bench                 our plugin beside the smallest Go plugin, as ratios'
 	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin: figures'
 	@echo 'make fuzz                  the fuzzers, long'
-	@echo 'make man                   manual pages into $$(BUILD)/man'
+	@echo 'make man, make html        manuals into $$(BUILD)/man, $$(BUILD)/html'
 	@echo 'make style                 who includes whom, public names, shell scripts'
 	@echo 'make install               DESTDIR= PREFIX=/usr/local'
+	@echo 'make deb, rpm, dist        packages; source, SBOM and checksums: into $$(BUILD)/dist'
 	@echo 'make clean'
 	@echo
 	@echo 'Variants are build folders: make BUILD=build/asan SANITIZE=address,undefined;'

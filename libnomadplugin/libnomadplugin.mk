@@ -34,14 +34,14 @@ libnomadplugin: $(lib) $(BUILD)/libnomadplugin/nomadplugin.pc
 .PHONY: $(BUILD)/libnomadplugin/nomadplugin.pc
 $(BUILD)/libnomadplugin/nomadplugin.pc:
 	@mkdir -p $(@D)
-	$(call quiet,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	$(call quiet,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(libdir))' 'includedir=$${prefix}/include' '' \
 		'Name: nomadplugin' 'Description: Nomad task drivers in C' 'Version: $(VERSION)' \
 		'Requires: libprotobuf-c $(msgpack_pc) jansson' \
 		'Libs: -L$${libdir} -lnomadplugin $(grpc.libs) -lpthread' 'Cflags: -I$${includedir}' >$@
 
 .PHONY: install-libnomadplugin
 install-libnomadplugin: libnomadplugin
-	install -d '$(DESTDIR)$(PREFIX)/include/nomad' '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(pkgconfigdir)'
+	install -d '$(DESTDIR)$(PREFIX)/include/nomad' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)'
 	install -m 644 $(L)/nomad/*.h '$(DESTDIR)$(PREFIX)/include/nomad/'
-	install -m 644 $(lib) '$(DESTDIR)$(PREFIX)/lib/libnomadplugin.a'
+	install -m 644 $(lib) '$(DESTDIR)$(libdir)/libnomadplugin.a'
 	install -m 644 $(BUILD)/$(L)/nomadplugin.pc '$(DESTDIR)$(pkgconfigdir)/nomadplugin.pc'
