@@ -96,6 +96,7 @@ agent_config() {
 	    pot_path = "$POT_DIR/bin/pot"
 	    path = "$(pot_path)"
 	    state_dir = "$T/s"
+	    gc_grace = ${GC_GRACE:-300}
 	  }
 	}
 	CONFIG
