@@ -15,6 +15,7 @@
 #include <string.h>
 #include <signal.h>
 
+#include "debts.h"
 #include "life.h"
 
 static const struct {
@@ -221,7 +222,7 @@ static int build(struct triton_site *site, struct nomad_task *task, const struct
 	if (r >= 0)
 		r = triton_docker_body(&spec, &body, err);
 	if (r >= 0)
-		r = triton_begin(task, want, "docker", name, rules, err);
+		r = triton_begin(site, task, want, "docker", name, rules, err);
 	if (r >= 0 && want->docker_api->tty)
 		r = nomad_task_put(task, TRITON_RECORD_TTY, "1", err);
 	if (r >= 0 && log && log->type && !strcmp(log->type, "none"))
@@ -277,6 +278,7 @@ int triton_container_start(struct triton_site *site, struct nomad_task *task, co
 	triton_fwset_done(&rules);
 	if (r < 0)
 		return nomad_error_wrap(err, "start the container '%s'", name);
+	triton_debts_settle(site->debts, name, true);
 	return 0;
 }
 

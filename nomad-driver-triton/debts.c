@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 /*
- * What could not be removed when it was time to.
+ * What is to be removed and is not yet.
  *
- * Nomad speaks of a task no more once it was destroyed, or its start failed.
- * Where the data centre could not be reached then, the task's records are kept
- * in a file, and a thread tries again until nothing is left.
+ * Nomad speaks of a task no more once it was destroyed, or its start failed;
+ * it does not repeat a DestroyTask that the plugin did not survive, either.
+ * So the task's records go to a file before the removal begins, and leave it
+ * when nothing is left; a thread tries again what stays.
+ *
+ *	take -> removal -> settle(paid): the file goes
+ *		       \-> settle(not), or the process dies: the thread tries
+ *	cancel: the same name is made anew, the file goes
+ *
+ * A start that is not done is a debt in the same way.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +25,7 @@
 #include "nomad/log.h"
 
 #include "debts.h"
+#include "hold.h"
 
 enum { FIRST_MS = 5000, EACH_MS = 30000, TRY_MS = 60000, MOST_MS = 600000 };
 
@@ -26,6 +34,10 @@ struct triton_debts {
 	char *folder;
 	pthread_t thread;
 	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct nomad_map taken;		/* names whose removal is under way elsewhere; the values say nothing */
+	char *paying;			/* the one that the thread is at */
 };
 
 static bool is_debt(const char *name)
@@ -35,25 +47,58 @@ static bool is_debt(const char *name)
 	return *name != '.' && n > 5 && !strcmp(name + n - 5, ".json");
 }
 
+static char *path_of(struct triton_debts *debts, const char *name)
+{
+	return nomad_strdupf("%s/%s.json", debts->folder, name);
+}
+
+/* The thread takes a debt unless it is somebody's; what it reads then stays. */
+static int begin_paying(struct triton_debts *debts, const char *file, struct triton_remains *ret)
+{
+	NOMAD_AUTO_FREE char *name = nomad_strdupf("%.*s", (int)strlen(file) - 5, file), *path = NULL;
+	json_t *json;
+	int r = -EBUSY;
+
+	path = name ? path_of(debts, name) : NULL;
+	if (!path)
+		return -ENOMEM;
+	pthread_mutex_lock(&debts->lock);
+	if (!nomad_map_get(&debts->taken, name)) {
+		json = json_load_file(path, 0, NULL);
+		r = json ? triton_remains_parse(json, ret) : -EINVAL;
+		json_decref(json);
+		if (r >= 0)
+			debts->paying = NOMAD_TAKE_PTR(name);
+	}
+	pthread_mutex_unlock(&debts->lock);
+	return r;
+}
+
 static void pay(struct triton_debts *debts, const char *file)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", debts->folder, file);
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct triton_remains remains;
-	json_t *json = path ? json_load_file(path, 0, NULL) : NULL;
-	int r = json ? triton_remains_parse(json, &remains) : -EINVAL;
+	const char *hold;
+	int r;
 
-	json_decref(json);
-	if (r < 0)
+	if (!path || begin_paying(debts, file, &remains) < 0)
 		return;
 	r = triton_remains_clear(debts->site, &remains, TRY_MS, &err);
-	if (r >= 0) {
-		unlink(path);
+	hold = nomad_map_get(&remains.records, TRITON_RECORD_HOLD);
+	if (r >= 0 && hold)
+		triton_hold_remove(debts->site->hold_folder, hold);
+	if (r >= 0)
 		nomad_log_kv(NOMAD_LOG_INFO, "removed what an earlier task had left", "instance", remains.name, NULL);
-	} else {
+	else
 		nomad_log_kv(NOMAD_LOG_WARN, "cannot remove yet what a task has left", "instance", remains.name, "error",
 			     nomad_error_message(err), NULL);
-	}
+	pthread_mutex_lock(&debts->lock);
+	if (r >= 0)
+		unlink(path);
+	free(NOMAD_TAKE_PTR(debts->paying));
+	pthread_cond_broadcast(&debts->changed);
+	pthread_mutex_unlock(&debts->lock);
 	triton_remains_done(&remains);
 }
 
@@ -92,6 +137,8 @@ int triton_debts_new(struct triton_site *site, const char *folder, struct triton
 		return nomad_error_errno(err, ENOMEM, "prepare the list of what is to be removed");
 	}
 	debts->site = site;
+	pthread_mutex_init(&debts->lock, NULL);
+	pthread_cond_init(&debts->changed, NULL);
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
 		r = nomad_error_errno(err, errno, "make the folder '%s'", folder);
 		triton_debts_free(debts);
@@ -113,21 +160,23 @@ void triton_debts_free(struct triton_debts *debts)
 		return;
 	if (debts->started)
 		pthread_join(debts->thread, NULL);
+	pthread_cond_destroy(&debts->changed);
+	pthread_mutex_destroy(&debts->lock);
+	nomad_map_done(&debts->taken);
 	free(debts->folder);
 	free(debts);
 }
 
-int triton_debts_add(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err)
+static int write_debt(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *path = NULL, *temporary = NULL, *text = NULL;
+	NOMAD_AUTO_FREE char *path = path_of(debts, remains->name), *text = NULL;
+	NOMAD_AUTO_FREE char *temporary = nomad_strdupf("%s/.%s.tmp", debts->folder, remains->name);
 	json_t *json = triton_remains_json(remains);
 	FILE *file;
 	int r = 0, fd;
 
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
-	path = nomad_strdupf("%s/%s.json", debts->folder, remains->name);
-	temporary = nomad_strdupf("%s/.%s.tmp", debts->folder, remains->name);
 	if (!text || !path || !temporary)
 		return nomad_error_errno(err, ENOMEM, "note what is to be removed");
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -151,10 +200,81 @@ int triton_debts_add(struct triton_debts *debts, const struct triton_remains *re
 	return r;
 }
 
-void triton_debts_paid(struct triton_debts *debts, const char *name)
+static bool is_paying(struct triton_debts *debts, const char *name)
 {
-	NOMAD_AUTO_FREE char *path = name ? nomad_strdupf("%s/%s.json", debts->folder, name) : NULL;
+	return debts->paying && !strcmp(debts->paying, name);
+}
 
-	if (path)
+/* The lock is held.  The thread's attempt is bounded. */
+static void wait_for_thread(struct triton_debts *debts, const char *name)
+{
+	while (is_paying(debts, name))
+		pthread_cond_wait(&debts->changed, &debts->lock);
+}
+
+/* The rules of published ports are known only while there is the instance. */
+static int add_learned(struct triton_debts *debts, struct triton_remains *remains)
+{
+	NOMAD_AUTO_FREE char *path = path_of(debts, remains->name);
+	json_t *json = path ? json_load_file(path, 0, NULL) : NULL;
+	const char *ids = triton_json_text(json_object_get(json, "records"), TRITON_RECORD_PUBLISHED);
+	int r = 0;
+
+	if (ids && !nomad_map_get(&remains->records, TRITON_RECORD_PUBLISHED))
+		r = nomad_map_set(&remains->records, TRITON_RECORD_PUBLISHED, ids);
+	json_decref(json);
+	return r;
+}
+
+int triton_debts_take(struct triton_debts *debts, struct triton_remains *remains, struct nomad_error **err)
+{
+	int r;
+
+	if (!debts || !remains->name)
+		return 0;
+	pthread_mutex_lock(&debts->lock);
+	wait_for_thread(debts, remains->name);
+	r = nomad_map_set(&debts->taken, remains->name, "");
+	if (r >= 0)
+		r = add_learned(debts, remains);
+	r = r < 0 ? nomad_error_errno(err, -r, "note what is to be removed") : write_debt(debts, remains, err);
+	pthread_mutex_unlock(&debts->lock);
+	return r;
+}
+
+int triton_debts_renew(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err)
+{
+	int r;
+
+	if (!debts || !remains->name)
+		return 0;
+	pthread_mutex_lock(&debts->lock);
+	r = write_debt(debts, remains, err);
+	pthread_mutex_unlock(&debts->lock);
+	return r;
+}
+
+void triton_debts_settle(struct triton_debts *debts, const char *name, bool paid)
+{
+	NOMAD_AUTO_FREE char *path = debts && name ? path_of(debts, name) : NULL;
+
+	if (!debts || !name)
+		return;
+	pthread_mutex_lock(&debts->lock);
+	if (paid && path)
 		unlink(path);
+	nomad_map_remove(&debts->taken, name);
+	pthread_mutex_unlock(&debts->lock);
+}
+
+void triton_debts_cancel(struct triton_debts *debts, const char *name)
+{
+	NOMAD_AUTO_FREE char *path = debts ? path_of(debts, name) : NULL;
+
+	if (!path)
+		return;
+	pthread_mutex_lock(&debts->lock);
+	wait_for_thread(debts, name);
+	unlink(path);
+	pthread_mutex_unlock(&debts->lock);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * debts.h: what could not be removed when it was time to, and is tried again. */
+ * debts.h: what is to be removed, noted before its removal begins, and tried
+ * again until it is done. */
 #ifndef TRITON_DEBTS_H
 #define TRITON_DEBTS_H
 
@@ -12,8 +13,15 @@ struct triton_debts;
 int triton_debts_new(struct triton_site *site, const char *folder, struct triton_debts **ret, struct nomad_error **err);
 /* The site's budget has to be closed before. */
 void triton_debts_free(struct triton_debts *debts);
-int triton_debts_add(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err);
-/* It was removed after all. */
-void triton_debts_paid(struct triton_debts *debts, const char *name);
+/* Before a removal: note it.  Nobody else tries until it is settled.  What an
+ * earlier attempt had learned is added to `remains`. */
+int triton_debts_take(struct triton_debts *debts, struct triton_remains *remains, struct nomad_error **err);
+/* In the midst of it: note what has been learned since. */
+int triton_debts_renew(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err);
+/* After it: done, or to be tried again in the background. */
+void triton_debts_settle(struct triton_debts *debts, const char *name, bool paid);
+/* `name` is about to be made: what is noted under it was of an earlier attempt
+ * that is cleared away by now.  Waits for a removal that is under way. */
+void triton_debts_cancel(struct triton_debts *debts, const char *name);
 
 #endif

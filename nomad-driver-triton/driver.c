@@ -181,19 +181,11 @@ static int triton_start(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct triton_task *want = nomad_task_config(task);
 	struct triton_site *site = site_of(task);
-	struct nomad_error *worse = NULL;
-	int r;
 
+	/* What a start that fails has made the library has destroyed: see triton_destroy(). */
 	if (triton_task_api(want) == TRITON_DOCKER)
-		r = triton_container_start(site, task, want, err);
-	else
-		r = triton_machine_start(site, task, want, err);
-	if (r < 0 && triton_destroy(site, task, &worse) < 0) {
-		nomad_log_kv(NOMAD_LOG_WARN, "a start that failed has left something", "task", nomad_task_id(task), "error",
-			     nomad_error_message(worse), NULL);
-		nomad_error_free(worse);
-	}
-	return r;
+		return triton_container_start(site, task, want, err);
+	return triton_machine_start(site, task, want, err);
 }
 
 static int triton_recover(struct nomad_task *task, struct nomad_error **err)

@@ -112,8 +112,21 @@ char *triton_env_text(const struct nomad_map *env)
 	return text;
 }
 
-int triton_begin(struct nomad_task *task, const struct triton_task *want, const char *api, const char *name,
-		 const struct triton_fwset *rules, struct nomad_error **err)
+/* Until the start is done, what it makes is a debt: should this process die, and Nomad not repeat the start, the next
+ * one removes it. */
+static int note(struct triton_site *site, struct nomad_task *task, struct nomad_error **err)
+{
+	struct triton_remains remains = { 0 };
+	int r = triton_remains_of(task, &remains, err);
+
+	if (r >= 0)
+		r = triton_debts_take(site->debts, &remains, err);
+	triton_remains_done(&remains);
+	return r;
+}
+
+int triton_begin(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, const char *api,
+		 const char *name, const struct triton_fwset *rules, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *hashes = calloc(rules->count + 1, 17);
 	int r;
@@ -124,6 +137,7 @@ int triton_begin(struct nomad_task *task, const struct triton_task *want, const 
 		strcat(hashes, i ? "," : "");
 		strcat(hashes, rules->items[i].hash);
 	}
+	triton_debts_cancel(site->debts, name);
 	r = nomad_task_put(task, TRITON_RECORD_API, api, err);
 	if (r >= 0 && *hashes)
 		r = nomad_task_put(task, TRITON_RECORD_RULES, hashes, err);
@@ -133,7 +147,7 @@ int triton_begin(struct nomad_task *task, const struct triton_task *want, const 
 		r = nomad_task_put(task, TRITON_RECORD_EXIT, want->exit_strategy ? want->exit_strategy : "stopped", err);
 	if (r >= 0)
 		r = nomad_task_put(task, TRITON_RECORD_NAME, name, err);
-	return r;
+	return r < 0 ? r : note(site, task, err);
 }
 
 int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, int64_t deadline_ms,
@@ -159,6 +173,8 @@ int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const
 			if (r == -ENOENT) {
 				nomad_error_free(why);
 				r = nomad_task_put(task, key, intent, err);
+				if (r >= 0)
+					r = note(site, task, err);
 			} else if (r < 0) {
 				if (err)
 					*err = why;
@@ -293,7 +309,7 @@ int triton_destroy(struct triton_site *site, struct nomad_task *task, struct nom
 {
 	struct nomad_error *why = NULL, *worse = NULL;
 	struct triton_remains remains = { 0 };
-	int r;
+	int r, noted;
 
 	triton_poller_remove(site->poller, nomad_task_id(task));
 	triton_logs_finish(site->logs, nomad_task_id(task), 0);
@@ -301,21 +317,22 @@ int triton_destroy(struct triton_site *site, struct nomad_task *task, struct nom
 	r = triton_remains_of(task, &remains, err);
 	if (r < 0)
 		return r;
+	/* Before it begins: nobody asks again after a plugin that died here. */
+	noted = triton_debts_take(site->debts, &remains, &worse);
 	r = triton_remains_clear(site, &remains, DESTROY_MS, &why);
+	triton_debts_settle(site->debts, remains.name, r >= 0);
 	if (r < 0) {
-		if (triton_debts_add(site->debts, &remains, &worse) < 0)
-			nomad_error_wrap(&why, "%s; and what is left cannot be removed later (%s)", "destroy the instance",
+		if (noted < 0)
+			nomad_error_wrap(&why, "destroy the instance; what is left cannot be removed later (%s)",
 					 nomad_error_message(worse));
 		else
 			nomad_error_wrap(&why, "destroy the instance (it is tried again in the background)");
-		nomad_error_free(worse);
 		if (err)
 			*err = why;
 		else
 			nomad_error_free(why);
-	} else {
-		triton_debts_paid(site->debts, remains.name);
 	}
+	nomad_error_free(worse);
 	triton_remains_done(&remains);
 	return r;
 }

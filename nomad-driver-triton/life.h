@@ -25,8 +25,8 @@ char *triton_join(char *const *list);
 char *triton_env_text(const struct nomad_map *env);
 
 /* Write down what a start is about to make. */
-int triton_begin(struct nomad_task *task, const struct triton_task *want, const char *api, const char *name,
-		 const struct triton_fwset *rules, struct nomad_error **err);
+int triton_begin(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, const char *api,
+		 const char *name, const struct triton_fwset *rules, struct nomad_error **err);
 /* The volumes that are to be made: written down, made, written down. */
 int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, int64_t deadline_ms,
 			struct nomad_error **err);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "debts.h"
 #include "life.h"
 
 static bool given(const char *text)
@@ -174,7 +175,7 @@ static int build(struct triton_site *site, struct nomad_task *task, const struct
 	if (r >= 0)
 		r = triton_machine_body(nomad_task_info(task), want, name, package, image, networks, &tags, &body, err);
 	if (r >= 0)
-		r = triton_begin(task, want, "cloud", name, rules, err);
+		r = triton_begin(site, task, want, "cloud", name, rules, err);
 	if (r >= 0)
 		r = triton_make_volumes(site, task, want, deadline, err);
 	if (r >= 0)
@@ -227,6 +228,7 @@ int triton_machine_start(struct triton_site *site, struct nomad_task *task, cons
 	triton_fwset_done(&rules);
 	if (r < 0)
 		return nomad_error_wrap(err, "start the instance '%s'", name);
+	triton_debts_settle(site->debts, name, true);
 	return 0;
 }
 

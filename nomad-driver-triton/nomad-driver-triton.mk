@@ -10,3 +10,13 @@ triton_fuzz.obj := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c %/driver.c 
 $(triton_fuzz): $(triton_fuzz.obj)
 $(triton_fuzz): private lib.libs += $(triton_fuzz.obj) $(lib) $(grpc.libs) $(call libs_of,nomad-driver-triton) -lpthread
 $(triton_fuzz:%=%.o): private file_flags := -Inomad-driver-triton
+
+# The driver without an agent, step by step, with the crash points of supervisor/crash.h: test/triton/steps.c.
+triton_steps := $(BUILD)/test/triton-steps
+extra_src += test/triton/steps.c
+$(BUILD)/test/triton/steps.o: | $(generated)
+$(BUILD)/test/triton/steps.o: private file_flags := -I.
+$(triton_steps): $(BUILD)/test/triton/steps.o $(filter-out %/main.o,$(patsubst %.c,$(BUILD)/%.o,$($(D).src))) $(mortal_obj) $(lib) $(lib_link_deps)
+	@mkdir -p $(@D)
+	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(filter %.o,$^) $(lib) $(call libs_of,nomad-driver-triton) $(lib.libs)
+tests-of-triton: $(triton_steps)

@@ -19,6 +19,7 @@
 
 #include "nomad/log.h"
 
+#include "debts.h"
 #include "remains.h"
 
 static const char *const keys[] = {
@@ -39,6 +40,8 @@ int triton_remains_of(struct nomad_task *task, struct triton_remains *ret, struc
 	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(keys); i++)
 		if ((value = nomad_task_get(task, keys[i])))
 			r = nomad_map_set(&remains.records, keys[i], value);
+	if (r >= 0)
+		r = nomad_map_set(&remains.records, TRITON_RECORD_HOLD, nomad_task_slug(task));
 	for (int i = 0; r >= 0 && i < TRITON_VOLUMES_MAX; i++) {
 		char key[32];
 
@@ -263,6 +266,17 @@ static bool is_ours(const struct triton_machine *machine, const struct triton_re
 	return machine->name && !strcmp(machine->name, remains->name);
 }
 
+static int add_published(struct triton_remains *remains, const char *ids)
+{
+	const char *before = nomad_map_get(&remains->records, TRITON_RECORD_PUBLISHED);
+	NOMAD_AUTO_FREE char *all = NULL;
+
+	if (before && strstr(before, ids))
+		return 0;
+	all = nomad_strdupf("%s%s%s", before ? before : "", before ? "," : "", ids);
+	return all ? nomad_map_set(&remains->records, TRITON_RECORD_PUBLISHED, all) : -ENOMEM;
+}
+
 static int clear_machine(struct triton_site *site, const struct triton_cloud *cloud, struct triton_remains *remains,
 			 const char *machine, int64_t deadline, struct nomad_error **err)
 {
@@ -283,8 +297,13 @@ static int clear_machine(struct triton_site *site, const struct triton_cloud *cl
 			else
 				nomad_error_free(why);
 			return r;
-		} else if (*ids && nomad_map_set(&remains->records, TRITON_RECORD_PUBLISHED, ids) < 0) {
-			return nomad_error_errno(err, ENOMEM, "note the firewall rules of an instance");
+		} else if (*ids) {
+			/* Once it is deleted nobody can tell which they were. */
+			r = add_published(remains, ids);
+			r = r < 0 ? nomad_error_errno(err, -r, "note the firewall rules of an instance")
+				  : triton_debts_renew(site->debts, remains, err);
+			if (r < 0)
+				return r;
 		}
 	}
 	return delete_machine(site, cloud, machine, nomad_map_get(&remains->records, TRITON_RECORD_PROTECTED) != NULL, deadline,

@@ -19,6 +19,7 @@
 #define TRITON_RECORD_PUBLISHED "published"	/* ids of rules of the Docker API */
 #define TRITON_RECORD_PROTECTED "protected"	/* "1": we protect it */
 #define TRITON_RECORD_VOLUME "volume."		/* + n: "name=..." to be made, "id=..." made */
+#define TRITON_RECORD_HOLD "hold"		/* only in debts: name of its file, see hold.h */
 #define TRITON_RECORD_ADDRESS "address"
 #define TRITON_RECORD_NAMES "names"		/* CNS names */
 enum { TRITON_VOLUMES_MAX = 32 };

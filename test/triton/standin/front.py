@@ -4,6 +4,7 @@
 Errors are plain text; create is answered with 200; wrong states are 500; the result of an exec is told once; a log
 has no length, always both streams, and must be given `tail`; containers are machines of CloudAPI, labels are tags.
 """
+import base64
 import http.client
 import json
 import re
@@ -77,26 +78,34 @@ def make_handler(base, reset):
             m = re.match(r"^/v(\d+)\.(\d+)(/.*)$", split.path)
             path = m.group(3) if m else split.path
             fault = self.state.fault(self.api, self.command, self.path)
-            if fault and fault["kind"] != "lost":
+            if fault and not self.comes_after(fault):
                 self.state.note(self.api, self.command, self.path, fault.get("status", fault["kind"]))
                 self.inject(fault)
                 return
-            self.lost = bool(fault)
+            self.lost = fault
             body = None
             if raw:
                 if (self.headers.get("Content-Type") or "").split(";")[0] != "application/json":
                     self.plain(415, "UnsupportedMediaType", "no content type")
                     return
                 body = json.loads(raw)
-            self.state.note(self.api, self.command, self.path, 0, raw.decode("utf-8", "replace"))
+            auth = self.headers.get("X-Registry-Auth")
+            auth = json.loads(base64.urlsafe_b64decode(auth + "==")) if auth else None
+            self.state.note(self.api, self.command, self.path, 0, raw.decode("utf-8", "replace"), auth)
             self.route(path, query, body, m)
+
+        def lose(self):
+            """The answer, if that is the fault of this request."""
+            if self.lost and self.lost["kind"] == "kill":
+                self.kill(self.lost)
+            elif self.lost:
+                self.connection.close()
+                raise reset
 
         def relay(self, method, target, body=None, wrong_state=500):
             """Ask the engine and answer in the front's manner."""
             status, data = self.state.docker.ask(method, target, body)
-            if self.lost:
-                self.connection.close()
-                raise reset
+            self.lose()
             if status == 304:
                 self.plain(500, None, "Container is in the wrong state")
             elif status >= 400:
@@ -141,6 +150,7 @@ def make_handler(base, reset):
             else:
                 text = "Error: image %s not found" % name
                 lines.append({"errorDetail": {"message": text}, "error": text})
+            self.lose()
             self.send(200, "\r\n".join(json.dumps(x) for x in lines).encode())
 
         def create(self, query, body):
@@ -197,9 +207,7 @@ def make_handler(base, reset):
                         if numbers:
                             cloud.add_rule("FROM any TO vm %s ALLOW %s PORTS %s" % (
                                 machine["id"], protocol, ", ".join(str(n) for n in numbers)), True, "")
-            if self.lost:
-                self.connection.close()
-                raise reset
+            self.lose()
             if status != 201:
                 message = json.loads(data).get("message", "")
                 self.plain(status, "ResourceNotFound" if status == 404 else "ConflictError", message)

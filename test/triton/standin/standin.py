@@ -12,7 +12,8 @@ Control (plain HTTP, JSON):
     GET  /state /requests /counts      what there is, what was asked
     POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool}
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after"}]
-         kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer)
+         kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
+         kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
     POST /machine/ID/ACTION            delete, stop, reboot, fail, purge, offline: from outside
     POST /reset                        nothing is there any more
     POST /rule {"rule", "enabled", "description"}
@@ -21,6 +22,7 @@ import http.server
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -61,7 +63,9 @@ class State:
         """The fault that is due for a request, or None."""
         with self.lock:
             for fault in self.faults:
-                if fault.get("api", "cloudapi") != api or fault.get("method", method) != method:
+                if fault.get("api", "cloudapi") != api and (fault.get("api") != "*" or api == "logs"):
+                    continue
+                if fault.get("method", method) != method:
                     continue
                 if not re.search(fault.get("path", "."), path):
                     continue
@@ -74,9 +78,10 @@ class State:
                 return fault
         return None
 
-    def note(self, api, method, path, status, body=None):
+    def note(self, api, method, path, status, body=None, auth=None):
         with self.lock:
-            self.requests.append({"api": api, "method": method, "path": path, "status": status, "time": time.time(), "body": body})
+            self.requests.append({"api": api, "method": method, "path": path, "status": status, "time": time.time(), "body": body,
+                                  "auth": auth})
 
 
 class Reset(Exception):
@@ -137,9 +142,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(200, b'[{"id": "truncat')
         elif kind == "html":
             self.send(fault.get("status", 502), b"<html><body><h1>502 Bad Gateway</h1></body></html>", content_type="text/html")
+        elif kind == "kill":
+            self.kill(fault)
         else:
             return False
         return True
+
+    @staticmethod
+    def comes_after(fault):
+        """Is the fault one of the answer, and not of the request?"""
+        return fault["kind"] == "lost" or (fault["kind"] == "kill" and fault.get("when") == "after")
+
+    def kill(self, fault):
+        """The client dies, and gets no answer."""
+        with open(fault["pid_file"], encoding="ascii") as f:
+            os.kill(int(f.read()), signal.SIGKILL)
+        self.reset()
 
     def run(self):
         try:
@@ -163,7 +181,7 @@ class CloudHandler(Handler):
         if split.path == "/--ping":
             return self.send(200, json.dumps({"ping": "pong", "cloudapi": {"versions": ["9.0.0"]}}).encode())
         fault = self.state.fault(self.api, self.command, self.path)
-        if fault and fault["kind"] != "lost":
+        if fault and not self.comes_after(fault):
             self.state.note(self.api, self.command, self.path, fault.get("status", fault["kind"]))
             self.inject(fault)
             return None
@@ -177,7 +195,9 @@ class CloudHandler(Handler):
         except cloudlib.Error as why:
             status, body, headers = why.status, why.body, {}
         self.state.note(self.api, self.command, self.path, status, raw.decode("utf-8", "replace"))
-        if fault:
+        if fault and fault["kind"] == "kill":
+            self.kill(fault)
+        elif fault:
             self.reset()
         headers = dict(headers)
         headers["Request-Id"] = str(uuid.uuid4())

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MPL-2.0
+/*
+ * One life of the plugin, without an agent: what Nomad asks in it is given as
+ * words.  Tests kill it, and start another on the same directory.
+ *
+ *	triton-steps CONFIG.json TASK-CONFIG.json DIRECTORY WORD...
+ *
+ *	start		StartTask; the answer goes to DIRECTORY/handle
+ *	late		StartTask, which has to fail
+ *	recover		RecoverTask with that
+ *	up		wait until the poller knows it to run
+ *	wait		wait for its end, and print it
+ *	stop		StopTask, and its end
+ *	destroy		DestroyTask, of whatever is known
+ *	settle		wait until no debts are left
+ *
+ * The pid goes to DIRECTORY/pid.  Exit status 1 and a message where a step fails.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "core/core.h"
+#include "nomad-driver-triton/driver.h"
+#include "nomad-driver-triton/hold.h"
+#include "schema/schema.h"
+
+enum { PATIENCE_S = 240 };
+
+/* Of the directory alone, and one for each: engines are common. */
+static char alloc_id[40], id[64];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool ended, stopped;
+static int end_status;
+
+static int fail(const char *what, struct nomad_error *err)
+{
+	fprintf(stderr, "%s: %s\n", what, err ? nomad_error_message(err) : "failed");
+	nomad_error_free(err);
+	return -1;
+}
+
+static void on_end(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err)
+{
+	(void)ud;
+	pthread_mutex_lock(&lock);
+	ended = true;
+	end_status = r;
+	if (r < 0)
+		printf("end unknown: %s\n", nomad_error_message(err));
+	else
+		printf("end %d signal %d%s%s\n", result->exit_code, result->signal, result->message ? ": " : "",
+		       result->message ? result->message : "");
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static void on_stop(void *ud, int r, const struct nomad_error *err)
+{
+	(void)ud;
+	if (r < 0)
+		fprintf(stderr, "stop: %s\n", nomad_error_message(err));
+	pthread_mutex_lock(&lock);
+	stopped = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static int wait_for(const char *what, const bool *flag)
+{
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_S;
+	pthread_mutex_lock(&lock);
+	while (!*flag && r == 0)
+		r = pthread_cond_timedwait(&changed, &lock, &until);
+	pthread_mutex_unlock(&lock);
+	return *flag ? 0 : fail(what, NULL);
+}
+
+static char *text(const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
+static struct nomad_task_info info_of(const char *folder)
+{
+	struct nomad_task_info info = {
+		.id = text(id), .name = text("task"), .alloc_id = text(alloc_id),
+		.task_group_name = text("group"), .job_id = text("job"), .job_name = text("job"), .namespace_name = text("default"),
+		.node_id = text("node"), .node_name = text("node"), .alloc_dir = nomad_strdupf("%s/alloc", folder),
+		.stdout_path = text("/dev/null"), .stderr_path = text("/dev/null"),
+	};
+
+	if (!info.alloc_dir || nomad_map_set(&info.env, "NOMAD_TASK_NAME", "task") < 0)
+		abort();
+	return info;
+}
+
+static int start(struct nomad_plugin *plugin, const char *folder, const char *config_file)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/handle", folder);
+	struct nomad_task_info info = info_of(folder);
+	struct nomad__started started = { 0 };
+	json_t *json = json_load_file(config_file, 0, NULL);
+	struct nomad_error *err = NULL;
+	void *config = NULL;
+	size_t size = 0;
+	FILE *file;
+	int r = nomad__config_from_json(nomad__plugin_driver(plugin)->task_schema, "task config", json, &config, &size, &err);
+
+	json_decref(json);
+	if (r >= 0)
+		r = nomad__task_start(plugin, &info, config, size, &started, &err);
+	free(config);
+	nomad__task_info_done(&info);
+	if (r < 0)
+		return fail("start", err);
+	file = fopen(path, "w");
+	if (!file || fwrite(started.driver_state, 1, started.driver_state_size, file) != started.driver_state_size || fclose(file))
+		abort();
+	printf("started at %s\n", started.addr ? started.addr : "no address");
+	nomad__started_done(&started);
+	return 0;
+}
+
+static int recover(struct nomad_plugin *plugin, const char *folder)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/handle", folder);
+	struct nomad_task_info info = info_of(folder);
+	struct nomad_error *err = NULL;
+	FILE *file = fopen(path, "r");
+	char state[65536];
+	size_t size = file ? fread(state, 1, sizeof(state), file) : 0;
+	int r;
+
+	if (file)
+		fclose(file);
+	r = nomad__task_recover(plugin, &info, state, size, &err);
+	nomad__task_info_done(&info);
+	return r < 0 ? fail("recover", err) : 0;
+}
+
+static int up(struct nomad_plugin *plugin)
+{
+	for (int i = 0; i < PATIENCE_S * 10; i++) {
+		struct nomad_error *err = NULL;
+		struct nomad__inspect inspect = { 0 };
+		const char *state;
+		bool running;
+
+		if (nomad__task_inspect(plugin, id, &inspect, &err) < 0)
+			return fail("up", err);
+		state = nomad_map_get(&inspect.attributes, "state");
+		running = state && !strcmp(state, "running");
+		nomad__inspect_done(&inspect);
+		if (running)
+			return 0;
+		usleep(100000);
+	}
+	return fail("up", NULL);
+}
+
+static int end(struct nomad_plugin *plugin, bool stop)
+{
+	struct nomad__sub *sub = NULL;
+	struct nomad_error *err = NULL;
+	int r = nomad__task_wait(plugin, id, on_end, NULL, &sub, &err);
+
+	if (r >= 0 && stop)
+		r = nomad__task_stop(plugin, id, 10LL * 1000000000, "", on_stop, NULL, &err);
+	if (r < 0)
+		fail("stop", err);
+	if (r >= 0)
+		r = wait_for("its end", &ended);
+	if (r >= 0 && stop)
+		r = wait_for("the answer to stop", &stopped);
+	nomad__sub_cancel(sub);
+	return r < 0 ? r : end_status;
+}
+
+static int settle(const char *state_dir)
+{
+	NOMAD_AUTO_FREE char *folder = nomad_strdupf("%s/debts", state_dir);
+
+	for (int i = 0; i < PATIENCE_S * 10; i++) {
+		DIR *dir = opendir(folder);
+		struct dirent *entry;
+		bool any = false;
+
+		while (dir && (entry = readdir(dir)))
+			any |= *entry->d_name != '.';
+		if (dir)
+			closedir(dir);
+		if (!any)
+			return 0;
+		usleep(100000);
+	}
+	return fail("settle", NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct nomad_error *err = NULL;
+	struct nomad_plugin *plugin;
+	struct nomad__node node = { .total_compute_mhz = 1000, .cores = 1 };
+	const char *state_dir;
+	void *config = NULL;
+	uint32_t hash = 2166136261u;
+	size_t size = 0;
+	json_t *json;
+	FILE *file;
+	int r;
+
+	if (argc > 1 && !strcmp(argv[1], TRITON_HOLD_WORD))
+		return triton_hold_main(argc, argv);
+	if (argc < 5)
+		return 2;
+	for (const char *c = argv[3]; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	snprintf(alloc_id, sizeof(alloc_id), "%08" PRIx32 "-2222-3333-4444-555555555555", hash);
+	snprintf(id, sizeof(id), "%s/task/aabbccdd", alloc_id);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (chdir(argv[3]) < 0 || !(file = fopen("pid", "w")) || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file))
+		return 2;
+	json = json_load_file(argv[1], 0, NULL);
+	state_dir = json_string_value(json_object_get(json, "state_dir"));
+	plugin = nomad__plugin_new(&triton_driver, &err);
+	if (!plugin || !state_dir)
+		return fail("plugin", err) < 0;
+	r = nomad__config_from_json(nomad__plugin_config_schema(plugin), "plugin config", json, &config, &size, &err);
+	if (r >= 0)
+		r = nomad__plugin_configure(plugin, config, size, &node, &err);
+	if (r >= 0)
+		r = nomad__plugin_init(plugin, &err);
+	if (r < 0)
+		fail("configure", err);
+	for (int i = 4; r >= 0 && i < argc; i++) {
+		const char *word = argv[i];
+
+		err = NULL;
+		if (!strcmp(word, "start"))
+			r = start(plugin, argv[3], argv[2]);
+		else if (!strcmp(word, "late"))
+			r = start(plugin, argv[3], argv[2]) < 0 ? 0 : -1;
+		else if (!strcmp(word, "recover"))
+			r = recover(plugin, argv[3]);
+		else if (!strcmp(word, "up"))
+			r = up(plugin);
+		else if (!strcmp(word, "wait") || !strcmp(word, "stop"))
+			r = end(plugin, *word == 's');
+		else if (!strcmp(word, "destroy"))
+			r = nomad__task_destroy(plugin, id, true, &err) < 0 ? fail("destroy", err) : 0;
+		else if (!strcmp(word, "settle"))
+			r = settle(state_dir);
+		else
+			r = fail(word, NULL);
+	}
+	nomad__plugin_free(plugin);
+	free(config);
+	json_decref(json);
+	return r < 0;
+}
