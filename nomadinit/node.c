@@ -47,6 +47,7 @@
 #define CONFIG_RETRY_MS 10000
 #define STATE_RETRY_MS 5000
 #define TRIAL_MS (10 * 60 * 1000)
+#define TRIM_MS (60 * 1000)
 
 static struct config config;
 static bool in_container, clock_was_wrong, agent_started, healthy;
@@ -132,10 +133,12 @@ static void on_trial_end(void *data)
 		run_self("trial-failed");
 }
 
+/* What is done once or seldom (a lease, a log line, a dead child) leaves its code in our memory: it goes again. */
 static void on_settled(void *data)
 {
 	(void) data;
 	util_trim_memory();
+	loop_timer_set(&settled_timer, TRIM_MS);
 }
 
 static void on_healthy(void *data)

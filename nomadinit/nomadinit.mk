@@ -3,6 +3,7 @@
 #
 #   make nomadinit                                the program
 #   make image NOMAD=path/to/nomad                build/image/nomadinit.qcow2 and the rest
+#   make image NOMAD=stand-in                     with the tests' small agent, which runs whatever it is sent
 #   make run-image                                start it under QEMU on this terminal
 #
 # Without SANITIZE the program is static: it is all that the initramfs holds.
@@ -14,7 +15,7 @@ nomadinit.obj := $(nomadinit.src:%.c=$(BUILD)/%.o)
 nomadinit.program := $(BUILD)/nomadinit/nomadinit
 
 ifeq ($(SANITIZE)$(COVERAGE),)
-nomadinit.link := -static-pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
+nomadinit.link := -static-pie -Wl,-T,nomadinit/hot.ld -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 nomadinit.libs := -l:libjansson.a
 else
 nomadinit.link := $(ldflags)
@@ -24,7 +25,7 @@ endif
 # Size counts here more than speed.
 $(nomadinit.obj): file_flags := $(if $(findstring -O2,$(CFLAGS)),-Os) -fno-asynchronous-unwind-tables
 
-$(nomadinit.program): $(nomadinit.obj)
+$(nomadinit.program): $(nomadinit.obj) nomadinit/hot.ld
 	$(call quiet,LINK,$@)$(CC) $(cflags) $(nomadinit.link) -o $@ $(nomadinit.obj) $(nomadinit.libs)
 
 $(nomadinit.program).stripped: $(nomadinit.program)
@@ -42,13 +43,21 @@ CONFIG ?=
 KEY ?=
 CERT ?=
 
+nomadinit.standin := $(BUILD)/nomadinit/stand-in
+image_nomad = $(if $(filter stand-in,$(NOMAD)),$(nomadinit.standin),$(NOMAD))
+image_drivers = $(patsubst nomad-driver-%,%,$(DRIVERS))
+
+$(nomadinit.standin): test/nomadinit/agent.c
+	@mkdir -p $(@D)
+	$(call quiet,CC,$@)$(CC) -O2 -static -s -o $@ $<
+
 .PHONY: image run-image image-deps install-nomadinit
 image-deps:
-	@test/install-deps image
+	@test/install-deps image $(image_drivers)
 image: image-deps
-	@+$(MAKE) --no-print-directory nomadinit $(addprefix nomad-driver-,$(patsubst nomad-driver-%,%,$(DRIVERS)))
+	@+$(MAKE) --no-print-directory nomadinit $(addprefix nomad-driver-,$(image_drivers)) $(filter $(nomadinit.standin),$(image_nomad))
 	nomadinit/image/build --init $(nomadinit.program).stripped --out '$(IMAGE)' --formats '$(FORMATS)' \
-		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(NOMAD)') $(if $(DRIVERS),--drivers '$(DRIVERS)' --plugins $(BUILD)/plugins) \
+		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(image_nomad)') $(if $(DRIVERS),--drivers '$(image_drivers)' --plugins $(BUILD)/plugins) \
 		$(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)')
 run-image:
 	@test/install-deps run-image

@@ -304,31 +304,39 @@ int util_run(const char *const argv[], unsigned int timeout_ms)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int drop_segments(struct dl_phdr_info *info, size_t size, void *data)
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
+/* The pages from `start` to `end` come back from the page cache when they are touched.  Never the writable segment: its
+ * read-only part was relocated and is nowhere else. */
+static size_t find_segments(uintptr_t (*ranges)[2], size_t max)
 {
-	uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE), start, end;
+	const ElfW(Ehdr) *e = &__ehdr_start;
+	const ElfW(Phdr) *p = (const void *) ((const char *) e + e->e_phoff);
+	uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
+	size_t n = 0;
 	int i;
 
-	(void) size;
-	(void) data;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-
-		/* Never the writable segment: its read-only part was relocated and is nowhere else. */
-		if (p->p_type != PT_LOAD || (p->p_flags & PF_W))
+	for (i = 0; i < e->e_phnum && n < max; i++) {
+		if (p[i].p_type != PT_LOAD || (p[i].p_flags & PF_W))
 			continue;
-		start = (info->dlpi_addr + p->p_vaddr) & ~(page - 1);
-		end = (info->dlpi_addr + p->p_vaddr + p->p_filesz) & ~(page - 1);
-		if (end > start)
-			madvise((void *) start, end - start, MADV_DONTNEED);
+		ranges[n][0] = ((uintptr_t) e + p[i].p_vaddr) & ~(page - 1);
+		ranges[n][1] = ((uintptr_t) e + p[i].p_vaddr + p[i].p_filesz + page - 1) & ~(page - 1);
+		n++;
 	}
-	return 1; /* the first is the program */
+	return n;
 }
 
 void util_trim_memory(void)
 {
+	static uintptr_t ranges[8][2];
+	static size_t n;
+	size_t i;
+
 	malloc_trim(0);
-	dl_iterate_phdr(drop_segments, NULL);
+	if (n == 0)
+		n = find_segments(ranges, ARRAY_LEN(ranges));
+	for (i = 0; i < n; i++)
+		madvise((void *) ranges[i][0], ranges[i][1] - ranges[i][0], MADV_DONTNEED);
 }
 
 void util_random(void *buf, size_t len)

@@ -57,8 +57,8 @@ bool util_is_hostname(const char *name);
  * -ETIMEDOUT, or a negative errno if it could not be started.  Not to be used once the event loop reaps children. */
 int util_run(const char *const argv[], unsigned int timeout_ms);
 
-/* Give back what is not needed at the moment: free heap, and program pages that were used at start only (they come
- * back from the page cache when touched). */
+/* Give back what is not needed at the moment: free heap, and all pages of the program (those that are used come back
+ * from the page cache, by the 16; what an idle turn of the loop uses is together, see hot.ld). */
 void util_trim_memory(void);
 
 /* Random bytes that never block (early at boot they may be weak). */

@@ -17,26 +17,31 @@ git clone -q --no-hardlinks "$top" "$fresh/src" || { not_ok "the sources are clo
 [ -z "$nomad" ] || cp -L "$nomad" "$fresh/nomad"
 cp /etc/resolv.conf "$fresh/etc/resolv.conf"
 # In a mount and pid namespace: nothing mounted there can be left, and what runs ends with it.
-in_fresh() {
-	nice unshare --mount --pid --fork --kill-child sh -c '
-		root=$1; shift
-		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && mount -t sysfs -o ro sysfs "$root/sys" &&
-		exec chroot "$root" env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' sh "$fresh" "$@"
+cat >"$tmp/in-fresh" <<'IN'
+mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs -o ro sysfs "$0/sys" &&
+exec chroot "$0" env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+IN
+in_fresh="nice unshare --mount --pid --fork --kill-child sh $tmp/in-fresh $fresh"
+# The namespace's first process ends it: unshare returns when all of it is gone.
+end_fresh() {
+	kill -9 "$(pgrep -P "$qemu")" 2>/dev/null
+	wait "$qemu" 2>/dev/null
 }
 check "that machine has no compiler and no QEMU" sh -c "! [ -e '$fresh/usr/bin/gcc' ] && ! [ -e '$fresh/usr/bin/qemu-system-x86_64' ]"
 
+# shellcheck disable=SC2086
 # run WHAT ARGUMENTS...: image and run-image
 run() {
 	name=$1
 	shift
-	if in_fresh make -C /src image "$@" >"$tmp/$name.log" 2>&1; then
+	if $in_fresh make -C /src image "$@" >"$tmp/$name.log" 2>&1; then
 		ok "$name: make image $*"
 	else
 		not_ok "$name: make image $*" "$(cat "$tmp/$name.log")"
 		return
 	fi
 	sed 's/^/# /' "$tmp/$name.log" | tail -n 20
-	in_fresh make -C /src run-image >"$tmp/console" 2>&1 </dev/null &
+	$in_fresh make -C /src run-image >"$tmp/console" 2>&1 </dev/null &
 	qemu=$!
 	pids="$pids $qemu"
 	console=$tmp/console
@@ -47,11 +52,14 @@ run() {
 signs='starting the agent'
 run "without Nomad"
 check "without Nomad: that there is none is said" wait_for 60 console_has 'exit status 127'
-end_pid "$qemu"
+end_fresh
+run "stand-in" NOMAD=stand-in
+check "stand-in: the API answers" wait_up 240
+end_fresh
 if [ -n "$nomad" ]; then
 	run "with Nomad" NOMAD=/nomad
 	check "with Nomad: the API answers" wait_up 400
-	end_pid "$qemu"
+	end_fresh
 else
 	skip "with Nomad" "no Nomad binary; give NOMAD=path"
 fi
