@@ -38,7 +38,7 @@
 static struct {
 	struct ntp_source source;
 	int64_t floor_ns;
-	bool in_container, synced, ipv6_name, resolving, told_failure;
+	bool in_container, synced, ipv6_name, resolving, resolver_answers, told_failure;
 	int fd;
 	size_t server, resolver;
 	uint64_t cookie;
@@ -238,7 +238,9 @@ static void next_server(void *data)
 		;
 	if (n == 0 || ntp.server >= n * 2) {
 		ntp.server = 0;
-		ntp.resolver++;
+		if (!ntp.resolver_answers)
+			ntp.resolver++;
+		ntp.resolver_answers = false;
 		if (n > 0 && !ntp.told_failure) {
 			ntp.told_failure = true;
 			log_warn("no time server answers; going on asking");
@@ -275,6 +277,7 @@ static void on_answer(void *data, uint32_t events)
 		r = dns_parse(buf, (size_t) n, ntp.dns_id, ntp.name, ntp.ipv6_name, found, ARRAY_LEN(found));
 		if (r == -EBADMSG)
 			return;
+		ntp.resolver_answers = r != -EAGAIN;
 		r = r > 0 ? ask_time(&found[ntp.cookie % (unsigned int) r]) : -ENOENT;
 		loop_timer_set(&ntp.timer, r < 0 ? 50 : ANSWER_MS);
 		return;

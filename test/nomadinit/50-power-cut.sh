@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
 # Power cuts: the machine is killed while the guest writes and syncs; what was synced must be there afterwards, the file
-# system must come up by itself, again and again.
+# system must come up by itself, again and again (NOMAD_TEST_LONG=1: five times).
 . "$(dirname "$0")/lib.sh"
-[ "${NOMAD_TEST_LONG:-}" = 1 ] || skip_all "takes minutes under emulation: NOMAD_TEST_LONG=1"
 # shellcheck disable=SC2086
 needs $image_tools
 image plain --formats qcow2 || { not_ok "an image is built"; exit 1; }
@@ -13,7 +12,7 @@ i=$(cat count 2>/dev/null || echo 0)
 while :; do
 	i=$((i + 1))
 	dd if=/dev/zero of=big bs=64k count=20
-	for k in 1 2 3; do echo f$i.$k > f$i.$k; done
+	for k in 1 2 3; do echo f$((i % 50)).$k > f$((i % 50)).$k; done
 	sync
 	echo $i > count.new
 	sync
@@ -24,7 +23,9 @@ END
 setsid sh ../writer >/dev/null 2>&1 </dev/null &
 '
 n=0
-for turn in 1 2 3; do
+turns='1 2'
+[ "${NOMAD_TEST_LONG:-}" != 1 ] || turns='1 2 3 4 5'
+for turn in $turns; do
 	boot "$tmp/disk.qcow2"
 	if ! wait_up; then not_ok "turn $turn: it comes up" "$(tail -n 40 "$console")"; exit 1; fi
 	ok "turn $turn: it comes up"
@@ -32,14 +33,16 @@ for turn in 1 2 3; do
 		check "turn $turn: the file system was checked" console_has "which was not cleanly unmounted"
 		have=$(guest 'cat /state/w/count')
 		check "turn $turn: what was synced is there ($n, then $have)" test "${have:-0}" -ge "$n"
-		check "turn $turn: all of it, unchanged" test "$(guest 'cd /state/w && for f in f*; do [ "$(cat $f)" = "$f" ] || echo bad $f; done | head -n 3' | head -c 100)" = ""
+		check "turn $turn: all of it, unchanged, but what was being written" test "$(guest "have=${have:-0}"'; cd /state/w && for f in f*; do case $f in f$(((have + 1) % 50)).*) continue ;; esac; [ "$(cat $f)" = "$f" ] || echo bad $f; done | head -n 3' | head -c 100)" = ""
 		check "turn $turn: the machine id is the same" test "$(guest 'cat /etc/machine-id')" = "$id"
 	fi
 	id=$(guest 'cat /etc/machine-id')
 	guest "$writer" >/dev/null
 	grows() { m=$(guest 'cat /state/w/count 2>/dev/null'); [ "${m:-0}" -gt $((n + 2)) ]; }
 	check "turn $turn: it writes" wait_for 120 grows
+	[ "$turn" != "${turns##* }" ] || break
 	n=$(guest 'cat /state/w/count')
 	kill -9 "$qemu"
 	wait "$qemu" 2>/dev/null
 done
+end_pid "$qemu"

@@ -18,8 +18,10 @@ git clone -q --no-hardlinks "$top" "$fresh/src" || { not_ok "the sources are clo
 cp /etc/resolv.conf "$fresh/etc/resolv.conf"
 # In a mount and pid namespace: nothing mounted there can be left, and what runs ends with it.
 cat >"$tmp/in-fresh" <<'IN'
-mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t sysfs -o ro sysfs "$0/sys" &&
-exec chroot "$0" env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+root=$1
+shift
+mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && mount -t sysfs -o ro sysfs "$root/sys" &&
+exec chroot "$root" env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 IN
 in_fresh="nice unshare --mount --pid --fork --kill-child sh $tmp/in-fresh $fresh"
 # The namespace's first process ends it: unshare returns when all of it is gone.

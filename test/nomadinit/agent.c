@@ -6,8 +6,10 @@
  *   GET  /v1/agent/self    says that it is up, and with what configuration
  *   POST /run              runs the body with /bin/sh and answers its output (as a raw_exec job would)
  * $AGENT_MODE: exit N, crash, deaf (ignores SIGTERM), quiet (never ready), drain SECONDS, noise */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +70,7 @@ static void serve(int fd)
 {
 	char request[512] = "", line[1024], body[65536] = "", self[1024];
 	size_t length = 0, n;
-	FILE *f = fdopen(fd, "r"), *to = fdopen(dup(fd), "w");
+	FILE *f = fdopen(fd, "r"), *to = fdopen(fcntl(fd, F_DUPFD_CLOEXEC, 3), "w");
 
 	signal(SIGCHLD, SIG_DFL);
 	alarm(120);
@@ -123,7 +125,7 @@ int main(void)
 	if (strcmp(mode, "quiet") != 0)
 		notify("READY=1");
 	while (!ended) {
-		c = accept(fd, NULL, NULL);
+		c = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		if (reloaded) {
 			reloaded = 0;
 			printf("stand-in agent: reloaded\n");
