@@ -51,4 +51,7 @@ check "UEFI: the firmware is EFI" test "$(guest 'ls -d /sys/firmware/efi')" = /s
 check "UEFI: the state was kept" test "$(guest 'cat /state/kept')" = kept
 check "UEFI: the machine id was kept" test "$(guest 'cat /etc/machine-id')" = "$id"
 check "UEFI: the log of the boot before is on the state partition" test "$(guest 'grep -c "power button" /state/log/log')" -ge 1
-power_off UEFI
+qmp send-key '{"keys":[{"type":"qcode","data":"ctrl"},{"type":"qcode","data":"alt"},{"type":"qcode","data":"delete"}]}'
+if wait_down; then ok "UEFI: ctrl-alt-del ends it"; else not_ok "UEFI: ctrl-alt-del ends it" "$(tail -n 20 "$console")"; fi
+check "UEFI: and means to restart" sh -c "grep -q 'ctrl-alt-del: restart' '$console' && grep -q 'nomadinit: restarting' '$console'"
+check "UEFI: the agent was told to end and did" console_has "the agent ended: exit status 0"

@@ -10,21 +10,22 @@ image plain --formats qcow2 || { not_ok "an image is built"; exit 1; }
 base=$image_dir/nomadinit.qcow2
 is_ready() { console_has "the agent is ready"; }
 
+controller='' disk_device=''
 for kind in nvme ahci virtio-scsi pvscsi; do
 	overlay "$base" "$tmp/$kind.qcow2"
 	case $kind in
-	nvme) device="-device nvme,drive=other,serial=1,bootindex=1" ;;
-	ahci) device="-device ich9-ahci,id=ahci -device ide-hd,drive=other,bus=ahci.0,bootindex=1" ;;
-	virtio-scsi) device="-device virtio-scsi-pci -device scsi-hd,drive=other,bootindex=1" ;;
-	pvscsi) device="-device pvscsi -device scsi-hd,drive=other,bootindex=1" ;;
+	nvme) controller='' disk_device=nvme,serial=1 ;;
+	ahci) controller=ich9-ahci,id=ahci disk_device=ide-hd,bus=ahci.0 ;;
+	virtio-scsi) controller=virtio-scsi-pci disk_device=scsi-hd ;;
+	pvscsi) controller=pvscsi disk_device=scsi-hd ;;
 	esac
-	# The disk of boot() is an empty one here.
-	qemu-img create -q -f qcow2 "$tmp/empty.qcow2" 8M
-	# shellcheck disable=SC2046,SC2086
-	boot "$tmp/empty.qcow2" -drive "file=$tmp/$kind.qcow2,format=qcow2,if=none,id=other" $device $(uefi_args)
+	# shellcheck disable=SC2046
+	boot "$tmp/$kind.qcow2" $(uefi_args)
 	if wait_for 240 is_ready; then ok "$kind: it comes up"; else not_ok "$kind: it comes up" "$(tail -n 30 "$console")"; fi
+	check "$kind: its state is on it" console_has "state is on '/dev/[a-z0-9]*', "
 	end_pid "$qemu"
 done
+controller='' disk_device=''
 
 qemu-img convert -O raw "$base" "$tmp/disk.raw"
 printf 'set args="nomadinit.set.region=mars"\n' >"$tmp/args.cfg"
@@ -59,6 +60,19 @@ dd if=/dev/zero of="$tmp/disk.raw" bs=512 seek="$at" count=64 conv=notrunc statu
 boot "$tmp/disk.raw"
 check "an empty one is formatted" wait_for 240 console_has "making a file system on"
 check "and used" wait_for 240 is_ready
+end_pid "$qemu"
+
+# A disk of 4096-byte sectors: firmware finds no table there that is counted in 512 bytes, so the image does not start from
+# one; as a disk for the state it serves, whole.
+overlay "$base" "$tmp/4kn.qcow2"
+truncate -s 64M "$tmp/4kn.raw"
+mke2fs -q -F -t ext4 -b 4096 -L bigsectors "$tmp/4kn.raw"
+printf '{"nomadinit": {"state": {"label": "bigsectors"}}}' >"$tmp/4kn.json"
+boot "$tmp/4kn.qcow2" -fw_cfg "name=opt/nomadinit/init.json,file=$tmp/4kn.json" -drive "file=$tmp/4kn.raw,format=raw,if=none,id=big" \
+	-device virtio-blk-pci,drive=big,logical_block_size=4096,physical_block_size=4096
+check "a state disk of 4096-byte sectors: it comes up" wait_for 240 is_ready
+check "a state disk of 4096-byte sectors: it is used" console_has "state is on '/dev/vdb'"
+check "fw_cfg: its configuration counts" console_has "configuration: fw_cfg"
 end_pid "$qemu"
 
 # PID 1 cannot be stopped from within, but all of the machine can hang: its CPUs are stopped for the emulated watchdog.

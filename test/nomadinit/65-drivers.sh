@@ -37,9 +37,9 @@ cat >"$tmp/job.json" <<'JOB'
 {"Job": {"ID": "root", "Type": "batch", "Datacenters": ["*"], "TaskGroups": [{"Name": "g", "RestartPolicy": {"Attempts": 0, "Mode": "fail"},
 	"ReschedulePolicy": {"Attempts": 0, "Unlimited": false}, "EphemeralDisk": {"SizeMB": 50}, "Tasks": [
 	{"Name": "make", "Driver": "raw_exec", "Lifecycle": {"Hook": "prestart"}, "Config": {"command": "/bin/sh", "args": ["-c",
-		"r=$NOMAD_ALLOC_DIR/root; mkdir -p $r/bin $r/etc $r/usr $r/proc $r/sys $r/dev $r/tmp $r/run $r/var; cp /bin/busybox $r/bin/sh; echo ID=x >$r/etc/os-release; ls -l $r/bin"]},
+		"r=/var/lib/machines/tiny; mkdir -p $r/bin $r/etc $r/usr $r/proc $r/sys $r/dev $r/tmp $r/run $r/var; cp /bin/busybox $r/bin/sh; echo ID=x >$r/etc/os-release; ls -l $r/bin"]},
 		"Resources": {"CPU": 50, "MemoryMB": 32}, "LogConfig": {"MaxFiles": 1, "MaxFileSizeMB": 1}},
-	{"Name": "t", "Driver": "nspawn", "Config": {"image": "../alloc/root", "command": ["/bin/sh", "-c", "echo from a container"]},
+	{"Name": "t", "Driver": "nspawn", "Config": {"image": "/var/lib/machines/tiny", "boot": false, "command": ["/bin/sh", "-c", "echo from a container"]},
 		"Resources": {"CPU": 50, "MemoryMB": 64}, "LogConfig": {"MaxFiles": 1, "MaxFileSizeMB": 1}}]}]}}
 JOB
 http POST "$port" /v1/jobs "$(cat "$tmp/job.json")" >"$tmp/submitted" || not_ok "the job is submitted" "$(cat "$tmp/submitted")"

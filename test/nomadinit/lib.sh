@@ -99,7 +99,8 @@ image_tools="qemu-system-x86_64 qemu-img mksquashfs veritysetup sfdisk mcopy mkf
 
 # ---- QEMU --------------------------------------------------------------------------------
 
-# boot DISK [QEMU ARGUMENT...]: sets qemu (pid), port, console, monitor; one guest at a time
+# boot DISK [QEMU ARGUMENT...]: sets qemu (pid), port, console, monitor; one guest at a time.
+# $memory in MiB, $disk_device and its $controller.
 boot() {
 	disk=$1
 	shift
@@ -112,20 +113,24 @@ boot() {
 	nice qemu-system-x86_64 -accel tcg -cpu max -smp 1 -m "${memory:-256}" -display none -no-reboot -nodefaults -vga std \
 		-chardev "file,id=serial,path=$console" -serial chardev:serial \
 		-qmp "unix:$monitor,server=on,wait=off" \
-		-drive "file=$disk,format=$format,if=none,id=disk,cache=${cache:-writeback}" -device virtio-blk-pci,drive=disk,bootindex=1 \
+		-drive "file=$disk,format=$format,if=none,id=disk,cache=${cache:-writeback}" ${controller:+-device "$controller"} \
+		-device "${disk_device:-virtio-blk-pci},drive=disk,bootindex=1" \
 		-netdev "user,id=net,hostfwd=tcp:127.0.0.1:$port-:4646" -device virtio-net-pci,netdev=net,romfile= \
 		-device virtio-rng-pci -device i6300esb "$@" >"$tmp/qemu.log" 2>&1 &
 	qemu=$!
 	pids="$pids $qemu"
+	sleep 1
+	! qemu_ended || { echo "# QEMU did not start:"; sed 's/^/# /' "$tmp/qemu.log"; }
 }
 uefi_args() {
 	cp /usr/share/OVMF/OVMF_VARS_4M.fd "$tmp/vars.fd"
 	echo "-machine q35 -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd -drive if=pflash,format=raw,file=$tmp/vars.fd"
 }
+# qmp COMMAND [ARGUMENTS AS JSON]
 qmp() {
 	perl -MIO::Socket::UNIX -e '
 		my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; alarm 10; $s->autoflush(1);
-		<$s>; print $s qq({"execute":"qmp_capabilities"}\n); <$s>; print $s qq({"execute":"$ARGV[1]"}\n); <$s>' "$monitor" "$1"
+		<$s>; print $s qq({"execute":"qmp_capabilities"}\n); <$s>; print $s qq({"execute":"$ARGV[1]"$ARGV[2]}\n); <$s>' "$monitor" "$1" "${2:+,\"arguments\":$2}"
 }
 qemu_ended() { ! kill -0 "$qemu" 2>/dev/null; }
 wait_up() { wait_for "${1:-240}" api_answers; }
