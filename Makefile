@@ -140,6 +140,7 @@ help:
 	@echo 'make test-PART             one part: lib build triton nspawn pot nomadinit'
 	@echo 'make check-freebsd          library and pot driver for FreeBSD, by a cross-compiler from PyPI'
 	@echo 'make test-vm               cgroup v2 alone and systemd as PID 1, in virtual machines (minutes; not part of make test)'
+	@echo 'make test-packages          packages built twice, installed and run in a fresh Debian; each part built alone'
 	@echo 'make bench                 our plugin beside the smallest Go plugin, as ratios'
 	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin: figures'
 	@echo 'make fuzz                  the fuzzers, long'

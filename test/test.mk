@@ -70,7 +70,21 @@ test-deps:
 tests-of-all: all $(foreach p,$(parts),tests-of-$(p))
 test: test-deps
 	@+$(MAKE) $(parallel) --no-print-directory WERROR=1 tests-of-all
-	@BUILD='$(BUILD)' test/tally all $(foreach p,$(parts),$(call unit_tests_of,$(call folder_of,$(p))) $(call scripts_of,$(p)))
+	@BUILD='$(BUILD)' test/tally all $(foreach p,$(parts),$(call unit_tests_of,$(call folder_of,$(p))) $(call scripts_of,$(p))) \
+		$(call scripts_of,ship)
+
+# Unit tests of a folder alone, for .ci/build: no agent, no other program of the host.
+.PHONY: $(folders:%=unit-tests-%)
+$(foreach f,$(folders),$(eval unit-tests-$(f): $(call unit_tests_of,$(f)); @$(if $(call unit_tests_of,$(f)),BUILD='$(BUILD)' test/tally $(f) $$^)))
+
+# ---- What is shipped ------------------------------------------------------------------
+# test/ship: quick ones are part of `make test`; here all, with packages that are built twice
+# and fresh Debian systems.  Tens of minutes.
+
+.PHONY: test-packages
+test-packages:
+	@test/install-deps package ship
+	@BUILD='$(BUILD)' NOMAD_TEST_LONG=1 test/tally packages $(call scripts_of,ship)
 
 # ---- In virtual machines ----------------------------------------------------------
 # cgroup v2 alone, systemd as PID 1: test/vm.  Minutes, so no part of `make test`.

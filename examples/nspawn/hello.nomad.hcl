@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MPL-2.0
-# A first task: a shell in a container whose root is made by `make demo`.
-# The agent has to run in the top directory of the repository, where the
-# relative path of the image begins.  The exit code 7 is meant: it shows that
-# Nomad sees the true one.
+# A first task: a shell in a container.  Its root is made by `make demo`, and
+# then the agent has to run in the top directory of the repository, where the
+# relative path begins; or by make-root.sh, and then say where:
+#	nomad job run -var image=/var/lib/machines/hello hello.nomad.hcl
+# The exit code 7 is meant: it shows that Nomad sees the true one.
+variable "image" {
+  default = "build/cache/demo/busybox"
+}
+
 job "hello" {
   type = "batch"
 
@@ -21,7 +26,7 @@ job "hello" {
       driver = "nspawn"
 
       config {
-        image        = "build/cache/demo/busybox"
+        image        = var.image
         boot         = false
         network_veth = false
         command = ["/bin/sh", "-c", <<-SCRIPT

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# What is shipped as source: whole, repeatable, accounted for; and that those
+# who name one another (README, workflow, scripts, packages) agree.
+. test/lib.sh
+requires git jq sha256sum
+VERSION=$(sed -n 's/^VERSION := //p' Makefile)
+export VERSION BUILD
+
+t_twice() {
+	.packaging/source "$T/a" && cp -R "$(git rev-parse --show-toplevel)/.packaging" "$T/" || return 1
+	TZ=Asia/Tokyo LC_ALL=C umask 077
+	(umask 077; TZ=Asia/Tokyo .packaging/source "$T/b") && cmp "$T"/a/*.tar.gz "$T"/b/*.tar.gz
+}
+t_whole() {
+	tar -tzf "$T"/a/*.tar.gz | sed 's|^[^/]*/||' | sort >"$T/has"
+	git ls-files | while IFS= read -r f; do [ ! -e "$f" ] || echo "$f"; done | sort >"$T/wants"
+	[ "$(wc -l <"$T/wants")" -gt 300 ] && [ -z "$(comm -13 "$T/has" "$T/wants")" ] || { comm -13 "$T/has" "$T/wants"; return 1; }
+}
+t_without_git() {
+	mkdir "$T/tree" && tar -C "$T/tree" --strip-components=1 -xzf "$T"/a/*.tar.gz &&
+		(cd "$T/tree" && GIT_DIR=/nonexistent .packaging/source "$T/c") && cmp "$T"/a/*.tar.gz "$T"/c/*.tar.gz
+}
+t_sbom() {
+	.packaging/sbom "$T/a" >"$T/sbom" && jq -e '.spdxVersion == "SPDX-2.3" and (.packages | length) >= 1 and
+		([.packages[].SPDXID] | length == (unique | length)) and
+		([.relationships[] | .spdxElementId, .relatedSpdxElement] - [.packages[].SPDXID, "SPDXRef-DOCUMENT"] == [])' "$T/sbom" &&
+		is "$(jq -r '.packages[0].checksums[0].checksumValue' "$T/sbom")" "$(sha256sum "$T"/a/*.tar.gz | cut -d' ' -f1)"
+}
+t_versions() {
+	is "$(sed -n '1s/.*(\(.*\)).*/\1/p' .packaging/debian/changelog)" "$VERSION" &&
+		is "$(sed -n 's/^DISTVERSION=[[:space:]]*//p' nomad-driver-pot/freebsd/Makefile)" "$VERSION"
+}
+# Each driver has a script, a job in the workflow, a package in both formats.
+t_agree() {
+	for part in nomad-driver-build nomad-driver-triton nomad-driver-nspawn nomad-driver-pot nomadinit libnomadplugin; do
+		[ -x ".ci/$part" ] || { echo "there is no .ci/$part"; return 1; }
+		is "$(grep -c "part: .*\b$part\b" .github/workflows/ci.yml)" 2 || return 1
+		file_has .packaging/debian/control "^Package: $part(-dev)?\$" && file_has .packaging/rpm/nomad-drivers-c.spec "^%package -n $part(-devel)?\$" || return 1
+	done
+	for script in $(grep -o '\.ci/[a-z][a-z-]*' .github/workflows/ci.yml | sort -u); do
+		[ -x "$script" ] || { echo "the workflow calls $script, which is not there"; return 1; }
+	done
+}
+t_readme_links() {
+	grep -o '](\([^):#]*\))' README.md | sed 's/](//; s/)//' | while IFS= read -r f; do
+		[ -e "$f" ] || { echo "README.md leads to $f, which is not there"; exit 1; }
+	done
+}
+
+run_test 'the source is the same twice' t_twice
+run_test 'all that git knows is in it' t_whole
+run_test 'it makes itself again, without git' t_without_git
+run_test 'the bill of materials is whole' t_sbom
+run_test 'one version everywhere' t_versions
+run_test 'scripts, workflow and packages know the same parts' t_agree
+run_test 'links of the README lead somewhere' t_readme_links
+done_testing

@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# The Debian packages: built twice in different places, the same bytes;
+# lintian has nothing to say; what is in them.  Minutes: make test-packages.
+. test/lib.sh
+[ -n "${NOMAD_TEST_LONG:-}" ] || skip_all 'takes minutes: make test-packages, or NOMAD_TEST_LONG=1'
+requires dpkg-buildpackage dh jq
+VERSION=$(sed -n 's/^VERSION := //p' Makefile)
+export VERSION
+dist=$PWD/$BUILD/dist
+
+t_build() { .packaging/deb "$dist" >"$T/built" && cat "$T/built" && is "$(grep -c '\.deb$' "$T/built")" 6; }
+t_again() {
+	mkdir "$T/elsewhere" && BUILD=$T/elsewhere TZ=Asia/Tokyo .packaging/deb "$T/second" >/dev/null || return 1
+	for f in "$T"/second/*.deb; do
+		cmp "$f" "$dist/${f##*/}" || return 1
+	done
+}
+t_lintian() {
+	command -v lintian >/dev/null || { skip_this 'no lintian on PATH'; return 0; }
+	# shellcheck disable=SC2046
+	said=$(lintian --fail-on error,warning $(cat "$T/built") 2>&1 | grep -v '^running with root\|^N:')
+	is "$said" ''
+}
+t_driver() {
+	deb=$dist/nomad-driver-$1_${VERSION}_$(dpkg --print-architecture).deb
+	files=$(dpkg-deb -c "$deb" | awk '{ print $6 }')
+	for want in "./usr/lib/nomad/plugins/nomad-driver-$1" "./usr/share/man/man8/nomad-driver-$1.8.gz" "./usr/share/man/man5/nomad-driver-$1.5.gz" \
+		"./usr/share/doc/nomad-driver-$1/copyright" "./usr/share/doc/nomad-driver-$1/examples/agent.hcl"; do
+		printf '%s\n' "$files" | grep -qxF "$want" || { echo "no $want in:"; echo "$files"; return 1; }
+	done
+	# Nothing that an agent would load by itself.
+	unlike "$files" '^\./etc|^\./opt' || return 1
+	depends=$(dpkg-deb -f "$deb" Depends)
+	case $1 in
+	triton) like "$depends" libcurl4 && like "$depends" libssl3 ;;
+	*) unlike "$depends" 'curl|ssl' ;;
+	esac && unlike "$depends" 'grpc|absl'
+}
+t_dev() {
+	files=$(dpkg-deb -c "$dist/libnomadplugin-dev_${VERSION}_$(dpkg --print-architecture).deb" | awk '{ print $6 }')
+	for want in include/nomad/plugin.h libnomadplugin.a pkgconfig/nomadplugin.pc man3/nomad_task_put.3.gz man3/nomad_base.3.gz; do
+		like "$files" "$want\$" || return 1
+	done
+}
+t_rpm() {
+	command -v rpmbuild >/dev/null || { skip_this 'no rpmbuild on PATH'; return 0; }
+	BUILD=$BUILD .packaging/rpm/build "$T/rpm" >"$T/rpms" && cat "$T/rpms" && is "$(grep -c '\.rpm$' "$T/rpms")" 6 &&
+		like "$(rpm -qpl "$T"/rpm/nomad-driver-nspawn-*.rpm)" '^/usr/lib/nomad/plugins/nomad-driver-nspawn$'
+}
+t_dist() {
+	make --no-print-directory BUILD="$BUILD" dist >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	(cd "$dist" && sha256sum -c SHA256SUMS) && jq -e '[.packages[].name] | index("nomad-driver-nspawn") and index("grpc")' "$dist"/*.spdx.json
+}
+
+run_test 'six packages are built' t_build
+run_test 'built again, elsewhere: the same bytes' t_again
+run_test 'lintian is content' t_lintian
+for driver in build nspawn triton pot; do
+	run_test "nomad-driver-$driver: plugin, manuals, licence, example; its own needs; off" t_driver $driver
+done
+run_test 'libnomadplugin-dev: headers, archive, pkg-config, manuals' t_dev
+run_test 'RPMs' t_rpm
+run_test 'make dist: checksums and bill of materials' t_dist
+done_testing
