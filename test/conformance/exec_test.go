@@ -251,7 +251,7 @@ func TestExecStreaming(t *testing.T) {
 		x.waitOut("x\r\nx\r\n")
 		x.input("\x04")
 		x.mustEnd(0)
-		y := k.open(t, true, "/bin/sh", "-c", "echo ready; sleep 991")
+		y := k.open(t, true, "/bin/sh", "-c", "echo ready; exec sleep 991")
 		y.waitOut("ready")
 		y.input("\x03")
 		y.mustEnd(130)
