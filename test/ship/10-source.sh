@@ -48,6 +48,18 @@ t_readme_links() {
 	done
 }
 
+# Options that a page names in code with a value, `name = value`, are options.
+t_migration() {
+	for driver in build nspawn triton pot; do
+		page=nomad-driver-$driver/MIGRATION.md exe=$BUILD/plugins/nomad-driver-$driver
+		file_has README.md "$page" && file_has "$page" 'nomad node drain|Nothing has to be drained' || return 1
+		[ -x "$exe" ] || continue
+		{ "$exe" schema --json --task; "$exe" schema --json --plugin; } | jq -r '.. | objects | .properties? | objects | keys[]' >"$T/options"
+		for option in $(grep -o '`[a-z_]* = [^`]*`' "$page" | sed 's/^`\([a-z_]*\) .*/\1/' | grep -vx 'driver\|type\|image\|nomad_user' | sort -u); do
+			grep -qx "$option" "$T/options" || { echo "$page: there is no option '$option'"; return 1; }
+		done
+	done
+}
 run_test 'the source is the same twice' t_twice
 run_test 'all that git knows is in it' t_whole
 run_test 'it makes itself again, without git' t_without_git
@@ -55,4 +67,5 @@ run_test 'the bill of materials is whole' t_sbom
 run_test 'one version everywhere' t_versions
 run_test 'scripts, workflow and packages know the same parts' t_agree
 run_test 'links of the README lead somewhere' t_readme_links
+run_test 'a page for each driver on how to come from others' t_migration
 done_testing
