@@ -214,7 +214,7 @@ static void root_options(struct list *list, const struct nspawn_config *config, 
 		addf(list, "--directory=%s/image", m->state_dir);
 	else
 		addf(list, "--directory=%s", m->image);
-	if (config->read_only)
+	if (config->read_only || m->oci->read_only)
 		add(list, "--read-only");
 	if (config->volatile_mode && !is(config->volatile_mode, "overlay"))
 		addf(list, "--volatile=%s", config->volatile_mode);
@@ -308,7 +308,7 @@ static void right_options(struct list *list, const struct nspawn_config *config,
 	add_joined(list, "--drop-capability", config->drop_capability, NULL);
 	for (i = 0; config->system_call_filter && config->system_call_filter[i]; i++)
 		addf(list, "--system-call-filter=%s", config->system_call_filter[i]);
-	if (config->no_new_privileges)
+	if (config->no_new_privileges || m->oci->no_new_privileges)
 		add(list, "--no-new-privileges=yes");
 	for (i = 0; i < config->rlimits.count; i++)
 		addf(list, "--rlimit=%s=%s", config->rlimits.pairs[i].key, config->rlimits.pairs[i].value);
@@ -334,6 +334,8 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 		struct nomad_error **err)
 {
 	const char *mode = config->boot ? "boot" : config->init ? "supervise" : "exec";
+	const char *hostname = config->hostname ? config->hostname : m->oci->hostname;
+	char **command;
 	struct list list = { 0 };
 	size_t i;
 
@@ -345,8 +347,8 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	add(&list, "--register=no");
 	addf(&list, "--machine=%s", m->name);
 	addf(&list, "--uuid=%s", m->uuid);
-	if (config->hostname)
-		addf(&list, "--hostname=%s", config->hostname);
+	if (hostname)
+		addf(&list, "--hostname=%s", hostname);
 	addf(&list, "--kill-signal=%s", config->boot ? "SIGRTMIN+3" : "SIGTERM");
 	addf(&list, "--notify-ready=%s", config->boot && !config->notify_ready ? "no" : "yes");
 	addf(&list, "--console=%s", config->console ? config->console : "pipe");
@@ -363,8 +365,9 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 		addf(&list, "--bind=%s:%s%s", m->exit_file, NSPAWN_EXIT_PATH,
 		     nspawn_shifts(config) && m->idmap_state ? ":idmap" : "");
 	add3(&list, "--", NSPAWN_INIT_PATH, mode);
-	for (i = 0; config->command && config->command[i]; i++)
-		add(&list, config->command[i]);
+	command = config->command || config->boot ? config->command : m->oci->args;
+	for (i = 0; command && command[i]; i++)
+		add(&list, command[i]);
 	if (list.r < 0) {
 		nomad_strv_free(list.v);
 		return nomad_error_errno(err, ENOMEM, "make the command line of systemd-nspawn");
@@ -406,10 +409,17 @@ int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine 
 		char **ret_data, size_t *ret_size, struct nomad_error **err)
 {
 	struct buffer b = { 0 };
+	const char *user, *cwd;
 	size_t i;
 
-	put(&b, config->boot ? "" : config->user ? config->user : m->user ? m->user : "", NULL);
-	put(&b, config->working_directory && !config->boot ? config->working_directory : "", NULL);
+	user = config->user ? config->user : m->user ? m->user : m->oci->user;
+	cwd = config->working_directory ? config->working_directory : m->oci->cwd;
+	put(&b, config->boot || !user ? "" : user, NULL);
+	put(&b, config->boot || !cwd ? "" : cwd, NULL);
+	for (i = 0; i < m->oci->env.count; i++)
+		if (!nomad_map_get(task_env, m->oci->env.pairs[i].key) &&
+		    !nomad_map_get(&config->environment, m->oci->env.pairs[i].key))
+			put(&b, m->oci->env.pairs[i].key, m->oci->env.pairs[i].value);
 	for (i = 0; i < config->environment.count; i++)
 		if (!nomad_map_get(task_env, config->environment.pairs[i].key))
 			put(&b, config->environment.pairs[i].key, config->environment.pairs[i].value);

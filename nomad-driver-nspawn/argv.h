@@ -7,6 +7,7 @@
 #define NSPAWN_ARGV_H
 
 #include "config.h"
+#include "oci.h"
 
 /* A path of the host in the container. */
 struct nspawn_bind {
@@ -34,6 +35,7 @@ struct nspawn_machine {
 	const char *exit_file;		/* on the host */
 	const char *spec;		/* path that systemd-nspawn reads the specification from */
 	const char *user;		/* of the task, where the config names none; or NULL */
+	const struct nspawn_oci *oci;	/* what the image says, where nobody else does; never NULL */
 	bool idmap_state;		/* state_dir can be mounted with idmap */
 	bool idmap_image;		/* so can the image */
 	bool own_network;		/* it is started in a network namespace made for it alone */

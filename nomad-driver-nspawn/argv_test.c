@@ -12,6 +12,7 @@
 
 static struct nspawn_config config;
 static struct nspawn_machine machine;
+static struct nspawn_oci oci;
 static char **argv;
 
 static int set_up(void **state)
@@ -21,7 +22,7 @@ static int set_up(void **state)
 	machine = (struct nspawn_machine) {
 		.version = 252, .nspawn = "/usr/bin/systemd-nspawn", .name = "web-1", .uuid = "0a-1b", .image = "/img",
 		.init = "/s/init", .state_dir = "/s/web", .exit_file = "/s/web/exit", .spec = "/proc/7/fd/9",
-		.idmap_state = true, .idmap_image = true,
+		.idmap_state = true, .idmap_image = true, .oci = &oci,
 	};
 	argv = NULL;
 	return 0;
@@ -32,6 +33,7 @@ static int tear_down(void **state)
 	(void)state;
 	nomad_strv_free(argv);
 	nspawn_machine_done(&machine);
+	oci = (struct nspawn_oci) { 0 };
 	return 0;
 }
 

@@ -145,6 +145,10 @@ static const struct nomad_option task_options[] = {
 	    .example = "\"/var/lib/machines/debian\""),
 	OPT(image_download, BLOCK, .block = &download_schema,
 	    .help = "Fetch the image first, unless one with the name in image exists."),
+	OPT(oci_bundle, BOOL, .def = "false",
+	    .help = "The image is an OCI bundle: a directory with a config.json, which says where in it the root is, and, "
+		    "where the job does not, command, environment, working_directory, user and hostname. Its mounts, "
+		    "namespaces, cgroups and capabilities do not count. (not in the Go driver)"),
 	OPT(boot, BOOL, .def = "true", .help = "Start the init of the image; command is given to it as arguments."),
 	OPT(process_two, BOOL, .def = "false",
 	    .help = "Run command as PID 2 below an init. Not with boot. The driver does so in any case, see init."),
@@ -154,7 +158,8 @@ static const struct nomad_option task_options[] = {
 	OPT(notify_ready, BOOL, .def = "false",
 	    .help = "With boot: the task has started when the system in it reports that it is up, and not before. "
 		    "(not in the Go driver)"),
-	OPT(command, STRING_LIST, .help = "Program and arguments; needed unless boot is set.",
+	OPT(command, STRING_LIST,
+	    .help = "Program and arguments; needed unless boot is set or a container image says it.",
 	    .example = "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
 	OPT(user, STRING, .non_empty = true,
 	    .help = "User of the image that runs command: a name or number, also as user:group. Default: the "
@@ -274,7 +279,10 @@ static int check_task(const void *config, struct nomad_error **err)
 
 	if (c->boot && c->process_two)
 		return invalid(err, "boot and process_two may not be combined");
-	if (!c->boot && !c->command)
+	if (c->oci_bundle && c->image_download)
+		return invalid(err, "oci_bundle and image_download may not be combined");
+	if (!c->boot && !c->command && !c->oci_bundle &&
+	    !(c->image_download && !strcmp(c->image_download->type, "docker")))
 		return invalid(err, "command is needed unless boot is true");
 	r = check_choice("volatile", c->volatile_mode, volatiles, err);
 	if (r >= 0)

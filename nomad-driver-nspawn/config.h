@@ -28,6 +28,7 @@ struct nspawn_config {
 	/* What to run. */
 	char *image;
 	struct nspawn_download *image_download;
+	bool oci_bundle;
 	bool boot;
 	bool process_two;
 	bool init;

@@ -4,16 +4,37 @@
 #ifndef NSPAWN_DOWNLOAD_H
 #define NSPAWN_DOWNLOAD_H
 
+#include <time.h>
+
 #include "config.h"
 
 /* Fetch config->image_download into `images_dir` as config->image, unless it is there; then mark it as used
  * by the task.  Any number of tasks may want the same one at the same time: one fetches, all get it. */
 int nspawn_download(struct nomad_task *task, const char *images_dir, const struct nspawn_config *config,
 		    const struct nspawn_plugin_config *site, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Where config.json of a container image in `images_dir` is, if it is one; malloc()ed. */
+char *nspawn_download_config(const char *images_dir, const char *name);
 /* The task does not use it any more. */
 void nspawn_download_release(struct nomad_task *task, const char *images_dir);
 /* Once, at the start of the plugin: what an interrupted download left, uses of another boot. */
 void nspawn_download_sweep(const char *images_dir);
+
+/* ---- fetch.c ---- */
+
+/* An image in the making. */
+struct nspawn_fetch {
+	struct nomad_task *task;
+	const struct nspawn_download *want;
+	const char *name, *dir;
+	int64_t idle_s;
+	char *work;			/* .new-NAME, in which all is done */
+	char *file;			/* what was fetched, in it; or NULL */
+	time_t told;
+};
+
+/* *ret is the tree or the disk, in the directory of work.  *ret_config: the config.json of a container image,
+ * else NULL. */
+int nspawn_fetch(struct nspawn_fetch *fetch, char **ret, char **ret_config, struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* For the tests.  The digest that a file SHA256SUMS gives for `name`, 64 digits; false if none. */
 bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65]);

@@ -2,7 +2,7 @@
 D := nomad-driver-nspawn
 $(D).src := $(filter-out %_test.c,$(wildcard $(D)/*.c))
 $(D).test := $(wildcard $(D)/*_test.c)
-$(D).needs :=
+$(D).needs := jansson
 
 # nspawn-init: static, without the sanitizers and hardening of programs that
 # talk to strangers; embedded in the driver by init.c.

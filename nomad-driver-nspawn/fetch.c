@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * From a URL to a tree or a disk in a directory of work: fetch, verify,
+ * unpack.  The transfer is curl's (a container image's skopeo's), which ends
+ * by itself when no byte moves for long enough; there is no limit on the
+ * whole.  Every ten seconds an event tells how far it is. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "download.h"
+#include "tool.h"
+
+enum { DAY_MS = 24 * 3600 * 1000, EVENT_S = 10 };
+
+#define RUN(what_, tick_, ud_, ...) \
+	nspawn_tool_run((const char *const []) { __VA_ARGS__, NULL }, \
+			&(struct nspawn_tool) { .what = what_, .timeout_ms = DAY_MS, .tick = tick_, .ud = ud_ }, \
+			NULL, err)
+
+static int need(const char *tool, char **ret, struct nomad_error **err)
+{
+	*ret = nomad_tool_find(tool);
+	return *ret ? 0 : nomad_error_set(err, ENOENT, "'%s' is not installed; install the package %s", tool, tool);
+}
+
+char *nspawn_url_name(const char *url)
+{
+	size_t n = strcspn(url, "?#"), begin = n;
+
+	while (begin > 0 && url[begin - 1] != '/')
+		begin--;
+	return strndup(url + begin, n - begin);
+}
+
+bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65])
+{
+	size_t n = strlen(name);
+	const char *line;
+
+	for (line = sums; line && *line; line = strchr(line, '\n'), line += line ? 1 : 0) {
+		const char *file = line + 64;
+
+		if (strspn(line, "0123456789abcdefABCDEF") != 64)
+			continue;
+		while (*file == ' ' || *file == '*')
+			file++;
+		if (!strncmp(file, "./", 2))
+			file += 2;
+		if (file > line + 64 && !strncmp(file, name, n) && strchr("\r\n", file[n])) {
+			memcpy(ret_digest, line, 64);
+			ret_digest[64] = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- Fetch ---- */
+
+static void tell(void *ud)
+{
+	struct nspawn_fetch *d = ud;
+	time_t now = time(NULL);
+	struct stat st;
+	char bytes[32];
+
+	if (now - d->told < EVENT_S)
+		return;
+	d->told = now;
+	if (d->file && !stat(d->file, &st)) {
+		snprintf(bytes, sizeof(bytes), "%lld", (long long)st.st_size);
+		nomad_task_event_kv(d->task, "Downloading image", "image", d->name, "bytes", bytes, NULL);
+	} else {
+		nomad_task_event_kv(d->task, "Downloading image", "image", d->name, NULL);
+	}
+}
+
+static int fetch(struct nspawn_fetch *d, const char *url, const char *file, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *curl = NULL;
+	char idle[32];
+	int r = need("curl", &curl, err);
+
+	if (r < 0)
+		return r;
+	snprintf(idle, sizeof(idle), "%lld", (long long)d->idle_s);
+	r = RUN("curl", tell, d, curl, "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https",
+		"--proto-redir", "=http,https", "--connect-timeout", "30", "--speed-limit", "1", "--speed-time", idle,
+		"--retry", "2", "--output", file, "--url", url);
+	return r < 0 ? nomad_error_wrap(err, "download") : 0;
+}
+
+/* ---- Verify ---- */
+
+static int check_digest(const char *file, const char *algorithm, const char *want, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *tool = NULL, *name = nomad_strdupf("%ssum", algorithm), *out = NULL;
+	size_t n = strlen(want);
+	int r = name ? need(name, &tool, err) : nomad_error_errno(err, ENOMEM, "verify");
+
+	if (r >= 0)
+		r = nspawn_tool_run((const char *const []) { tool, "-b", file, NULL },
+				    &(struct nspawn_tool) { .timeout_ms = DAY_MS }, &out, err);
+	if (r < 0)
+		return r;
+	/* A backslash begins the line if there are odd characters in the name of the file. */
+	if (strncasecmp(out + (*out == '\\'), want, n))
+		return nomad_error_set(err, EBADMSG, "the %s digest of what was downloaded is %.*s, not %s",
+				       algorithm, (int)n,
+				       out + (*out == '\\'), want);
+	return 0;
+}
+
+static char *read_text(const char *path)
+{
+	enum { MAX = 1 << 20 };
+	char *text = malloc(MAX + 1);
+	FILE *file = fopen(path, "re");
+	size_t n = text && file ? fread(text, 1, MAX, file) : 0;
+
+	if (text)
+		text[n] = 0;
+	if (file)
+		fclose(file);
+	return text;
+}
+
+static int check_signature(const char *sums, const char *signature, struct nomad_error **err)
+{
+	static const char *const rings[] = { "/etc/systemd/import-pubring.gpg", "/usr/lib/systemd/import-pubring.gpg",
+					     "/lib/systemd/import-pubring.gpg" };
+	NOMAD_AUTO_FREE char *gpgv = NULL;
+	size_t i;
+	int r = need("gpgv", &gpgv, err);
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(rings) && r >= 0; i++)
+		if (!access(rings[i], R_OK))
+			return RUN("verify the signature of SHA256SUMS", NULL, NULL, gpgv, "--keyring", rings[i],
+				   signature, sums);
+	return r < 0 ? r : nomad_error_set(err, ENOENT, "verify the signature: there is no keyring '%s'", rings[0]);
+}
+
+/* SHA256SUMS beside the file, as systemd-importd wants it. */
+static int check_sums(struct nspawn_fetch *d, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *name = nspawn_url_name(d->want->url), *text = NULL;
+	NOMAD_AUTO_FREE char *sums = nomad_strdupf("%s/SHA256SUMS", d->work);
+	NOMAD_AUTO_FREE char *signature = nomad_strdupf("%s/SHA256SUMS.gpg", d->work);
+	int base = (int)(strcspn(d->want->url, "?#") - (name ? strlen(name) : 0));
+	NOMAD_AUTO_FREE char *url = nomad_strdupf("%.*sSHA256SUMS", base, d->want->url);
+	NOMAD_AUTO_FREE char *signature_url = nomad_strdupf("%.*sSHA256SUMS.gpg", base, d->want->url);
+	char digest[65];
+	int r;
+
+	if (!name || !sums || !signature || !url || !signature_url)
+		return nomad_error_errno(err, ENOMEM, "verify");
+	r = fetch(d, url, sums, err);
+	if (r >= 0 && !strcmp(d->want->verify, "signature")) {
+		r = fetch(d, signature_url, signature, err);
+		if (r >= 0)
+			r = check_signature(sums, signature, err);
+	}
+	if (r < 0)
+		return nomad_error_wrap(err, "verify");
+	text = read_text(sums);
+	if (!text || !nspawn_sums_find(text, name, digest))
+		return nomad_error_set(err, EBADMSG, "verify: SHA256SUMS does not name '%s'", name);
+	return check_digest(d->file, "sha256", digest, err);
+}
+
+static int verify(struct nspawn_fetch *d, struct nomad_error **err)
+{
+	const char *pin = d->want->checksum;
+	int r = 0;
+
+	if (pin)
+		r = check_digest(d->file, !strncmp(pin, "sha512:", 7) ? "sha512" : "sha256", pin + 7, err);
+	if (r >= 0 && strcmp(d->want->verify, "no"))
+		r = check_sums(d, err);
+	return r;
+}
+
+/* ---- Unpack ---- */
+
+/* The directory in `dir` that is the root: itself, or its one and only entry. */
+static char *root_in(const char *dir)
+{
+	NOMAD_AUTO_FREE char *usr = nomad_strdupf("%s/usr", dir);
+	NOMAD_AUTO_FREE char *only = NULL;
+	struct stat st;
+	struct dirent *e;
+	size_t n = 0;
+	DIR *d;
+
+	if (!usr || !lstat(usr, &st))
+		return strdup(dir);
+	d = opendir(dir);
+	while (d && (e = readdir(d)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && !n++)
+			only = nomad_strdupf("%s/%s", dir, e->d_name);
+	if (d)
+		closedir(d);
+	return n == 1 && only && !lstat(only, &st) && S_ISDIR(st.st_mode) ? NOMAD_TAKE_PTR(only) : strdup(dir);
+}
+
+static int unpack_tar(struct nspawn_fetch *d, char **ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *tar = NULL, *tree = nomad_strdupf("%s/tree", d->work);
+	int r = need("tar", &tar, err);
+
+	if (r < 0)
+		return r;
+	if (!tree || (mkdir(tree, 0755) < 0 && errno != EEXIST))
+		return nomad_error_errno(err, errno, "create '%s'", tree ? tree : "tree");
+	r = RUN("tar", NULL, NULL, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs",
+		"--xattrs-include=*",
+		"--directory", tree, "--file", d->file);
+	if (r < 0)
+		return nomad_error_wrap(err, "unpack");
+	*ret = root_in(tree);
+	return *ret ? 0 : nomad_error_errno(err, ENOMEM, "unpack");
+}
+
+/* A qcow2 image may name other files to read from; one from elsewhere may not. */
+static int unpack_qcow2(const char *file, const char *disk, struct nomad_error **err)
+{
+	enum { VERSION = 7, BACKING = 8, FEATURES = 79, EXTERNAL_DATA = 4 };
+	NOMAD_AUTO_FREE char *tool = NULL;
+	unsigned char head[104] = "";
+	FILE *in = fopen(file, "re");
+	size_t i, n = in ? fread(head, 1, sizeof(head), in) : 0;
+	bool names_others = n < sizeof(head);
+	int r = need("qemu-img", &tool, err);
+
+	if (in)
+		fclose(in);
+	if (r < 0)
+		return r;
+	for (i = 0; i < 8; i++)
+		names_others = names_others || head[BACKING + i];
+	if (names_others || (head[VERSION] >= 3 && head[FEATURES] & EXTERNAL_DATA))
+		return nomad_error_set(err, EBADMSG, "the qcow2 image that was downloaded is incomplete or names other files");
+	return RUN("qemu-img", NULL, NULL, tool, "convert", "-q", "-f", "qcow2", "-O", "raw", file, disk);
+}
+
+static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **err)
+{
+	static const struct {
+		const char *magic;
+		size_t n;
+		const char *tool;
+	} packers[] = {
+		{ "\xfd" "7zXZ", 5, "xz" }, { "\x1f\x8b", 2, "gzip" }, { "\x28\xb5\x2f\xfd", 4, "zstd" },
+		{ "BZh", 3, "bzip2" },
+	};
+	NOMAD_AUTO_FREE char *disk = nomad_strdupf("%s/disk", d->work), *tool = NULL;
+	char magic[8] = "";
+	FILE *file = fopen(d->file, "re");
+	size_t i, n = file ? fread(magic, 1, sizeof(magic), file) : 0;
+	int r = 0;
+
+	if (file)
+		fclose(file);
+	if (!disk)
+		return nomad_error_errno(err, ENOMEM, "unpack");
+	if (n < sizeof(magic))
+		return nomad_error_set(err, EBADMSG, "what was downloaded is no image: it is too short");
+	for (i = 0; i < NOMAD_ARRAY_LEN(packers); i++)
+		if (!memcmp(magic, packers[i].magic, packers[i].n))
+			break;
+	if (!memcmp(magic, "QFI\xfb", 4)) {
+		r = unpack_qcow2(d->file, disk, err);
+	} else if (i == NOMAD_ARRAY_LEN(packers)) {
+		if (rename(d->file, disk) < 0)
+			r = nomad_error_errno(err, errno, "rename '%s'", d->file);
+	} else {
+		r = need(packers[i].tool, &tool, err);
+		if (r >= 0)
+			r = RUN("unpack", NULL, NULL, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool,
+				d->file, disk);
+	}
+	if (r >= 0)
+		*ret = NOMAD_TAKE_PTR(disk);
+	return r;
+}
+
+static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *skopeo = NULL, *umoci = NULL, *bundle = nomad_strdupf("%s/bundle", d->work);
+	NOMAD_AUTO_FREE char *from = nomad_strdupf("%s%s", strstr(d->want->url, "://") ? "" : "docker://",
+						   d->want->url);
+	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work);
+	NOMAD_AUTO_FREE char *to = nomad_strdupf("oci:%s/layout:image", d->work);
+	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s/layout:image", d->work);
+	int r = need("skopeo", &skopeo, err);
+
+	if (r >= 0)
+		r = need("umoci", &umoci, err);
+	if (r < 0)
+		return r;
+	if (!bundle || !from || !layout || !to || !image)
+		return nomad_error_errno(err, ENOMEM, "download");
+	if (!strncmp(d->want->url, "oci:", 4)) {	/* a layout on this host, as builds leave it */
+		free(from);
+		from = strdup(d->want->url);
+	}
+	d->file = NULL;
+	r = RUN("skopeo", tell, d, skopeo, "copy", "--quiet", from, to);
+	if (r >= 0)
+		r = RUN("umoci", tell, d, umoci, "unpack", "--image", image, bundle);
+	if (r < 0)
+		return nomad_error_wrap(err, "download");
+	*ret = nomad_strdupf("%s/rootfs", bundle);
+	*ret_config = nomad_strdupf("%s/config.json", bundle);
+	return *ret && *ret_config ? 0 : nomad_error_errno(err, ENOMEM, "download");
+}
+
+int nspawn_fetch(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
+{
+	int r;
+
+	if (!strcmp(d->want->type, "docker"))
+		return fetch_oci(d, ret, ret_config, err);
+	r = fetch(d, d->want->url, d->file, err);
+	if (r >= 0)
+		r = verify(d, err);
+	if (r < 0)
+		return r;
+	return !strcmp(d->want->type, "raw") ? unpack_raw(d, ret, err) : unpack_tar(d, ret, err);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What is seen in a container beside its image: the task's directories,
+ * volumes, devices, and a few files of the driver's own, which stand in the
+ * state directory of the task (but for the environment, which is in memory).
+ * Nothing is mounted here: all of it ends in struct nspawn_machine. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "start.h"
+
+/* ---- Binds ---- */
+
+static const char *env_or(const struct nomad_map *env, const char *name, const char *otherwise)
+{
+	const char *value = nomad_map_get(env, name);
+
+	return value && *value == '/' ? value : otherwise;
+}
+
+static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
+{
+	const struct nomad_map *env = &s->info->env;
+	const char *alloc = env_or(env, "NOMAD_ALLOC_DIR", "/alloc");
+	NOMAD_AUTO_FREE char *logs = nomad_strdupf("%s/logs", nomad_task_shared_dir(s->task));
+	NOMAD_AUTO_FREE char *logs_in = nomad_strdupf("%s/logs", alloc);
+	int r;
+
+	if (!logs || !logs_in)
+		return nomad_error_errno(err, ENOMEM, "bind the task's directories");
+	r = nspawn_machine_bind(&s->machine, nomad_task_shared_dir(s->task), alloc, false, err);
+	/* The log pipes are in there: a task that could replace them could make Nomad read any file. */
+	if (r >= 0 && !access(logs, F_OK))
+		r = nspawn_machine_bind(&s->machine, logs, logs_in, true, err);
+	if (r >= 0)
+		r = nspawn_machine_bind(&s->machine, nomad_task_local_dir(s->task),
+					env_or(env, "NOMAD_TASK_DIR", "/local"), false, err);
+	if (r >= 0)
+		r = nspawn_machine_bind(&s->machine, nomad_task_secrets_dir(s->task),
+					env_or(env, "NOMAD_SECRETS_DIR", "/secrets"), false, err);
+	return r;
+}
+
+static int bind_map(struct nspawn_start *s, const struct nomad_map *map, bool read_only, struct nomad_error **err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < map->count && r >= 0; i++)
+		r = nspawn_machine_bind(&s->machine, map->pairs[i].key, map->pairs[i].value, read_only, err);
+	return r;
+}
+
+static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < s->info->n_devices && r >= 0; i++)
+		r = nspawn_machine_bind(&s->machine, s->info->devices[i].host_path, s->info->devices[i].task_path,
+					false, err);
+	for (i = 0; s->config->devices && s->config->devices[i] && r >= 0; i++) {
+		NOMAD_AUTO_FREE char *host = strdup(s->config->devices[i]);
+		char *inside = host ? strchr(host, ':') : NULL;
+
+		if (!host)
+			return nomad_error_errno(err, ENOMEM, "bind a device");
+		if (inside)
+			*inside++ = 0;
+		r = nspawn_machine_bind(&s->machine, host, inside ? inside : host, false, err);
+	}
+	return r;
+}
+
+/* What is bound where, and how its owners look. */
+int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
+{
+	bool users = nspawn_shifts(s->config);
+	size_t i;
+	int r;
+
+	if (s->info->n_mounts && !s->site->volumes)
+		return nomad_error_set(err, EACCES,
+				       "volumes are not enabled; cannot mount host paths: set volumes = true in "
+				       "the plugin block of the client");
+	r = bind_task_dirs(s, err);
+	for (i = 0; i < s->info->n_mounts && r >= 0; i++) {
+		const struct nomad_mount *m = &s->info->mounts[i];
+
+		/* systemd-nspawn cuts the way back; what the host mounts later is seen in the container. */
+		if (m->propagation_mode && !strcmp(m->propagation_mode, "bidirectional"))
+			return nomad_error_set(err, EOPNOTSUPP,
+					       "volume at '%s': systemd-nspawn cannot propagate mounts from a "
+					       "container to the host; use host-to-task", m->task_path);
+		r = nspawn_machine_bind(&s->machine, m->host_path, m->task_path, m->readonly, err);
+	}
+	if (r >= 0)
+		r = bind_map(s, &s->config->bind, false, err);
+	if (r >= 0)
+		r = bind_map(s, &s->config->bind_read_only, true, err);
+	if (r >= 0)
+		r = bind_devices(s, err);
+	for (i = 0; i < s->machine.n_binds && r >= 0; i++) {
+		struct nspawn_bind *b = &s->machine.binds[i];
+		struct stat st;
+
+		if (*b->host != '/')
+			continue;	/* + and - of systemd-nspawn: it looks by itself */
+		if (stat(b->host, &st) < 0)
+			return nomad_error_errno(err, errno, "bind '%s'", b->host);
+		b->file = !S_ISDIR(st.st_mode);
+		b->idmap = users && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode) &&
+			   nspawn_can_idmap(s->data, b->host, true);
+	}
+	return r;
+}
+
+/* A file of ours in the state directory. */
+static int bind_file(struct nspawn_start *s, const char *file, const char *container, struct nomad_error **err)
+{
+	int r = nspawn_machine_bind(&s->machine, file, container, true, err);
+
+	if (r >= 0) {
+		s->machine.binds[s->machine.n_binds - 1].file = true;
+		s->machine.binds[s->machine.n_binds - 1].idmap = nspawn_shifts(s->config) && s->machine.idmap_state;
+	}
+	return r;
+}
+
+/* ---- Files of ours in the state directory ---- */
+
+static int write_file(const char *path, mode_t mode, const char *text, struct nomad_error **err)
+{
+	size_t n = strlen(text);
+	int r = 0, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+
+	if (fd < 0)
+		return nomad_error_errno(err, errno, "create '%s'", path);
+	if (fchmod(fd, mode) < 0 || write(fd, text, n) != (ssize_t)n)
+		r = nomad_error_errno(err, errno, "write '%s'", path);
+	close(fd);
+	return r;
+}
+
+int nspawn_make_exit_file(struct nspawn_start *s, struct nomad_error **err)
+{
+	bool shifted = nspawn_shifts(s->config);
+
+	s->exit_file = nomad_strdupf("%s/payload-exit", nomad_task_state_dir(s->task));
+	if (!s->exit_file)
+		return nomad_error_errno(err, ENOMEM, "start");
+	/* Only root of the container writes it; who that is on the host is not known without idmap. */
+	return write_file(s->exit_file, shifted && !s->machine.idmap_state ? 0666 : 0600, "", err);
+}
+
+/* The host's stub resolver listens on 127.0.0.53, which in a network of its own is nobody. */
+static int use_uplink_resolv_conf(struct nspawn_start *s, struct nomad_error **err)
+{
+	static const char uplink[] = "/run/systemd/resolve/resolv.conf";
+	bool stub = false;
+	char line[256];
+	FILE *file;
+
+	if (s->network.kind == NSPAWN_NET_HOST || access(uplink, R_OK) ||
+	    (s->config->resolv_conf && strcmp(s->config->resolv_conf, "auto")))
+		return 0;
+	file = fopen("/etc/resolv.conf", "re");
+	while (file && fgets(line, sizeof(line), file))
+		stub = stub || !strncmp(line, "nameserver 127.", 15);
+	if (file)
+		fclose(file);
+	if (!stub)
+		return 0;
+	s->resolv_conf = strdup(uplink);
+	s->machine.resolv_conf = s->resolv_conf;
+	return s->resolv_conf ? 0 : nomad_error_errno(err, ENOMEM, "write resolv.conf");
+}
+
+int nspawn_make_resolv_conf(struct nspawn_start *s, struct nomad_error **err)
+{
+	const struct nomad_task_info *info = s->info;
+	NOMAD_AUTO_FREE char *text = NULL;
+	size_t size = 0, i;
+	FILE *out;
+	int r;
+
+	if (!info->has_dns)
+		return use_uplink_resolv_conf(s, err);
+	out = open_memstream(&text, &size);
+	if (!out)
+		return nomad_error_errno(err, errno, "write resolv.conf");
+	for (i = 0; info->dns_servers && info->dns_servers[i]; i++)
+		fprintf(out, "nameserver %s\n", info->dns_servers[i]);
+	for (i = 0; info->dns_searches && info->dns_searches[i]; i++)
+		fprintf(out, "%s%s", i ? " " : "search ", info->dns_searches[i]);
+	if (i)
+		fputc('\n', out);
+	for (i = 0; info->dns_options && info->dns_options[i]; i++)
+		fprintf(out, "%s%s", i ? " " : "options ", info->dns_options[i]);
+	if (i)
+		fputc('\n', out);
+	if (fclose(out) || !text)
+		return nomad_error_errno(err, ENOMEM, "write resolv.conf");
+	s->resolv_conf = nomad_strdupf("%s/resolv.conf", nomad_task_state_dir(s->task));
+	if (!s->resolv_conf)
+		return nomad_error_errno(err, ENOMEM, "write resolv.conf");
+	r = write_file(s->resolv_conf, 0644, text, err);
+	s->machine.resolv_conf = s->resolv_conf;
+	return r;
+}
+
+/* The environment, in memory that only root can look at; systemd-nspawn reads it through /proc. */
+int nspawn_make_spec(struct nspawn_start *s, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *data = NULL;
+	size_t size, done = 0;
+	int r = nspawn_spec(s->config, &s->machine, &s->info->env, &data, &size, err);
+
+	if (r < 0)
+		return r;
+	s->spec_fd = (int)syscall(SYS_memfd_create, "task", MFD_CLOEXEC);
+	while (s->spec_fd >= 0 && done < size) {
+		ssize_t n = write(s->spec_fd, data + done, size - done);
+
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (done < size)
+		r = nomad_error_errno(err, errno, "write the environment of the task");
+	explicit_bzero(data, size);
+	if (r < 0)
+		return r;
+	s->spec_path = nomad_strdupf("/proc/%d/fd/%d", (int)getpid(), s->spec_fd);
+	s->machine.spec = s->spec_path;
+	return s->spec_path ? 0 : nomad_error_errno(err, ENOMEM, "start");
+}
+
+/* A systemd-networkd in the image would wait for a DHCP server on host0, and take our address away. */
+int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err)
+{
+	const struct nspawn_network *net = &s->network;
+	NOMAD_AUTO_FREE char *text = NULL;
+	int r;
+
+	if (!net->address[0] || !s->config->boot || s->config->writable_image)
+		return 0;
+	text = nomad_strdupf("[Match]\nName=host0\n\n[Link]\nRequiredForOnline=yes\n\n[Network]\nAddress=%s/%d\n"
+			     "DHCP=no\nLinkLocalAddressing=no\nKeepConfiguration=yes\n\n[Route]\nGateway=%s\n"
+			     "GatewayOnLink=yes\n", net->address, net->bits, net->gateway);
+	s->network_file = nomad_strdupf("%s/host0.network", nomad_task_state_dir(s->task));
+	if (!text || !s->network_file)
+		return nomad_error_errno(err, ENOMEM, "write the network of the container");
+	r = write_file(s->network_file, 0644, text, err);
+	/* Not below /run, where the directories above it would belong to nobody and stop systemd. */
+	return r < 0 ? r : bind_file(s, s->network_file, "/etc/systemd/network/10-nomad.network", err);
+}

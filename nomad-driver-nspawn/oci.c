@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * config.json of an OCI bundle, or of a container image that umoci unpacked.
+ * systemd-nspawn --oci-bundle= takes version 1.0.0 only and refuses much of
+ * what is usual, so we read it: program, environment, directory, user, host
+ * name, root.  Namespaces, mounts, cgroups and capabilities in it are left
+ * alone: those are for the job to say.  What the job says always wins. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <jansson.h>
+
+#include "oci.h"
+
+enum { CONFIG_MAX = 4 << 20 };
+
+void nspawn_oci_done(struct nspawn_oci *oci)
+{
+	free(oci->root);
+	nomad_strv_free(oci->args);
+	nomad_map_done(&oci->env);
+	free(oci->cwd);
+	free(oci->user);
+	free(oci->hostname);
+	*oci = (struct nspawn_oci) { 0 };
+}
+
+static int text_of(const json_t *object, const char *name, char **ret)
+{
+	const char *value = json_string_value(json_object_get(object, name));
+
+	if (!value || !*value)
+		return 0;
+	*ret = strdup(value);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int user_of(const json_t *process, char **ret)
+{
+	const json_t *user = json_object_get(process, "user");
+	json_int_t uid = json_integer_value(json_object_get(user, "uid"));
+	json_int_t gid = json_integer_value(json_object_get(user, "gid"));
+
+	if (!uid && !gid)
+		return 0;
+	if (uid < 0 || uid > 0xfffffffe || gid < 0 || gid > 0xfffffffe)
+		return -ERANGE;
+	*ret = nomad_strdupf("%lld:%lld", (long long)uid, (long long)gid);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int process_of(const json_t *process, struct nspawn_oci *oci)
+{
+	json_t *item;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(json_object_get(process, "args"), i, item)
+		if (r >= 0)
+			r = json_is_string(item) ? nomad_strv_add(&oci->args, json_string_value(item)) : -EINVAL;
+	json_array_foreach(json_object_get(process, "env"), i, item) {
+		const char *pair = json_string_value(item), *value = pair ? strchr(pair, '=') : NULL;
+		NOMAD_AUTO_FREE char *name = value ? strndup(pair, (size_t)(value - pair)) : NULL;
+
+		if (r < 0)
+			break;
+		r = !value || value == pair ? -EINVAL : name ? nomad_map_set(&oci->env, name, value + 1) : -ENOMEM;
+	}
+	if (r >= 0)
+		r = text_of(process, "cwd", &oci->cwd);
+	if (r >= 0)
+		r = user_of(process, &oci->user);
+	oci->no_new_privileges = json_is_true(json_object_get(process, "noNewPrivileges"));
+	return r;
+}
+
+int nspawn_oci_parse(const char *text, struct nspawn_oci *ret, struct nomad_error **err)
+{
+	json_error_t why;
+	json_t *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+	const json_t *root = json_object_get(config, "root");
+	const char *version = json_string_value(json_object_get(config, "ociVersion"));
+	int r;
+
+	if (!config)
+		return nomad_error_set(err, EBADMSG, "it is no JSON: line %d: %s", why.line, why.text);
+	if (!version || strncmp(version, "1.", 2)) {
+		r = nomad_error_set(err, EBADMSG, "its ociVersion is '%s', not 1.x", version ? version : "missing");
+		json_decref(config);
+		return r;
+	}
+	r = text_of(root, "path", &ret->root);
+	ret->read_only = json_is_true(json_object_get(root, "readonly"));
+	if (r >= 0)
+		r = process_of(json_object_get(config, "process"), ret);
+	if (r >= 0)
+		r = text_of(config, "hostname", &ret->hostname);
+	json_decref(config);
+	return r < 0 ? nomad_error_errno(err, -r, "its process cannot be read") : 0;
+}
+
+int nspawn_oci_read(const char *path, struct nspawn_oci *ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *text = calloc(1, CONFIG_MAX + 1);
+	FILE *file = fopen(path, "re");
+	int r, saved = errno;
+	size_t n;
+
+	if (!text || !file) {
+		if (file)
+			fclose(file);
+		return nomad_error_errno(err, text ? saved : ENOMEM, "read '%s'", path);
+	}
+	n = fread(text, 1, CONFIG_MAX, file);
+	fclose(file);
+	if (n == CONFIG_MAX)
+		return nomad_error_set(err, EFBIG, "read '%s': it has more than 4 MiB", path);
+	r = nspawn_oci_parse(text, ret, err);
+	return r < 0 ? nomad_error_wrap(err, "read '%s'", path) : 0;
+}

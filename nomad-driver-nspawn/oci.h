@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * oci.h: what a config.json (runtime specification of the Open Container
+ * Initiative) says of how to run an image, as far as it is for us. */
+#ifndef NSPAWN_OCI_H
+#define NSPAWN_OCI_H
+
+#include "nomad/plugin.h"
+
+struct nspawn_oci {
+	char *root;			/* as written: relative to the bundle */
+	bool read_only;
+	char **args;
+	struct nomad_map env;
+	char *cwd;
+	char *user;			/* "uid:gid", NULL for root */
+	char *hostname;
+	bool no_new_privileges;
+};
+
+/* *ret is to be done with in any case. */
+int nspawn_oci_parse(const char *text, struct nspawn_oci *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+int nspawn_oci_read(const char *path, struct nspawn_oci *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+void nspawn_oci_done(struct nspawn_oci *oci);
+
+#endif

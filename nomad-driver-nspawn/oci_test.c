@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "oci.h"
+
+static void test_whole(void **state)
+{
+	struct nspawn_oci oci = { 0 };
+
+	(void)state;
+	assert_int_equal(nspawn_oci_parse("{\"ociVersion\":\"1.0.2\",\"hostname\":\"h\",\"root\":{\"path\":\"rootfs\","
+					  "\"readonly\":true},\"process\":{\"args\":[\"/bin/a\",\"b c\"],\"cwd\":\"/w\","
+					  "\"env\":[\"A=1\",\"B=x=y\",\"A=2\"],\"user\":{\"uid\":5,\"gid\":7},"
+					  "\"noNewPrivileges\":true},\"linux\":{}}", &oci, NULL), 0);
+	assert_string_equal(oci.root, "rootfs");
+	assert_true(oci.read_only);
+	assert_true(oci.no_new_privileges);
+	assert_string_equal(oci.args[0], "/bin/a");
+	assert_string_equal(oci.args[1], "b c");
+	assert_null(oci.args[2]);
+	assert_string_equal(nomad_map_get(&oci.env, "A"), "2");
+	assert_string_equal(nomad_map_get(&oci.env, "B"), "x=y");
+	assert_string_equal(oci.cwd, "/w");
+	assert_string_equal(oci.user, "5:7");
+	assert_string_equal(oci.hostname, "h");
+	nspawn_oci_done(&oci);
+}
+
+static void test_little(void **state)
+{
+	struct nspawn_oci oci = { 0 };
+
+	(void)state;
+	assert_int_equal(nspawn_oci_parse("{\"ociVersion\":\"1.0.0\"}", &oci, NULL), 0);
+	assert_null(oci.root);
+	assert_null(oci.args);
+	assert_null(oci.user);
+	nspawn_oci_done(&oci);
+	/* root is who it is without a user, too. */
+	assert_int_equal(nspawn_oci_parse("{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0}}}", &oci,
+					  NULL), 0);
+	assert_null(oci.user);
+	nspawn_oci_done(&oci);
+}
+
+static void test_wrong(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "", "it is no JSON" },
+		{ "[]", "ociVersion is 'missing'" },
+		{ "{\"ociVersion\":\"2.0\"}", "ociVersion is '2.0'" },
+		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"args\":[1]}}", "its process" },
+		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"env\":[\"=x\"]}}", "its process" },
+		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"env\":[7]}}", "its process" },
+		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":-1}}}", "its process" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
+		struct nspawn_oci oci = { 0 };
+		struct nomad_error *err = NULL;
+
+		assert_true(nspawn_oci_parse(rows[i].text, &oci, &err) < 0);
+		assert_non_null(strstr(nomad_error_message(err), rows[i].error));
+		nomad_error_free(err);
+		nspawn_oci_done(&oci);
+	}
+}
+
+static void test_file(void **state)
+{
+	struct nspawn_oci oci = { 0 };
+	struct nomad_error *err = NULL;
+
+	(void)state;
+	assert_int_equal(nspawn_oci_read("/no/such/config.json", &oci, &err), -ENOENT);
+	assert_non_null(strstr(nomad_error_message(err), "'/no/such/config.json'"));
+	nomad_error_free(err);
+	nspawn_oci_done(&oci);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_little),
+		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_file),
+	};
+
+	return cmocka_run_group_tests_name("oci", tests, NULL, NULL);
+}
