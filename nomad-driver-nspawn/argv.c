@@ -113,7 +113,14 @@ static bool shifted(const struct nspawn_config *config, const struct nspawn_mach
 static bool shifted_here(const struct nspawn_config *config, const struct nspawn_machine *m,
 			 const struct nspawn_bind *b)
 {
-	return b->idmap && *b->host == '/' && nspawn_userns_base(config, m->name);
+	return b->idmap && !b->device && *b->host == '/' && nspawn_userns_base(config, m->name);
+}
+
+/* No file system of devices can shift owners: what the container gets is a node of its own. */
+static bool copied_here(const struct nspawn_config *config, const struct nspawn_machine *m,
+			const struct nspawn_bind *b)
+{
+	return b->device && *b->host == '/' && nspawn_shifts(config) && nspawn_userns_base(config, m->name);
 }
 
 static bool has_exit_file(const struct nspawn_config *config)
@@ -195,8 +202,8 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 	add3(list, "tmpfs", "/run/systemd/nspawn/propagate", NULL);
 	root_steps(list, config, m);
 	for (i = 0; i < m->n_binds; i++)
-		if (shifted_here(config, m, &m->binds[i])) {
-			add3(list, "idmap", m->binds[i].host, NULL);
+		if (shifted_here(config, m, &m->binds[i]) || copied_here(config, m, &m->binds[i])) {
+			add3(list, m->binds[i].device ? "node" : "idmap", m->binds[i].host, NULL);
 			addf(list, "bind%zu", i);
 			addf(list, "%u", nspawn_userns_base(config, m->name));
 		}
@@ -204,6 +211,29 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 		add3(list, "idmap", m->exit_file, "bind-exit");
 		addf(list, "%u", nspawn_userns_base(config, m->name));
 	}
+}
+
+/* Last, when what needs devices of the host is done. */
+static void device_step(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	NOMAD_AUTO_FREE char *rules = NULL;
+	size_t size, i;
+	FILE *out;
+
+	if (is(config->device_policy, "open") || !m->limit_devices)
+		return;
+	out = open_memstream(&rules, &size);
+	for (i = 0; out && i < m->n_binds; i++) {
+		const struct nspawn_bind *b = &m->binds[i];
+
+		if (b->device)
+			fprintf(out, "%s%c%u:%u:%s", ftell(out) ? "," : "", b->device, b->major, b->minor,
+				b->access[0] ? b->access : b->read_only ? "r" : "rwm");
+	}
+	if (!out || fclose(out))
+		list->r = -ENOMEM;
+	else
+		add3(list, "devices", rules, NULL);
 }
 
 static void root_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
@@ -258,11 +288,13 @@ static void bind_option(struct list *list, const struct nspawn_config *config, c
 
 	if (!host || !container)
 		list->r = -ENOMEM;
+	else if (copied_here(config, m, b))
+		addf(list, "--bind%s=%s/nodes/bind%zu:%s", ro, m->state_dir, i, container);
 	else if (shifted_here(config, m, b))
 		addf(list, "--bind%s=%s/bind%zu:%s", ro, m->state_dir, i, container);
 	else
 		addf(list, "--bind%s=%.*s%s:%s%s", ro, (int)(source - b->host), b->host, host, container,
-		     b->idmap ? ":idmap" : "");
+		     b->idmap && !b->device ? ":idmap" : "");
 }
 
 static void bind_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
@@ -341,6 +373,7 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 
 	add3(&list, m->init, "launch", NULL);
 	steps(&list, config, m);
+	device_step(&list, config, m);
 	add3(&list, "--", m->nspawn, "--quiet");
 	add(&list, "--settings=no");
 	add(&list, "--keep-unit");

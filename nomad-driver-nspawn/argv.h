@@ -15,6 +15,9 @@ struct nspawn_bind {
 	bool read_only;
 	bool idmap;			/* owners as on the host although the container has its own users */
 	bool file;			/* not a directory */
+	char device;			/* b or c: a node, with this number */
+	unsigned major, minor;
+	char access[4];			/* of "rwm", where it is named as a device */
 };
 
 enum nspawn_image_kind {
@@ -40,6 +43,7 @@ struct nspawn_machine {
 	bool idmap_image;		/* so can the image */
 	bool own_network;		/* it is started in a network namespace made for it alone */
 	bool joined_network;		/* ... or made by Nomad for its group */
+	bool limit_devices;		/* this host can */
 	const char *resolv_conf;	/* file of ours that becomes /etc/resolv.conf; or NULL */
 	char **port_args;		/* of --port=, where systemd-networkd does the network */
 	struct nspawn_bind *binds;

@@ -22,7 +22,7 @@ static int set_up(void **state)
 	machine = (struct nspawn_machine) {
 		.version = 252, .nspawn = "/usr/bin/systemd-nspawn", .name = "web-1", .uuid = "0a-1b", .image = "/img",
 		.init = "/s/init", .state_dir = "/s/web", .exit_file = "/s/web/exit", .spec = "/proc/7/fd/9",
-		.idmap_state = true, .idmap_image = true, .oci = &oci,
+		.idmap_state = true, .idmap_image = true, .oci = &oci, .limit_devices = true,
 	};
 	argv = NULL;
 	return 0;
@@ -95,8 +95,8 @@ static void test_whole(void **state)
 	snprintf(base, sizeof(base), "%u", nspawn_userns_base(&config, "web-1"));
 	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "idmap",
 			  "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir", "root", "/usr", base,
-			  "machine-id", "root", "0a-1b", base, "idmap", "/s/web/exit", "bind-exit", base, "--",
-			  "/usr/bin/systemd-nspawn", "--quiet",
+			  "machine-id", "root", "0a-1b", base, "idmap", "/s/web/exit", "bind-exit", base, "devices", "",
+			  "--", "/usr/bin/systemd-nspawn", "--quiet",
 			  "--settings=no", "--keep-unit", "--register=no", "--machine=web-1", "--uuid=0a-1b",
 			  "--kill-signal=SIGTERM", "--notify-ready=yes", "--console=pipe", "--directory=/s/web/root"));
 	/* No word of the command can become an option. */
@@ -170,6 +170,35 @@ static void test_users(void **state)
 	assert_hasnt("--private-users");
 }
 
+static void test_devices(void **state)
+{
+	(void)state;
+	config.user_namespacing = false;
+	assert_int_equal(nspawn_machine_bind(&machine, "/dev/fuse", "/dev/fuse", false, NULL), 0);
+	assert_int_equal(nspawn_machine_bind(&machine, "/dev/sda", "/dev/disk", true, NULL), 0);
+	assert_int_equal(nspawn_machine_bind(&machine, "/srv", "/srv", true, NULL), 0);
+	machine.binds[0].device = 'c';
+	machine.binds[0].major = 10;
+	machine.binds[0].minor = 229;
+	machine.binds[1].device = 'b';
+	machine.binds[1].major = 8;
+	build();
+	assert_run(at("devices"), RUN("devices", "c10:229:rwm,b8:0:r", "--"));
+	strcpy(machine.binds[1].access, "rw");
+	build();
+	assert_run(at("devices"), RUN("devices", "c10:229:rwm,b8:0:rw", "--"));
+	/* With users of its own it gets nodes of its own. */
+	config.user_namespacing = true;
+	config.private_users = (char *)"655360";
+	build();
+	assert_run(at("node"), RUN("node", "/dev/fuse", "bind0", "655360", "node", "/dev/sda", "bind1", "655360"));
+	assert_has("--bind=/s/web/nodes/bind0:/dev/fuse");
+	assert_has("--bind-ro=/s/web/nodes/bind1:/dev/disk");
+	config.device_policy = (char *)"open";
+	build();
+	assert_true(at("devices") < 0);
+}
+
 static void test_roots(void **state)
 {
 	(void)state;
@@ -198,7 +227,7 @@ static void test_roots(void **state)
 	config.ephemeral = false;
 	config.writable_image = true;
 	build();
-	assert_run(at("loop"), RUN("loop", "/img.raw", "image", "rw", "--"));
+	assert_run(at("loop"), RUN("loop", "/img.raw", "image", "rw", "devices", "", "--"));
 	assert_true(at("--directory=/s/web/image") > 0);
 	machine.image_kind = NSPAWN_DIRECTORY;
 	machine.image = "/img";
@@ -367,7 +396,7 @@ static void test_spec_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_whole), TEST(test_modes), TEST(test_users), TEST(test_roots), TEST(test_binds),
+		TEST(test_whole), TEST(test_modes), TEST(test_users), TEST(test_devices), TEST(test_roots), TEST(test_binds),
 			TEST(test_rights),
 		TEST(test_network), TEST(test_rest), TEST(test_spec), TEST(test_spec_limit),
 	};

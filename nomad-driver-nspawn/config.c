@@ -56,6 +56,19 @@ static const char *check_ports(const char *value)
 	return *value ? NULL : "the label of a port";
 }
 
+static const char *const device_policies[] = { "closed", "open", NULL };
+
+static const char *check_device(const char *value)
+{
+	const char *inside = strchr(value, ':'), *access = inside ? strchr(inside + 1, ':') : NULL;
+	size_t n = access ? strlen(access + 1) : 1;
+
+	if (*value != '/' || (inside && inside[1] != '/') ||
+	    (access && (!n || n > 3 || strspn(access + 1, "rwm") != n)))
+		return "the path of a device, then maybe :PATH in the container, then maybe : and some of rwm";
+	return NULL;
+}
+
 static const char *check_hostname(const char *value)
 {
 	size_t n = strlen(value), i;
@@ -187,8 +200,14 @@ static const struct nomad_option task_options[] = {
 	OPT(overlay, STRING_LIST, .help = "Overlay mounts, as LOWER:...:UPPER:TARGET. (not in the Go driver)"),
 	OPT(overlay_read_only, STRING_LIST,
 	    .help = "Overlay mounts without an upper directory. (not in the Go driver)"),
-	OPT(devices, STRING_LIST, .help = "Device nodes of the host that the container sees, as HOST or "
-		    "HOST:CONTAINER. (not in the Go driver)", .example = "[\"/dev/fuse\"]"),
+	OPT(devices, STRING_LIST, .check = check_device,
+	    .help = "Device nodes of the host that the container sees and may use: HOST, HOST:CONTAINER or "
+		    "HOST:CONTAINER:ACCESS, where ACCESS is of rwm: read, write, mknod. (not in the Go driver)",
+	    .example = "[\"/dev/fuse\"]"),
+	OPT(device_policy, STRING, .def = "\"closed\"", .choices = device_policies,
+	    .help = "closed: the container may use the usual pseudo devices, terminals, tun, what devices names and device "
+		    "nodes that are bound, no others, even if it makes nodes of them. open: all. Needs a cgroup v2 "
+		    "hierarchy on the host, beside v1 or alone. (not in the Go driver)"),
 	OPT(resolv_conf, STRING,
 	    .help = "How /etc/resolv.conf comes to be: off, delete, auto, or copy-, replace- or bind- with host, "
 		    "static, uplink or stub. A dns block of the group wins."),

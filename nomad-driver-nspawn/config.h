@@ -51,6 +51,7 @@ struct nspawn_config {
 	char **overlay;
 	char **overlay_read_only;
 	char **devices;
+	char *device_policy;
 	char *resolv_conf;
 	char *timezone;
 	char *console;

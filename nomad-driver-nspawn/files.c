@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "start.h"
@@ -58,31 +59,58 @@ static int bind_map(struct nspawn_start *s, const struct nomad_map *map, bool re
 	return r;
 }
 
+static int bind_device(struct nspawn_start *s, const char *host, const char *inside, const char *access,
+		       struct nomad_error **err)
+{
+	int r = nspawn_machine_bind(&s->machine, host, inside, false, err);
+	size_t i;
+
+	for (i = 0; r >= 0 && i < s->machine.n_binds; i++)
+		if (!strcmp(s->machine.binds[i].container, inside))
+			snprintf(s->machine.binds[i].access, sizeof(s->machine.binds[i].access), "%s", access);
+	return r;
+}
+
 static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
 {
 	size_t i;
 	int r = 0;
 
-	for (i = 0; i < s->info->n_devices && r >= 0; i++)
-		r = nspawn_machine_bind(&s->machine, s->info->devices[i].host_path, s->info->devices[i].task_path,
-					false, err);
+	for (i = 0; i < s->info->n_devices && r >= 0; i++) {
+		const struct nomad_device *d = &s->info->devices[i];
+
+		r = bind_device(s, d->host_path, d->task_path && *d->task_path ? d->task_path : d->host_path,
+				d->cgroup_permissions && *d->cgroup_permissions ? d->cgroup_permissions : "rwm", err);
+	}
 	for (i = 0; s->config->devices && s->config->devices[i] && r >= 0; i++) {
 		NOMAD_AUTO_FREE char *host = strdup(s->config->devices[i]);
-		char *inside = host ? strchr(host, ':') : NULL;
+		char *inside = host ? strchr(host, ':') : NULL, *access = inside ? strchr(inside + 1, ':') : NULL;
 
 		if (!host)
 			return nomad_error_errno(err, ENOMEM, "bind a device");
+		if (access)
+			*access++ = 0;
 		if (inside)
 			*inside++ = 0;
-		r = nspawn_machine_bind(&s->machine, host, inside ? inside : host, false, err);
+		r = bind_device(s, host, inside ? inside : host, access ? access : "rwm", err);
 	}
 	return r;
+}
+
+static void look_at(struct nspawn_start *s, struct nspawn_bind *b, const struct stat *st)
+{
+	b->file = !S_ISDIR(st->st_mode);
+	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) {
+		b->device = S_ISCHR(st->st_mode) ? 'c' : 'b';
+		b->major = major(st->st_rdev);
+		b->minor = minor(st->st_rdev);
+	}
+	b->idmap = nspawn_shifts(s->config) && nspawn_can_idmap(s->data, b->host, true);
 }
 
 /* What is bound where, and how its owners look. */
 int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 {
-	bool users = nspawn_shifts(s->config);
 	size_t i;
 	int r;
 
@@ -115,9 +143,9 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 			continue;	/* + and - of systemd-nspawn: it looks by itself */
 		if (stat(b->host, &st) < 0)
 			return nomad_error_errno(err, errno, "bind '%s'", b->host);
-		b->file = !S_ISDIR(st.st_mode);
-		b->idmap = users && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode) &&
-			   nspawn_can_idmap(s->data, b->host, true);
+		if (b->access[0] && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+			return nomad_error_set(err, ENODEV, "device '%s' is no device node", b->host);
+		look_at(s, b, &st);
 	}
 	return r;
 }

@@ -30,6 +30,8 @@ void nspawn_host_find(struct nspawn_host *host)
 		host->version = nspawn_parse_version(text);
 	host->machined = booted && (!access("/usr/lib/systemd/systemd-machined", X_OK) ||
 				    !access("/lib/systemd/systemd-machined", X_OK));
+	host->cgroup2 = !access("/sys/fs/cgroup/cgroup.procs", F_OK) ||
+			!access("/sys/fs/cgroup/unified/cgroup.procs", F_OK);
 	host->networkd = booted && !access("/run/systemd/netif/state", F_OK);
 }
 

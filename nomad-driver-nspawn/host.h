@@ -16,6 +16,7 @@ struct nspawn_host {
 	char *nspawn;			/* path of systemd-nspawn, or NULL */
 	int version;			/* of systemd, 0 if not known */
 	bool machined;			/* systemd-machined can be called */
+	bool cgroup2;			/* a hierarchy of cgroup v2 is mounted, alone or beside v1 */
 	bool networkd;			/* systemd-networkd runs */
 };
 

@@ -101,6 +101,9 @@ static int prepare(struct nspawn_start *s, struct nomad_error **err)
 	if (!host->nspawn)
 		return nomad_error_set(err, ENOENT,
 				       "systemd-nspawn is not installed; install the package systemd-container");
+	if (host->version && host->version < NSPAWN_SYSTEMD_MIN)
+		return nomad_error_set(err, EOPNOTSUPP, "systemd %d is older than %d: update systemd", host->version,
+				       NSPAWN_SYSTEMD_MIN);
 	r = nspawn_config_check_version(s->config, host->version, err);
 	if (r >= 0)
 		r = find_all(s, err);
@@ -117,6 +120,7 @@ static int prepare(struct nspawn_start *s, struct nomad_error **err)
 		.state_dir = nomad_task_state_dir(s->task),
 		.user = s->info->user && *s->info->user ? s->info->user : NULL,
 		.oci = &s->oci,
+		.limit_devices = host->cgroup2,
 	};
 	if (nspawn_shifts(s->config)) {
 		s->machine.idmap_state = nspawn_can_idmap(s->data, s->machine.state_dir, false);

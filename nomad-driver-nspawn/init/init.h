@@ -22,6 +22,10 @@ struct account {
 int account_find(const char *who, struct account *ret);
 int setgroups_of(const struct account *account);
 
+/* devices.c: from now on this cgroup may use the usual devices and those of `rules` ("c10:200:rw,b7:0:r") only.
+ * 0, or -1 with errno. */
+int devices_limit(const char *rules);
+
 /* launch.c */
 int launch(int argc, char **argv);
 int probe(const char *path);

@@ -146,6 +146,28 @@ static int tree_clone(const char *source, const char *name, const char *base)
 	return r;
 }
 
+/* A device node like `source` in the directory "nodes", which is in memory: of the same owner as the
+ * container counts users. */
+static int node_copy(const char *source, const char *name, const char *base)
+{
+	uid_t first = (uid_t)strtoul(base, NULL, 10);
+	char path[300];
+	struct stat st;
+
+	if (mkdir("nodes", 0700) < 0) {
+		if (errno != EEXIST)
+			return -1;
+	} else if (mount("tmpfs", "nodes", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") < 0) {
+		return -1;
+	}
+	if (stat(source, &st) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "nodes/%s", name);
+	if (mknod(path, st.st_mode & S_IFMT, st.st_rdev) < 0 || chown(path, first + st.st_uid, first + st.st_gid) < 0)
+		return -1;
+	return chmod(path, st.st_mode & 0777);
+}
+
 static int overlay_mount(const char *lower, const char *up, const char *name)
 {
 	char upper[256], work[256], options[1024];
@@ -271,10 +293,14 @@ static int step(const char *act, char **a)
 		return tree_clone(a[0], a[1], NULL);
 	if (!strcmp(act, "idmap"))
 		return tree_clone(a[0], a[1], a[2]);
+	if (!strcmp(act, "node"))
+		return node_copy(a[0], a[1], a[2]);
 	if (!strcmp(act, "loop"))
 		return loop_at(a[0], a[1], !strcmp(a[2], "rw"));
 	if (!strcmp(act, "tmpfs"))
 		return mkdirs(a[0]) < 0 ? -1 : mount("tmpfs", a[0], "tmpfs", MS_NODEV, "mode=0755");
+	if (!strcmp(act, "devices"))
+		return devices_limit(a[0]);
 	return overlay_mount(a[0], a[1], a[2]);
 }
 
@@ -340,8 +366,8 @@ int launch(int argc, char **argv)
 		const char *name;
 		int args;
 	} steps[] = {
-		{ "dir", 1 }, { "clone", 2 }, { "idmap", 3 }, { "loop", 3 }, { "tmpfs", 1 },
-		{ "overlay", 3 },
+		{ "dir", 1 }, { "clone", 2 }, { "idmap", 3 }, { "node", 3 }, { "loop", 3 }, { "tmpfs", 1 },
+		{ "overlay", 3 }, { "devices", 1 },
 	};
 	size_t s;
 	int i = 0, n;
@@ -363,7 +389,7 @@ int launch(int argc, char **argv)
 		if (s == sizeof(steps) / sizeof(steps[0]))
 			init_fail(125, "take the step", argv[i]);
 		if (step(argv[i], argv + i + 1) < 0) {
-			dprintf(2, "cannot prepare the root file system: %s '%s': %s\n", argv[i], argv[i + 1],
+			dprintf(2, "cannot prepare the container: %s '%s': %s\n", argv[i], argv[i + 1],
 				strerror(errno));
 			return 125;
 		}

@@ -29,9 +29,11 @@ side=$(sh_config 'trap "exit 0" TERM; ip -o link; while :; do sleep 0.2; done' '
 jq -n --argjson web "$web" --argjson side "$side" '
 	def task(name; config): { Name: name, Driver: "nspawn", Config: config, Resources: { CPU: 50, MemoryMB: 64 }, LogConfig: { MaxFiles: 1, MaxFileSizeMB: 1 } };
 	{ Job: { ID: "group", Name: "group", Type: "service", Datacenters: ["dc1"], TaskGroups: [{ Name: "group", EphemeralDisk: { SizeMB: 10 },
-		Networks: [{ Mode: "bridge", DynamicPorts: [{ Label: "http", To: 80 }] }],
+		Networks: [{ Mode: "bridge", DNS: { Servers: ["192.0.2.53"], Searches: ["a.example", "b.example"], Options: ["ndots:2"] }, DynamicPorts: [{ Label: "http", To: 80 }] }],
 		Volumes: { data: { Name: "data", Type: "host", Source: "data", ReadOnly: true } },
-		Services: [{ Name: "web", Provider: "nomad", PortLabel: "http" }],
+		Services: [{ Name: "web", Provider: "nomad", PortLabel: "http",
+			Checks: [{ Name: "page", Type: "http", Path: "/", Interval: 2000000000, Timeout: 2000000000 },
+				{ Name: "listens", Type: "tcp", Interval: 2000000000, Timeout: 2000000000 }] }],
 		Tasks: [task("web"; $web) + { VolumeMounts: [{ Volume: "data", Destination: "/data", ReadOnly: true }],
 				Templates: [{ DestPath: "local/www/index.html", EmbeddedTmpl: "page of {{ env \"NOMAD_TASK_NAME\" }}\n" }] },
 			task("side"; $side)] }] } }' >"$T/group.json"
@@ -55,6 +57,14 @@ t_none() {
 	fi
 	wait_alloc "$ALLOC_ID" complete && wait_for 20 'the log' sh -c "'$NOMAD' alloc logs $ALLOC_ID task | grep -qx 1"
 }
+t_dns() { is "$(ex cat /etc/resolv.conf)" "$(printf 'nameserver 192.0.2.53\nsearch a.example b.example\noptions ndots:2')"; }
+t_dynamic() {
+	[ "$(id -u)" -eq 0 ] && host=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.AllocatedResources.Shared.Ports[0].HostIP') &&
+		port=$(api GET "/v1/allocation/$ALLOC_ID" | jq '.AllocatedResources.Shared.Ports[0].Value') && wait_for 20 'the page' served "http://$host:$port/"
+}
+served() { [ "$(curl -s -m 5 "$1")" = 'page of web' ]; }
+checks() { api GET "/v1/client/allocation/$ALLOC_ID/checks" | jq -e '[.[]? | .[]? // . | select(.Status? == "success")] | length == 2' >/dev/null; }
+t_checks() { wait_for 60 'both checks succeed' checks || { api GET "/v1/client/allocation/$ALLOC_ID/checks"; return 1; }; }
 t_stop() { "$NOMAD" job stop -detach group >/dev/null && wait_alloc "$ALLOC_ID" complete; }
 t_end() { stop_agent && [ -z "$(ls "$T/state/tasks")" ]; }
 run_test 'the driver is healthy' t_start
@@ -66,6 +76,9 @@ run_test 'with users of their own' t_users
 run_test 'both are in one network namespace' t_one
 run_test 'which is that of Nomad' t_link
 run_test 'the server is reached from outside' t_port
+run_test 'the dynamic port leads to it' t_dynamic
+run_test 'checks of the service' t_checks
+run_test 'dns' t_dns
 run_test 'the end of the group' t_stop
 run_test 'network mode none' t_none
 run_test 'nothing is left' t_end
