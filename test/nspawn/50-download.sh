@@ -60,13 +60,62 @@ t_single() {
 run_test 'four tasks at once: one download' t_single
 t_cache() {
 	printf '{ "state_dir": "%s/state", "image_cache_mb": 4 }\n' "$T" >"$T/plugin.json"
-	says "$(download last "{\"url\":\"$url/root.tar.xz\"}" 'echo runs')" '^runs$' && is "$(ls "$images" | wc -l)" 1
+	# One that a task uses stays, however old it is.
+	spawn_task "$(download pinned "{\"url\":\"$url/root.tar.xz\"}" 'echo up; sleep 600')" && wait_for 60 up has_said up && touch -d '2 years ago' "$images/.use-pinned" || return 1
+	cp "$T/out" "$T/out-bg"
+	says "$(download last "{\"url\":\"$url/root.tar.xz\"}" 'echo runs')" '^runs$' && is "$(ls "$images" | tr '\n' ' ')" 'last pinned '
+	r=$?
+	end_task TERM
+	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	return $r
 }
-run_test 'image_cache_mb: what was used longest ago goes' t_cache
+run_test 'image_cache_mb: what was used longest ago goes, what is in use stays' t_cache
+t_force_used() {
+	spawn_task "$(download forced2 "{\"url\":\"$url/root.tar.xz\"}" 'echo up; sleep 600')" && wait_for 60 up has_said up || return 1
+	touch "$images/forced2/mark"
+	cp "$T/out" "$T/out-bg"
+	says "$(download forced2 "{\"url\":\"$url/root.tar.xz\",\"force\":true}" 'ls /mark')" '^/mark$' && file_has "$T/err" 'in use by another task and is not downloaded anew'
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'force: an image in use stays' t_force_used
+# A server that sends a little and then nothing.
+t_idle() {
+	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1:8098", ReuseAddr => 1) or die;
+		while ($c = $s->accept) { print $c "HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nabc"; $c->flush; push @keep, $c }' &
+	server=$!
+	printf '{ "state_dir": "%s/state", "download_idle_s": 1 }\n' "$T" >"$T/plugin.json"
+	fails "$(download slow '{"url":"http://127.0.0.1:8098/x.tar"}' true)" "image 'slow' from .*: download: curl.*([Oo]peration too slow|[Tt]imed* *out|[Ll]ess than)"
+	r=$?
+	kill $server
+	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	[ $r -eq 0 ] && [ ! -e "$images/.new-slow" ]
+}
+run_test 'download_idle_s: a transfer that stalls ends' t_idle
+t_qcow2() {
+	command -v qemu-img >/dev/null || { skip_this 'no qemu-img'; return 0; }
+	qemu-img convert -f raw -O qcow2 "$T/root.img" "$T/www/root.qcow2" && says "$(download cow "{\"url\":\"$url/root.qcow2\",\"type\":\"raw\"}" 'echo runs')" '^runs$'
+}
+run_test 'raw: a qcow2 image' t_qcow2
+t_backing() {
+	command -v qemu-img >/dev/null || { skip_this 'no qemu-img'; return 0; }
+	qemu-img create -q -f qcow2 -b /etc/passwd -F raw "$T/www/evil.qcow2" 1M && fails "$(download evil "{\"url\":\"$url/evil.qcow2\",\"type\":\"raw\"}" true)" 'names other files'
+}
+run_test 'raw: a qcow2 image that names a file of the host is refused' t_backing
+container() {	# NAME CONFIG_JSON [JQ_FILTER]
+	says "$(jq -cn --arg name "$1" --arg url "oci:$T/oci:v1" --argjson more "$2" '{ image: $name, boot: false, network_veth: false, image_download: { type: "docker", url: $url } } + $more')" "$3" "${4:-.}"
+}
 t_docker() {
-	for c in skopeo umoci; do command -v $c >/dev/null || { skip_this "no $c"; return 0; }; done
+	for c in skopeo umoci; do command -v $c >/dev/null || { skip_tests "no $c"; skip_this "no $c"; return 0; }; done
 	umoci init --layout "$T/oci" && umoci new --image "$T/oci:v1" && umoci unpack --image "$T/oci:v1" "$T/bundle" && cp -a "$ROOT/." "$T/bundle/rootfs/" &&
-		umoci repack --image "$T/oci:v1" "$T/bundle" >/dev/null && says "$(download fromoci "{\"url\":\"oci:$T/oci:v1\",\"type\":\"docker\"}" 'echo runs')" '^runs$'
+		umoci repack --image "$T/oci:v1" "$T/bundle" >/dev/null && umoci config --image "$T/oci:v1" --config.entrypoint /bin/sh --config.entrypoint -c \
+			--config.cmd 'echo "runs as $(id -u):$(id -g) in $PWD with $MINE"' --config.env MINE=of-image --config.workingdir /usr/share --config.user 1000:77 &&
+		container fromoci '{}' '^runs as 1000:77 in /usr/share with of-image$'
 }
-run_test 'type = docker: a container image' t_docker
+run_test 'type = docker: entrypoint, command, environment, directory and user of the image' t_docker
+run_test 'type = docker: what the job says wins' container fromoci '{"command":["/bin/sh","-c","echo $(id -un) in $PWD with $MINE"],"user":"nobody","working_directory":"/etc","environment":[{"MINE":"of-job"}]}' '^nobody in /etc with of-job$'
+run_test 'type = docker: what the task says wins' container fromoci '{}' '^runs as 1000:77 in /usr/share with of-task$' '.Env = {MINE: "of-task"}'
+t_by_name() { says "$(jq -cn '{ image: "fromoci", boot: false, network_veth: false, command: ["/bin/sh", "-c", "echo $MINE"] }')" '^of-image$'; }
+run_test 'type = docker: the image by its name alone' t_by_name
 done_testing
