@@ -105,7 +105,24 @@ soak: $(test_driver)
 	@BUILD='$(BUILD)' test/tally soak test/soak/[0-9]*.sh; s=$$?; cat '$(BUILD)/soak.txt'; exit $$s
 
 bench: all $(test_driver)
-	@BUILD='$(BUILD)' test/bench/run
+	@BUILD='$(BUILD)' test/bench/all
+
+# ---- Coverage of the library -----------------------------------------------------------
+# Lines that its own tests reach: unit tests, and the scripts that run the test driver.  The supervisor program is
+# built with flags of its own (it is what is shipped) and not counted; nor is what a killed process did.
+
+COVERAGE_BOUND ?= 85
+coverage.scripts := $(wildcard $(addprefix test/lib/,20-*.sh 40-*.sh))
+.PHONY: coverage
+coverage:
+	@test/install-deps lib coverage
+	@+$(MAKE) $(parallel) --no-print-directory BUILD='$(BUILD)/cov' COVERAGE=1 CFLAGS='-O0 -g' tests-of-lib
+	@find '$(BUILD)/cov' -name '*.gcda' -delete
+	@BUILD='$(BUILD)/cov' test/tally coverage $(patsubst $(BUILD)/%,$(BUILD)/cov/%,$(call unit_tests_of,libnomadplugin)) $(coverage.scripts) || true
+	@gcovr --root . --object-directory '$(BUILD)/cov' --filter 'libnomadplugin/' --exclude '.*_test\.c' --exclude '.*testing\.h' \
+		--exclude 'libnomadplugin/supervisor/program/' --exclude 'libnomadplugin/wire/smoke_' --gcov-ignore-parse-errors \
+		--sort-percentage --txt '$(BUILD)/coverage.txt' --fail-under-line $(COVERAGE_BOUND) '$(BUILD)/cov'; \
+		s=$$?; tail -n 4 '$(BUILD)/coverage.txt'; echo '$(BUILD)/coverage.txt lists each file, the least covered first, with its lines'; exit $$s
 
 # ---- Style: what programs can say of it -----------------------------------------------
 style: all

@@ -311,6 +311,9 @@ func main() {
 		first := median(values[row][names[0]])
 		for i, name := range names {
 			m := median(values[row][name])
+			if len(values[row][name]) > 0 {
+				record("plugin process", row, name, m)
+			}
 			switch {
 			case len(values[row][name]) == 0:
 				fmt.Printf("%20s", "-")
