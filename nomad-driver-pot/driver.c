@@ -291,8 +291,7 @@ int pot_driver_stats(struct nomad_task *task, struct nomad_stats *ret, struct no
 		return -ENOENT;
 	r = pot_os_jail_usage(name, racct, sizeof(racct));
 	if (r < 0)
-		return nomad_error_errno(err, -r, "read what pot '%s' uses%s", name,
-					 r == -ENOSYS ? " (set kern.racct.enable=1 in /boot/loader.conf)" : "");
+		return nomad_error_errno(err, -r, "read what pot '%s' uses", name);
 	return pot_usage_sample(nomad_plugin_data(nomad_task_plugin(task)), nomad_task_slug(task), racct, now_ms(), ret,
 				err);
 }

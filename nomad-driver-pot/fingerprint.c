@@ -114,7 +114,7 @@ static void check_features(const struct pot_config *site, struct nomad_fingerpri
 	nomad_fp_check(fp, "bridges", bridge, NOMAD_HEALTHY, "pots cannot join a bridge: VIMAGE or potnet is missing",
 		       "pkg install potnet");
 	nomad_fp_check(fp, "rctl", rctl, NOMAD_HEALTHY,
-		       "the kernel does not count resources: no limits and no statistics",
+		       "the kernel does not count resources: no limits, and statistics are a sum over processes",
 		       "set kern.racct.enable=1 in /boot/loader.conf and reboot");
 }
 

@@ -10,8 +10,9 @@
 /* Whether the kernel counts what jails use; without, the driver's stats() is the library's. */
 extern const bool pot_os_has_usage;
 
-/* "cputime=12,memoryuse=4096,...": what jail `name` uses.  0 or a negative
- * errno: -ENOSYS if the kernel does not count, -ESRCH if there is no such jail. */
+/* "cputime=12,memoryuse=4096,...": what jail `name` uses, as far as it is
+ * known.  0 or a negative errno: -ESRCH if there is no such jail, -ENOSYS if
+ * this system has none. */
 int pot_os_jail_usage(const char *name, char *buffer, size_t size);
 
 #endif
