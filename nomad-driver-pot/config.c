@@ -240,6 +240,9 @@ static const struct nomad_option config_options[] = {
 		.help = "Longest time from pot start until the jail runs."),
 	NOMAD_OPTION(struct pot_config, command_timeout, INT, .def = "60", .min = 1, .max = 3600, .unit = "seconds",
 		.help = "Longest time for each other call of pot."),
+	NOMAD_OPTION(struct pot_config, image_gc_hours, INT, .def = "0", .min = 0, .max = 876000, .unit = "hours",
+		.help = "Remove an image that this driver fetched once no task has used it for so long; looked at when a "
+			"task is cleared away.  Images that were imported by hand stay.  0 keeps all."),
 };
 
 const struct nomad_schema pot_config_schema = NOMAD_SCHEMA(struct pot_config, config_options);

@@ -23,6 +23,7 @@
 
 #include "config.h"
 #include "env.h"
+#include "images.h"
 #include "nomad/error.h"
 #include "nomad/log.h"
 #include "nomad/task.h"
@@ -239,11 +240,17 @@ static int pot_destroy(struct nomad_task *task, struct nomad_error **err)
 {
 	const char *name = nomad_task_get(task, RECORD_POT);
 	struct pot_usage *usage = nomad_plugin_data(nomad_task_plugin(task));
+	int r;
 
 	if (usage)
 		pot_usage_forget(usage, nomad_task_slug(task));
 	/* Without a record nothing was begun. */
-	return name ? pot_remove(site_of(task), name, nomad_task_state_dir(task), err) : 0;
+	if (!name)
+		return 0;
+	r = pot_remove(site_of(task), name, nomad_task_state_dir(task), err);
+	if (r == 0)
+		pot_images_collect(site_of(task), nomad_plugin_state_dir(nomad_task_plugin(task)), pot_remove_image);
+	return r;
 }
 
 static int pot_exec(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err)

@@ -335,6 +335,12 @@ char **pot_argv_destroy(const char *pot, const char *name)
 	return argv_of(pot, "destroy", "-p", name, "-F", NULL);
 }
 
+char **pot_argv_destroy_image(const char *pot, const char *image)
+{
+	/* Without -F, and without -r, which would take the pots along that are clones of it. */
+	return argv_of(pot, "destroy", "-p", image, NULL);
+}
+
 char **pot_argv_signal(const char *pot, const char *name, const char *signal_name)
 {
 	return argv_of(pot, "signal", "-s", signal_name, "-p", name, NULL);

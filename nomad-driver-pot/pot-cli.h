@@ -50,6 +50,7 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus);
 char **pot_argv_start(const char *pot, const char *name, const char *exit_file);
 char **pot_argv_stop(const char *pot, const char *name);
 char **pot_argv_destroy(const char *pot, const char *name);
+char **pot_argv_destroy_image(const char *pot, const char *image);
 char **pot_argv_signal(const char *pot, const char *name, const char *signal_name);
 /* `env_script`: a file in the jail that exports the task's environment; or NULL, then
  * `assignments` (may be NULL) is given to the command. */

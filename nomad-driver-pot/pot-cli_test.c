@@ -178,6 +178,7 @@ static void test_steps(void **state)
 	expect(POT "|set-rss|-C|2|-p|P", pot_argv_set_cpus(POT, "P", 2));
 	expect(POT "|stop|-p|P", pot_argv_stop(POT, "P"));
 	expect(POT "|destroy|-p|P|-F", pot_argv_destroy(POT, "P"));
+	expect(POT "|destroy|-p|img_1_0", pot_argv_destroy_image(POT, "img_1_0"));
 	expect(POT "|signal|-s|SIGHUP|-p|P", pot_argv_signal(POT, "P", "SIGHUP"));
 	expect(POT "|info|-q|-p|P", pot_argv_exists(POT, "P"));
 	expect(POT "|info|-q|-r|-p|P", pot_argv_is_running(POT, "P"));

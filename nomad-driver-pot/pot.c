@@ -25,6 +25,7 @@
 
 #include "env.h"
 #include "hold.h"
+#include "images.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/tool.h"
@@ -160,6 +161,7 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 
 struct progress {
 	struct nomad_task *task;
+	const char *dir;	/* the plugin's */
 	int64_t started, last;
 };
 
@@ -168,6 +170,10 @@ static void on_line(void *ud, const char *line)
 	struct progress *p = ud;
 	int64_t now = now_s();
 
+	const char *as = strstr(line, " as ");
+
+	if (as && strncmp(line, "importing ", 10) == 0)
+		pot_image_imported(p->dir, as + 4);
 	if (strncmp(line, "importing ", 10) == 0 || strncmp(line, "Installing dependency", 21) == 0) {
 		nomad_task_event(p->task, "Pot is %s%s", *line == 'I' ? "i" : "", line + (*line == 'I'));
 		p->last = now;
@@ -368,10 +374,12 @@ static int make_hosts(const struct pot_config *site, const struct pot_task_confi
 static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
 {
 	const struct pot_task_config *config = nomad_task_config(task);
-	struct progress progress = { .task = task, .started = now_s(), .last = now_s() };
+	const char *dir = nomad_plugin_state_dir(nomad_task_plugin(task));
+	struct progress progress = { .task = task, .dir = dir, .started = now_s(), .last = now_s() };
 	struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line,
 				  .ud = &progress };
 	NOMAD_AUTO_FREE char *dns_file = NULL, *output = NULL, *complaint = NULL;
+	NOMAD_AUTO_FREE char *image = pot_image_name(config->pot, config->tag);
 	struct pot_port *ports = NULL;
 	size_t n_ports = 0;
 	int r;
@@ -382,9 +390,13 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	r = write_dns(task, &dns_file, err);
 	if (r == 0) {
 		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
+		pot_images_hold();
 		r = call_for_output(site,
 				    pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file,
 						     nomad_task_slug(task)), &run, err);
+		if (image)
+			pot_image_used(dir, image);
+		pot_images_release();
 	}
 	output = run.output;
 	free(ports);
@@ -522,4 +534,12 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */
 	(void) call(site, pot_argv_rctl_remove(name), NULL, NULL);
 	return 0;
+}
+
+int pot_remove_image(const struct pot_config *site, const char *image)
+{
+	/* As often as not it has clones, and pot says no. */
+	if (call(site, pot_argv_destroy_image(site->pot_path, image), NULL, NULL) == 0)
+		return 0;
+	return pot_exists(site, image, NULL) == 0 ? 0 : -EBUSY;
 }

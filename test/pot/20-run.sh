@@ -158,6 +158,27 @@ t_hard_limit() {
 }
 beside 'a hard CPU limit is a rule of rctl' t_hard_limit
 
+t_image_gc() {
+	pot_config '{ "image_gc_hours": 1 }'
+	run_task "$(task_config 'exit 0')" && is $STATUS 0 && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'no image'; return 1; }
+	touch -t 202001010000 "$T/s/images/img_1_0"
+	# Its own clone is gone by then, and it was used just now.
+	run_task "$(task_config 'exit 0')" && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'gone too early'; return 1; }
+	touch -t 202001010000 "$T/s/images/img_1_0"
+	# A pot that somebody else made of it.
+	echo img_1_0 >"$POT_DIR/state/origin/other"
+	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')" && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'gone under a clone'; return 1; }
+	rm "$POT_DIR/state/origin/other"
+	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')"
+	[ ! -e "$POT_DIR/state/jails/img_1_0" ] && [ ! -e "$T/s/images/img_1_0" ] && [ -d "$POT_DIR/state/jails/withcmd_1_0" ] &&
+		like "$(calls destroy)" '^pot\|destroy\|-p\|img_1_0$' && left_nothing || return 1
+	# What was imported by hand is none of the driver's.
+	rm "$T/s/images/withcmd_1_0"
+	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')"
+	is "$(ls "$T/s/images")" '' && left_nothing
+}
+beside 'images that nobody uses go, if so configured' t_image_gc
+
 # ---- Stopping ----
 
 # Start `run` in the background, wait until the task says "ready", then stop it.

@@ -156,6 +156,9 @@ elsewhere() { for _o; do grep -q "$_o" "$1" 2>/dev/null || [ "$_o" = "$1" ] || {
 option port_map ports cpu_hard_limit
 t_agent() { elsewhere test/pot/40-agent.sh Config.port_map Config.ports Config.cpu_hard_limit && elsewhere nomad-driver-pot/pot-cli_test.c port_map 'c.ports'; }
 run_test 'ports, port_map and cpu_hard_limit have their tests' t_agent
+option image_gc_hours
+t_gc() { elsewhere test/pot/20-run.sh image_gc_hours; }
+run_test 'image_gc_hours has its tests' t_gc
 option prepare_timeout start_timeout command_timeout
 t_timeouts() { elsewhere test/pot/30-faults.sh prepare_timeout start_timeout command_timeout; }
 run_test 'limits of time have their tests' t_timeouts
