@@ -134,7 +134,7 @@ t_recover_agent() {
 }
 run_test 'the agent is killed: the task goes on and can be reached' t_recover_agent
 t_recover_plugin() {
-	_plugin=$(plugin_pid nomad-driver-pot)
+	_plugin=$(pot_plugin)
 	kill -9 "$_plugin" || return 1
 	wait_for 60 'there is another plugin' new_plugin && wait_driver pot || return 1
 	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" &&
@@ -150,7 +150,7 @@ die_in_prepare() {		# JOB ORDER...
 	order prepare.import "$@"
 	rm -f "$POT_DIR/state/calls"
 	submit "$_id" 'echo ran; exit 0' && wait_for 60 'pot prepare runs' in_import || { order prepare.import; return 1; }
-	_orphan=$(pgrep -o -f 'pot prepare') _plugin=$(plugin_pid nomad-driver-pot)
+	_orphan=$(pgrep -o -f 'pot prepare') _plugin=$(pot_plugin)
 	kill -9 "$_plugin"
 	wait_for 60 'there is another plugin' new_plugin && wait_alloc "$ALLOC_ID" complete
 	_r=$?
@@ -179,7 +179,7 @@ t_recover_ended() {
 	submit end 'echo up; while [ ! -e /local/stop ]; do sleep 0.2; done; exit 9' service &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1
 	stop_agent KILL
-	_plugin=$(plugin_pid nomad-driver-pot)
+	_plugin=$(pot_plugin)
 	[ -z "$_plugin" ] || kill -9 "$_plugin"
 	: >"$AGENT_DIR/data/alloc/$ALLOC_ID/task/local/stop"
 	wait_for 30 'it has ended' ended || return 1

@@ -8,29 +8,32 @@
 isolate "$@"
 requires jq python3
 require_nomad
-make_pot
-mkdir "$T/plugins" "$T/real"
-cp "$BUILD/test/nomad-driver-pot" "$T/real/"
-# The plugin that Nomad starts takes its fate from a file.
-cat >"$T/plugins/nomad-driver-pot" <<WRAPPER
-#!/bin/sh
-if [ -s "$T/crash" ]; then NOMAD_DRIVER_CRASH_AT=\$(cat "$T/crash"); export NOMAD_DRIVER_CRASH_AT; fi
-exec "$T/real/nomad-driver-pot" "\$@"
-WRAPPER
-chmod +x "$T/plugins/nomad-driver-pot"
-agent_config
+crash_agent() {
+	mkdir "$T/plugins" "$T/real"
+	cp "$BUILD/test/nomad-driver-pot" "$T/real/"
+	# The plugin that Nomad starts takes its fate from a file.
+	cat >"$T/plugins/nomad-driver-pot" <<-WRAPPER
+	#!/bin/sh
+	if [ -s "$T/crash" ]; then NOMAD_DRIVER_CRASH_AT=\$(cat "$T/crash"); export NOMAD_DRIVER_CRASH_AT; fi
+	exec "$T/real/nomad-driver-pot" "\$@"
+	WRAPPER
+	chmod +x "$T/plugins/nomad-driver-pot"
+	agent_config
+	start_pot_agent
+}
 
 over() { case $(alloc_status "$ALLOC_ID") in complete | failed) ;; *) return 1 ;; esac; }
 # A plugin that will die at the step, the ones after it not.
 arm() {
-	_plugin=$(plugin_pid nomad-driver-pot)
+	_plugin=$(pot_plugin)
 	echo "$1" >"$T/crash"
 	kill -9 "$_plugin"
 	wait_for 60 'there is another plugin' new_plugin && wait_driver pot || return 1
 	rm "$T/crash"
 }
 nothing_left() {
-	pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' && is "$(pgrep -f 'pot start|pot prepare|nomad-driver-pot: ' | tr '\n' ' ')" ''
+	pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' && is "$(pgrep -f "$T/.*(pot start|pot prepare)" | tr '\n' ' ')" '' &&
+		is "$(pgrep -f "nomad-driver-pot: task-$(echo "$ALLOC_ID" | cut -c 1-8)" | tr '\n' ' ')" ''
 }
 crash() {		# STEP [STATUS]
 	arm "$1" && _plugin=$_new || return 1
@@ -43,22 +46,29 @@ crash() {		# STEP [STATUS]
 crash_destroy() {		# STEP
 	crash "$1" complete && wait_for 60 'the plugin died' new_plugin
 }
-t_stop() { stop_agent && nothing_left; }
-t_start() { start_pot_agent; }
-run_test 'the agent is up' t_start
+stop_crash_agent() { stop_agent && nothing_left; }
+steps() {		# FUNCTION WHO AND_THEN STATUS STEP...
+	_run=$1 _who=$2 _then=$3 _want=$4 _bad=0
+	shift 4
+	crash_agent || return 1
+	for _step; do each "the $_who dies at $_step$_then" "$_run" "$_step" "$_want" || _bad=1; done
+	stop_crash_agent || return 1
+	[ $_bad -eq 0 ]
+}
+# Most of it is waiting for Nomad, so several agents wait side by side.
+LANES=4
 if [ "${STEPS:-}" = destroy ]; then
-	for step in clean-begin clean-killed clean-removed core-tidy-begin core-tidy-killed core-tidy-destroyed core-tidy-removed; do
-		run_test "the plugin dies at $step" crash_destroy $step
-	done
-	run_test 'the end' t_stop
-	done_testing
+	beside 'the end of agent 1' steps crash_destroy plugin '' complete clean-begin clean-killed
+	beside 'the end of agent 2' steps crash_destroy plugin '' complete clean-removed core-tidy-begin
+	beside 'the end of agent 3' steps crash_destroy plugin '' complete core-tidy-killed core-tidy-destroyed core-tidy-removed
+else
+	beside 'the end of agent 1' steps crash plugin ': started again' complete \
+		core-start-intent core-start-recorded core-run-recorded start-recorded start-launched
+	beside 'the end of agent 2' steps crash plugin ': started again' complete start-sent start-answered core-run-started core-start-driver
+	beside 'the end of agent 3' steps crash supervisor '' '' super-detached super-recorded super-listening super-cgroups super-forked
+	beside 'the end of agent 4' steps crash supervisor '' '' super-main super-execed super-started super-empty
 fi
-for step in core-start-intent core-start-recorded core-run-recorded start-recorded start-launched start-sent start-answered \
-	core-run-started core-start-driver; do
-	run_test "the plugin dies at $step: started again" crash $step complete
-done
-for step in super-detached super-recorded super-listening super-cgroups super-forked super-main super-execed super-started super-empty; do
-	run_test "the supervisor dies at $step" crash $step
-done
-run_test 'the end' t_stop
+all_beside
+t_end() { is "$(pgrep -fa 'nomad-driver-pot')" ''; }
+run_test 'the end: no plugin and no supervisor' t_end
 done_testing

@@ -14,6 +14,7 @@
 #                         sets STATUS; its output is in $T/out and $T/err
 #   beside WHAT FUNCTION [ARG...]   as run_test, but beside others of its kind (LANES at a time): in a shell of its own,
 #                         with its own $T, its own stand-in and the plain config
+#   each WHAT FUNCTION [ARG...]   in a function of `beside`: one of several results
 #   all_beside            wait for them, tell how each one went
 #   left_nothing          no pot, no process of the stand-in, no record
 
@@ -57,6 +58,7 @@ run_task() {
 : "${LANES:=6}"
 _beside=0
 beside() {
+	if [ -n "$_skip_all" ]; then skip "$1" "$_skip_all"; return; fi
 	_beside=$((_beside + 1))
 	while [ "$(($(find "$T/beside" -name what 2>/dev/null | wc -l) - $(find "$T/beside" -name status 2>/dev/null | wc -l)))" -ge "$LANES" ]; do
 		sleep 0.1
@@ -70,14 +72,26 @@ beside() {
 	"$@" >"$T/log" 2>&1 && echo 0 >"$T/status.new" || echo 1 >"$T/status.new"
 	mv "$T/status.new" "$T/status" ) &
 }
+each() {
+	_each=$((${_each:-0} + 1))
+	echo "$1" >"$T/each.$_each.what"; shift
+	_r=0
+	"$@" >"$T/each.$_each.log" 2>&1 || _r=1
+	echo $_r >"$T/each.$_each.status"
+	return $_r
+}
+_tell() {		# PATH: .what, .status and .log
+	if [ "$(cat "$1status" 2>/dev/null)" = 0 ]; then ok "$(cat "$1what")"
+	else not_ok "$(cat "$1what")" "$(tail -n 60 "$1log")"; fi
+}
 all_beside() {
 	wait
 	for _k in $(seq "$_beside"); do
 		_lane=$T/beside/$_k
-		if [ "$(cat "$_lane/status" 2>/dev/null)" = 0 ]; then ok "$(cat "$_lane/what")"
-		else not_ok "$(cat "$_lane/what")" "$(tail -n 60 "$_lane/log")"; fi
+		for _l in $(seq "$(find "$_lane" -maxdepth 1 -name 'each.*.what' | wc -l)"); do _tell "$_lane/each.$_l."; done
+		_tell "$_lane/"
 	done
-	rm -rf "$T/beside"
+	[ -n "${KEEP:-}" ] || _remove_dir "$T/beside"
 	_beside=0
 }
 # For tests through an agent: $T/plugin.hcl, and what they ask all the time.
@@ -102,8 +116,14 @@ agent_config() {
 	CONFIG
 }
 start_pot_agent() { start_agent a "$T/plugins" "$T/plugin.hcl" && wait_driver pot; }
+# The youngest plugin that runs one of this lane's files.
+pot_plugin() {
+	for _p in $(pgrep -f "^$T/[a-z]*/nomad-driver-pot"); do
+		grep -qz '^NOMAD_PLUGIN_MAGIC_COOKIE=' "/proc/$_p/environ" 2>/dev/null && echo "$_p"
+	done | tail -n 1
+}
 # Is there another plugin than $_plugin?  Sets $_new.
-new_plugin() { _new=$(plugin_pid nomad-driver-pot) && [ -n "$_new" ] && [ "$_new" != "$_plugin" ]; }
+new_plugin() { _new=$(pot_plugin) && [ -n "$_new" ] && [ "$_new" != "$_plugin" ]; }
 quiet() { "$@" >/dev/null 2>&1; }
 # What `run` leaves: no pot, no process of the stand-in, no record.
 left_nothing() {
