@@ -32,7 +32,7 @@ static const struct {
 	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR is its alloc/, "
 	  "and stays", nomad__cli_run },
 	{ "ps", "[--json] [--config FILE]", "the tasks on this host, from their records", nomad__cli_ps },
-	{ "gc", "[--dry-run] [--config FILE]",
+	{ "gc", "[--dry-run] [--running] [--config FILE]",
 	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run", nomad__cli_gc },
 	{ "errors", "[--pod]", "the ids that errors end with, what they mean and what helps", nomad__cli_errors },
 };

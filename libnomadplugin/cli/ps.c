@@ -131,12 +131,18 @@ static int print_json(const struct nomad__disk_task *tasks, size_t count)
 	return r;
 }
 
-/* The options of both: --config FILE and one switch. */
-static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_driver *driver, const char *name, bool *ret_switch,
-				   int *ret_status)
+/* The options of both: --config FILE and switches, each a flag of *ret_flags. */
+struct option_flag {
+	const char *name;
+	unsigned flag;
+};
+
+static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_driver *driver, const struct option_flag flags[2],
+				   unsigned *ret_flags, int *ret_status)
 {
 	const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { name, no_argument, NULL, 's' }, { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' }, { flags[0].name, no_argument, NULL, 0 },
+		{ flags[1].name, no_argument, NULL, 1 }, { NULL, 0, NULL, 0 },
 	};
 	struct nomad_plugin *plugin;
 	const char *config = NULL;
@@ -146,7 +152,8 @@ static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_dri
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'c': config = optarg; break;
-		case 's': *ret_switch = true; break;
+		case 0:
+		case 1: *ret_flags |= flags[c].flag; break;
 		default: return NULL;
 		}
 	}
@@ -164,11 +171,12 @@ int nomad__cli_ps(int argc, char **argv, const struct nomad_driver *driver)
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct nomad__disk_task *tasks = NULL;
 	struct nomad_plugin *plugin;
+	static const struct option_flag flags[2] = { { "json", 1 } };
 	size_t count = 0;
-	bool json = false;
+	unsigned json = 0;
 	int status;
 
-	plugin = set_up(argc, argv, driver, "json", &json, &status);
+	plugin = set_up(argc, argv, driver, flags, &json, &status);
 	if (!plugin)
 		return status;
 	if (nomad__tasks_on_disk(plugin, &tasks, &count, &err) < 0) {
@@ -205,16 +213,19 @@ static void say_removed(void *ud, const struct nomad__disk_task *task, const str
 int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+	static const struct option_flag options[2] = { { "dry-run", NOMAD__GC_DRY_RUN }, { "running", NOMAD__GC_RUNNING } };
 	struct gc gc = { .driver = driver };
 	struct nomad_plugin *plugin;
+	unsigned flags = NOMAD__GC_BY_HAND;
 	int status, r;
 
-	plugin = set_up(argc, argv, driver, "dry-run", &gc.dry_run, &status);
+	plugin = set_up(argc, argv, driver, options, &flags, &status);
 	if (!plugin)
 		return status;
+	gc.dry_run = flags & NOMAD__GC_DRY_RUN;
 	r = gc.dry_run ? 0 : nomad__plugin_init(plugin, &err);
 	if (r >= 0)
-		r = nomad__gc(plugin, NOMAD__GC_BY_HAND | (gc.dry_run ? NOMAD__GC_DRY_RUN : 0), say_removed, &gc, &err);
+		r = nomad__gc(plugin, flags, say_removed, &gc, &err);
 	if (r < 0)
 		nomad__cli_fail(driver, 0, "%s", nomad_error_message(err));
 	nomad__plugin_free(plugin);

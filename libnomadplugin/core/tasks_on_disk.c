@@ -217,6 +217,8 @@ static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_tas
 		return false;
 	if (task->state == NOMAD__DISK_DESTROYING)
 		return true;
+	if ((flags & NOMAD__GC_RUNNING) && task->state == NOMAD__DISK_RUNNING)
+		return true;
 	if (task->state == NOMAD__DISK_RUNNING || task->state == NOMAD__DISK_REMOTE)
 		return !(flags & NOMAD__GC_BY_HAND) && is_orphan(plugin, task, seen);
 	if (task->alive)

@@ -58,7 +58,8 @@ int nomad__tasks_on_disk(struct nomad_plugin *plugin, struct nomad__disk_task **
 			 struct nomad_error **err);
 void nomad__tasks_on_disk_free(struct nomad__disk_task *tasks, size_t count);
 
-enum { NOMAD__GC_DRY_RUN = 1, NOMAD__GC_BY_HAND = 2 };
+/* RUNNING: also what runs here; an agent that is down claims nothing, so a person has to know. */
+enum { NOMAD__GC_DRY_RUN = 1, NOMAD__GC_BY_HAND = 2, NOMAD__GC_RUNNING = 4 };
 /* `removed` is called for each one that was removed (or would be), or that
  * could not be (err).  The plugin has to be initialised.  Blocks. */
 int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
