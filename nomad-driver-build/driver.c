@@ -268,15 +268,13 @@ static int plan_partial(struct start *s, struct build_action *action, struct nom
 	return nomad_task_put(s->task, key, host, err);
 }
 
-static int plan_output(struct start *s, const struct build_output *output, struct nomad_error **err)
+static int plan_destination(struct start *s, const struct build_output *output, struct build_action *action,
+			    char **ret_destination, struct nomad_error **err)
 {
 	bool layout = !strcmp(output->type, "oci");
 	const char *reference = output->reference;
-	struct build_action *action = build_plan_add(&s->plan, BUILD_WRITE);
 	int r;
 
-	if (!action)
-		return no_memory(err);
 	if (!reference)
 		reference = layout ? "latest" : s->config->tags ? s->config->tags[0] : NULL;
 	r = build_path_resolve(&s->dirs, "output", output->path, layout ? BUILD_PATH_NEW_DIRECTORY : BUILD_PATH_NEW_FILE,
@@ -286,11 +284,45 @@ static int plan_output(struct start *s, const struct build_output *output, struc
 	if (r < 0)
 		return r;
 	action->type = strdup(output->type);
+	action->reference = reference ? strdup(reference) : NULL;
+	*ret_destination = build_engine_destination(output->type, layout ? action->path : action->partial, reference);
+	return action->type && *ret_destination && (!reference || action->reference) ? 0 : no_memory(err);
+}
+
+static int plan_output(struct start *s, const struct build_output *output, struct nomad_error **err)
+{
+	struct build_action *action = build_plan_add(&s->plan, BUILD_WRITE);
+	NOMAD_AUTO_FREE char *destination = NULL;
+	int r = action ? plan_destination(s, output, action, &destination, err) : no_memory(err);
+
+	if (r < 0)
+		return r;
 	action->digest_file = digest_file(s);
-	if (!action->type || !action->digest_file)
+	if (!action->digest_file || build_engine_write(&s->data->host.engine, destination, action->digest_file, &action->argv) < 0)
 		return no_memory(err);
-	r = build_engine_write(&s->data->host.engine, output->type, layout ? action->path : action->partial, reference,
-			       action->digest_file, &action->argv);
+	return 0;
+}
+
+/* One run of the engine builds and writes.  A docker-archive does not tell its digest; a cache is to keep the image. */
+static bool is_at_once(const struct start *s)
+{
+	const struct build_output *outputs = s->config->output.items;
+
+	return !s->data->host.engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
+		strcmp(outputs[0].type, "docker-archive") && !build_engine_keeps_layers(s->config);
+}
+
+static int plan_build(struct start *s, struct nomad_error **err)
+{
+	struct build_action *action = build_plan_add(&s->plan, BUILD_BUILD);
+	NOMAD_AUTO_FREE char *destination = NULL;
+	int r = action ? 0 : no_memory(err);
+
+	if (r >= 0 && is_at_once(s))
+		r = plan_destination(s, s->config->output.items, action, &destination, err);
+	if (r < 0)
+		return r;
+	r = build_engine_build(&s->data->host.engine, s->config, &s->inputs, destination, &action->argv);
 	return r < 0 ? no_memory(err) : 0;
 }
 
@@ -308,30 +340,20 @@ static int plan_push(struct start *s, const struct build_push *push, struct noma
 	return 0;
 }
 
-static int plan_metadata(struct start *s, struct nomad_error **err)
-{
-	struct build_action *action = build_plan_add(&s->plan, BUILD_INSPECT);
-
-	if (!action || build_engine_inspect(&s->data->host.engine, &action->argv) < 0)
-		return no_memory(err);
-	return build_path_resolve(&s->dirs, "metadata_file", s->config->metadata_file, BUILD_PATH_NEW_FILE, &s->plan.metadata, err);
-}
-
 static int plan_actions(struct start *s, struct nomad_error **err)
 {
 	const struct build_output *outputs = s->config->output.items;
 	const struct build_push *pushes = s->config->push.items;
-	struct build_action *build = build_plan_add(&s->plan, BUILD_BUILD);
+	const char *metadata = s->config->metadata_file;
+	int r = plan_build(s, err);
 	size_t i;
-	int r;
 
-	if (!build || build_engine_build(&s->data->host.engine, s->config, &s->inputs, &build->argv) < 0)
-		return no_memory(err);
-	for (i = 0, r = 0; i < s->config->output.count && r >= 0; i++)
+	for (i = 0; i < s->config->output.count && !is_at_once(s) && r >= 0; i++)
 		r = plan_output(s, &outputs[i], err);
 	for (i = 0; i < s->config->push.count && r >= 0; i++)
 		r = plan_push(s, &pushes[i], err);
-	return r >= 0 && s->config->metadata_file ? plan_metadata(s, err) : r;
+	return r < 0 || !metadata ? r :
+		build_path_resolve(&s->dirs, "metadata_file", metadata, BUILD_PATH_NEW_FILE, &s->plan.metadata, err);
 }
 
 static int plan_resolv_conf(struct start *s, struct nomad_error **err)

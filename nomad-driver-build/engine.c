@@ -54,7 +54,7 @@ static void add_map(struct words *w, const char *option, const struct nomad_map 
 static void add_global(struct words *w, const struct build_engine *engine)
 {
 	add(w, engine->path);
-	add_pair(w, "--root", "/build/root");
+	add_pair(w, "--root", BUILD_ROOT);
 	add_pair(w, "--runroot", "/build/runroot");
 	add_pair(w, "--storage-driver", engine->storage_driver);
 	/* An image may hold device files; nobody is to open them. */
@@ -90,12 +90,15 @@ static void add_sources(struct words *w, const struct build_config *config, cons
 	add_map(w, "--ssh", &inputs->ssh);
 }
 
-static void add_result(struct words *w, const struct build_config *config)
+static void add_result(struct words *w, const struct build_config *config, const char *destination)
 {
 	size_t i;
 
 	add_pair(w, "--format", config->format);
-	for (i = 0; config->tags && config->tags[i]; i++)
+	add_pair(w, "--tag", destination);
+	if (destination)	/* as push does: the digest is the same */
+		add(w, "--disable-compression=false");
+	for (i = 0; !destination && config->tags && config->tags[i]; i++)
 		add_pair(w, "--tag", config->tags[i]);
 	add_map(w, "--label", &config->labels);
 	add_map(w, "--annotation", &config->annotations);
@@ -110,16 +113,20 @@ static void add_result(struct words *w, const struct build_config *config)
 	add_pair(w, "--iidfile", BUILD_IID_FILE);
 }
 
+bool build_engine_keeps_layers(const struct build_config *config)
+{
+	return config->layers < 0 ? config->cache || config->cache_from || config->cache_to : config->layers;
+}
+
 static void add_cache(struct words *w, const struct build_config *config)
 {
-	bool layers = config->layers < 0 ? config->cache || config->cache_from || config->cache_to : config->layers;
 	static const struct {
 		const char *name, *word;
 	} pulls[] = { { "missing", "--pull=false" }, { "newer", "--pull=true" }, { "always", "--pull=always" },
 		      { "never", "--pull=never" } };
 	size_t i;
 
-	add(w, layers ? "--layers=true" : "--layers=false");
+	add(w, build_engine_keeps_layers(config) ? "--layers=true" : "--layers=false");
 	add_pair(w, "--cache-from", config->cache_from);
 	add_pair(w, "--cache-to", config->cache_to);
 	for (i = 0; i < NOMAD_ARRAY_LEN(pulls); i++)
@@ -143,14 +150,14 @@ static void add_steps(struct words *w, const struct build_config *config)
 }
 
 int build_engine_build(const struct build_engine *engine, const struct build_config *config,
-		       const struct build_inputs *inputs, char ***ret_argv)
+		       const struct build_inputs *inputs, const char *destination, char ***ret_argv)
 {
 	struct words w = { 0 };
 
 	add_global(&w, engine);
 	add(&w, "build");
 	add_sources(&w, config, inputs);
-	add_result(&w, config);
+	add_result(&w, config, destination);
 	add_cache(&w, config);
 	add_steps(&w, config);
 	add(&w, "--");
@@ -166,14 +173,18 @@ static void add_push(struct words *w, const struct build_engine *engine, const c
 	add_pair(w, "--authfile", BUILD_AUTH_FILE);
 }
 
-int build_engine_write(const struct build_engine *engine, const char *type, const char *path, const char *reference,
-		       const char *digest_file, char ***ret_argv)
+char *build_engine_destination(const char *type, const char *path, const char *reference)
+{
+	return nomad_strdupf("%s:%s%s%s", type, path, reference ? ":" : "", reference ? reference : "");
+}
+
+int build_engine_write(const struct build_engine *engine, const char *destination, const char *digest_file, char ***ret_argv)
 {
 	struct words w = { 0 };
 
 	add_push(&w, engine, digest_file);
 	add(&w, BUILD_IMAGE);
-	ADDF(&w, "%s:%s%s%s", type, path, reference ? ":" : "", reference ? reference : "");
+	add(&w, destination);
 	return finish(&w, ret_argv);
 }
 
@@ -187,17 +198,6 @@ int build_engine_push(const struct build_engine *engine, const char *reference, 
 		add(&w, "--tls-verify=false");
 	add(&w, BUILD_IMAGE);
 	ADDF(&w, "docker://%s", reference);
-	return finish(&w, ret_argv);
-}
-
-int build_engine_inspect(const struct build_engine *engine, char ***ret_argv)
-{
-	struct words w = { 0 };
-
-	add_global(&w, engine);
-	add(&w, "inspect");
-	add_pair(&w, "--type", "image");
-	add(&w, BUILD_IMAGE);
 	return finish(&w, ret_argv);
 }
 

@@ -10,6 +10,7 @@
 #define BUILD_IMAGE "{image}"
 
 /* Of the jail. */
+#define BUILD_ROOT "/build/root"
 #define BUILD_IID_FILE "/build/iid"
 #define BUILD_AUTH_FILE "/build/auth.json"
 #define BUILD_SECRET_DIR "/run/build-secrets"
@@ -30,15 +31,18 @@ struct build_inputs {
 };
 void build_inputs_done(struct build_inputs *inputs);
 
+/* Each instruction becomes a layer of its own, which stays in the store. */
+bool build_engine_keeps_layers(const struct build_config *config);
+/* The image goes to `destination`, which buildah alone can do, or with NULL to the store under the tags. */
 int build_engine_build(const struct build_engine *engine, const struct build_config *config,
-		       const struct build_inputs *inputs, char ***ret_argv) NOMAD_MUST_CHECK;
-/* Write the image to `path` of the jail; the digest of its manifest goes to `digest_file`. */
-int build_engine_write(const struct build_engine *engine, const char *type, const char *path, const char *reference,
-		       const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
+		       const struct build_inputs *inputs, const char *destination, char ***ret_argv) NOMAD_MUST_CHECK;
+/* "TYPE:PATH[:REFERENCE]", of a path in the jail; malloc()ed. */
+char *build_engine_destination(const char *type, const char *path, const char *reference);
+/* Write the image there; the digest of its manifest goes to `digest_file`. */
+int build_engine_write(const struct build_engine *engine, const char *destination, const char *digest_file,
+		       char ***ret_argv) NOMAD_MUST_CHECK;
 int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify, const char *digest_file,
 		      char ***ret_argv) NOMAD_MUST_CHECK;
-/* What is known of the image, as JSON on stdout. */
-int build_engine_inspect(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
 /* Remove what builds left that were killed; only while no other uses the store. */
 int build_engine_clean(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
 

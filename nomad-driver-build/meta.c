@@ -16,31 +16,7 @@ void build_result_done(struct build_result *result)
 	free(result->steps);
 	free(result->image_id);
 	free(result->digest);
-	free(result->about);
-}
-
-/* What the engine's inspect says: the manifest, as text or as object. */
-static json_t *manifest_of(const json_t *about)
-{
-	const json_t *manifest = json_object_get(about, "Manifest");
-
-	return json_is_string(manifest) ? json_loads(json_string_value(manifest), 0, NULL) : json_deep_copy(manifest);
-}
-
-static json_int_t size_of(const json_t *about)
-{
-	json_int_t size = json_integer_value(json_object_get(about, "Size"));	/* podman */
-	json_t *manifest = size ? NULL : manifest_of(about);
-	const json_t *layer;
-	size_t i;
-
-	if (manifest) {
-		size = json_integer_value(json_object_get(json_object_get(manifest, "config"), "size"));
-		json_array_foreach(json_object_get(manifest, "layers"), i, layer)
-			size += json_integer_value(json_object_get(layer, "size"));
-	}
-	json_decref(manifest);
-	return size;
+	build_image_done(&result->image);
 }
 
 static json_t *digest_text(const char *digits)
@@ -50,24 +26,16 @@ static json_t *digest_text(const char *digits)
 
 static void add_result(json_t *top, const struct build_result *result, char *const *tags)
 {
-	json_t *about = result->about ? json_loads(result->about, 0, NULL) : NULL, *names = json_array();
-	const json_t *first = json_is_array(about) ? json_array_get(about, 0) : about;
-	const char *digest = json_string_value(json_object_get(first, "FromImageDigest"));
+	json_t *names = json_array();
 	size_t i;
 
-	if (!digest)
-		digest = json_string_value(json_object_get(first, "Digest"));
 	json_object_set_new(top, "image_id", digest_text(result->image_id));
 	/* Of the first archive or push; without any, of the image in the engine's store. */
-	if (result->digest)
-		json_object_set_new(top, "digest", digest_text(result->digest));
-	else
-		json_object_set_new(top, "digest", digest ? json_string(digest) : json_null());
-	json_object_set_new(top, "size", json_integer(size_of(first)));
+	json_object_set_new(top, "digest", digest_text(result->digest ? result->digest : result->image.digest));
+	json_object_set_new(top, "size", json_integer(result->image.size));
 	for (i = 0; tags && tags[i]; i++)
 		json_array_append_new(names, json_string(tags[i]));
 	json_object_set_new(top, "tags", names);
-	json_decref(about);
 }
 
 static json_t *steps_of(const struct build_result *result)
@@ -97,7 +65,7 @@ char *build_metadata(const struct build_plan *plan, const struct build_result *r
 		if (action->kind == BUILD_PUSH)
 			json_array_append_new(pushed, json_pack("{s:s,s:o}", "reference", action->reference, "digest",
 								digest_text(digests[i])));
-		else if (action->kind == BUILD_WRITE)
+		else if (action->type)
 			json_array_append_new(outputs, json_pack("{s:s,s:s,s:o}", "type", action->type, "path", action->path + 1,
 								 "digest", digest_text(digests[i])));
 	}

@@ -16,10 +16,9 @@
 /* One run of the engine. */
 enum build_action_kind {
 	BUILD_CLEAN,		/* what killed builds left in a cache */
-	BUILD_BUILD,
+	BUILD_BUILD,		/* into the store or, if it has a type, as below */
 	BUILD_WRITE,		/* to `path`; by way of `partial`, which is renamed */
 	BUILD_PUSH,		/* to `reference` */
-	BUILD_INSPECT,
 	BUILD_ACTION_MAX,
 };
 

@@ -23,14 +23,12 @@
 #include "engine.h"
 #include "step.h"
 
-enum { LINE_SIZE = 4096, STEPS_MAX = 1000, BLOBS_MAX = 100, ERROR_SIZE = 400, OUTPUT_MAX = 8 << 20 };
+enum { LINE_SIZE = 4096, STEPS_MAX = 1000, BLOBS_MAX = 100, ERROR_SIZE = 400 };
 
 struct stream {
-	int from, to;		/* to < 0: into `output` */
+	int from, to;		/* to < 0: nobody wants it */
 	char line[LINE_SIZE];
 	size_t used;
-	char *output;
-	size_t output_size;
 };
 
 struct watch {
@@ -136,18 +134,6 @@ static void add_to_line(struct watch *w, struct stream *s, const char *data, siz
 	}
 }
 
-static void keep(struct stream *s, const char *data, size_t n)
-{
-	char *grown = s->output_size + n < OUTPUT_MAX ? realloc(s->output, s->output_size + n + 1) : NULL;
-
-	if (!grown)
-		return;
-	memcpy(grown + s->output_size, data, n);
-	s->output = grown;
-	s->output_size += n;
-	grown[s->output_size] = 0;
-}
-
 static void pass_on(int fd, const char *data, size_t n)
 {
 	while (n) {
@@ -176,9 +162,7 @@ static void pump(struct watch *w, struct stream *s)
 			add_to_line(w, s, "\n", 1);
 		return;
 	}
-	if (s->to < 0)
-		keep(s, data, (size_t)n);
-	else
+	if (s->to >= 0)
 		pass_on(s->to, data, (size_t)n);
 	add_to_line(w, s, data, (size_t)n);
 }
@@ -267,7 +251,6 @@ static void tell_failure(struct watch *w, int status)
 {
 	static const char *const names[BUILD_ACTION_MAX] = {
 		[BUILD_BUILD] = "The build", [BUILD_WRITE] = "Writing the image", [BUILD_PUSH] = "The push",
-		[BUILD_INSPECT] = "Inspecting the image",
 	};
 
 	const char *error = w->last_error ? w->last_error : "";
@@ -282,7 +265,7 @@ static void tell_failure(struct watch *w, int status)
 			n > ERROR_SIZE ? "..." : "", error);
 }
 
-int build_run_action(struct build_run *run, const struct build_action *action, char **ret_output, struct nomad_error **err)
+int build_run_action(struct build_run *run, const struct build_action *action, struct nomad_error **err)
 {
 	struct watch w = { .run = run, .action = action, .began = now_ms() };
 	int out[2], errors[2], status;
@@ -309,7 +292,7 @@ int build_run_action(struct build_run *run, const struct build_action *action, c
 	}
 	setpgid(pid, pid);
 	w.out.from = out[0];
-	w.out.to = ret_output || action->kind == BUILD_CLEAN ? -1 : STDOUT_FILENO;
+	w.out.to = action->kind == BUILD_CLEAN ? -1 : STDOUT_FILENO;
 	w.errors.from = errors[0];
 	w.errors.to = STDERR_FILENO;
 	status = supervise(&w, pid);
@@ -318,8 +301,5 @@ int build_run_action(struct build_run *run, const struct build_action *action, c
 		run->result->ms = now_ms() - w.began;
 	tell_failure(&w, status);
 	free(w.last_error);
-	if (ret_output && !status)
-		*ret_output = NOMAD_TAKE_PTR(w.out.output);
-	free(w.out.output);
 	return status;
 }

@@ -74,23 +74,43 @@ static int use_image(struct build_action *action, const char *image)
 	return 0;
 }
 
+static int prepare_path(const struct build_action *action, struct nomad_error **err)
+{
+	if (action->partial && unlink(action->partial) < 0 && errno != ENOENT)
+		return nomad_error_errno(err, errno, "remove '%s'", action->partial);
+	return 0;
+}
+
 /* 1 if there is nothing to do. */
 static int prepare(struct step *step, struct build_action *action, const struct build_result *result, struct nomad_error **err)
 {
 	if (result->image_id && use_image(action, result->image_id) < 0)
 		return nomad_error_errno(err, ENOMEM, "run the engine");
-	if (action->kind == BUILD_CLEAN && !step->exclusive)
+	if (action->kind != BUILD_CLEAN)
+		return prepare_path(action, err);
+	if (!step->exclusive)
 		return 1;
-	if (action->partial && unlink(action->partial) < 0 && errno != ENOENT)
-		return nomad_error_errno(err, errno, "remove '%s'", action->partial);
-	return 0;
+	if (build_store_has_containers(BUILD_ROOT))
+		return 0;
+	(void)flock(step->lock, LOCK_SH);	/* others may come */
+	return 1;
+}
+
+/* Of what was just written, where nothing but the image itself tells.  1 if it is not of a kind that does. */
+static int look_at_image(const struct build_action *action, const char *path, struct build_image *ret, struct nomad_error **err)
+{
+	if (action->type && !strcmp(action->type, "oci-archive"))
+		return build_image_in_archive(path, ret, err);
+	if (action->type && !strcmp(action->type, "oci"))
+		return build_image_in_layout(path, action->reference, ret, err);
+	return 1;
 }
 
 static int conclude_writing(struct build_run *run, struct build_action *action, char **ret_digest, struct nomad_error **err)
 {
 	struct build_result *result = run->result;
 
-	*ret_digest = read_digest(action->digest_file);
+	*ret_digest = action->digest_file ? read_digest(action->digest_file) : strdup(result->image.digest);
 	if (!*ret_digest)
 		return nomad_error_set(err, EIO, "the engine did not tell the image's digest");
 	if (!result->digest)
@@ -102,22 +122,30 @@ static int conclude_writing(struct build_run *run, struct build_action *action, 
 	return 0;
 }
 
+static int conclude_build(struct build_run *run, struct build_action *action, char **ret_digest, struct nomad_error **err)
+{
+	struct build_result *result = run->result;
+	int r = look_at_image(action, action->partial ? action->partial : action->path, &result->image, err);
+
+	if (r < 0)
+		return r;
+	result->image_id = r ? read_digest(BUILD_IID_FILE) : strdup(result->image.id);
+	if (!result->image_id)
+		return nomad_error_set(err, EIO, "the engine did not tell the image's id");
+	build_run_event(run, "Built image sha256:%s", result->image_id);
+	return r ? 0 : conclude_writing(run, action, ret_digest, err);
+}
+
 /* After one that went well. */
 static int conclude(struct step *step, struct build_run *run, struct build_action *action, char **ret_digest,
 		    struct nomad_error **err)
 {
-	struct build_result *result = run->result;
-
 	switch (action->kind) {
 	case BUILD_CLEAN:
 		(void)flock(step->lock, LOCK_SH);	/* others may come now */
 		return 0;
 	case BUILD_BUILD:
-		result->image_id = read_digest(BUILD_IID_FILE);
-		if (!result->image_id)
-			return nomad_error_set(err, EIO, "the engine did not tell the image's id");
-		build_run_event(run, "Built image sha256:%s", result->image_id);
-		return 0;
+		return conclude_build(run, action, ret_digest, err);
 	case BUILD_WRITE:
 	case BUILD_PUSH:
 		return conclude_writing(run, action, ret_digest, err);
@@ -126,13 +154,28 @@ static int conclude(struct step *step, struct build_run *run, struct build_actio
 	}
 }
 
-static int write_metadata(struct step *step, const struct build_result *result, char *const *digests, struct nomad_error **err)
+/* As the first archive or layout tells, else as it is in the store. */
+static int find_image(struct step *step, struct build_result *result, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *text = build_metadata(&step->plan, result, digests);
-	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.partial", step->plan.metadata);
-	size_t n;
-	int fd, r = 0;
+	size_t i;
+	int r = 1;
 
+	for (i = 0; i < step->plan.n_actions && !result->image.id && r > 0; i++)
+		r = look_at_image(&step->plan.actions[i], step->plan.actions[i].path, &result->image, err);
+	if (r < 0 || result->image.id)
+		return r < 0 ? r : 0;
+	return build_image_in_store(BUILD_ROOT, result->image_id, &result->image, err);
+}
+
+static int write_metadata(struct step *step, struct build_result *result, char *const *digests, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.partial", step->plan.metadata), *text = NULL;
+	int fd, r = find_image(step, result, err);
+	size_t n;
+
+	if (r < 0)
+		return r;
+	text = build_metadata(&step->plan, result, digests);
 	if (!text || !partial)
 		return nomad_error_errno(err, ENOMEM, "write '%s'", step->plan.metadata);
 	(void)unlink(partial);
@@ -160,7 +203,7 @@ static int run_all(struct step *step, struct build_run *run, char **digests, str
 		if (r > 0)
 			continue;
 		if (r >= 0)
-			r = build_run_action(run, action, action->kind == BUILD_INSPECT ? &run->result->about : NULL, err);
+			r = build_run_action(run, action, err);
 		if (action->kind == BUILD_CLEAN && r > 0 && !run->stopping)
 			r = 0;
 		if (!r)

@@ -14,6 +14,20 @@ int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct
 /* Whether overlay file systems can be mounted on directory `dir`; in a mount namespace of one's own. */
 int build_jail_probe(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
 
+/* image.c: an image as it was written. */
+struct build_image {
+	char *id, *digest;	/* of configuration and manifest, hexadecimal */
+	int64_t size;		/* of configuration and layers */
+};
+/* By its id, in the storage of an engine. */
+int build_image_in_store(const char *root, const char *id, struct build_image *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+int build_image_in_layout(const char *path, const char *reference, struct build_image *ret,
+			  struct nomad_error **err) NOMAD_MUST_CHECK;
+int build_image_in_archive(const char *path, struct build_image *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+void build_image_done(struct build_image *image);
+/* Whether a storage holds containers, which only a killed build leaves; true if it cannot be told. */
+bool build_store_has_containers(const char *root);
+
 /* What came of the build so far. */
 struct build_timing {
 	char *text;
@@ -22,7 +36,7 @@ struct build_timing {
 struct build_result {
 	char *image_id;		/* hexadecimal, or NULL */
 	char *digest;		/* of the first manifest written, or NULL */
-	char *about;		/* what inspect said, or NULL */
+	struct build_image image;	/* looked for once all is written, if it is asked for */
 	struct build_timing *steps;
 	size_t n_steps;
 	int64_t ms;
@@ -41,10 +55,8 @@ struct build_run {
 	int null;		/* /dev/null */
 	bool stopping;		/* a signal to stop came */
 };
-/* Its exit status as a shell gives it, or a negative errno.  `*ret_output` (may be NULL): its stdout, which then
- * is not shown. */
-int build_run_action(struct build_run *run, const struct build_action *action, char **ret_output,
-		     struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Its exit status as a shell gives it, or a negative errno. */
+int build_run_action(struct build_run *run, const struct build_action *action, struct nomad_error **err) NOMAD_MUST_CHECK;
 /* A line for the events of the task. */
 void build_run_event(struct build_run *run, const char *fmt, ...) NOMAD_PRINTF(2, 3);
 

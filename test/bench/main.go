@@ -8,6 +8,7 @@
 //
 //	bench tasks TEST-DRIVER GO-PLUGIN NOMAD
 //	bench nspawn DRIVER ROOT
+//	bench builds BUILD-DRIVER ROOTFS.tar	(in namespaces of its own: test/bench/builds)
 package main
 
 import (
@@ -206,6 +207,14 @@ func median(v []float64) float64 {
 func main() {
 	var names []string
 	paths := map[string]string{}
+	if len(os.Args) == 4 && os.Args[1] == "builds" {
+		tmp, _ = os.MkdirTemp("", "ndbench")
+		defer os.RemoveAll(tmp)
+		if err := benchBuilds(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "builds:", err)
+		}
+		return
+	}
 	if len(os.Args) == 5 && os.Args[1] == "tasks" {
 		tmp, _ = os.MkdirTemp("", "ndbench")
 		defer os.RemoveAll(tmp)
