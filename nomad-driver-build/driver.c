@@ -217,9 +217,9 @@ static int plan_cache(struct start *s, const char *driver, struct nomad_error **
 	if (r >= 0)
 		r = set(&s->plan.lock, nomad_strdupf("%s/lock", dir), err);
 	if (r >= 0)
-		r = build_make_dirs(s->plan.root, err);
+		r = nomad_make_dirs(s->plan.root, 0700, err);
 	if (r >= 0)
-		r = build_make_dirs(s->plan.mounts, err);
+		r = nomad_make_dirs(s->plan.mounts, 0700, err);
 	if (r < 0)
 		return r;
 	/* Only a store that was used can hold the rest of a killed build. */
@@ -236,19 +236,19 @@ static int plan_storage(struct start *s, struct nomad_error **err)
 	if (r >= 0)
 		r = nomad_task_put(s->task, "work", s->plan.work, err);
 	if (r >= 0)
-		r = build_make_dirs(s->plan.work, err);
+		r = nomad_make_dirs(s->plan.work, 0700, err);
 	if (r >= 0 && s->config->cache)
 		r = plan_cache(s, driver, err);
 	else if (r >= 0)
 		r = set(&s->plan.root, nomad_strdupf("%s/root", s->plan.work), err);
 	if (r >= 0)
-		r = build_make_dirs(s->plan.root, err);
+		r = nomad_make_dirs(s->plan.root, 0700, err);
 	if (r < 0 || !s->site->concurrency)
 		return r;
 	r = set(&s->plan.slots, nomad_strdupf("%s/slots", s->data->base), err);
 	if (r >= 0)
 		r = set(&s->plan.slot_count, nomad_strdupf("%d", (int)s->site->concurrency), err);
-	return r < 0 ? r : build_make_dirs(s->plan.slots, err);
+	return r < 0 ? r : nomad_make_dirs(s->plan.slots, 0700, err);
 }
 
 static char *digest_file(struct start *s)
@@ -420,8 +420,9 @@ static int plan_all(struct start *s, struct nomad_error **err)
 	plan->policy = build_engine_policy(s->site->allowed_registries);
 	plan->registries = build_engine_registries(s->site->insecure_registries);
 	plan->tags = s->config->tags ? nomad_strv_copy((const char *const *)s->config->tags) : NULL;
+	plan->features = s->data->host.features ? nomad_strv_copy((const char *const *)s->data->host.features) : NULL;
 	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->isolation || !plan->network ||
-	    !plan->policy || !plan->registries || (s->config->tags && !plan->tags))
+	    !plan->policy || !plan->registries || (s->config->tags && !plan->tags) || (s->data->host.features && !plan->features))
 		return no_memory(err);
 	return 0;
 }

@@ -50,18 +50,25 @@ static void add_map(struct words *w, const char *option, const struct nomad_map 
 	}
 }
 
-/* Where everything is.  Short names: podman refuses a long --runroot. */
-static void add_global(struct words *w, const struct build_engine *engine)
+static void add_store(struct words *w, const struct build_engine *engine, const char *dir)
 {
 	add(w, engine->path);
-	add_pair(w, "--root", BUILD_ROOT);
-	add_pair(w, "--runroot", "/build/runroot");
+	add(w, "--root");
+	ADDF(w, "%s/root", dir);
+	add(w, "--runroot");
+	ADDF(w, "%s/runroot", dir);
 	add_pair(w, "--storage-driver", engine->storage_driver);
 	/* An image may hold device files; nobody is to open them. */
 	if (!strcmp(engine->storage_driver, "overlay"))
 		add_pair(w, "--storage-opt", "overlay.mountopt=nodev");
 	if (engine->is_podman)
 		add_pair(w, "--cgroup-manager", "cgroupfs");
+}
+
+/* Where everything is.  Short names: podman refuses a long --runroot. */
+static void add_global(struct words *w, const struct build_engine *engine)
+{
+	add_store(w, engine, "/build");
 }
 
 static int finish(struct words *w, char ***ret_argv)
@@ -199,6 +206,16 @@ int build_engine_push(const struct build_engine *engine, const char *reference, 
 	add(&w, BUILD_IMAGE);
 	ADDF(&w, "docker://%s", reference);
 	return finish(&w, ret_argv);
+}
+
+int build_engine_try(const struct build_engine *engine, const char *dir, char ***argv)
+{
+	struct words w = { .v = *argv };
+
+	add_store(&w, engine, dir);
+	add(&w, "images");
+	*argv = w.v;
+	return w.r;
 }
 
 int build_engine_clean(const struct build_engine *engine, char ***ret_argv)

@@ -43,6 +43,8 @@ int build_engine_write(const struct build_engine *engine, const char *destinatio
 		       char ***ret_argv) NOMAD_MUST_CHECK;
 int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify, const char *digest_file,
 		      char ***ret_argv) NOMAD_MUST_CHECK;
+/* Look into a new store in `dir`, which takes finding out what the kernel can do; added to `*argv`. */
+int build_engine_try(const struct build_engine *engine, const char *dir, char ***argv) NOMAD_MUST_CHECK;
 /* Remove what builds left that were killed; only while no other uses the store. */
 int build_engine_clean(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
 

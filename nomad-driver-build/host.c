@@ -1,111 +1,159 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * What this node has: the engine and its version, an OCI runtime, and
- * whether overlay file systems can be stored where builds are. */
+ * whether overlay file systems can be stored where builds are.
+ *
+ * An engine with a new store first tries what the kernel's overlay can do,
+ * by mounts whose ends wait for the disk: with a store for each task that is
+ * half of a small build.  It notes each answer as the name of an empty file,
+ * "FEATURE-true" or "FEATURE-false".  So it is let find out once, in a store
+ * that no build has touched, and its notes are given to each build (jail.c).
+ * They are kept in BASE/features, for this kernel, engine and file system. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "host.h"
 #include "plan.h"
 
-enum { PATIENCE_MS = 10000 };
-
-static int spawn(const char *const *argv, int out, pid_t *ret_pid)
-{
-	const char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "LC_ALL=C.UTF-8", NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
-	posix_spawn_file_actions_adddup2(&actions, out, 2);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	r = posix_spawn(ret_pid, argv[0], &actions, &attr, (char *const *)argv, (char *const *)env);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	return r;
-}
-
-/* The first bytes of what it writes, in bounded time.  Its exit status, or -1. */
-static int ask(const char *const *argv, char *text, size_t size)
-{
-	size_t used = 0;
-	int out[2], status = -1;
-	ssize_t n = 1;
-	pid_t pid;
-
-	*text = 0;
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return -1;
-	if (spawn(argv, out[1], &pid)) {
-		close(out[0]);
-		close(out[1]);
-		return -1;
-	}
-	close(out[1]);
-	while (used < size - 1 && n > 0) {
-		struct pollfd p = { out[0], POLLIN, 0 };
-
-		if (poll(&p, 1, PATIENCE_MS) <= 0) {
-			kill(pid, SIGKILL);
-			break;
-		}
-		n = read(out[0], text + used, size - 1 - used);
-		used += n > 0 ? (size_t)n : 0;
-	}
-	text[used] = 0;
-	text[strcspn(text, "\n")] = 0;
-	close(out[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
+enum { PATIENCE_MS = 30000, FEATURES_MAX = 64 };
 
 static void find_version(struct build_engine *engine)
 {
 	const char *argv[] = { engine->path, "--version", NULL };
-	char text[256], *v;
+	struct nomad_tool tool = { .argv = argv, .timeout_ms = PATIENCE_MS };
+	char *v;
 
-	if (ask(argv, text, sizeof(text)))
-		return;
-	engine->is_podman = strstr(text, "podman");
-	v = strstr(text, "version ");
-	if (v && sscanf(v + 8, "%d.%d", &engine->major, &engine->minor) == 2)
-		snprintf(engine->version, sizeof(engine->version), "%.*s", (int)strcspn(v + 8, " "), v + 8);
+	if (nomad_tool_run(&tool, NULL) >= 0) {
+		engine->is_podman = strstr(tool.output, "podman");
+		v = strstr(tool.output, "version ");
+		if (v && sscanf(v + 8, "%d.%d", &engine->major, &engine->minor) == 2)
+			snprintf(engine->version, sizeof(engine->version), "%.*s", (int)strcspn(v + 8, " \n"), v + 8);
+	}
+	free(tool.output);
 }
 
 static void find_overlay(const char *base, struct build_host *host)
 {
 	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/probe.XXXXXX", base);
 	const char *argv[] = { "/proc/self/exe", BUILD_STEP_WORD, "probe", dir, NULL };
-	char text[512];
+	struct nomad_tool tool = { .argv = argv, .timeout_ms = PATIENCE_MS, .what = "mount an overlay" };
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 
-	if (!dir || build_make_dirs(base, NULL) < 0 || !mkdtemp(dir)) {
+	if (!dir || nomad_make_dirs(base, 0700, &err) < 0 || !mkdtemp(dir)) {
 		host->overlay_error = nomad_strdupf("cannot write to '%s'", base);
 		return;
 	}
-	host->overlay = !ask(argv, text, sizeof(text));
+	host->overlay = nomad_tool_run(&tool, &err) >= 0;
 	if (!host->overlay)
-		host->overlay_error = strdup(text);
-	(void)build_tree_remove(dir);
+		host->overlay_error = strdup(nomad_error_message(err));
+	free(tool.output);
+	(void)nomad_remove_tree(dir, NULL);
+}
+
+/* ---- What the engine finds out of overlay ---- */
+
+/* No more than a name, as everything in it becomes one. */
+static bool is_feature(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n < 128 && !strchr(name, '/') && *name != '.' && ((n > 5 && !strcmp(name + n - 5, "-true")) ||
+								  (n > 6 && !strcmp(name + n - 6, "-false")));
+}
+
+static char *key_of(const struct build_engine *engine, const char *base)
+{
+	struct utsname uts;
+	struct stat st;
+
+	if (uname(&uts) < 0 || stat(base, &st) < 0)
+		return NULL;
+	return nomad_strdupf("%s %s, %s %s, %llx\n", uts.release, uts.version, engine->path, engine->version,
+			     (unsigned long long)st.st_dev);
+}
+
+static bool read_features(const char *path, const char *key, char ***ret)
+{
+	FILE *in = fopen(path, "re");
+	char line[512];
+	bool fits = in && fgets(line, sizeof(line), in) && !strcmp(line, key);
+
+	while (fits && nomad_strv_count((const char *const *)*ret) < FEATURES_MAX && fgets(line, sizeof(line), in)) {
+		line[strcspn(line, "\n")] = 0;
+		if (is_feature(line) && nomad_strv_add(ret, line) < 0)
+			break;
+	}
+	if (in)
+		fclose(in);
+	return fits;
+}
+
+static void list_features(const char *dir, char ***ret)
+{
+	DIR *d = opendir(dir);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d)))
+		if (is_feature(entry->d_name) && nomad_strv_add(ret, entry->d_name) < 0)
+			break;
+	if (d)
+		closedir(d);
+}
+
+static void write_features(const char *path, const char *key, char *const *features)
+{
+	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.%d", path, (int)getpid());
+	FILE *out = partial ? fopen(partial, "we") : NULL;
+	size_t i;
+
+	if (!out)
+		return;
+	fputs(key, out);
+	for (i = 0; features && features[i]; i++)
+		fprintf(out, "%s\n", features[i]);
+	if (fclose(out) || rename(partial, path) < 0)
+		(void)unlink(partial);
+}
+
+/* By the probe, which has a mount namespace of its own: the engine may leave a mount.  False if it could not be asked. */
+static bool ask_engine(const struct build_engine *engine, const char *base, char ***ret)
+{
+	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/probe.XXXXXX", base), *notes = NULL;
+	char **argv = NULL;
+	bool ran = false;
+
+	if (!dir || !mkdtemp(dir))
+		return false;
+	notes = nomad_strdupf("%s/runroot/overlay", dir);
+	if (notes && nomad_strv_add(&argv, "/proc/self/exe") >= 0 && nomad_strv_add(&argv, BUILD_STEP_WORD) >= 0 &&
+	    nomad_strv_add(&argv, "probe") >= 0 && nomad_strv_add(&argv, dir) >= 0 && build_engine_try(engine, dir, &argv) >= 0) {
+		struct nomad_tool tool = { .argv = (const char *const *)argv, .timeout_ms = PATIENCE_MS };
+
+		ran = nomad_tool_run(&tool, NULL) >= 0;
+		if (ran)
+			list_features(notes, ret);
+		free(tool.output);
+	}
+	nomad_strv_free(argv);
+	(void)nomad_remove_tree(dir, NULL);
+	return ran;
+}
+
+static void find_features(const char *base, struct build_host *host)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/features", base), *key = key_of(&host->engine, base);
+
+	if (!path || !key || read_features(path, key, &host->features))
+		return;
+	if (ask_engine(&host->engine, base, &host->features))
+		write_features(path, key, host->features);
 }
 
 void build_host_find(const struct build_plugin_config *config, const char *base, struct build_host *ret)
@@ -124,6 +172,8 @@ void build_host_find(const struct build_plugin_config *config, const char *base,
 	if (strcmp(config->storage_driver, "vfs"))
 		find_overlay(base, ret);
 	engine->storage_driver = ret->overlay ? "overlay" : "vfs";
+	if (ret->overlay && engine->version[0])
+		find_features(base, ret);
 	ret->runtime = nomad_tool_find("crun");
 	if (!ret->runtime)
 		ret->runtime = nomad_tool_find("runc");
@@ -134,27 +184,10 @@ void build_host_done(struct build_host *host)
 	free(host->engine.path);
 	free(host->overlay_error);
 	free(host->runtime);
+	nomad_strv_free(host->features);
 }
 
 char *build_base_dir(const struct build_plugin_config *config, const char *state_dir)
 {
 	return config->storage_root ? strdup(config->storage_root) : nomad_strdupf("%s/builds", state_dir);
-}
-
-int build_make_dirs(const char *path, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *part = strdup(path);
-	char *p;
-
-	if (!part)
-		return nomad_error_errno(err, ENOMEM, "make directory '%s'", path);
-	for (p = strchr(part + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = 0;
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			return nomad_error_errno(err, errno, "make directory '%s'", part);
-		*p = '/';
-	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return nomad_error_errno(err, errno, "make directory '%s'", path);
-	return 0;
 }

@@ -12,12 +12,12 @@ struct build_host {
 	bool overlay;
 	char *overlay_error;		/* why not, or NULL */
 	char *runtime;			/* crun or runc, or NULL */
+	char **features;		/* what the engine noted of overlay here */
 };
 void build_host_find(const struct build_plugin_config *config, const char *base, struct build_host *ret);
 void build_host_done(struct build_host *host);
 /* Where builds and caches are stored; malloc()ed. */
 char *build_base_dir(const struct build_plugin_config *config, const char *state_dir);
-int build_make_dirs(const char *path, struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* tree.c: a directory with all that is in it; not there is fine.  0 or a negative errno. */
 int build_tree_remove(const char *path);

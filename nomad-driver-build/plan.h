@@ -46,6 +46,7 @@ struct build_plan {
 	char **tags;
 	char **secret_ids;	/* of those in the environment, in order */
 	char **env;		/* NAME=VALUE for the engine: proxies */
+	char **features;	/* files that tell it what overlay can do */
 	struct build_action *actions;
 	size_t n_actions;
 };

@@ -373,14 +373,19 @@ static int run_inside(struct step *step, sigset_t *mask)
 	return watch(pid, mask);
 }
 
-static int probe(const char *dir)
+/* And then run a program in the namespace, if there is one. */
+static int probe(const char *dir, char **argv)
 {
 	struct nomad_error *err = NULL;
 
 	if (unshare(CLONE_NEWNS) < 0)
 		nomad_error_errno(&err, errno, "make a mount namespace");
-	else if (build_jail_probe(dir, &err) >= 0)
-		return 0;
+	else if (build_jail_probe(dir, &err) >= 0) {
+		if (!argv[0])
+			return 0;
+		execv(argv[0], argv);
+		nomad_error_errno(&err, errno, "run '%s'", argv[0]);
+	}
 	return say(err);
 }
 
@@ -408,8 +413,8 @@ int build_step_main(int argc, char **argv)
 	size_t i;
 	int r;
 
-	if (argc == 4 && !strcmp(argv[2], "probe"))
-		return probe(argv[3]);
+	if (argc >= 4 && !strcmp(argv[2], "probe"))
+		return probe(argv[3], argv + 4);
 	if (argc != 4) {
 		fprintf(stderr, "nomad-driver-build: '%s' is for the driver itself\n", BUILD_STEP_WORD);
 		return 2;

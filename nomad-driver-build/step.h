@@ -11,6 +11,8 @@ int build_step_main(int argc, char **argv);
 
 /* jail.c: make what the plan names the only thing there is, and go there.  In new mount, pid, uts and ipc namespaces. */
 int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* From now on, in this process and its children, nothing waits for the disk; what is lost with the host is lost anyway. */
+void build_jail_skip_syncs(void);
 /* Whether overlay file systems can be mounted on directory `dir`; in a mount namespace of one's own. */
 int build_jail_probe(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
 

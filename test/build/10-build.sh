@@ -139,6 +139,22 @@ t_oci() {
 	C
 }
 run_test 'isolation oci' t_oci
+# The engine's own filter of system calls is one; ours, which skips waits for the disk, another.
+t_sync() {
+	containerfile sync <<-'C' && builds '{ "context": "alloc/sync" }' && file_has "$T/out" '^Seccomp_filters:.2$' && builds '{ "context": "alloc/sync", "cache": "sync" }' && file_has "$T/out" '^Seccomp_filters:.1$'
+	FROM scratch
+	ADD rootfs.tar /
+	RUN grep Seccomp_filters /proc/self/status; echo "GOGC '$GOGC'"
+	C
+	file_has "$T/out" "^GOGC ''$"; _r=$?; rm -rf "$T/state/builds/cache"; return $_r
+}
+run_test 'only a storage that stays waits for the disk' t_sync
+t_features() {
+	file_has "$T/state/builds/features" "^$(uname -r) " && file_has "$T/state/builds/features" '^native-diff\(nodev\)-(true|false)$' &&
+		sed -i '1!d' "$T/state/builds/features" && builds "{ $PLAIN }" && is "$(wc -l <"$T/state/builds/features")" 1 &&
+		echo 'another kernel' >"$T/state/builds/features" && builds "{ $PLAIN }" && file_has "$T/state/builds/features" '^native-diff'
+}
+run_test 'what the engine finds out of overlay is kept for this kernel and engine' t_features
 t_vfs() { plugin_config '{ "storage_driver": "vfs" }' && builds "{ $PLAIN, $OUT }" && plugin_config '{}'; }
 run_test 'storage driver vfs' t_vfs
 

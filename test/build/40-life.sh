@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Builds that are stopped or killed, many at a time; the price of the driver.
+# Builds that are stopped or killed, many at a time.
 . test/lib.sh
 . test/build/lib-build.sh
 isolate "$@"
@@ -62,27 +62,4 @@ census_before	# the cgroups of the last one stay, as no plugin is there that wou
 run_test 'killed at various moments of a build' t_early
 run_test 'ten at the same time' t_ten
 run_test 'concurrency: one waits for the other' t_concurrency
-
-# ---- The price: the same engine commands by hand, interleaved; medians.
-by_hand() {
-	rm -rf "$T/hand" "$A/hand.tar" && mkdir "$T/hand" && export TMPDIR="$T/hand"
-	b="buildah --root $T/hand/root --runroot $T/hand/run --storage-driver overlay"
-	$b build --layers=false --isolation chroot --iidfile "$T/hand/iid" "$A/quick" && $b push --digestfile "$T/hand/d" "$(cut -d: -f2 "$T/hand/iid")" "oci-archive:$A/hand.tar"
-}
-ms() { _s=$(date +%s%3N); "$@" >/dev/null 2>&1 || return 1; echo $(($(date +%s%3N) - _s)); }
-median() { sort -n | sed -n "$(((${1} + 1) / 2))p"; }
-t_price() {
-	: >"$T/hand.ms"; : >"$T/ours.ms"
-	for i in 1 2 3 4 5 6 7 8 9; do
-		( ms by_hand >>"$T/hand.ms"; umount "$T/hand/root/overlay" 2>/dev/null; true )
-		# As much of the processors as the shell has.
-		ms builds '{ "context": "alloc/quick", "output": [{ "path": "alloc/ours.tar" }] }' '.Resources.CPU = 20000' >>"$T/ours.ms"
-	done
-	hand=$(median 9 <"$T/hand.ms") ours=$(median 9 <"$T/ours.ms")
-	# No bound: with other work on the machine it says nothing.  See it, on a quiet one.
-	echo "# medians: by hand $hand ms, by the driver $ours ms" >"$T/price"
-	is "$(cat "$T/hand.ms" "$T/ours.ms" | wc -l)" 18
-}
-run_test 'by hand and by the driver, nine times each' t_price
-cat "$T/price" 2>/dev/null
 done_testing
