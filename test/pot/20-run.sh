@@ -166,7 +166,7 @@ t_image_gc() {
 	run_task "$(task_config 'exit 0')" && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'gone too early'; return 1; }
 	touch -t 202001010000 "$T/s/images/img_1_0"
 	# A pot that somebody else made of it.
-	echo img_1_0 >"$POT_DIR/state/origin/other"
+	printf img_1_0 >"$POT_DIR/state/origin/other"
 	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')" && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'gone under a clone'; return 1; }
 	rm "$POT_DIR/state/origin/other"
 	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')"
