@@ -27,6 +27,10 @@ t_key_forms() {
 	head -n 1 "$KEYS/rsa8" | grep -q OPENSSH &&
 	cp "$KEYS/p256" "$KEYS/p256pem" && ssh-keygen -q -p -m PEM -N '' -P '' -f "$KEYS/p256pem" >/dev/null && t_key p256pem
 }
+t_key_text() {
+	jq --rawfile k "$KEYS/rsa" 'del(.key_file) | .key_material = $k' "$T/plugin.json" >"$T/other.json" && health "$T/other.json" &&
+	with_config 'del(.key_file)' && SDC_KEY_MATERIAL=$(cat "$KEYS/rsa") health "$T/other.json" || { cat "$T/doctor"; return 1; }
+}
 t_fingerprints() {
 	for _kind in md5 sha256; do
 		_fp=$(ssh-keygen -l -E $_kind -f "$KEYS/rsa.pub" | cut -d' ' -f2)
@@ -79,6 +83,7 @@ deal 'an RSA key signs' t_key rsa
 deal 'an Ed25519 key signs' t_key ed25519
 deal 'keys of P-256, P-384 and P-521 sign' eval 't_key p256 && t_key p384 && t_key p521'
 deal 'PKCS#8, SEC 1 and OpenSSH forms are read' t_key_forms
+deal 'the text of a key in place of its file' t_key_text
 deal 'MD5 and SHA256 fingerprints name a key' t_fingerprints
 deal 'an ssh-agent signs; what it cannot is explained' t_agent
 deal 'the environment configures: SDC_, TRITON_, booleans as booleans' t_env

@@ -193,3 +193,44 @@ _engine() { curl -sS -f -m 60 --unix-socket "$ENGINE_SOCK" "$@"; }
 _engine_up() { _engine http://d/_ping 2>/dev/null | grep -q OK; }
 # All containers of this data centre, running or not.
 containers() { _engine 'http://d/v1.24/containers/json?all=1' | jq -c "[.[] | select(.Labels.standin == \"$T/standin\")] | ${1:-.}"; }
+
+# ---- Under an agent ----
+
+# agent_setup: keys, the engine if there can be one, the data centre, the plugin in $T/plugins
+agent_setup() {
+	require_standin
+	requires_root
+	require_nomad
+	[ -z "$_skip_all" ] || skip_all "$_skip_all"
+	make_keys
+	ENGINE=yes
+	start_engine || ENGINE=
+	start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
+	driver_config
+	mkdir -p "$T/plugins" && cp "$DRIVER" "$T/plugins/"
+}
+needs_engine() { [ -n "$ENGINE" ] || { skip_this "$ENGINE_WHY"; return 1; }; }
+# group_json ID TASK=CONFIG_JSON...: a service job with these tasks, each with a service ID-TASK at the address of its instance
+group_json() {
+	_id=$1; shift
+	for _t in "$@"; do jq -n --arg n "${_t%%=*}" --argjson c "${_t#*=}" '{ Name: $n, Driver: "triton", Config: $c, KillTimeout: 10000000000,
+		LogConfig: { MaxFiles: 2, MaxFileSizeMB: 2 }, Resources: { CPU: 20, MemoryMB: 16 },
+		Services: [{ Name: ($id + "-" + $n), Provider: "nomad", AddressMode: "driver", PortLabel: "80" }] }' --arg id "$_id"; done | jq -s --arg id "$_id" '{ Job: {
+		ID: $id, Name: $id, Type: "service", Datacenters: ["dc1"], TaskGroups: [{ Name: "group", Count: 1,
+		RestartPolicy: { Attempts: 3, Interval: 600000000000, Delay: 1000000000, Mode: "fail" },
+		ReschedulePolicy: { Attempts: 0, Unlimited: false }, EphemeralDisk: { SizeMB: 10 }, Tasks: . }] } }'
+}
+sh_config() { docker_config ".docker_api.cmd = [\"sh\", \"-c\", $(printf %s "$1" | jq -Rs .)] | ${2:-.}"; }
+counting='i=0; while :; do echo line $i; i=$((i + 1)); sleep 0.1; done'
+plugin() { plugin_pid nomad-driver-triton; }
+ids() { machines '[.[].id] | sort'; }
+no_gap() { # the lines of a counting task's log follow each other
+	alloc_logs "$1" "$2" | awk '{ if ($1 != "line" || $2 != NR - 1) { print "line " NR " is: " $0; bad = 1; exit } } END { exit bad || NR < 5 }'
+}
+_logs_grow() { [ "$(alloc_logs "$1" "$2" | wc -l)" -gt "$3" ]; }
+t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver triton; }
+_all_running() { [ "$(api GET "/v1/allocation/$1" | jq '[.TaskStates[] | select(.State == "running")] | length')" = "$2" ]; }
+_new_plugin() { _p=$(plugin); [ -n "$_p" ] && [ "$_p" != "$1" ]; }
+# is_at SERVICE PATTERN: where Nomad says that a service is
+is_at() { api GET "/v1/service/$1" | jq -e --arg p "$2" 'length == 1 and (.[0].Address | test($p))' >/dev/null 2>&1; }
+t_end() { stop_agent && is "$(plugin)" ''; }

@@ -13,6 +13,9 @@
  *	stop		StopTask, and its end
  *	destroy		DestroyTask, of whatever is known
  *	settle		wait until no debts are left
+ *	crowd=N		StartTask of N others
+ *	rest		wait until there is a file DIRECTORY/go
+ *	disperse=N	DestroyTask of those N
  *
  * The pid goes to DIRECTORY/pid.  Exit status 1 and a message where a step fails.
  */
@@ -20,6 +23,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +39,9 @@
 
 enum { PATIENCE_S = 240 };
 
-/* Of the directory alone, and one for each: engines are common. */
-static char alloc_id[40], id[64];
+/* Ids are of the directory and the number alone, for engines are common. */
+static uint32_t hash = 2166136261u;
+static char id[64];		/* of number 0 */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool ended, stopped;
@@ -98,10 +103,20 @@ static char *text(const char *value)
 	return copy;
 }
 
-static struct nomad_task_info info_of(const char *folder)
+static void id_of(unsigned n, char alloc_id[40], char task_id[64])
 {
-	struct nomad_task_info info = {
-		.id = text(id), .name = text("task"), .alloc_id = text(alloc_id),
+	snprintf(alloc_id, 40, "%08" PRIx32 "-2222-3333-4444-%012x", hash + n, n);
+	snprintf(task_id, 64, "%s/task/aabbccdd", alloc_id);
+}
+
+static struct nomad_task_info info_of(const char *folder, unsigned n)
+{
+	char alloc_id[40], task_id[64];
+	struct nomad_task_info info;
+
+	id_of(n, alloc_id, task_id);
+	info = (struct nomad_task_info) {
+		.id = text(task_id), .name = text("task"), .alloc_id = text(alloc_id),
 		.task_group_name = text("group"), .job_id = text("job"), .job_name = text("job"), .namespace_name = text("default"),
 		.node_id = text("node"), .node_name = text("node"), .alloc_dir = nomad_strdupf("%s/alloc", folder),
 		.stdout_path = text("/dev/null"), .stderr_path = text("/dev/null"),
@@ -112,10 +127,10 @@ static struct nomad_task_info info_of(const char *folder)
 	return info;
 }
 
-static int start(struct nomad_plugin *plugin, const char *folder, const char *config_file)
+static int start(struct nomad_plugin *plugin, const char *folder, const char *config_file, unsigned n)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/handle", folder);
-	struct nomad_task_info info = info_of(folder);
+	NOMAD_AUTO_FREE char *path = n ? nomad_strdupf("%s/handle%u", folder, n) : nomad_strdupf("%s/handle", folder);
+	struct nomad_task_info info = info_of(folder, n);
 	struct nomad__started started = { 0 };
 	json_t *json = json_load_file(config_file, 0, NULL);
 	struct nomad_error *err = NULL;
@@ -134,7 +149,8 @@ static int start(struct nomad_plugin *plugin, const char *folder, const char *co
 	file = fopen(path, "w");
 	if (!file || fwrite(started.driver_state, 1, started.driver_state_size, file) != started.driver_state_size || fclose(file))
 		abort();
-	printf("started at %s\n", started.addr ? started.addr : "no address");
+	if (!n)
+		printf("started at %s\n", started.addr ? started.addr : "no address");
 	nomad__started_done(&started);
 	return 0;
 }
@@ -142,7 +158,7 @@ static int start(struct nomad_plugin *plugin, const char *folder, const char *co
 static int recover(struct nomad_plugin *plugin, const char *folder)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/handle", folder);
-	struct nomad_task_info info = info_of(folder);
+	struct nomad_task_info info = info_of(folder, 0);
 	struct nomad_error *err = NULL;
 	FILE *file = fopen(path, "r");
 	char state[65536];
@@ -214,6 +230,67 @@ static int settle(const char *state_dir)
 	return fail("settle", NULL);
 }
 
+/* ---- Many at once ---- */
+
+enum { THREADS = 12 };
+
+struct crowd {
+	struct nomad_plugin *plugin;
+	const char *folder, *config_file;	/* NULL: destroy */
+	unsigned count;
+	atomic_uint next, failed;
+};
+
+static void *some_of(void *arg)
+{
+	struct crowd *crowd = arg;
+	unsigned n;
+
+	while ((n = atomic_fetch_add(&crowd->next, 1)) <= crowd->count) {
+		struct nomad_error *err = NULL;
+		char alloc_id[40], task_id[64];
+		int r;
+
+		id_of(n, alloc_id, task_id);
+		if (crowd->config_file)
+			r = start(crowd->plugin, crowd->folder, crowd->config_file, n);
+		else
+			r = nomad__task_destroy(crowd->plugin, task_id, true, &err) < 0 ? fail("destroy", err) : 0;
+		if (r < 0)
+			atomic_fetch_add(&crowd->failed, 1);
+	}
+	return NULL;
+}
+
+static int all_of(struct nomad_plugin *plugin, const char *folder, const char *config_file, const char *count)
+{
+	struct crowd crowd = { .plugin = plugin, .folder = folder, .config_file = config_file,
+			       .count = (unsigned)strtoul(count, NULL, 10) };
+	pthread_t threads[THREADS];
+
+	atomic_init(&crowd.next, 1);
+	atomic_init(&crowd.failed, 0);
+	for (int i = 0; i < THREADS; i++)
+		if (pthread_create(&threads[i], NULL, some_of, &crowd))
+			abort();
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	printf("crowd: %u of %u failed\n", atomic_load(&crowd.failed), crowd.count);
+	return atomic_load(&crowd.failed) ? -1 : 0;
+}
+
+static int rest(const char *folder)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/go", folder);
+
+	for (int i = 0; i < PATIENCE_S * 10; i++) {
+		if (path && access(path, F_OK) == 0)
+			return 0;
+		usleep(100000);
+	}
+	return fail("rest", NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct nomad_error *err = NULL;
@@ -221,7 +298,7 @@ int main(int argc, char **argv)
 	struct nomad__node node = { .total_compute_mhz = 1000, .cores = 1 };
 	const char *state_dir;
 	void *config = NULL;
-	uint32_t hash = 2166136261u;
+	char alloc_id[40];
 	size_t size = 0;
 	json_t *json;
 	FILE *file;
@@ -233,8 +310,7 @@ int main(int argc, char **argv)
 		return 2;
 	for (const char *c = argv[3]; *c; c++)
 		hash = (hash ^ (unsigned char)*c) * 16777619u;
-	snprintf(alloc_id, sizeof(alloc_id), "%08" PRIx32 "-2222-3333-4444-555555555555", hash);
-	snprintf(id, sizeof(id), "%s/task/aabbccdd", alloc_id);
+	id_of(0, alloc_id, id);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (chdir(argv[3]) < 0 || !(file = fopen("pid", "w")) || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file))
 		return 2;
@@ -255,9 +331,9 @@ int main(int argc, char **argv)
 
 		err = NULL;
 		if (!strcmp(word, "start"))
-			r = start(plugin, argv[3], argv[2]);
+			r = start(plugin, argv[3], argv[2], 0);
 		else if (!strcmp(word, "late"))
-			r = start(plugin, argv[3], argv[2]) < 0 ? 0 : -1;
+			r = start(plugin, argv[3], argv[2], 0) < 0 ? 0 : -1;
 		else if (!strcmp(word, "recover"))
 			r = recover(plugin, argv[3]);
 		else if (!strcmp(word, "up"))
@@ -266,6 +342,12 @@ int main(int argc, char **argv)
 			r = end(plugin, *word == 's');
 		else if (!strcmp(word, "destroy"))
 			r = nomad__task_destroy(plugin, id, true, &err) < 0 ? fail("destroy", err) : 0;
+		else if (!strncmp(word, "crowd=", 6))
+			r = all_of(plugin, argv[3], argv[2], word + 6);
+		else if (!strncmp(word, "disperse=", 9))
+			r = all_of(plugin, argv[3], NULL, word + 9);
+		else if (!strcmp(word, "rest"))
+			r = rest(argv[3]);
 		else if (!strcmp(word, "settle"))
 			r = settle(state_dir);
 		else

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# A good citizen: what 200 tasks of one plugin cost the data centre while
+# nothing changes, and in an outage.
+. test/lib.sh
+. test/triton/lib-triton.sh
+require_standin
+STEPS=$PWD/$BUILD/test/triton-steps
+[ -x "$STEPS" ] || skip_all "$STEPS is not built"
+make_keys
+start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
+driver_config
+# The interval is the default; the start of so many would take its time with the default budget.
+jq 'del(.poll_interval) | .requests_per_second = 1000 | .request_timeout = 60' "$T/plugin.json" >"$T/crowd.json"
+cloud_config >"$T/config.json"
+N=${CROWD:-200}
+mkdir "$T/task"
+
+asked() { control GET /requests | jq "[.[] | select(.api == \"cloudapi\")] | length"; }
+_has() { grep -q "$1" "$T/out"; }
+t_start() {
+	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" crowd=$N rest disperse=$N settle >"$T/out" 2>"$T/err" </dev/null &
+	STEPS_PID=$!
+	cleanup "kill -9 $STEPS_PID"
+	wait_for 120 'all have started' _has '^crowd:' && _has "crowd: 0 of $N failed" && is "$(machines length)" "$N" || { cat "$T/out" "$T/err"; return 1; }
+}
+# The first looks are made by then.
+_is_quiet() { control POST /forget '{}' >/dev/null; sleep 3; [ "$(asked)" -le 3 ]; }
+t_quiet() {
+	wait_for 60 'the first looks are over' _is_quiet || return 1
+	control POST /forget '{}' >/dev/null
+	_from=$(date +%s); sleep 15; _asked=$(asked) _seconds=$(($(date +%s) - _from))
+	[ "$_asked" -le "$_seconds" ] || { echo "$_asked requests in $_seconds s"; control GET /requests | jq -c '.[] | {method, path}' | head -n 20; return 1; }
+}
+t_listed() { control GET /requests | jq -e '[.[] | select(.path | test("/machines/"))] | length == 0' >/dev/null; }
+t_outage() {
+	fault '{"path": ".", "kind": "status", "status": 503, "retry_after": 2, "count": 100000}' && control POST /forget '{}' >/dev/null
+	_from=$(date +%s); sleep 12; _asked=$(asked) _seconds=$(($(date +%s) - _from))
+	no_faults
+	[ "$_asked" -ge 1 ] && [ "$_asked" -le "$_seconds" ] || { echo "$_asked requests in $_seconds s"; return 1; }
+}
+t_end() {
+	touch "$T/task/go"
+	wait_for 150 'all are destroyed' pid_gone $STEPS_PID && wait $STEPS_PID || { cat "$T/out"; tail -n 20 "$T/err"; return 1; }
+	nothing_left
+}
+run_test "$N tasks start" t_start
+run_test "nothing changes: at most a request a second for $N tasks" t_quiet
+run_test 'no machine is asked for by itself' t_listed
+run_test 'in an outage it does not ask more, nor for ever less' t_outage
+run_test 'all end, and nothing is left' t_end
+done_testing

@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# What happens to tasks under a real agent when something breaks: the plugin in
+# a start, all of it at an end, the data centre; signals; the example.
+. test/lib.sh
+. test/triton/lib-triton.sh
+agent_setup
+
+# Kill the plugin at moments of a start: Nomad starts again with the same id.
+t_kill_in_start() {
+	control POST /set '{"delays": {"provision": 4}}' >/dev/null
+	group_json "slow$1" "vm=$(cloud_config '.fwenabled = true | .fwrules = {a: "FROM any TO tag x ALLOW tcp PORT 1"} | .tags = {x: "1"} |
+		.volumes = [{name: "data", mountpoint: "/d", size: 1}]')" >"$T/slow.json" && run_job "$T/slow.json" || return 1
+	sleep "$1"; kill -9 "$(plugin)"
+	wait_alloc "$ALLOC_ID" running 120; _r=$?
+	control POST /set '{"delays": {"provision": 0.3}}' >/dev/null
+	[ $_r -eq 0 ] && is "$(machines length)" 1 && is "$(rules '[.[] | select(.description | contains("[nomad"))] | length')" 1 && purge_job "slow$1" && nothing_left 60
+}
+t_end_while_down() {
+	needs_engine || return 0
+	job_json ends triton "$(sh_config 'sleep 6; exit 23')" >"$T/ends.json" && run_job "$T/ends.json" && wait_alloc "$ALLOC_ID" running 60 || return 1
+	kill -9 "$AGENT_PID"; wait "$AGENT_PID" 2>/dev/null; kill -9 "$(plugin)"
+	wait_for 30 'the container ended' _container_ended && sleep 1 && start_agent one "$T/plugins" "$T/plugin.hcl" && wait_alloc "$ALLOC_ID" failed 90 &&
+	is "$(task_exit_code "$ALLOC_ID" task)" 23 && purge_job ends && nothing_left 60
+}
+_container_ended() { [ "$(machines '[.[].state] | unique')" = '["stopped"]' ]; }
+t_signal() {
+	needs_engine || return 0
+	job_json sig triton "$(sh_config 'trap "echo got hup" HUP; trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done')" >"$T/sig.json" &&
+	run_job "$T/sig.json" && wait_alloc "$ALLOC_ID" running 60 && wait_for 20 'it is ready' _logs_grow "$ALLOC_ID" task 0 &&
+	"$NOMAD" alloc signal -s SIGHUP "$ALLOC_ID" task >/dev/null && wait_for 20 'it got the signal' _logs_grow "$ALLOC_ID" task 1 &&
+	"$NOMAD" job stop -detach sig >/dev/null && wait_alloc "$ALLOC_ID" complete 60 && is "$(task_exit_code "$ALLOC_ID" task)" 3 && purge_job sig && nothing_left 60
+}
+t_outage() {
+	control POST /faults '[{"path": ".", "kind": "status", "status": 503, "count": 100000}]' >/dev/null
+	wait_for 60 'the driver is unhealthy' _unhealthy; _r=$?
+	no_faults
+	[ $_r -eq 0 ] && wait_driver triton 90
+}
+_unhealthy() { node_driver triton | jq -e '.Healthy == false and (.HealthDescription | test("503"))' >/dev/null; }
+t_destroy_in_outage() {
+	group_json out "vm=$(cloud_config)" >"$T/outj.json" && run_job "$T/outj.json" && wait_alloc "$ALLOC_ID" running 60 && _id=$(machines '.[0].id' | tr -d '"') &&
+	fault '{"method": "DELETE", "path": ".", "kind": "status", "status": 403, "count": 100000}' && "$NOMAD" job stop -detach out >/dev/null &&
+	wait_alloc "$ALLOC_ID" complete 200 && no_faults && nothing_left 120 && purge_job out
+}
+t_example() {
+	needs_engine || return 0
+	run_job examples/triton/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 90 && is "$(machines length)" 2 &&
+	is "$(rules '[.[] | select(.description | contains("service: sql "))] | length')" 1 &&
+	wait_for 30 'the service has an address' _has_service && purge_job web && nothing_left 60
+}
+_has_service() { api GET /v1/service/web | jq -e '.[0].Address == "127.0.0.1"' >/dev/null 2>&1; }
+
+run_test 'the agent finds the driver healthy' t_start
+for _at in 1 3; do run_test "kill -9 of the plugin $_at s into a start: one instance" t_kill_in_start $_at; done
+run_test 'an end while all was down: its true code' t_end_while_down
+run_test 'signals and a graceful end of a container' t_signal
+run_test 'an outage makes the driver unhealthy, and it recovers by itself' t_outage
+run_test 'what cannot be removed now is removed later' t_destroy_in_outage
+run_test 'the example runs' t_example
+run_test 'the agent stops, and the plugin with it' t_end
+done_testing
