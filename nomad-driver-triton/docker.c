@@ -278,60 +278,66 @@ int triton_docker_inspect(const struct triton_docker *docker, const char *id, st
 	return r;
 }
 
+/* Start, stop or kill.  A wrong state is an error here, and an answer may be lost: what counts is the state that it is in.
+ * `again`: may be sent more than once. */
+static int act(const struct triton_docker *docker, const char *id, const char *action, bool starts, bool again,
+	       const struct options *options, struct nomad_error **err)
+{
+	for (unsigned n = 1;; n++) {
+		struct triton_container it = { 0 };
+		struct triton_response response;
+		struct nomad_error *why = NULL;
+		int r = call(docker, "POST", NULL, options, &response, &why, "/containers/%s/%s", id, action);
+		bool unsure = response.maybe_done || response.status >= 500, there = false;
+
+		triton_response_done(&response);
+		if (r >= 0)
+			return 0;
+		if (r == -ENOENT && !starts)
+			there = true;
+		else if (r != -ENOENT && triton_docker_inspect(docker, id, &it, NULL) >= 0)
+			there = starts ? it.running || !it.never_started : !it.running;
+		triton_container_done(&it);
+		if (there) {
+			nomad_error_free(why);
+			return 0;
+		}
+		if (!again || !unsure || n == 4 ||
+		    triton_budget_sleep(triton_http_budget(docker->http), triton_backoff_ms(n, 500, 4000)) < 0) {
+			if (err)
+				*err = why;
+			else
+				nomad_error_free(why);
+			return r;
+		}
+		nomad_error_free(why);
+	}
+}
+
 int triton_docker_start(const struct triton_docker *docker, const char *id, int64_t timeout_ms, struct nomad_error **err)
 {
 	struct options options = { .timeout_ms = timeout_ms };
-	struct triton_response response;
-	int r = call(docker, "POST", NULL, &options, &response, err, "/containers/%s/start", id);
 
-	triton_response_done(&response);
-	return r;
-}
-
-/* A failed stop or kill of one that does not run is none. */
-static int forgive_if_over(const struct triton_docker *docker, const char *id, int r, struct nomad_error *why,
-			   struct nomad_error **err)
-{
-	struct triton_container container;
-
-	if (r < 0 && r != -ENOENT && triton_docker_inspect(docker, id, &container, NULL) >= 0) {
-		bool running = container.running;
-
-		triton_container_done(&container);
-		if (!running)
-			r = -ENOENT;
-	}
-	if (r == -ENOENT) {
-		nomad_error_free(why);
-		return 0;
-	}
-	if (err)
-		*err = why;
-	else
-		nomad_error_free(why);
-	return r;
+	return act(docker, id, "start", true, true, &options, err);
 }
 
 int triton_docker_stop(const struct triton_docker *docker, const char *id, unsigned seconds, struct nomad_error **err)
 {
-	struct options options = { .timeout_ms = (int64_t)seconds * 1000 + 45000, .once = true };
-	struct triton_response response;
-	struct nomad_error *why = NULL;
-	int r = call(docker, "POST", NULL, &options, &response, &why, "/containers/%s/stop?t=%u", id, seconds);
+	struct options options = { .timeout_ms = (int64_t)seconds * 1000 + 45000 };
+	char action[32];
 
-	triton_response_done(&response);
-	return r < 0 ? forgive_if_over(docker, id, r, why, err) : 0;
+	snprintf(action, sizeof(action), "stop?t=%u", seconds);
+	return act(docker, id, action, false, true, &options, err);
 }
 
 int triton_docker_kill(const struct triton_docker *docker, const char *id, const char *signal, struct nomad_error **err)
 {
-	struct options options = { .once = true };
-	struct triton_response response;
-	struct nomad_error *why = NULL;
-	int r = call(docker, "POST", NULL, &options, &response, &why, "/containers/%s/kill?signal=%s", id, signal);
+	NOMAD_AUTO_FREE char *action = nomad_strdupf("kill?signal=%s", signal);
 
-	triton_response_done(&response);
-	return r < 0 ? forgive_if_over(docker, id, r, why, err) : 0;
+	if (!action)
+		return nomad_error_errno(err, ENOMEM, "send a signal");
+	/* A second SIGHUP would be one too many. */
+	return act(docker, id, action, false, !strcmp(signal, "SIGKILL"), NULL, err);
 }
 
 int triton_docker_wait(const struct triton_docker *docker, const char *id, int64_t timeout_ms, int64_t *ret_code,

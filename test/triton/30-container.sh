@@ -88,13 +88,6 @@ t_insecure() {
 	file_has "$T/doctor" 'certificate' && jq '.docker_insecure = true' "$T/other.json" >"$T/insecure.json" &&
 	"$DRIVER" doctor --config "$T/insecure.json" >"$T/doctor" 2>&1; file_has "$T/doctor" '^ok +Docker API'
 }
-fault_fails() { no_faults; fault "$1"; run "$(docker_config)"; finish && no_faults && [ $STATUS -ne 0 ] && none_left; }
-# Up with one container, or a start that failed and left nothing.
-fault_settles() {
-	no_faults; fault "$1"; run "$(docker_config)"
-	if up >/dev/null; then is "$(containers length)" 1 && no_faults && stop && none_left
-	else finish && no_faults && [ $STATUS -ne 0 ] && none_left; fi
-}
 fault_survives() { no_faults; fault "$1"; run "$(docker_config)" && up && is "$(containers length)" 1 && no_faults && stop && none_left; }
 
 deal 'the Docker API is reached with a client certificate' t_doctor
@@ -117,20 +110,4 @@ deal 'deleted from outside' t_deleted_outside
 deal 'stopped from outside: the code is its own' t_stopped_outside
 deal 'exit_strategy deleted' t_strategy_deleted
 deal 'a missing certificate is said' t_no_cert
-# Faults of the Docker half, at each of its steps.
-fault_ends() { no_faults; run "$(docker_config)" && up && fault "$1" && stop && no_faults && none_left; }
-quick() { jq '.request_timeout = 2' "$T/plugin.json" >"$T/plugin2.json" && mv "$T/plugin2.json" "$T/plugin.json"; }
-quick
-for kind in '"status", "status": 429, "retry_after": 1' '"status", "status": 503, "retry_after": 1' '"status", "status": 500' '"reset"' '"lost"' \
-	'"midbody"' '"truncated"' '"html"' '"hang", "seconds": 3'; do
-	case $kind in
-	# A create is not repeated on 500, nor believed when its answer is cut: it is looked for.
-	*500*) deal "start: $kind on POST create: said, and nothing left" fault_fails "{\"api\": \"docker\", \"method\": \"POST\", \"path\": \"containers/create\", \"kind\": $kind}" ;;
-	*) deal "start: $kind on POST create: one container" fault_survives "{\"api\": \"docker\", \"method\": \"POST\", \"path\": \"containers/create\", \"kind\": $kind}" ;;
-	esac
-	deal "start: $kind on POST start" fault_settles "{\"api\": \"docker\", \"method\": \"POST\", \"path\": \"/start\", \"kind\": $kind}"
-	deal "start: $kind on GET json" fault_survives "{\"api\": \"docker\", \"method\": \"GET\", \"path\": \"/json\", \"kind\": $kind}"
-	deal "end: $kind on POST stop" fault_ends "{\"api\": \"docker\", \"method\": \"POST\", \"path\": \"/stop\", \"kind\": $kind}"
-	deal "end: $kind on GET json and POST wait" fault_ends "{\"api\": \"docker\", \"path\": \"json|wait\", \"count\": 2, \"kind\": $kind}"
-done
 all_dealt
