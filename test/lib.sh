@@ -59,6 +59,8 @@ T=${NOMAD_TEST_DIR:-}
 _n=0 _failed=0 _skip_all='' _cleanups=''
 BUILD=${BUILD:-build}
 : "${TEST_PATIENCE:=1}"		# multiplies every wait, for slow machines
+# Where make is another one.
+: "${MAKE:=$(command -v gmake || echo make)}"
 
 # ---- TAP ---------------------------------------------------------------------
 
@@ -125,7 +127,10 @@ wait_for() {
 		sleep 0.1
 	done
 }
-pid_gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+pid_gone() {
+	if [ -d /proc/self ]; then [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+	else case $(ps -o stat= -p "$1") in '' | Z*) return 0 ;; *) return 1 ;; esac; fi
+}
 
 # ---- Clean-up ----------------------------------------------------------------
 
@@ -157,7 +162,8 @@ _remove_dir() {
 		awk -v d="$1/" 'index($2, d) == 1 { print $2 }' /proc/self/mounts | sort -r |
 			while IFS= read -r _m; do umount -l "$_m" 2>/dev/null; done
 	fi
-	rm -rf --one-file-system "$1"
+	# The same wish, as GNU and as BSD spell it.
+	if rm --version >/dev/null 2>&1; then rm -rf --one-file-system "$1"; else rm -rfx "$1"; fi
 }
 _make_dir() {
 	T=$(mktemp -d /tmp/ndt.XXXXXX) || exit 1

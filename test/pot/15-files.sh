@@ -5,7 +5,7 @@
 
 plist=nomad-driver-pot/freebsd/pkg-plist
 t_plist() {
-	make --no-print-directory BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr/local plugindir=/usr/local/libexec/nomad/plugins \
+	"$MAKE" --no-print-directory BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr/local plugindir=/usr/local/libexec/nomad/plugins \
 		pkgconfigdir=/usr/local/libdata/pkgconfig install-libnomadplugin install-nomad-driver-pot >"$T/make" 2>&1 ||
 		{ tail -n 20 "$T/make"; return 1; }
 	(cd "$T/root/usr/local" && find . -type f | sed 's|^\./||; s|^\(share/man/.*\)|\1.gz|' | sort) >"$T/found"
@@ -14,7 +14,7 @@ t_plist() {
 run_test 'the package list of the port is what is installed' t_plist
 
 t_freebsd_paths() {
-	make --no-print-directory -n BUILD="$T/none" OS=freebsd PREFIX=/usr/local DESTDIR=/stage install-nomad-driver-pot install-libnomadplugin \
+	"$MAKE" --no-print-directory -n BUILD="$T/none" OS=freebsd PREFIX=/usr/local DESTDIR=/stage install-nomad-driver-pot install-libnomadplugin \
 		>"$T/make" 2>/dev/null
 	file_has "$T/make" "/stage/usr/local/libexec/nomad/plugins/nomad-driver-pot" &&
 		file_has "$T/make" "/stage/usr/local/libdata/pkgconfig/nomadplugin.pc"
@@ -23,6 +23,38 @@ run_test 'on FreeBSD things go where its packages put them' t_freebsd_paths
 
 t_version() { is "$(sed -n 's/^DISTVERSION=[[:space:]]*//p' nomad-driver-pot/freebsd/Makefile)" "$(sed -n 's/^VERSION := //p' Makefile)"; }
 run_test 'the port has the version of the source' t_version
+
+# ---- Without pot, on any system that it was built for ----
+
+driver=$BUILD/plugins/nomad-driver-pot
+t_tells() {
+	like "$("$driver" --version)" "$(sed -n 's/^VERSION := //p' Makefile)" && like "$("$driver" schema --task)" 'attributes +list'
+}
+run_test 'the driver tells its version and its options' t_tells
+t_doctor() {
+	echo '{ "pot_path": "/nonexistent/pot", "state_dir": "'"$T/s"'" }' >"$T/config.json"
+	! "$driver" doctor --config "$T/config.json" >"$T/doctor" 2>&1 && file_has "$T/doctor" 'pkg install pot'
+}
+run_test 'doctor without pot says how to get it' t_doctor
+json() { echo '{ "Job": { "ID": "j", "TaskGroups": [{ "Name": "g", "Tasks": [{ "Name": "t", "Driver": "pot", "Config": '"$1"' }] }] } }' >"$T/job.json"; }
+t_valid() {
+	json '{ "image": "file:///i", "pot": "p", "tag": "1", "network_mode": "host" }' && "$driver" validate "$T/job.json" || return 1
+	json '{ "image": "file:///i", "pot": "p", "tag": "1", "network_mode": "moon" }'
+	! "$driver" validate "$T/job.json" >"$T/out" 2>&1 && file_has "$T/out" "'network_mode'"
+}
+run_test 'validate lets a good job pass and names what is wrong in a bad one' t_valid
+
+# With FreeBSD's own pot: an image of one's own, POT_IMAGE=URL POT_NAME=NAME POT_TAG=TAG.
+t_real() {
+	json '{ "image": "'"$POT_IMAGE"'", "pot": "'"$POT_NAME"'", "tag": "'"$POT_TAG"'", "network_mode": "host", "command": "/bin/sh", "args": ["-c", "exit 7"] }'
+	echo '{ "state_dir": "'"$T/s"'" }' >"$T/config.json"
+	"$driver" doctor --config "$T/config.json" || return 1
+	STATUS=0
+	"$driver" run --config "$T/config.json" "$T/job.json" || STATUS=$?
+	is $STATUS 7 && is "$(pot list -q | grep '^nomad_')" ''
+}
+if [ "$(uname -s)" = FreeBSD ] && [ -n "${POT_IMAGE:-}" ]; then run_test "a task in a jail, with pot $(pot version -q)" t_real
+elif [ "$(uname -s)" = FreeBSD ]; then skip 'a task in a jail' 'no POT_IMAGE, POT_NAME and POT_TAG to run'; fi
 
 require_nomad
 for job in examples/pot/*.nomad.hcl; do
