@@ -9,7 +9,7 @@ isolate "$@"
 need_root_tree
 require_nomad
 [ -x /usr/lib/cni/bridge ] || skip_all 'no CNI plugins in /usr/lib/cni'
-requires iptables curl
+requires iptables curl perl
 mkdir "$T/plugins" "$T/volume" && cp "$DRIVER" "$T/plugins/" && echo 'from the volume' >"$T/volume/file"
 cat >"$T/plugin.hcl" <<CONFIG
 plugin "nomad-driver-nspawn" {
@@ -24,6 +24,21 @@ client {
   }
 }
 CONFIG
+# Nomad runs script checks for services of Consul only, which Debian has not: a stand-in that listens.
+consul_port=$(_free_ports 1)
+test/nspawn/consul "$consul_port" >"$T/consul.log" &
+cleanup "kill $!"
+cat >>"$T/plugin.hcl" <<CONFIG
+consul {
+  address = "127.0.0.1:$consul_port"
+}
+client {
+  options = {
+    "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,vault"
+  }
+}
+CONFIG
+script='test "$NOMAD_TASK_NAME" = web && echo "saw: $(wget -q -O - http://127.0.0.1/), as $(id -u)"'
 web=$(sh_config 'ln -s /data/file /local/www/file; exec httpd -f -p 80 -h /local/www' '{"network_veth":true}')
 side=$(sh_config 'trap "exit 0" TERM; ip -o link; while :; do sleep 0.2; done' '{"network_veth":true}')
 jq -n --argjson web "$web" --argjson side "$side" '
@@ -37,6 +52,10 @@ jq -n --argjson web "$web" --argjson side "$side" '
 		Tasks: [task("web"; $web) + { VolumeMounts: [{ Volume: "data", Destination: "/data", ReadOnly: true }],
 				Templates: [{ DestPath: "local/www/index.html", EmbeddedTmpl: "page of {{ env \"NOMAD_TASK_NAME\" }}\n" }] },
 			task("side"; $side)] }] } }' >"$T/group.json"
+# A group's services have one provider: the same group again, with Consul's.
+jq --arg script "$script" '.Job.ID = "script" | .Job.Name = "script" | .Job.TaskGroups[0] |= (.Services = [] | .Tasks[0].Services = [{ Name: "checked", Provider: "consul", PortLabel: "http",
+	Checks: [{ Name: "passes", Type: "script", Command: "/bin/sh", Args: ["-c", $script], Interval: 1000000000, Timeout: 20000000000 },
+		{ Name: "fails", Type: "script", Command: "/bin/sh", Args: ["-c", "echo no; exit 2"], Interval: 1000000000, Timeout: 20000000000 }] }])' "$T/group.json" >"$T/script.json"
 ex() { "$NOMAD" alloc exec -i=false -t=false -task side "$ALLOC_ID" "$@"; }
 t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn; }
 t_run() { run_job "$T/group.json" && wait_alloc "$ALLOC_ID" running 90; }
@@ -57,6 +76,11 @@ t_none() {
 	fi
 	wait_alloc "$ALLOC_ID" complete && wait_for 20 'the log' sh -c "'$NOMAD' alloc logs $ALLOC_ID task | grep -qx 1"
 }
+t_script() {
+	run_job "$T/script.json" && wait_alloc "$ALLOC_ID" running 90 &&
+		wait_for 60 'the script check passes' grep -Eq '^update [^ ]+ .*saw: page of web, as 0.*"passing"|^update [^ ]+ .*"passing".*saw: page of web, as 0' "$T/consul.log" &&
+		wait_for 60 'the other one is critical' grep -Eq '^update [^ ]+ .*"critical"' "$T/consul.log" || { tail -n 20 "$T/consul.log"; return 1; }
+}
 t_dns() { is "$(ex cat /etc/resolv.conf)" "$(printf 'nameserver 192.0.2.53\nsearch a.example b.example\noptions ndots:2')"; }
 t_dynamic() {
 	[ "$(id -u)" -eq 0 ] && host=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.AllocatedResources.Shared.Ports[0].HostIP') &&
@@ -70,6 +94,7 @@ t_end() { stop_agent && [ -z "$(ls "$T/state/tasks")" ]; }
 run_test 'the driver is healthy' t_start
 run_test 'a group with a bridge network runs' t_run
 if [ "$(alloc_status "$ALLOC_ID")" != running ] && task_events "$ALLOC_ID" web | grep -q 'hook "network"'; then skip_tests 'this agent cannot make networks'; fi
+[ "$(alloc_status "$ALLOC_ID" 2>/dev/null)" = running ] || skip_tests 'the group does not run'
 run_test 'the sidecar reaches the server by loopback, on port 80' t_inside
 run_test 'host volume' t_volume
 run_test 'with users of their own' t_users
@@ -80,6 +105,9 @@ run_test 'the dynamic port leads to it' t_dynamic
 run_test 'checks of the service' t_checks
 run_test 'dns' t_dns
 run_test 'the end of the group' t_stop
+run_test 'script checks, which are run in the task' t_script
+t_stop_script() { "$NOMAD" job stop -detach script >/dev/null && wait_alloc "$ALLOC_ID" complete; }
+run_test 'the end of the other group' t_stop_script
 run_test 'network mode none' t_none
 run_test 'nothing is left' t_end
 done_testing
