@@ -40,7 +40,7 @@ else ifeq ($(findstring -O0,$(CFLAGS)),)
 hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 ifneq ($(COVERAGE),)
-sanitize += --coverage
+sanitize += --coverage -fprofile-update=atomic
 endif
 link_hardening := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 

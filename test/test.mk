@@ -115,14 +115,13 @@ COVERAGE_BOUND ?= 85
 coverage.scripts := $(wildcard $(addprefix test/lib/,20-*.sh 40-*.sh))
 .PHONY: coverage
 coverage:
-	@test/install-deps lib coverage
+	@test/install-deps lib
 	@+$(MAKE) $(parallel) --no-print-directory BUILD='$(BUILD)/cov' COVERAGE=1 CFLAGS='-O0 -g' tests-of-lib
 	@find '$(BUILD)/cov' -name '*.gcda' -delete
-	@BUILD='$(BUILD)/cov' test/tally coverage $(patsubst $(BUILD)/%,$(BUILD)/cov/%,$(call unit_tests_of,libnomadplugin)) $(coverage.scripts) || true
-	@gcovr --root . --object-directory '$(BUILD)/cov' --filter 'libnomadplugin/' --exclude '.*_test\.c' --exclude '.*testing\.h' \
-		--exclude 'libnomadplugin/supervisor/program/' --exclude 'libnomadplugin/wire/smoke_' --gcov-ignore-parse-errors \
-		--sort-percentage --txt '$(BUILD)/coverage.txt' --fail-under-line $(COVERAGE_BOUND) '$(BUILD)/cov'; \
-		s=$$?; tail -n 4 '$(BUILD)/coverage.txt'; echo '$(BUILD)/coverage.txt lists each file, the least covered first, with its lines'; exit $$s
+	@CC='$(CC) --coverage' BUILD='$(BUILD)/cov' test/tally coverage \
+		$(patsubst $(BUILD)/%,$(BUILD)/cov/%,$(call unit_tests_of,libnomadplugin)) $(coverage.scripts)
+	@test/coverage '$(BUILD)/cov' $(COVERAGE_BOUND) >'$(BUILD)/coverage.txt'; s=$$?; head -n 12 '$(BUILD)/coverage.txt'; \
+		echo ...; tail -n 1 '$(BUILD)/coverage.txt'; echo '$(BUILD)/coverage.txt: each file with the lines that nothing reached'; exit $$s
 
 # ---- Style: what programs can say of it -----------------------------------------------
 style: all
