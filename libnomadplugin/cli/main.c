@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "core/log.h"
 #include "nomad/plugin.h"
+#include "os/confine.h"
 #include "schema/schema.h"
 #include "wire/wire.h"
 
@@ -143,6 +144,8 @@ int nomad_plugin_main(int argc, char **argv, const struct nomad_driver *driver)
 				       "%s has another value than expected", cookie_name);
 	/* The agent drops what is below its own level. */
 	nomad__log_setup(NOMAD__LOG_JSON, driver->name, log_level(NOMAD_LOG_TRACE));
+	if (driver->capabilities & NOMAD_ALL_REMOTE)
+		(void)nomad__confine();
 	if (nomad__wire_serve(driver, &err) < 0) {
 		nomad__cli_fail(driver, NOMAD__EXIT_FAILED, "%s", nomad_error_message(err));
 		nomad_error_free(err);

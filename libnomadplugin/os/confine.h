@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * os/confine.h: what a plugin that runs nothing on this host gives up for
+ * good: new privileges by executed files, all capabilities but those for
+ * files and signals, and the system calls that change the machine: mounts,
+ * namespaces, modules, clocks, other processes' memory.  Whoever takes the
+ * process over by what a server sent it has little more than its files and
+ * connections. */
+#ifndef NOMAD_OS_CONFINE_H
+#define NOMAD_OS_CONFINE_H
+
+enum {
+	NOMAD__NO_NEW_PRIVS = 1 << 0,
+	NOMAD__FEWER_CAPABILITIES = 1 << 1,
+	NOMAD__FEWER_CALLS = 1 << 2,
+};
+
+/* Do as much of it as this system can, for all threads and children that the
+ * calling thread, which has to be the only one, will have.  Which of it
+ * holds, NOMAD__*. */
+unsigned nomad__confine(void);
+
+#endif
