@@ -12,6 +12,8 @@
 #define MIN_INTERVAL_NS INT64_C(100000000)
 #define MAX_INTERVAL_NS INT64_C(3600000000000)
 
+#define GRID_NS INT64_C(100000000)
+
 struct ticker {				/* `extra` of a subscription */
 	struct nomad_task *task;
 	int64_t interval_ns, due_ns;	/* loop thread */
@@ -123,8 +125,9 @@ static void tick_one(struct nomad__sub *sub, struct round *round)
 	if (ticker->due_ns <= round->now) {
 		sample(sub);
 		ticker->due_ns += ticker->interval_ns;
-		if (ticker->due_ns <= round->now)	/* fell behind: no burst */
-			ticker->due_ns = round->now + ticker->interval_ns;
+		/* The first, or fell behind: no burst.  Many tasks are due together rather than each for itself. */
+		if (ticker->due_ns <= round->now)
+			ticker->due_ns = (round->now + ticker->interval_ns + GRID_NS - 1) / GRID_NS * GRID_NS;
 	}
 	if (ticker->due_ns < round->next)
 		round->next = ticker->due_ns;

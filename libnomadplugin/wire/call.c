@@ -239,7 +239,7 @@ static struct nomad__packet *packet_new(const ProtobufCMessage *message)
 /* Lock held. */
 static void queue_packet(struct nomad__call *call, struct nomad__packet *packet, enum nomad__send how)
 {
-	size_t keep = how == NOMAD__SEND_LATEST ? 0 : how == NOMAD__SEND_BOUNDED ? BOUNDED_MAX - 1 : SIZE_MAX;
+	size_t keep = how == NOMAD__SEND_LATEST || how == NOMAD__SEND_SOON ? 0 : how == NOMAD__SEND_BOUNDED ? BOUNDED_MAX - 1 : SIZE_MAX;
 	size_t under_way = call->sending && call->head ? 1 : 0;
 	struct nomad__packet **first = under_way ? &call->head->next : &call->head;
 
@@ -358,6 +358,7 @@ void nomad__call_end(struct nomad__call *call)
 size_t nomad__call_send(struct nomad__call *call, const ProtobufCMessage *answer, enum nomad__send how)
 {
 	struct nomad__packet *packet = packet_new(answer);
+	bool soon = false;
 	size_t bytes;
 
 	if (!packet) {
@@ -369,13 +370,25 @@ size_t nomad__call_send(struct nomad__call *call, const ProtobufCMessage *answer
 		packet_free(packet);
 	} else {
 		queue_packet(call, packet, how);
-		pump(call);
+		soon = how == NOMAD__SEND_SOON;
+		if (!soon)
+			pump(call);
 	}
 	bytes = call->queued_bytes;
 	if (call->drained && bytes >= call->high)
 		call->high_reached = true;
 	pthread_mutex_unlock(&call->lock);
+	/* What that completes wakes the thread, which will look by itself from then on. */
+	if (soon && !nomad__server_pump_soon(call->server, call))
+		nomad__call_pump(call);
 	return bytes;
+}
+
+void nomad__call_pump(struct nomad__call *call)
+{
+	pthread_mutex_lock(&call->lock);
+	pump(call);
+	pthread_mutex_unlock(&call->lock);
 }
 
 void nomad__call_on_drained(struct nomad__call *call, size_t high, void (*drained)(struct nomad__call *call))

@@ -37,6 +37,8 @@ struct nomad__server {
 	struct nomad__call *calls;	/* all, linked by .next */
 	size_t n_calls;
 	int64_t idle_since_ns;	/* monotonic; valid with n_calls 0 */
+	int64_t looks_until_ns;	/* till then the thread looks after .soon by itself; monotonic */
+	struct nomad__call *soon, **soon_tail;	/* calls with something to send, linked by .next_soon; each has a reference */
 	bool stopped;		/* grpc's own shutdown is complete */
 	bool draining;		/* the queue was told to end */
 	bool ended;		/* the thread has left its loop */
@@ -57,6 +59,8 @@ struct nomad__call {
 	const struct nomad__method *method;
 	grpc_call *grpc;
 	struct nomad__call *next, **link;	/* in server->calls, under server->lock */
+	struct nomad__call *next_soon;
+	bool is_soon;		/* in server->soon, under server->lock */
 	bool ending;		/* nomad__call_end() has it, under server->lock */
 	unsigned refs;		/* atomic */
 	struct nomad__tag close_tag, receive_tag, send_tag;
@@ -88,6 +92,10 @@ struct nomad__call {
 void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const grpc_call_details *details);
 /* End it because the plugin does; nothing is logged. */
 void nomad__call_end(struct nomad__call *call);
+/* Go on sending. */
+void nomad__call_pump(struct nomad__call *call);
+/* Have nomad__call_pump() called on the queue's thread, in a moment; false: it sleeps, the caller has to. */
+bool nomad__server_pump_soon(struct nomad__server *server, struct nomad__call *call);
 /* Into the server's list of calls, and out of it. */
 void nomad__server_add_call(struct nomad__server *server, struct nomad__call *call);
 void nomad__server_remove_call(struct nomad__server *server, struct nomad__call *call);

@@ -29,6 +29,10 @@
 #include "core/loop.h"
 #include "wire/call.h"
 
+/* How often what waits is looked for, and how long after the last of it. */
+#define LOOK_MS INT64_C(50)
+#define LOOK_ON_NS INT64_C(5000000000)
+
 static void expect_call(struct nomad__server *server)
 {
 	grpc_call_error e;
@@ -104,12 +108,72 @@ void nomad__server_call_ended(struct nomad__server *server)
 	pthread_mutex_unlock(&server->lock);
 }
 
+/* ---- What is sent in a moment ----
+ *
+ * To send from another thread wakes this one each time, which costs more than
+ * the message.  A thousand statistics a second come in groups: while there
+ * are any, this thread looks for them by itself, now and then. */
+
+/* Till when to wait for the next event. */
+static gpr_timespec next_look(struct nomad__server *server)
+{
+	bool looks;
+
+	pthread_mutex_lock(&server->lock);
+	looks = server->soon || server->looks_until_ns > nomad__now_ns();
+	if (!looks)
+		server->looks_until_ns = 0;
+	pthread_mutex_unlock(&server->lock);
+	return looks ? gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(LOOK_MS, GPR_TIMESPAN)) :
+		       gpr_inf_future(GPR_CLOCK_REALTIME);
+}
+
+static void pump_all(struct nomad__server *server)
+{
+	struct nomad__call *call;
+
+	for (;;) {
+		pthread_mutex_lock(&server->lock);
+		call = server->soon;
+		if (call) {
+			server->soon = call->next_soon;
+			call->is_soon = false;
+		}
+		if (!server->soon)
+			server->soon_tail = &server->soon;
+		pthread_mutex_unlock(&server->lock);
+		if (!call)
+			break;
+		nomad__call_pump(call);
+		nomad__call_unref(call);
+	}
+}
+
+bool nomad__server_pump_soon(struct nomad__server *server, struct nomad__call *call)
+{
+	bool looks;
+
+	pthread_mutex_lock(&server->lock);
+	looks = server->looks_until_ns != 0;
+	server->looks_until_ns = nomad__now_ns() + LOOK_ON_NS;
+	if (looks && !call->is_soon) {
+		call->is_soon = true;
+		call->next_soon = NULL;
+		*server->soon_tail = nomad__call_ref(call);
+		server->soon_tail = &call->next_soon;
+	}
+	pthread_mutex_unlock(&server->lock);
+	return looks;
+}
+
 static void *queue_thread(void *ud)
 {
 	struct nomad__server *server = ud;
+	int64_t looked_ns = 0;
 
 	for (;;) {
-		grpc_event event = grpc_completion_queue_next(server->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+		grpc_event event = grpc_completion_queue_next(server->cq, next_look(server), NULL);
+		int64_t now = nomad__now_ns();
 
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
 			break;
@@ -117,6 +181,11 @@ static void *queue_thread(void *ud)
 			struct nomad__tag *tag = event.tag;
 
 			tag->fn(tag, event.success);
+		}
+		/* Not after each of the events that this itself makes. */
+		if (event.type == GRPC_QUEUE_TIMEOUT || now - looked_ns >= LOOK_MS * 1000000) {
+			looked_ns = now;
+			pump_all(server);
 		}
 	}
 	pthread_mutex_lock(&server->lock);
@@ -148,6 +217,7 @@ int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), v
 	server->shutdown_ud = ud;
 	server->incoming_tag.fn = call_arrived;
 	server->stopped_tag.fn = grpc_stopped;
+	server->soon_tail = &server->soon;
 	server->idle_since_ns = nomad__now_ns();
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_condattr_init(&attr);

@@ -83,6 +83,7 @@ void nomad__call_fail_status(struct nomad__call *call, grpc_status_code code, co
 enum nomad__send {
 	NOMAD__SEND_ALL,	/* keep all that wait; the sender watches the queue */
 	NOMAD__SEND_LATEST,	/* it replaces what still waits */
+	NOMAD__SEND_SOON,	/* the same, but not at once: the queue's thread sends it with those of other calls */
 	NOMAD__SEND_BOUNDED,	/* the oldest waiting ones are dropped beyond a bound */
 };
 

@@ -194,7 +194,7 @@ static void send_stats(void *ud, const struct nomad__stats_view *view)
 	sample.timestamp = &timestamp;
 	sample.agg_resource_usage = &usage;
 	answer.stats = &sample;
-	nomad__call_send(call, &answer.base, NOMAD__SEND_LATEST);
+	nomad__call_send(call, &answer.base, NOMAD__SEND_SOON);
 }
 
 void nomad__serve_task_stats(struct nomad__call *call, const ProtobufCMessage *request)
