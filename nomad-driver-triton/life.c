@@ -312,7 +312,7 @@ int triton_destroy(struct triton_site *site, struct nomad_task *task, struct nom
 	int r, noted;
 
 	triton_poller_remove(site->poller, nomad_task_id(task));
-	triton_logs_finish(site->logs, nomad_task_id(task), 0);
+	triton_logs_finish(site->logs, nomad_task_id(task), 0, 0);
 	triton_hold_remove(site->hold_folder, nomad_task_slug(task));
 	r = triton_remains_of(task, &remains, err);
 	if (r < 0)

@@ -39,6 +39,7 @@ struct follower {
 	int state;
 	bool tty, finishing, last_pass;
 	int64_t next_ms, deadline_ms;
+	int64_t patience_ms, limit_ms;	/* of the end: without progress, and at most */
 	unsigned failures;
 	/* Of the reading: */
 	CURL *easy;
@@ -103,11 +104,21 @@ static bool open_pipes(struct follower *f)
 	return (f->discard[1] || f->fd[1] >= 0) && (f->discard[2] || f->fd[2] >= 0);
 }
 
+/* Something moves: the end of the log is worth waiting for. */
+static void progress(struct follower *f)
+{
+	int64_t until = triton_now_ms() + f->patience_ms;
+
+	if (f->finishing)
+		f->deadline_ms = until < f->limit_ms ? until : f->limit_ms;
+}
+
 static void advance(struct follower *f, int fd, size_t n)
 {
 	if (f->position.count)
 		f->position.count[fd] += n;
 	f->failures = 0;
+	progress(f);
 }
 
 /* Write what is pending; true if nothing is left. */
@@ -173,6 +184,7 @@ static void on_piece(void *ud, int fd, const void *data, size_t size)
 		size_t n = size < f->skip[fd] ? size : (size_t)f->skip[fd];
 
 		f->skip[fd] -= n;
+		progress(f);
 		data = (const char *)data + n;
 		size -= n;
 	}
@@ -507,7 +519,7 @@ static struct follower *find(struct triton_logs *logs, const char *task_id)
 	return f;
 }
 
-void triton_logs_finish(struct triton_logs *logs, const char *task_id, int64_t ms)
+void triton_logs_finish(struct triton_logs *logs, const char *task_id, int64_t patience_ms, int64_t most_ms)
 {
 	struct follower *f;
 
@@ -515,7 +527,9 @@ void triton_logs_finish(struct triton_logs *logs, const char *task_id, int64_t m
 	f = find(logs, task_id);
 	if (f && !f->finishing) {
 		f->finishing = true;
-		f->deadline_ms = triton_now_ms() + ms;
+		f->patience_ms = patience_ms;
+		f->limit_ms = triton_now_ms() + most_ms;
+		progress(f);
 		/* A stream that is still open gets a moment to end by itself. */
 		f->next_ms = triton_now_ms() + (f->state == READING ? 1000 : 0);
 	}

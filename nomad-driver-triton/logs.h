@@ -26,10 +26,10 @@ struct triton_follow {
 };
 
 int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *follow, struct nomad_error **err);
-/* The container has ended: deliver what is left, for at most `ms`
- * milliseconds, then close the pipes.  Does not wait for it: that it is done
- * is told by `ended` and triton_logs_busy(). */
-void triton_logs_finish(struct triton_logs *logs, const char *task_id, int64_t ms);
+/* The container has ended: deliver what is left, until nothing moved for
+ * `patience_ms` milliseconds or `most_ms` are over, then close the pipes.
+ * Does not wait for it: that it is done is told by triton_logs_busy(). */
+void triton_logs_finish(struct triton_logs *logs, const char *task_id, int64_t patience_ms, int64_t most_ms);
 bool triton_logs_busy(struct triton_logs *logs, const char *task_id);
 
 #endif

@@ -34,7 +34,8 @@ enum {
 	SOON_MS = 1000,			/* between looks at something that is about to end */
 	LOOKS = 3,			/* a machine is stopped for so many looks */
 	SINGLE_MOST = 4,		/* more single looks than this: list */
-	LOG_MS = 15000,			/* a log may take so long after the end */
+	LOG_MS = 15000,			/* a log that does not move may take so long after the end, */
+	LOG_MOST_MS = 120000,		/* and one that moves so long */
 	BACKOFF_MOST_MS = 60000,
 };
 
@@ -135,7 +136,8 @@ static void set_end(struct triton_poller *poller, struct watched *w, const struc
 	w->ended_ms = triton_now_ms();
 	w->look_ms = w->ended_ms;
 	if (poller->logs)
-		triton_logs_finish(poller->logs, w->task_id, w->container ? LOG_MS : 1000);
+		triton_logs_finish(poller->logs, w->task_id, w->container ? LOG_MS : 1000,
+				   w->container ? LOG_MOST_MS : 1000);
 }
 
 /* A copy of what a look needs, for the lock is not held while it asks. */
@@ -403,7 +405,7 @@ static void report(struct triton_poller *poller)
 	for (at = &poller->list; *at;) {
 		w = *at;
 		if (w->ended && (!poller->logs || !triton_logs_busy(poller->logs, w->task_id) ||
-				 triton_now_ms() > w->ended_ms + LOG_MS + 5000)) {
+				 triton_now_ms() > w->ended_ms + LOG_MOST_MS + 5000)) {
 			*at = w->next;
 			w->next = over;
 			over = w;
