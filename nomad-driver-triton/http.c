@@ -379,8 +379,8 @@ static int add_header(struct curl_slist **list, const char *line)
 	return 0;
 }
 
-static int make_headers(struct triton_http *http, const struct triton_request *request, struct curl_slist **list,
-			struct nomad_error **err)
+static int add_signature(struct triton_http *http, const char *method, const char *target, struct curl_slist **list,
+			 struct nomad_error **err)
 {
 	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
@@ -388,6 +388,27 @@ static int make_headers(struct triton_http *http, const struct triton_request *r
 	char date[64];
 	time_t now = time(NULL);
 	struct tm tm;
+	int r;
+
+	if (!http->signer)
+		return 0;
+	/* Not by strftime(): names of days must not depend on the locale. */
+	gmtime_r(&now, &tm);
+	snprintf(date, sizeof(date), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday,
+		 months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	r = triton_signer_sign(http->signer, method, target, date, &authorization, err);
+	if (r < 0)
+		return r;
+	line = nomad_strdupf("Date: %s", date);
+	r = line ? add_header(list, line) : -ENOMEM;
+	free(NOMAD_TAKE_PTR(line));
+	line = nomad_strdupf("Authorization: %s", authorization);
+	return r < 0 || !line ? -ENOMEM : add_header(list, line);
+}
+
+static int make_headers(struct triton_http *http, const struct triton_request *request, struct curl_slist **list,
+			struct nomad_error **err)
+{
 	int r = add_header(list, "Accept: application/json");
 
 	if (r >= 0)
@@ -401,20 +422,32 @@ static int make_headers(struct triton_http *http, const struct triton_request *r
 		r = add_header(list, "Content-Type: application/json");
 	else if (r >= 0)
 		r = add_header(list, "Content-Type:");
-	if (r < 0 || !http->signer)
-		return r;
-	/* Not by strftime(): names of days must not depend on the locale. */
-	gmtime_r(&now, &tm);
-	snprintf(date, sizeof(date), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday,
-		 months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	r = triton_signer_sign(http->signer, request->method, request->target, date, &authorization, err);
-	if (r < 0)
-		return r;
-	line = nomad_strdupf("Date: %s", date);
-	r = line ? add_header(list, line) : -ENOMEM;
-	free(NOMAD_TAKE_PTR(line));
-	line = nomad_strdupf("Authorization: %s", authorization);
-	return r < 0 || !line ? -ENOMEM : add_header(list, line);
+	return r < 0 ? r : add_signature(http, request->method, request->target, list, err);
+}
+
+int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *head = nomad_strdupf("GET %s HTTP/1.1\r\nHost: %s\r\n%s", target, strstr(http->base, "://") + 3, extra);
+	struct curl_slist *list = NULL;
+	int r = head ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r >= 0 && i < nomad_strv_count((const char *const *)http->headers); i++)
+		r = add_header(&list, http->headers[i]);
+	if (r >= 0)
+		r = add_signature(http, "GET", target, &list, err);
+	for (struct curl_slist *it = list; r >= 0 && it; it = it->next) {
+		char *longer = nomad_strdupf("%s%s\r\n%s", head, it->data, it->next ? "" : "\r\n");
+
+		free(head);
+		head = longer;
+		r = head ? 0 : -ENOMEM;
+	}
+	curl_slist_free_all(list);
+	if (r == -ENOMEM && err && !*err)
+		return nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
+	if (r >= 0)
+		*ret = NOMAD_TAKE_PTR(head);
+	return r;
 }
 
 /* Did the request certainly not reach the server? */

@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 
 #include "debts.h"
+#include "feed.h"
 #include "site.h"
 
 enum { RETRY_MS = 60000 };
@@ -81,6 +82,7 @@ void triton_site_free(struct triton_site *site)
 		return;
 	triton_budget_close(&site->budget);
 	triton_debts_free(site->debts);
+	triton_feed_free(site->feed);
 	triton_poller_free(site->poller);
 	triton_logs_free(site->logs);
 	triton_http_free(site->cloud);

@@ -64,6 +64,8 @@ in_stop() {
 in_destroy() { begin "$1" && lives start up && lives recover stop && kill_at "$2" "$3" && dies destroy && then_forgotten; }
 in_destroy_twice() { begin "$1" && lives start up && lives recover stop && kill_at "$2" "$3" && dies destroy && then_destroy; }
 in_recover() { begin "$1" && lives start && kill_at before "$2" && dies recover up && no_faults && one && lives recover up stop destroy && none; }
+# The instance goes on while the host does not.
+over_reboot() { begin "$1" && lives start up && lives reboot recover up && one && lives reboot recover up stop destroy && none; }
 # The library's own points.
 at_point() {
 	_at=$1
@@ -114,6 +116,8 @@ done
 deal 'docker: killed at the list of published rules of a destroy' docker in_destroy docker before 'GET /machines/.*/fwrules'
 deal 'docker: killed at the first look after a recovery' docker in_recover docker 'GET /machines'
 
+deal 'cloud: the task is not lost when the host is restarted' over_reboot cloud
+deal 'docker: the task is not lost when the host is restarted' docker over_reboot docker
 for at in core-start-intent core-start-recorded core-start-driver core-start-done; do deal "killed at $at" at_point $at start; done
 deal 'killed at core-recover-attached' at_point core-recover-attached recover
 for at in core-tidy-begin core-tidy-killed core-tidy-destroyed core-tidy-removed; do deal "killed at $at" at_point $at destroy; done

@@ -8,6 +8,7 @@
  *	start		StartTask; the answer goes to DIRECTORY/handle
  *	late		StartTask, which has to fail
  *	recover		RecoverTask with that
+ *	reboot		this life is one of another boot of the host
  *	up		wait until the poller knows it to run
  *	wait		wait for its end, and print it
  *	stop		StopTask, and its end
@@ -32,7 +33,7 @@
 
 #include <jansson.h>
 
-#include "core/core.h"
+#include "core/plugin.h"
 #include "nomad-driver-triton/driver.h"
 #include "nomad-driver-triton/hold.h"
 #include "schema/schema.h"
@@ -336,6 +337,8 @@ int main(int argc, char **argv)
 			r = start(plugin, argv[3], argv[2], 0) < 0 ? 0 : -1;
 		else if (!strcmp(word, "recover"))
 			r = recover(plugin, argv[3]);
+		else if (!strcmp(word, "reboot"))
+			memset(plugin->boot_id, 'b', strlen(plugin->boot_id));
 		else if (!strcmp(word, "up"))
 			r = up(plugin);
 		else if (!strcmp(word, "wait") || !strcmp(word, "stop"))
