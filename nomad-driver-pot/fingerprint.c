@@ -19,7 +19,7 @@
 #include "pot-cli.h"
 #include "nomad/tool.h"
 
-enum { TIMEOUT_MS = 3000 };
+enum { TIMEOUT_MS = 5000 };
 
 /* The first line that it says, malloc()ed, or NULL if it failed. */
 static char *ask(const struct pot_config *site, char **take_argv, struct nomad_error **err)

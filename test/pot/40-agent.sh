@@ -99,6 +99,21 @@ t_stop() {
 }
 run_test 'stop, and nothing is left' t_stop
 
+example_speaks() { alloc_logs "$ALLOC_ID" nginx 2>/dev/null | grep -q "^hello from $ALLOC_ID"; }
+# As it is, but for the image, which is made here, and has no nginx.
+t_example() {
+	: >"$POT_DIR/images/nginx-nomad-amd64-14_1_1.1.20.xz"
+	"$NOMAD" job run -output examples/pot/nginx.nomad.hcl | jq --arg image "file://$POT_DIR/images" \
+		--arg script 'trap "exit 0" QUIT; cat /index.html; while :; do sleep 0.2; done' '.Job.TaskGroups[0].Tasks[0].Config |=
+			(.image = $image | .command = "/bin/sh" | .args = ["-c", $script] | .copy[0] |= sub(":.*"; ":/index.html"))' >"$T/example.json" &&
+		run_job "$T/example.json" && wait_alloc "$ALLOC_ID" running && wait_for 30 'the template is there' example_speaks || return 1
+	like "$(calls prepare | tail -n 1)" '\|-p\|nginx-nomad-amd64-14_1\|-t\|1.1.20\|-c\|.*\|-N\|public-bridge\|-i\|auto\|-e\|80:[0-9]+\|' &&
+		like "$(calls set-attribute)" '\|-A\|devfs_ruleset\|-V\|4$' || return 1
+	"$NOMAD" job stop -detach "$JOB_ID" >/dev/null
+	wait_alloc "$ALLOC_ID" complete && like "$(calls signal | tail -n 1)" '\|SIGQUIT\|' && gone "$JOB_ID"
+}
+run_test 'the web server of the examples' t_example
+
 t_graceful() {
 	submit grace 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.2; done' service '.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGTERM"' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1

@@ -46,7 +46,7 @@ crash() {		# STEP [STATUS]
 crash_destroy() {		# STEP
 	crash "$1" complete && wait_for 60 'the plugin died' new_plugin
 }
-stop_crash_agent() { stop_agent && nothing_left; }
+stop_crash_agent() { stop_agent && { wait_for 30 'nothing is left' quiet nothing_left || nothing_left; }; }
 steps() {		# FUNCTION WHO AND_THEN STATUS STEP...
 	_run=$1 _who=$2 _then=$3 _want=$4 _bad=0
 	shift 4
@@ -69,6 +69,7 @@ else
 	beside 'the end of agent 4' steps crash supervisor '' '' super-main super-execed super-started super-empty
 fi
 all_beside
-t_end() { is "$(pgrep -fa 'nomad-driver-pot')" ''; }
+none_left() { is "$(pgrep -fa 'nomad-driver-pot')" ''; }
+t_end() { wait_for 30 'all have ended' quiet none_left || none_left; }
 run_test 'the end: no plugin and no supervisor' t_end
 done_testing

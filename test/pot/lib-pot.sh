@@ -55,7 +55,7 @@ run_task() {
 		>"$T/out" 2>"$T/err" </dev/null || STATUS=$?
 }
 # Whatever waits longest decides how long they all take; the machine's cores how many there should be.
-: "${LANES:=6}"
+: "${LANES:=4}"
 _beside=0
 beside() {
 	if [ -n "$_skip_all" ]; then skip "$1" "$_skip_all"; return; fi
