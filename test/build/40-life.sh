@@ -21,6 +21,8 @@ hang() { spawn_build "$1" && wait_for 60 'the step' has_said '^working'; }
 HANG='{ "context": "alloc/hang", "output": [{ "path": "alloc/hang.tar" }] }'
 # The processes of builds, by what they are.
 pid_of() { pgrep -f "$1" | head -n 1; }
+# The supervisor's last act is a record in the directory of the task.
+supervisors_gone() { ! pgrep -f 'nomad-driver-build: ' >/dev/null; }
 gone() { ! pgrep -f 'buildah |build-steps|sleep 1000' >/dev/null; }
 clean() { wait_for 30 'all processes are gone' gone && nothing_left && census_after; }
 
@@ -32,7 +34,8 @@ t_kill() { hang "$HANG" && kill -9 "$(pid_of "$1")" && { end_build; [ "$CODE" -n
 t_plugin_killed() {
 	hang "$HANG" && kill -9 $TASK_PID && wait $TASK_PID 2>/dev/null
 	pgrep -f 'sleep 1000' >/dev/null || { echo 'the build went along with the plugin'; return 1; }
-	kill -9 "$(pid_of 'build-steps')" && wait_for 30 'all processes are gone' gone && unlike "$(cat /proc/self/mounts)" "$T/state" && rm -rf "$T/state/tasks" "$T/state/builds/work" "$T/tmp"/nomad-run-* &&
+	kill -9 "$(pid_of 'build-steps')" && wait_for 30 'all processes are gone' gone && unlike "$(cat /proc/self/mounts)" "$T/state" &&
+		wait_for 30 'the supervisor is gone' supervisors_gone && rm -rf "$T/state/tasks" "$T/state/builds/work" "$T/tmp"/nomad-run-* &&
 		mkdir "$T/state/tasks" "$T/state/builds/work"
 }
 t_early() {

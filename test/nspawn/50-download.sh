@@ -41,7 +41,7 @@ run_test 'checksum: another' fails "$(download bad "{\"url\":\"$url/root.tar.xz\
 t_bad_gone() { [ ! -e "$images/bad" ]; }
 run_test 'checksum: and no image is left of it' t_bad_gone
 run_test 'verify = checksum' says "$(download verified "{\"url\":\"$url/root.tar.xz\",\"verify\":\"checksum\"}" 'echo runs')" '^runs$'
-t_tampered() { sed -i 's/^./f/; s/^f\(.\)/e\1/' "$T/www/SHA256SUMS" && fails "$(download tampered "{\"url\":\"$url/root.tar.xz\",\"verify\":\"checksum\"}" true)" 'digest of what was downloaded'; }
+t_tampered() { sed -i 's/^0/1/; t; s/^./0/' "$T/www/SHA256SUMS" && fails "$(download tampered "{\"url\":\"$url/root.tar.xz\",\"verify\":\"checksum\"}" true)" 'digest of what was downloaded'; }
 run_test 'verify = checksum: wrong' t_tampered
 run_test 'verify: wrong word' fails "$(download x "{\"url\":\"$url/x\",\"verify\":\"some\"}" true)" 'invalid parameter for image_download.verify'
 run_test 'type: wrong word' fails "$(download x "{\"url\":\"$url/x\",\"type\":\"zip\"}" true)" 'invalid parameter for image_download.type'
