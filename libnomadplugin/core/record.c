@@ -150,8 +150,10 @@ static int append(struct nomad__record *record, const char *line, size_t size, b
 		n = write(record->fd, line, size);
 	while (n < 0 && errno == EINTR);
 	r = n < 0 ? -errno : n < (ssize_t)size ? -ENOSPC : durable && fdatasync(record->fd) < 0 ? -errno : 0;
-	if (r >= 0 && durable && st.st_size == 0)
+	if (r >= 0 && durable && !record->named) {
 		r = sync_names(record);
+		record->named = r >= 0;
+	}
 	if (r >= 0)
 		return 0;
 	nomad_error_errno(err, -r, "write task record '%s'", record->path);
@@ -229,7 +231,7 @@ int nomad__record_put_all(struct nomad__record *record, struct nomad_error **err
 		return nomad_error_errno(err, ENOMEM, "write task record");
 	for (size_t i = 0; i < map->count; i++)
 		p = write_line(p, map->pairs[i].key, map->pairs[i].value);
-	return append(record, lines, (size_t)(p - lines), true, err);
+	return append(record, lines, (size_t)(p - lines), false, err);
 }
 
 void nomad__record_forget(struct nomad__record *record, const char *key)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * core/record.h: the journal of one task: keys and values, appended line by
- * line and synced (its name, too, when it is new), read back whole.  A line that was cut by a crash is
- * ignored: what it announced had not been created yet. */
+ * line, read back whole.  A line that was cut by a crash is ignored: what it
+ * announced had not been created yet.
+ *
+ * Who the task is outlives any process as soon as it is written.  A power
+ * cut takes all that is local, so nothing waits for the disk until something is noted
+ * that may be left even then: that is synced, with all before it and the journal's name. */
 #ifndef NOMAD_RECORD_H
 #define NOMAD_RECORD_H
 
@@ -19,6 +23,7 @@ struct nomad__record {
 	char *path;
 	struct nomad_map map;
 	off_t torn_at;		/* where half a line begins that a crash left; -1: none */
+	bool named;		/* its name, and that of its directory, are on the disk */
 	bool broken;		/* half a line could not be taken back: nothing is written behind it */
 };
 
@@ -29,7 +34,7 @@ int nomad__record_open(struct nomad__record *record, const char *path, bool crea
 int nomad__record_put(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err);
 /* Without waiting for the disk: for what means nothing after a power cut, since the boot is another one then. */
 int nomad__record_note(struct nomad__record *record, const char *key, const char *value, struct nomad_error **err);
-/* Write all that is in the map, at once. */
+/* Write all that is in the map, at once; not synced. */
 int nomad__record_put_all(struct nomad__record *record, struct nomad_error **err);
 void nomad__record_forget(struct nomad__record *record, const char *key);
 /* Be the one who looks after this task: a lock on the journal that lasts until
