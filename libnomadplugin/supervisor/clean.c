@@ -95,6 +95,8 @@ int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret)
 	size_t pos = 0;
 	int count = 0;
 
+	if (n < 0 && n != -ENOENT)
+		return (int) n;
 	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__record_next(buf, (size_t) n, key, &pos)))
 		if (nomad__cgroup_parse(s, &ret[count]) >= 0)
 			count++;
@@ -140,6 +142,8 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 	int n = nomad__cgroups_read(dirfd, "cg", cgroups);
 	int64_t delay = second / 1000;
 
+	if (n < 0)
+		return n;
 	if (nomad__identity_read(dirfd, &who) < 0 || !who.this_boot)
 		who = (struct nomad__identity) { 0 };
 	for (;;) {
@@ -197,6 +201,10 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 		return nomad_error_errno(err, -dirfd, "open directory '%s'", dir);
 	nomad__crash_at("clean-begin");
 	n = nomad__cgroups_read(dirfd, "cg", cgroups);
+	if (n < 0) {
+		r = nomad_error_errno(err, -n, "read which cgroups there are, in directory '%s'", dir);
+		goto out;
+	}
 	/* One that has written its exit record only waits for the readers of the logs. */
 	if (nomad__exit_read(dirfd, &done) == 0 && nomad__identity_read(dirfd, &who) == 0)
 		(void) unlinkat(dirfd, "supervisor", 0);

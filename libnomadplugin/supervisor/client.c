@@ -329,6 +329,11 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 	r = nomad__unix_send(s->fd, m.buf, m.used, &file, 1, true);
 	close(file);
 	nomad__crash_at("start-sent");
+	/* One that got no specification goes when there is no connection any more. */
+	if (r < 0) {
+		close(s->fd);
+		s->fd = -1;
+	}
 	/* It forks at once and goes; if it does not, the connection tells. */
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
@@ -403,7 +408,7 @@ static int greet(struct nomad__supervisor *s, int64_t deadline)
 	int r, fd = nomad__unix_connect(s->dirfd, "ctl");
 
 	if (fd < 0)
-		return fd == -ENOENT || fd == -ECONNREFUSED ? -EAGAIN : fd;
+		return fd == -ENOENT || fd == -ECONNREFUSED || fd == -EINTR ? -EAGAIN : fd;
 	nomad__crash_at("attach-connected");
 	nomad__record_init(&m, buf, sizeof(buf));
 	nomad__record_add(&m, "op", "hello");
@@ -420,6 +425,10 @@ static int greet(struct nomad__supervisor *s, int64_t deadline)
 			break;
 		}
 		if (op && strcmp(op, "state") == 0) {
+			if (nomad__record_get_num(buf, (size_t) n, "v", 1) != 1) {
+				r = -EPROTONOSUPPORT;
+				break;
+			}
 			take_state(s, buf, (size_t) n);
 			s->fd = fd;
 			return 0;
@@ -465,6 +474,11 @@ int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const st
 		if (r == -EAGAIN && known >= 0 && !nomad__process_is(who.pid, who.start) &&
 		    nomad__exit_read(s->dirfd, &s->result) < 0) {
 			r = nomad_error_set(err, ENOENT, "the supervisor of the task (pid %d) is dead", who.pid);
+			goto fail;
+		}
+		if (r == -EPROTONOSUPPORT) {
+			nomad_error_set(err, EPROTONOSUPPORT, "the supervisor of '%s' (pid %d) speaks another version of the "
+					"control protocol than 1: use the driver that started the task, or destroy it", dir, who.pid);
 			goto fail;
 		}
 		if (r != -EAGAIN || nomad__now_ns() > deadline) {

@@ -51,9 +51,10 @@ int nomad__identity_read(int dirfd, struct nomad__identity *ret);	/* 0 or -errno
 int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret);
 int nomad__exit_parse(const char *data, size_t size, struct nomad__supervisor_exit *ret);
 int nomad__task_dir_open(const char *dir);
-/* Read the record of cgroups (key "cg", or "supercg") into ret[NOMAD__MAX_CGROUPS]; how many. */
+/* Read the record of cgroups (key "cg", or "supercg") into ret[NOMAD__MAX_CGROUPS]; how many, or
+ * -errno.  Without a record there are none. */
 int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret);
-/* Kill all of a task whose supervisor is dead, until `deadline_ns`. 0 or -EBUSY. */
+/* Kill all of a task whose supervisor is dead, until `deadline_ns`.  0, -EBUSY, or why it is not known. */
 int nomad__leftovers_kill(int dirfd, int64_t deadline_ns);
 
 /* Fork the program for the task of `dirfd`.  The connection's own end into *ret_fd. */

@@ -62,6 +62,7 @@ int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cac
 	int64_t span = cache->last_time_ns ? now - cache->last_time_ns : 0;
 	int main_pid;
 	bool over;
+	int n;
 
 	pthread_mutex_lock(&s->lock);
 	main_pid = s->main_pid;
@@ -70,7 +71,10 @@ int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cac
 	if (over)
 		return nomad_error_set(err, ESRCH, "the task has ended");
 	if (!cache->open) {
-		nomad__stats_open(cgroups, nomad__cgroups_read(s->dirfd, "cg", cgroups), cache->fds);
+		n = nomad__cgroups_read(s->dirfd, "cg", cgroups);
+		if (n < 0)
+			return nomad_error_errno(err, -n, "read which cgroups there are, in directory '%s'", s->dir);
+		nomad__stats_open(cgroups, n, cache->fds);
 		cache->open = true;
 	}
 	nomad__stats_read(cache->fds, &stats, &counters);

@@ -19,19 +19,20 @@ $(super)/obj/%.o: $(L)/%.c
 	@mkdir -p $(@D)
 	$(call quiet,CC,$@)$(CC) $(cppflags) $(super_cflags) -MMD -MP -c -o $@ $<
 
-# $(1): of the library (nothing) or of the tests (mortal/), $(2): its crash.o.
+# $(1): its folder, of the library or of tests, $(2): its crash.o, $(3): more flags to link with.
 define super_rules
-$(super)/$(1)nomad-supervisor: $(filter-out %/crash.o,$(super_obj)) $(2)
+$(1)/nomad-supervisor: $(filter-out %/crash.o,$(super_obj)) $(2)
 	@mkdir -p $$(@D)
-	$$(call quiet,LINK,$$@)$$(CC) $$(super_ldflags) -o $$@ $$^ && $$(STRIP) $$@
+	$$(call quiet,LINK,$$@)$$(CC) $$(super_ldflags) $(3) -o $$@ $$^ && $$(STRIP) $$@
 
-$(super)/$(1)blob.o: $(super)/$(1)nomad-supervisor
+$(1)/blob.o: $(1)/nomad-supervisor
 	$$(call quiet,GEN,$$@)printf '%s\n' '.section .rodata' '.balign 16' '.globl nomad__supervisor_blob' \
 		'nomad__supervisor_blob: .incbin "$$<"' '.globl nomad__supervisor_blob_end' 'nomad__supervisor_blob_end: .byte 0' \
 		'.section .note.GNU-stack,"",%progbits' >$$(@:.o=.s) && $$(CC) -c -o $$@ $$(@:.o=.s)
 endef
-$(eval $(call super_rules,,$(super)/obj/supervisor/crash.o))
-$(eval $(call super_rules,mortal/,$(super)/mortal/crash.o))
+$(eval $(call super_rules,$(super),$(super)/obj/supervisor/crash.o,))
+$(eval $(call super_rules,$(super)/mortal,$(super)/mortal/crash.o,))
+$(eval $(call super_rules,$(inject)/super,$(inject)/super.o,$$(inject_super_flags)))
 
 lib_generated_obj += $(super)/blob.o
 # The library does not need it, but make would not miss it otherwise.

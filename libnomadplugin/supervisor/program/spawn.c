@@ -140,10 +140,14 @@ static void __attribute__((noreturn)) run_main(int hold, int status, const char 
 	char **argv = child_strings(S.spec, S.spec_size, "arg", NULL);
 	char **env = child_strings(S.spec, S.spec_size, "env", notify[0] ? notify : NULL);
 	int fds[3], r, fd;
+	ssize_t n;
 	char c;
 
 	/* Nothing comes, only the end, if the supervisor is dead. */
-	if (read(hold, &c, 1) != 1)
+	do
+		n = read(hold, &c, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
 		_exit(127);
 	if (!argv || !env)
 		child_fail(status, ENOMEM, "list the arguments", NULL);
