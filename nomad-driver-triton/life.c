@@ -150,6 +150,34 @@ int triton_begin(struct triton_site *site, struct nomad_task *task, const struct
 	return r < 0 ? r : note(site, task, err);
 }
 
+int triton_start_with(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, triton_build *build,
+		      const char *what, struct nomad_error **err)
+{
+	int64_t deadline = triton_now_ms() +
+			   (want->provision_timeout > 0 ? want->provision_timeout * 1000 : site->provision_timeout_ms);
+	NOMAD_AUTO_FREE char *name = triton_instance_name(nomad_task_info(task));
+	static const struct nomad_map none;
+	struct triton_fwset rules = { 0 };
+	int r;
+
+	if (!name)
+		return nomad_error_errno(err, ENOMEM, "name the %s", what);
+	r = triton_fwset_parse(want->fwenabled ? &want->fwrules : &none, &rules, err);
+	if (r < 0)
+		return r;
+	if (triton_fwshare_hold(site->rules, &rules) < 0) {
+		triton_fwset_done(&rules);
+		return nomad_error_errno(err, ENOMEM, "hold the firewall rules");
+	}
+	r = build(site, task, want, &rules, name, deadline, err);
+	triton_fwshare_drop(site->rules, &rules);
+	triton_fwset_done(&rules);
+	if (r < 0)
+		return nomad_error_wrap(err, "start the %s '%s'", what, name);
+	triton_debts_settle(site->debts, name, true);
+	return 0;
+}
+
 int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, int64_t deadline_ms,
 			struct nomad_error **err)
 {

@@ -24,6 +24,12 @@ char *triton_join(char *const *list);
 /* The variables for metadata "env-vars": all but the tokens of Nomad, Vault and Consul; JSON as text. */
 char *triton_env_text(const struct nomad_map *env);
 
+/* What machines and containers differ in: make it and wait for it. */
+typedef int triton_build(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
+			 const struct triton_fwset *rules, const char *name, int64_t deadline_ms, struct nomad_error **err);
+/* A start: its name, its rules, its time.  `what` is for messages. */
+int triton_start_with(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, triton_build *build,
+		      const char *what, struct nomad_error **err);
 /* Write down what a start is about to make. */
 int triton_begin(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, const char *api,
 		 const char *name, const struct triton_fwset *rules, struct nomad_error **err);

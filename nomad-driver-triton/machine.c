@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "debts.h"
 #include "life.h"
 
 static bool given(const char *text)
@@ -207,29 +206,7 @@ static int build(struct triton_site *site, struct nomad_task *task, const struct
 int triton_machine_start(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
 			 struct nomad_error **err)
 {
-	int64_t deadline = triton_now_ms() +
-			   (want->provision_timeout > 0 ? want->provision_timeout * 1000 : site->provision_timeout_ms);
-	NOMAD_AUTO_FREE char *name = triton_instance_name(nomad_task_info(task));
-	static const struct nomad_map none;
-	struct triton_fwset rules = { 0 };
-	int r;
-
-	if (!name)
-		return nomad_error_errno(err, ENOMEM, "name the instance");
-	r = triton_fwset_parse(want->fwenabled ? &want->fwrules : &none, &rules, err);
-	if (r < 0)
-		return r;
-	if (triton_fwshare_hold(site->rules, &rules) < 0) {
-		triton_fwset_done(&rules);
-		return nomad_error_errno(err, ENOMEM, "hold the firewall rules");
-	}
-	r = build(site, task, want, &rules, name, deadline, err);
-	triton_fwshare_drop(site->rules, &rules);
-	triton_fwset_done(&rules);
-	if (r < 0)
-		return nomad_error_wrap(err, "start the instance '%s'", name);
-	triton_debts_settle(site->debts, name, true);
-	return 0;
+	return triton_start_with(site, task, want, build, "instance", err);
 }
 
 static bool ends_deleted(struct nomad_task *task)

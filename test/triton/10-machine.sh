@@ -232,6 +232,15 @@ t_rules_error_is_not_unused() {
 	kill -TERM "$_first" && wait_for 60 'the first has ended' pid_gone "$_first" &&
 	is "$(rules '[.[] | select(.description | contains("nomad"))] | length')" 1 && no_faults && stop && nothing_left
 }
+t_rules_provisioning() {
+	_cfg=$(cloud_config ".fwenabled = true | .fwrules = {web: $(printf %s "$RULE" | jq -Rs .)}")
+	run "$_cfg" && up && _first=$RUN_PID && control POST /set '{"delays": {"provision": 15}}' >/dev/null && run "$_cfg" &&
+	wait_for 30 'the second is being made' _two && kill -TERM "$_first" && wait_for 60 'the first has ended' pid_gone "$_first" &&
+	is "$(rules '[.[] | select(.description | contains("nomad"))] | length')" 1; _r=$?
+	control POST /set '{"delays": {"provision": 0.3}}' >/dev/null
+	[ $_r -eq 0 ] && up && is "$(rules '[.[] | select(.description | contains("nomad"))] | length')" 1 && stop && nothing_left
+}
+_two() { [ "$(machines length)" = 2 ]; }
 t_volumes() {
 	run "$(cloud_config '.volumes = [{name: "data", mountpoint: "/data", size: 1024}, {name: "keepme", mountpoint: "/k", size: 1024, keep: true}]')" &&
 	up && is "$(control GET /state | jq '.volumes | length')" 2 && is "$(machines '.[0].mounts | length')" 2 && stop &&
@@ -245,6 +254,7 @@ refused_volume() { run "$1"; finish && [ $STATUS -ne 0 ] && file_has "$T/err" "n
 
 deal 'rules: canonical, shared, counted, removed by the last; others are not touched' t_rules
 deal 'an error while counting keeps a rule' t_rules_error_is_not_unused
+deal 'a rule stays for a machine that is being made' t_rules_provisioning
 deal 'volumes that were made are removed, others stay' t_volumes
 deal 'no secret in the output' eval '! grep -rl "BEGIN.*PRIVATE" "$T/err" "$T/out" "$T/state"'
 

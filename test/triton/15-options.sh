@@ -68,6 +68,7 @@ option fwrules cloud '.fwenabled = true | .fwrules = {a: "from any to tag x allo
 option fwrules docker '.fwenabled = true | .fwrules = {a: "FROM any TO tag x ALLOW tcp PORT 1"} | .tags = {x: "1"}' 'asked("POST"; "/fwrules$")'
 option exit_strategy cloud '.exit_strategy = "stopped"' 'asked("POST"; "action=stop") and (asked("DELETE"; "machines") | not)' start up stop
 option exit_strategy cloud '.exit_strategy = "deleted"' '(asked("POST"; "action=stop") | not) and asked("DELETE"; "machines")' start up stop
+option exit_strategy cloud '.exit_strategy = "deleted"' 'asked("DELETE"; "machines")' start up destroy
 option volumes.name cloud '.volumes = [{name: "data", mountpoint: "/d", size: 512}]' 'made.volumes[0].name == "data"'
 option volumes.mountpoint cloud '.volumes = [{name: "data", mountpoint: "/d", size: 512}]' 'made.volumes[0].mountpoint == "/d"'
 option volumes.mode cloud '.volumes = [{name: "data", mountpoint: "/d", size: 512, mode: "ro"}]' 'made.volumes[0].mode == "ro"'

@@ -62,6 +62,15 @@ t_outage() {
 	! pid_gone $RUN_PID && is "$(machines length)" 1 && no_faults && stop && nothing_left
 }
 deal 'an outage is no end' t_outage
+t_refused_rule() { # and the next task with rules is not held up
+	[ -x "$BUILD/test/triton-steps" ] || { echo 'triton-steps is not built'; return 1; }
+	end_last; control POST /reset '{}' >/dev/null; rm -rf "$T/state" "$T/task"; mkdir "$T/task"; printf %s "$CONFIG" >"$T/config.json"
+	fault '{"method": "POST", "path": "/fwrules$", "kind": "status", "status": 422}' &&
+	timeout 200 "$BUILD/test/triton-steps" "$T/plugin.json" "$T/config.json" "$T/task" late start up stop destroy >"$T/out" 2>"$T/err" </dev/null ||
+		{ cat "$T/out" "$T/err"; return 1; }
+	nothing_left
+}
+deal 'a rule that is refused: said, and no lock stays' t_refused_rule
 t_slow() {
 	no_faults
 	control POST /set '{"delays": {"tags": 2, "delete": 3, "stop": 2}}' >/dev/null

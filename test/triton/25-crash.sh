@@ -66,6 +66,15 @@ in_destroy_twice() { begin "$1" && lives start up && lives recover stop && kill_
 in_recover() { begin "$1" && lives start && kill_at before "$2" && dies recover up && no_faults && one && lives recover up stop destroy && none; }
 # The instance goes on while the host does not.
 over_reboot() { begin "$1" && lives start up && lives reboot recover up && one && lives reboot recover up stop destroy && none; }
+# A recovery asks for nothing; what it cannot know then it finds out.
+over_outage() {
+	begin cloud && lives start up && fault '{"path": ".", "kind": "status", "status": 503, "count": 100000}' && lives recover && no_faults &&
+	one && lives recover up stop destroy && none
+}
+ended_meanwhile() {
+	begin cloud && lives start up && control POST "/machine/$(machines '.[0].id' | tr -d '"')/$1" >/dev/null && lives recover wait &&
+	file_has "$T/out" "$2" && lives destroy && none
+}
 # The library's own points.
 at_point() {
 	_at=$1
@@ -116,6 +125,10 @@ done
 deal 'docker: killed at the list of published rules of a destroy' docker in_destroy docker before 'GET /machines/.*/fwrules'
 deal 'docker: killed at the first look after a recovery' docker in_recover docker 'GET /machines'
 
+deal 'cloud: a recovery in an outage succeeds' over_outage
+deal 'cloud: an end while the plugin was away' ended_meanwhile stopped '^end 0 '
+deal 'cloud: a failure while the plugin was away' ended_meanwhile failed '^end 1 .*the instance failed'
+deal 'cloud: removed and forgotten while the plugin was away' ended_meanwhile purge '^end 1 .*deleted, not by Nomad'
 deal 'cloud: the task is not lost when the host is restarted' over_reboot cloud
 deal 'docker: the task is not lost when the host is restarted' docker over_reboot docker
 for at in core-start-intent core-start-recorded core-start-driver core-start-done; do deal "killed at $at" at_point $at start; done

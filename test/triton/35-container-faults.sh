@@ -48,4 +48,11 @@ for kind in '"status", "status": 429, "retry_after": 1' '"status", "status": 503
 done
 deal 'start: a create that never succeeds leaves nothing' fails '{"api": "docker", "method": "POST", "path": "containers/create", "kind": "reset", "count": 50}' 'POST'
 deal 'start: a start that never succeeds leaves nothing' fails '{"api": "docker", "method": "POST", "path": "/start", "kind": "status", "status": 500, "count": 50}' 'POST'
+refused() {
+	_plain=$CONFIG CONFIG=$(printf %s "$CONFIG" | jq -c '.deletion_protection = true | .metadata = {m: "1"} | .tags = {t: "1"}')
+	fails "{\"method\": \"POST\", \"path\": \"$1\", \"kind\": \"status\", \"status\": 403, \"count\": 50}" "$1"; _r=$?
+	CONFIG=$_plain
+	return $_r
+}
+for what in /tags /metadata enable_deletion_protection; do deal "start: $what refused: said, and nothing left" refused $what; done
 all_dealt

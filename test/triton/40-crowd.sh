@@ -19,7 +19,7 @@ mkdir "$T/task"
 asked() { control GET /requests | jq "[.[] | select(.api == \"cloudapi\")] | length"; }
 _has() { grep -q "$1" "$T/out"; }
 t_start() {
-	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" crowd=$N rest disperse=$N settle >"$T/out" 2>"$T/err" </dev/null &
+	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" crowd=$N rest disperse=$N settle idle >"$T/out" 2>"$T/err" </dev/null &
 	STEPS_PID=$!
 	cleanup "kill -9 $STEPS_PID"
 	wait_for 120 'all have started' _has '^crowd:' && _has "crowd: 0 of $N failed" && is "$(machines length)" "$N" || { cat "$T/out" "$T/err"; return 1; }
@@ -41,12 +41,17 @@ t_outage() {
 }
 t_end() {
 	touch "$T/task/go"
-	wait_for 150 'all are destroyed' pid_gone $STEPS_PID && wait $STEPS_PID || { cat "$T/out"; tail -n 20 "$T/err"; return 1; }
-	nothing_left
+	wait_for 150 'all are destroyed' _dispersed && nothing_left || { cat "$T/out"; tail -n 20 "$T/err"; return 1; }
+}
+_dispersed() { pid_gone $STEPS_PID || [ "$(grep -c "crowd: 0 of $N failed" "$T/out")" = 2 ]; }
+t_silent() {
+	sleep 2; control POST /forget '{}' >/dev/null; sleep 8
+	is "$(asked)" 0 && touch "$T/task/leave" && wait_for 60 'it ends' pid_gone $STEPS_PID && wait $STEPS_PID
 }
 run_test "$N tasks start" t_start
 run_test "nothing changes: at most a request a second for $N tasks" t_quiet
 run_test 'no machine is asked for by itself' t_listed
 run_test 'in an outage it does not ask more, nor for ever less' t_outage
 run_test 'all end, and nothing is left' t_end
+run_test 'nobody is asked after by then' t_silent
 done_testing

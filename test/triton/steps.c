@@ -17,6 +17,7 @@
  *	crowd=N		StartTask of N others
  *	rest		wait until there is a file DIRECTORY/go
  *	disperse=N	DestroyTask of those N
+ *	idle		wait until there is a file DIRECTORY/leave
  *
  * The pid goes to DIRECTORY/pid.  Exit status 1 and a message where a step fails.
  */
@@ -280,16 +281,16 @@ static int all_of(struct nomad_plugin *plugin, const char *folder, const char *c
 	return atomic_load(&crowd.failed) ? -1 : 0;
 }
 
-static int rest(const char *folder)
+static int wait_for_file(const char *folder, const char *name)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/go", folder);
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", folder, name);
 
 	for (int i = 0; i < PATIENCE_S * 10; i++) {
 		if (path && access(path, F_OK) == 0)
 			return 0;
 		usleep(100000);
 	}
-	return fail("rest", NULL);
+	return fail(name, NULL);
 }
 
 int main(int argc, char **argv)
@@ -350,7 +351,9 @@ int main(int argc, char **argv)
 		else if (!strncmp(word, "disperse=", 9))
 			r = all_of(plugin, argv[3], NULL, word + 9);
 		else if (!strcmp(word, "rest"))
-			r = rest(argv[3]);
+			r = wait_for_file(argv[3], "go");
+		else if (!strcmp(word, "idle"))
+			r = wait_for_file(argv[3], "leave");
 		else if (!strcmp(word, "settle"))
 			r = settle(state_dir);
 		else
