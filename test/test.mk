@@ -16,7 +16,7 @@ $(test_driver): $(test_driver.obj) $(mortal_obj) $(lib) $(lib_link_deps)
 	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(test_driver.obj) $(mortal_obj) $(lib) $(lib.libs)
 
 # Drivers that heed the crash points of supervisor/crash.h, which those to be installed do not.
-mortals := pot nspawn
+mortals := pot build nspawn
 $(mortals:%=$(BUILD)/test/nomad-driver-%): $(BUILD)/test/nomad-driver-%: $(BUILD)/plugins/nomad-driver-% $(mortal_obj)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $(nomad-driver-$*.obj) $(mortal_obj) $(lib) \
