@@ -16,8 +16,18 @@ untouched() { is "$(cat "$HOST"/*)" 'of the host'; }
 # The file of the host is not read, and nothing is written beside it.
 stays() { untouched && ! grep -q 'of the host' "$T/out" "$T/err" || { tail "$T/out" "$T/err"; return 1; }; }
 
+# The other side: the same without the jail, by hand, gets at the host; or these tests would show nothing.
+by_hand() {
+	rm -rf "$T/hand" && mkdir "$T/hand"
+	TMPDIR=$T/hand unshare --mount buildah --root "$T/hand/root" --runroot "$T/hand/run" --storage-driver vfs build --isolation chroot \
+		"$A/hostile" >"$T/hand.out" 2>"$T/hand.err" </dev/null
+	CODE=$?
+}
+reaches() { by_hand; grep -q "$1" "$T/hand.out" || { echo 'without the jail it does not get out, either:'; tail "$T/hand.out" "$T/hand.err"; return 1; }; }
+writes() { reaches 'of the host' && { [ -e "$HOST/new" ] || { echo 'nothing was written'; return 1; }; } && rm "$HOST/new"; }
+
 t_bind() {
-	hostile <<-C && stays
+	hostile <<-C && stays && writes
 	FROM scratch AS a
 	ADD rootfs.tar /
 	RUN ln -s $HOST /link
@@ -28,7 +38,7 @@ t_bind() {
 }
 t_cache() {
 	up=../../../../../../../../../..
-	hostile <<-C && stays
+	hostile <<-C && stays && writes
 	$HEAD
 	RUN --mount=type=cache,id=$up$HOST,target=/m cat /m/file; touch /m/new
 	C
@@ -66,17 +76,22 @@ t_sys() {
 	C
 }
 t_from() {
-	tar -C "$T" -cf "$HOST.tar" host
-	for from in "oci-archive:$HOST.tar" "docker-archive:$HOST.tar" "dir:$HOST" "oci:$HOST"; do
+	containerfile image <<-'C' && builds '{ "context": "alloc/image", "output": [{ "path": "alloc/image.tar" }, { "type": "docker-archive", "path": "alloc/docker.tar" }, { "type": "oci", "path": "alloc/layout" }] }' || return 1
+	FROM scratch
+	ADD rootfs.tar /
+	RUN echo 'of the host' >/file
+	C
+	mkdir "$T/images" && mv "$A/image.tar" "$A/docker.tar" "$A/layout" "$T/images/" && skopeo copy -q "oci:$T/images/layout" "dir:$T/images/dir" || return 1
+	for from in "oci-archive:$T/images/image.tar" "docker-archive:$T/images/docker.tar" "dir:$T/images/dir" "oci:$T/images/layout:latest"; do
 		hostile <<-C
 		FROM $from
-		RUN true
+		RUN cat /file
 		C
-		is "$CODE" 125 && grep -q 'no such file or directory\|does not exist' "$T/err" || { cat "$T/err"; return 1; }
+		is "$CODE" 125 && stays && grep -q 'no such file or directory\|does not exist' "$T/err" && reaches '^of the host$' || { echo "$from"; cat "$T/err"; return 1; }
 	done
 }
 t_credentials() {
-	hostile <<-C && stays && unlike "$(cat "$T/out" "$T/err")" 'bm9kZTpjcmVkZW50aWFs|^credentials: [^0]'
+	hostile <<-C && stays && unlike "$(cat "$T/out" "$T/err")" 'bm9kZTpjcmVkZW50aWFs|^credentials: [^0]' && reaches bm9kZTpjcmVkZW50aWFs && reaches '^credentials: [^0]'
 	FROM scratch AS a
 	ADD rootfs.tar /
 	RUN ln -s / /link
