@@ -15,7 +15,7 @@
 #   plugin_config JSON           options of the plugin block from now on
 #   unpack ARCHIVE DIR           the root of an oci-archive's image in DIR/rootfs
 #   digest_of ARCHIVE            of its manifest
-#   start_registry               a registry on loopback: REGISTRY=127.0.0.1:PORT
+#   start_registry [HTPASSWD]    a registry on loopback: REGISTRY=127.0.0.1:PORT; with the file $T/HTPASSWD it wants credentials
 #   nothing_left                 no storage, no mounts, no processes of builds
 
 DRIVER=$BUILD/plugins/nomad-driver-build
@@ -80,21 +80,22 @@ unpack() {
 digest_of() { skopeo inspect --format '{{.Digest}}' "oci-archive:$1"; }
 start_registry() {
 	command -v docker-registry >/dev/null || return 1
-	_port=$(_free_ports 1)
-	mkdir -p "$T/registry"
-	cat >"$T/registry.yml" <<-CONFIG
+	_port=$(_free_ports 1) _dir=$T/registry$_port
+	mkdir -p "$_dir"
+	cat >"$_dir.yml" <<-CONFIG
 	version: 0.1
 	storage:
 	  filesystem:
-	    rootdirectory: $T/registry
+	    rootdirectory: $_dir
 	http:
 	  addr: 127.0.0.1:$_port
+	${1:+auth: { htpasswd: { realm: test, path: "$T/$1" \} \}}
 	CONFIG
-	docker-registry serve "$T/registry.yml" >"$T/registry.log" 2>&1 </dev/null &
+	docker-registry serve "$_dir.yml" >"$_dir.log" 2>&1 </dev/null &
 	REGISTRY_PID=$!
 	cleanup "kill $REGISTRY_PID"
 	REGISTRY=127.0.0.1:$_port
-	wait_for 30 'the registry answers' sh -c "skopeo list-tags --tls-verify=false docker://$REGISTRY/none 2>&1 | grep -qi 'unknown\|not found'"
+	wait_for 30 'the registry answers' sh -c "skopeo list-tags --tls-verify=false docker://$REGISTRY/none 2>&1 | grep -qi 'unknown\|not found\|authentication\|unauthorized'"
 }
 no_storage() { [ -z "$(find "$T/state/builds/work" "$T/state/tasks" -mindepth 1 -maxdepth 1 2>/dev/null)" ]; }
 nothing_left() {
