@@ -369,100 +369,6 @@ static void post(struct nomad__exec_stream *s)
 
 /* ---- Opening ---- */
 
-struct ends {
-	int mine[3], theirs[3];
-};
-
-static void ends_close(struct ends *ends)
-{
-	for (int i = 0; i < 3; i++) {
-		if (ends->mine[i] >= 0)
-			close(ends->mine[i]);
-		if (ends->theirs[i] >= 0 && (i == 0 || ends->theirs[i] != ends->theirs[i - 1]))
-			close(ends->theirs[i]);
-	}
-}
-
-/* A pipe for each, or one for both outputs: then what the command wrote comes
- * in the order it was written in. */
-static int make_pipes(struct ends *ends, bool merged)
-{
-	for (int i = 0; i < (merged ? 2 : 3); i++) {
-		int fds[2];
-
-		if (pipe2(fds, O_CLOEXEC) < 0)
-			return -errno;
-		ends->mine[i] = fds[i ? 0 : 1];
-		ends->theirs[i] = fds[i ? 1 : 0];
-		if (fcntl(ends->mine[i], F_SETFL, O_NONBLOCK) < 0)
-			return -errno;
-	}
-	if (merged)
-		ends->theirs[2] = ends->theirs[1];
-	return 0;
-}
-
-static int make_tty(struct ends *ends)
-{
-	char name[128];
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-	if (master < 0)
-		return -errno;
-	ends->mine[1] = master;
-	if (grantpt(master) < 0 || unlockpt(master) < 0 || ptsname_r(master, name, sizeof(name)) != 0)
-		return errno ? -errno : -ENOTTY;
-	ends->theirs[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (ends->theirs[0] < 0)
-		return -errno;
-	ends->theirs[1] = ends->theirs[2] = ends->theirs[0];
-	/* One for input, so that each direction is watched by itself. */
-	ends->mine[0] = fcntl(master, F_DUPFD_CLOEXEC, 3);
-	return ends->mine[0] < 0 || fcntl(master, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static void exec_done(struct nomad_exec *exec)
-{
-	nomad_strv_free(exec->argv);
-	nomad_map_done(&exec->env);
-	free(exec->cwd);
-	free(exec->user);
-}
-
-static int describe(struct nomad_task *task, const char *const *argv, bool tty, struct nomad_exec *exec,
-		    struct nomad_error **err)
-{
-	const struct nomad_driver *driver = task->plugin->driver;
-	int r = 0;
-
-	if (!(driver->capabilities & NOMAD_CAN_EXEC))
-		return nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
-	if (!argv || !argv[0])
-		return nomad_error_set(err, EINVAL, "exec in task '%s': no command is given", task->info.id);
-	exec->argv = nomad_strv_copy(argv);
-	exec->tty = tty;
-	exec->enter_leader = !driver->exec;
-	if (!exec->argv || nomad_map_copy(&exec->env, &task->info.env) < 0)
-		return nomad_error_errno(err, ENOMEM, "exec in task '%s'", task->info.id);
-	if (!driver->exec)
-		return 0;
-	/* The driver's destroy() does not run beside its exec(). */
-	pthread_mutex_lock(&task->lock);
-	if (task->phase != NOMAD__RUNNING)
-		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", task->info.id);
-	else
-		task->opening++;
-	pthread_mutex_unlock(&task->lock);
-	if (r < 0)
-		return r;
-	r = driver->exec(task, exec, err);
-	pthread_mutex_lock(&task->lock);
-	task->opening--;
-	pthread_cond_broadcast(&task->changed);
-	pthread_mutex_unlock(&task->lock);
-	return r;
-}
-
 /* Loop thread: begin to move bytes. */
 static void begin(void *ud)
 {
@@ -496,7 +402,7 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 			struct nomad_error **err)
 {
 	bool tty = kind == NOMAD__EXEC_TTY;
-	struct ends ends = { .mine = { -1, -1, -1 }, .theirs = { -1, -1, -1 } };
+	struct nomad__exec_ends ends = { .mine = { -1, -1, -1 }, .theirs = { -1, -1, -1 } };
 	struct nomad_exec exec = { 0 };
 	struct nomad__exec_stream *s = NULL;
 	struct nomad__supervisor_exec *handle = NULL;
@@ -507,10 +413,10 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 	r = nomad__task_find_or(plugin, id, &task, err);
 	if (r < 0)
 		return r;
-	r = describe(task, argv, tty, &exec, err);
+	r = nomad__exec_describe(task, argv, tty, &exec, err);
 	if (r < 0)
 		goto out;
-	r = tty ? make_tty(&ends) : make_pipes(&ends, kind == NOMAD__EXEC_MERGED);
+	r = tty ? nomad__exec_ends_tty(&ends) : nomad__exec_ends_pipes(&ends, kind == NOMAD__EXEC_MERGED);
 	s = r < 0 ? NULL : calloc(1, sizeof(*s));
 	if (!s) {
 		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': make its %s", id, tty ? "terminal" : "pipes");
@@ -558,8 +464,8 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 		r = nomad_error_errno(err, ENOMEM, "exec in task '%s'", id);
 	}
 out:
-	ends_close(&ends);
-	exec_done(&exec);
+	nomad__exec_ends_close(&ends);
+	nomad__exec_undescribe(&exec);
 	nomad__task_unref(task);
 	return r;
 }

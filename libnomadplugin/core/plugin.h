@@ -5,7 +5,9 @@
  *	plugin.c	configuration, init, the table of tasks
  *	task.c		a task: identity, directories, records, what drivers call
  *	start.c		start, replay and recovery
- *	life.c		wait, stop, signal, destroy, inspect
+ *	life.c		wait, stop, signal, destroy
+ *	lingering.c	supervisors that outlive their task for a while
+ *	inspect.c, network.c	the calls of that name
  *	record.c	the journal of one task on disk
  *	handle.c	driver_state: what Nomad keeps for us
  *	exec.c		commands in a task
@@ -134,11 +136,14 @@ enum nomad__phase nomad__task_phase(struct nomad_task *task);
 void nomad__task_gone(struct nomad_task *task);
 /* Wait until the task has ended; false after the timeout. */
 bool nomad__task_await_end(struct nomad_task *task, int64_t timeout_ns);
-/* Nobody is to hear of its end any more; but of logs that got lost after it. */
-void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__supervisor *take_supervisor);
-void nomad__lingering_drop(struct nomad_plugin *plugin);
 /* Make known again what set_network() had recorded. */
 void nomad__task_restore_network(struct nomad_task *task);
+
+/* ---- lingering.c ---- */
+/* Nobody is to hear of its end any more; but of logs that got lost after it. */
+void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__supervisor *take_supervisor);
+void nomad__lingering_closed(struct nomad_plugin *plugin, struct nomad__supervisor *supervisor);
+void nomad__lingering_drop(struct nomad_plugin *plugin);
 
 /* ---- life.c ---- */
 /* The task has ended: its stops are no more. */

@@ -517,73 +517,11 @@ static void supervisor_notice(void *ud, const char *message)
 	nomad_task_event(ud, "%s", message);
 }
 
-/* ---- Supervisors that wait for the readers of the logs, their task being over ---- */
-
-struct nomad__lingering {
-	struct nomad__supervisor *supervisor;
-	struct nomad_task *task;
-	struct nomad__lingering *next;
-};
-
-/* Take one (NULL: any) off the list; who gets it frees it. */
-static struct nomad__lingering *lingering_take(struct nomad_plugin *plugin, const struct nomad__supervisor *supervisor)
-{
-	struct nomad__lingering *found;
-
-	pthread_mutex_lock(&plugin->lock);
-	for (struct nomad__lingering **p = &plugin->lingering; (found = *p); p = &found->next)
-		if (!supervisor || found->supervisor == supervisor) {
-			*p = found->next;
-			break;
-		}
-	pthread_mutex_unlock(&plugin->lock);
-	return found;
-}
-
-static void lingering_free(struct nomad__lingering *l)
-{
-	if (!l)
-		return;
-	nomad__supervisor_free(l->supervisor);
-	nomad__task_unref(l->task);
-	free(l);
-}
-
-void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__supervisor *take_supervisor)
-{
-	struct nomad_plugin *plugin = task->plugin;
-	struct nomad__lingering *l;
-
-	if (!take_supervisor)
-		return;
-	l = nomad__supervisor_lingers(take_supervisor) ? malloc(sizeof(*l)) : NULL;
-	if (!l) {
-		nomad__supervisor_free(take_supervisor);
-		return;
-	}
-	*l = (struct nomad__lingering){ .supervisor = take_supervisor, .task = nomad__task_ref(task) };
-	pthread_mutex_lock(&plugin->lock);
-	l->next = plugin->lingering;
-	plugin->lingering = l;
-	pthread_mutex_unlock(&plugin->lock);
-	/* It may have been over just before it was in the list. */
-	if (!nomad__supervisor_lingers(take_supervisor))
-		lingering_free(lingering_take(plugin, take_supervisor));
-}
-
-void nomad__lingering_drop(struct nomad_plugin *plugin)
-{
-	struct nomad__lingering *l;
-
-	while ((l = lingering_take(plugin, NULL)))
-		lingering_free(l);
-}
-
 static void supervisor_closed(void *ud, struct nomad__supervisor *supervisor)
 {
 	struct nomad_task *task = ud;
 
-	lingering_free(lingering_take(task->plugin, supervisor));
+	nomad__lingering_closed(task->plugin, supervisor);
 }
 
 const struct nomad__supervisor_events nomad__task_supervisor_events = {

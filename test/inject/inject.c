@@ -202,7 +202,7 @@ WRAP_SLOW(ssize_t, write, (int fd, const void *p, size_t size), is_file(fd) ? EN
 WRAP_SLOW(ssize_t, read, (int fd, void *p, size_t size), 0, waits(fd), fd, p, size)
 WRAP_SLOW(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), ENOBUFS, waits(fd), fd, m, flags)
 WRAP_SLOW(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), 0, waits(fd), fd, m, flags)
-WRAP_SLOW(int, poll, (struct pollfd *p, nfds_t n, int timeout), 0, true, p, n, timeout)
+WRAP_SLOW(int, poll, (struct pollfd *p, nfds_t n, int timeout), 0, timeout != 0, p, n, timeout)
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);

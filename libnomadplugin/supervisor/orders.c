@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * orders.c: what the plugin tells a supervisor to do.  Nothing here waits. */
+#include <errno.h>
+#include <signal.h>
+
+#include "os/socket.h"
+#include "supervisor/handle.h"
+#include "supervisor/record.h"
+
+int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t size, const int *fds, int n_fds)
+{
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	r = s->fd < 0 || s->over ? -ENOTCONN : nomad__unix_send(s->fd, data, size, fds, n_fds, false);
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+/* What is over needs no order any more. */
+static int order(struct nomad__supervisor *s, const char *op, int signal, int64_t timeout_ms, struct nomad_error **err)
+{
+	char buf[128];
+	struct nomad__record m;
+	int r;
+
+	nomad__record_init(&m, buf, sizeof(buf));
+	nomad__record_add(&m, "op", op);
+	nomad__record_num(&m, "signal", signal);
+	nomad__record_num(&m, "timeout_ms", timeout_ms);
+	r = nomad__supervisor_send(s, m.buf, m.used, NULL, 0);
+	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
+		return 0;
+	if (r < 0)
+		return nomad_error_errno(err, -r, "tell the supervisor of the task (pid %d) to %s", s->pid, op);
+	return 0;
+}
+
+int nomad__supervisor_stop(struct nomad__supervisor *s, int signal, uint64_t timeout_ms, struct nomad_error **err)
+{
+	const uint64_t longest = 10ull * 365 * 86400 * 1000;
+
+	return order(s, "stop", signal, (int64_t) (timeout_ms < longest ? timeout_ms : longest), err);
+}
+
+int nomad__supervisor_signal(struct nomad__supervisor *s, int signal, struct nomad_error **err)
+{
+	if (signal < 0 || signal >= NSIG)
+		return nomad_error_set(err, EINVAL, "there is no signal %d", signal);
+	return order(s, "signal", signal, 0, err);
+}
+
+int nomad__supervisor_kill(struct nomad__supervisor *s, struct nomad_error **err)
+{
+	return order(s, "kill", SIGKILL, 0, err);
+}
