@@ -19,8 +19,11 @@ for kind in nvme ahci virtio-scsi pvscsi; do
 	virtio-scsi) controller=virtio-scsi-pci disk_device=scsi-hd ;;
 	pvscsi) controller=pvscsi disk_device=scsi-hd ;;
 	esac
-	# shellcheck disable=SC2046
-	boot "$tmp/$kind.qcow2" $(uefi_args)
+	# This OVMF has no driver for VMware's.
+	[ $kind = pvscsi ] || firmware=$(uefi_args)
+	# shellcheck disable=SC2086
+	boot "$tmp/$kind.qcow2" ${firmware:-}
+	firmware=
 	if wait_for 240 is_ready; then ok "$kind: it comes up"; else not_ok "$kind: it comes up" "$(tail -n 30 "$console")"; fi
 	check "$kind: its state is on it" console_has "state is on '/dev/[a-z0-9]*', "
 	end_pid "$qemu"
