@@ -47,10 +47,10 @@
 #define CONFIG_RETRY_MS 10000
 #define STATE_RETRY_MS 5000
 #define TRIAL_MS (10 * 60 * 1000)
-#define TRIM_MS (60 * 1000)
+#define TRIM_MS 3000
 
 static struct config config;
-static bool in_container, clock_was_wrong, agent_started, healthy;
+static bool in_container, clock_was_wrong, agent_started, healthy, just_trimmed;
 static pid_t rescue;
 static int signals;
 static int64_t build_time;
@@ -138,7 +138,7 @@ static void on_settled(void *data)
 {
 	(void) data;
 	util_trim_memory();
-	loop_timer_set(&settled_timer, TRIM_MS);
+	just_trimmed = true;
 }
 
 static void on_healthy(void *data)
@@ -147,7 +147,6 @@ static void on_healthy(void *data)
 	healthy = true;
 	log_info("the agent is healthy");
 	run_self("bless");
-	loop_timer_set(&settled_timer, 5000);
 }
 
 static void on_agent_gone(void *data)
@@ -495,5 +494,8 @@ void node_main(void)
 			log_error("event loop: %s", strerror(-r));
 			util_sleep_ms(1000);
 		}
+		if (healthy && !just_trimmed && !settled_timer.armed)
+			loop_timer_set(&settled_timer, TRIM_MS);
+		just_trimmed = false;
 	}
 }
