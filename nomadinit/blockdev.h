@@ -31,7 +31,8 @@ extern const char *const blockdev_fs_names[FS_MAX];
 int blockdev_probe(int fd, struct blockdev_label *ret);
 /* List what /sys/class/block has.  Returns how many, at most max. */
 size_t blockdev_list(struct blockdev *list, size_t max);
-/* Find by GPT name, or by label (ASCII case does not matter to FAT).  Waits up to wait_ms for it to appear.  -ENODEV. */
+/* Find by GPT name, or by label (ASCII case does not matter to FAT).  Waits up to wait_ms for it to appear.  -ENODEV.
+ */
 int blockdev_find(const char *label, unsigned int wait_ms, struct blockdev *ret);
 
 #endif

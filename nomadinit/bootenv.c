@@ -81,8 +81,9 @@ int bootenv_mount_esp(int writable)
 	if (r < 0)
 		return r;
 	r = util_mkdirs(ESP_POINT, 0700);
-	if (r == 0 && mount(b.path, ESP_POINT, "vfat", MS_NOSUID | MS_NODEV | MS_NOEXEC | (writable ? MS_SYNCHRONOUS : MS_RDONLY),
-			    "umask=077") < 0)
+	if (r == 0 &&
+	    mount(b.path, ESP_POINT, "vfat", MS_NOSUID | MS_NODEV | MS_NOEXEC | (writable ? MS_SYNCHRONOUS : MS_RDONLY),
+		  "umask=077") < 0)
 		r = -errno;
 	return r;
 }
@@ -105,7 +106,8 @@ int bootenv_bless_main(void)
 		r = bootenv_read(ESP_BOOTENV, &e);
 		if (r == 0 && (e.good != slot[0] || e.next)) {
 			if (e.next && e.next != slot[0])
-				fprintf(stderr, "the update in slot %c did not work; slot %c goes on\n", e.next, slot[0]);
+				fprintf(stderr, "the update in slot %c did not work; slot %c goes on\n", e.next,
+					slot[0]);
 			else
 				fprintf(stderr, "slot %c works and is kept\n", slot[0]);
 			e.good = slot[0];

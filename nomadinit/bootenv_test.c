@@ -44,7 +44,9 @@ static void grub_agrees(void **state)
 	assert_int_equal(util_write_all(fd, block, sizeof(block)), 0);
 	close(fd);
 	snprintf(command, sizeof(command),
-		 "test \"$(grub-editenv %s list | tr '\\n' ' ')\" = 'good=a next=b tries=3 ' && grub-editenv %s set tries=2", path, path);
+		 "test \"$(grub-editenv %s list | tr '\\n' ' ')\" = 'good=a next=b tries=3 ' && grub-editenv %s set "
+		 "tries=2",
+		 path, path);
 	assert_int_equal(util_run(argv, 10000), 0);
 	assert_int_equal(bootenv_read(path, &e), 0);
 	assert_int_equal(e.tries, 2);
@@ -58,8 +60,13 @@ static void grub_agrees(void **state)
 
 static void rubbish_is_refused(void **state)
 {
-	static const char *const bad[] = { "", "# GRUB", "good=a\n", "# GRUB Environment Block\n", "# GRUB Environment Block\ngood=c\n##",
-					   "# GRUB Environment Block\ngood=a\nnext=x\n##", "# GRUB Environment Block\ngood=a" };
+	static const char *const bad[] = { "",
+					   "# GRUB",
+					   "good=a\n",
+					   "# GRUB Environment Block\n",
+					   "# GRUB Environment Block\ngood=c\n##",
+					   "# GRUB Environment Block\ngood=a\nnext=x\n##",
+					   "# GRUB Environment Block\ngood=a" };
 	struct bootenv e;
 	size_t i;
 

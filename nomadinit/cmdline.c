@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The kernel's rules: words are parted by blanks; double quotes keep blanks together, and are dropped if they are
- * around the whole word or the whole value, but stay elsewhere (so JSON can be written); '-' and '_' are alike in names. */
+ * around the whole word or the whole value, but stay elsewhere (so JSON can be written); '-' and '_' are alike in
+ * names. */
 #include "cmdline.h"
 
 #include <errno.h>

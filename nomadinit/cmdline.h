@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Read /proc/cmdline, or $NOMADINIT_CMDLINE in a container.  Returns 0 or a negative errno; then there are no arguments. */
+/* Read /proc/cmdline, or $NOMADINIT_CMDLINE in a container.  Returns 0 or a negative errno; then there are no
+ * arguments. */
 int cmdline_load(void);
 void cmdline_set(const char *text);
 /* Find an argument; the last one counts.  NULL if absent, "" if it has no value.  `name` without "nomadinit.". */

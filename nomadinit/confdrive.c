@@ -75,7 +75,8 @@ static void copy_files(const char *from, const char *to, int depth, size_t *left
 			copy_files(source, target, depth + 1, left);
 		} else if (S_ISREG(st.st_mode)) {
 			if ((size_t) st.st_size > *left || util_read_alloc(source, *left, &data, &len) < 0) {
-				log_warn("'%s' is too large for a configuration or cannot be read; it is left out", d->d_name);
+				log_warn("'%s' is too large for a configuration or cannot be read; it is left out",
+					 d->d_name);
 				continue;
 			}
 			*left -= len;

@@ -14,7 +14,8 @@ static void kernel_arguments_become_json(void **state)
 	char *text;
 
 	(void) state;
-	cmdline_set("nomadinit.hostname=n1 nomadinit.set.client.enabled=true nomadinit.set.client.servers=[\"192.0.2.1\",\"x y\"] "
+	cmdline_set("nomadinit.hostname=n1 nomadinit.set.client.enabled=true "
+		    "nomadinit.set.client.servers=[\"192.0.2.1\",\"x y\"] "
 		    "nomadinit.set.region=eu nomadinit.set.nomadinit.network.eth0.dhcp=true");
 	text = confdrive_from_cmdline();
 	assert_non_null(strstr(text, "\"hostname\": \"n1\""));

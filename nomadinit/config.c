@@ -22,7 +22,8 @@
 #include "util.h"
 
 enum type { T_STRING, T_BOOL, T_INT, T_LIST, T_PAIRS, T_MAX };
-static const char *const type_names[T_MAX] = { "string", "true or false", "number", "list of strings", "object of strings" };
+static const char *const type_names[T_MAX] = { "string", "true or false", "number", "list of strings",
+					       "object of strings" };
 
 struct option {
 	const char *name;
@@ -79,14 +80,16 @@ static const struct option options[] = {
 	  .help = "Name of the node. Default: kernel argument, DHCP, else nomad- and the start of the machine id." },
 	{ "dns", T_LIST, AT(dns), .is_valid = is_ip, .want = "IP addresses",
 	  .help = "Name servers, asked before those learned by DHCP or router advertisement." },
-	{ "search", T_LIST, AT(search), .is_valid = util_is_hostname, .want = "domain names", .help = "Search domains." },
+	{ "search", T_LIST, AT(search), .is_valid = util_is_hostname, .want = "domain names",
+	  .help = "Search domains." },
 	{ "ntp", T_LIST, AT(ntp), .is_valid = is_host_or_ip, .want = "host names or IP addresses",
 	  .help = "Time servers, asked beside those learned by DHCP." },
 	{ "modules", T_LIST, AT(modules), .is_valid = is_module, .want = "module names",
 	  .help = "Kernel modules to load beside those the hardware asks for." },
 	{ "sysctl", T_PAIRS, AT(sysctl), .help = "Kernel settings, as in \"net.ipv4.ip_forward\": \"1\"." },
 	{ "wait_network_seconds", T_INT, AT(wait_network_seconds), 0, 600, "15",
-	  .help = "How long the agent's start waits for an address (and for the time, if the clock is plainly wrong)." },
+	  .help = "How long the agent's start waits for an address (and for the time, if the clock is plainly "
+		  "wrong)." },
 	{ "watchdog_seconds", T_INT, AT(watchdog_seconds), 0, 3600, "60",
 	  .help = "Time-out of the hardware watchdog; 0 leaves it alone." },
 	{ "log_bytes", T_INT, AT(log_bytes), 0, 1 << 30, "4194304",
@@ -94,9 +97,11 @@ static const struct option options[] = {
 	{ NULL },
 };
 static const struct option agent_options[] = {
-	{ "command", T_LIST, AT(agent.command), .def = "[\"/opt/nomad/nomad\", \"agent\", \"-config=/run/nomad/agent.json\"]",
+	{ "command", T_LIST, AT(agent.command),
+	  .def = "[\"/opt/nomad/nomad\", \"agent\", \"-config=/run/nomad/agent.json\"]",
 	  .help = "Program and arguments of the agent." },
-	{ "environment", T_PAIRS, AT(agent.environment), .help = "Environment variables for the agent, beside PATH and HOME." },
+	{ "environment", T_PAIRS, AT(agent.environment),
+	  .help = "Environment variables for the agent, beside PATH and HOME." },
 	{ "restart_min_seconds", T_INT, AT(agent.restart_min_seconds), 1, 3600, "1",
 	  .help = "Wait before the agent's first restart; doubled each time it fails again soon." },
 	{ "restart_max_seconds", T_INT, AT(agent.restart_max_seconds), 1, 3600, "60", .help = "Longest such wait." },
@@ -107,8 +112,8 @@ static const struct option agent_options[] = {
 	{ NULL },
 };
 static const struct option state_options[] = {
-	{ "label", T_STRING, AT(state.label), .def = "\"nomadstate\"", .is_valid = is_label, .want = "a label below 36 characters",
-	  .help = "GPT name or file system label of the state partition." },
+	{ "label", T_STRING, AT(state.label), .def = "\"nomadstate\"", .is_valid = is_label,
+	  .want = "a label below 36 characters", .help = "GPT name or file system label of the state partition." },
 	{ "grow", T_BOOL, AT(state.grow), .def = "true", .help = "Grow it to the end of its disk." },
 	{ "check", T_BOOL, AT(state.check), .def = "true", .help = "Check it before it is mounted." },
 	{ "tmpfs_if_missing", T_BOOL, AT(state.tmpfs_if_missing), .def = "true",
@@ -119,7 +124,8 @@ static const struct option state_options[] = {
 #define AT(field) offsetof(struct config_interface, field)
 static const struct option interface_options[] = {
 	{ "dhcp", T_BOOL, AT(dhcp), .help = "Ask for an IPv4 address. Default: true unless there are addresses." },
-	{ "accept_ra", T_BOOL, AT(accept_ra), .def = "true", .help = "Take IPv6 addresses, routes and name servers from routers." },
+	{ "accept_ra", T_BOOL, AT(accept_ra), .def = "true",
+	  .help = "Take IPv6 addresses, routes and name servers from routers." },
 	{ "addresses", T_LIST, AT(addresses), .is_valid = is_cidr, .want = "addresses as 192.0.2.7/24",
 	  .help = "Fixed addresses, IPv4 or IPv6." },
 	{ "gateways", T_LIST, AT(gateways), .is_valid = is_ip, .want = "IP addresses", .help = "Default routes." },
@@ -238,7 +244,8 @@ static bool is_section(const char *key)
 }
 
 /* Decode an object by its table; sections within are somebody else's when `has_sections`. */
-static int decode(char *error, const char *where, const struct option *rows, json_t *object, void *base, bool has_sections)
+static int decode(char *error, const char *where, const struct option *rows, json_t *object, void *base,
+		  bool has_sections)
 {
 	const struct option *o;
 	const char *key;
@@ -286,7 +293,8 @@ static int decode_network(char *error, json_t *network, struct config *c)
 		if (c->n_interfaces == CONFIG_MAX_INTERFACES)
 			return fail(error, "nomadinit.network has more than %d interfaces", CONFIG_MAX_INTERFACES);
 		if (!*key || (strlen(key) >= 16 && strlen(key) != 17) || strchr(key, '/'))
-			return fail(error, "nomadinit.network: \"%.60s\" is no interface name, MAC address or \"*\"", key);
+			return fail(error, "nomadinit.network: \"%.60s\" is no interface name, MAC address or \"*\"",
+				    key);
 		snprintf(where, sizeof(where), "nomadinit.network.%s", key);
 		c->n_interfaces++;
 		i->name = strdup(key);
@@ -336,7 +344,8 @@ static int make_agent_json(json_t *root, struct config *c)
 	if (r == 0)
 		r = fill(root, NULL, "plugin_dir", json_string("/opt/nomad/plugins"));
 	/* A server that leaves when it ends leaves its raft cluster as well: drain clients only. */
-	if (r == 0 && json_is_true(json_object_get(client, "enabled")) && !json_is_true(json_object_get(server, "enabled"))) {
+	if (r == 0 && json_is_true(json_object_get(client, "enabled")) &&
+	    !json_is_true(json_object_get(server, "enabled"))) {
 		r = fill(root, NULL, "leave_on_terminate", json_true());
 		drain = json_pack("{s:s, s:b}", "deadline", "60s", "ignore_system_jobs", 1);
 		if (r == 0)

@@ -46,7 +46,8 @@ static void what_is_wrong_is_said(void **state)
 		{ "{\"a\": 1, \"a\": 2}", "duplicate" },
 		{ "{\"nomadinit\": 3}", "nomadinit must be an object" },
 		{ "{\"nomadinit\": {\"hostnam\": \"x\"}}", "nomadinit has no option \"hostnam\"" },
-		{ "{\"nomadinit\": {\"hostname\": \"a b\"}}", "nomadinit.hostname: \"a b\" is not valid, want a host name" },
+		{ "{\"nomadinit\": {\"hostname\": \"a b\"}}",
+		  "nomadinit.hostname: \"a b\" is not valid, want a host name" },
 		{ "{\"nomadinit\": {\"hostname\": 3}}", "nomadinit.hostname must be a string" },
 		{ "{\"nomadinit\": {\"dns\": [\"one\"]}}", "nomadinit.dns: \"one\" is not valid" },
 		{ "{\"nomadinit\": {\"dns\": \"192.0.2.1\"}}", "nomadinit.dns must be a list of strings" },
@@ -54,12 +55,14 @@ static void what_is_wrong_is_said(void **state)
 		{ "{\"nomadinit\": {\"watchdog_seconds\": \"9\"}}", "must be a number" },
 		{ "{\"nomadinit\": {\"sysctl\": {\"a\": 1}}}", "nomadinit.sysctl.a must be a string" },
 		{ "{\"nomadinit\": {\"network\": []}}", "whose keys are interfaces" },
-		{ "{\"nomadinit\": {\"network\": {\"eth0\": {\"addresses\": [\"192.0.2.1\"]}}}}", "want addresses as 192.0.2.7/24" },
+		{ "{\"nomadinit\": {\"network\": {\"eth0\": {\"addresses\": [\"192.0.2.1\"]}}}}",
+		  "want addresses as 192.0.2.7/24" },
 		{ "{\"nomadinit\": {\"network\": {\"eth0\": {\"addresses\": [\"192.0.2.1/33\"]}}}}", "not valid" },
 		{ "{\"nomadinit\": {\"network\": {\"../eth0\": {}}}}", "no interface name" },
 		{ "{\"nomadinit\": {\"agent\": {\"command\": [\"nomad\"]}}}", "absolute path" },
 		{ "{\"nomadinit\": {\"agent\": {\"command\": []}}}", "absolute path" },
-		{ "{\"nomadinit\": {\"agent\": {\"restart_min_seconds\": 9, \"restart_max_seconds\": 3}}}", "less than" },
+		{ "{\"nomadinit\": {\"agent\": {\"restart_min_seconds\": 9, \"restart_max_seconds\": 3}}}",
+		  "less than" },
 		{ "{\"nomadinit\": {\"state\": {\"label\": \"a/b\"}}}", "want a label" },
 		{ "{\"nomadinit\": {\"log_bytes\": 5}}", "0 or at least" },
 	};
@@ -77,8 +80,10 @@ static void what_is_wrong_is_said(void **state)
 static void later_texts_override(void **state)
 {
 	const char *const names[] = { "one", "two" };
-	const char *const texts[] = { "{\"nomadinit\": {\"hostname\": \"one\", \"ntp\": [\"a\", \"b\"]}, \"client\": {\"enabled\": true}}",
-				      "{\"nomadinit\": {\"hostname\": \"two\", \"ntp\": [\"c\"]}, \"client\": {\"node_class\": \"x\"}}" };
+	const char *const texts[] = {
+		"{\"nomadinit\": {\"hostname\": \"one\", \"ntp\": [\"a\", \"b\"]}, \"client\": {\"enabled\": true}}",
+		"{\"nomadinit\": {\"hostname\": \"two\", \"ntp\": [\"c\"]}, \"client\": {\"node_class\": \"x\"}}"
+	};
 	struct config c;
 
 	(void) state;
@@ -104,7 +109,10 @@ static void clients_drain_and_servers_do_not_leave(void **state)
 	assert_int_equal(parse("{\"client\": {\"enabled\": true}, \"server\": {\"enabled\": true}}", &c), 0);
 	assert_null(strstr(c.agent_json, "leave_on_terminate"));
 	config_done(&c);
-	assert_int_equal(parse("{\"client\": {\"enabled\": true, \"drain_on_shutdown\": {\"deadline\": \"7m\"}}, \"data_dir\": \"/x\"}", &c), 0);
+	assert_int_equal(parse("{\"client\": {\"enabled\": true, \"drain_on_shutdown\": {\"deadline\": \"7m\"}}, "
+			       "\"data_dir\": \"/x\"}",
+			       &c),
+			 0);
 	assert_non_null(strstr(c.agent_json, "\"7m\""));
 	assert_non_null(strstr(c.agent_json, "\"data_dir\": \"/x\""));
 	config_done(&c);
@@ -116,8 +124,12 @@ static void interfaces_are_found_by_name_mac_or_star(void **state)
 	struct config c;
 
 	(void) state;
-	assert_int_equal(parse("{\"nomadinit\": {\"network\": {\"*\": {\"mtu\": 1400}, \"52:54:00:AA:00:01\": {\"mtu\": 1401},"
-			       "\"eth1\": {\"addresses\": [\"192.0.2.1/24\", \"2001:db8::1/64\"], \"gateways\": [\"192.0.2.254\"]}}}}", &c), 0);
+	assert_int_equal(
+		parse("{\"nomadinit\": {\"network\": {\"*\": {\"mtu\": 1400}, \"52:54:00:AA:00:01\": {\"mtu\": 1401},"
+		      "\"eth1\": {\"addresses\": [\"192.0.2.1/24\", \"2001:db8::1/64\"], \"gateways\": "
+		      "[\"192.0.2.254\"]}}}}",
+		      &c),
+		0);
 	assert_int_equal(config_interface_for(&c, "eth0", "52:54:00:aa:00:01")->mtu, 1401);
 	assert_int_equal(config_interface_for(&c, "eth7", "52:54:00:aa:00:02")->mtu, 1400);
 	i = config_interface_for(&c, "eth1", NULL);

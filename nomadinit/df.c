@@ -43,7 +43,8 @@ static int show(const char *path)
 		fprintf(stderr, "df: '%s': %s\n", path, strerror(errno));
 		return 1;
 	}
-	if (util_read_alloc("/proc/self/mountinfo", 4 << 20, &text, NULL) < 0 || !df_find(text, real, &source, &point)) {
+	if (util_read_alloc("/proc/self/mountinfo", 4 << 20, &text, NULL) < 0 ||
+	    !df_find(text, real, &source, &point)) {
 		fprintf(stderr, "df: '%s': its mount is not known; is /proc mounted?\n", path);
 		free(text);
 		return 1;

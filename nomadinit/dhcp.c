@@ -218,7 +218,8 @@ static int put_in_order(struct dhcp_lease *l, const struct options *o, const cha
 	return 0;
 }
 
-int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t mac[6], struct dhcp_lease *ret, const char **ret_why)
+int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t mac[6], struct dhcp_lease *ret,
+	       const char **ret_why)
 {
 	struct options o = { 0 };
 	struct dhcp_lease l = { 0 };
@@ -258,8 +259,8 @@ static uint8_t *add_option(uint8_t *p, uint8_t code, const void *data, size_t le
 	return p + len;
 }
 
-size_t dhcp_build(uint8_t *packet, enum dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr, uint32_t requested,
-		  uint32_t server)
+size_t dhcp_build(uint8_t *packet, enum dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
+		  uint32_t requested, uint32_t server)
 {
 	static const uint8_t wanted[] = { 1, 3, 6, 12, 15, 26, 42, 51, 54, 58, 59, 121 };
 	uint16_t seconds = htons((uint16_t) ((util_now_ms() - c->began_ms) / 1000)), flags = htons(BROADCAST_FLAG);

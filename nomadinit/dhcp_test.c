@@ -116,7 +116,8 @@ static void classless_routes_replace_the_router(void **state)
 
 static void a_server_that_lies_is_not_believed(void **state)
 {
-	static const char *const addresses[] = { "0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.0", "192.0.2.255" };
+	static const char *const addresses[] = { "0.0.0.0",	    "127.0.0.1", "224.0.0.1",
+						 "255.255.255.255", "192.0.2.0", "192.0.2.255" };
 	struct dhcp_lease l;
 	struct packet p;
 	size_t i;

@@ -51,13 +51,15 @@ static size_t skip_name(const uint8_t *in, size_t len, size_t at)
 	return 0;
 }
 
-int dns_parse(const uint8_t *in, size_t len, uint16_t id, const char *name, bool ipv6, struct net_address *ret, size_t max)
+int dns_parse(const uint8_t *in, size_t len, uint16_t id, const char *name, bool ipv6, struct net_address *ret,
+	      size_t max)
 {
 	uint8_t query[DNS_QUERY_MAX];
 	size_t qlen = dns_build(query, id, name, ipv6), at, n = 0, i, want = ipv6 ? 16 : 4;
 	unsigned int answers, type, size;
 
-	if (qlen == 0 || len < qlen || in[0] != query[0] || in[1] != query[1] || !(in[2] & 0x80) || in[4] != 0 || in[5] != 1)
+	if (qlen == 0 || len < qlen || in[0] != query[0] || in[1] != query[1] || !(in[2] & 0x80) || in[4] != 0 ||
+	    in[5] != 1)
 		return -EBADMSG;
 	for (i = 12; i < qlen; i++)
 		if (in[i] != query[i] && (in[i] | 32) != (query[i] | 32))

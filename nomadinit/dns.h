@@ -14,7 +14,9 @@
 
 /* Write a query for the name's IPv4 (or IPv6) addresses; returns its length, 0 if the name cannot be asked for. */
 size_t dns_build(uint8_t *out, uint16_t id, const char *name, bool ipv6);
-/* Addresses of an answer to that query.  Returns how many, or -EBADMSG, -ENOENT (no such name), -EAGAIN (server failed). */
-int dns_parse(const uint8_t *in, size_t len, uint16_t id, const char *name, bool ipv6, struct net_address *ret, size_t max);
+/* Addresses of an answer to that query.  Returns how many, or -EBADMSG, -ENOENT (no such name), -EAGAIN (server
+ * failed). */
+int dns_parse(const uint8_t *in, size_t len, uint16_t id, const char *name, bool ipv6, struct net_address *ret,
+	      size_t max);
 
 #endif

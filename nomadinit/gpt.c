@@ -79,7 +79,8 @@ static int read_at(int fd, uint64_t lba, uint64_t disk_sectors, struct gpt *g)
 		return -EINVAL;
 	g->n_entries = get32(g->header + 80);
 	g->entry_size = get32(g->header + 84);
-	if (g->n_entries == 0 || g->n_entries > ENTRIES_MAX || g->entry_size != 128 || get64(g->header + 72) >= disk_sectors)
+	if (g->n_entries == 0 || g->n_entries > ENTRIES_MAX || g->entry_size != 128 ||
+	    get64(g->header + 72) >= disk_sectors)
 		return -EINVAL;
 	g->entries = malloc((size_t) g->n_entries * g->entry_size);
 	if (!g->entries)
@@ -273,9 +274,11 @@ int gpt_write(int fd, struct gpt *g)
 
 int gpt_tell_kernel(int disk_fd, int number, uint64_t start, uint64_t sectors, bool is_new)
 {
-	struct blkpg_partition p = { .start = (long long) start * GPT_SECTOR, .length = (long long) sectors * GPT_SECTOR,
+	struct blkpg_partition p = { .start = (long long) start * GPT_SECTOR,
+				     .length = (long long) sectors * GPT_SECTOR,
 				     .pno = number };
-	struct blkpg_ioctl_arg arg = { .op = is_new ? BLKPG_ADD_PARTITION : BLKPG_RESIZE_PARTITION, .datalen = sizeof(p),
+	struct blkpg_ioctl_arg arg = { .op = is_new ? BLKPG_ADD_PARTITION : BLKPG_RESIZE_PARTITION,
+				       .datalen = sizeof(p),
 				       .data = &p };
 
 	return ioctl(disk_fd, BLKPG, &arg) < 0 ? -errno : 0;

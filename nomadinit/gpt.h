@@ -24,7 +24,8 @@ int gpt_find(const struct gpt *g, const char *name);
 /* Extend partition `number` to the end of the disk if nothing is behind it.  1: it grew; 0: it fills the disk
  * already; -EBUSY: another partition is behind it. */
 int gpt_grow(struct gpt *g, int number, uint64_t *ret_start, uint64_t *ret_sectors);
-/* Add a Linux partition in the space behind all others.  Returns its number, -ENOSPC if that is less than min_sectors. */
+/* Add a Linux partition in the space behind all others.  Returns its number, -ENOSPC if that is less than min_sectors.
+ */
 int gpt_add(struct gpt *g, const char *name, uint64_t min_sectors, uint64_t *ret_start, uint64_t *ret_sectors);
 /* Write it: backup first, then the primary, so that one of them is always whole. */
 int gpt_write(int fd, struct gpt *g);

@@ -50,7 +50,8 @@ void identity_machine_id(char id[33])
 	if (r == 32 && is_id(text)) {
 		memcpy(id, text, 33);
 	} else {
-		if (util_read_line("/sys/class/dmi/id/product_uuid", text, sizeof(text)) <= 0 || !identity_from_uuid(text, id)) {
+		if (util_read_line("/sys/class/dmi/id/product_uuid", text, sizeof(text)) <= 0 ||
+		    !identity_from_uuid(text, id)) {
 			util_random(raw, sizeof(raw));
 			raw[6] = (raw[6] & 0x0f) | 0x40;
 			raw[8] = (raw[8] & 0x3f) | 0x80;

@@ -38,7 +38,8 @@ void log_open_consoles(void)
 	size_t n = 0;
 
 	if (util_read_line("/sys/class/tty/console/active", names, sizeof(names)) > 0) {
-		for (name = strtok_r(names, " ", &save); name && n < ARRAY_LEN(fds); name = strtok_r(NULL, " ", &save)) {
+		for (name = strtok_r(names, " ", &save); name && n < ARRAY_LEN(fds);
+		     name = strtok_r(NULL, " ", &save)) {
 			snprintf(path, sizeof(path), "/dev/%s", name);
 			fds[n] = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 			if (fds[n] >= 0)

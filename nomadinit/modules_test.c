@@ -33,12 +33,15 @@ static int make(void **state)
 	(void) state;
 	if (!mkdtemp(dir))
 		return -1;
-	put("modules.dep", "k/virtio_net.ko.xz: k/net_failover.ko.xz k/failover.ko.xz\nk/failover.ko.xz:\nk/net_failover.ko.xz: "
-			   "k/failover.ko.xz\nk/ext4.ko: k/jbd2.ko\nk/jbd2.ko:\nk/crc32c_generic.ko:\nk/nls-cp437.ko:\nk/broken.ko:\n"
-			   "k/loop1.ko:\nk/loop2.ko:\n");
-	put("modules.alias", "# Aliases\nalias virtio:d00000001v* virtio_net\nalias crc32c crc32c_generic\nalias fs-ext4 ext4\n"
-			     "alias pci:v0000[12]*d* broken\nalias acpi*:PNP0C0C:* nls_cp437\n");
-	put("modules.softdep", "softdep ext4 pre: crc32c post: loop1\nsoftdep loop1 pre: loop2\nsoftdep loop2 pre: loop1\n");
+	put("modules.dep",
+	    "k/virtio_net.ko.xz: k/net_failover.ko.xz k/failover.ko.xz\nk/failover.ko.xz:\nk/net_failover.ko.xz: "
+	    "k/failover.ko.xz\nk/ext4.ko: k/jbd2.ko\nk/jbd2.ko:\nk/crc32c_generic.ko:\nk/nls-cp437.ko:\nk/broken.ko:\n"
+	    "k/loop1.ko:\nk/loop2.ko:\n");
+	put("modules.alias",
+	    "# Aliases\nalias virtio:d00000001v* virtio_net\nalias crc32c crc32c_generic\nalias fs-ext4 ext4\n"
+	    "alias pci:v0000[12]*d* broken\nalias acpi*:PNP0C0C:* nls_cp437\n");
+	put("modules.softdep",
+	    "softdep ext4 pre: crc32c post: loop1\nsoftdep loop1 pre: loop2\nsoftdep loop2 pre: loop1\n");
 	return 0;
 }
 
@@ -66,7 +69,8 @@ static void what_is_needed_is_loaded_first(void **state)
 {
 	(void) state;
 	assert_string_equal(load("virtio_net", 0), "k/failover.ko.xz k/net_failover.ko.xz k/virtio_net.ko.xz ");
-	assert_string_equal(load("virtio:d00000001v00001AF4", 0), "k/failover.ko.xz k/net_failover.ko.xz k/virtio_net.ko.xz ");
+	assert_string_equal(load("virtio:d00000001v00001AF4", 0),
+			    "k/failover.ko.xz k/net_failover.ko.xz k/virtio_net.ko.xz ");
 	assert_string_equal(load("nls_cp437", 0), "k/nls-cp437.ko ");
 	assert_string_equal(load("nls-cp437", 0), "k/nls-cp437.ko ");
 }

@@ -157,7 +157,8 @@ int mounts_take_down(const char *below)
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		if (!mounts_parse_line(line, &point, &type, &source))
 			continue;
-		if (is_kernels_own(point, type) || (len && (strncmp(point, below, len) != 0 || (point[len] && point[len] != '/'))))
+		if (is_kernels_own(point, type) ||
+		    (len && (strncmp(point, below, len) != 0 || (point[len] && point[len] != '/'))))
 			continue;
 		if (n == ARRAY_LEN(points)) {
 			memmove(points, points + 1, sizeof(points) - sizeof(points[0]));

@@ -15,7 +15,8 @@ void mounts_late(bool in_container);
 int mounts_take_down(const char *below);
 /* Undo the octal escapes of mountinfo in place. */
 void mounts_unescape(char *path);
-/* One line of mountinfo: its mount point and file system type, within the line, which is changed.  False if malformed. */
+/* One line of mountinfo: its mount point and file system type, within the line, which is changed.  False if malformed.
+ */
 bool mounts_parse_line(char *line, char **ret_point, char **ret_type, char **ret_source);
 
 #endif

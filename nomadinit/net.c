@@ -122,7 +122,8 @@ const char *const *net_time_servers(void *unused)
 	for (i = 0; config && config->ntp && config->ntp[i] && n < MAX_SERVERS; i++)
 		list[n++] = config->ntp[i];
 	for (i = 0; i < MAX_LINKS; i++) {
-		for (j = 0; links[i].index && links[i].dhcp.has_lease && j < links[i].applied.n_ntp && n < MAX_SERVERS; j++) {
+		for (j = 0; links[i].index && links[i].dhcp.has_lease && j < links[i].applied.n_ntp && n < MAX_SERVERS;
+		     j++) {
 			util_copy(text[n], sizeof(text[0]), v4(links[i].applied.ntp[j]));
 			list[n] = text[n];
 			n++;
@@ -210,7 +211,8 @@ static void dhcp_send(void *data, const void *packet, size_t len, uint32_t from,
 	struct link *l = data;
 	int r;
 
-	r = to ? packet_unicast(l->name, packet, len, from, to) : packet_broadcast(l->packet_fd, l->index, packet, len, from);
+	r = to ? packet_unicast(l->name, packet, len, from, to)
+	       : packet_broadcast(l->packet_fd, l->index, packet, len, from);
 	if (r < 0 && r != -ENETDOWN)
 		log_warn("'%s': cannot send to the DHCP server: %s", l->name, strerror(-r));
 }
@@ -261,7 +263,8 @@ static void dhcp_changed(void *data, const struct dhcp_lease *lease)
 	from_v4(&a, lease->address, lease->prefix);
 	r = netlink_add_address(l->index, &a, lease->lease_s + 30);
 	if (r < 0)
-		log_error("'%s': cannot set address %s/%u: %s", l->name, v4(lease->address), lease->prefix, strerror(-r));
+		log_error("'%s': cannot set address %s/%u: %s", l->name, v4(lease->address), lease->prefix,
+			  strerror(-r));
 	if (lease->mtu && !l->config->mtu && lease->mtu != l->applied.mtu)
 		netlink_set_mtu(l->index, lease->mtu);
 	add_lease_routes(l, lease);
@@ -305,7 +308,8 @@ static void link_dhcp(struct link *l, const uint8_t mac[6])
 	if (l->packet_fd < 0) {
 		l->packet_fd = packet_open(l->index);
 		if (l->packet_fd < 0) {
-			log_error("'%s': cannot listen for DHCP: %s; is the module af_packet there?", l->name, strerror(-l->packet_fd));
+			log_error("'%s': cannot listen for DHCP: %s; is the module af_packet there?", l->name,
+				  strerror(-l->packet_fd));
 			return;
 		}
 		r = loop_watch(l->packet_fd, EPOLLIN, on_packet, l);

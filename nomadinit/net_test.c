@@ -197,7 +197,8 @@ static void resolv_conf_has_three_servers(void **state)
 
 	(void) state;
 	assert_true(net_format_resolv(buf, sizeof(buf), list, search, domains) > 0);
-	assert_string_equal(buf, "search first.example example.com\nnameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 2001:db8::1\n");
+	assert_string_equal(buf, "search first.example example.com\nnameserver 192.0.2.1\nnameserver "
+				 "192.0.2.2\nnameserver 2001:db8::1\n");
 	assert_int_equal(net_format_resolv(buf, 20, list, NULL, NULL), -ENOSPC);
 }
 

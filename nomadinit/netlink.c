@@ -240,7 +240,8 @@ static void parse_link(const struct nlmsghdr *h, const struct netlink_events *to
 	len = h->nlmsg_len - NLMSG_LENGTH(sizeof(*info));
 	for (a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		if (a->rta_type == IFLA_IFNAME && RTA_PAYLOAD(a) <= sizeof(link.name))
-			snprintf(link.name, sizeof(link.name), "%.*s", (int) RTA_PAYLOAD(a), (const char *) RTA_DATA(a));
+			snprintf(link.name, sizeof(link.name), "%.*s", (int) RTA_PAYLOAD(a),
+				 (const char *) RTA_DATA(a));
 		else if (a->rta_type == IFLA_ADDRESS && RTA_PAYLOAD(a) == sizeof(link.mac))
 			memcpy(link.mac, RTA_DATA(a), sizeof(link.mac));
 	}

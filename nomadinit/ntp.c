@@ -77,8 +77,8 @@ static int64_t time_at(const uint8_t *p)
 	return seconds * 1000000000 + (int64_t) (((uint64_t) ntohl(f) * 1000000000) >> 32);
 }
 
-int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns, int64_t floor_ns,
-	      int64_t *ret_offset_ns)
+int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns,
+	      int64_t floor_ns, int64_t *ret_offset_ns)
 {
 	int64_t server_in, server_out;
 

@@ -17,8 +17,8 @@ struct ntp_time {
 void ntp_build(uint8_t packet[NTP_PACKET], uint64_t cookie);
 /* The offset of our clock in ns from an answer; sent and received are our clock.  -EBADMSG if it is not an answer to
  * the question, -EAGAIN if the server does not know the time or sends us away. */
-int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns, int64_t floor_ns,
-	      int64_t *ret_offset_ns);
+int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns,
+	      int64_t floor_ns, int64_t *ret_offset_ns);
 
 /* Make ready; the first ntp_kick() begins, and then it goes on for as long as the machine runs.  The lists are asked
  * for each time.  in_container: only say what would be done. */

@@ -149,7 +149,9 @@ int packet_receive(int fd, uint8_t *buf, size_t size, size_t *ret_offset, size_t
 		char bytes[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
 	} control;
 	struct iovec part = { .iov_base = buf, .iov_len = size };
-	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr m = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	struct cmsghdr *c;
 	int has_checksum = 1;
 	ssize_t n;

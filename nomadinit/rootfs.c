@@ -132,7 +132,8 @@ void rootfs_main(void)
 	end = util_now_ms() + WAIT_MS;
 	while ((r = mount_root(hash, &env_slot[sizeof(env_slot) - 2])) < 0) {
 		if (util_now_ms() >= end)
-			give_up(r == -ENODEV ? "no disk has a slot with the wanted root hash" : "cannot mount the root", r);
+			give_up(r == -ENODEV ? "no disk has a slot with the wanted root hash" : "cannot mount the root",
+				r);
 		util_sleep_ms(r == -ENODEV ? 20 : 5000);
 	}
 	for (i = 0; i < ARRAY_LEN(move); i++) {

@@ -95,7 +95,9 @@ static void on_notify(void *data, uint32_t events)
 	} control;
 	char text[512], *line, *save = NULL;
 	struct iovec part = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr m = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	struct ucred who = { 0 };
 	struct cmsghdr *c;
 	ssize_t n;

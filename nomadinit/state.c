@@ -59,7 +59,8 @@ static void check_ext4(const struct blockdev *b)
 	}
 	/* Mounting replays the journal in any case. */
 	if (r < 0 || r >= 4)
-		log_error("e2fsck of '%s': %s %d; mounting it anyway", b->path, r < 0 ? strerror(-r) : "exit status", r);
+		log_error("e2fsck of '%s': %s %d; mounting it anyway", b->path, r < 0 ? strerror(-r) : "exit status",
+			  r);
 }
 
 static int open_disk(const char *name)
@@ -102,8 +103,8 @@ static void grow_partition(struct blockdev *b)
 			if (r == 0)
 				r = gpt_tell_kernel(fd, b->partition, start, size, false);
 			if (r == 0) {
-				log_info("'%s' grew from %llu to %llu MiB", b->path, (unsigned long long) b->sectors >> 11,
-					 (unsigned long long) size >> 11);
+				log_info("'%s' grew from %llu to %llu MiB", b->path,
+					 (unsigned long long) b->sectors >> 11, (unsigned long long) size >> 11);
 				b->sectors = size;
 			}
 		}
@@ -188,8 +189,8 @@ static int mount_disk(const struct config *c, struct blockdev *b, bool is_new)
 		if (r < 0)
 			return r;
 	} else if (l.fs != FS_EXT4) {
-		log_error("'%s' is named '%s' but holds %s; it is left alone (clear its first 4 KiB to have it used)", b->path,
-			  c->state.label, blockdev_fs_names[l.fs]);
+		log_error("'%s' is named '%s' but holds %s; it is left alone (clear its first 4 KiB to have it used)",
+			  b->path, c->state.label, blockdev_fs_names[l.fs]);
 		return -EEXIST;
 	} else if (l.needs_check && c->state.check) {
 		check_ext4(b);
@@ -249,8 +250,9 @@ int state_mount(const struct config *c, bool in_container)
 
 void state_prepare(void)
 {
-	static const char *const folders[] = { "/state/nomad", "/state/log", "/state/var",	   "/state/var/lib",
-					       "/state/var/tmp", "/state/var/log", "/state/var/cache", "/state/nomadinit" };
+	static const char *const folders[] = { "/state/nomad",	   "/state/log",      "/state/var",
+					       "/state/var/lib",   "/state/var/tmp",  "/state/var/log",
+					       "/state/var/cache", "/state/nomadinit" };
 	size_t i;
 	int r;
 

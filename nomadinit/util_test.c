@@ -91,7 +91,8 @@ static void numbers_are_whole(void **state)
 static void host_names_are_told_from_rubbish(void **state)
 {
 	static const char *const good[] = { "a", "node1", "node-1.example.com", "1.2" };
-	static const char *const bad[] = { "", "-a", "a-", "a..b", ".a", "a.", "a b", "a/b", "a_b", "a\n", "$(reboot)", "a-.b" };
+	static const char *const bad[] = { "",	  "-a",	 "a-",	"a..b", ".a",	     "a.",
+					   "a b", "a/b", "a_b", "a\n",	"$(reboot)", "a-.b" };
 	char longest[300];
 	size_t i;
 

@@ -52,15 +52,15 @@ int verity_parse(const uint8_t *sb, size_t len, struct verity *ret)
 	return 0;
 }
 
-int verity_table(const struct verity *v, unsigned int major, unsigned int minor, uint64_t hash_offset, const char *root_hash,
-		 char *out, size_t size)
+int verity_table(const struct verity *v, unsigned int major, unsigned int minor, uint64_t hash_offset,
+		 const char *root_hash, char *out, size_t size)
 {
 	int n;
 
 	if (strspn(root_hash, "0123456789abcdef") != strlen(root_hash) || hash_offset % v->hash_block_size)
 		return -EINVAL;
-	n = snprintf(out, size, "1 %u:%u %u:%u %u %u %llu %llu %s %s %s 1 panic_on_corruption", major, minor, major, minor,
-		     v->data_block_size, v->hash_block_size, (unsigned long long) v->data_blocks,
+	n = snprintf(out, size, "1 %u:%u %u:%u %u %u %llu %llu %s %s %s 1 panic_on_corruption", major, minor, major,
+		     minor, v->data_block_size, v->hash_block_size, (unsigned long long) v->data_blocks,
 		     (unsigned long long) hash_offset / v->hash_block_size + 1, v->algorithm, root_hash, v->salt);
 	return n < 0 || (size_t) n >= size ? -ENOSPC : 0;
 }
