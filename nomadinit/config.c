@@ -13,6 +13,7 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -334,6 +335,22 @@ static int fill(json_t *root, const char *section, const char *key, json_t *take
 	return json_object_set_new(object, key, take_value) < 0 ? -ENOMEM : 0;
 }
 
+/* Nomad loads no plugin that its configuration does not name. */
+static int fill_plugins(json_t *root)
+{
+	const char *path = json_string_value(json_object_get(root, "plugin_dir"));
+	DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *d;
+	int r = 0;
+
+	while (r == 0 && dir && (d = readdir(dir)))
+		if (d->d_name[0] != '.')
+			r = fill(root, "plugin", d->d_name, json_object());
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
 static int make_agent_json(json_t *root, struct config *c)
 {
 	json_t *server = json_object_get(root, "server"), *client = json_object_get(root, "client");
@@ -343,6 +360,8 @@ static int make_agent_json(json_t *root, struct config *c)
 	r = fill(root, NULL, "data_dir", json_string("/state/nomad"));
 	if (r == 0)
 		r = fill(root, NULL, "plugin_dir", json_string("/opt/nomad/plugins"));
+	if (r == 0)
+		r = fill_plugins(root);
 	/* A server that leaves when it ends leaves its raft cluster as well: drain clients only. */
 	if (r == 0 && json_is_true(json_object_get(client, "enabled")) &&
 	    !json_is_true(json_object_get(server, "enabled"))) {

@@ -11,7 +11,8 @@ make_standin || { not_ok "the stand-in agent is built"; exit 1; }
 # A root as in the image, but with our program from the build folder.
 root=$tmp/root
 mkdir -p "$root/sbin" "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/tmp" "$root/var" "$root/state" \
-	"$root/etc/nomadinit" "$root/opt/nomad"
+	"$root/etc/nomadinit" "$root/opt/nomad/plugins"
+: >"$root/opt/nomad/plugins/nomad-driver-x"
 cp "$init" "$root/sbin/nomadinit"
 # A build with sanitizers is not static.
 for l in $(ldd "$init" 2>/dev/null | awk '/\// { print $(NF - 1) }'); do mkdir -p "$root$(dirname "$l")"; cp -L "$l" "$root$l"; done
@@ -60,6 +61,7 @@ check "sysctl is applied" test "$(inside /bin/cat /proc/sys/net/ipv4/ip_forward)
 check "the loopback interface is up" sh -c "nsenter -t $inner -n ip -o link show lo | grep -q 'UP'"
 check "cgroup2 is mounted" inside /bin/busybox test -e /sys/fs/cgroup/cgroup.procs
 check "the agent's configuration has what was given" inside /bin/grep -q '"region": "eu"' /run/nomad/agent.json
+check "and each plugin that is there" inside /bin/grep -q '"nomad-driver-x": {}' /run/nomad/agent.json
 check "and nothing of ours" sh -c "! nsenter -t $inner -m -r -w /bin/grep -q nomadinit /run/nomad/agent.json"
 check "nobody else may read it" test "$(inside /bin/busybox stat -c %a /run/nomad/agent.json)" = 600
 check "a machine id is kept" test "$(inside /bin/busybox cat /state/nomadinit/machine-id | wc -c)" = 33
