@@ -29,7 +29,7 @@ check "the node is ready" wait_for 300 node_ready
 node=$(http GET "$port" /v1/nodes | jq -r '.[0].ID')
 driver() { http GET "$port" "/v1/node/$node" | jq -e ".Drivers[\"$1\"] | select(.Healthy)"; }
 for d in $drivers; do
-	check "the driver $d is detected and healthy" wait_for 120 driver "$d"
+	check "the driver $d is detected and healthy" wait_for 400 driver "$d"
 	echo "# $(driver "$d" | jq -c '{HealthDescription, Attributes}' | cut -c1-900)"
 done
 # One task by a driver of ours: an empty root with one static program.
@@ -45,7 +45,7 @@ JOB
 http POST "$port" /v1/jobs "$(cat "$tmp/job.json")" >"$tmp/submitted" || not_ok "the job is submitted" "$(cat "$tmp/submitted")"
 allocs() { http GET "$port" /v1/job/root/allocations; }
 over() { allocs | jq -e '.[0].ClientStatus | . == "complete" or . == "failed"'; }
-wait_for 240 over
+wait_for 400 over
 alloc=$(allocs | jq -r '.[0].ID')
 [ "$(allocs | jq -r '.[0].ClientStatus')" = complete ] && ok "a container runs to completion" ||
 	not_ok "a container runs to completion" "$(allocs | jq -c '.[0].TaskStates | map_values([.Events[].DisplayMessage])'; tail -n 20 "$console")"
