@@ -11,7 +11,8 @@ requires_debootstrap; requires dpkg-deb jq
 require_nomad
 isolate --with-network "$@"
 VERSION=$(sed -n 's/^VERSION := //p' Makefile)
-deb=$BUILD/dist/nomad-driver-nspawn_${VERSION}_amd64.deb
+export VERSION
+deb=$T/dist/nomad-driver-nspawn_${VERSION}_amd64.deb
 
 # The README's lines, before and behind the restart of the agent.
 awk '/^## Install/ { on = 1 } on && /^```sh/ { in_it = 1; next } /^```/ { if (in_it) exit } in_it' README.md >"$T/steps"
@@ -19,7 +20,7 @@ sed '/^systemctl/,$d' "$T/steps" >"$T/before"
 sed '1,/^systemctl/d' "$T/steps" >"$T/behind"
 
 t_fresh() {
-	[ -e "$deb" ] || make --no-print-directory BUILD="$BUILD" DEB=nomad-driver-nspawn deb || return 1
+	BUILD=$T/own .packaging/deb "$T/dist" nomad-driver-nspawn || return 1
 	fresh_root install && mkdir -p "$ROOT/etc/nomad.d" "$ROOT/root/download" && cp "$NOMAD" "$ROOT/usr/bin/nomad" &&
 		cp "$deb" "$ROOT/root/download/" && enter_root &&
 		is "$(inside 'ls /root/download')" "${deb##*/}" && inside 'apt-get update -q'

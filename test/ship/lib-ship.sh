@@ -18,18 +18,19 @@ fresh_root() {
 	ROOT=$T/root-$1
 	if [ ! -s "$_cache/$_suite.tar" ]; then
 		mkdir -p "$_cache"
-		rm -rf --one-file-system "$_cache/$_suite"
-		debootstrap --variant=minbase "$_suite" "$_cache/$_suite" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$T/debootstrap.log" 2>&1 || {
+		debootstrap --variant=minbase "$_suite" "$_cache/$_suite.$$" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$T/debootstrap.log" 2>&1 || {
 			tail -n 20 "$T/debootstrap.log"; return 1; }
-		tar -C "$_cache/$_suite" -cf "$_cache/$_suite.tar.$$" . && mv "$_cache/$_suite.tar.$$" "$_cache/$_suite.tar" || return 1
-		rm -rf --one-file-system "$_cache/$_suite"
+		tar -C "$_cache/$_suite.$$" -cf "$_cache/$_suite.tar.$$" . && mv "$_cache/$_suite.tar.$$" "$_cache/$_suite.tar" || return 1
+		rm -rf --one-file-system "$_cache/$_suite.$$"
 	fi
 	mkdir -p "$ROOT" && tar -C "$ROOT" -xf "$_cache/$_suite.tar" && cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
 }
 
 # pivot_root, as a chroot may not have user namespaces and containers want a root that is a mount.
 enter_root() {
-	mkdir -p "$ROOT/.old" "$BUILD/cache/apt"
+	# Each script its own: apt does not wait for another's lock.
+	_apt=$PWD/$BUILD/cache/apt/${0##*/}
+	mkdir -p "$ROOT/.old" "$_apt"
 	rm -f "$ROOT/.entered"
 	unshare --mount --propagation private sh -c '
 		set -e
@@ -42,7 +43,7 @@ enter_root() {
 		pivot_root . .old
 		umount -l .old
 		: >/.entered
-		exec sleep 100000' sh "$ROOT" "$PWD/$BUILD/cache/apt" >"$T/enter.log" 2>&1 </dev/null &
+		exec sleep 100000' sh "$ROOT" "$_apt" >"$T/enter.log" 2>&1 </dev/null &
 	HOLDER=$!
 	cleanup "kill -9 $HOLDER"
 	wait_for 20 'the new root is entered' test -e "$ROOT/.entered" || { cat "$T/enter.log"; return 1; }
