@@ -213,6 +213,15 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 	}
 }
 
+static void dhcp_step(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	if (!config->dhcp || !m->dhcp_link)
+		return;
+	add3(list, "dhcp", m->dhcp_link, m->address);
+	add(list, m->gateway);
+	addf(list, "%d", m->bits);
+}
+
 /* Last, when what needs devices of the host is done. */
 static void device_step(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
@@ -373,6 +382,7 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 
 	add3(&list, m->init, "launch", NULL);
 	steps(&list, config, m);
+	dhcp_step(&list, config, m);
 	device_step(&list, config, m);
 	add3(&list, "--", m->nspawn, "--quiet");
 	add(&list, "--settings=no");

@@ -43,6 +43,8 @@ struct nspawn_machine {
 	bool idmap_image;		/* so can the image */
 	bool own_network;		/* it is started in a network namespace made for it alone */
 	bool joined_network;		/* ... or made by Nomad for its group */
+	const char *dhcp_link, *address, *gateway;	/* answer DHCP clients there with these; or NULL */
+	int bits;
 	bool limit_devices;		/* this host can */
 	const char *resolv_conf;	/* file of ours that becomes /etc/resolv.conf; or NULL */
 	char **port_args;		/* of --port=, where systemd-networkd does the network */

@@ -170,6 +170,24 @@ static void test_users(void **state)
 	assert_hasnt("--private-users");
 }
 
+static void test_dhcp(void **state)
+{
+	(void)state;
+	config.user_namespacing = false;
+	config.dhcp = true;
+	build();
+	assert_true(at("dhcp") < 0);
+	machine.dhcp_link = "vn1";
+	machine.address = "10.88.0.2";
+	machine.gateway = "10.88.0.1";
+	machine.bits = 32;
+	build();
+	assert_run(at("dhcp"), RUN("dhcp", "vn1", "10.88.0.2", "10.88.0.1", "32", "devices", "", "--"));
+	config.dhcp = false;
+	build();
+	assert_true(at("dhcp") < 0);
+}
+
 static void test_devices(void **state)
 {
 	(void)state;
@@ -396,7 +414,7 @@ static void test_spec_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_whole), TEST(test_modes), TEST(test_users), TEST(test_devices), TEST(test_roots), TEST(test_binds),
+		TEST(test_whole), TEST(test_modes), TEST(test_users), TEST(test_devices), TEST(test_dhcp), TEST(test_roots), TEST(test_binds),
 			TEST(test_rights),
 		TEST(test_network), TEST(test_rest), TEST(test_spec), TEST(test_spec_limit),
 	};

@@ -238,6 +238,9 @@ static const struct nomad_option task_options[] = {
 		    "network of its own. false: the network of the host."),
 	OPT(network_bridge, STRING, .help = "Existing bridge of the host that the container's link is put on."),
 	OPT(network_zone, STRING, .help = "Zone: containers with the same one share a bridge, made as needed."),
+	OPT(dhcp, BOOL, .def = "true",
+	    .help = "With network_veth or network_zone: answer a DHCP client in the container with the address that it has "
+		    "already, so that images which ask for one go on. (not in the Go driver)"),
 	OPT(ports, STRING_LIST, .check = check_ports, .help = "Labels of ports of the group that are led into the "
 		    "container. Not with port_map."),
 	OPT(port_map, INT_MAP, .min = 1, .max = 65535,

@@ -71,6 +71,7 @@ struct nspawn_config {
 	bool network_veth;
 	char *network_bridge;
 	char *network_zone;
+	bool dhcp;
 	char **ports;
 	struct nomad_int_map port_map;
 };

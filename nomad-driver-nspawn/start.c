@@ -154,6 +154,12 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 	if (r >= 0 && s->network.address[0] &&
 	    nomad_task_set_network(s->task, s->network.address, false, &s->config->port_map) < 0)
 		r = nomad_error_errno(err, ENOMEM, "report the address");
+	if (s->network.address[0]) {
+		s->machine.dhcp_link = s->network.bridge[0] ? s->network.bridge : s->network.link;
+		s->machine.address = s->network.address;
+		s->machine.gateway = s->network.gateway;
+		s->machine.bits = s->network.bits;
+	}
 	return r < 0 ? r : nspawn_make_network_file(s, err);
 }
 

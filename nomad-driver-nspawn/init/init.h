@@ -26,6 +26,10 @@ int setgroups_of(const struct account *account);
  * 0, or -1 with errno. */
 int devices_limit(const char *rules);
 
+/* dhcp.c: answer the DHCP client behind `link`, a link or bridge of the host, in a process of its own.
+ * 0, or -1 with errno. */
+int dhcp_start(const char *link, const char *address, const char *gateway, const char *bits);
+
 /* launch.c */
 int launch(int argc, char **argv);
 int probe(const char *path);

@@ -299,6 +299,8 @@ static int step(const char *act, char **a)
 		return loop_at(a[0], a[1], !strcmp(a[2], "rw"));
 	if (!strcmp(act, "tmpfs"))
 		return mkdirs(a[0]) < 0 ? -1 : mount("tmpfs", a[0], "tmpfs", MS_NODEV, "mode=0755");
+	if (!strcmp(act, "dhcp"))
+		return dhcp_start(a[0], a[1], a[2], a[3]);
 	if (!strcmp(act, "devices"))
 		return devices_limit(a[0]);
 	return overlay_mount(a[0], a[1], a[2]);
@@ -367,7 +369,7 @@ int launch(int argc, char **argv)
 		int args;
 	} steps[] = {
 		{ "dir", 1 }, { "clone", 2 }, { "idmap", 3 }, { "node", 3 }, { "loop", 3 }, { "tmpfs", 1 },
-		{ "overlay", 3 }, { "devices", 1 },
+		{ "overlay", 3 }, { "devices", 1 }, { "dhcp", 4 },
 	};
 	size_t s;
 	int i = 0, n;

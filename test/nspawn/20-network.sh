@@ -89,6 +89,26 @@ t_unknown() {
 run_test 'ports: another unknown label' t_unknown
 run_test 'ports and port_map' fails "$(sh_config true '{"ports":["a"],"port_map":[{"a":1}]}')" 'use of port_map and ports'
 
+# ---- DHCP: a client asks for what it has
+dhcp='busybox udhcpc -f -q -n -i host0 -t 5 -T 2 -s /bin/true 2>&1; echo "code $?"; ip -o -4 addr show host0'
+t_dhcp() {
+	says "$(sh_config "$dhcp" "$1")" '^code 0$' && address=$(sed -n 's|.* inet \([0-9.]*\)/.*|\1|p' "$T/out") && file_has "$T/out" "lease of $address obtained"
+}
+t_dhcp_lease() {
+	says "$(sh_config 'printf "#!/bin/sh\nenv\n" >/tmp/script; chmod +x /tmp/script; busybox udhcpc -f -q -n -i host0 -O staticroutes -s /tmp/script' '{"network_veth":true,"user_namespacing":false}')" '^router=10.88.0.1$' &&
+		file_has "$T/out" '^subnet=255.255.255.255$' && file_has "$T/out" '^staticroutes=10.88.0.1/32 0.0.0.0 0.0.0.0/0 10.88.0.1'
+}
+t_dhcp_two() {
+	spawn_task "$(sh_config 'echo up; exec sleep 600' '{"network_zone":"red"}')" && wait_for 30 up has_said up && cp "$T/out" "$T/out-bg" && t_dhcp '{"network_zone":"red","user_namespacing":false}'
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'dhcp: network_veth' t_dhcp '{"network_veth":true,"user_namespacing":false}'
+run_test 'dhcp: what the client is told' t_dhcp_lease
+run_test 'dhcp: two in one zone get their own' t_dhcp_two
+run_test 'dhcp = false' says "$(sh_config 'busybox udhcpc -f -q -n -i host0 -t 1 -T 1 -s /bin/true 2>&1 || echo none' '{"network_veth":true,"user_namespacing":false,"dhcp":false}')" '^none$'
+
 # ---- Zones and bridges
 t_zone() {
 	spawn_task "$(sh_config 'ip -o -4 addr show host0; echo up; sleep 100' '{"network_zone":"blue","user_namespacing":false}')" &&

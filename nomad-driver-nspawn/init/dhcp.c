@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * An answer to DHCP clients in a container.  Its link has an address before
+ * its first process runs, but images that were made for other hosts ask for
+ * one all the same, and many do not go on until they are told.  They are
+ * told what they have.
+ *
+ * A process of the task, on the host's side of the link, without rights.  It
+ * dies with systemd-nspawn.  On the bridge of a zone there are several of
+ * them, and each knows its client by the address of its link. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "loop.h"
+
+enum {
+	SERVER = 67, CLIENT = 68, NOBODY = 65534, LEASE_S = 86400,
+	OP = 0, HLEN = 2, FLAGS = 10, CIADDR = 12, YIADDR = 16, CHADDR = 28, MAGIC = 236, FIRST = 240, PACKET_MIN = 300, PACKET = 1500,
+	O_MASK = 1, O_ROUTER = 3, O_REQUESTED = 50, O_LEASE = 51, O_TYPE = 53, O_SERVER = 54, O_ROUTES = 121, O_END = 255,
+	DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5, NAK = 6, INFORM = 8,
+};
+
+static const unsigned char magic[4] = { 99, 130, 83, 99 };
+
+struct lease {
+	unsigned char mac[6];
+	uint32_t address, gateway;	/* network order */
+	int bits;
+};
+
+static const unsigned char *option(const unsigned char *m, size_t n, int code, size_t size)
+{
+	size_t i = FIRST;
+
+	while (i + 2 <= n && m[i] != O_END) {
+		if (!m[i]) {
+			i++;
+			continue;
+		}
+		if (i + 2 + m[i + 1] > n)
+			return NULL;
+		if (m[i] == code)
+			return m[i + 1] == size ? m + i + 2 : NULL;
+		i += 2u + m[i + 1];
+	}
+	return NULL;
+}
+
+static unsigned char *put(unsigned char *p, int code, const void *data, size_t size)
+{
+	*p++ = (unsigned char)code;
+	*p++ = (unsigned char)size;
+	memcpy(p, data, size);
+	return p + size;
+}
+
+/* Size of the reply, which has room for PACKET; 0 for none. */
+static size_t answer(const struct lease *l, const unsigned char *m, size_t n, unsigned char *reply)
+{
+	const unsigned char *type, *wanted, *server;
+	unsigned char routes[14] = { 32 }, *p, kind;
+	uint32_t mask = htonl(l->bits ? ~0u << (32 - l->bits) : 0), lease = htonl(LEASE_S);
+
+	if (n < FIRST || m[OP] != 1 || m[HLEN] != 6 || memcmp(m + MAGIC, magic, 4) || memcmp(m + CHADDR, l->mac, 6))
+		return 0;
+	type = option(m, n, O_TYPE, 1);
+	wanted = option(m, n, O_REQUESTED, 4);
+	server = option(m, n, O_SERVER, 4);
+	if (!type || (server && memcmp(server, &l->gateway, 4)))
+		return 0;	/* for another server */
+	if (!wanted && memcmp(m + CIADDR, "\0\0\0\0", 4))
+		wanted = m + CIADDR;
+	kind = *type == DISCOVER ? OFFER : *type == INFORM ? ACK : *type != REQUEST ? 0 :
+		wanted && memcmp(wanted, &l->address, 4) ? NAK : ACK;
+	if (!kind)
+		return 0;
+	memset(reply, 0, PACKET);
+	memcpy(reply, m, FIRST);
+	reply[OP] = 2;
+	reply[FLAGS] |= 0x80;
+	memset(reply + YIADDR, 0, CHADDR - YIADDR);
+	if (kind != NAK && *type != INFORM)
+		memcpy(reply + YIADDR, &l->address, 4);
+	p = put(reply + FIRST, O_TYPE, &kind, 1);
+	p = put(p, O_SERVER, &l->gateway, 4);
+	if (kind != NAK) {
+		if (*type != INFORM)
+			p = put(p, O_LEASE, &lease, 4);
+		p = put(p, O_MASK, &mask, 4);
+		p = put(p, O_ROUTER, &l->gateway, 4);
+		if (l->bits == 32) {	/* the router first, which no subnet leads to */
+			memcpy(routes + 1, &l->gateway, 4);
+			memcpy(routes + 10, &l->gateway, 4);
+			p = put(p, O_ROUTES, routes, sizeof(routes));
+		}
+	}
+	*p++ = O_END;
+	return (size_t)(p - reply) < PACKET_MIN ? PACKET_MIN : (size_t)(p - reply);
+}
+
+static int mac_of(const char *link, unsigned char mac[6])
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { 0 };
+	int r;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", link);
+	r = fd < 0 ? -1 : ioctl(fd, SIOCGIFHWADDR, &request);
+	if (fd >= 0)
+		close(fd);
+	memcpy(mac, request.ifr_hwaddr.sa_data, 6);
+	return r;
+}
+
+/* On the host's side: in the network of our parent. */
+static int server_open(pid_t parent, const char *link)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(SERVER) };
+	int one = 1, netns, fd;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)parent);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0 || setns(netns, CLONE_NEWNET) < 0)
+		return -1;
+	close(netns);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, link, (socklen_t)strlen(link)) < 0 ||
+	    bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
+		return -1;
+	return fd;
+}
+
+static void serve(int fd, const struct lease *lease)
+{
+	struct sockaddr_in all = { .sin_family = AF_INET, .sin_port = htons(CLIENT), .sin_addr.s_addr = htonl(INADDR_BROADCAST) };
+	unsigned char message[PACKET], reply[PACKET];
+
+	for (;;) {
+		ssize_t n = recv(fd, message, sizeof(message), 0);
+		size_t size = n > 0 ? answer(lease, message, (size_t)n, reply) : 0;
+
+		if (n < 0 && errno != EINTR)
+			_exit(0);	/* the link is gone */
+		if (size && sendto(fd, reply, size, 0, (struct sockaddr *)&all, sizeof(all)) < 0)
+			continue;
+	}
+}
+
+/* Best effort: a container without an answer has its address all the same. */
+int dhcp_start(const char *link, const char *address, const char *gateway, const char *bits)
+{
+	struct lease lease = { .bits = atoi(bits) };
+	pid_t parent = getppid(), pid;
+	int fd, i;
+
+	if (inet_pton(AF_INET, address, &lease.address) != 1 || inet_pton(AF_INET, gateway, &lease.gateway) != 1 ||
+	    lease.bits < 1 || lease.bits > 32) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (mac_of("host0", lease.mac) < 0)
+		return -1;
+	pid = fork();
+	if (pid)
+		return pid < 0 ? -1 : 0;
+	prctl_die_with_parent();
+	prctl(PR_SET_NAME, "nspawn-dhcp");
+	fd = server_open(parent, link);
+	if (fd < 0)
+		_exit(0);
+	for (i = 0; i < 3; i++)
+		close(i);	/* the log ends with the container */
+	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		_exit(0);
+	/* Changing who we are has taken this back. */
+	prctl_die_with_parent();
+	serve(fd, &lease);
+	return 0;
+}
