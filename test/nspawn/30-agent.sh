@@ -104,6 +104,22 @@ t_bidirectional() {
 		.Tasks[0].VolumeMounts = [{ Volume: "d", Destination: "/mnt/data", PropagationMode: "bidirectional" }])' failed && like "$(task_events "$ALLOC_ID" task)" "volume at '/mnt/data': systemd-nspawn cannot propagate"
 }
 run_test 'host volume: bidirectional propagation is refused' t_bidirectional
+volume_service() {
+	service "$1" "$(sh_config 'echo up; while :; do sleep 0.2; done' "$2")" '.Job.TaskGroups[0] |= (.Volumes = { d: { Name: "d", Type: "host", Source: "data" } } |
+		.Tasks[0].VolumeMounts = [{ Volume: "d", Destination: "/mnt/data", PropagationMode: "host-to-task" }])'
+}
+t_host_to_task() {
+	mount --bind "$T/volume" "$T/volume" && mount --make-shared "$T/volume" && mkdir "$T/volume/sub" || return 1
+	for more in '{"user_namespacing":false}' '{}'; do
+		volume_service h2t "$more" && mount -t tmpfs -o mode=0755 later "$T/volume/sub" && touch "$T/volume/sub/seen" && is "$(ex ls /mnt/data/sub)" seen
+		r=$?
+		umount "$T/volume/sub"
+		[ $r -ne 0 ] || is "$(ex ls /mnt/data/sub)" '' || r=1
+		"$NOMAD" job stop -detach h2t >/dev/null && wait_alloc "$ALLOC_ID" complete && [ $r -eq 0 ] || { echo "$more"; umount "$T/volume"; return 1; }
+	done
+	umount "$T/volume"
+}
+run_test 'host volume: what the host mounts later is seen' t_host_to_task
 t_template() {
 	ends template "$(sh_config 'cat /local/t /secrets/s')" '.Job.TaskGroups[0].Tasks[0].Templates = [{ DestPath: "local/t", EmbeddedTmpl: "from a {{ env \"NOMAD_TASK_NAME\" }} template\n" },
 		{ DestPath: "secrets/s", EmbeddedTmpl: "secret\n" }]' complete && wait_for 20 'the log' logged 'from a task template'

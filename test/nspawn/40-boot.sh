@@ -38,6 +38,13 @@ run_test 'notify_ready: started means up' t_ready
 t_exit() { ex systemctl exit 5 || true; wait_for 60 'the end' ended && is "$(task_exit_code "$ALLOC_ID" task)" 5; }
 run_test 'boot: systemctl exit N is the exit code' t_exit
 stop >/dev/null 2>&1
+# A reboot ends the container with the code 133; what happens then is for the job to say.
+restarted() { [ "$(task_state "$ALLOC_ID" task | jq .Restarts)" -eq 1 ] && [ "$(task_state "$ALLOC_ID" task | jq -r .State)" = running ]; }
+t_reboot() {
+	service reboot "$(config '{}')" '.Job.TaskGroups[0].RestartPolicy = { Attempts: 1, Interval: 3600000000000, Delay: 100000000, Mode: "fail" }' && wait_for 60 'systemd is up' up && first=$(ex cat /proc/sys/kernel/random/uuid; ex stat -c %y /proc/1) &&
+		{ ex systemctl reboot || true; } && wait_for 90 'the task is started again' restarted && is "$(task_exit_code "$ALLOC_ID" task)" 133 && wait_for 60 'systemd is up again' up && stop
+}
+run_test 'boot: a reboot inside is exit code 133, and restarts by the job' t_reboot
 t_plain() { service plain "$(config '{"user_namespacing":false}')" && wait_for 60 'systemd is up' up && is "$(ex cat /proc/self/uid_map | tr -s ' ')" ' 0 0 4294967295' && stop && is "$(task_exit_code "$ALLOC_ID" task)" 0; }
 run_test 'boot: without users of its own' t_plain
 t_args() { service args "$(config '{"command":["systemd.unit=rescue.target","--log-level=debug"]}')" && like "$(ex cat /proc/1/cmdline | tr '\0' ' ')" 'systemd.unit=rescue.target --log-level=debug' && { stop || true; }; }

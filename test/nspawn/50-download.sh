@@ -43,6 +43,21 @@ run_test 'checksum: and no image is left of it' t_bad_gone
 run_test 'verify = checksum' says "$(download verified "{\"url\":\"$url/root.tar.xz\",\"verify\":\"checksum\"}" 'echo runs')" '^runs$'
 t_tampered() { sed -i 's/^0/1/; t; s/^./0/' "$T/www/SHA256SUMS" && fails "$(download tampered "{\"url\":\"$url/root.tar.xz\",\"verify\":\"checksum\"}" true)" 'digest of what was downloaded'; }
 run_test 'verify = checksum: wrong' t_tampered
+t_signature() {
+	command -v gpg >/dev/null && command -v gpgv >/dev/null || { skip_this 'no gpg and gpgv'; return 0; }
+	# The keyring of systemd's importd, in the mount namespace of this test.
+	mkdir -m 700 "$T/gpg" && GNUPGHOME=$T/gpg gpg --batch --quiet --passphrase '' --quick-generate-key tester default default never 2>/dev/null &&
+		mount -t tmpfs keys /etc/systemd && GNUPGHOME=$T/gpg gpg --batch --quiet --export >/etc/systemd/import-pubring.gpg &&
+		(cd "$T/www" && sha256sum root.tar.xz >SHA256SUMS) && GNUPGHOME=$T/gpg gpg --batch --quiet --yes --detach-sign -o "$T/www/SHA256SUMS.gpg" "$T/www/SHA256SUMS" &&
+		says "$(download signed "{\"url\":\"$url/root.tar.xz\",\"verify\":\"signature\"}" 'echo runs')" '^runs$' &&
+		echo '# another' >>"$T/www/SHA256SUMS" && fails "$(download forged "{\"url\":\"$url/root.tar.xz\",\"verify\":\"signature\"}" true)" 'verify the signature of SHA256SUMS' &&
+		[ ! -e "$images/forged" ]
+	r=$?
+	GNUPGHOME=$T/gpg gpgconf --kill all 2>/dev/null
+	umount /etc/systemd 2>/dev/null
+	return $r
+}
+run_test 'verify = signature' t_signature
 run_test 'verify: wrong word' fails "$(download x "{\"url\":\"$url/x\",\"verify\":\"some\"}" true)" 'invalid parameter for image_download.verify'
 run_test 'type: wrong word' fails "$(download x "{\"url\":\"$url/x\",\"type\":\"zip\"}" true)" 'invalid parameter for image_download.type'
 run_test 'not there' fails "$(download nowhere "{\"url\":\"$url/nowhere.tar\"}" true)" "image 'nowhere' from '.*': download: curl.*404"
