@@ -28,6 +28,20 @@ static bool kernel_has(const char *what)
 	return found;
 }
 
+/* It is listed once it is loaded, which nobody may have wanted yet. */
+static bool can_overlay(void)
+{
+	NOMAD_AUTO_FREE char *modprobe = NULL;
+
+	if (kernel_has("overlay"))
+		return true;
+	modprobe = nomad_tool_find("modprobe");
+	if (modprobe)
+		(void)nspawn_tool_run((const char *const []) { modprobe, "-q", "overlay", NULL },
+				      &(struct nspawn_tool) { .timeout_ms = 5000 }, NULL, NULL);
+	return kernel_has("overlay");
+}
+
 static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_host *host)
 {
 	static const struct {
@@ -80,7 +94,7 @@ void nspawn_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *f
 	}
 	nomad_fp_check(fp, "root", geteuid() == 0, NOMAD_UNDETECTED, "systemd-nspawn has to be started by root",
 		       "run the Nomad client as root");
-	nomad_fp_check(fp, "overlay", kernel_has("overlay"), NOMAD_UNHEALTHY,
+	nomad_fp_check(fp, "overlay", can_overlay(), NOMAD_UNHEALTHY,
 		       "the kernel has no overlay file system, which the roots of containers are", "modprobe overlay");
 	nomad_fp_check(fp, "cgroups", !access("/sys/fs/cgroup/cgroup.controllers", F_OK) ||
 		       !access("/sys/fs/cgroup/systemd", F_OK) || !access("/sys/fs/cgroup/unified", F_OK),

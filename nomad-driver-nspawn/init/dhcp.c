@@ -29,7 +29,8 @@
 
 enum {
 	SERVER = 67, CLIENT = 68, NOBODY = 65534, LEASE_S = 86400,
-	OP = 0, HLEN = 2, FLAGS = 10, CIADDR = 12, YIADDR = 16, CHADDR = 28, MAGIC = 236, FIRST = 240, PACKET_MIN = 300, PACKET = 1500,
+	OP = 0, HLEN = 2, FLAGS = 10, CIADDR = 12, YIADDR = 16, CHADDR = 28, MAGIC = 236, FIRST = 240,
+	PACKET_MIN = 300, PACKET = 1500,
 	O_MASK = 1, O_ROUTER = 3, O_REQUESTED = 50, O_LEASE = 51, O_TYPE = 53, O_SERVER = 54, O_ROUTES = 121, O_END = 255,
 	DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5, NAK = 6, INFORM = 8,
 };
@@ -149,7 +150,8 @@ static int server_open(pid_t parent, const char *link)
 
 static void serve(int fd, const struct lease *lease)
 {
-	struct sockaddr_in all = { .sin_family = AF_INET, .sin_port = htons(CLIENT), .sin_addr.s_addr = htonl(INADDR_BROADCAST) };
+	struct sockaddr_in all = { .sin_family = AF_INET, .sin_port = htons(CLIENT),
+				   .sin_addr.s_addr = htonl(INADDR_BROADCAST) };
 	unsigned char message[PACKET], reply[PACKET];
 
 	for (;;) {
