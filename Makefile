@@ -143,7 +143,7 @@ help:
 	@echo 'make test-packages          packages built twice, installed and run in a fresh Debian; each part built alone'
 	@echo 'make bench                 everything beside its alternative: table and picture into $$(BUILD)/bench'
 	@echo 'make coverage              lines of the library that its tests reach'
-	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin: figures'
+	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin, every failing call, the model: figures'
 	@echo 'make fuzz                  the fuzzers, long'
 	@echo 'make man, make html        manuals into $$(BUILD)/man, $$(BUILD)/html'
 	@echo 'make style                 who includes whom, public names, shell scripts'

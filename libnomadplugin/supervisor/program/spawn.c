@@ -227,8 +227,14 @@ int spawn_main(void)
 		r = 0;
 		close(hold[1]);
 		hold[1] = -1;
-	} else if (write(hold[1], "", 1) != 1) {
-		r = fail(errno, "let the process go", NULL);
+	} else {
+		ssize_t n;
+
+		do
+			n = write(hold[1], "", 1);
+		while (n < 0 && errno == EINTR);
+		if (n != 1)
+			r = fail(errno, "let the process go", NULL);
 	}
 	nomad__crash_at("super-main");
 	timer_set(TIMER_READY, spec_num("ready_ms", 60000) * 1000000);
