@@ -92,7 +92,8 @@ static const struct nomad_option plugin_options[] = {
 	    .help = "Directory for the images and layers of running builds and for caches. Default: in state_dir.",
 	    .example = "\"/srv/builds\""),
 	OPT(storage_driver, STRING, .def = "\"auto\"", .choices = drivers,
-	    .help = "How layers are stored. auto: overlay where the file system of storage_root can carry it, else vfs."),
+	    .help = "How layers are stored. auto: overlay where the file system of storage_root can carry it, else vfs.",
+	    .example = "\"vfs\""),
 	OPT(allowed_registries, STRING_LIST, .check = check_reference,
 	    .help = "Registries, or parts of them, that builds may pull from and push to. Default: all.",
 	    .example = "[\"registry.example.org/team\"]"),
@@ -100,11 +101,14 @@ static const struct nomad_option plugin_options[] = {
 	    .help = "Registries that base images are pulled from without TLS, or without looking at certificates.",
 	    .example = "[\"127.0.0.1:5000\"]"),
 	OPT(allowed_networks, STRING_LIST, .choices = network_kinds, .def = "[\"host\", \"group\", \"none\"]",
-	    .help = "Networks that builds may use: the node's (host), that of the task's group (group), or none."),
+	    .help = "Networks that builds may use: the node's (host), that of the task's group (group), or none.",
+	    .example = "[\"group\", \"none\"]"),
 	OPT(concurrency, INT, .def = "0", .min = 0, .max = 1000,
-	    .help = "How many builds run at the same time on this node; others wait. 0: as many as there are."),
+	    .help = "How many builds run at the same time on this node; others wait. 0: as many as there are.",
+	    .example = "4"),
 	OPT(cache_mb, INT, .def = "20480", .min = 1, .max = 1 << 30, .unit = "MiB",
-	    .help = "Caches that no build uses are removed, the oldest first, while all of them take more than this."),
+	    .help = "Caches that no build uses are removed, the oldest first, while all of them take more than this.",
+	    .example = "51200"),
 };
 #undef OPT
 
@@ -115,13 +119,15 @@ const struct nomad_schema build_plugin_schema = NOMAD_SCHEMA(struct build_plugin
 #define OPT(field, kind, ...) NOMAD_OPTION(struct build_output, field, kind, __VA_ARGS__)
 static const struct nomad_option output_options[] = {
 	OPT(type, STRING, .def = "\"oci-archive\"", .choices = output_types,
-	    .help = "oci-archive and docker-archive are tar files, oci is a directory with an OCI image layout."),
+	    .help = "oci-archive and docker-archive are tar files, oci is a directory with an OCI image layout.",
+	    .example = "\"docker-archive\""),
 	OPT(path, STRING, .required = true, .check = check_path,
 	    .help = "Where it is written: in alloc/ (shared by the tasks of the group), in local/ or elsewhere in the task "
 		    "directory.", .example = "\"alloc/image.tar\""),
 	OPT(reference, STRING, .check = check_reference,
 	    .help = "Name of the image in the archive, or its tag in an OCI layout. Default: the first of tags; \"latest\" "
-		    "in a layout."),
+		    "in a layout.",
+	    .example = "\"app:1.0\""),
 };
 #undef OPT
 static const struct nomad_schema output_schema = NOMAD_SCHEMA(struct build_output, output_options);
@@ -131,7 +137,8 @@ static const struct nomad_option push_options[] = {
 	OPT(reference, STRING, .required = true, .check = check_push_reference,
 	    .help = "Where the image is pushed to: registry, repository and tag. No credentials are used.",
 	    .example = "\"registry.example.org:5000/team/app:1\""),
-	OPT(tls_verify, BOOL, .def = "true", .help = "false: plain HTTP, and certificates that nobody signed, will do."),
+	OPT(tls_verify, BOOL, .def = "true", .help = "false: plain HTTP, and certificates that nobody signed, will do.",
+	    .example = "false"),
 };
 #undef OPT
 static const struct nomad_schema push_schema = NOMAD_SCHEMA(struct build_push, push_options);
@@ -141,30 +148,38 @@ static const struct nomad_option task_options[] = {
 	OPT(containerfile, STRING, .check = check_path,
 	    .help = "The Containerfile: a path in the context, or one that begins with local/ or alloc/. Default: "
 		    "Containerfile, else Dockerfile, in the context.", .example = "\"Containerfile.release\""),
-	OPT(dockerfile, STRING, .check = check_path, .help = "The same as containerfile."),
+	OPT(dockerfile, STRING, .check = check_path, .help = "The same as containerfile.",
+	    .example = "\"Dockerfile\""),
 	OPT(context, STRING, .def = "\"local\"", .check = check_path,
 	    .help = "Directory that COPY and ADD take files from, relative to the task directory; alloc/... is the shared "
 		    "directory of the allocation. It cannot lead out of them.", .example = "\"alloc/src\""),
-	OPT(ignorefile, STRING, .check = check_path, .help = "Takes the place of .containerignore; a path as for containerfile."),
-	OPT(target, STRING, .check = check_name, .help = "Stage to build. Default: the last."),
+	OPT(ignorefile, STRING, .check = check_path, .help = "Takes the place of .containerignore; a path as for containerfile.",
+	    .example = "\"release.ignore\""),
+	OPT(target, STRING, .check = check_name, .help = "Stage to build. Default: the last.",
+	    .example = "\"test\""),
 	OPT(args, STRING_MAP, .help = "Values for ARG. They are seen in the image's history: use secrets for what nobody may see.",
 	    .example = "{ VERSION = \"1.2\" }"),
 	OPT(build_contexts, STRING_MAP,
 	    .help = "Further sources by name, for FROM and COPY --from: directories as for context, oci-archive:PATH or "
 		    "docker-archive:PATH, or docker-image://REFERENCE.", .example = "{ assets = \"alloc/assets\" }"),
-	OPT(labels, STRING_MAP, .help = "Labels of the image."),
-	OPT(annotations, STRING_MAP, .help = "Annotations of the image; format docker has none."),
+	OPT(labels, STRING_MAP, .help = "Labels of the image.",
+	    .example = "{ \"org.opencontainers.image.source\" = \"https://example.org/app\" }"),
+	OPT(annotations, STRING_MAP, .help = "Annotations of the image; format docker has none.",
+	    .example = "{ \"org.example.ticket\" = \"42\" }"),
 	OPT(tags, STRING_LIST, .check = check_reference, .help = "Names of the image, in archives and in metadata_file.",
 	    .example = "[\"registry.example.org/team/app:1\"]"),
 	OPT(platform, STRING, .check = check_platform, .help = "Platform of the image. Default: this node's.",
 	    .example = "\"linux/arm64\""),
-	OPT(format, STRING, .def = "\"oci\"", .choices = formats, .help = "Format of manifest and configuration."),
+	OPT(format, STRING, .def = "\"oci\"", .choices = formats, .help = "Format of manifest and configuration.",
+	    .example = "\"docker\""),
 	OPT(network, STRING, .def = "\"host\"", .choices = networks,
 	    .help = "Network of RUN. host: that of the task, which is its group's if the group has one (mode bridge), else "
-		    "the node's. none: none; with isolation chroot base images then have to be local ones."),
+		    "the node's. none: none; with isolation chroot base images then have to be local ones.",
+	    .example = "\"none\""),
 	OPT(isolation, STRING, .def = "\"chroot\"", .choices = isolations,
 	    .help = "How RUN is held in its root: by the engine's own chroot, or by the node's OCI runtime. In both cases the "
-		    "whole build is jailed: it sees only the task's directories and its own processes."),
+		    "whole build is jailed: it sees only the task's directories and its own processes.",
+	    .example = "\"oci\""),
 	OPT(secrets, STRING_MAP, .check = check_secret,
 	    .help = "For RUN --mount=type=secret,id=NAME: a path in the secrets directory, or env:NAME for a variable of the "
 		    "task's environment (from a template of a Nomad variable). In no layer, log or command line.",
@@ -172,17 +187,25 @@ static const struct nomad_option task_options[] = {
 	OPT(ssh, STRING_MAP, .check = check_path, .help = "For RUN --mount=type=ssh,id=NAME: a key in the secrets directory.",
 	    .example = "{ default = \"secrets/id_ed25519\" }"),
 	OPT(layers, TRISTATE, .help = "Keep a layer for each instruction, to be reused. Default: with cache, cache_from and "
-		    "cache_to only."),
+		    "cache_to only.",
+	    .example = "true"),
 	OPT(cache, STRING, .check = check_name,
 	    .help = "Name of a cache on this node that builds of the same Nomad namespace share: layers, base images and "
-		    "RUN --mount=type=cache. Default: nothing is kept."),
-	OPT(cache_from, STRING, .check = check_push_reference, .help = "Repository that layers are taken from."),
-	OPT(cache_to, STRING, .check = check_push_reference, .help = "Repository that layers are pushed to."),
+		    "RUN --mount=type=cache. Default: nothing is kept.",
+	    .example = "\"app\""),
+	OPT(cache_from, STRING, .check = check_push_reference, .help = "Repository that layers are taken from.",
+	    .example = "\"registry.example.org/team/cache\""),
+	OPT(cache_to, STRING, .check = check_push_reference, .help = "Repository that layers are pushed to.",
+	    .example = "\"registry.example.org/team/cache\""),
 	OPT(timestamp, INT, .min = 0, .max = INT64_C(253402300799), .unit = "seconds since 1970",
-	    .help = "Time of everything in the image: the same context then gives the same digest. Default: what is true."),
-	OPT(squash, BOOL, .def = "false", .help = "Make one layer of all that the build adds."),
-	OPT(pull, STRING, .def = "\"missing\"", .choices = pulls, .help = "When base images are pulled anew; matters with cache."),
-	OPT(tls_verify, BOOL, .def = "true", .help = "false: base images and layers may come from registries without TLS."),
+	    .help = "Time of everything in the image: the same context then gives the same digest. Default: what is true.",
+	    .example = "0"),
+	OPT(squash, BOOL, .def = "false", .help = "Make one layer of all that the build adds.",
+	    .example = "true"),
+	OPT(pull, STRING, .def = "\"missing\"", .choices = pulls, .help = "When base images are pulled anew; matters with cache.",
+	    .example = "\"always\""),
+	OPT(tls_verify, BOOL, .def = "true", .help = "false: base images and layers may come from registries without TLS.",
+	    .example = "false"),
 	OPT(ulimits, STRING_MAP, .check = check_ulimit, .help = "Limits of RUN, by name.", .example = "{ nofile = \"1024:2048\" }"),
 	OPT(output, BLOCK_LIST, .block = &output_schema, .max_items = 16, .help = "A file or directory that the image is written to."),
 	OPT(push, BLOCK_LIST, .block = &push_schema, .max_items = 16, .help = "A registry that the image is pushed to."),
