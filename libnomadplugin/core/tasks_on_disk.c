@@ -253,6 +253,8 @@ static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task
 	return r;
 }
 
+static pthread_mutex_t gc_lock = PTHREAD_MUTEX_INITIALIZER;	/* before all others: one gc at a time */
+
 int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
 	      struct nomad_error **err)
@@ -260,7 +262,10 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 	struct nomad__disk_task *tasks = NULL;
 	struct nomad_map seen = { 0 };
 	size_t count = 0;
-	int r = nomad__tasks_on_disk(plugin, &tasks, &count, err);
+	int r;
+
+	pthread_mutex_lock(&gc_lock);
+	r = nomad__tasks_on_disk(plugin, &tasks, &count, err);
 
 	for (size_t i = 0; r >= 0 && i < count; i++) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
@@ -285,6 +290,7 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 	} else {
 		nomad_map_done(&seen);
 	}
+	pthread_mutex_unlock(&gc_lock);
 	return r;
 }
 
