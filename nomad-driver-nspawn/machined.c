@@ -37,7 +37,7 @@ void nspawn_machined_register(const char *name, const char *uuid, int leader, co
 	NOMAD_AUTO_STRV char **argv = NULL;
 	struct nomad_error *err = NULL;
 	const char *const head[] = {
-		busctl, "--quiet", "--timeout=2", "call", "org.freedesktop.machine1", "/org/freedesktop/machine1",
+		busctl, "--quiet", "--timeout=10", "call", "org.freedesktop.machine1", "/org/freedesktop/machine1",
 		"org.freedesktop.machine1.Manager", "RegisterMachine", "sayssus", name, "16",
 	};
 	size_t i;
@@ -57,7 +57,7 @@ void nspawn_machined_register(const char *name, const char *uuid, int leader, co
 		r = nomad_strv_add(&argv, root);
 	if (r < 0)
 		return;
-	if (nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool) { .timeout_ms = 3000, .what = "busctl" },
+	if (nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool) { .timeout_ms = 12000, .what = "busctl" },
 			    NULL, &err) < 0)
 		nomad_log_kv(NOMAD_LOG_DEBUG, "systemd-machined does not take the container", "machine", name, "error",
 			     nomad_error_message(err), NULL);

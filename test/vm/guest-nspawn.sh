@@ -24,7 +24,9 @@ policy() { like "$(ex /bin/sh -c 'mknod /run/disk b 254 0 && dd if=/run/disk of=
 
 t_agent() { systemctl start systemd-machined && start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn; }
 t_boot() { service system "$config" && wait_for 200 'systemd in the container is up' up && is "$(ex cat /proc/1/comm)" systemd; }
+one_machine() { [ "$(machines | grep -c .)" -eq 1 ]; }
 t_registered() {
+	wait_for 20 'machinectl lists it' one_machine || { grep machined "$AGENT_DIR/agent.log"; journalctl -q --no-pager -u systemd-machined; return 1; }
 	machine=$(machines | awk '{ print $1 }') && [ -n "$machine" ] && machinectl status --no-pager "$machine" >"$T/status" &&
 		file_has "$T/status" 'Class: container|; container|container' && is "$(machinectl show -p Id --value "$machine")" "$(echo "$ALLOC_ID" | tr -d -)" &&
 		like "$(machinectl show -p Service --value "$machine")" nomad-driver-nspawn && is "$(machinectl show -p Leader --value "$machine")" "$(pgrep -P "$(pgrep -x systemd-nspawn)")"
