@@ -293,6 +293,21 @@ func TestExecStreaming(t *testing.T) {
 		x := k.open(t, true, "/bin/sh", "-c", "trap '' HUP; sleep 5 & echo lead; exit 6")
 		x.mustEnd(6)
 	})
+	run("children of the command, with a tty", func(t *testing.T) {
+		x := k.open(t, true, "/bin/sh", "-c", "( ( sleep 60; echo from background ) & ); echo from main; exec sleep 1")
+		x.mustEnd(0)
+		if x.out() != "from main\r\n" {
+			t.Errorf("%q", x.out())
+		}
+	})
+	run("output comes while it runs, with a tty", func(t *testing.T) {
+		x := k.open(t, true, "/bin/sh", "-c", "for n in 1 2 3; do echo $n; read x; done")
+		for _, n := range []string{"1", "2", "3"} {
+			x.waitOut(n + "\r\n")
+			x.input("\n")
+		}
+		x.mustEnd(0)
+	})
 	run("working directory and environment", func(t *testing.T) {
 		x := k.open(t, false, "/bin/sh", "-c", "pwd; echo $NOMAD_ALLOC_ID; tty; ls /proc/self/fd | wc -l")
 		x.closeInput()

@@ -82,6 +82,21 @@ t_exec() {
 	out=$(echo piped | timeout 60 "$NOMAD" alloc exec -t=false -i=true "$ALLOC_ID" cat)
 	is "$out" piped
 }
+t_exec_tty() {
+	command -v script >/dev/null || { skip_this 'no script(1)'; return 0; }
+	out=$(timeout 60 script -qec "$NOMAD alloc exec -i=true -t=true $ALLOC_SERVICE /bin/sh -c 'tty >/dev/null && echo a terminal; stty size; echo \$NOMAD_TASK_NAME; exit 44'" /dev/null </dev/null)
+	status=$?
+	echo "$out" && is $status 44 && like "$out" 'a terminal' && like "$out" '^[0-9]+ [0-9]+' && like "$out" '^task'
+}
+# What it writes comes while it runs.  The agent looks for its client when there is something to tell, so the command speaks.
+t_exec_ends() {
+	"$NOMAD" alloc exec -t=false -i=false "$ALLOC_SERVICE" /bin/sh -c 'echo begun; while :; do echo on 4713; sleep 0.2; done' >"$T/exec.out" 2>&1 &
+	_client=$!
+	wait_for 30 'its output' grep -q begun "$T/exec.out" && ! no_exec && kill -KILL $_client
+	wait $_client 2>/dev/null
+	wait_for 60 'the command is gone' no_exec
+}
+no_exec() { ! pgrep -f '^/bin/sh -c echo begun; while' >/dev/null; }
 t_signal() {
 	"$NOMAD" alloc signal -s SIGHUP "$ALLOC_SERVICE" && wait_for 20 'the signal arrives' has_line 'got HUP' || return 1
 	out=$("$NOMAD" alloc signal -s SIGFOO "$ALLOC_SERVICE" 2>&1) && { echo 'SIGFOO was accepted'; return 1; }
@@ -174,6 +189,8 @@ run_test 'a value out of bounds is named, and what is allowed' t_out_of_bounds
 run_test 'a failing start says why and is not tried again' t_failing_start
 run_test 'a start that may be tried again is' t_retryable_start
 run_test 'nomad alloc exec: exit code and stdin' t_exec
+run_test 'nomad alloc exec with a terminal: size, environment, exit code' t_exec_tty
+run_test 'nomad alloc exec that is killed: its command goes too' t_exec_ends
 run_test 'nomad alloc signal' t_signal
 run_test 'nomad shows statistics' t_stats
 run_test 'plugin kill -9: same pid, no gap in the logs, exec' t_plugin_killed
