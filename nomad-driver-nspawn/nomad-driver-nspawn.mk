@@ -11,7 +11,7 @@ nspawn_init_src := $(sort $(wildcard $(D)/init/*.c))
 $(nspawn_init): $(nspawn_init_src) $(wildcard $(D)/init/*.h)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) $(if $(WERROR),-Werror) -Os -static \
-		-ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,-z,noexecstack -s -o $@ $(nspawn_init_src)
+		-ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none -s -o $@ $(nspawn_init_src)
 $(BUILD)/$(D)/embed.o: file_flags := -DNSPAWN_INIT_FILE='"$(nspawn_init)"'
 $(BUILD)/$(D)/embed.o: $(nspawn_init)
 

@@ -13,7 +13,7 @@ super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fno-pie -
 # Empty where the linker cannot (a cross-compiler that has no libc.a).
 SUPER_STATIC ?= -static
 STRIP ?= strip
-super_ldflags := $(SUPER_STATIC) -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,norelro
+super_ldflags := $(SUPER_STATIC) -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=none
 
 $(super)/obj/%.o: $(L)/%.c
 	@mkdir -p $(@D)
