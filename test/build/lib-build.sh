@@ -49,7 +49,7 @@ build() {
 	timeout 300 "$DRIVER" run --config "$T/plugin.json" --alloc "$A" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null
 	CODE=$?
 }
-# Under heavy load buildah's own copier dies at times, which its maintainers see, too (buildah, pull request 5520).
+# Once, on a machine with a load of fifty, buildah lost a process of its own; why is not known.
 engine_flaked() { grep -q 'copier subprocess: EOF' "$T/err" && echo 'the engine lost its copier: again'; }
 builds() {
 	build "$@" || return 1
