@@ -81,8 +81,11 @@ t_from() {
 	ADD rootfs.tar /
 	RUN echo 'of the host' >/file
 	C
-	mkdir "$T/images" && mv "$A/image.tar" "$A/docker.tar" "$A/layout" "$T/images/" && skopeo copy -q "oci:$T/images/layout" "dir:$T/images/dir" || return 1
-	for from in "oci-archive:$T/images/image.tar" "docker-archive:$T/images/docker.tar" "dir:$T/images/dir" "oci:$T/images/layout:latest"; do
+	# In the name of a layout, buildah takes lower-case letters only.
+	images=$(echo "$T" | tr '[:upper:]' '[:lower:]')-images
+	cleanup "rm -rf '$images'"
+	mkdir "$images" && mv "$A/image.tar" "$A/docker.tar" "$A/layout" "$images/" && skopeo copy -q "oci:$images/layout" "dir:$images/dir" || return 1
+	for from in "oci-archive:$images/image.tar" "docker-archive:$images/docker.tar" "dir:$images/dir" "oci:$images/layout:latest"; do
 		hostile <<-C
 		FROM $from
 		RUN cat /file
