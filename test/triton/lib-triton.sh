@@ -233,4 +233,5 @@ _all_running() { [ "$(api GET "/v1/allocation/$1" | jq '[.TaskStates[] | select(
 _new_plugin() { _p=$(plugin); [ -n "$_p" ] && [ "$_p" != "$1" ]; }
 # is_at SERVICE PATTERN: where Nomad says that a service is
 is_at() { api GET "/v1/service/$1" | jq -e --arg p "$2" 'length == 1 and (.[0].Address | test($p))' >/dev/null 2>&1; }
-t_end() { stop_agent && is "$(plugin)" ''; }
+_no_plugin() { [ -z "$(plugin)" ]; }
+t_end() { stop_agent && wait_for 20 'the plugin has ended' _no_plugin; }
