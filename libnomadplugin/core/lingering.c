@@ -42,6 +42,7 @@ void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__superv
 {
 	struct nomad_plugin *plugin = task->plugin;
 	struct nomad__lingering *l;
+	bool over;
 
 	if (!take_supervisor)
 		return;
@@ -52,12 +53,15 @@ void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__superv
 	}
 	*l = (struct nomad__lingering){ .supervisor = take_supervisor, .task = nomad__task_ref(task) };
 	pthread_mutex_lock(&plugin->lock);
-	l->next = plugin->lingering;
-	plugin->lingering = l;
+	/* It may be over by now, with nobody to be told; once it is in the list and the lock is open, it may be freed. */
+	over = !nomad__supervisor_lingers(take_supervisor);
+	if (!over) {
+		l->next = plugin->lingering;
+		plugin->lingering = l;
+	}
 	pthread_mutex_unlock(&plugin->lock);
-	/* It may have been over just before it was in the list. */
-	if (!nomad__supervisor_lingers(take_supervisor))
-		lingering_free(lingering_take(plugin, take_supervisor));
+	if (over)
+		lingering_free(l);
 }
 
 void nomad__lingering_drop(struct nomad_plugin *plugin)

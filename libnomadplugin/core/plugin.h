@@ -16,7 +16,7 @@
  * Locks, in the order they may be taken: plugin->init_lock, a task's `busy`
  * (held around driver callbacks), plugin->lock (table), a task's `journal`
  * (held while the disk is waited for: never on the loop thread), a task's
- * `lock`, the lock of a list of subscriptions.  None but init_lock and
+ * `lock`, the lock of a list of subscriptions, that of a supervisor's handle.  None but init_lock and
  * `busy` is held while foreign code runs, none at all on the loop thread. */
 #ifndef NOMAD_CORE_PLUGIN_H
 #define NOMAD_CORE_PLUGIN_H
