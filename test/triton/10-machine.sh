@@ -7,8 +7,7 @@
 require_standin
 make_keys
 shards 8
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 
 id_of() { machines '.[0].id' | tr -d '"'; }
 whole() { run "$1" && up && machines '.[0]' >"$T/machine" && stop && nothing_left; }

@@ -5,13 +5,11 @@
 . test/lib.sh
 . test/triton/lib-triton.sh
 require_standin
-STEPS=$PWD/$BUILD/test/triton-steps
-[ -x "$STEPS" ] || skip_all "$STEPS is not built"
+require_steps
 make_keys
-if [ "$(id -u)" -eq 0 ]; then start_engine; else ENGINE_WHY='not root'; fi
+start_engine_if_root
 shards 6
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 
 python_uuid() { "$STANDIN_PYTHON" -c 'import sys, uuid; print(uuid.uuid5(uuid.NAMESPACE_DNS, sys.argv[1]))' "$1"; }
 OF_REQUESTS='

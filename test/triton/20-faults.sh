@@ -7,8 +7,7 @@
 require_standin
 make_keys
 shards 10
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 jq '.request_timeout = 2' "$T/plugin.json" >"$T/plugin2.json" && mv "$T/plugin2.json" "$T/plugin.json"
 
 CONFIG=$(cloud_config '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"} | .tags = {role: "web"} |

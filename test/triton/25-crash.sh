@@ -7,13 +7,11 @@
 . test/lib.sh
 . test/triton/lib-triton.sh
 require_standin
-STEPS=$PWD/$BUILD/test/triton-steps
-[ -x "$STEPS" ] || skip_all "$STEPS is not built"
+require_steps
 make_keys
-if [ "$(id -u)" -eq 0 ]; then start_engine; else ENGINE_WHY='not root'; fi
+start_engine_if_root
 shards 10
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 
 CLOUD=$(cloud_config '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"} | .tags = {role: "web"} |
 	.volumes = [{name: "data", mountpoint: "/data", size: 1024}] | .cloud_api.networks = [{name: "external"}] |

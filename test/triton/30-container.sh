@@ -10,8 +10,7 @@ requires_root
 make_keys
 start_engine || skip_all "$ENGINE_WHY"
 shards 6
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 
 none_left() { nothing_left && is "$(containers length)" 0; }
 body() { control GET /requests | jq -r '[.[] | select(.method == "POST" and (.path | contains("/containers/create")))] | last | .body'; }

@@ -9,8 +9,7 @@ requires_root
 make_keys
 start_engine || skip_all "$ENGINE_WHY"
 shards 8
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 jq '.request_timeout = 2' "$T/plugin.json" >"$T/plugin2.json" && mv "$T/plugin2.json" "$T/plugin.json"
 
 CONFIG=$(docker_config '.docker_api.cmd = ["sh", "-c", "trap \"exit 5\" TERM; while :; do sleep 0.1; done"] | .docker_api.image.auto_pull = true')

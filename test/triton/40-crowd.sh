@@ -5,11 +5,9 @@
 . test/lib.sh
 . test/triton/lib-triton.sh
 require_standin
-STEPS=$PWD/$BUILD/test/triton-steps
-[ -x "$STEPS" ] || skip_all "$STEPS is not built"
+require_steps
 make_keys
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 # The interval is the default; the start of so many would take its time with the default budget.
 jq 'del(.poll_interval) | .requests_per_second = 1000 | .request_timeout = 60' "$T/plugin.json" >"$T/crowd.json"
 cloud_config >"$T/config.json"

@@ -7,8 +7,7 @@
 require_standin
 make_keys
 shards 5
-start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-driver_config
+start_site
 id_of() { machines '.[0].id' | tr -d '"'; }
 feeds() { control GET /requests | jq '[.[] | select((.path | endswith("/changefeed")) and .status == 101)] | length'; }
 _has_feeds() { [ "$(feeds)" -ge "$1" ]; }

@@ -12,6 +12,9 @@
 #                              run by `deal`.  ONLY=PATTERN runs those that match, in one process
 #   deal WHAT FUNCTION...      run_test, if it is this process's turn
 #   start_standin              the data centre in $T/standin; sets CLOUD_URL, CONTROL_URL, DOCKER_URL
+#   start_site                 that, or the end of the script; and the plugin's block for it
+#   require_steps              $STEPS, the program that dies where it is told; or skip the file
+#   start_engine_if_root       start_engine where it can be; else $ENGINE_WHY says so
 #   run CONFIG / up / stop / finish   one task by the driver's own command line: in the background
 #                              ($RUN_PID, output in $T/out and $T/err), until it has an address,
 #                              SIGTERM and its end, its end ($STATUS)
@@ -36,6 +39,18 @@ require_standin() {
 	unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY all_proxy SSH_AUTH_SOCK
 	export no_proxy='*' NO_PROXY='*'
 	for _v in $(env | sed -n 's/^\(\(SDC\|TRITON\|DOCKER\)_[A-Z_]*\)=.*/\1/p'); do unset "$_v"; done
+}
+
+require_steps() {
+	STEPS=$PWD/$BUILD/test/triton-steps
+	[ -x "$STEPS" ] || skip_all "$STEPS is not built"
+}
+start_engine_if_root() {
+	if [ "$(id -u)" -eq 0 ]; then start_engine; else ENGINE_WHY='not root'; fi
+}
+start_site() {
+	start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
+	driver_config
 }
 
 make_keys() {
@@ -205,8 +220,7 @@ agent_setup() {
 	make_keys
 	ENGINE=yes
 	start_engine || ENGINE=
-	start_standin || { cat "$T/standin/log" "$T/keys.log"; exit 1; }
-	driver_config
+	start_site
 	mkdir -p "$T/plugins" && cp "$DRIVER" "$T/plugins/"
 }
 needs_engine() { [ -n "$ENGINE" ] || { skip_this "$ENGINE_WHY"; return 1; }; }
