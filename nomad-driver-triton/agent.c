@@ -82,13 +82,15 @@ static int transfer(int fd, unsigned char *data, size_t size, bool out, int64_t 
 			return nomad_error_errno(err, errno, "ask the ssh-agent");
 		left = deadline - now_ms();
 		if (left <= 0)
-			return nomad_error_set(err, ETIMEDOUT, "ask the ssh-agent: no answer; it may be waiting for its user");
+			return nomad_error_set(err, ETIMEDOUT,
+					       "ask the ssh-agent: no answer; it may be waiting for its user");
 		(void)poll(&pfd, 1, (int)left);
 	}
 	return 0;
 }
 
-static int ask(const char *path, struct triton_writer *body, unsigned char **ret, size_t *ret_size, struct nomad_error **err)
+static int ask(const char *path, struct triton_writer *body, unsigned char **ret, size_t *ret_size,
+	       struct nomad_error **err)
 {
 	int64_t deadline = now_ms() + AGENT_TIMEOUT_MS;
 	NOMAD_AUTO_FD int fd = -1;
@@ -132,8 +134,8 @@ static int ask(const char *path, struct triton_writer *body, unsigned char **ret
 
 /* ---- Finding a key ---- */
 
-int triton_agent_parse_identities(const unsigned char *answer, size_t size, const char *key_id, unsigned char **ret_blob,
-				  size_t *ret_size, struct nomad_error **err)
+int triton_agent_parse_identities(const unsigned char *answer, size_t size, const char *key_id,
+				  unsigned char **ret_blob, size_t *ret_size, struct nomad_error **err)
 {
 	struct triton_reader reader = { .at = answer, .left = size };
 	struct triton_span type = triton_read_bytes(&reader, 1);
@@ -162,7 +164,8 @@ int triton_agent_parse_identities(const unsigned char *answer, size_t size, cons
 	}
 	if (reader.bad)
 		return nomad_error_set(err, EPROTO, "list the keys of the ssh-agent: a damaged answer");
-	return nomad_error_set(err, ENOKEY, "the ssh-agent has no key with the fingerprint '%s' (it has %u); add it with ssh-add",
+	return nomad_error_set(err, ENOKEY,
+			       "the ssh-agent has no key with the fingerprint '%s' (it has %u); add it with ssh-add",
 			       key_id, (unsigned)count);
 }
 
@@ -215,16 +218,17 @@ static int ecdsa_to_der(struct triton_span both, unsigned char **ret, size_t *re
 	return 0;
 }
 
-int triton_agent_parse_signature(const unsigned char *answer, size_t size, unsigned char **ret_signature, size_t *ret_size,
-				 struct nomad_error **err)
+int triton_agent_parse_signature(const unsigned char *answer, size_t size, unsigned char **ret_signature,
+				 size_t *ret_size, struct nomad_error **err)
 {
 	struct triton_reader reader = { .at = answer, .left = size }, inner;
 	struct triton_span type = triton_read_bytes(&reader, 1), outer, format, bytes;
 	int r = -EPROTO;
 
 	if (!reader.bad && *type.data == AGENT_FAILURE)
-		return nomad_error_set(err, EACCES, "sign with the ssh-agent: it refused; the key may be locked, gone, or want a "
-						    "confirmation that nobody gave");
+		return nomad_error_set(err, EACCES,
+				       "sign with the ssh-agent: it refused; the key may be locked, gone, or want a "
+				       "confirmation that nobody gave");
 	outer = triton_read_string(&reader);
 	inner = (struct triton_reader) { .at = outer.data, .left = outer.size, .bad = reader.bad };
 	format = triton_read_string(&inner);
@@ -245,8 +249,8 @@ int triton_agent_parse_signature(const unsigned char *answer, size_t size, unsig
 	return 0;
 }
 
-int triton_agent_sign(const char *socket_path, const unsigned char *blob, size_t blob_size, const void *data, size_t size,
-		      unsigned char **ret_signature, size_t *ret_size, struct nomad_error **err)
+int triton_agent_sign(const char *socket_path, const unsigned char *blob, size_t blob_size, const void *data,
+		      size_t size, unsigned char **ret_signature, size_t *ret_size, struct nomad_error **err)
 {
 	struct triton_writer body = { 0 };
 	unsigned char *answer = NULL;

@@ -103,7 +103,8 @@ static void test_identities(void **state)
 	assert_int_equal(found, size);
 	assert_memory_equal(it, blob, size);
 	free(it);
-	assert_int_equal(triton_agent_parse_identities(w.data, w.size, "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff", &it, &found, &err),
+	assert_int_equal(triton_agent_parse_identities(
+				 w.data, w.size, "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff", &it, &found, &err),
 			 -ENOKEY);
 	assert_non_null(strstr(nomad_error_message(err), "ssh-add"));
 	nomad_error_free(err);
@@ -156,7 +157,9 @@ static void test_signatures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fingerprints), cmocka_unit_test(test_damaged_keys), cmocka_unit_test(test_identities),
+		cmocka_unit_test(test_fingerprints),
+		cmocka_unit_test(test_damaged_keys),
+		cmocka_unit_test(test_identities),
 		cmocka_unit_test(test_signatures),
 	};
 

@@ -112,8 +112,10 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 			code = EPROTO;
 	}
 	if (response->status == 400 && (skew > 240 || skew < -240)) {
-		nomad_error_set(err, EACCES, "%s %s: the clock of this host is %lld s %s that of the data centre, which takes 300 s "
-				"at most; set it right: %s", request->method, request->target, (long long)(skew < 0 ? -skew : skew),
+		nomad_error_set(err, EACCES,
+				"%s %s: the clock of this host is %lld s %s that of the data centre, which takes 300 s "
+				"at most; set it right: %s",
+				request->method, request->target, (long long)(skew < 0 ? -skew : skew),
 				skew > 0 ? "ahead of" : "behind", words ? words : "");
 		return -EACCES;
 	}
@@ -140,8 +142,11 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 	if (!target || (body && !text))
 		return nomad_error_errno(err, ENOMEM, "prepare a request to CloudAPI");
 	if (text && strlen(text) > 100000)
-		return nomad_error_set(err, E2BIG, "%s %s: the request has %zu bytes, the data centre takes 100000; shorten scripts, "
-						   "metadata and environment", method, target, strlen(text));
+		return nomad_error_set(
+			err, E2BIG,
+			"%s %s: the request has %zu bytes, the data centre takes 100000; shorten scripts, "
+			"metadata and environment",
+			method, target, strlen(text));
 	request.target = target;
 	request.body = text;
 	/* To ask twice for a state is to ask once. */
@@ -177,8 +182,8 @@ out:
 	return r;
 }
 
-int triton_cloud_call(const struct triton_cloud *cloud, const char *method, const json_t *body, struct triton_answer *ret,
-		      struct nomad_error **err, const char *fmt, ...)
+int triton_cloud_call(const struct triton_cloud *cloud, const char *method, const json_t *body,
+		      struct triton_answer *ret, struct nomad_error **err, const char *fmt, ...)
 {
 	NOMAD_AUTO_FREE char *path = NULL;
 	struct triton_answer answer;
@@ -301,7 +306,8 @@ static int no_machine(int r, const char *what, struct nomad_error **err)
 	return -EPROTO;
 }
 
-int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret, struct nomad_error **err)
+int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret,
+		     struct nomad_error **err)
 {
 	struct nomad_error *why = NULL;
 	struct triton_answer answer;
@@ -342,8 +348,8 @@ int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struc
 		json_t *item;
 		size_t n, i;
 
-		r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/machines?%s%slimit=%d&offset=%d", query, *query ? "&" : "",
-				      PAGE, page * PAGE);
+		r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/machines?%s%slimit=%d&offset=%d", query,
+				      *query ? "&" : "", PAGE, page * PAGE);
 		if (r < 0)
 			break;
 		if (!json_is_array(answer.json)) {

@@ -60,8 +60,8 @@ struct triton_answer {
 	char datacenter[128];
 	bool maybe_done;		/* after a failure: look whether it happened */
 };
-int triton_cloud_call(const struct triton_cloud *cloud, const char *method, const json_t *body, struct triton_answer *ret,
-		      struct nomad_error **err, const char *fmt, ...) NOMAD_PRINTF(6, 7);
+int triton_cloud_call(const struct triton_cloud *cloud, const char *method, const json_t *body,
+		      struct triton_answer *ret, struct nomad_error **err, const char *fmt, ...) NOMAD_PRINTF(6, 7);
 void triton_answer_done(struct triton_answer *answer);
 
 /* What the answer of a server means, as an error: see triton_cloud_call(). */
@@ -71,7 +71,8 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 /* ---- Machines ---- */
 
 /* -ENOENT only if the server never heard of it; a deleted one has its state. */
-int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret, struct nomad_error **err);
+int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret,
+		     struct nomad_error **err);
 /* All machines that match `query` ("tag.a=b", escaped), page by page. */
 int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struct triton_machines *ret,
 		      struct nomad_error **err);

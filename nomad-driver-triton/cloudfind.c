@@ -20,7 +20,8 @@ static bool given(const char *text)
 /* "name=a&version=b", escaped; malloc()ed. */
 static char *query_of(const char *name, const char *version)
 {
-	NOMAD_AUTO_FREE char *n = triton_url_escape(given(name) ? name : ""), *v = triton_url_escape(given(version) ? version : "");
+	NOMAD_AUTO_FREE char *n = triton_url_escape(given(name) ? name : ""),
+			     *v = triton_url_escape(given(version) ? version : "");
 
 	if (!n || !v)
 		return NULL;
@@ -58,10 +59,12 @@ int triton_find_package(const struct triton_cloud *cloud, const struct triton_pa
 	n = json_array_size(answer.json);
 	if (!n)
 		r = nomad_error_set(err, ENOENT, "there is no active package '%s'%s%s%s", package->name,
-				    given(package->version) ? " of version '" : "", given(package->version) ? package->version : "",
+				    given(package->version) ? " of version '" : "",
+				    given(package->version) ? package->version : "",
 				    given(package->version) ? "'" : "");
 	else if (n > 1)
-		r = nomad_error_set(err, EINVAL, "there are %zu packages '%s'; name a version, or the uuid", n, package->name);
+		r = nomad_error_set(err, EINVAL, "there are %zu packages '%s'; name a version, or the uuid", n,
+				    package->name);
 	else
 		r = take_id(json_array_get(answer.json, 0), ret_id, "the package", err);
 	triton_answer_done(&answer);
@@ -91,17 +94,19 @@ int triton_find_image(const struct triton_cloud *cloud, const struct triton_imag
 	n = json_array_size(answer.json);
 	/* Dates in ISO 8601 are ordered as text. */
 	json_array_foreach(answer.json, i, item) {
-		const char *date = triton_json_text(item, "published_at"), *best = triton_json_text(newest, "published_at");
+		const char *date = triton_json_text(item, "published_at"),
+			   *best = triton_json_text(newest, "published_at");
 
 		if (!newest || strcmp(date ? date : "", best ? best : "") > 0)
 			newest = item;
 	}
 	if (!n)
 		r = nomad_error_set(err, ENOENT, "there is no active image '%s'%s%s%s", image->name,
-				    given(image->version) ? " of version '" : "", given(image->version) ? image->version : "",
-				    given(image->version) ? "'" : "");
+				    given(image->version) ? " of version '" : "",
+				    given(image->version) ? image->version : "", given(image->version) ? "'" : "");
 	else if (n > 1 && !image->most_recent)
-		r = nomad_error_set(err, EINVAL, "there are %zu images '%s'; name a version or the uuid, or set most_recent", n,
+		r = nomad_error_set(err, EINVAL,
+				    "there are %zu images '%s'; name a version or the uuid, or set most_recent", n,
 				    image->name);
 	else
 		r = take_id(newest, ret_id, "the image", err);
@@ -154,7 +159,8 @@ int triton_find_networks(const struct triton_cloud *cloud, const struct nomad_bl
 		if (!id || !count)
 			r = nomad_error_set(err, ENOENT, "there is no network '%s'", list[i].name);
 		else if (count > 1)
-			r = nomad_error_set(err, EINVAL, "there are %zu networks '%s'; give the uuid", count, list[i].name);
+			r = nomad_error_set(err, EINVAL, "there are %zu networks '%s'; give the uuid", count,
+					    list[i].name);
 		else if (json_array_append_new(out, json_pack("{s:s}", "ipv4_uuid", id)) < 0)
 			r = nomad_error_errno(err, ENOMEM, "look for networks");
 	}
@@ -185,7 +191,8 @@ int triton_volume_find(const struct triton_cloud *cloud, const char *name, char 
 	json_array_foreach(answer.json, i, item) {
 		const char *state = triton_json_text(item, "state"), *its = triton_json_text(item, "name");
 
-		if (r == -ENOENT && its && !strcmp(its, name) && state && strcmp(state, "deleting") && strcmp(state, "deleted"))
+		if (r == -ENOENT && its && !strcmp(its, name) && state && strcmp(state, "deleting") &&
+		    strcmp(state, "deleted"))
 			r = take_id(item, ret_id, "a volume", err);
 	}
 	triton_answer_done(&answer);
@@ -212,9 +219,11 @@ static int wait_for_volume(const struct triton_cloud *cloud, const char *name, c
 		if (r < 0)
 			return nomad_error_set(err, EIO, "make the volume '%s': the data centre failed to", name);
 		if (triton_now_ms() > deadline_ms)
-			return nomad_error_set(err, ETIMEDOUT, "make the volume '%s': not ready within provision_timeout", name);
+			return nomad_error_set(err, ETIMEDOUT,
+					       "make the volume '%s': not ready within provision_timeout", name);
 		if (triton_budget_sleep(triton_http_budget(cloud->http), triton_backoff_ms(n, 250, 2000)) < 0)
-			return nomad_error_set(err, ESHUTDOWN, "wait for the volume '%s': the plugin is being shut down", name);
+			return nomad_error_set(err, ESHUTDOWN,
+					       "wait for the volume '%s': the plugin is being shut down", name);
 	}
 }
 
@@ -222,8 +231,8 @@ static int wait_for_volume(const struct triton_cloud *cloud, const char *name, c
 static int make_volume(const struct triton_cloud *cloud, const struct triton_volume *volume, char **ret_id,
 		       bool *ret_ours, struct nomad_error **err)
 {
-	json_t *body = json_pack("{s:s, s:s, s:I}", "name", volume->name, "type", volume->type ? volume->type : "tritonnfs", "size",
-				 (json_int_t)volume->size);
+	json_t *body = json_pack("{s:s, s:s, s:I}", "name", volume->name, "type",
+				 volume->type ? volume->type : "tritonnfs", "size", (json_int_t)volume->size);
 	bool lost = false;
 	int r;
 
@@ -242,7 +251,8 @@ static int make_volume(const struct triton_cloud *cloud, const struct triton_vol
 		if (r >= 0)
 			break;
 		/* Not ours if it was there before we could have made it. */
-		if ((maybe || r == -EINVAL || r == -EEXIST) && triton_volume_find(cloud, volume->name, ret_id, NULL) >= 0) {
+		if ((maybe || r == -EINVAL || r == -EEXIST) &&
+		    triton_volume_find(cloud, volume->name, ret_id, NULL) >= 0) {
 			lost |= maybe;
 			nomad_error_free(why);
 			*ret_ours = lost;

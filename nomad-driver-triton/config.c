@@ -120,7 +120,8 @@ static const char *check_restart_policy(const char *value)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known); i++)
 		if (!strcasecmp(value, known[i]))
 			return NULL;
-	if (!strncasecmp(value, "on-failure:", 11) && value[11] && strspn(value + 11, "0123456789") == strlen(value + 11))
+	if (!strncasecmp(value, "on-failure:", 11) && value[11] &&
+	    strspn(value + 11, "0123456789") == strlen(value + 11))
 		return NULL;
 	return "no, always, on-failure or on-failure:N (the data centre does not know unless-stopped)";
 }
@@ -411,11 +412,14 @@ static int check_tag(const char *key, const char *value, struct nomad_error **er
 	for (size_t i = 0; !known && i < NOMAD_ARRAY_LEN(triton_tags); i++)
 		known = !strcmp(key, triton_tags[i]);
 	if (!known)
-		return nomad_error_set(err, EINVAL, "option 'tags': the data centre knows no tag '%s'; names of one's own "
-						    "must not begin with 'triton.'", key);
+		return nomad_error_set(err, EINVAL,
+				       "option 'tags': the data centre knows no tag '%s'; names of one's own "
+				       "must not begin with 'triton.'",
+				       key);
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(bool_tags); i++)
 		if (!strcmp(key, bool_tags[i]) && strcmp(value, "true") && strcmp(value, "false"))
-			return nomad_error_set(err, EINVAL, "option 'tags': tag '%s' must be true or false, not '%s'", key, value);
+			return nomad_error_set(err, EINVAL, "option 'tags': tag '%s' must be true or false, not '%s'",
+					       key, value);
 	if (!strcmp(key, "sdc_docker") || !strncmp(key, "docker:label:", 13) || !strcmp(key, "nomad_driver") ||
 	    !strcmp(key, "nomad_task") || !strcmp(key, "nomad_alloc") || !strncmp(key, "nomad_fw_", 9))
 		return nomad_error_set(err, EINVAL, "option 'tags': tag '%s' is reserved; choose another name", key);
@@ -431,7 +435,8 @@ static int check_keys(const char *option, const struct nomad_map *map, struct no
 			return nomad_error_set(err, EINVAL, "option '%s': a name is empty", option);
 		for (size_t k = 0; k < NOMAD_ARRAY_LEN(taken_words); k++)
 			if (!strcmp(key, taken_words[k]))
-				return nomad_error_set(err, EINVAL, "option '%s': the data centre does not take '%s' as a name",
+				return nomad_error_set(err, EINVAL,
+						       "option '%s': the data centre does not take '%s' as a name",
 						       option, key);
 	}
 	return 0;
@@ -445,12 +450,16 @@ static int check_metadata(const struct nomad_map *map, struct nomad_error **err)
 		const char *key = map->pairs[i].key;
 		size_t n = strlen(key);
 
-		if (!strcmp(key, "root_authorized_keys") || !strcmp(key, "credentials") || (n > 3 && !strcmp(key + n - 3, "_pw")))
-			return nomad_error_set(err, EINVAL, "option 'metadata': '%s' is set or dropped by the data centre", key);
+		if (!strcmp(key, "root_authorized_keys") || !strcmp(key, "credentials") ||
+		    (n > 3 && !strcmp(key + n - 3, "_pw")))
+			return nomad_error_set(err, EINVAL,
+					       "option 'metadata': '%s' is set or dropped by the data centre", key);
 		for (size_t k = 0; k < NOMAD_ARRAY_LEN(own); k++)
 			if (!strcmp(key, own[k]))
-				return nomad_error_set(err, EINVAL, "option 'metadata': '%s' is set by the driver; use user_data, "
-								    "user_script or cloud_config", key);
+				return nomad_error_set(err, EINVAL,
+						       "option 'metadata': '%s' is set by the driver; use user_data, "
+						       "user_script or cloud_config",
+						       key);
 	}
 	return 0;
 }
@@ -462,8 +471,8 @@ static int check_task(const void *config, struct nomad_error **err)
 	int r;
 
 	if (docker ? !task->docker_api : !task->cloud_api)
-		return nomad_error_set(err, EINVAL, "option 'api_type' is '%s', but there is no block '%s'", task->api_type,
-				       task->api_type);
+		return nomad_error_set(err, EINVAL, "option 'api_type' is '%s', but there is no block '%s'",
+				       task->api_type, task->api_type);
 	if (!task->package || ((!task->package->uuid || !*task->package->uuid) &&
 			       (!task->package->name || !*task->package->name)))
 		return nomad_error_set(err, EINVAL, "option 'package' needs a name or a uuid");
@@ -480,8 +489,9 @@ static int check_task(const void *config, struct nomad_error **err)
 	if (r < 0)
 		return r;
 	if (task->cns && nomad_map_get(&task->tags, "triton.cns.services"))
-		return nomad_error_set(err, EINVAL, "options 'cns' and 'tags' both name services (triton.cns.services); "
-						    "use one of them");
+		return nomad_error_set(err, EINVAL,
+				       "options 'cns' and 'tags' both name services (triton.cns.services); "
+				       "use one of them");
 	return 0;
 }
 

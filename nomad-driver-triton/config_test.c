@@ -44,7 +44,8 @@ static void test_forms(void **state)
 		"{\"api_type\":\"docker_api\",\"package\":[{\"name\":\"p\",\"version\":\"1\"}],\"tags\":[{\"a\":\"b\"}],\"cns\":[\"web:80\"],"
 		"\"docker_api\":[{\"image\":[{\"name\":\"busybox\",\"auto_pull\":true}],\"auth\":[{\"username\":\"u\",\"password\":\"p\"}],"
 		"\"ports\":[{\"tcp\":[80,443],\"udp\":[53]}],\"labels\":[{\"x\":\"y\"}],\"log_config\":[{\"type\":\"syslog\",\"config\":[{\"k\":\"v\"}]}],"
-		"\"restart_policy\":\"Never\"}]}", &err);
+		"\"restart_policy\":\"Never\"}]}",
+		&err);
 	(void)state;
 
 	if (!task)
@@ -60,7 +61,10 @@ static void test_forms(void **state)
 	assert_string_equal(task->exit_strategy, "stopped");
 	assert_false(triton_task_ends_deleted(task));
 	nomad__config_free(&triton_task_schema, task);
-	task = decode("{" BASE ",\"volumes\":[{\"name\":\"d\",\"mountpoint\":\"/d\"}],\"exit_strategy\":\"deleted\",\"stop_timeout\":9}", &err);
+	task = decode(
+		"{" BASE
+		",\"volumes\":[{\"name\":\"d\",\"mountpoint\":\"/d\"}],\"exit_strategy\":\"deleted\",\"stop_timeout\":9}",
+		&err);
 	if (!task)
 		fail_msg("%s", nomad_error_message(err));
 	assert_int_equal(task->volumes.count, 1);
@@ -87,7 +91,8 @@ static void test_refused(void **state)
 	refused("{}", "api_type");
 	refused("{\"api_type\":\"x\",\"package\":{\"name\":\"p\"}}", "cloud_api");
 	refused("{\"api_type\":\"cloud_api\",\"package\":{\"name\":\"p\"}}", "no block 'cloud_api'");
-	refused("{\"api_type\":\"cloud_api\",\"package\":{},\"cloud_api\":{\"image\":{\"name\":\"i\"}}}", "'package' needs");
+	refused("{\"api_type\":\"cloud_api\",\"package\":{},\"cloud_api\":{\"image\":{\"name\":\"i\"}}}",
+		"'package' needs");
 	refused("{" BASE ",\"tags\":{\"triton.x\":\"y\"}}", "triton.x");
 	refused("{" BASE ",\"tags\":{\"triton.cns.disable\":\"maybe\"}}", "true or false");
 	refused("{" BASE ",\"tags\":{\"nomad_task\":\"x\"}}", "reserved");
@@ -134,8 +139,8 @@ static void test_environment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables), cmocka_unit_test(test_forms), cmocka_unit_test(test_refused), cmocka_unit_test(test_words),
-		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_tables), cmocka_unit_test(test_forms),	   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_words),  cmocka_unit_test(test_environment),
 	};
 
 	return cmocka_run_group_tests_name("triton config", tests, NULL, NULL);

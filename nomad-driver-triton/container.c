@@ -21,13 +21,14 @@ static const struct {
 	int number;
 	const char *name;
 } signals[] = {
-	{ SIGHUP, "SIGHUP" }, { SIGINT, "SIGINT" }, { SIGQUIT, "SIGQUIT" }, { SIGILL, "SIGILL" }, { SIGTRAP, "SIGTRAP" },
-	{ SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" }, { SIGFPE, "SIGFPE" }, { SIGKILL, "SIGKILL" }, { SIGUSR1, "SIGUSR1" },
-	{ SIGSEGV, "SIGSEGV" }, { SIGUSR2, "SIGUSR2" }, { SIGPIPE, "SIGPIPE" }, { SIGALRM, "SIGALRM" },
-	{ SIGTERM, "SIGTERM" }, { SIGCHLD, "SIGCHLD" }, { SIGCONT, "SIGCONT" }, { SIGSTOP, "SIGSTOP" },
-	{ SIGTSTP, "SIGTSTP" }, { SIGTTIN, "SIGTTIN" }, { SIGTTOU, "SIGTTOU" }, { SIGURG, "SIGURG" },
-	{ SIGXCPU, "SIGXCPU" }, { SIGXFSZ, "SIGXFSZ" }, { SIGVTALRM, "SIGVTALRM" }, { SIGPROF, "SIGPROF" },
-	{ SIGWINCH, "SIGWINCH" }, { SIGIO, "SIGIO" }, { SIGSYS, "SIGSYS" },
+	{ SIGHUP, "SIGHUP" },	    { SIGINT, "SIGINT" },   { SIGQUIT, "SIGQUIT" },   { SIGILL, "SIGILL" },
+	{ SIGTRAP, "SIGTRAP" },	    { SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" },     { SIGFPE, "SIGFPE" },
+	{ SIGKILL, "SIGKILL" },	    { SIGUSR1, "SIGUSR1" }, { SIGSEGV, "SIGSEGV" },   { SIGUSR2, "SIGUSR2" },
+	{ SIGPIPE, "SIGPIPE" },	    { SIGALRM, "SIGALRM" }, { SIGTERM, "SIGTERM" },   { SIGCHLD, "SIGCHLD" },
+	{ SIGCONT, "SIGCONT" },	    { SIGSTOP, "SIGSTOP" }, { SIGTSTP, "SIGTSTP" },   { SIGTTIN, "SIGTTIN" },
+	{ SIGTTOU, "SIGTTOU" },	    { SIGURG, "SIGURG" },   { SIGXCPU, "SIGXCPU" },   { SIGXFSZ, "SIGXFSZ" },
+	{ SIGVTALRM, "SIGVTALRM" }, { SIGPROF, "SIGPROF" }, { SIGWINCH, "SIGWINCH" }, { SIGIO, "SIGIO" },
+	{ SIGSYS, "SIGSYS" },
 };
 
 const char *triton_signal_name(int number)
@@ -46,8 +47,8 @@ static int64_t left_ms(int64_t deadline)
 }
 
 /* 1 and *ret_id if the task's container is there already, 0 if there is none. */
-static int adopt(struct triton_site *site, const struct triton_docker *docker, struct nomad_task *task, const char *name,
-		 char **ret_id, struct nomad_error **err)
+static int adopt(struct triton_site *site, const struct triton_docker *docker, struct nomad_task *task,
+		 const char *name, char **ret_id, struct nomad_error **err)
 {
 	struct triton_container it = { 0 };
 	struct nomad_error *why = NULL;
@@ -68,7 +69,9 @@ static int adopt(struct triton_site *site, const struct triton_docker *docker, s
 	if (!it.name || strcmp(it.name, name)) {
 		r = 0;
 	} else if (!it.task || strcmp(it.task, nomad_task_id(task))) {
-		r = nomad_error_set(err, EEXIST, "the name '%s' is taken by the container '%.12s', which is not of this task", name, it.id);
+		r = nomad_error_set(err, EEXIST,
+				    "the name '%s' is taken by the container '%.12s', which is not of this task", name,
+				    it.id);
 	} else if (it.running || it.never_started) {
 		*ret_id = NOMAD_TAKE_PTR(it.id);
 		r = 1;
@@ -92,7 +95,8 @@ static int create(struct triton_site *site, const struct triton_docker *docker, 
 	int r = 0;
 
 	if (pulled)
-		r = triton_docker_pull(docker, container->image->name, container->image->tag, container->auth, left_ms(deadline), err);
+		r = triton_docker_pull(docker, container->image->name, container->image->tag, container->auth,
+				       left_ms(deadline), err);
 	if (r >= 0)
 		r = adopt(site, docker, task, name, ret_id, err);
 	for (unsigned turn = 1; r == 0; turn++) {
@@ -105,8 +109,8 @@ static int create(struct triton_site *site, const struct triton_docker *docker, 
 		if (r == -ENOENT && !pulled) {
 			/* The image is not there yet. */
 			nomad_error_free(why);
-			r = triton_docker_pull(docker, container->image->name, container->image->tag, container->auth, left_ms(deadline),
-					       err);
+			r = triton_docker_pull(docker, container->image->name, container->image->tag, container->auth,
+					       left_ms(deadline), err);
 			pulled = true;
 			continue;
 		}
@@ -147,7 +151,8 @@ static int wait_for_tags(struct triton_site *site, const struct triton_cloud *cl
 		if (there)
 			return 0;
 		if (triton_now_ms() > deadline || n > 120)
-			return nomad_error_set(err, ETIMEDOUT, "set the tags of the instance '%s': they do not show", id);
+			return nomad_error_set(err, ETIMEDOUT, "set the tags of the instance '%s': they do not show",
+					       id);
 		r = triton_site_sleep(site, 500, err);
 		if (r < 0)
 			return r;

@@ -91,8 +91,8 @@ static void pay(struct triton_debts *debts, const char *file)
 	if (r >= 0)
 		nomad_log_kv(NOMAD_LOG_INFO, "removed what an earlier task had left", "instance", remains.name, NULL);
 	else
-		nomad_log_kv(NOMAD_LOG_WARN, "cannot remove yet what a task has left", "instance", remains.name, "error",
-			     nomad_error_message(err), NULL);
+		nomad_log_kv(NOMAD_LOG_WARN, "cannot remove yet what a task has left", "instance", remains.name,
+			     "error", nomad_error_message(err), NULL);
 	pthread_mutex_lock(&debts->lock);
 	if (r >= 0)
 		unlink(path);

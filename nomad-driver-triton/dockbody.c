@@ -79,7 +79,8 @@ static void set_restart(json_t *host, const char *policy, int *bad)
 	}
 	if (!strcmp(name, "on-failure"))
 		most = colon ? strtoll(colon + 1, NULL, 10) : 100;
-	*bad |= json_object_set_new(host, "RestartPolicy", json_pack("{s:s, s:I}", "Name", name, "MaximumRetryCount", most));
+	*bad |= json_object_set_new(host, "RestartPolicy",
+				    json_pack("{s:s, s:I}", "Name", name, "MaximumRetryCount", most));
 }
 
 static void set_host(json_t *host, const struct triton_docker_spec *spec, json_t *exposed, int *bad)
@@ -111,8 +112,9 @@ static void set_host(json_t *host, const struct triton_docker_spec *spec, json_t
 		json_t *binds = json_array();
 
 		for (size_t i = 0; i < spec->volumes->count; i++)
-			*bad |= json_array_append_new(binds, json_sprintf("%s:%s:%s", volumes[i].name, volumes[i].mountpoint,
-									  given(volumes[i].mode) ? volumes[i].mode : "rw"));
+			*bad |= json_array_append_new(binds,
+						      json_sprintf("%s:%s:%s", volumes[i].name, volumes[i].mountpoint,
+								   given(volumes[i].mode) ? volumes[i].mode : "rw"));
 		*bad |= json_object_set_new(host, "Binds", binds);
 	}
 }
@@ -122,10 +124,12 @@ static void set_env(json_t *body, const struct triton_docker_spec *spec, int *ba
 	json_t *env = json_array();
 
 	for (size_t i = 0; i < spec->env->count; i++)
-		*bad |= json_array_append_new(env, json_sprintf("%s=%s", spec->env->pairs[i].key, spec->env->pairs[i].value));
+		*bad |= json_array_append_new(
+			env, json_sprintf("%s=%s", spec->env->pairs[i].key, spec->env->pairs[i].value));
 	for (size_t i = 0; spec->affinity && spec->affinity[i]; i++)
-		*bad |= json_array_append_new(env, json_sprintf("%s%s", strncmp(spec->affinity[i], "affinity:", 9) ? "affinity:" : "",
-								spec->affinity[i]));
+		*bad |= json_array_append_new(
+			env, json_sprintf("%s%s", strncmp(spec->affinity[i], "affinity:", 9) ? "affinity:" : "",
+					  spec->affinity[i]));
 	*bad |= json_object_set_new(body, "Env", env);
 }
 
@@ -152,8 +156,9 @@ int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, stru
 	int bad = !body || !host || !exposed ? -1 : 0;
 
 	if (!bad) {
-		bad |= json_object_set_new(body, "Image", json_sprintf("%s:%s", task->image->name,
-								       given(task->image->tag) ? task->image->tag : "latest"));
+		bad |= json_object_set_new(body, "Image",
+					   json_sprintf("%s:%s", task->image->name,
+							given(task->image->tag) ? task->image->tag : "latest"));
 		set_list(body, "Cmd", task->cmd, &bad);
 		set_list(body, "Entrypoint", task->entrypoint, &bad);
 		set_bool(body, "OpenStdin", task->openstdin, &bad);
@@ -174,7 +179,8 @@ int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, stru
 	json_decref(exposed);
 	if (bad) {
 		json_decref(body);
-		return nomad_error_set(err, EINVAL, "describe the container: an option or variable of the task is no UTF-8");
+		return nomad_error_set(err, EINVAL,
+				       "describe the container: an option or variable of the task is no UTF-8");
 	}
 	*ret = body;
 	return 0;

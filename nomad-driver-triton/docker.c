@@ -42,8 +42,8 @@ static int explain(const struct triton_docker *docker, const struct triton_reque
 		else if (response->status < 400)
 			code = EPROTO;
 	}
-	nomad_error_set(err, code, "%s %s at %s: status %ld: %s%s", request->method, request->target, triton_http_what(docker->http),
-			response->status, words && *words ? words : "no reason given",
+	nomad_error_set(err, code, "%s %s at %s: status %ld: %s%s", request->method, request->target,
+			triton_http_what(docker->http), response->status, words && *words ? words : "no reason given",
 			code == EACCES ? "; check docker_cert_path and that its key is in the account" : "");
 	if (code == EAGAIN)
 		(void)nomad_error_retryable(err);
@@ -57,11 +57,13 @@ struct options {
 	bool once;			/* no repetition on 500: it means a wrong state */
 };
 
-static int call(const struct triton_docker *docker, const char *method, const json_t *body, const struct options *options,
-		struct triton_response *ret, struct nomad_error **err, const char *fmt, ...) NOMAD_PRINTF(7, 8);
+static int call(const struct triton_docker *docker, const char *method, const json_t *body,
+		const struct options *options, struct triton_response *ret, struct nomad_error **err, const char *fmt,
+		...) NOMAD_PRINTF(7, 8);
 
-static int call(const struct triton_docker *docker, const char *method, const json_t *body, const struct options *options,
-		struct triton_response *ret, struct nomad_error **err, const char *fmt, ...)
+static int call(const struct triton_docker *docker, const char *method, const json_t *body,
+		const struct options *options, struct triton_response *ret, struct nomad_error **err, const char *fmt,
+		...)
 {
 	static const struct options none = { 0 };
 	NOMAD_AUTO_FREE char *path = NULL, *target = NULL, *text = NULL;
@@ -146,7 +148,8 @@ int triton_docker_ping(const struct triton_docker *docker, struct nomad_error **
 /* ---- Images ---- */
 
 /* A pull fails after its 200, by an object in the stream. */
-static int find_pull_error(const struct triton_response *response, const char *name, const char *tag, struct nomad_error **err)
+static int find_pull_error(const struct triton_response *response, const char *name, const char *tag,
+			   struct nomad_error **err)
 {
 	const char *at = response->body, *end = at + response->size;
 
@@ -163,7 +166,8 @@ static int find_pull_error(const struct triton_response *response, const char *n
 		if (text) {
 			words = triton_one_line(text, strlen(text));
 			json_decref(json);
-			return nomad_error_set(err, ENOENT, "pull the image '%s:%s': %s", name, tag, words ? words : "failed");
+			return nomad_error_set(err, ENOENT, "pull the image '%s:%s': %s", name, tag,
+					       words ? words : "failed");
 		}
 		json_decref(json);
 		if (why.position <= 0)
@@ -175,16 +179,16 @@ static int find_pull_error(const struct triton_response *response, const char *n
 	return 0;
 }
 
-int triton_docker_pull(const struct triton_docker *docker, const char *name, const char *tag, const struct triton_auth *auth,
-		       int64_t timeout_ms, struct nomad_error **err)
+int triton_docker_pull(const struct triton_docker *docker, const char *name, const char *tag,
+		       const struct triton_auth *auth, int64_t timeout_ms, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *from = triton_url_escape(name), *version = triton_url_escape(tag), *header = NULL;
 	struct options options = { .timeout_ms = timeout_ms, .body_max = 64 << 20 };
 	struct triton_response response;
 	int r;
 
-	if (auth && ((auth->username && *auth->username) || (auth->password && *auth->password) || (auth->email && *auth->email) ||
-		     (auth->server_address && *auth->server_address))) {
+	if (auth && ((auth->username && *auth->username) || (auth->password && *auth->password) ||
+		     (auth->email && *auth->email) || (auth->server_address && *auth->server_address))) {
 		NOMAD_AUTO_FREE char *value = triton_docker_auth(auth);
 
 		header = value ? nomad_strdupf("X-Registry-Auth: %s", value) : NULL;
@@ -278,8 +282,8 @@ int triton_docker_inspect(const struct triton_docker *docker, const char *id, st
 	return r;
 }
 
-/* Start, stop or kill.  A wrong state is an error here, and an answer may be lost: what counts is the state that it is in.
- * `again`: may be sent more than once. */
+/* Start, stop or kill.  A wrong state is an error here, and an answer may be lost: what counts is the state that it is
+ * in. `again`: may be sent more than once. */
 static int act(const struct triton_docker *docker, const char *id, const char *action, bool starts, bool again,
 	       const struct options *options, struct nomad_error **err)
 {
@@ -314,7 +318,8 @@ static int act(const struct triton_docker *docker, const char *id, const char *a
 	}
 }
 
-int triton_docker_start(const struct triton_docker *docker, const char *id, int64_t timeout_ms, struct nomad_error **err)
+int triton_docker_start(const struct triton_docker *docker, const char *id, int64_t timeout_ms,
+			struct nomad_error **err)
 {
 	struct options options = { .timeout_ms = timeout_ms };
 
@@ -389,8 +394,8 @@ int triton_docker_exec_create(const struct triton_docker *docker, const char *id
 		json_decref(cmd);
 		return nomad_error_set(err, EINVAL, "run a command in a container: an argument is no UTF-8");
 	}
-	body = json_pack("{s:o, s:b, s:b, s:b, s:b}", "Cmd", cmd, "AttachStdin", input, "AttachStdout", 1, "AttachStderr", 1, "Tty",
-			 tty);
+	body = json_pack("{s:o, s:b, s:b, s:b, s:b}", "Cmd", cmd, "AttachStdin", input, "AttachStdout", 1,
+			 "AttachStderr", 1, "Tty", tty);
 	if (body && user && *user)
 		r = json_object_set_new(body, "User", json_string(user));
 	if (!body || r) {

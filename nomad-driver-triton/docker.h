@@ -36,18 +36,20 @@ int triton_docker_uuid(const char *id, char ret[37]);
 
 int triton_docker_ping(const struct triton_docker *docker, struct nomad_error **err);
 /* 0 once the image is there. */
-int triton_docker_pull(const struct triton_docker *docker, const char *name, const char *tag, const struct triton_auth *auth,
-		       int64_t timeout_ms, struct nomad_error **err);
+int triton_docker_pull(const struct triton_docker *docker, const char *name, const char *tag,
+		       const struct triton_auth *auth, int64_t timeout_ms, struct nomad_error **err);
 /* -ENOENT: the image is missing; -EEXIST: the name is taken. */
 int triton_docker_create(const struct triton_docker *docker, const char *name, const json_t *body, int64_t timeout_ms,
 			 char **ret_id, bool *ret_maybe_done, struct nomad_error **err);
 /* By id or name; -ENOENT. */
 int triton_docker_inspect(const struct triton_docker *docker, const char *id, struct triton_container *ret,
 			  struct nomad_error **err);
-int triton_docker_start(const struct triton_docker *docker, const char *id, int64_t timeout_ms, struct nomad_error **err);
+int triton_docker_start(const struct triton_docker *docker, const char *id, int64_t timeout_ms,
+			struct nomad_error **err);
 /* Ask to end and kill after `seconds`; returns when it has ended.  0 also if it had. */
 int triton_docker_stop(const struct triton_docker *docker, const char *id, unsigned seconds, struct nomad_error **err);
-int triton_docker_kill(const struct triton_docker *docker, const char *id, const char *signal, struct nomad_error **err);
+int triton_docker_kill(const struct triton_docker *docker, const char *id, const char *signal,
+		       struct nomad_error **err);
 /* The exit status of one that has ended: -ENODATA where none is known. */
 int triton_docker_wait(const struct triton_docker *docker, const char *id, int64_t timeout_ms, int64_t *ret_code,
 		       struct nomad_error **err);

@@ -68,7 +68,8 @@ static void test_uuid(void **state)
 	char uuid[37];
 	(void)state;
 
-	assert_int_equal(triton_docker_uuid("b8312894aaf14f86bc69c1b33314b480ffffffffffffffffffffffffffffffff", uuid), 0);
+	assert_int_equal(triton_docker_uuid("b8312894aaf14f86bc69c1b33314b480ffffffffffffffffffffffffffffffff", uuid),
+			 0);
 	assert_string_equal(uuid, "b8312894-aaf1-4f86-bc69-c1b33314b480");
 	assert_true(triton_docker_uuid("b83128", uuid) < 0);
 	assert_true(triton_docker_uuid("B8312894aaf14f86bc69c1b33314b480", uuid) < 0);
@@ -90,16 +91,20 @@ static void test_small_body(void **state)
 	struct triton_docker_task task = { .image = &image };
 	struct nomad_block_list none = { 0 };
 	struct nomad_map env = { 0 };
-	struct triton_docker_spec spec = { .task = &task, .volumes = &none, .env = &env, .package = "p", .task_id = "t", .alloc_id = "a" };
+	struct triton_docker_spec spec = {
+		.task = &task, .volumes = &none, .env = &env, .package = "p", .task_id = "t", .alloc_id = "a"
+	};
 	json_t *body = NULL;
 	char *text;
 	(void)state;
 
 	assert_int_equal(triton_docker_body(&spec, &body, NULL), 0);
 	text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
-	assert_string_equal(text, "{\"Env\":[],\"HostConfig\":{\"RestartPolicy\":{\"MaximumRetryCount\":0,\"Name\":\"no\"}},"
-			    "\"Image\":\"busybox:latest\",\"Labels\":{\"com.joyent.package\":\"p\",\"nomad.alloc\":\"a\",\"nomad.task\":\"t\"},"
-			    "\"OpenStdin\":false,\"StdinOnce\":false,\"Tty\":false}");
+	assert_string_equal(
+		text,
+		"{\"Env\":[],\"HostConfig\":{\"RestartPolicy\":{\"MaximumRetryCount\":0,\"Name\":\"no\"}},"
+		"\"Image\":\"busybox:latest\",\"Labels\":{\"com.joyent.package\":\"p\",\"nomad.alloc\":\"a\",\"nomad.task\":\"t\"},"
+		"\"OpenStdin\":false,\"StdinOnce\":false,\"Tty\":false}");
 	free(text);
 	json_decref(body);
 	/* No UTF-8: refused, not cut. */
@@ -110,9 +115,11 @@ static void test_small_body(void **state)
 
 static void test_stats(void **state)
 {
-	json_t *json = json_loads("{\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":300},\"system_cpu_usage\":2000,\"online_cpus\":2},"
-				  "\"precpu_stats\":{\"cpu_usage\":{\"total_usage\":100},\"system_cpu_usage\":1000},"
-				  "\"memory_stats\":{\"usage\":4096,\"stats\":{\"rss\":1024,\"cache\":2048}}}", 0, NULL);
+	json_t *json = json_loads(
+		"{\"cpu_stats\":{\"cpu_usage\":{\"total_usage\":300},\"system_cpu_usage\":2000,\"online_cpus\":2},"
+		"\"precpu_stats\":{\"cpu_usage\":{\"total_usage\":100},\"system_cpu_usage\":1000},"
+		"\"memory_stats\":{\"usage\":4096,\"stats\":{\"rss\":1024,\"cache\":2048}}}",
+		0, NULL);
 	struct nomad_stats stats = { 0 };
 	(void)state;
 
@@ -132,8 +139,8 @@ static void test_stats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames), cmocka_unit_test(test_no_frames), cmocka_unit_test(test_uuid), cmocka_unit_test(test_auth),
-		cmocka_unit_test(test_small_body), cmocka_unit_test(test_stats),
+		cmocka_unit_test(test_frames), cmocka_unit_test(test_no_frames),  cmocka_unit_test(test_uuid),
+		cmocka_unit_test(test_auth),   cmocka_unit_test(test_small_body), cmocka_unit_test(test_stats),
 	};
 
 	return cmocka_run_group_tests_name("triton docker", tests, NULL, NULL);

@@ -142,7 +142,8 @@ static int open_stream(struct bridge *b, char *rest, size_t *ret_rest, struct no
 		code = curl_easy_getinfo(b->easy, CURLINFO_ACTIVESOCKET, &b->socket);
 	if (code)
 		return nomad_error_set(err, ECONNREFUSED, "connect to the Docker API: %s", curl_easy_strerror(code));
-	head = nomad_strdupf("POST " TRITON_DOCKER_VERSION "/exec/%s/start HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\n"
+	head = nomad_strdupf("POST " TRITON_DOCKER_VERSION
+			     "/exec/%s/start HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\n"
 			     "Upgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
 			     b->exec, strstr(triton_http_base(b->docker.http), "://") + 3, strlen(body), body);
 	if (!head)
@@ -319,7 +320,8 @@ static bool make_raw(struct termios *ret_before)
 int triton_exec_main(int argc, char **argv)
 {
 	const char *url = getenv("TRITON_EXEC_URL"), *certs = getenv("TRITON_EXEC_CERTS");
-	NOMAD_AUTO_FREE char *ca = nomad_strdupf("%s/ca.pem", certs ? certs : ""), *exec = NULL, *rest = malloc(HEAD_MAX);
+	NOMAD_AUTO_FREE char *ca = nomad_strdupf("%s/ca.pem", certs ? certs : ""), *exec = NULL,
+			     *rest = malloc(HEAD_MAX);
 	NOMAD_AUTO_FREE char *cert = nomad_strdupf("%s/cert.pem", certs ? certs : "");
 	NOMAD_AUTO_FREE char *key = nomad_strdupf("%s/key.pem", certs ? certs : "");
 	struct triton_http_options options = { .what = "the Docker API", .base_url = url, .timeout_ms = 30000 };
@@ -357,7 +359,8 @@ int triton_exec_main(int argc, char **argv)
 	b->demux.raw = b->tty;
 	b->docker.retry_ms = 5000;
 	if (triton_http_new(&options, &b->docker.http, &err) < 0 ||
-	    triton_docker_exec_create(&b->docker, argv[2], (const char *const *)argv + 4, b->tty, true, NULL, &exec, &err) < 0) {
+	    triton_docker_exec_create(&b->docker, argv[2], (const char *const *)argv + 4, b->tty, true, NULL, &exec,
+				      &err) < 0) {
 		status = complain(err);
 		goto out;
 	}

@@ -72,7 +72,9 @@ static struct triton_plugin self;
 
 static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_error **err)
 {
-	static const struct triton_poller_events events = { .cloud = poll_cloud, .docker = poll_docker, .ended = poll_ended };
+	static const struct triton_poller_events events = { .cloud = poll_cloud,
+							    .docker = poll_docker,
+							    .ended = poll_ended };
 	NOMAD_AUTO_FREE char *folder = nomad_strdupf("%s/debts", nomad_plugin_state_dir(plugin));
 	struct triton_site *site = NULL;
 	int r;
@@ -162,7 +164,8 @@ static void triton_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerp
 
 	if (!site && triton_site_new(nomad_plugin_config(plugin), &own, &err) >= 0)
 		site = own;
-	if (!nomad_fp_check(fp, "memory", site != NULL, NOMAD_UNHEALTHY, err ? nomad_error_message(err) : "", "free some"))
+	if (!nomad_fp_check(fp, "memory", site != NULL, NOMAD_UNHEALTHY, err ? nomad_error_message(err) : "",
+			    "free some"))
 		return;
 	if (nomad_fp_check(fp, "url", site->url != NULL, NOMAD_UNDETECTED, "no data centre is configured",
 			   "set url, TRITON_URL or SDC_URL") &&
@@ -236,7 +239,8 @@ static int triton_signal(struct nomad_task *task, int signal, struct nomad_error
 {
 	if (is_container(task))
 		return triton_container_signal(site_of(task), task, signal, err);
-	return nomad_error_set(err, EOPNOTSUPP, "signals are not supported for machines (api_type cloud_api), only for containers");
+	return nomad_error_set(err, EOPNOTSUPP,
+			       "signals are not supported for machines (api_type cloud_api), only for containers");
 }
 
 static int triton_destroy_task(struct nomad_task *task, struct nomad_error **err)
@@ -248,8 +252,9 @@ static int triton_exec(struct nomad_task *task, struct nomad_exec *exec, struct 
 {
 	if (is_container(task))
 		return triton_container_exec(site_of(task), task, exec, err);
-	return nomad_error_set(err, EOPNOTSUPP, "running commands is not supported for machines (api_type cloud_api), only for "
-						"containers; use ssh");
+	return nomad_error_set(err, EOPNOTSUPP,
+			       "running commands is not supported for machines (api_type cloud_api), only for "
+			       "containers; use ssh");
 }
 
 static int triton_stats(struct nomad_task *task, struct nomad_stats *ret, struct nomad_error **err)
@@ -265,8 +270,9 @@ static int triton_inspect(struct nomad_task *task, struct nomad_map *attributes,
 	static const struct {
 		const char *record, *attribute;
 	} shown[] = {
-		{ TRITON_RECORD_NAME, "name" }, { TRITON_RECORD_INSTANCE, "instance" }, { TRITON_RECORD_CONTAINER, "container" },
-		{ TRITON_RECORD_ADDRESS, "address" }, { TRITON_RECORD_NAMES, "cns_names" }, { TRITON_RECORD_EXIT, "exit_strategy" },
+		{ TRITON_RECORD_NAME, "name" },		  { TRITON_RECORD_INSTANCE, "instance" },
+		{ TRITON_RECORD_CONTAINER, "container" }, { TRITON_RECORD_ADDRESS, "address" },
+		{ TRITON_RECORD_NAMES, "cns_names" },	  { TRITON_RECORD_EXIT, "exit_strategy" },
 	};
 	struct triton_site *site = site_of(task);
 	int r = 0;
@@ -278,7 +284,8 @@ static int triton_inspect(struct nomad_task *task, struct nomad_map *attributes,
 			r = nomad_map_set(attributes, shown[i].attribute, value);
 	}
 	if (r >= 0)
-		r = nomad_map_set(attributes, "state", triton_state_word(triton_poller_state(site->poller, nomad_task_id(task))));
+		r = nomad_map_set(attributes, "state",
+				  triton_state_word(triton_poller_state(site->poller, nomad_task_id(task))));
 	return r < 0 ? nomad_error_errno(err, -r, "show an instance") : 0;
 }
 

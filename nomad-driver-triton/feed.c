@@ -264,7 +264,9 @@ static int open_line(struct line *line, const struct triton_cloud *cloud, struct
 
 	(void)RAND_bytes(random, sizeof(random));
 	EVP_EncodeBlock((unsigned char *)key, random, sizeof(random));
-	extra = nomad_strdupf("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n", key);
+	extra = nomad_strdupf(
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n",
+		key);
 	line->easy = curl_easy_init();
 	if (!target || !extra || !line->easy || accept_of(key, accept) < 0)
 		return -ENOMEM;

@@ -32,8 +32,9 @@ static void test_parse(void **state)
 
 static void test_refused(void **state)
 {
-	static const unsigned char masked[] = { 0x81, 0x85, 1, 2, 3, 4 }, reserved[] = { 0xc1, 0 }, long_ping[] = { 0x89, 126, 0, 200 },
-				   ping_piece[] = { 0x09, 0 }, huge[] = { 0x81, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	static const unsigned char masked[] = { 0x81, 0x85, 1, 2, 3, 4 }, reserved[] = { 0xc1, 0 },
+				   long_ping[] = { 0x89, 126, 0, 200 }, ping_piece[] = { 0x09, 0 },
+				   huge[] = { 0x81, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct triton_frame frame;
 
 	(void)state;

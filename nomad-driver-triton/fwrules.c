@@ -220,7 +220,8 @@ static void parse_target(struct parser *parser, struct target *target)
 		next(parser);
 	} else if (take(parser, "tag")) {
 		target->kind = TAG;
-		if (parser->end || (!parser->quoted && !isalnum((unsigned char)*parser->token) && !strchr("-_", *parser->token))) {
+		if (parser->end ||
+		    (!parser->quoted && !isalnum((unsigned char)*parser->token) && !strchr("-_", *parser->token))) {
 			fail(parser, "the name of a tag");
 			return;
 		}
@@ -562,8 +563,8 @@ int triton_fwrule_canonical(const char *text, char **ret, struct nomad_error **e
 
 	if (!wrong)
 		return 0;
-	return nomad_error_set(err, wrong == no_memory ? ENOMEM : EINVAL, "read the firewall rule '%.200s': %s is expected", text,
-			       wrong);
+	return nomad_error_set(err, wrong == no_memory ? ENOMEM : EINVAL,
+			       "read the firewall rule '%.200s': %s is expected", text, wrong);
 }
 
 const char *triton_fwrule_check(const char *text)

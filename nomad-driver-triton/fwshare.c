@@ -182,7 +182,8 @@ int triton_fwrule_delete(const struct triton_cloud *cloud, const char *id, struc
 static int create_rule(const struct triton_cloud *cloud, const struct triton_fwrule *rule, bool *ret_maybe_done,
 		       struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *description = nomad_strdupf("Nomad FWRule for service: %.100s " MARK "%s]", rule->name, rule->hash);
+	NOMAD_AUTO_FREE char *description =
+		nomad_strdupf("Nomad FWRule for service: %.100s " MARK "%s]", rule->name, rule->hash);
 	struct triton_answer answer;
 	json_t *body = NULL;
 	int r;
@@ -201,8 +202,8 @@ static int create_rule(const struct triton_cloud *cloud, const struct triton_fwr
 }
 
 /* Look for each rule in `all` and enable it if need be. */
-static int enable_found(const struct triton_cloud *cloud, const json_t *all, const struct triton_fwset *set, bool *found,
-			struct nomad_error **err)
+static int enable_found(const struct triton_cloud *cloud, const json_t *all, const struct triton_fwset *set,
+			bool *found, struct nomad_error **err)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		json_t *rule;
@@ -220,7 +221,8 @@ static int enable_found(const struct triton_cloud *cloud, const json_t *all, con
 				int r = triton_cloud_call(cloud, "POST", NULL, NULL, err, "/fwrules/%s/enable", id);
 
 				if (r < 0)
-					return nomad_error_wrap(err, "enable the firewall rule '%s'", set->items[i].name);
+					return nomad_error_wrap(err, "enable the firewall rule '%s'",
+								set->items[i].name);
 			}
 			found[i] = true;
 		}
@@ -228,7 +230,8 @@ static int enable_found(const struct triton_cloud *cloud, const json_t *all, con
 	return 0;
 }
 
-static int ensure(const struct triton_cloud *cloud, const struct triton_fwset *set, bool *found, struct nomad_error **err)
+static int ensure(const struct triton_cloud *cloud, const struct triton_fwset *set, bool *found,
+		  struct nomad_error **err)
 {
 	for (unsigned n = 1;; n++) {
 		struct nomad_error *why = NULL;
@@ -259,8 +262,8 @@ static int ensure(const struct triton_cloud *cloud, const struct triton_fwset *s
 	}
 }
 
-int triton_fwshare_ensure(struct triton_fwshare *share, const struct triton_cloud *cloud, const struct triton_fwset *set,
-			  struct nomad_error **err)
+int triton_fwshare_ensure(struct triton_fwshare *share, const struct triton_cloud *cloud,
+			  const struct triton_fwset *set, struct nomad_error **err)
 {
 	bool *found;
 	int r;
@@ -361,7 +364,8 @@ int triton_fwshare_release(struct triton_fwshare *share, const struct triton_clo
 	return r;
 }
 
-int triton_fwshare_published(const struct triton_cloud *cloud, const char *machine, char **ret_ids, struct nomad_error **err)
+int triton_fwshare_published(const struct triton_cloud *cloud, const char *machine, char **ret_ids,
+			     struct nomad_error **err)
 {
 	struct triton_answer answer;
 	char *ids = strdup("");
@@ -377,7 +381,8 @@ int triton_fwshare_published(const struct triton_cloud *cloud, const char *machi
 		const char *id = triton_json_text(rule, "id"), *text = triton_json_text(rule, "rule");
 		char *more;
 
-		if (!ids || !id || !text || !triton_is_uuid(id) || strlen(ids) > 3000 || !triton_fwrule_is_published(text, machine))
+		if (!ids || !id || !text || !triton_is_uuid(id) || strlen(ids) > 3000 ||
+		    !triton_fwrule_is_published(text, machine))
 			continue;
 		more = nomad_strdupf("%s%s%s", ids, *ids ? "," : "", id);
 		free(ids);

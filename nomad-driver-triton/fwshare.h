@@ -33,15 +33,16 @@ void triton_fwshare_drop(struct triton_fwshare *share, const struct triton_fwset
 
 /* Make what is missing of the rules and enable what was disabled.  To be
  * called once the tagged instance exists. */
-int triton_fwshare_ensure(struct triton_fwshare *share, const struct triton_cloud *cloud, const struct triton_fwset *set,
-			  struct nomad_error **err);
+int triton_fwshare_ensure(struct triton_fwshare *share, const struct triton_cloud *cloud,
+			  const struct triton_fwset *set, struct nomad_error **err);
 /* Delete the rules `hashes` ("h1,h2") that no instance but `except` (NULL: none) uses. */
 int triton_fwshare_release(struct triton_fwshare *share, const struct triton_cloud *cloud, const char *hashes,
 			   const char *except, struct nomad_error **err);
 
 /* Ids ("a,b", malloc()ed, "" for none) of the rules that the Docker API made
  * for the published ports of the machine. */
-int triton_fwshare_published(const struct triton_cloud *cloud, const char *machine, char **ret_ids, struct nomad_error **err);
+int triton_fwshare_published(const struct triton_cloud *cloud, const char *machine, char **ret_ids,
+			     struct nomad_error **err);
 int triton_fwrule_delete(const struct triton_cloud *cloud, const char *id, struct nomad_error **err);
 
 #endif

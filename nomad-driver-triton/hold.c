@@ -36,7 +36,8 @@ enum { EMPTY_ROUNDS = 25, ROUND_MS = 200, FILE_MAX = 2 * PATH_MAX + 2 };
 static int start_holder(const char *folder)
 {
 	static char *const environment[] = { NULL };
-	char *argv[] = { (char *)(uintptr_t)"nomad-driver-triton", (char *)(uintptr_t)TRITON_HOLD_WORD, (char *)(uintptr_t)folder, NULL };
+	char *argv[] = { (char *)(uintptr_t) "nomad-driver-triton", (char *)(uintptr_t)TRITON_HOLD_WORD,
+			 (char *)(uintptr_t)folder, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t all, none;
@@ -54,7 +55,8 @@ static int start_holder(const char *folder)
 	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	/* This very program, whatever was put at its path since.  Not our stderr: Nomad would wait for whoever holds it. */
+	/* This very program, whatever was put at its path since.  Not our stderr: Nomad would wait for whoever holds
+	 * it. */
 	r = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
 	if (!r)
 		r = posix_spawn_file_actions_adddup2(&files, 0, 1);
@@ -73,8 +75,10 @@ static int start_holder(const char *folder)
 int triton_hold_add(const char *folder, const char *name, const char *stdout_path, const char *stderr_path,
 		    struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", folder, name), *temporary = nomad_strdupf("%s/.%s", folder, name);
-	NOMAD_AUTO_FREE char *text = nomad_strdupf("%s\n%s\n", stdout_path ? stdout_path : "", stderr_path ? stderr_path : "");
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", folder, name),
+			     *temporary = nomad_strdupf("%s/.%s", folder, name);
+	NOMAD_AUTO_FREE char *text =
+		nomad_strdupf("%s\n%s\n", stdout_path ? stdout_path : "", stderr_path ? stderr_path : "");
 	NOMAD_AUTO_FD int fd = -1;
 	int r;
 

@@ -89,8 +89,8 @@ int triton_http_new(const struct triton_http_options *options, struct triton_htt
 	http->base = base_of(options->base_url);
 	if (!http->base) {
 		triton_http_free(http);
-		return nomad_error_set(err, EINVAL, "the address '%s' of %s is no URL such as https://host", options->base_url,
-				       options->what);
+		return nomad_error_set(err, EINVAL, "the address '%s' of %s is no URL such as https://host",
+				       options->base_url, options->what);
 	}
 	if (copy(&http->what, options->what) < 0 || copy(&http->ca_file, options->ca_file) < 0 ||
 	    copy(&http->cert_file, options->cert_file) < 0 || copy(&http->key_file, options->key_file) < 0 ||
@@ -364,8 +364,8 @@ int triton_http_prepare(struct triton_http *http, CURL *easy, const char *target
 	if (!r && http->key_file)
 		r = curl_easy_setopt(easy, CURLOPT_SSLKEY, http->key_file);
 	if (r)
-		return nomad_error_set(err, r == CURLE_OUT_OF_MEMORY ? ENOMEM : EINVAL, "prepare a request to %s: %s", http->what,
-				       curl_easy_strerror(r));
+		return nomad_error_set(err, r == CURLE_OUT_OF_MEMORY ? ENOMEM : EINVAL, "prepare a request to %s: %s",
+				       http->what, curl_easy_strerror(r));
 	return 0;
 }
 
@@ -383,7 +383,8 @@ static int add_signature(struct triton_http *http, const char *method, const cha
 			 struct nomad_error **err)
 {
 	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	NOMAD_AUTO_FREE char *authorization = NULL, *line = NULL;
 	char date[64];
 	time_t now = time(NULL);
@@ -425,9 +426,11 @@ static int make_headers(struct triton_http *http, const struct triton_request *r
 	return r < 0 ? r : add_signature(http, request->method, request->target, list, err);
 }
 
-int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret, struct nomad_error **err)
+int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret,
+		     struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *head = nomad_strdupf("GET %s HTTP/1.1\r\nHost: %s\r\n%s", target, strstr(http->base, "://") + 3, extra);
+	NOMAD_AUTO_FREE char *head =
+		nomad_strdupf("GET %s HTTP/1.1\r\nHost: %s\r\n%s", target, strstr(http->base, "://") + 3, extra);
 	struct curl_slist *list = NULL;
 	int r = head ? 0 : -ENOMEM;
 
@@ -541,13 +544,14 @@ static int attempt_once(struct attempt *attempt, bool *ret_never_left, struct no
 		response->status = 0;
 		*ret_never_left = never_left(code);
 		if (attempt->too_large)
-			r = nomad_error_set(err, EMSGSIZE, "read the answer of %s to %s %s: it is larger than %zu bytes", http->what,
+			r = nomad_error_set(err, EMSGSIZE,
+					    "read the answer of %s to %s %s: it is larger than %zu bytes", http->what,
 					    request->method, request->target, attempt->most);
 		else if (attempt->no_memory)
 			r = nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
 		else
-			r = nomad_error_set(err, errno_of(code), "%s %s at %s: %s", request->method, request->target, http->base,
-					    *why ? why : curl_easy_strerror(code));
+			r = nomad_error_set(err, errno_of(code), "%s %s at %s: %s", request->method, request->target,
+					    http->base, *why ? why : curl_easy_strerror(code));
 	}
 out:
 	curl_slist_free_all(headers);
@@ -576,7 +580,11 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 {
 	bool repeatable = request->repeatable || !strcmp(request->method, "GET") || !strcmp(request->method, "HEAD");
 	struct attempt attempt = {
-		.http = http, .request = request, .response = ret, .repeatable = repeatable, .most = request->body_max ? request->body_max : BODY_MAX,
+		.http = http,
+		.request = request,
+		.response = ret,
+		.repeatable = repeatable,
+		.most = request->body_max ? request->body_max : BODY_MAX,
 	};
 	int64_t deadline = triton_now_ms() + request->retry_ms;
 
@@ -585,12 +593,14 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 		struct nomad_error *why = NULL;
 		bool untouched;
 		int64_t wait;
-		int r = triton_budget_take(http->budget, deadline > triton_now_ms() + 60000 ? deadline : triton_now_ms() + 60000);
+		int r = triton_budget_take(http->budget,
+					   deadline > triton_now_ms() + 60000 ? deadline : triton_now_ms() + 60000);
 
 		if (r < 0)
 			return nomad_error_set(err, -r, "%s %s: %s", request->method, request->target,
-					       r == -ESHUTDOWN ? "the plugin is being shut down"
-							       : "too many requests wait for their turn (requests_per_second)");
+					       r == -ESHUTDOWN
+						       ? "the plugin is being shut down"
+						       : "too many requests wait for their turn (requests_per_second)");
 		r = attempt_once(&attempt, &untouched, &why);
 		if (r >= 0 && !worth_another(ret, repeatable))
 			return 0;
@@ -602,9 +612,9 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 				wait = ret->retry_after_ms;
 			triton_budget_shut(http->budget, ret->retry_after_ms);
 		}
-		if (r == -ENOMEM || r == -ECANCELED || r == -EMSGSIZE || ret->maybe_done || (r < 0 && !untouched && !repeatable) ||
-		    triton_now_ms() + wait > deadline || (request->cancel && atomic_load(request->cancel)) ||
-		    triton_budget_sleep(http->budget, wait) < 0) {
+		if (r == -ENOMEM || r == -ECANCELED || r == -EMSGSIZE || ret->maybe_done ||
+		    (r < 0 && !untouched && !repeatable) || triton_now_ms() + wait > deadline ||
+		    (request->cancel && atomic_load(request->cancel)) || triton_budget_sleep(http->budget, wait) < 0) {
 			if (r >= 0)
 				return 0;	/* the caller explains the status */
 			if (err)

@@ -79,7 +79,8 @@ int triton_http_prepare(struct triton_http *http, CURL *easy, const char *target
 /* The head of a GET that asks for another protocol on its connection, signed as
  * any: its first line, the usual headers and `extra` (lines that end with
  * \r\n), and the empty line; malloc()ed. */
-int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret, struct nomad_error **err);
+int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret,
+		     struct nomad_error **err);
 
 /* "a b" -> "a%20b", malloc()ed. */
 char *triton_url_escape(const char *text);

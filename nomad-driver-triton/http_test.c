@@ -88,14 +88,26 @@ static void test_urls(void **state)
 	(void)state;
 
 	assert_int_equal(triton_budget_init(&budget, 10), 0);
-	assert_int_equal(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "tcp://h:2376", .budget = &budget }, &http, NULL), 0);
+	assert_int_equal(
+		triton_http_new(
+			&(struct triton_http_options){ .what = "X", .base_url = "tcp://h:2376", .budget = &budget },
+			&http, NULL),
+		0);
 	assert_string_equal(triton_http_base(http), "https://h:2376");
 	triton_http_free(http);
-	assert_int_equal(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "https://h/path?x", .budget = &budget }, &http, NULL), 0);
+	assert_int_equal(
+		triton_http_new(
+			&(struct triton_http_options){ .what = "X", .base_url = "https://h/path?x", .budget = &budget },
+			&http, NULL),
+		0);
 	assert_string_equal(triton_http_base(http), "https://h");
 	triton_http_free(http);
-	assert_true(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "h", .budget = &budget }, &http, NULL) < 0);
-	assert_true(triton_http_new(&(struct triton_http_options) { .what = "X", .base_url = "https://user@h", .budget = &budget }, &http, NULL) < 0);
+	assert_true(triton_http_new(&(struct triton_http_options){ .what = "X", .base_url = "h", .budget = &budget },
+				    &http, NULL) < 0);
+	assert_true(
+		triton_http_new(
+			&(struct triton_http_options){ .what = "X", .base_url = "https://user@h", .budget = &budget },
+			&http, NULL) < 0);
 	triton_budget_done(&budget);
 }
 

@@ -43,8 +43,10 @@ static int not_a_key(const char *what, const char *why, struct nomad_error **err
 
 static int is_encrypted(const char *what, struct nomad_error **err)
 {
-	return nomad_error_set(err, EINVAL, "read the private key of %s: it is encrypted; use the ssh-agent, or remove the "
-					    "pass phrase with ssh-keygen -p", what);
+	return nomad_error_set(err, EINVAL,
+			       "read the private key of %s: it is encrypted; use the ssh-agent, or remove the "
+			       "pass phrase with ssh-keygen -p",
+			       what);
 }
 
 /* ---- The OpenSSH form ---- */
@@ -197,7 +199,9 @@ static int parse_openssh(const char *begin, const char *end, const char *what, E
 	part = triton_read_string(&reader);
 	key = reader.bad ? NULL : read_private_part(part);
 	if (!key) {
-		r = not_a_key(what, "the OpenSSH form is damaged or of a kind that is not known (RSA, ECDSA and Ed25519 are)", err);
+		r = not_a_key(what,
+			      "the OpenSSH form is damaged or of a kind that is not known (RSA, ECDSA and Ed25519 are)",
+			      err);
 		goto out;
 	}
 	*ret = key;
@@ -317,7 +321,8 @@ int triton_key_type_of(EVP_PKEY *key, enum triton_key_type *ret, struct nomad_er
 			}
 		}
 	}
-	return nomad_error_set(err, EINVAL, "a key of this kind cannot sign; use RSA, ECDSA (P-256, P-384, P-521) or Ed25519");
+	return nomad_error_set(err, EINVAL,
+			       "a key of this kind cannot sign; use RSA, ECDSA (P-256, P-384, P-521) or Ed25519");
 }
 
 int triton_key_type_of_blob(const unsigned char *blob, size_t size, enum triton_key_type *ret)
@@ -383,8 +388,10 @@ int triton_key_blob(EVP_PKEY *key, unsigned char **ret, size_t *ret_size, struct
 			if (curves[i].type != type)
 				continue;
 			/* A key made of its private half alone may hold a compressed point; SSH wants the other. */
-			(void)EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
-			ok = EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, bytes, sizeof(bytes), &n) == 1;
+			(void)EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+							     "uncompressed");
+			ok = EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, bytes,
+							     sizeof(bytes), &n) == 1;
 			triton_write_string(&writer, curves[i].type_name, strlen(curves[i].type_name));
 			triton_write_string(&writer, curves[i].ssh_name, strlen(curves[i].ssh_name));
 			triton_write_string(&writer, bytes, ok ? n : 0);

@@ -73,8 +73,8 @@ char *triton_join(char *const *list)
 	return all;
 }
 
-int triton_task_tags(const struct nomad_task_info *info, const struct triton_task *want, const struct triton_fwset *rules,
-		     struct nomad_map *tags)
+int triton_task_tags(const struct nomad_task_info *info, const struct triton_task *want,
+		     const struct triton_fwset *rules, struct nomad_map *tags)
 {
 	NOMAD_AUTO_FREE char *services = NULL;
 	int r = nomad_map_copy(tags, &want->tags);
@@ -144,14 +144,15 @@ int triton_begin(struct triton_site *site, struct nomad_task *task, const struct
 	if (r >= 0 && want->deletion_protection)
 		r = nomad_task_put(task, TRITON_RECORD_PROTECTED, "1", err);
 	if (r >= 0)
-		r = nomad_task_put(task, TRITON_RECORD_EXIT, want->exit_strategy ? want->exit_strategy : "stopped", err);
+		r = nomad_task_put(task, TRITON_RECORD_EXIT, want->exit_strategy ? want->exit_strategy : "stopped",
+				   err);
 	if (r >= 0)
 		r = nomad_task_put(task, TRITON_RECORD_NAME, name, err);
 	return r < 0 ? r : note(site, task, err);
 }
 
-int triton_start_with(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, triton_build *build,
-		      const char *what, struct nomad_error **err)
+int triton_start_with(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
+		      triton_build *build, const char *what, struct nomad_error **err)
 {
 	int64_t deadline = triton_now_ms() +
 			   (want->provision_timeout > 0 ? want->provision_timeout * 1000 : site->provision_timeout_ms);
@@ -178,8 +179,8 @@ int triton_start_with(struct triton_site *site, struct nomad_task *task, const s
 	return 0;
 }
 
-int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, int64_t deadline_ms,
-			struct nomad_error **err)
+int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
+			int64_t deadline_ms, struct nomad_error **err)
 {
 	const struct triton_volume *volumes = want->volumes.items;
 	struct triton_cloud cloud;
@@ -245,7 +246,8 @@ int triton_wait_running(struct triton_site *site, const struct triton_cloud *clo
 		if (r >= 0)
 			triton_machine_done(&machine);
 		if (state == TRITON_FAILED || state == TRITON_STOPPED || state == TRITON_DELETED) {
-			nomad_error_set(err, EIO, "the instance '%s' did not come up: its state is %s", id, triton_state_word(state));
+			nomad_error_set(err, EIO, "the instance '%s' did not come up: its state is %s", id,
+					triton_state_word(state));
 			return nomad_error_retryable(err);
 		}
 		if (r == -ENOENT || r == -EACCES || r == -ESHUTDOWN || triton_now_ms() > deadline_ms) {
@@ -256,8 +258,9 @@ int triton_wait_running(struct triton_site *site, const struct triton_cloud *clo
 					nomad_error_free(why);
 				return r;
 			}
-			nomad_error_set(err, ETIMEDOUT, "the instance '%s' did not come up within provision_timeout: its state is %s", id,
-					triton_state_word(state));
+			nomad_error_set(err, ETIMEDOUT,
+					"the instance '%s' did not come up within provision_timeout: its state is %s",
+					id, triton_state_word(state));
 			return nomad_error_retryable(err);
 		}
 		/* An API that does not answer says nothing about the instance. */
@@ -292,7 +295,8 @@ int triton_announce(struct nomad_task *task, const struct triton_machine *machin
 	if (r >= 0 && names && strlen(names) < 4000)
 		r = nomad_task_put(task, TRITON_RECORD_NAMES, names, err);
 	if (r >= 0)
-		nomad_task_event(task, "instance %s runs at %s", machine->id, machine->primary_ip ? machine->primary_ip : "no address");
+		nomad_task_event(task, "instance %s runs at %s", machine->id,
+				 machine->primary_ip ? machine->primary_ip : "no address");
 	return r;
 }
 
@@ -301,8 +305,10 @@ int triton_watch_task(struct triton_site *site, struct nomad_task *task, struct 
 	const struct nomad_task_info *info = nomad_task_info(task);
 	const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
 	struct triton_watch watch = {
-		.task_id = info->id, .machine = nomad_task_get(task, TRITON_RECORD_INSTANCE),
-		.container = nomad_task_get(task, TRITON_RECORD_CONTAINER), .ends_deleted = exit && !strcmp(exit, "deleted"),
+		.task_id = info->id,
+		.machine = nomad_task_get(task, TRITON_RECORD_INSTANCE),
+		.container = nomad_task_get(task, TRITON_RECORD_CONTAINER),
+		.ends_deleted = exit && !strcmp(exit, "deleted"),
 	};
 	NOMAD_AUTO_FREE char *position = nomad_strdupf("%s/log-position", nomad_task_state_dir(task));
 	struct triton_follow follow = {

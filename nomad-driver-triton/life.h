@@ -17,8 +17,8 @@
  * a function of the task alone; malloc()ed. */
 char *triton_instance_name(const struct nomad_task_info *info);
 /* The tags of the job and those that say whose the instance is. */
-int triton_task_tags(const struct nomad_task_info *info, const struct triton_task *want, const struct triton_fwset *rules,
-		     struct nomad_map *tags);
+int triton_task_tags(const struct nomad_task_info *info, const struct triton_task *want,
+		     const struct triton_fwset *rules, struct nomad_map *tags);
 /* "web:80,db", malloc()ed; NULL if there are none or out of memory. */
 char *triton_join(char *const *list);
 /* The variables for metadata "env-vars": all but the tokens of Nomad, Vault and Consul; JSON as text. */
@@ -26,16 +26,17 @@ char *triton_env_text(const struct nomad_map *env);
 
 /* What machines and containers differ in: make it and wait for it. */
 typedef int triton_build(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
-			 const struct triton_fwset *rules, const char *name, int64_t deadline_ms, struct nomad_error **err);
+			 const struct triton_fwset *rules, const char *name, int64_t deadline_ms,
+			 struct nomad_error **err);
 /* A start: its name, its rules, its time.  `what` is for messages. */
-int triton_start_with(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, triton_build *build,
-		      const char *what, struct nomad_error **err);
+int triton_start_with(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
+		      triton_build *build, const char *what, struct nomad_error **err);
 /* Write down what a start is about to make. */
 int triton_begin(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, const char *api,
 		 const char *name, const struct triton_fwset *rules, struct nomad_error **err);
 /* The volumes that are to be made: written down, made, written down. */
-int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const struct triton_task *want, int64_t deadline_ms,
-			struct nomad_error **err);
+int triton_make_volumes(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
+			int64_t deadline_ms, struct nomad_error **err);
 /* The instance runs: its address to Nomad, its names to the records. */
 int triton_announce(struct nomad_task *task, const struct triton_machine *machine, struct nomad_error **err);
 /* Wait until `id` is running. */
@@ -51,8 +52,8 @@ int triton_watch_task(struct triton_site *site, struct nomad_task *task, struct 
 int triton_machine_start(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
 			 struct nomad_error **err);
 int triton_machine_body(const struct nomad_task_info *info, const struct triton_task *want, const char *name,
-			const char *package, const char *image, json_t *networks, const struct nomad_map *tags, json_t **ret,
-			struct nomad_error **err);
+			const char *package, const char *image, json_t *networks, const struct nomad_map *tags,
+			json_t **ret, struct nomad_error **err);
 int triton_machine_stop(struct triton_site *site, struct nomad_task *task, struct nomad_error **err);
 int triton_machine_kill(struct triton_site *site, struct nomad_task *task, struct nomad_error **err);
 

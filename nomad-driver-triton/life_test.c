@@ -20,8 +20,12 @@
 static void test_names(void **state)
 {
 	struct nomad_task_info info = {
-		.id = (char *)"1A2B3C4D-0000-0000-0000-000000000000/task/0a1b2c3d", .alloc_id = (char *)"1a2b3c4d-0000-0000-0000-000000000000",
-		.name = (char *)"task", .task_group_name = (char *)"group", .job_id = (char *)"job", .job_name = (char *)"web/periodic-1%n",
+		.id = (char *)"1A2B3C4D-0000-0000-0000-000000000000/task/0a1b2c3d",
+		.alloc_id = (char *)"1a2b3c4d-0000-0000-0000-000000000000",
+		.name = (char *)"task",
+		.task_group_name = (char *)"group",
+		.job_id = (char *)"job",
+		.job_name = (char *)"web/periodic-1%n",
 	};
 	char *name = triton_instance_name(&info);
 	(void)state;
@@ -54,7 +58,8 @@ static void test_env(void **state)
 	nomad_map_done(&env);
 }
 
-static void verdict(enum triton_state state, const char *action, bool expected, bool killed, bool deleted, int ends, int code)
+static void verdict(enum triton_state state, const char *action, bool expected, bool killed, bool deleted, int ends,
+		    int code)
 {
 	const char *message = NULL;
 	struct nomad_exit result;
@@ -85,8 +90,10 @@ static void test_verdicts(void **state)
 
 static void test_machine(void **state)
 {
-	json_t *json = json_loads("{\"id\":\"b8312894-aaf1-4f86-bc69-c1b33314b480\",\"name\":\"n\",\"state\":\"strange\",\"tags\":{\"a\":true,\"b\":7,"
-				  "\"c\":\"x\"},\"primaryIp\":\"10.0.0.1\",\"deletion_protection\":true,\"dns_names\":[\"d\"]}", 0, NULL);
+	json_t *json = json_loads(
+		"{\"id\":\"b8312894-aaf1-4f86-bc69-c1b33314b480\",\"name\":\"n\",\"state\":\"strange\",\"tags\":{\"a\":true,\"b\":7,"
+		"\"c\":\"x\"},\"primaryIp\":\"10.0.0.1\",\"deletion_protection\":true,\"dns_names\":[\"d\"]}",
+		0, NULL);
 	struct triton_machine machine = { 0 };
 	(void)state;
 
@@ -179,8 +186,9 @@ static void test_signals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names), cmocka_unit_test(test_env), cmocka_unit_test(test_verdicts), cmocka_unit_test(test_machine),
-		cmocka_unit_test(test_remains), cmocka_unit_test(test_fifo), cmocka_unit_test(test_position), cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_names),	 cmocka_unit_test(test_env),	 cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_machine),	 cmocka_unit_test(test_remains), cmocka_unit_test(test_fifo),
+		cmocka_unit_test(test_position), cmocka_unit_test(test_signals),
 	};
 
 	return cmocka_run_group_tests_name("triton life", tests, NULL, NULL);

@@ -225,8 +225,9 @@ static size_t on_data(char *data, size_t one, size_t n, void *ud)
 
 static void begin(struct follower *f)
 {
-	NOMAD_AUTO_FREE char *target = nomad_strdupf(TRITON_DOCKER_VERSION "/containers/%s/logs?follow=%d&stdout=1&stderr=1&tail=all",
-						     f->container, f->finishing ? 0 : 1);
+	NOMAD_AUTO_FREE char *target =
+		nomad_strdupf(TRITON_DOCKER_VERSION "/containers/%s/logs?follow=%d&stdout=1&stderr=1&tail=all",
+			      f->container, f->finishing ? 0 : 1);
 
 	f->easy = target ? curl_easy_init() : NULL;
 	if (!f->easy || triton_http_prepare(f->http, f->easy, target, NULL) < 0) {

@@ -29,8 +29,8 @@ static void set_text(json_t *body, const char *front, const char *key, const cha
 }
 
 int triton_machine_body(const struct nomad_task_info *info, const struct triton_task *want, const char *name,
-			const char *package, const char *image, json_t *networks, const struct nomad_map *tags, json_t **ret,
-			struct nomad_error **err)
+			const char *package, const char *image, json_t *networks, const struct nomad_map *tags,
+			json_t **ret, struct nomad_error **err)
 {
 	const struct triton_cloud_task *cloud = want->cloud_api;
 	const struct triton_volume *volumes = want->volumes.items;
@@ -47,7 +47,8 @@ int triton_machine_body(const struct nomad_task_info *info, const struct triton_
 		for (size_t i = 0; i < tags->count; i++) {
 			NOMAD_AUTO_FREE char *key = nomad_strdupf("tag.%s", tags->pairs[i].key);
 
-			bad |= !key || json_object_set_new(body, key, triton_tag_value(tags->pairs[i].key, tags->pairs[i].value));
+			bad |= !key || json_object_set_new(body, key,
+							   triton_tag_value(tags->pairs[i].key, tags->pairs[i].value));
 		}
 		for (size_t i = 0; i < want->metadata.count; i++)
 			set_text(body, "metadata.", want->metadata.pairs[i].key, want->metadata.pairs[i].value, &bad);
@@ -69,15 +70,17 @@ int triton_machine_body(const struct nomad_task_info *info, const struct triton_
 		json_t *list = json_array();
 
 		for (size_t i = 0; i < want->volumes.count; i++)
-			bad |= json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", volumes[i].name, "mountpoint",
-								     volumes[i].mountpoint, "mode",
-								     given(volumes[i].mode) ? volumes[i].mode : "rw", "type",
-								     given(volumes[i].type) ? volumes[i].type : "tritonnfs"));
+			bad |= json_array_append_new(list,
+						     json_pack("{s:s, s:s, s:s, s:s}", "name", volumes[i].name,
+							       "mountpoint", volumes[i].mountpoint, "mode",
+							       given(volumes[i].mode) ? volumes[i].mode : "rw", "type",
+							       given(volumes[i].type) ? volumes[i].type : "tritonnfs"));
 		bad |= json_object_set_new(body, "volumes", list);
 	}
 	if (bad) {
 		json_decref(body);
-		return nomad_error_set(err, EINVAL, "describe the instance: an option or variable of the task is no UTF-8");
+		return nomad_error_set(err, EINVAL,
+				       "describe the instance: an option or variable of the task is no UTF-8");
 	}
 	*ret = body;
 	return 0;
@@ -96,15 +99,18 @@ static int adopt(struct triton_site *site, const struct triton_cloud *cloud, str
 		const char *whose = nomad_map_get(&it->tags, "nomad_task");
 
 		if (!whose || strcmp(whose, id)) {
-			r = nomad_error_set(err, EEXIST, "the name '%s' is taken by the instance '%s', which is not of this task", name, it->id);
-		} else if (it->state == TRITON_PROVISIONING || it->state == TRITON_RUNNING || it->state == TRITON_UNKNOWN ||
-			   it->state == TRITON_READY || it->state == TRITON_OFFLINE) {
+			r = nomad_error_set(err, EEXIST,
+					    "the name '%s' is taken by the instance '%s', which is not of this task",
+					    name, it->id);
+		} else if (it->state == TRITON_PROVISIONING || it->state == TRITON_RUNNING ||
+			   it->state == TRITON_UNKNOWN || it->state == TRITON_READY || it->state == TRITON_OFFLINE) {
 			*ret = *it;
 			memset(it, 0, sizeof(*it));
 			r = 1;
 		} else if (it->state != TRITON_DELETED) {
 			/* One that has failed or ended is of no use; a new one takes its place. */
-			struct triton_remains remains = { .task_id = (char *)(uintptr_t)id, .name = (char *)(uintptr_t)name };
+			struct triton_remains remains = { .task_id = (char *)(uintptr_t)id,
+							  .name = (char *)(uintptr_t)name };
 
 			r = triton_remains_clear(site, &remains, 120000, err);
 			break;

@@ -134,7 +134,8 @@ int triton_machine_verdict(enum triton_state state, const char *action, bool exp
 
 /* ---- One look ---- */
 
-static void set_end(struct triton_poller *poller, struct watched *w, const struct nomad_exit *result, const char *message)
+static void set_end(struct triton_poller *poller, struct watched *w, const struct nomad_exit *result,
+		    const char *message)
 {
 	w->result = *result;
 	w->result.message = message ? strdup(message) : NULL;
@@ -340,7 +341,8 @@ static int list_all(struct triton_poller *poller, int64_t now)
 				w->state = state;
 			w->looks = 0;
 			if (!w->expected)
-				w->look_ms = w->look_ms == INT64_MAX || state == TRITON_RUNNING ? INT64_MAX : w->look_ms;
+				w->look_ms =
+					w->look_ms == INT64_MAX || state == TRITON_RUNNING ? INT64_MAX : w->look_ms;
 		}
 	}
 	pthread_mutex_unlock(&poller->lock);
@@ -472,7 +474,8 @@ static void *run(void *ud)
 			/* With jitter, so that nodes do not ask in step. */
 			list_ms = triton_now_ms() + poller->interval_ms / 3 +
 				  (r < 0 ? triton_backoff_ms(poller->failures + 1, poller->interval_ms, BACKOFF_MOST_MS)
-					 : triton_backoff_ms(1, poller->interval_ms * stretch, poller->interval_ms * stretch));
+					 : triton_backoff_ms(1, poller->interval_ms * stretch,
+							     poller->interval_ms * stretch));
 		}
 		look_at_due(poller, now, &listed_ms);
 		report(poller);
@@ -481,8 +484,8 @@ static void *run(void *ud)
 
 /* ---- From outside ---- */
 
-int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget, int64_t interval_ms,
-		      struct triton_poller **ret, struct nomad_error **err)
+int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget,
+		      int64_t interval_ms, struct triton_poller **ret, struct nomad_error **err)
 {
 	struct triton_poller *poller = calloc(1, sizeof(*poller));
 	pthread_condattr_t attr;

@@ -27,8 +27,8 @@ struct triton_watch {
 	bool ends_deleted;		/* exit_strategy */
 };
 
-int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget, int64_t interval_ms,
-		      struct triton_poller **ret, struct nomad_error **err);
+int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget,
+		      int64_t interval_ms, struct triton_poller **ret, struct nomad_error **err);
 /* Where the logs are, once they are: their end comes before the task's. */
 void triton_poller_set_logs(struct triton_poller *poller, struct triton_logs *logs);
 void triton_poller_free(struct triton_poller *poller);

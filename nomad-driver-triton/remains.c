@@ -70,13 +70,15 @@ json_t *triton_remains_json(const struct triton_remains *remains)
 	json_t *records = json_object();
 
 	for (size_t i = 0; records && i < remains->records.count; i++)
-		if (json_object_set_new(records, remains->records.pairs[i].key, json_string(remains->records.pairs[i].value)) < 0) {
+		if (json_object_set_new(records, remains->records.pairs[i].key,
+					json_string(remains->records.pairs[i].value)) < 0) {
 			json_decref(records);
 			return NULL;
 		}
 	if (!records)
 		return NULL;
-	return json_pack("{s:i, s:s, s:s?, s:o}", "version", 1, "task", remains->task_id, "name", remains->name, "records", records);
+	return json_pack("{s:i, s:s, s:s?, s:o}", "version", 1, "task", remains->task_id, "name", remains->name,
+			 "records", records);
 }
 
 int triton_remains_parse(const json_t *json, struct triton_remains *ret)
@@ -128,10 +130,11 @@ static int merge(struct triton_machines *to, struct triton_machines *take_from)
 	return 0;
 }
 
-int triton_instances_of(const struct triton_cloud *cloud, const char *name, const char *task_id, struct triton_machines *ret,
-			struct nomad_error **err)
+int triton_instances_of(const struct triton_cloud *cloud, const char *name, const char *task_id,
+			struct triton_machines *ret, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *tag = triton_url_escape(task_id), *by_tag = NULL, *by_name = nomad_strdupf("name=%s", name);
+	NOMAD_AUTO_FREE char *tag = triton_url_escape(task_id), *by_tag = NULL,
+			     *by_name = nomad_strdupf("name=%s", name);
 	struct triton_machines named = { 0 }, tagged = { 0 };
 	int r;
 
@@ -169,13 +172,17 @@ int triton_lift_protection(struct triton_site *site, const struct triton_cloud *
 		if (!protected)
 			return 0;
 		if (!ours)
-			return nomad_error_set(err, EPERM, "the instance '%s' is protected from deletion, not by this driver; turn that off "
-							   "with 'triton instance disable-deletion-protection %s'", machine, machine);
+			return nomad_error_set(
+				err, EPERM,
+				"the instance '%s' is protected from deletion, not by this driver; turn that off "
+				"with 'triton instance disable-deletion-protection %s'",
+				machine, machine);
 		if (!told && (r = triton_cloud_action(cloud, machine, "disable_deletion_protection", err)) < 0)
 			return nomad_error_wrap(err, "turn the deletion protection of '%s' off", machine);
 		told = true;
 		if (triton_now_ms() > deadline)
-			return nomad_error_set(err, ETIMEDOUT, "turn the deletion protection of '%s' off: it does not show", machine);
+			return nomad_error_set(err, ETIMEDOUT,
+					       "turn the deletion protection of '%s' off: it does not show", machine);
 		r = triton_site_sleep(site, triton_backoff_ms(n, 250, 2000), err);
 		if (r < 0)
 			return r;
@@ -229,7 +236,8 @@ static int delete_machine(struct triton_site *site, const struct triton_cloud *c
 			nomad_error_free(why);
 		}
 		if (triton_now_ms() > deadline)
-			return nomad_error_set(err, ETIMEDOUT, "delete the instance '%s': it is %s still", machine, triton_state_word(state));
+			return nomad_error_set(err, ETIMEDOUT, "delete the instance '%s': it is %s still", machine,
+					       triton_state_word(state));
 		r = triton_site_sleep(site, triton_backoff_ms(n, 250, 3000), err);
 		if (r < 0)
 			return r;
@@ -306,8 +314,8 @@ static int clear_machine(struct triton_site *site, const struct triton_cloud *cl
 				return r;
 		}
 	}
-	return delete_machine(site, cloud, machine, nomad_map_get(&remains->records, TRITON_RECORD_PROTECTED) != NULL, deadline,
-			      err);
+	return delete_machine(site, cloud, machine, nomad_map_get(&remains->records, TRITON_RECORD_PROTECTED) != NULL,
+			      deadline, err);
 }
 
 static int clear_published(const struct triton_cloud *cloud, const char *ids, struct nomad_error **err)
@@ -327,7 +335,8 @@ static int clear_published(const struct triton_cloud *cloud, const char *ids, st
 	return 0;
 }
 
-static int clear_volumes(const struct triton_cloud *cloud, const struct triton_remains *remains, struct nomad_error **err)
+static int clear_volumes(const struct triton_cloud *cloud, const struct triton_remains *remains,
+			 struct nomad_error **err)
 {
 	for (size_t i = 0; i < remains->records.count; i++) {
 		const struct nomad_pair *pair = &remains->records.pairs[i];

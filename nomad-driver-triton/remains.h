@@ -35,7 +35,8 @@ void triton_remains_done(struct triton_remains *remains);
 /* Remove all of it: instances, rules, volumes.  0 when nothing is left; an
  * error when something may be.  Idempotent.  Waits for `ms` milliseconds for
  * the instance to be gone. */
-int triton_remains_clear(struct triton_site *site, struct triton_remains *remains, int64_t ms, struct nomad_error **err);
+int triton_remains_clear(struct triton_site *site, struct triton_remains *remains, int64_t ms,
+			 struct nomad_error **err);
 
 /* Turn the protection of an instance off and wait until that shows.  Fails if
  * it was not the driver that turned it on. */
@@ -43,8 +44,8 @@ int triton_lift_protection(struct triton_site *site, const struct triton_cloud *
 			   struct nomad_error **err);
 
 /* All live instances of a task: by name and by tag, distinct. */
-int triton_instances_of(const struct triton_cloud *cloud, const char *name, const char *task_id, struct triton_machines *ret,
-			struct nomad_error **err);
+int triton_instances_of(const struct triton_cloud *cloud, const char *name, const char *task_id,
+			struct triton_machines *ret, struct nomad_error **err);
 
 /* As JSON and back, for what is to be removed later. */
 json_t *triton_remains_json(const struct triton_remains *remains);

@@ -43,15 +43,16 @@ static bool given(const char *text)
 	return text && *text;
 }
 
-static int use_file(struct triton_signer *signer, const struct triton_signer_options *options, char md5[TRITON_MD5_SIZE],
-		    struct nomad_error **err)
+static int use_file(struct triton_signer *signer, const struct triton_signer_options *options,
+		    char md5[TRITON_MD5_SIZE], struct nomad_error **err)
 {
 	unsigned char *blob = NULL;
 	size_t size = 0;
 	int r;
 
 	if (given(options->key_material))
-		r = triton_key_parse(options->key_material, strlen(options->key_material), "key_material", &signer->key, err);
+		r = triton_key_parse(options->key_material, strlen(options->key_material), "key_material", &signer->key,
+				     err);
 	else
 		r = triton_key_load(options->key_file, &signer->key, err);
 	if (r < 0)
@@ -68,27 +69,32 @@ static int use_file(struct triton_signer *signer, const struct triton_signer_opt
 	return r;
 }
 
-static int use_agent(struct triton_signer *signer, const struct triton_signer_options *options, char md5[TRITON_MD5_SIZE],
-		     struct nomad_error **err)
+static int use_agent(struct triton_signer *signer, const struct triton_signer_options *options,
+		     char md5[TRITON_MD5_SIZE], struct nomad_error **err)
 {
 	int r;
 
 	if (!given(options->agent_socket))
-		return nomad_error_set(err, ENOKEY, "no key to sign with: set key_file, or start an ssh-agent and set SSH_AUTH_SOCK");
+		return nomad_error_set(
+			err, ENOKEY, "no key to sign with: set key_file, or start an ssh-agent and set SSH_AUTH_SOCK");
 	if (!given(options->key_id))
-		return nomad_error_set(err, EINVAL, "no key_id: set it to the fingerprint of the ssh-agent's key to sign with");
+		return nomad_error_set(err, EINVAL,
+				       "no key_id: set it to the fingerprint of the ssh-agent's key to sign with");
 	signer->agent_socket = strdup(options->agent_socket);
 	if (!signer->agent_socket)
 		return nomad_error_errno(err, ENOMEM, "ask the ssh-agent");
-	r = triton_agent_find(options->agent_socket, options->key_id, &signer->agent_blob, &signer->agent_blob_size, err);
+	r = triton_agent_find(options->agent_socket, options->key_id, &signer->agent_blob, &signer->agent_blob_size,
+			      err);
 	if (r < 0)
 		return r;
 	if (triton_key_type_of_blob(signer->agent_blob, signer->agent_blob_size, &signer->type) < 0)
-		return nomad_error_set(err, EINVAL, "the key '%s' of the ssh-agent cannot sign; use RSA, ECDSA or Ed25519",
+		return nomad_error_set(err, EINVAL,
+				       "the key '%s' of the ssh-agent cannot sign; use RSA, ECDSA or Ed25519",
 				       options->key_id);
 	if (signer->type == TRITON_KEY_P384)
-		return nomad_error_set(err, EINVAL, "the key '%s' is of the curve P-384, for which the ssh-agent signs with SHA-384 "
-						    "and the data centre does not take that; use another key, or a key file",
+		return nomad_error_set(err, EINVAL,
+				       "the key '%s' is of the curve P-384, for which the ssh-agent signs with SHA-384 "
+				       "and the data centre does not take that; use another key, or a key file",
 				       options->key_id);
 	if (triton_fingerprint_md5(signer->agent_blob, signer->agent_blob_size, md5) < 0)
 		return nomad_error_set(err, EIO, "take the fingerprint of a key: MD5 is not available");
@@ -156,8 +162,8 @@ static int sign_with_key(const struct triton_signer *signer, const char *text, u
 	else if (signer->type != TRITON_KEY_ED25519)
 		md = EVP_sha512();
 	if (ctx && EVP_DigestSignInit(ctx, NULL, md, NULL, signer->key) == 1 &&
-	    EVP_DigestSign(ctx, NULL, &n, (const unsigned char *)text, strlen(text)) == 1 && (sig = OPENSSL_malloc(n)) &&
-	    EVP_DigestSign(ctx, sig, &n, (const unsigned char *)text, strlen(text)) == 1) {
+	    EVP_DigestSign(ctx, NULL, &n, (const unsigned char *)text, strlen(text)) == 1 &&
+	    (sig = OPENSSL_malloc(n)) && EVP_DigestSign(ctx, sig, &n, (const unsigned char *)text, strlen(text)) == 1) {
 		*ret = sig;
 		*ret_size = n;
 		sig = NULL;
@@ -189,8 +195,8 @@ int triton_signer_sign(const struct triton_signer *signer, const char *method, c
 		if (r < 0)
 			return nomad_error_set(err, EIO, "sign a request: the key cannot sign");
 	} else {
-		r = triton_agent_sign(signer->agent_socket, signer->agent_blob, signer->agent_blob_size, text, strlen(text), &sig,
-				      &size, err);
+		r = triton_agent_sign(signer->agent_socket, signer->agent_blob, signer->agent_blob_size, text,
+				      strlen(text), &sig, &size, err);
 		if (r < 0)
 			return r;
 	}
@@ -199,8 +205,10 @@ int triton_signer_sign(const struct triton_signer *signer, const char *method, c
 		EVP_EncodeBlock((unsigned char *)base64, sig, (int)size);
 	OPENSSL_free(sig);
 	if (base64)
-		*ret_authorization = nomad_strdupf("Signature keyId=\"%s\",algorithm=\"%s\",headers=\"(request-target) date\","
-						   "signature=\"%s\"", signer->key_path, algorithms[signer->type], base64);
+		*ret_authorization =
+			nomad_strdupf("Signature keyId=\"%s\",algorithm=\"%s\",headers=\"(request-target) date\","
+				      "signature=\"%s\"",
+				      signer->key_path, algorithms[signer->type], base64);
 	if (!base64 || !*ret_authorization)
 		return nomad_error_errno(err, ENOMEM, "sign a request");
 	return 0;

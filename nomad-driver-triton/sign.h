@@ -19,7 +19,8 @@ struct triton_signer_options {
 };
 
 /* Find the key.  Fails with the remedy in the message where there is none. */
-int triton_signer_new(const struct triton_signer_options *options, struct triton_signer **ret, struct nomad_error **err);
+int triton_signer_new(const struct triton_signer_options *options, struct triton_signer **ret,
+		      struct nomad_error **err);
 void triton_signer_free(struct triton_signer *signer);
 
 /* The value of an Authorization header for a request.  `target` is the path

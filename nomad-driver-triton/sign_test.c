@@ -34,7 +34,8 @@ static char *pem_of(const char *type, const char *detail)
 	return out;
 }
 
-static void verify(const char *pem, const char *authorization, const char *text, const char *algorithm, const EVP_MD *md)
+static void verify(const char *pem, const char *authorization, const char *text, const char *algorithm,
+		   const EVP_MD *md)
 {
 	const char *at = strstr(authorization, "signature=\"") + 11;
 	unsigned char sig[1024];
@@ -66,11 +67,15 @@ static void one(const char *type, const char *detail, const char *algorithm, con
 
 	if (triton_signer_new(&options, &signer, &err) < 0)
 		fail_msg("%s", nomad_error_message(err));
-	assert_ptr_equal(strstr(triton_signer_key_path(signer), "/acme/users/dev/keys/"), triton_signer_key_path(signer));
+	assert_ptr_equal(strstr(triton_signer_key_path(signer), "/acme/users/dev/keys/"),
+			 triton_signer_key_path(signer));
 	assert_int_equal(strlen(triton_signer_key_path(signer)), strlen("/acme/users/dev/keys/") + 47);
-	assert_int_equal(triton_signer_sign(signer, "GET", "/acme/machines?a=b", "Thu, 05 Jan 2014 21:31:40 GMT", &authorization, &err), 0);
+	assert_int_equal(triton_signer_sign(signer, "GET", "/acme/machines?a=b", "Thu, 05 Jan 2014 21:31:40 GMT",
+					    &authorization, &err),
+			 0);
 	assert_non_null(strstr(authorization, ",headers=\"(request-target) date\",signature=\""));
-	verify(pem, authorization, "(request-target): get /acme/machines?a=b\ndate: Thu, 05 Jan 2014 21:31:40 GMT", algorithm, md);
+	verify(pem, authorization, "(request-target): get /acme/machines?a=b\ndate: Thu, 05 Jan 2014 21:31:40 GMT",
+	       algorithm, md);
 	free(authorization);
 	triton_signer_free(signer);
 	free(pem);
@@ -105,16 +110,32 @@ static void test_refused(void **state)
 	refused((struct triton_signer_options) { .key_material = pem }, "no account");
 	refused((struct triton_signer_options) { .account = "a" }, "no key to sign with");
 	refused((struct triton_signer_options) { .account = "a", .agent_socket = "/x" }, "no key_id");
-	refused((struct triton_signer_options) { .account = "a", .agent_socket = "/nonexistent/x", .key_id = "MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff" },
+	refused((struct triton_signer_options){ .account = "a",
+						.agent_socket = "/nonexistent/x",
+						.key_id = "MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff" },
 		"ask the ssh-agent");
-	refused((struct triton_signer_options) { .account = "a", .key_material = pem, .key_id = "rubbish" }, "no fingerprint");
-	refused((struct triton_signer_options) { .account = "a", .key_material = pem, .key_id = "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff" },
+	refused((struct triton_signer_options){ .account = "a", .key_material = pem, .key_id = "rubbish" },
+		"no fingerprint");
+	refused((struct triton_signer_options){ .account = "a",
+						.key_material = pem,
+						.key_id = "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff" },
 		"not the key of key_id");
 	refused((struct triton_signer_options) { .account = "a", .key_material = "rubbish" }, "no private key");
-	refused((struct triton_signer_options) { .account = "a", .key_material = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" }, "encrypted");
-	refused((struct triton_signer_options) { .account = "a", .key_material = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n" }, "encrypted");
-	refused((struct triton_signer_options) { .account = "a", .key_material = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA" }, "end is missing");
-	refused((struct triton_signer_options) { .account = "a", .key_material = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n" },
+	refused((struct triton_signer_options){ .account = "a",
+						.key_material =
+							"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" },
+		"encrypted");
+	refused((struct triton_signer_options){ .account = "a",
+						.key_material = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n" },
+		"encrypted");
+	refused((struct triton_signer_options){ .account = "a",
+						.key_material = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA" },
+		"end is missing");
+	refused(
+		(struct triton_signer_options){
+			.account = "a",
+			.key_material =
+				"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n" },
 		"damaged");
 	free(pem);
 }

@@ -68,7 +68,8 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 		return nomad_error_errno(err, ENOMEM, "prepare the driver");
 	}
 	site->insecure = config->insecure < 0 ? insecure_by_env() : config->insecure;
-	site->docker_insecure = config->docker_insecure < 0 ? site->insecure && !(verify && *verify) : config->docker_insecure;
+	site->docker_insecure =
+		config->docker_insecure < 0 ? site->insecure && !(verify && *verify) : config->docker_insecure;
 	site->request_timeout_ms = config->request_timeout * 1000;
 	site->provision_timeout_ms = config->provision_timeout * 1000;
 	site->poll_interval_ms = config->poll_interval * 1000;
@@ -144,7 +145,9 @@ int triton_site_cloud(struct triton_site *site, struct triton_cloud *ret, struct
 		r = connect_cloud(site, err);
 	pthread_mutex_unlock(&site->lock);
 	if (r >= 0)
-		*ret = (struct triton_cloud) { .http = site->cloud, .account = site->account_escaped, .retry_ms = RETRY_MS };
+		*ret = (struct triton_cloud){ .http = site->cloud,
+					      .account = site->account_escaped,
+					      .retry_ms = RETRY_MS };
 	return r;
 }
 
@@ -165,7 +168,8 @@ static int ask_docker_url(struct triton_site *site, struct nomad_error **err)
 	url = triton_json_text(answer.json, "docker");
 	pthread_mutex_lock(&site->lock);
 	if (!url || !*url)
-		r = nomad_error_set(err, ENOENT, "the data centre has no Docker API; set docker_url or DOCKER_HOST if it has");
+		r = nomad_error_set(err, ENOENT,
+				    "the data centre has no Docker API; set docker_url or DOCKER_HOST if it has");
 	else if (!site->docker_url && !(site->docker_url = strdup(url)))
 		r = nomad_error_errno(err, ENOMEM, "prepare requests to the Docker API");
 	pthread_mutex_unlock(&site->lock);
@@ -183,15 +187,18 @@ static int connect_docker(struct triton_site *site, struct nomad_error **err)
 
 	if (strncmp(site->docker_url, "http://", 7)) {
 		if (!site->docker_cert_path)
-			return nomad_error_set(err, ENOENT, "no certificate for the Docker API: set docker_cert_path or DOCKER_CERT_PATH "
-							    "to the folder with key.pem, cert.pem and ca.pem");
+			return nomad_error_set(
+				err, ENOENT,
+				"no certificate for the Docker API: set docker_cert_path or DOCKER_CERT_PATH "
+				"to the folder with key.pem, cert.pem and ca.pem");
 		ca = nomad_strdupf("%s/ca.pem", site->docker_cert_path);
 		cert = nomad_strdupf("%s/cert.pem", site->docker_cert_path);
 		key = nomad_strdupf("%s/key.pem", site->docker_cert_path);
 		if (!ca || !cert || !key)
 			return nomad_error_errno(err, ENOMEM, "prepare requests to the Docker API");
 		if (access(cert, R_OK) < 0 || access(key, R_OK) < 0)
-			return nomad_error_errno(err, errno, "read cert.pem and key.pem in '%s', for the Docker API", site->docker_cert_path);
+			return nomad_error_errno(err, errno, "read cert.pem and key.pem in '%s', for the Docker API",
+						 site->docker_cert_path);
 		options.cert_file = cert;
 		options.key_file = key;
 		/* Without one the system's authorities count. */

@@ -35,8 +35,13 @@ static int clean(void **state)
 static struct triton_site *site_of(char *url, int insecure, int docker_insecure)
 {
 	const struct triton_config config = {
-		.url = url, .insecure = insecure, .docker_insecure = docker_insecure, .requests_per_second = 10, .poll_interval = 5,
-		.request_timeout = 30, .provision_timeout = 900,
+		.url = url,
+		.insecure = insecure,
+		.docker_insecure = docker_insecure,
+		.requests_per_second = 10,
+		.poll_interval = 5,
+		.request_timeout = 30,
+		.provision_timeout = 900,
 	};
 	struct triton_site *site = NULL;
 

@@ -45,8 +45,8 @@ int triton_stats_parse(const json_t *sample, struct nomad_stats *ret)
 	if (!json_is_object(sample))
 		return -EINVAL;
 	if (!cores)
-		cores = json_array_size(json_object_get(json_object_get(json_object_get(sample, "cpu_stats"), "cpu_usage"),
-							"percpu_usage"));
+		cores = json_array_size(json_object_get(
+			json_object_get(json_object_get(sample, "cpu_stats"), "cpu_usage"), "percpu_usage"));
 	if (cores && cpu >= cpu_before && cpu_before && system > system_before) {
 		ret->cpu_percent = (double)(cpu - cpu_before) / (double)(system - system_before) * (double)cores * 100;
 		ret->measured |= NOMAD_STAT_CPU;
