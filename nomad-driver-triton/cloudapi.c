@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cloudapi.h"
+#include "httptext.h"
 
 enum { PAGE = 1000, PAGES_MAX = 100, JSON_DEPTH_MAX = 64 };
 

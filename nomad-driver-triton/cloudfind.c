@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cloudapi.h"
+#include "httptext.h"
 
 static bool given(const char *text)
 {

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "docker.h"
+#include "httptext.h"
 
 static int explain(const struct triton_docker *docker, const struct triton_request *request,
 		   const struct triton_response *response, struct nomad_error **err)

@@ -29,6 +29,7 @@
 
 #include "docker.h"
 #include "life.h"
+#include "httptext.h"
 
 enum { PIECE = 16384, HEAD_MAX = 16384, FAILED = 126 };
 

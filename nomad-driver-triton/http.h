@@ -82,11 +82,4 @@ int triton_http_prepare(struct triton_http *http, CURL *easy, const char *target
 int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret,
 		     struct nomad_error **err);
 
-/* "a b" -> "a%20b", malloc()ed. */
-char *triton_url_escape(const char *text);
-/* Retry-After: seconds, or a date.  -1 if neither. */
-int64_t triton_parse_retry_after(const char *text, int64_t now_s);
-/* One line of a server's text for a message: control characters to spaces, cut to 300 bytes. */
-char *triton_one_line(const char *text, size_t size);
-
 #endif

@@ -12,6 +12,7 @@
 
 #include "budget.h"
 #include "http.h"
+#include "httptext.h"
 
 static void test_retry_after(void **state)
 {

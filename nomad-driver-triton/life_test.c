@@ -16,6 +16,7 @@
 #include "life.h"
 #include "poller.h"
 #include "remains.h"
+#include "verdict.h"
 
 static void test_names(void **state)
 {

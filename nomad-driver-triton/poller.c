@@ -33,6 +33,7 @@
 #include "nomad/task.h"
 
 #include "poller.h"
+#include "verdict.h"
 
 enum {
 	SOON_MS = 1000,			/* between looks at something that is about to end */
@@ -94,44 +95,6 @@ static struct watched *find(struct triton_poller *poller, const char *task_id)
 	return w;
 }
 
-/* ---- What a state means ---- */
-
-int triton_machine_verdict(enum triton_state state, const char *action, bool expected, bool killed, bool ends_deleted,
-			   struct nomad_exit *ret, const char **ret_message)
-{
-	*ret = (struct nomad_exit) { 0 };
-	*ret_message = NULL;
-	switch (state) {
-	case TRITON_FAILED:
-		ret->exit_code = 1;
-		*ret_message = "the instance failed";
-		return 1;
-	case TRITON_DELETED:
-		if (killed) {
-			ret->exit_code = 137;
-			ret->signal = 9;
-		} else if (!expected && !ends_deleted) {
-			ret->exit_code = 1;
-			*ret_message = "the instance was deleted, not by Nomad";
-		}
-		return 1;
-	case TRITON_STOPPED:
-		if (ends_deleted && !expected)
-			return 0;
-		if (killed) {
-			ret->exit_code = 137;
-			ret->signal = 9;
-		} else if (!expected && !strcmp(action, "stop")) {
-			ret->exit_code = 1;
-			*ret_message = "the instance was stopped, not by Nomad";
-		}
-		/* Else it has shut itself down, which is how a machine says that it is done. */
-		return 1;
-	default:
-		return 0;
-	}
-}
-
 /* ---- One look ---- */
 
 static void set_end(struct triton_poller *poller, struct watched *w, const struct nomad_exit *result,
@@ -158,61 +121,6 @@ static void look_done(struct look *look)
 	free(look->task_id);
 	free(look->machine);
 	free(look->container);
-}
-
-/* The end of a container, as Docker tells it: 1 and *ret, 0 it runs or is not known. */
-static int container_end(struct triton_poller *poller, const char *id, struct nomad_exit *ret, const char **ret_message)
-{
-	struct triton_container container;
-	struct triton_docker docker;
-	int64_t code = 0;
-	int r;
-
-	*ret = (struct nomad_exit) { 0 };
-	*ret_message = NULL;
-	r = poller->events.docker(poller->ud, &docker, NULL);
-	if (r < 0)
-		return 0;
-	docker.retry_ms = 0;
-	r = triton_docker_inspect(&docker, id, &container, NULL);
-	if (r < 0)
-		return 0;	/* also -ENOENT: whether it is gone CloudAPI tells */
-	r = 0;
-	if (!container.running && !container.never_started) {
-		/* Inspect says 0 where it does not know; wait tells the difference. */
-		int known = triton_docker_wait(&docker, id, 20000, &code, NULL);
-
-		if (known == -ENODATA) {
-			ret->exit_code = 1;
-			*ret_message = "the container ended; the data centre knows no exit status";
-		} else {
-			ret->exit_code = (int)(known >= 0 ? code : container.exit_code);
-		}
-		ret->oom_killed = container.oom_killed;
-		r = 1;
-	}
-	triton_container_done(&container);
-	return r;
-}
-
-static enum triton_state ask_state(struct triton_poller *poller, const char *machine)
-{
-	struct triton_machine it = { 0 };
-	enum triton_state state = TRITON_UNKNOWN;
-	struct triton_cloud cloud;
-	int r = poller->events.cloud(poller->ud, &cloud, NULL);
-
-	if (r < 0)
-		return state;
-	cloud.retry_ms = 0;
-	r = triton_cloud_get(&cloud, machine, &it, NULL);
-	if (r >= 0)
-		state = it.state;
-	else if (r == -ENOENT)
-		state = TRITON_DELETED;
-	if (r >= 0)
-		triton_machine_done(&it);
-	return state;
 }
 
 static void apply_machine(struct triton_poller *poller, struct watched *w, enum triton_state state, const char *action)
@@ -244,21 +152,20 @@ static void look_at(struct triton_poller *poller, struct look *look)
 	struct nomad_exit result = { 0 };
 	const char *message = NULL;
 	char action[64] = "";
+	struct triton_docker docker;
+	struct triton_cloud cloud;
 	struct watched *w;
-	int ended = 0;
+	bool ended = false;
 
 	if (look->container && (state == TRITON_UNKNOWN || state == TRITON_STOPPED || state == TRITON_STOPPING))
-		ended = container_end(poller, look->container, &result, &message);
-	if (!ended && state == TRITON_UNKNOWN)
-		state = ask_state(poller, look->machine);
-	if (!look->container && state == TRITON_STOPPED) {
-		struct triton_cloud cloud;
-
-		/* The audit says who stopped it; without one the looks alone decide. */
-		if (poller->events.cloud(poller->ud, &cloud, NULL) >= 0) {
-			cloud.retry_ms = 0;
-			(void)triton_cloud_last_action(&cloud, look->machine, action, NULL);
-		}
+		ended = poller->events.docker(poller->ud, &docker, NULL) >= 0 &&
+			triton_container_ended(&docker, look->container, &result, &message);
+	if (!ended && state == TRITON_UNKNOWN && poller->events.cloud(poller->ud, &cloud, NULL) >= 0)
+		state = triton_machine_state(&cloud, look->machine);
+	/* The audit says who stopped it; without one the looks alone decide. */
+	if (!look->container && state == TRITON_STOPPED && poller->events.cloud(poller->ud, &cloud, NULL) >= 0) {
+		cloud.retry_ms = 0;
+		(void)triton_cloud_last_action(&cloud, look->machine, action, NULL);
 	}
 	pthread_mutex_lock(&poller->lock);
 	w = find(poller, look->task_id);

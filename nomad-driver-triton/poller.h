@@ -52,9 +52,4 @@ int triton_poller_wait(struct triton_poller *poller, const char *task_id, int64_
 /* The last state seen. */
 enum triton_state triton_poller_state(struct triton_poller *poller, const char *task_id);
 
-/* What a state means for a machine's task: 0 it goes on, 1 it has ended and
- * *ret says how.  `action` is the newest one of the audit, "" for none. */
-int triton_machine_verdict(enum triton_state state, const char *action, bool expected, bool killed, bool ends_deleted,
-			   struct nomad_exit *ret, const char **ret_message);
-
 #endif

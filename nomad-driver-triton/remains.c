@@ -21,6 +21,7 @@
 
 #include "debts.h"
 #include "remains.h"
+#include "httptext.h"
 
 static const char *const keys[] = {
 	TRITON_RECORD_API, TRITON_RECORD_NAME, TRITON_RECORD_INSTANCE, TRITON_RECORD_RULES, TRITON_RECORD_PUBLISHED,

@@ -14,6 +14,7 @@
 #include "debts.h"
 #include "feed.h"
 #include "site.h"
+#include "httptext.h"
 
 enum { RETRY_MS = 60000 };
 

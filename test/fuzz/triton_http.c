@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cloudapi.h"
+#include "httptext.h"
 #include "life.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
