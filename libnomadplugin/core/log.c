@@ -22,7 +22,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *module = "plugin";
 static enum nomad__log_form form = NOMAD__LOG_TEXT;
 static enum nomad_log_level threshold = NOMAD_LOG_INFO;
-static unsigned long dropped;
+static unsigned long dropped;	/* since the last line that told of it */
+static uint64_t lines[NOMAD_LOG_LEVEL_MAX], bytes_written, lost_lines;
 
 static const char *const level_names[NOMAD_LOG_LEVEL_MAX] = {
 	[NOMAD_LOG_TRACE] = "trace", [NOMAD_LOG_DEBUG] = "debug", [NOMAD_LOG_INFO] = "info",
@@ -48,6 +49,15 @@ void nomad__log_setup(enum nomad__log_form new_form, const char *new_module, enu
 	flags = fcntl(STDERR_FILENO, F_GETFL);
 	if (flags >= 0)
 		(void)fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
+}
+
+void nomad__log_counts(uint64_t ret_lines[NOMAD_LOG_LEVEL_MAX], uint64_t *ret_bytes, uint64_t *ret_lost)
+{
+	pthread_mutex_lock(&lock);
+	memcpy(ret_lines, lines, sizeof(lines));
+	*ret_bytes = bytes_written;
+	*ret_lost = lost_lines;
+	pthread_mutex_unlock(&lock);
 }
 
 static void put(struct line *line, const char *text, size_t size)
@@ -129,8 +139,12 @@ static void write_line(struct line *line)
 	do
 		n = write(STDERR_FILENO, line->text, line->size);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
+	if (n < 0) {
 		dropped++;
+		lost_lines++;
+	} else {
+		bytes_written += (uint64_t)n;
+	}
 }
 
 static void json_begin(struct line *line, enum nomad_log_level level, const char *message)
@@ -168,6 +182,7 @@ static void emit(enum nomad_log_level level, const char *message, va_list *pairs
 	if (level < threshold)
 		return;
 	pthread_mutex_lock(&lock);
+	lines[level]++;
 	if (form == NOMAD__LOG_JSON) {
 		if (dropped) {
 			struct line note = { 0 };

@@ -36,6 +36,10 @@ static const struct nomad_option library_rows[] = {
 	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0, .max = 31536000,
 			.unit = "seconds", .help = "How long after its start the driver clears away what tasks left that no agent has "
 			"claimed by then: those of a former boot, and those that are dead. 0 leaves them; `gc` does the same by hand."),
+	NOMAD_OPTION(struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
+		     .help = "Show what the plugin counts as OpenMetrics text: calls and how long they took, tasks, their starts and "
+			     "ends, what was cleared away, memory. Without this block nothing is shown.",
+		     .example = "{\n  socket = \"/run/nomad-metrics/NAME.sock\"\n}"),
 };
 
 const struct nomad__library_config *nomad__library_config(const struct nomad_plugin *plugin)
@@ -125,6 +129,8 @@ struct nomad_plugin *nomad__plugin_new(const struct nomad_driver *driver, struct
 	if (r >= 0)
 		r = nomad__pool_new(MAX_WORKERS, &plugin->pool);
 	if (r >= 0)
+		r = nomad__metrics_setup(plugin);
+	if (r >= 0)
 		r = nomad__fingerprint_setup(plugin);
 	if (r >= 0)
 		r = nomad__events_setup(plugin);
@@ -165,6 +171,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	/* The driver's own threads may still report ends. */
 	if (plugin->inited && plugin->driver->fini)
 		plugin->driver->fini(plugin, plugin->data);
+	nomad__metrics_stop(plugin);
 	nomad__stops_cancel(plugin);
 	let_tasks_go(plugin);
 	nomad__lingering_drop(plugin);
@@ -175,6 +182,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	nomad__stats_teardown(plugin);
 	nomad__events_teardown(plugin);
 	nomad__fingerprint_teardown(plugin);
+	nomad__metrics_teardown(plugin);
 	nomad__sub_list_done(&plugin->fingerprints);
 	nomad__sub_list_done(&plugin->events);
 	nomad__sub_list_done(&plugin->stats);
@@ -265,6 +273,7 @@ int nomad__plugin_ensure_init(struct nomad_plugin *plugin, struct nomad_error **
 			plugin->data = data;
 			pthread_mutex_unlock(&plugin->lock);
 			nomad__gc_schedule(plugin);
+			nomad__metrics_start(plugin);
 			r = 0;
 		} else {
 			(void)nomad_error_wrap(err, "initialise driver '%s'", plugin->driver->name);

@@ -12,11 +12,12 @@
  *	handle.c	driver_state: what Nomad keeps for us
  *	exec.c		commands in a task
  *	fingerprint.c, events.c, stats.c	the streams
+ *	metrics.c	what is counted; see metrics.h
  *
  * Locks, in the order they may be taken: plugin->init_lock, a task's `busy`
  * (held around driver callbacks), plugin->lock (table), a task's `journal`
  * (held while the disk is waited for: never on the loop thread), a task's
- * `lock`, the lock of a list of subscriptions, that of a supervisor's handle.  None but init_lock and
+ * `lock`, the lock of a list of subscriptions, that of a supervisor's handle; alone: that of the driver's counters.  None but init_lock and
  * `busy` is held while foreign code runs, none at all on the loop thread. */
 #ifndef NOMAD_CORE_PLUGIN_H
 #define NOMAD_CORE_PLUGIN_H
@@ -25,6 +26,7 @@
 
 #include "core/core.h"
 #include "core/loop.h"
+#include "core/metrics.h"
 #include "core/pool.h"
 #include "core/record.h"
 #include "core/sub.h"
@@ -78,6 +80,7 @@ struct nomad__library_config {
 	int64_t log_max_files;
 	int64_t log_max_file_size_mb;
 	int64_t gc_grace_s;
+	struct nomad__metrics_config *metrics;	/* or NULL */
 };
 
 struct nomad_plugin {
@@ -110,6 +113,9 @@ struct nomad_plugin {
 	struct nomad__fingerprint_keeper *fingerprint;
 	struct nomad__event_keeper *event_keeper;
 	struct nomad__stats_keeper *stats_keeper;
+	struct nomad__metrics *metrics;
+	struct nomad__metrics_server *metrics_server;	/* loop thread; NULL: nothing is shown */
+	struct nomad__posted metrics_end;
 };
 
 /* ---- plugin.c ---- */

@@ -226,6 +226,7 @@ static int take_over(struct nomad_task *task, struct nomad_error **err)
 			nomad_error_free(err ? *err : NULL);
 			if (err)
 				*err = NULL;
+			nomad__metric_add(plugin, NOMAD__SUPERVISORS_DEAD, 1);
 			return nomad_error_set(err, ENOENT, "the task is lost: its supervisor is gone and left no exit record");
 		}
 		if (r < 0)
@@ -274,7 +275,7 @@ static void begin_anew(struct nomad_task *task)
 }
 
 /* `busy` is held.  Runs the driver's start(), or takes over what an earlier call with this id made. */
-static int start_or_adopt(struct nomad_task *task, struct nomad_error **err)
+static int start_or_adopt(struct nomad_task *task, enum nomad__metric *ret_kind, struct nomad_error **err)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 	struct stat st;
@@ -286,6 +287,7 @@ static int start_or_adopt(struct nomad_task *task, struct nomad_error **err)
 			return r;
 		if (nomad_map_get(&task->record.map, "started") && take_over(task, &why) == 0) {
 			nomad_task_event(task, "Adopted: the task ran already");
+			*ret_kind = NOMAD__STARTS_ADOPTED;
 			return 0;
 		}
 		nomad_log_kv(NOMAD_LOG_WARN, "clearing away what an earlier start of this task left", "task_id", task->info.id,
@@ -345,6 +347,7 @@ static int check_name(const struct nomad_task *task, struct nomad_error **err)
 int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *config,
 		      size_t config_size, struct nomad__started *ret, struct nomad_error **err)
 {
+	enum nomad__metric kind = NOMAD__STARTS_STARTED;
 	struct nomad_task *task = NULL, *other = NULL;
 	int r;
 
@@ -382,16 +385,16 @@ int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_
 	}
 	r = decode_config(task, config, config_size, 0, err);
 	if (r >= 0)
-		r = start_or_adopt(task, err);
+		r = start_or_adopt(task, &kind, err);
 	if (r >= 0) {
 		set_running(task);
 		r = make_handle(task, ret, err);
 		if (r < 0)
 			(void)nomad__task_tidy(task, NULL);
 	}
-	if (r < 0) {
+	if (r < 0)
 		nomad__task_gone(task);
-	}
+	nomad__metric_add(plugin, r < 0 ? NOMAD__STARTS_FAILED : kind, 1);
 out:
 	pthread_mutex_unlock(&task->busy);
 	nomad__task_unref(task);
@@ -511,6 +514,8 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	if (r >= 0)
 		r = take_over(task, err);
 	nomad__crash_at("core-recover-attached");
+	nomad__metric_add(plugin, r >= 0 ? NOMAD__RECOVERS_RECOVERED : r == -ENOENT ? NOMAD__RECOVERS_LOST :
+			  NOMAD__RECOVERS_FAILED, 1);
 	if (r >= 0) {
 		set_running(task);
 		nomad_task_event(task, "Recovered after a restart of the driver");

@@ -5,6 +5,7 @@
 #include "core/plugin.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,7 +406,7 @@ static void call_stopper(struct nomad__sub *sub, void *arg)
 	done(sub->ud, 0, NULL);
 }
 
-void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)
+static bool end(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)
 {
 	struct nomad__sub *sub;
 	char *message = result->message ? strdup(result->message) : NULL;
@@ -423,7 +424,7 @@ void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result,
 	pthread_mutex_unlock(&task->lock);
 	free(message);
 	if (!first)
-		return;
+		return false;
 	nomad__task_stops_over(task);
 	/* The result does not change from here on. */
 	while ((sub = nomad__sub_take(&task->plugin->waiters, is_of_task, task))) {
@@ -435,6 +436,13 @@ void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result,
 		nomad__sub_unref(sub);
 	}
 	nomad__stats_task_ended(task);
+	return true;
+}
+
+void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)
+{
+	if (end(task, result, ended_ns))
+		nomad__metric_end(task->plugin, result);
 }
 
 enum nomad__phase nomad__task_phase(struct nomad_task *task)
@@ -451,7 +459,7 @@ void nomad__task_gone(struct nomad_task *task)
 {
 	const struct nomad_exit never = { .exit_code = -1, .message = (char *)"the task was not started" };
 
-	nomad__task_ended(task, &never, nomad__wall_ns());
+	(void)end(task, &never, nomad__wall_ns());
 	pthread_mutex_lock(&task->lock);
 	task->phase = NOMAD__GONE;
 	pthread_cond_broadcast(&task->changed);
@@ -496,6 +504,7 @@ static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end
 		pthread_mutex_lock(&task->lock);
 		task->lost = true;
 		pthread_mutex_unlock(&task->lock);
+		nomad__metric_add(task->plugin, NOMAD__SUPERVISORS_DEAD, 1);
 	}
 	pthread_mutex_lock(&task->lock);
 	stopping = task->stopping;
@@ -514,6 +523,12 @@ static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end
 
 static void supervisor_notice(void *ud, const char *message)
 {
+	const struct nomad_task *task = ud;
+	int64_t bytes;
+
+	/* Its only word about a number; an older supervisor has the same. */
+	if (sscanf(message, "%" SCNd64 " bytes of ", &bytes) == 1 && strstr(message, " are lost: ") && bytes > 0)
+		nomad__metric_add(task->plugin, NOMAD__LOG_LOST_BYTES, (uint64_t)bytes);
 	nomad_task_event(ud, "%s", message);
 }
 

@@ -298,7 +298,8 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 
 static void log_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
 {
-	(void)ud;
+	nomad__metric_add(ud, NOMAD__LEAKS + task->state, 1);
+	nomad__metric_add(ud, err ? NOMAD__LEAKS_LEFT : NOMAD__LEAKS_REMOVED, 1);
 	nomad_log_kv(err ? NOMAD_LOG_WARN : NOMAD_LOG_INFO,
 		     err ? "cannot clear away a task that nobody claims" : "cleared away a task that nobody claims", "task_id",
 		     nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state), "directory", task->slug,
@@ -314,7 +315,10 @@ static void gc_job(void *ud)
 	pthread_mutex_lock(&plugin->lock);
 	shut_down = plugin->shut_down;
 	pthread_mutex_unlock(&plugin->lock);
-	if (!shut_down && nomad__gc(plugin, 0, log_removed, NULL, &err) < 0)
+	if (shut_down)
+		return;
+	nomad__metric_add(plugin, NOMAD__GC_RUNS, 1);
+	if (nomad__gc(plugin, 0, log_removed, plugin, &err) < 0)
 		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err), NULL);
 }
 

@@ -8,6 +8,7 @@
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/log.h"
+#include "nomad/metrics.h"
 #include "nomad/option.h"
 #include "nomad/task.h"
 #include "nomad/tool.h"

@@ -31,6 +31,8 @@ struct nomad__process_usage {
 	uint64_t user_ns, system_ns, rss_bytes;
 };
 int nomad__process_usage(int pid, struct nomad__process_usage *ret);
+/* How many descriptors the caller has open, or -errno. */
+int nomad__process_descriptors(void);
 
 /* ---- The caller as the parent of all that come from it ---- */
 

@@ -24,6 +24,8 @@
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 
+#include "core/loop.h"
+
 enum {
 	BOUNDED_MAX = 1024,	/* messages that wait, with SEND_BOUNDED */
 };
@@ -44,6 +46,15 @@ static void packet_free(struct nomad__packet *packet)
 	free(packet);
 }
 
+/* Lock held, or the last reference. */
+static void count_end(struct nomad__call *call, grpc_status_code code)
+{
+	if (call->counted)
+		return;
+	call->counted = true;
+	nomad__metrics_call_ends(call->server->plugin, call->rpc, (unsigned) code, nomad__now_ns() - call->begun_ns);
+}
+
 void nomad__call_unref(struct nomad__call *call)
 {
 	struct nomad__server *server = call->server;
@@ -51,6 +62,7 @@ void nomad__call_unref(struct nomad__call *call)
 
 	if (__atomic_sub_fetch(&call->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	count_end(call, GRPC_STATUS_CANCELLED);
 	nomad__server_remove_call(server, call);
 	for (struct nomad__packet *packet = call->head; packet; packet = next) {
 		next = packet->next;
@@ -117,6 +129,7 @@ static void call_closed(struct nomad__tag *tag, bool ok)
 	(void) ok;
 	pthread_mutex_lock(&call->lock);
 	call->closed = true;
+	count_end(call, GRPC_STATUS_CANCELLED);
 	drop = NOMAD_TAKE_PTR(call->drop);
 	data = NOMAD_TAKE_PTR(call->data);
 	pthread_mutex_unlock(&call->lock);
@@ -252,6 +265,8 @@ static void queue_packet(struct nomad__call *call, struct nomad__packet *packet,
 		call->queued--;
 		call->queued_bytes -= old->size;
 		packet_free(old);
+		if (how == NOMAD__SEND_BOUNDED)	/* only events are sent so */
+			nomad__metrics_event_dropped(call->server->plugin);
 	}
 	*call->tail = packet;
 	call->tail = &packet->next;
@@ -264,6 +279,7 @@ static void answer_locked(struct nomad__call *call, struct nomad__status *take_s
 {
 	call->answered = true;
 	call->status = *take_status;
+	count_end(call, call->status.code);
 	call->status_slice = grpc_slice_from_copied_string(call->status.message ? call->status.message : "");
 	if (call->status.details) {
 		call->trailer.key = grpc_slice_from_static_string("grpc-status-details-bin");
@@ -538,6 +554,9 @@ void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const
 	call->status_slice = grpc_empty_slice();
 	call->trailer.value = grpc_empty_slice();
 	call->method = find_method(details->method);
+	call->rpc = call->method ? (size_t) (call->method - nomad__methods) : nomad__n_methods;
+	call->begun_ns = nomad__now_ns();
+	nomad__metrics_call_begins(server->plugin, call->rpc);
 	pthread_mutex_init(&call->lock, NULL);
 	nomad__server_add_call(server, call);
 

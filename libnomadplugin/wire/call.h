@@ -57,6 +57,8 @@ struct nomad__packet {
 struct nomad__call {
 	struct nomad__server *server;
 	const struct nomad__method *method;
+	size_t rpc;		/* of the metrics */
+	int64_t begun_ns;	/* monotonic */
 	grpc_call *grpc;
 	struct nomad__call *next, **link;	/* in server->calls, under server->lock */
 	struct nomad__call *next_soon;
@@ -76,6 +78,7 @@ struct nomad__call {
 	bool initial_sent, sending, status_sent;
 	bool receiving, handled;
 	bool then_shutdown;
+	bool counted;		/* its end is in the metrics */
 	struct nomad__status status;
 	grpc_slice status_slice;
 	grpc_metadata trailer;

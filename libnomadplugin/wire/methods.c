@@ -32,7 +32,7 @@ const struct nomad__method nomad__methods[] = {
 	ROW(DRIVER, "TaskStats", STREAM, task_stats_request, AT_ONCE(task_stats)),
 	ROW(DRIVER, "StartTask", UNARY, start_task_request, ON_WORKER(start_task)),
 	ROW(DRIVER, "RecoverTask", UNARY, recover_task_request, ON_WORKER(recover_task)),
-	ROW(DRIVER, "WaitTask", UNARY, wait_task_request, AT_ONCE(wait_task)),
+	ROW(DRIVER, "WaitTask", UNARY, wait_task_request, AT_ONCE(wait_task), .waits = true),
 	ROW(DRIVER, "StopTask", UNARY, stop_task_request, AT_ONCE(stop_task)),
 	ROW(DRIVER, "DestroyTask", UNARY, destroy_task_request, ON_WORKER(destroy_task)),
 	ROW(DRIVER, "InspectTask", UNARY, inspect_task_request, ON_WORKER(inspect_task)),

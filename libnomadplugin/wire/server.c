@@ -195,6 +195,24 @@ static void *queue_thread(void *ud)
 	return NULL;
 }
 
+static const char *code_name(unsigned code)
+{
+	return nomad__status_name((grpc_status_code) code);
+}
+
+static int count_calls(struct nomad_plugin *plugin)
+{
+	NOMAD_AUTO_FREE struct nomad__rpc *rpcs = calloc(nomad__n_methods, sizeof(*rpcs));
+
+	if (!rpcs)
+		return -ENOMEM;
+	for (size_t i = 0; i < nomad__n_methods; i++) {
+		rpcs[i].path = nomad__methods[i].path;
+		rpcs[i].timed = nomad__methods[i].kind == NOMAD__UNARY && !nomad__methods[i].waits;
+	}
+	return nomad__metrics_calls(plugin, rpcs, nomad__n_methods, code_name);
+}
+
 int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud,
 		      struct nomad__server **ret, struct nomad_error **err)
 {
@@ -212,6 +230,11 @@ int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), v
 
 	if (!server)
 		return nomad_error_errno(err, ENOMEM, "make the server");
+	r = count_calls(plugin);
+	if (r < 0) {
+		free(server);
+		return nomad_error_errno(err, -r, "make the server");
+	}
 	server->plugin = plugin;
 	server->shutdown = shutdown;
 	server->shutdown_ud = ud;

@@ -39,6 +39,7 @@ struct nomad__method {
 	 * nomad__call_receive(). */
 	bool (*more)(struct nomad__call *call, const ProtobufCMessage *request);
 	bool may_be_empty;	/* a stream that ends without any message is fine */
+	bool waits;		/* for something that may take days: how long tells nothing about us */
 };
 
 extern const struct nomad__method nomad__methods[];

@@ -170,6 +170,18 @@ int nomad__process_usage(int pid, struct nomad__process_usage *ret)
 	return 0;
 }
 
+int nomad__process_descriptors(void)
+{
+#ifdef KERN_PROC_NFDS
+	int name[] = { CTL_KERN, KERN_PROC, KERN_PROC_NFDS, getpid() }, count = 0;
+	size_t size = sizeof(count);
+
+	return sysctl(name, 4, &count, &size, NULL, 0) < 0 ? -errno : count;
+#else
+	return -ENOSYS;
+#endif
+}
+
 int nomad__reaper_acquire(void)
 {
 	/* EBUSY: it is one already. */

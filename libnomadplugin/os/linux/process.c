@@ -213,6 +213,25 @@ int nomad__process_usage(int pid, struct nomad__process_usage *ret)
 	return 0;
 }
 
+int nomad__process_descriptors(void)
+{
+	char buf[1024] __attribute__((aligned(8)));
+	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), count = -1;	/* but this one */
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while ((n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			struct dirent *d = (struct dirent *) (void *) (buf + at);
+
+			at += d->d_reclen;
+			count += d->d_name[0] != '.';
+		}
+	close(fd);
+	return count;
+}
+
 int nomad__reaper_acquire(void)
 {
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The file for a collector of text files: written beside its place and
+ * renamed, so that a reader sees a whole one.
+ *
+ * The one beside it has a fixed name, so that a plugin that died leaves but
+ * one, and a lock, so that two plugins (the agent was restarted, and the old
+ * one is about to go) do not write into the same. */
+#include "core/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nomad/error.h"
+
+static int write_all(int fd, const char *text, size_t size)
+{
+	while (size) {
+		ssize_t n = write(fd, text, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Ours alone: a plain file without another name, and still at its place once it is locked. */
+static int lock_new(int fd, const char *path, struct stat *st)
+{
+	struct stat there;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, st) < 0)
+		return -errno;
+	if (!S_ISREG(st->st_mode) || st->st_nlink != 1 || st->st_uid != geteuid())
+		return -EEXIST;
+	if (lstat(path, &there) < 0 || there.st_ino != st->st_ino || there.st_dev != st->st_dev)
+		return -EWOULDBLOCK;
+	return 0;
+}
+
+int nomad__metrics_write(const char *path, const char *text, size_t size, struct stat *ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *beside = nomad_strdupf("%s.new", path);
+	NOMAD_AUTO_FD int fd = -1;
+	struct stat st;
+	int r;
+
+	if (!beside)
+		return nomad_error_errno(err, ENOMEM, "write metrics to '%s'", path);
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return nomad_error_set(err, EEXIST, "write metrics to '%s': what is there is no file; remove it, or name "
+				       "another one", path);
+	fd = open(beside, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+	r = fd < 0 ? -errno : lock_new(fd, beside, &st);
+	if (r == -EWOULDBLOCK)
+		return nomad_error_set(err, EBUSY, "write metrics to '%s': another instance of the driver does, too", path);
+	if (r < 0)
+		return nomad_error_errno(err, -r, "write metrics: make '%s'", beside);
+	r = ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ? -errno : write_all(fd, text, size);
+	if (r >= 0 && rename(beside, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlink(beside);
+		return nomad_error_errno(err, -r, "write metrics to '%s'", path);
+	}
+	*ret = st;
+	return 0;
+}
+
+void nomad__metrics_remove(const char *path, const struct stat *what)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && st.st_ino == what->st_ino && st.st_dev == what->st_dev)
+		(void)unlink(path);
+}
