@@ -15,6 +15,7 @@ int nomad__cli_doctor(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_validate(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_ps(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver);
+int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_errors(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver);
 

@@ -35,6 +35,8 @@ static const struct {
 	{ "ps", "[--json] [--config FILE]", "the tasks on this host, from their records", nomad__cli_ps },
 	{ "gc", "[--dry-run] [--running] [--config FILE]",
 	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run", nomad__cli_gc },
+	{ "metrics", "[--config FILE] [--socket PATH]", "what the plugin that serves an agent has counted, as OpenMetrics text",
+	  nomad__cli_metrics },
 	{ "errors", "[--pod]", "the ids that errors end with, what they mean and what helps", nomad__cli_errors },
 };
 
