@@ -12,7 +12,7 @@ static const char *const start_steps[] = {
 };
 static const char *const destroy_steps[] = {
 	"core-tidy-begin", "clean-begin", "clean-killed", "clean-removed", "core-tidy-killed", "core-tidy-destroyed",
-	"core-tidy-removed", "super-kill", "super-empty", "super-exit",
+	"core-tidy-removed", "super-kill", "super-empty", "super-written", "super-exit",
 };
 static const char *const recover_steps[] = { "attach-connected", "core-recover-attached" };
 

@@ -79,11 +79,30 @@ int nomad__exit_parse(const char *buf, size_t size, struct nomad__supervisor_exi
 	return 0;
 }
 
+/* A record that is whole, but has not got its name: after a power cut, or as the supervisor was killed just then.
+ * Whoever reads it may tell it, so it is on the disk on return. */
+static ssize_t read_nameless_exit(int dirfd, char *buf, size_t size)
+{
+	ssize_t n = nomad__record_read(dirfd, ".exit.new", buf, size);
+	int fd;
+
+	if (n < 0 || !nomad__record_is_sealed(buf, (size_t) n))
+		return -ENOENT;
+	fd = openat(dirfd, ".exit.new", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd >= 0) {
+		(void) fsync(fd);
+		close(fd);
+	}
+	return n;
+}
+
 int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
 {
 	char buf[4096];
 	ssize_t n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
 
+	if (n == -ENOENT)
+		n = read_nameless_exit(dirfd, buf, sizeof(buf));
 	return n < 0 ? (int) n : nomad__exit_parse(buf, (size_t) n, ret);
 }
 

@@ -22,6 +22,7 @@
  *               super-stop         the stop signal was sent
  *               super-kill         the killing begins
  *               super-empty        nothing is left, no exit record yet
+ *               super-written      the exit record is there under its first name
  *               super-exit         the exit record is there, nobody was told
  *               super-exec         a command was forked into the task
  *   core        core-start-intent     nothing is there yet

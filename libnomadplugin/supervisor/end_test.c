@@ -6,6 +6,9 @@
 
 #include <sys/mman.h>
 
+#include "supervisor/handle.h"
+#include "supervisor/record.h"
+
 static void up_file(struct task *t, char *path, size_t size)
 {
 	snprintf(path, size, "%s/up", t->base);
@@ -190,6 +193,67 @@ static void test_plugin_dies(void **state)
 	task_done(&t);
 }
 
+static ssize_t record_of(const struct task *t, const char *name, char *buf, size_t size)
+{
+	int dirfd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ssize_t n = nomad__record_read(dirfd, name, buf, size);
+
+	close(dirfd);
+	return n;
+}
+
+/* The place of the exit record is made while the task runs; a torn record is none, a whole one counts under either name. */
+static void test_place_of_the_record(void **state)
+{
+	char buf[4096], path[300], named[300];
+	struct nomad__supervisor_exit end;
+	struct task t;
+	int dirfd;
+	ssize_t n;
+
+	(void) state;
+	task_init(&t);
+	task_sh(&t, "trap 'exit 33' TERM; while :; do sleep 0.01; done");
+	wait_until((n = record_of(&t, ".exit.new", buf, sizeof(buf))) == 1024);
+	for (n = 0; n < 1024; n++)
+		assert_int_equal(buf[n], 0);
+	dirfd = open(t.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(nomad__exit_read(dirfd, &end), -ENOENT);
+	assert_int_equal(nomad__supervisor_stop(t.s, 0, 30000, NULL), 0);
+	task_wait(&t);
+	assert_int_equal(t.result.exit_code, 33);
+	assert_int_equal(record_of(&t, ".exit.new", buf, sizeof(buf)), -ENOENT);
+	assert_int_equal(record_of(&t, "exit", buf, sizeof(buf)), 1024);
+	assert_true(nomad__record_is_sealed(buf, 1024));
+
+	snprintf(path, sizeof(path), "%s/.exit.new", t.dir);
+	snprintf(named, sizeof(named), "%s/exit", t.dir);
+	assert_int_equal(rename(named, path), 0);
+	assert_int_equal(nomad__exit_read(dirfd, &end), 0);
+	assert_int_equal(end.exit_code, 33);
+	assert_int_equal(truncate(path, 100), 0);
+	assert_int_equal(nomad__exit_read(dirfd, &end), -ENOENT);
+	assert_int_equal(truncate(path, 1024), 0);
+	assert_int_equal(nomad__exit_read(dirfd, &end), -ENOENT);
+	close(dirfd);
+	task_done(&t);
+}
+
+/* One that is over before its record has a place has a record as well. */
+static void test_short(void **state)
+{
+	char buf[4096];
+	struct task t;
+
+	(void) state;
+	task_init(&t);
+	task_sh(&t, "exit 3");
+	task_wait(&t);
+	assert_int_equal(t.result.exit_code, 3);
+	assert_int_equal(record_of(&t, "exit", buf, sizeof(buf)), 1024);
+	task_done(&t);
+}
+
 /* Die at each step, then clean up; nothing may be left, whatever the step. */
 static void crash_at(const char *step, bool in_client)
 {
@@ -245,7 +309,8 @@ static void test_crash_supervisor(void **state)
 {
 	static const char *const steps[] = {
 		"super-detached", "super-recorded", "super-listening", "super-cgroups", "super-forked", "super-main",
-		"super-execed", "super-started", "super-stop", "super-kill", "super-empty", "super-exit",
+		"super-execed", "super-started", "super-stop", "super-kill", "super-empty",
+		"super-written", "super-exit",
 	};
 
 	(void) state;
@@ -340,6 +405,8 @@ int main(void)
 		cmocka_unit_test(test_stats),
 		cmocka_unit_test(test_plugin_dies),
 		cmocka_unit_test(test_foreign_boot),
+		cmocka_unit_test(test_place_of_the_record),
+		cmocka_unit_test(test_short),
 		cmocka_unit_test(test_crash_client),
 		cmocka_unit_test(test_crash_supervisor),
 		cmocka_unit_test(test_many),

@@ -98,6 +98,28 @@ void nomad__record_num(struct nomad__record *record, const char *key, int64_t va
 	nomad__record_add(record, key, buf);
 }
 
+/* FNV-1a of 32 bits: it tells what a power cut left, not what somebody forged. */
+static uint32_t sum_of(const char *data, size_t size)
+{
+	uint32_t sum = 2166136261u;
+
+	for (size_t i = 0; i < size; i++)
+		sum = (sum ^ (unsigned char) data[i]) * 16777619u;
+	return sum;
+}
+
+void nomad__record_seal(struct nomad__record *record)
+{
+	nomad__record_num(record, "sum", sum_of(record->buf, record->used));
+}
+
+bool nomad__record_is_sealed(const char *data, size_t size)
+{
+	const char *sum = nomad__record_get(data, size, "sum");
+
+	return sum && nomad__parse_num(sum, -1) == sum_of(data, (size_t) (sum - data) - sizeof("sum=") + 1);
+}
+
 const char *nomad__record_next(const char *data, size_t size, const char *key, size_t *pos)
 {
 	size_t k = strlen(key);

@@ -41,6 +41,10 @@ void nomad__record_init_bare(struct nomad__record *record, char *buf, size_t siz
 void nomad__record_add(struct nomad__record *record, const char *key, const char *value);
 void nomad__record_num(struct nomad__record *record, const char *key, int64_t value);
 
+/* Close it with a sum of all that is in it; what was cut off or mixed up is not sealed any more. */
+void nomad__record_seal(struct nomad__record *record);
+bool nomad__record_is_sealed(const char *data, size_t size);
+
 /* The value of the first `key`, or NULL.  `data` need not end with a NUL;
  * then its last, unfinished string does not count. */
 const char *nomad__record_get(const char *data, size_t size, const char *key);

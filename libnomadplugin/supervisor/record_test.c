@@ -74,6 +74,37 @@ static void test_round_trip(void **state)
 	assert_int_equal(nomad__record_write(AT_FDCWD, "never", &r, false), -EMSGSIZE);
 }
 
+static void test_seal(void **state)
+{
+	char buf[256] = { 0 };
+	struct nomad__record r;
+	size_t n;
+
+	(void) state;
+	nomad__record_init(&r, buf, sizeof(buf));
+	nomad__record_num(&r, "exit_code", 137);
+	assert_false(nomad__record_is_sealed(buf, r.used));
+	nomad__record_seal(&r);
+	assert_false(r.full);
+	assert_true(nomad__record_is_sealed(buf, r.used));
+	assert_true(nomad__record_is_sealed(buf, sizeof(buf)));		/* with the zeros behind it */
+	/* Cut anywhere, with or without zeros in place of the rest, or a bit changed. */
+	for (n = 0; n < r.used - 1; n++) {
+		char torn[sizeof(buf)] = { 0 };
+
+		memcpy(torn, buf, n);
+		assert_false(nomad__record_is_sealed(torn, n));
+		assert_false(nomad__record_is_sealed(torn, sizeof(torn)));
+		memcpy(torn, buf, sizeof(torn));
+		torn[n] ^= 1;
+		assert_false(nomad__record_is_sealed(torn, sizeof(torn)));
+		/* The end came to the disk, the beginning did not. */
+		memset(torn, 0, n + 1);
+		memcpy(torn + n + 1, buf + n + 1, sizeof(torn) - n - 1);
+		assert_false(nomad__record_is_sealed(torn, sizeof(torn)));
+	}
+}
+
 static void test_files(void **state)
 {
 	char dir[] = "/tmp/nomad-record-test-XXXXXX", buf[64], back[64], path[64];
@@ -109,6 +140,7 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_seal),
 		cmocka_unit_test(test_files),
 	};
 

@@ -33,13 +33,13 @@ at() {
 	_code=$?
 	if engine_flaked && [ -z "${2:-}" ]; then at "$1" again; return; fi
 	case $1 in
-	core-tidy-* | clean-* | super-exit | super-empty) [ -e "$A/$1.tar" ] || { echo 'the build has not ended'; cat "$T/err"; return 1; } ;;
+	core-tidy-* | clean-* | super-written | super-exit | super-empty) [ -e "$A/$1.tar" ] || { echo 'the build has not ended'; cat "$T/err"; return 1; } ;;
 	*) [ $_code -ne 0 ] || { echo 'nobody died'; return 1; } ;;
 	esac
 }
 for step in core-start-intent core-start-recorded core-run-recorded start-recorded start-launched start-sent start-answered core-run-started \
 	core-start-driver super-detached super-recorded super-listening super-cgroups super-forked super-main super-execed super-started \
-	super-empty super-exit core-tidy-begin core-tidy-killed core-tidy-destroyed core-tidy-removed clean-begin clean-killed clean-removed; do
+	super-empty super-written super-exit core-tidy-begin core-tidy-killed core-tidy-destroyed core-tidy-removed clean-begin clean-killed clean-removed; do
 	run_test "dies at $step" at $step
 done
 run_test 'after all that nothing is left' t_clean

@@ -30,7 +30,7 @@ var (
 		"start-sent", "start-answered", "core-run-started", "core-start-driver", "core-start-done"}
 	bornSteps   = []string{"super-detached", "super-recorded", "super-listening", "super-cgroups", "super-forked", "super-main"}
 	lateSteps   = []string{"super-execed", "super-started"}
-	endSteps    = []string{"super-stop", "super-kill", "super-empty", "super-exit"}
+	endSteps    = []string{"super-stop", "super-kill", "super-empty", "super-written", "super-exit"}
 	execSteps   = []string{"super-exec"}
 	attachSteps = []string{"attach-connected", "core-recover-attached"}
 	tidySteps   = []string{"core-tidy-begin", "clean-begin", "clean-killed", "clean-removed", "core-tidy-killed", "core-tidy-destroyed",
@@ -303,8 +303,8 @@ func TestSupervisorDiesEarly(t *testing.T) {
 
 // It dies while the task is stopped, or ends.
 func TestSupervisorDiesAtTheEnd(t *testing.T) {
-	for ends, steps := range map[string][]string{"killed": endSteps, "stopped": {"super-stop", "super-empty", "super-exit"},
-		"by itself": {"super-empty", "super-exit"}} {
+	for ends, steps := range map[string][]string{"killed": endSteps, "stopped": {"super-stop", "super-empty", "super-written", "super-exit"},
+		"by itself": {"super-empty", "super-written", "super-exit"}} {
 		each(t, steps, func(t *testing.T, step string) {
 			h := dyingAt(t, step, "")
 			k := newCrashTask(t, h, map[bool]string{true: deaf42, false: readThen42}[ends == "killed"])
@@ -321,7 +321,7 @@ func TestSupervisorDiesAtTheEnd(t *testing.T) {
 				h.call(driverSvc+"StopTask", M{"task_id": k.id, "timeout": "0.3s", "signal": "SIGTERM"})
 			}
 			switch {
-			case step != "super-exit":
+			case step != "super-exit" && step != "super-written":
 				k.mustBeLost(t)
 			case ends == "by itself":
 				k.mustExit(t, 42, 0)

@@ -45,7 +45,7 @@ for step in core-start-intent core-start-recorded core-run-recorded start-record
 	run_test "the plugin dies at $step" crash $step
 done
 for step in super-detached super-recorded super-listening super-cgroups super-forked super-main super-execed super-started \
-	super-kill super-empty super-exit; do
+	super-kill super-empty super-written super-exit; do
 	run_test "the supervisor dies at $step" crash $step any
 done
 # Wherever a start is: its network is made within the first of these.

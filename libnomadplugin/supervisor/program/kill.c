@@ -2,6 +2,14 @@
  *
  * kill.c: signals, the end of everything, the exit record.
  *
+ * The record is on the disk before anybody is told.  To make a file and sync
+ * it takes a commit of the file system's journal, which writes what others
+ * left to be written as well: an image that was just built, say.  So its
+ * place, blocks and name, is made while the task runs, and the end costs one
+ * write in place.  The name `exit` follows without a wait.  A power cut may
+ * leave the record under its first name only, whole or not, which its seal
+ * tells; readers of a running host see the record whole or not at all.
+ *
  * What belongs to the task: what is in its cgroups, and, since we are the
  * reaper, whatever descends from us.  The second holds without cgroups too:
  * a daemonised child becomes ours when its parent dies. */
@@ -10,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +27,7 @@
 #include "supervisor/crash.h"
 
 enum {
+	EXIT_SIZE = 1024,
 	FIRST_DELAY_NS = 1000000,
 	LAST_DELAY_NS = 200000000,
 };
@@ -139,8 +149,66 @@ static int64_t timeval_ns(struct timeval t)
 	return (int64_t) t.tv_sec * 1000000000 + (int64_t) t.tv_usec * 1000;
 }
 
-/* `m` holds the record afterwards, whatever became of the file. */
-static void write_exit_record(struct nomad__record *m, char *buf, size_t size)
+static int open_exit_record(void)
+{
+	int fd = openat(S.dirfd, ".exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* All of it at once, zeros behind the record. */
+static int put_exit_record(int fd, const char *buf)
+{
+	ssize_t n;
+
+	do
+		n = pwrite(fd, buf, EXIT_SIZE, 0);
+	while (n < 0 && errno == EINTR);
+	return n == EXIT_SIZE ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+/* If it cannot be done, the end does it all. */
+void prepare_exit_record(void)
+{
+	static const char zeros[EXIT_SIZE];
+	int fd;
+
+	if (S.state == ST_KILLING || S.state == ST_OVER || S.exit_fd >= 0)
+		return;
+	fd = open_exit_record();
+	if (fd < 0)
+		return;
+	if (put_exit_record(fd, zeros) < 0 || fsync(fd) < 0 || fsync(S.dirfd) < 0) {
+		close(fd);
+		(void) unlinkat(S.dirfd, ".exit.new", 0);
+		return;
+	}
+	S.exit_fd = fd;
+}
+
+/* `buf`: EXIT_SIZE bytes. */
+static int save_exit_record(const char *buf)
+{
+	bool prepared = S.exit_fd >= 0;
+	int fd = prepared ? S.exit_fd : open_exit_record(), r;
+
+	if (fd < 0)
+		return fd;
+	S.exit_fd = -1;
+	r = put_exit_record(fd, buf);
+	if (r >= 0 && (prepared ? fdatasync(fd) : fsync(fd)) < 0)
+		r = -errno;
+	close(fd);
+	if (r < 0)
+		return r;
+	nomad__crash_at("super-written");
+	if (renameat(S.dirfd, ".exit.new", S.dirfd, "exit") < 0)
+		return -errno;
+	return !prepared && fsync(S.dirfd) < 0 ? -errno : 0;
+}
+
+/* `m` holds the record afterwards, whatever became of the file; its `buf` is of EXIT_SIZE zeros. */
+static void write_exit_record(struct nomad__record *m, char *buf)
 {
 	int code = 0, sig = 0, r;
 	uint64_t ooms = limits_oom_kills();
@@ -152,7 +220,7 @@ static void write_exit_record(struct nomad__record *m, char *buf, size_t size)
 		code = WEXITSTATUS(S.main_status);
 	}
 	read_exit_file(&code, &sig);
-	nomad__record_init(m, buf, size);
+	nomad__record_init(m, buf, EXIT_SIZE);
 	nomad__record_add(m, "op", "exited");		/* it is the message as well */
 	nomad__record_add(m, "version", NOMAD_VERSION);
 	nomad__record_num(m, "exit_code", code);
@@ -165,7 +233,8 @@ static void write_exit_record(struct nomad__record *m, char *buf, size_t size)
 	nomad__record_num(m, "user_ns", timeval_ns(S.usage.ru_utime));
 	nomad__record_num(m, "system_ns", timeval_ns(S.usage.ru_stime));
 	nomad__record_num(m, "max_rss_bytes", (int64_t) S.usage.ru_maxrss * 1024);
-	r = nomad__record_write(S.dirfd, "exit", m, true);
+	nomad__record_seal(m);
+	r = m->full ? -EMSGSIZE : save_exit_record(buf);
 	/* A full disk must not turn an end into a loss: without the sync, then. */
 	if (r < 0)
 		r = nomad__record_write(S.dirfd, "exit", m, false);
@@ -191,14 +260,15 @@ void leave_directory(void)
 
 void finish(void)
 {
-	char buf[1024];
+	char buf[EXIT_SIZE] = { 0 };
 	struct nomad__record end;
 
 	S.leader_pid = 0;
+	timer_set(TIMER_RECORD, -1);
 	/* All writers are dead: what is in the pipes is all that comes. */
 	logs_drain();
 	nomad__crash_at("super-empty");
-	write_exit_record(&end, buf, sizeof(buf));
+	write_exit_record(&end, buf);
 	nomad__crash_at("super-exit");
 	/* From the answer on the directory is somebody else's. */
 	leave_directory();

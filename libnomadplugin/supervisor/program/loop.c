@@ -17,6 +17,9 @@
 
 #include "supervisor/crash.h"
 
+/* A task that is over before needs no place for its record, and a start is not to meet a busy disk. */
+static const int64_t record_delay_ns = 100 * 1000000;
+
 static void act(enum super_action action)
 {
 	switch (action) {
@@ -37,6 +40,7 @@ static void act(enum super_action action)
 		logs_started();
 		ctl_started();
 		nomad__crash_at("super-started");
+		timer_set(TIMER_RECORD, record_delay_ns);
 		break;
 	case ACT_FAIL:
 		(void) fail(ECHILD, "the process ended before it was ready", NULL);
@@ -98,6 +102,9 @@ static void timer_fired(enum super_timer timer)
 		break;
 	case TIMER_LINGER:
 		S.lingers = false;
+		break;
+	case TIMER_RECORD:
+		prepare_exit_record();
 		break;
 	case TIMER_MAX:
 		break;

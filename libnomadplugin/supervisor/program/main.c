@@ -33,7 +33,7 @@
 #include "os/socket.h"
 #include "supervisor/crash.h"
 
-struct super S = { .dirfd = -1, .ctl_fd = -1, .notify_fd = -1, .exec_fd = -1 };
+struct super S = { .dirfd = -1, .ctl_fd = -1, .notify_fd = -1, .exit_fd = -1, .exec_fd = -1 };
 
 static int64_t clock_ns(clockid_t clock)
 {
@@ -197,6 +197,7 @@ static int begin(void)
 	if (r < 0)
 		return fail(-r, "write into directory", dir);
 	(void) unlinkat(S.dirfd, "exit", 0);
+	(void) unlinkat(S.dirfd, ".exit.new", 0);
 	nomad__crash_at("super-recorded");
 	r = ctl_listen();
 	if (r < 0)

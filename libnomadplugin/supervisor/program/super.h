@@ -25,7 +25,7 @@ enum {
 };
 
 enum super_timer {
-	TIMER_READY, TIMER_STOP, TIMER_KILL, TIMER_STALL, TIMER_LINGER, TIMER_MAX,
+	TIMER_READY, TIMER_STOP, TIMER_KILL, TIMER_STALL, TIMER_LINGER, TIMER_RECORD, TIMER_MAX,
 };
 
 struct super_client {
@@ -45,6 +45,7 @@ struct super {
 	enum super_state state;
 	int dirfd;			/* the task's directory; also holds the lock */
 	int ctl_fd, notify_fd;
+	int exit_fd;			/* a place for the exit record that is on the disk; -1: none */
 	int exec_fd;			/* closed by a successful exec; -1: it was */
 	const char *spec;		/* mapped until the start is over */
 	size_t spec_size;
@@ -145,6 +146,7 @@ void stop_main(int signal);
 void signal_leader(int signal);
 void sweep_begin(void);
 void sweep(void);
+void prepare_exit_record(void);
 void leave_directory(void);		/* its sockets and its lock */
 void finish(void);
 
