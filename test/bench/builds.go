@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-const buildRounds = 15
+var buildRounds = roundsOf("BUILD_ROUNDS", 15)
 
 // A build that both ways of it do.
 type recipe struct {
@@ -149,7 +149,7 @@ func benchBuilds(driverPath, rootfs string) error {
 		}
 	}
 	fmt.Printf("\nbuilds, overlay, chroot, an OCI archive; %d interleaved rounds; ms: median / fastest / processor time\n\n"+
-		"%-24s%22s%22s%20s%20s%12s\n", buildRounds, "", "by hand", "as a task", "medians", "fastest", "StartTask")
+		"%-24s%22s%22s%20s%20s%12s%12s\n", buildRounds, "", "by hand", "as a task", "medians", "fastest", "pairs", "StartTask")
 	for _, r := range recipes {
 		if !strings.Contains(r.name, os.Getenv("RUN")) {
 			continue
@@ -228,10 +228,14 @@ func (s *site) compare(r recipe) error {
 	more := func(hand, task float64) string {
 		return fmt.Sprintf("%+.0f ms (%+.1f %%)", task-hand, (task/hand-1)*100)
 	}
+	pairs := make([]float64, len(times[0]))
+	for i := range pairs {
+		pairs[i] = times[1][i] - times[0][i]
+	}
 	record("build, ms", r.name, "by hand", median(times[0]))
 	record("build, ms", r.name, "as a task", median(times[1]))
-	fmt.Printf("%-24s%22s%22s%20s%20s%12.0f\n", r.name, show(0), show(1), more(median(times[0]), median(times[1])),
-		more(slices.Min(times[0]), slices.Min(times[1])), median(starts))
+	fmt.Printf("%-24s%22s%22s%20s%20s%+9.0f ms%12.0f\n", r.name, show(0), show(1), more(median(times[0]), median(times[1])),
+		more(slices.Min(times[0]), slices.Min(times[1])), median(pairs), median(starts))
 	return nil
 }
 

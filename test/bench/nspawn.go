@@ -13,16 +13,21 @@ import (
 	"time"
 )
 
+// roundsOf a measurement: how many the environment asks for, or as given.
+func roundsOf(variable string, otherwise int) int {
+	if v, err := strconv.Atoi(os.Getenv(variable)); err == nil && v > 0 {
+		return v
+	}
+	return otherwise
+}
+
 // benchNspawn: what a start by our driver costs over a bare systemd-nspawn:
 // from the StartTask call, or from fork(), to the first byte that the
 // container's command writes.  Both take turns, with and without users of the
 // container's own.  Each driver's task has its directories, its limits, its
 // supervisor, and an image that stays as it is; the bare ones have none of it.
 func benchNspawn(driverPath, root string) error {
-	n := 40
-	if v, err := strconv.Atoi(os.Getenv("NSPAWN_ROUNDS")); err == nil && v > 0 {
-		n = v
-	}
+	n := roundsOf("NSPAWN_ROUNDS", 40)
 	// Made on the file system of the images; a bare start writes to it.
 	tree := filepath.Join(tmp, "tree")
 	if out, err := exec.Command("cp", "-a", root, tree).CombinedOutput(); err != nil {
