@@ -217,8 +217,17 @@ static void dhcp_step(struct list *list, const struct nspawn_config *config, con
 {
 	if (!config->dhcp || !m->dhcp_link)
 		return;
-	add3(list, "dhcp", m->dhcp_link, m->address);
-	add(list, m->gateway);
+	add3(list, "dhcp", m->dhcp_link, m->peer);
+	add3(list, m->address, m->gateway, NULL);
+	addf(list, "%d", m->bits);
+}
+
+static void net_step(struct list *list, const struct nspawn_machine *m)
+{
+	if (!m->peer)
+		return;
+	add3(list, "net", m->peer, m->address ? m->address : "-");
+	add(list, m->gateway ? m->gateway : "-");
 	addf(list, "%d", m->bits);
 }
 
@@ -245,8 +254,18 @@ static void device_step(struct list *list, const struct nspawn_config *config, c
 		add3(list, "devices", rules, NULL);
 }
 
+/* What systemd-nspawn does by default where the network is the host's: ours leads there. */
+static const char *resolv_conf_of(const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	if (!m->peer || (config->resolv_conf && !is(config->resolv_conf, "auto")))
+		return config->resolv_conf;
+	return config->read_only || m->oci->read_only ? "bind-host" : "copy-host";
+}
+
 static void root_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
+	const char *resolv_conf = resolv_conf_of(config, m);
+
 	if (nspawn_overlays(config))
 		addf(list, "--directory=%s/root", m->state_dir);
 	else if (m->image_kind == NSPAWN_RAW)
@@ -262,8 +281,8 @@ static void root_options(struct list *list, const struct nspawn_config *config, 
 	if (m->resolv_conf) {
 		add(list, "--resolv-conf=off");
 		addf(list, "--bind-ro=%s:/etc/resolv.conf", m->resolv_conf);
-	} else if (config->resolv_conf) {
-		addf(list, "--resolv-conf=%s", config->resolv_conf);
+	} else if (resolv_conf) {
+		addf(list, "--resolv-conf=%s", resolv_conf);
 	}
 	if (config->timezone)
 		addf(list, "--timezone=%s", config->timezone);
@@ -321,7 +340,7 @@ static void bind_options(struct list *list, const struct nspawn_config *config, 
 }
 
 /* One option with all elements: the commas are ours, so none may be in them. */
-static void add_joined(struct list *list, const char *option, char **values, const char *more)
+static void add_joined(struct list *list, const char *option, char **values)
 {
 	char *joined = NULL, *longer;
 	size_t i;
@@ -335,8 +354,8 @@ static void add_joined(struct list *list, const char *option, char **values, con
 			return;
 		}
 	}
-	if (joined || more)
-		addf(list, "%s=%s%s%s", option, joined ? joined : "", joined && more ? "," : "", more ? more : "");
+	if (joined)
+		addf(list, "%s=%s", option, joined);
 	free(joined);
 }
 
@@ -344,9 +363,8 @@ static void right_options(struct list *list, const struct nspawn_config *config,
 {
 	size_t i;
 
-	/* systemd-nspawn gives it to containers with a network of their own, but does not know that this is one. */
-	add_joined(list, "--capability", config->capability, m->own_network ? "CAP_NET_ADMIN" : NULL);
-	add_joined(list, "--drop-capability", config->drop_capability, NULL);
+	add_joined(list, "--capability", config->capability);
+	add_joined(list, "--drop-capability", config->drop_capability);
 	for (i = 0; config->system_call_filter && config->system_call_filter[i]; i++)
 		addf(list, "--system-call-filter=%s", config->system_call_filter[i]);
 	if (config->no_new_privileges || m->oci->no_new_privileges)
@@ -355,20 +373,12 @@ static void right_options(struct list *list, const struct nspawn_config *config,
 		addf(list, "--rlimit=%s=%s", config->rlimits.pairs[i].key, config->rlimits.pairs[i].value);
 }
 
-static void network_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+static void network_options(struct list *list, const struct nspawn_machine *m)
 {
-	size_t i;
-
-	if (m->own_network || m->joined_network)
-		return;
-	if (config->network_bridge)
-		addf(list, "--network-bridge=%s", config->network_bridge);
-	else if (config->network_zone)
-		addf(list, "--network-zone=%s", config->network_zone);
-	else if (config->network_veth)
-		add(list, "--network-veth");
-	for (i = 0; m->port_args && m->port_args[i]; i++)
-		addf(list, "--port=%s", m->port_args[i]);
+	if (m->own_network)
+		add(list, "--private-network");
+	if (m->peer)
+		addf(list, "--bind-ro=%s/%s:%s", m->state_dir, NSPAWN_NET_NAME, NSPAWN_NET_PATH);
 }
 
 int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine *m, char ***ret_argv,
@@ -383,6 +393,7 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	add3(&list, m->init, "launch", NULL);
 	steps(&list, config, m);
 	dhcp_step(&list, config, m);
+	net_step(&list, m);
 	device_step(&list, config, m);
 	add3(&list, "--", m->nspawn, "--quiet");
 	add(&list, "--settings=no");
@@ -398,7 +409,7 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	root_options(&list, config, m);
 	user_options(&list, config, m);
 	right_options(&list, config, m);
-	network_options(&list, config, m);
+	network_options(&list, m);
 	bind_options(&list, config, m);
 	addf(&list, "--load-credential=%s:%s", NSPAWN_SPEC_NAME, m->spec);
 	addf(&list, "--bind-ro=%s:%s", m->init, NSPAWN_INIT_PATH);

@@ -41,13 +41,13 @@ struct nspawn_machine {
 	const struct nspawn_oci *oci;	/* what the image says, where nobody else does; never NULL */
 	bool idmap_state;		/* state_dir can be mounted with idmap */
 	bool idmap_image;		/* so can the image */
-	bool own_network;		/* it is started in a network namespace made for it alone */
-	bool joined_network;		/* ... or made by Nomad for its group */
-	const char *dhcp_link, *address, *gateway;	/* answer DHCP clients there with these; or NULL */
+	bool own_network;		/* it gets a network namespace for itself alone */
+	const char *peer;		/* link of the host that becomes its own; or NULL */
+	const char *address, *gateway;	/* of that link; or NULL */
 	int bits;
+	const char *dhcp_link;		/* answer DHCP clients there with these; or NULL */
 	bool limit_devices;		/* this host can */
 	const char *resolv_conf;	/* file of ours that becomes /etc/resolv.conf; or NULL */
-	char **port_args;		/* of --port=, where systemd-networkd does the network */
 	struct nspawn_bind *binds;
 	size_t n_binds;
 };

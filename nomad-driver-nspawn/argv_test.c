@@ -178,11 +178,13 @@ static void test_dhcp(void **state)
 	build();
 	assert_true(at("dhcp") < 0);
 	machine.dhcp_link = "vn1";
+	machine.peer = "vp1";
 	machine.address = "10.88.0.2";
 	machine.gateway = "10.88.0.1";
 	machine.bits = 32;
 	build();
-	assert_run(at("dhcp"), RUN("dhcp", "vn1", "10.88.0.2", "10.88.0.1", "32", "devices", "", "--"));
+	assert_run(at("dhcp"), RUN("dhcp", "vn1", "vp1", "10.88.0.2", "10.88.0.1", "32", "net", "vp1", "10.88.0.2",
+				   "10.88.0.1", "32", "devices", "", "--"));
 	config.dhcp = false;
 	build();
 	assert_true(at("dhcp") < 0);
@@ -298,10 +300,8 @@ static void test_rights(void **state)
 	assert_hasnt("--capability");
 	config.capability = caps;
 	assert_has("--capability=CAP_SYS_TIME,cap_audit_read");
-	machine.own_network = true;
-	assert_has("--capability=CAP_SYS_TIME,cap_audit_read,CAP_NET_ADMIN");
 	config.capability = NULL;
-	assert_has("--capability=CAP_NET_ADMIN");
+	assert_hasnt("--capability");
 	config.drop_capability = drops;
 	assert_has("--drop-capability=CAP_MKNOD");
 	config.system_call_filter = calls;
@@ -315,23 +315,28 @@ static void test_rights(void **state)
 
 static void test_network(void **state)
 {
-	char *ports[] = { (char *)"tcp:8080:80", NULL };
-
 	(void)state;
+	/* The host's, or that of the group. */
+	assert_hasnt("--private-network");
 	assert_hasnt("--network");
 	config.network_veth = true;
-	assert_has("--network-veth");
-	machine.port_args = ports;
-	assert_has("--port=tcp:8080:80");
-	config.network_zone = (char *)"z";
-	assert_has("--network-zone=z");
-	config.network_zone = NULL;
-	config.network_bridge = (char *)"br0";
-	assert_has("--network-bridge=br0");
-	assert_hasnt("--network-veth");
-	machine.joined_network = true;
+	machine.own_network = true;
+	assert_has("--private-network");	/* which adds CAP_NET_ADMIN by itself */
+	assert_hasnt("--bind-ro=/s/web/net-socket");
+	assert_hasnt("--resolv-conf");
+	/* A link: the namespace is systemd-nspawn's all the same, and the host's name servers can be reached. */
+	machine.peer = "vp1";
+	assert_has("--private-network");
+	assert_has("--bind-ro=/s/web/net-socket:/run/nomad/net");
+	assert_has("--resolv-conf=copy-host");
 	assert_hasnt("--network");
-	assert_hasnt("--port");
+	assert_run(at("net"), RUN("net", "vp1", "-", "-", "0", "devices", "", "--"));
+	config.read_only = true;
+	assert_has("--resolv-conf=bind-host");
+	config.resolv_conf = (char *)"auto";
+	assert_has("--resolv-conf=bind-host");
+	config.resolv_conf = (char *)"off";
+	assert_has("--resolv-conf=off");
 }
 
 static void test_rest(void **state)

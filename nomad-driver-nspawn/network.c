@@ -3,15 +3,17 @@
  * Networks of containers.
  *
  *	group network (bridge, cni/..., none)	Nomad's namespace is entered before systemd-nspawn starts
- *	network_veth, _zone, _bridge		a namespace of the task's own, made here, and entered likewise
+ *	network_veth, _zone, _bridge		a namespace of the task's own, made by systemd-nspawn
  *	none of these				the host's
  *
  * A namespace that is entered before systemd-nspawn starts works with
- * user namespaces, which --network-namespace-path= does not, and it is
- * complete before the first process of the container lives: no daemon on
- * the host and no DHCP client in the image is needed, nothing waits for an
- * address.  In the container the link is called host0, as systemd-nspawn
- * calls it.
+ * user namespaces, which --network-namespace-path= does not; but it belongs
+ * to the host's users, so root of the container has no rights over it.
+ * One that systemd-nspawn makes belongs to the container's users.  Its link
+ * is made here, with all that the host needs to know of it, and moved and
+ * configured before the payload lives (init/net.c): no daemon on the host
+ * and no DHCP client in the image is needed, nothing waits for an address.
+ * In the container the link is called host0, as systemd-nspawn calls it.
  *
  *	host                          container
  *	vn<hash> 10.88.0.1/32  -----  host0 10.88.0.2/32, default via 10.88.0.1	(network_veth)
@@ -103,6 +105,7 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 	} else if (config->network_bridge || config->network_zone || config->network_veth) {
 		net.kind = NSPAWN_NET_OWN;
 		snprintf(net.link, sizeof(net.link), "vn%08x", hash_of(slug));
+		snprintf(net.peer, sizeof(net.peer), "vp%08x", hash_of(slug));
 		if (config->network_bridge) {
 			if (strlen(config->network_bridge) >= sizeof(net.bridge))
 				r = nomad_error_set(err, EINVAL,
@@ -182,7 +185,9 @@ static int zone_make(const char *ip, const struct nspawn_network *net, struct no
 
 static int link_make(const char *ip, const struct nspawn_network *net, struct nomad_error **err)
 {
+	unsigned hash = (unsigned)strtoul(net->link + 2, NULL, 16);
 	NOMAD_AUTO_FREE char *script = NULL;
+	char mac[16];
 	size_t size;
 	FILE *out;
 
@@ -194,7 +199,10 @@ static int link_make(const char *ip, const struct nspawn_network *net, struct no
 	/* One that an earlier try of this very task left. */
 	if (have_link(net->link))
 		fprintf(out, "link del %s\n", net->link);
-	fprintf(out, "link add %s type veth peer name host0 netns %s\n", net->link, net->netns);
+	/* Said here, or udev would choose others while we use these. */
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x", hash >> 24, hash >> 16 & 255, hash >> 8 & 255, hash & 255);
+	fprintf(out, "link add %s address 06:6e:%s type veth peer name %s address 02:6e:%s\n", net->link, mac,
+		net->peer, mac);
 	if (net->bridge[0])
 		fprintf(out, "link set %s master %s\n", net->link, net->bridge);
 	else
@@ -205,29 +213,6 @@ static int link_make(const char *ip, const struct nspawn_network *net, struct no
 	if (fclose(out))
 		return nomad_error_errno(err, ENOMEM, "make a link");
 	return nspawn_tool_run((const char *const []) { ip, "-batch", "-", NULL },
-			       &(struct nspawn_tool) { .input = script, .what = "ip" }, NULL, err);
-}
-
-static int inside_make(const char *init, const char *ip, const struct nspawn_network *net, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *script = NULL;
-	size_t size;
-	FILE *out = open_memstream(&script, &size);
-
-	if (!out)
-		return nomad_error_errno(err, errno, "configure the network of the container");
-	fputs("link set lo up\n", out);
-	if (net->link[0])
-		fputs("link set host0 up\n", out);
-	if (net->address[0]) {
-		fprintf(out, "addr add %s/%d dev host0\n", net->address, net->bits);
-		if (net->bits == 32)
-			fprintf(out, "route add %s dev host0 scope link\n", net->gateway);
-		fprintf(out, "route add default via %s dev host0\n", net->gateway);
-	}
-	if (fclose(out))
-		return nomad_error_errno(err, ENOMEM, "configure the network of the container");
-	return nspawn_tool_run((const char *const []) { init, "in-netns", net->netns, ip, "-batch", "-", NULL },
 			       &(struct nspawn_tool) { .input = script, .what = "ip" }, NULL, err);
 }
 
@@ -245,7 +230,7 @@ static int record(struct nomad_task *task, const struct nspawn_network *net, str
 	return r < 0 || !net->n_ports ? r : nomad_task_put(task, "net.ports", ports, err);
 }
 
-int nspawn_network_make(struct nomad_task *task, const char *init, const char *pool, struct nspawn_network *net,
+int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn_network *net,
 			const struct nspawn_config *config, struct nomad_error **err)
 {
 	const char *state = nomad_plugin_state_dir(nomad_task_plugin(task));
@@ -255,34 +240,30 @@ int nspawn_network_make(struct nomad_task *task, const char *init, const char *p
 	char path[96];
 	int r;
 
-	net->netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
-	if (!net->netns || !addresses)
+	if (!net->link[0])
+		return 0;
+	if (!addresses)
 		return nomad_error_errno(err, ENOMEM, "make a network");
 	if (!ip)
 		return nomad_error_set(err, ENOENT,
 				       "make a network: 'ip' is not installed; install iproute2 or set network_veth = "
 				       "false");
-	/* Before anything is there: the link by its name, the namespace by its file. */
+	/* Before anything is there: the link by its name. */
 	r = record(task, net, err);
-	if (r >= 0)
-		r = nspawn_tool_run((const char *const []) { init, "netns", net->netns, NULL },
-				    &(struct nspawn_tool) { .what = "make a network namespace" }, NULL, err);
-	if (r >= 0 && net->link[0]) {
+	if (r >= 0) {
 		lock = lock_shared(state, err);
 		r = lock;
 	}
-	if (r >= 0 && net->link[0] && (!net->bridge[0] || net->zone))
+	if (r >= 0 && (!net->bridge[0] || net->zone))
 		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL,
 					nomad_task_slug(task), net->address,
 					net->gateway, &net->bits, err);
 	if (r >= 0 && net->address[0])
 		r = record(task, net, err);
-	if (r >= 0 && net->link[0])
-		r = zone_make(ip, net, err);
-	if (r >= 0 && net->link[0])
-		r = link_make(ip, net, err);
 	if (r >= 0)
-		r = inside_make(init, ip, net, err);
+		r = zone_make(ip, net, err);
+	if (r >= 0)
+		r = link_make(ip, net, err);
 	if (r < 0 || !net->address[0])
 		return r < 0 ? r : 0;
 	set_sysctl("/proc/sys/net/ipv4/ip_forward", "1");
@@ -330,6 +311,7 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	lock = lock_shared(state, err);
 	if (lock < 0)
 		return lock;
+	/* Of a task that an older version of us has started. */
 	(void)umount2(netns, MNT_DETACH);
 	(void)unlink(netns);
 	if (strcmp(link, "-") && have_link(link) && ip)

@@ -15,8 +15,9 @@ struct nspawn_port {
 
 struct nspawn_network {
 	enum { NSPAWN_NET_HOST, NSPAWN_NET_JOINED, NSPAWN_NET_OWN } kind;
-	char *netns;			/* file of the namespace, or NULL */
+	char *netns;			/* file of the namespace to join, or NULL */
 	char link[16];			/* on the host; "" for none */
+	char peer[16];			/* its other end, until it is moved into the container */
 	char bridge[16];		/* that the link is on; "" for none */
 	bool zone;			/* the bridge is ours, and goes with its last link */
 	char address[INET_ADDRSTRLEN];	/* of the container; "" if it has to find one itself */
@@ -30,7 +31,7 @@ struct nspawn_network {
 int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_task_info *info, const char *slug,
 			struct nspawn_network *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Make it.  Recorded first; on failure nspawn_network_remove() has to be called. */
-int nspawn_network_make(struct nomad_task *task, const char *init, const char *pool, struct nspawn_network *network,
+int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn_network *network,
 			const struct nspawn_config *config, struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Take away whatever the task's records tell of.  Idempotent. */
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err);

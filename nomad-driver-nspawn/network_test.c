@@ -51,6 +51,8 @@ static void test_kinds(void **state)
 	assert_int_equal(plan(NULL), 0);
 	assert_int_equal(net.kind, NSPAWN_NET_OWN);
 	assert_int_equal(strncmp(net.link, "vn", 2), 0);
+	assert_int_equal(strncmp(net.peer, "vp", 2), 0);
+	assert_string_equal(net.peer + 2, net.link + 2);
 	strcpy(link, net.link);
 	assert_int_equal(nspawn_network_plan(&config, &info, "web-2", &net, NULL), 0);
 	assert_string_not_equal(net.link, link);

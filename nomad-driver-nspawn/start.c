@@ -142,15 +142,15 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 
 	if (r < 0)
 		return r;
-	s->machine.joined_network = s->network.kind == NSPAWN_NET_JOINED;
 	s->machine.own_network = s->network.kind == NSPAWN_NET_OWN;
-	if (s->machine.joined_network && nspawn_userns(s->config))
+	if (s->network.kind == NSPAWN_NET_JOINED && nspawn_userns(s->config))
 		return nspawn_tool_run((const char *const []) { s->data->init, "open-netns", s->network.netns, NULL },
 				       &(struct nspawn_tool) { .what = "prepare the network of the group" }, NULL,
 				       err) < 0 ? -EIO : 0;
 	if (!s->machine.own_network)
 		return 0;
-	r = nspawn_network_make(s->task, s->data->init, s->site->network_pool, &s->network, s->config, err);
+	r = nspawn_network_make(s->task, s->site->network_pool, &s->network, s->config, err);
+	s->machine.peer = s->network.peer[0] ? s->network.peer : NULL;
 	if (r >= 0 && s->network.address[0] &&
 	    nomad_task_set_network(s->task, s->network.address, false, &s->config->port_map) < 0)
 		r = nomad_error_errno(err, ENOMEM, "report the address");

@@ -10,10 +10,8 @@
  * them, and each knows its client by the address of its link. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <net/if.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -127,19 +125,11 @@ static int mac_of(const char *link, unsigned char mac[6])
 	return r;
 }
 
-/* On the host's side: in the network of our parent. */
-static int server_open(pid_t parent, const char *link)
+static int server_open(const char *link)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(SERVER) };
-	int one = 1, netns, fd;
-	char path[64];
+	int one = 1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)parent);
-	netns = open(path, O_RDONLY | O_CLOEXEC);
-	if (netns < 0 || setns(netns, CLONE_NEWNET) < 0)
-		return -1;
-	close(netns);
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, link, (socklen_t)strlen(link)) < 0 ||
@@ -166,10 +156,10 @@ static void serve(int fd, const struct lease *lease)
 }
 
 /* Best effort: a container without an answer has its address all the same. */
-int dhcp_start(const char *link, const char *address, const char *gateway, const char *bits)
+int dhcp_start(const char *link, const char *peer, const char *address, const char *gateway, const char *bits)
 {
 	struct lease lease = { .bits = atoi(bits) };
-	pid_t parent = getppid(), pid;
+	pid_t pid;
 	int fd, i;
 
 	if (inet_pton(AF_INET, address, &lease.address) != 1 || inet_pton(AF_INET, gateway, &lease.gateway) != 1 ||
@@ -177,14 +167,14 @@ int dhcp_start(const char *link, const char *address, const char *gateway, const
 		errno = EINVAL;
 		return -1;
 	}
-	if (mac_of("host0", lease.mac) < 0)
+	if (mac_of(peer, lease.mac) < 0)
 		return -1;
 	pid = fork();
 	if (pid)
 		return pid < 0 ? -1 : 0;
 	prctl_die_with_parent();
 	prctl(PR_SET_NAME, "nspawn-dhcp");
-	fd = server_open(parent, link);
+	fd = server_open(link);
 	if (fd < 0)
 		_exit(0);
 	for (i = 0; i < 3; i++)

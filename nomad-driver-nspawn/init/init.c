@@ -13,10 +13,9 @@
  * launch (launch.c)  On the host, before systemd-nspawn: makes the root file
  *	system of the container in a mount namespace of its own, so that no
  *	way of dying leaves a mount or a loop device behind.
- * netns FILE	Make a network namespace and keep it at FILE.
- * open-netns FILE	Let the users of a container use ports below 1024 in it.
- * in-netns FILE COMMAND...	Run a command of the host in it.
+ * open-netns FILE	Let the users of a container use ports below 1024 in this network namespace.
  * probe PATH	Exit status 0 if the owners of PATH can be shifted by a mount.
+ * Each of the rest begins with its network (net.c).
  * supervise COMMAND...	PID 1 of an unbooted container.  Starts the command
  *	as PID 2, tells systemd-nspawn that it runs (or, on stderr, why it
  *	does not), forwards every signal to it, reaps, and writes its true end,
@@ -336,16 +335,13 @@ int main(int argc, char **argv)
 		return launch(argc - 2, argv + 2);
 	if (!strcmp(mode, "probe") && argc == 3)
 		return probe(argv[2]);
-	if (!strcmp(mode, "netns") && argc == 3)
-		return netns_make(argv[2]);
 	if (!strcmp(mode, "open-netns") && argc == 3)
 		return netns_open(argv[2]);
-	if (!strcmp(mode, "in-netns") && argc > 3)
-		netns_run(argv[2], argv + 3);
 	if (getpid() != 1 || (argc < 3 && strcmp(mode, "boot"))) {
 		dprintf(2, "nspawn-init is a part of nomad-driver-nspawn and nothing to run by hand\n");
 		return 64;
 	}
+	net_await();
 	spec_read(&spec);
 	env_from_nspawn(&spec);
 	env_drop(spec.env, "CREDENTIALS_DIRECTORY");

@@ -10,6 +10,9 @@
 #define NSPAWN_SPEC_NAME	"nomad.task"		/* credential of systemd-nspawn */
 #define NSPAWN_INIT_PATH	"/run/nomad/init"	/* in the container */
 #define NSPAWN_EXIT_PATH	"/run/nomad/exit"
+#define NSPAWN_NET_PATH		"/run/nomad/net"
+#define NSPAWN_NET_NAME		"net-socket"		/* the same in the task's directory */
+#define NSPAWN_LINK		"host0"			/* name of the link in the container */
 
 /* account.c: a user of the image, without NSS: from /etc/passwd and
  * /etc/group.  "name", "uid" or either with ":group". */
@@ -26,16 +29,21 @@ int setgroups_of(const struct account *account);
  * 0, or -1 with errno. */
 int devices_limit(const char *rules);
 
-/* dhcp.c: answer the DHCP client behind `link`, a link or bridge of the host, in a process of its own.
+/* dhcp.c: answer the DHCP client whose link is to be `peer` behind `link`, a link or bridge of the host, in a
+ * process of its own.  0, or -1 with errno. */
+int dhcp_start(const char *link, const char *peer, const char *address, const char *gateway, const char *bits);
+
+/* net.c: on the host, a process that gives the container its link `peer` as soon as it asks; address "-": none.
  * 0, or -1 with errno. */
-int dhcp_start(const char *link, const char *address, const char *gateway, const char *bits);
+int net_start(const char *peer, const char *address, const char *gateway, const char *bits);
+/* In the container: ask, and wait for it, if there is one to come. */
+void net_await(void);
 
 /* launch.c */
 int launch(int argc, char **argv);
 int probe(const char *path);
-int netns_make(const char *file);
 int netns_open(const char *file);
-void netns_run(const char *file, char **argv) __attribute__((noreturn));
+void netns_tune(void);
 
 void init_fail(int status, const char *act, const char *object) __attribute__((noreturn));
 

@@ -14,6 +14,7 @@
  *	mkdir NAME PATH UID	PATH, a directory owned by UID, within the tree NAME
  *	mkfile NAME PATH UID	the same for an empty file
  *	machine-id NAME ID UID	/etc/machine-id in the tree NAME, if there is an /etc
+ *	node, devices, dhcp, net	see node_copy(), devices.c, dhcp.c, net.c
  *
  * The kernel's idmapped mounts below an overlay (Linux 5.19) give a user
  * namespace its own owners without a single file being copied up. */
@@ -300,33 +301,20 @@ static int step(const char *act, char **a)
 	if (!strcmp(act, "tmpfs"))
 		return mkdirs(a[0]) < 0 ? -1 : mount("tmpfs", a[0], "tmpfs", MS_NODEV, "mode=0755");
 	if (!strcmp(act, "dhcp"))
-		return dhcp_start(a[0], a[1], a[2], a[3]);
+		return dhcp_start(a[0], a[1], a[2], a[3], a[4]);
+	if (!strcmp(act, "net"))
+		return net_start(a[0], a[1], a[2], a[3]);
 	if (!strcmp(act, "devices"))
 		return devices_limit(a[0]);
 	return overlay_mount(a[0], a[1], a[2]);
 }
 
 /* The users of a container have no rights over a namespace that was made outside of theirs: without this
- * its root could neither listen on port 80 nor ping. */
-static void netns_tune(void)
+ * its root could neither listen on port 80 nor ping.  In one of its own, the other users may, too. */
+void netns_tune(void)
 {
 	(void)write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 	(void)write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
-}
-
-int netns_make(const char *file)
-{
-	int fd = open(file, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		init_fail(1, "create", file);
-	(void)umount2(file, MNT_DETACH);	/* of an earlier try */
-	if (unshare(CLONE_NEWNET) < 0)
-		init_fail(1, "make a network namespace for", file);
-	if (mount("/proc/self/ns/net", file, NULL, MS_BIND, NULL) < 0)
-		init_fail(1, "mount a network namespace at", file);
-	netns_tune();
-	return 0;
 }
 
 int netns_open(const char *file)
@@ -337,16 +325,6 @@ int netns_open(const char *file)
 		init_fail(1, "enter network namespace", file);
 	netns_tune();
 	return 0;
-}
-
-void netns_run(const char *file, char **argv)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
-		init_fail(1, "enter network namespace", file);
-	execv(argv[0], argv);
-	init_fail(127, "run", argv[0]);
 }
 
 /* Whether the file system of `path` can shift owners. */
@@ -369,7 +347,7 @@ int launch(int argc, char **argv)
 		int args;
 	} steps[] = {
 		{ "dir", 1 }, { "clone", 2 }, { "idmap", 3 }, { "node", 3 }, { "loop", 3 }, { "tmpfs", 1 },
-		{ "overlay", 3 }, { "devices", 1 }, { "dhcp", 4 },
+		{ "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 }, { "net", 4 },
 	};
 	size_t s;
 	int i = 0, n;

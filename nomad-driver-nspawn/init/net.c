@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The link of a container.  systemd-nspawn makes the network namespace, as
+ * only one that is made in there belongs to the container's own users: in
+ * any other its root may neither open a raw socket nor change an address.
+ * So the link, which the driver has made on the host, can only be moved
+ * once the container is there.
+ *
+ *	host: nspawn-init launch	 container: nspawn-init, PID 1
+ *	net step: listen, fork
+ *	  |    \--> exec systemd-nspawn --clone--> connect to NSPAWN_NET_PATH
+ *	accept <-----------------------------------   |
+ *	move the link, configure it in there	      | wait
+ *	answer, end --------------------------------> read; the payload
+ *
+ * Thus the network is complete before the payload lives, whatever
+ * capabilities the job takes away, and no program of the image has to know
+ * of it.  The helper ends with its one answer, or with systemd-nspawn. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "init.h"
+#include "loop.h"
+
+enum { MESSAGE_MAX = 512, ANSWER_MAX = 256, WAIT_MS = 60000 };
+
+/* ---- rtnetlink: one message, one acknowledgement ---- */
+
+struct message {
+	union {
+		struct nlmsghdr head;
+		char data[MESSAGE_MAX];
+	};
+};
+
+/* The body is `size` bytes at `body`. */
+static void begin(struct message *m, int type, int flags, const void *body, size_t size)
+{
+	memset(m, 0, sizeof(*m));
+	m->head.nlmsg_type = (__u16)type;
+	m->head.nlmsg_flags = (__u16)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	m->head.nlmsg_len = (__u32)NLMSG_LENGTH(size);
+	memcpy(NLMSG_DATA(&m->head), body, size);
+}
+
+static void attribute(struct message *m, int type, const void *data, size_t size)
+{
+	struct rtattr *a = (struct rtattr *)(void *)(m->data + NLMSG_ALIGN(m->head.nlmsg_len));
+
+	a->rta_type = (unsigned short)type;
+	a->rta_len = (unsigned short)RTA_LENGTH(size);
+	memcpy(RTA_DATA(a), data, size);
+	m->head.nlmsg_len = NLMSG_ALIGN(m->head.nlmsg_len) + (__u32)RTA_SPACE(size);
+}
+
+/* 0, or -1 with errno. */
+static int say(int fd, struct message *m)
+{
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+		char rest[MESSAGE_MAX];
+	} answer;
+	ssize_t n;
+
+	if (send(fd, m, m->head.nlmsg_len, 0) < 0)
+		return -1;
+	n = recv(fd, &answer, sizeof(answer), 0);
+	if (n < 0)
+		return -1;
+	errno = n < (ssize_t)NLMSG_LENGTH(sizeof(answer.error)) || answer.head.nlmsg_type != NLMSG_ERROR ? EPROTO :
+		-answer.error.error;
+	return errno ? -1 : 0;
+}
+
+static int link_move(int fd, const char *name, int netns)
+{
+	struct ifinfomsg body = { .ifi_index = (int)if_nametoindex(name) };
+	struct message m;
+
+	if (!body.ifi_index)
+		return -1;
+	begin(&m, RTM_SETLINK, 0, &body, sizeof(body));
+	attribute(&m, IFLA_NET_NS_FD, &netns, sizeof(netns));
+	return say(fd, &m);
+}
+
+static int link_up(int fd, int index, const char *name)
+{
+	struct ifinfomsg body = { .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	struct message m;
+
+	begin(&m, RTM_SETLINK, 0, &body, sizeof(body));
+	attribute(&m, IFLA_IFNAME, name, strlen(name) + 1);
+	return say(fd, &m);
+}
+
+static int address_add(int fd, int index, const struct in_addr *address, int bits)
+{
+	struct ifaddrmsg body = { .ifa_family = AF_INET, .ifa_prefixlen = (unsigned char)bits, .ifa_index = (unsigned)index };
+	struct message m;
+
+	begin(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
+	attribute(&m, IFA_LOCAL, address, sizeof(*address));
+	attribute(&m, IFA_ADDRESS, address, sizeof(*address));
+	return say(fd, &m);
+}
+
+/* To `to` itself on the link, or to everywhere through `via`. */
+static int route_add(int fd, int index, const struct in_addr *to, const struct in_addr *via)
+{
+	struct rtmsg body = {
+		.rtm_family = AF_INET, .rtm_dst_len = to ? 32 : 0, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT,
+		.rtm_scope = to ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST,
+	};
+	struct message m;
+
+	begin(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
+	if (to)
+		attribute(&m, RTA_DST, to, sizeof(*to));
+	if (via)
+		attribute(&m, RTA_GATEWAY, via, sizeof(*via));
+	attribute(&m, RTA_OIF, &index, sizeof(index));
+	return say(fd, &m);
+}
+
+/* ---- On the host ---- */
+
+struct plan {
+	const char *peer;
+	struct in_addr address, gateway;
+	int bits;			/* 0: no address */
+};
+
+/* What failed, or NULL. */
+static const char *configure(const struct plan *p)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), index;
+	const char *failed = NULL;
+
+	if (fd < 0)
+		return "open a netlink socket in the container";
+	index = (int)if_nametoindex(p->peer);
+	if (!index || link_up(fd, index, NSPAWN_LINK) < 0)
+		failed = "set up the link " NSPAWN_LINK;
+	else if (p->bits && address_add(fd, index, &p->address, p->bits) < 0)
+		failed = "set the address";
+	else if (p->bits && ((p->bits == 32 && route_add(fd, index, &p->gateway, NULL) < 0) ||
+			     route_add(fd, index, NULL, &p->gateway) < 0))
+		failed = "set the route";
+	close(fd);
+	return failed;
+}
+
+static const char *connect_container(const struct plan *p, pid_t pid)
+{
+	int fd, netns, r;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	netns = open(path, O_RDONLY | O_CLOEXEC);
+	fd = netns < 0 ? -1 : socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0)
+		return "open the network namespace of the container";
+	r = link_move(fd, p->peer, netns);
+	close(fd);
+	if (r < 0)
+		return "move the link into the container";
+	if (setns(netns, CLONE_NEWNET) < 0)
+		return "enter the network namespace of the container";
+	close(netns);
+	netns_tune();
+	return configure(p);
+}
+
+static void serve(int listener, const struct plan *plan)
+{
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
+	char answer[ANSWER_MAX] = "ok";
+	const char *failed;
+	int fd;
+
+	do
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	close(listener);
+	(void)unlink(NSPAWN_NET_NAME);
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0)
+		_exit(1);
+	failed = connect_container(plan, peer.pid);
+	if (failed)
+		snprintf(answer, sizeof(answer), "%s: %s", failed, strerror(errno));
+	_exit(send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0);
+}
+
+static int plan_parse(struct plan *p, const char *peer, const char *address, const char *gateway, const char *bits)
+{
+	*p = (struct plan) { .peer = peer };
+	errno = EINVAL;
+	if (!strcmp(address, "-"))
+		return 0;
+	p->bits = atoi(bits);
+	return inet_pton(AF_INET, address, &p->address) == 1 && inet_pton(AF_INET, gateway, &p->gateway) == 1 &&
+	       p->bits >= 1 && p->bits <= 32 ? 0 : -1;
+}
+
+int net_start(const char *peer, const char *address, const char *gateway, const char *bits)
+{
+	struct sockaddr_un where = { .sun_family = AF_UNIX, .sun_path = NSPAWN_NET_NAME };
+	struct plan plan;
+	int fd, i;
+	pid_t pid;
+
+	if (plan_parse(&plan, peer, address, gateway, bits) < 0)
+		return -1;
+	(void)unlink(NSPAWN_NET_NAME);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	/* Root of the container is nobody here; the directory is closed to others. */
+	if (fd < 0 || bind(fd, (struct sockaddr *)&where, sizeof(where)) < 0 || chmod(NSPAWN_NET_NAME, 0666) < 0 ||
+	    listen(fd, 1) < 0)
+		return -1;
+	pid = fork();
+	if (!pid) {
+		prctl_die_with_parent();
+		prctl(PR_SET_NAME, "nspawn-net");
+		for (i = 0; i < 3; i++)
+			close(i);	/* the log ends with the container */
+		serve(fd, &plan);
+	}
+	close(fd);
+	return pid < 0 ? -1 : 0;
+}
+
+/* ---- In the container ---- */
+
+void net_await(void)
+{
+	struct sockaddr_un where = { .sun_family = AF_UNIX, .sun_path = NSPAWN_NET_PATH };
+	struct pollfd pfd = { .events = POLLIN };
+	char answer[ANSWER_MAX + 1];
+	ssize_t n;
+
+	if (access(NSPAWN_NET_PATH, F_OK) < 0)
+		return;
+	pfd.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (pfd.fd < 0 || connect(pfd.fd, (struct sockaddr *)&where, sizeof(where)) < 0)
+		init_fail(125, "connect the container by", NSPAWN_NET_PATH);
+	errno = ETIMEDOUT;
+	n = poll(&pfd, 1, WAIT_MS) == 1 ? recv(pfd.fd, answer, ANSWER_MAX, 0) : -1;
+	if (n <= 0) {
+		errno = n ? errno : ECONNRESET;
+		init_fail(125, "hear of the network by", NSPAWN_NET_PATH);
+	}
+	close(pfd.fd);
+	answer[n] = 0;
+	if (!strcmp(answer, "ok"))
+		return;
+	dprintf(2, "cannot %s\n", answer);
+	_exit(125);
+}
