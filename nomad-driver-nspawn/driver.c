@@ -52,6 +52,7 @@ const struct nomad_driver nspawn_driver = {
 	.fini = nspawn_fini,
 	.fingerprint = nspawn_fingerprint,
 	.start = nspawn_start,
+	.recover = nspawn_recover,
 	.stop = nspawn_stop,
 	.signal = nspawn_signal,
 	.destroy = nspawn_destroy,

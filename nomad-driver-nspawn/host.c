@@ -49,6 +49,7 @@ int nspawn_data_new(const char *state_dir, struct nspawn_data **ret, struct noma
 	if (!data)
 		return nomad_error_errno(err, ENOMEM, "start");
 	pthread_mutex_init(&data->lock, NULL);
+	pthread_cond_init(&data->registered, NULL);
 	nspawn_host_find(&data->host);
 	r = nspawn_init_write(state_dir, &data->init, err);
 	if (r < 0) {
@@ -61,9 +62,10 @@ int nspawn_data_new(const char *state_dir, struct nspawn_data **ret, struct noma
 
 void nspawn_data_free(struct nspawn_data *data)
 {
-	if (!data)
+	if (!data || !nspawn_machined_finish(data))
 		return;
 	nspawn_host_done(&data->host);
+	pthread_cond_destroy(&data->registered);
 	pthread_mutex_destroy(&data->lock);
 	free(data->init);
 	free(data);

@@ -25,6 +25,8 @@ struct nspawn_data {
 	struct nspawn_host host;
 	char *init;			/* path of nspawn-init on the host */
 	pthread_mutex_t lock;		/* of what follows */
+	pthread_cond_t registered;
+	unsigned registering;		/* threads that talk to systemd-machined */
 	struct nspawn_idmap {
 		dev_t device;
 		bool can;
@@ -44,8 +46,13 @@ void nspawn_data_free(struct nspawn_data *data);
  * mount would not show. */
 bool nspawn_can_idmap(struct nspawn_data *data, const char *path, bool whole);
 
-/* machined.c: make a container known to systemd-machined; never mind if it will not have it. */
-void nspawn_machined_register(const char *name, const char *uuid, int leader, const char *root);
+/* machined.c: make a container that runs known to systemd-machined, in a while; never mind if that will not have
+ * it.  `root`: where its files are, or NULL. */
+void nspawn_machined_register(struct nomad_task *task, const char *root);
+/* Wait a moment until all of them are known.  false: some are not yet, and `data` is still in use. */
+bool nspawn_machined_finish(struct nspawn_data *data);
+/* The scope or service that systemd finds in the text of /proc/PID/cgroup; false if there is none. */
+bool nspawn_unit_of(const char *cgroups, char *ret, size_t room);
 
 /* embed.c: the path of nspawn-init in `dir`, written there if it is missing. */
 int nspawn_init_write(const char *dir, char **ret_path, struct nomad_error **err);

@@ -18,6 +18,15 @@ char *nspawn_images_dir(struct nomad_plugin *plugin)
 	return nomad_strdupf("%s/images", nomad_plugin_state_dir(plugin));
 }
 
+int nspawn_recover(struct nomad_task *task, struct nomad_error **err)
+{
+	const struct nspawn_config *config = nomad_task_config(task);
+
+	(void)err;
+	nspawn_machined_register(task, config->image);
+	return 0;
+}
+
 /* ---- Signals and the end ---- */
 
 /* The command below our init; 0 if there is none. */

@@ -208,9 +208,8 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 		r = run(&s, err);
 	if (r < 0)
 		(void)nspawn_destroy(task, NULL);
-	else if (s.data->host.machined && strcmp(s.site->machined, "no"))
-		nspawn_machined_register(nomad_task_slug(task), s.info->alloc_id, nomad_task_leader(task),
-					 s.image.path);
+	else
+		nspawn_machined_register(task, s.image.path);
 	if (s.spec_fd >= 0)
 		close(s.spec_fd);
 	nspawn_machine_done(&s.machine);

@@ -35,6 +35,7 @@ int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err) N
 
 /* start.c, life.c: see struct nomad_driver. */
 int nspawn_start(struct nomad_task *task, struct nomad_error **err);
+int nspawn_recover(struct nomad_task *task, struct nomad_error **err);
 int nspawn_destroy(struct nomad_task *task, struct nomad_error **err);
 int nspawn_signal(struct nomad_task *task, int signal, struct nomad_error **err);
 int nspawn_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct nomad_error **err);
