@@ -28,10 +28,13 @@ $(man)/nomadinit.8.pod: nomadinit/nomadinit.pod $(nomadinit.program)
 		gsub(/</, "E<lt>", o); if (o ~ /^[^ ]/) { sub(/: /, "> (", o); printf "\n=item B<%s)\n\n", o } \
 		else { sub(/^ +/, "", o); print o } } print "\n=back" } }' >$@
 
+# The date of a page is that of the release.  An empty block, which pod2man leaves behind a list in a list, is taken out.
+man.date := $(shell perl -ne 'if (/^ -- .*  \w+, (\d+) (\w+) (\d+)/) { \
+	printf "%d-%02d-%02d", $$3, 1 + index("JanFebMarAprMayJunJulAugSepOctNovDec", $$2) / 3, $$1; exit }' .packaging/debian/changelog)
 define section_rule
 $$(man)/%.$(1): $$(man)/%.$(1).pod
 	$$(call quiet,MAN,$$@)$$(POD2MAN) --utf8 --section=$(1) --center='Nomad task drivers' --release='$$(VERSION)' \
-		--date=' ' --name=$$* $$< $$@
+		--date='$$(man.date)' --name=$$* $$< $$@ && perl -0pi -e 's/^\.RS 4\n\.RE\n//mg' $$@
 endef
 $(foreach s,3 5 8,$(eval $(call section_rule,$(s))))
 
