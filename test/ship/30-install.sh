@@ -78,7 +78,10 @@ t_agent() {
 	export NOMAD_ADDR="http://127.0.0.1:$http"
 	wait_for 90 'the driver is healthy' healthy || { tail -n 30 "$T/agent.log"; return 1; }
 }
-healthy() { [ "$(api GET /v1/nodes 2>/dev/null | jq -r '.[0].Drivers.nspawn | .Detected and .Healthy' 2>/dev/null)" = true ]; }
+# The node, too: a job that is sent before would be placed later, which `nomad job run` tells as a failure.
+healthy() {
+	[ "$(api GET /v1/nodes 2>/dev/null | jq -r '.[0] | .Status == "ready" and (.Drivers.nspawn | .Detected and .Healthy)' 2>/dev/null)" = true ]
+}
 t_example() {
 	# All but the logs, which are there a little later.
 	{ echo "set -e; export NOMAD_ADDR=$NOMAD_ADDR"; grep -v '^nomad alloc logs' "$T/behind"; } >"$ROOT/root/behind.sh"
