@@ -42,7 +42,7 @@ t_interrupt() {
 }
 t_agent() {
 	mkdir -p "$T/plugins" && cp "$T/hello/nomad-driver-hello" "$T/plugins/" &&
-		printf 'plugin "nomad-driver-hello" {\n  config {\n    state_dir = "%s/state"\n  }\n}\n' "$T" >"$T/hello.hcl" &&
+		sed "s|config {}|config {\n    state_dir = \"$T/state\"\n  }|" examples/hello/agent.hcl >"$T/hello.hcl" &&
 		start_agent hello "$T/plugins" "$T/hello.hcl" && wait_driver hello && run_job "$job" &&
 		wait_alloc "$ALLOC_ID" failed 60 && is "$(task_exit_code "$ALLOC_ID" greet)" 7 &&
 		like "$(alloc_logs "$ALLOC_ID" greet)" 'hello, greet' && stop_agent

@@ -9,7 +9,11 @@ require_nomad
 make_pot
 mkdir "$T/plugins"
 cp "$BUILD/plugins/nomad-driver-pot" "$T/plugins/"
+# The example's configuration, and what is the test's own.
 agent_config
+mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d') volume=$(sed -n '/host_volume/,/^  }/p' "$T/plugin.hcl")
+awk -v mine="$mine" -v volume="$volume" '/^plugin_dir/ { next } { print } /^client \{/ { print volume } /^  config \{/ { print mine }' \
+	examples/pot/agent.hcl >"$T/example.hcl" && mv "$T/example.hcl" "$T/plugin.hcl"
 
 t_healthy() { start_pot_agent; }
 run_test 'the node shows the driver healthy' t_healthy
@@ -99,20 +103,38 @@ t_stop() {
 }
 run_test 'stop, and nothing is left' t_stop
 
-example_speaks() { alloc_logs "$ALLOC_ID" nginx 2>/dev/null | grep -q "^hello from $ALLOC_ID"; }
-# As it is, but for the image, which is made here, and has no nginx.
-t_example() {
+# The examples are run as they are, but for the image, which is made here, and has no nginx.
+example() {	# NAME JQ
 	: >"$POT_DIR/images/nginx-nomad-amd64-14_1_1.1.20.xz"
-	"$NOMAD" job run -output examples/pot/nginx.nomad.hcl | jq --arg image "file://$POT_DIR/images" \
-		--arg script 'trap "exit 0" QUIT; cat /index.html; while :; do sleep 0.2; done' '.Job.TaskGroups[0].Tasks[0].Config |=
-			(.image = $image | .command = "/bin/sh" | .args = ["-c", $script] | .copy[0] |= sub(":.*"; ":/index.html"))' >"$T/example.json" &&
-		run_job "$T/example.json" && wait_alloc "$ALLOC_ID" running && wait_for 30 'the template is there' example_speaks || return 1
+	"$NOMAD" job run -output "examples/pot/$1" | jq --arg image "file://$POT_DIR/images" --arg t "$T" \
+		--arg script 'trap "exit 0" QUIT; cat /index.html; while :; do sleep 0.2; done' \
+		".Job.TaskGroups[0].Tasks[0].Config |= (.image = \$image | $2)" >"$T/example.json" && run_job "$T/example.json"
+}
+t_hello() {
+	example hello.nomad.hcl . && wait_alloc "$ALLOC_ID" failed && is "$(task_exit_code "$ALLOC_ID" hello)" 7 || return 1
+	wait_for 20 'its log' hello_speaks && gone "$JOB_ID"
+}
+hello_speaks() { alloc_logs "$ALLOC_ID" hello 2>/dev/null | grep -qx 'Hello from hello'; }
+run_test 'the first job of the examples' t_hello
+
+example_speaks() { alloc_logs "$ALLOC_ID" nginx 2>/dev/null | grep -q "^hello from $ALLOC_ID"; }
+t_example() {
+	example nginx.nomad.hcl '.command = "/bin/sh" | .args = ["-c", $script] | .copy[0] |= sub(":.*"; ":/index.html")' && wait_alloc "$ALLOC_ID" running && wait_for 30 'the template is there' example_speaks || return 1
 	like "$(calls prepare | tail -n 1)" '\|-p\|nginx-nomad-amd64-14_1\|-t\|1.1.20\|-c\|.*\|-N\|public-bridge\|-i\|auto\|-e\|80:[0-9]+\|' &&
 		like "$(calls set-attribute)" '\|-A\|devfs_ruleset\|-V\|4$' || return 1
 	"$NOMAD" job stop -detach "$JOB_ID" >/dev/null
 	wait_alloc "$ALLOC_ID" complete && like "$(calls signal | tail -n 1)" '\|SIGQUIT\|' && gone "$JOB_ID"
 }
 run_test 'the web server of the examples' t_example
+# Host paths are not allowed by the example's configuration; the job of the older driver has some: it says so, and runs without.
+t_old() {
+	example old-driver.nomad.hcl '.mount = [($t + "/host-volume:/www")] | del(.mount_read_only)' && wait_for 60 'it is refused' refused && purge_job "$JOB_ID" &&
+		example old-driver.nomad.hcl 'del(.mount, .mount_read_only) | .command = "/bin/sh" | .args = ["-c", "\u0027echo quotes are kept; sleep 1000\u0027"]' &&
+		wait_alloc "$ALLOC_ID" running && wait_for 30 'its log' old_speaks && gone "$JOB_ID"
+}
+refused() { task_events "$ALLOC_ID" www1 2>/dev/null | grep -q 'allow_host_paths'; }
+old_speaks() { alloc_logs "$ALLOC_ID" www1 2>/dev/null | grep -qx 'quotes are kept'; }
+run_test 'the job of the older driver' t_old
 
 t_graceful() {
 	submit grace 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.2; done' service '.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGTERM"' &&

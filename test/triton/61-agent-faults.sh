@@ -5,6 +5,11 @@
 . test/lib.sh
 . test/triton/lib-triton.sh
 agent_setup
+# The example's configuration with the addresses and keys of here, and what else the stand-in takes.
+mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d' | grep -Ev '^ *(url|account|key_file|docker_url|docker_cert_path) =')
+awk -v mine="$mine" '{ print } /^  config \{/ { print mine }' examples/triton/agent.hcl | sed "s|\"https://us-central-1.api.example.com\"|\"$CLOUD_URL\"|
+	s|\"tcp://us-central-1.docker.example.com:2376\"|\"$DOCKER_URL\"|; s|/etc/nomad.d/triton.pem|$KEYS/rsa|; s|/etc/nomad.d/docker|$KEYS/docker|" >"$T/example.hcl"
+mv "$T/example.hcl" "$T/plugin.hcl"
 
 # Kill the plugin at moments of a start: Nomad starts again with the same id.
 t_kill_in_start() {
@@ -43,6 +48,10 @@ t_destroy_in_outage() {
 	fault '{"method": "DELETE", "path": ".", "kind": "status", "status": 403, "count": 100000}' && "$NOMAD" job stop -detach out >/dev/null &&
 	wait_alloc "$ALLOC_ID" complete 200 && no_faults && nothing_left 120 && purge_job out
 }
+t_hello() {
+	run_job examples/triton/hello.nomad.hcl && wait_alloc "$ALLOC_ID" running 90 && is "$(machines length)" 1 &&
+	task_events "$ALLOC_ID" machine | grep -q 'runs at' && purge_job hello-triton && nothing_left 60
+}
 t_example() {
 	needs_engine || return 0
 	run_job examples/triton/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 90 && is "$(machines length)" 2 &&
@@ -57,6 +66,7 @@ run_test 'an end while all was down: its true code' t_end_while_down
 run_test 'signals and a graceful end of a container' t_signal
 run_test 'an outage makes the driver unhealthy, and it recovers by itself' t_outage
 run_test 'what cannot be removed now is removed later' t_destroy_in_outage
+run_test 'the first example runs' t_hello
 run_test 'the example runs' t_example
 run_test 'the agent stops, and the plugin with it' t_end
 done_testing
