@@ -38,8 +38,46 @@ t_agree() {
 		is "$(grep -c "part: .*\b$part\b" .github/workflows/ci.yml)" 2 || return 1
 		file_has .packaging/debian/control "^Package: $part(-dev)?\$" && file_has .packaging/rpm/nomad-drivers-c.spec "^%package -n $part(-devel)?\$" || return 1
 	done
-	for script in $(grep -o '\.ci/[a-z][a-z-]*' .github/workflows/ci.yml | sort -u); do
-		[ -x "$script" ] || { echo "the workflow calls $script, which is not there"; return 1; }
+}
+# What a step of the workflow runs is a script that is there, one for each part of the matrix, a target of the
+# Makefile, or apt-get.
+t_workflow() {
+	sed -n 's/^ *- run: //p' .github/workflows/ci.yml | sed 's/ && /\n/g' >"$T/runs"
+	[ "$(wc -l <"$T/runs")" -ge 8 ] && ! grep -q 'run: |' .github/workflows/ci.yml || return 1
+	while read -r command word _; do
+		case $command in
+		'.ci/${{') ;;
+		.ci/*) [ -x "$command" ] || { echo "the workflow calls $command, which is not there"; return 1; } ;;
+		make) "$MAKE" --no-print-directory -n "$word" >/dev/null 2>&1 || { echo "the workflow calls make $word, which is not there"; return 1; } ;;
+		apt-get) ;;
+		*) echo "the workflow calls $command"; return 1 ;;
+		esac
+	done <"$T/runs"
+	for script in .ci/*; do
+		part=${script##*/}
+		[ "$part" = build ] || grep -Eq "$script\b|part:.*[[ ]$part[],]" .github/workflows/ci.yml || { echo "no step of the workflow calls $script"; return 1; }
+	done
+}
+# By a program of its own, a Go module; where the time does not matter, as it has to be fetched.
+t_actionlint() {
+	lint=$(command -v actionlint || echo "$PWD/build/cache/bin/actionlint")
+	if [ ! -x "$lint" ]; then
+		PATH=$PATH:/usr/local/go/bin:/usr/lib/go/bin
+		command -v go >/dev/null || { skip_this 'neither actionlint nor go'; return 0; }
+		GOTOOLCHAIN=local GOBIN=$PWD/build/cache/bin timeout 300 go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.3 >"$T/go" 2>&1 ||
+			{ skip_this "actionlint cannot be had: $(tail -n 1 "$T/go")"; return 0; }
+	fi
+	"$lint" -shellcheck= -pyflakes= .github/workflows/*.yml
+}
+# What a part is built with is what its package says that it is built with.
+t_depends() {
+	sed -n '/^Build-Depends:/,/^[A-Z][^:]*:/p' .packaging/debian/control | sed '$d' >"$T/depends"
+	for package in $(sed -n 's/^lib="\(.*\)"/\1/p; s/.*packages="$lib \(.*\)" ;;/\1/p; s/^nomadinit) packages="\(.*\)" ;;/\1/p' .ci/build | tr ' ' '\n' | sort -u); do
+		case $package in
+		gcc | g++ | make | libc6-dev) ;;	# build-essential
+		libmsgpack) file_has "$T/depends" libmsgpack-dev || return 1 ;;
+		*) grep -q "$package" "$T/depends" || { echo "the packages do not depend on $package to be built"; return 1; } ;;
+		esac
 	done
 }
 t_readme_links() {
@@ -66,6 +104,9 @@ run_test 'it makes itself again, without git' t_without_git
 run_test 'the bill of materials is whole' t_sbom
 run_test 'one version everywhere' t_versions
 run_test 'scripts, workflow and packages know the same parts' t_agree
+run_test 'each step of the workflow is there' t_workflow
+[ -z "${NOMAD_TEST_LONG:-}" ] || run_test 'actionlint has nothing to say of it' t_actionlint
+run_test 'scripts and packages build with the same' t_depends
 run_test 'links of the README lead somewhere' t_readme_links
 run_test 'a page for each driver on how to come from others' t_migration
 done_testing

@@ -8,7 +8,7 @@
 # with other times.
 . test/lib.sh
 [ -n "${NOMAD_TEST_LONG:-}" ] || skip_all 'takes minutes: make test-packages, or NOMAD_TEST_LONG=1'
-requires dpkg-buildpackage dh jq
+requires dpkg-buildpackage dh jq unshare; requires_root
 VERSION=$(sed -n 's/^VERSION := //p' Makefile)
 export VERSION
 dist=$PWD/$BUILD/dist
