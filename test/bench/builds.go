@@ -167,7 +167,7 @@ func benchBuilds(driverPath, rootfs string) error {
 
 // fromCache: the same task without and with a cache that has its layers.
 func (s *site) fromCache() error {
-	const rounds = 5
+	rounds := roundsOf("CACHE_ROUNDS", 5)
 	var times [2][]float64
 	for i := 0; i <= rounds; i++ {
 		for way := 0; way < 2; way++ {

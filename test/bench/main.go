@@ -31,7 +31,6 @@ import (
 )
 
 const (
-	rounds = 20
 	calls  = 100
 	cookie = "NOMAD_PLUGIN_MAGIC_COOKIE=e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255"
 	base   = "/hashicorp.nomad.plugins.base.proto.BasePlugin/"
@@ -56,6 +55,19 @@ type process struct {
 }
 
 var tmp string
+
+// roundsOf is how often something is measured: as the variable says, else as
+// BENCH_RUNS, which is for all of it.
+func roundsOf(variable string, otherwise int) int {
+	for _, name := range []string{variable, "BENCH_RUNS"} {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+			return n
+		}
+	}
+	return otherwise
+}
+
+var rounds = roundsOf("PLUGIN_ROUNDS", 20)
 
 func launch(path string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(path, args...)}

@@ -8,18 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sort"
-	"strconv"
 	"syscall"
 	"time"
 )
-
-// roundsOf a measurement: how many the environment asks for, or as given.
-func roundsOf(variable string, otherwise int) int {
-	if v, err := strconv.Atoi(os.Getenv(variable)); err == nil && v > 0 {
-		return v
-	}
-	return otherwise
-}
 
 // benchNspawn: what a start by our driver costs over a bare systemd-nspawn:
 // from the StartTask call, or from fork(), to the first byte that the
