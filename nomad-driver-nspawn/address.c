@@ -127,6 +127,18 @@ void nspawn_address_release(const char *dir, const char *address, const char *sl
 		fclose(file);
 }
 
+void nspawn_address_release_all(const char *dir, const char *slug)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			nspawn_address_release(dir, e->d_name, slug);
+	if (d)
+		closedir(d);
+}
+
 bool nspawn_address_none(const char *dir)
 {
 	DIR *d = opendir(dir);

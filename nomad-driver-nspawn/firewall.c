@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Port mappings.  With nftables: one table of ours, in it one map from
- * protocol and port of the host to address and port of a container, so that
- * a mapping is one element and taking it away cannot touch a neighbour's.
+ * Port mappings.  With nftables: one table of ours, in it two maps from
+ * protocol and port of the host, with its address or without, to address
+ * and port of a container, so that a mapping is one element.  nft deletes
+ * an element by its key, whatever its value: it is looked at first, so that
+ * nobody takes away what has become a neighbour's.
  * Without nft, with iptables: rules that name port and address and are
  * deleted by the same words; deleting one that is not there is no error.
  *
  * What is sent to this host from elsewhere passes prerouting, what it sends
  * to itself passes output; what comes from 127.0.0.1 also needs another
- * source address and route_localnet on the link (network.c). */
+ * source address and route_localnet on the link (network.c).  That would
+ * let containers send to services that listen on 127.0.0.1 alone, or in
+ * their name; both is dropped as it arrives.
+ *
+ * A port of one address of the host is led from there, and from 127.0.0.1
+ * unless another container has that already. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,17 +25,27 @@
 #include "network.h"
 #include "tool.h"
 
+static const char loopback[] = "127.0.0.1";
+static const char *const protocols[] = { "tcp", "udp" };
+
 static const char nft_table[] =
 	"table ip nomad_nspawn {\n"
 	"	map ports { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+	"	map ports_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+	"	chain guard { type filter hook prerouting priority -300; }\n"
 	"	chain prerouting { type nat hook prerouting priority -100; }\n"
 	"	chain output { type nat hook output priority -100; }\n"
 	"	chain postrouting { type nat hook postrouting priority 100; }\n"
 	"}\n"
+	"flush chain ip nomad_nspawn guard\n"
 	"flush chain ip nomad_nspawn prerouting\n"
 	"flush chain ip nomad_nspawn output\n"
 	"flush chain ip nomad_nspawn postrouting\n"
+	"add rule ip nomad_nspawn guard iifname { \"vn*\", \"nz-*\" } ip daddr 127.0.0.0/8 drop\n"
+	"add rule ip nomad_nspawn guard iifname { \"vn*\", \"nz-*\" } ip saddr 127.0.0.0/8 drop\n"
+	"add rule ip nomad_nspawn prerouting dnat ip to ip daddr . meta l4proto . th dport map @ports_at\n"
 	"add rule ip nomad_nspawn prerouting fib daddr type local dnat ip to meta l4proto . th dport map @ports\n"
+	"add rule ip nomad_nspawn output dnat ip to ip daddr . meta l4proto . th dport map @ports_at\n"
 	"add rule ip nomad_nspawn output fib daddr type local dnat ip to meta l4proto . th dport map @ports\n";
 
 char *nspawn_ports_format(const struct nspawn_port *ports, size_t n)
@@ -39,22 +57,43 @@ char *nspawn_ports_format(const struct nspawn_port *ports, size_t n)
 	if (!out)
 		return NULL;
 	for (i = 0; i < n; i++)
-		fprintf(out, "%s%d:%d", i ? "," : "", ports[i].host, ports[i].container);
+		fprintf(out, "%s%d:%d%s%s", i ? "," : "", ports[i].host, ports[i].container,
+			ports[i].at[0] ? "@" : "", ports[i].at);
 	return fclose(out) ? NULL : text;
+}
+
+static bool is_port(int port)
+{
+	return port >= 1 && port <= 65535;
+}
+
+/* How many bytes of `text` one takes; 0 if it is none. */
+static size_t port_parse(const char *text, struct nspawn_port *p)
+{
+	struct in_addr in;
+	int used = 0, more = 0;
+
+	*p = (struct nspawn_port) { 0 };
+	if (sscanf(text, "%5d:%5d%n", &p->host, &p->container, &used) != 2 || !is_port(p->host) || !is_port(p->container))
+		return 0;
+	if (text[used] == '@') {
+		if (sscanf(text + used, "@%15[0-9.]%n", p->at, &more) != 1 || inet_pton(AF_INET, p->at, &in) != 1)
+			return 0;
+		used += more;
+	}
+	return text[used] && text[used] != ',' ? 0 : (size_t)used;
 }
 
 int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t *ret_n)
 {
 	struct nspawn_port *ports = NULL, *more;
-	size_t n = 0;
-	int used;
+	size_t n = 0, used;
 
 	while (*text) {
 		struct nspawn_port p;
 
-		used = 0;
-		if (sscanf(text, "%5d:%5d%n", &p.host, &p.container, &used) != 2 || p.host < 1 || p.host > 65535 ||
-		    p.container < 1 || p.container > 65535 || (text[used] && text[used] != ',')) {
+		used = port_parse(text, &p);
+		if (!used) {
 			free(ports);
 			return -EINVAL;
 		}
@@ -74,10 +113,42 @@ int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t 
 
 /* ---- nftables ---- */
 
-static int nft(const char *path, const char *script, struct nomad_error **err)
+static int nft(const char *path, const char *script, char **ret_output, struct nomad_error **err)
 {
 	return nspawn_tool_run((const char *const []) { path, "-f", "-", NULL },
-			       &(struct nspawn_tool) { .input = script, .what = "nft" }, NULL, err);
+			       &(struct nspawn_tool) { .input = script, .what = "nft" }, ret_output, err);
+}
+
+/* "add element ip nomad_nspawn ports { tcp . 80 : 10.88.0.2 . 80 }", with a value if `address` is given. */
+static void element(FILE *out, const char *act, const char *at, const char *protocol, const struct nspawn_port *port,
+		    const char *address)
+{
+	fprintf(out, "%s element ip nomad_nspawn ports%s { %s%s%s . %d", act, *at ? "_at" : "", at, *at ? " . " : "",
+		protocol, port->host);
+	if (address)
+		fprintf(out, " : %s . %d", address, port->container);
+	fputs(" }\n", out);
+}
+
+static void elements(FILE *out, const char *act, const char *at, const struct nspawn_port *port, const char *address)
+{
+	size_t i;
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(protocols); i++)
+		element(out, act, at, protocols[i], port, address);
+}
+
+/* Both protocols of one port in a transaction of its own. */
+static int nft_elements(const char *path, const char *act, const char *at, const struct nspawn_port *port,
+			const char *address, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *script = NULL;
+	size_t size;
+	FILE *out = open_memstream(&script, &size);
+
+	if (out)
+		elements(out, act, at, port, address);
+	return !out || fclose(out) ? nomad_error_errno(err, ENOMEM, "map ports") : nft(path, script, NULL, err);
 }
 
 static int nft_open(const char *path, const char *pool, const char *address, const struct nspawn_port *ports, size_t n,
@@ -86,6 +157,7 @@ static int nft_open(const char *path, const char *pool, const char *address, con
 	NOMAD_AUTO_FREE char *script = NULL;
 	size_t size, i;
 	FILE *out = open_memstream(&script, &size);
+	int r;
 
 	if (!out)
 		return nomad_error_errno(err, errno, "map ports");
@@ -94,37 +166,42 @@ static int nft_open(const char *path, const char *pool, const char *address, con
 	fprintf(out, "add rule ip nomad_nspawn postrouting ip saddr %s ct status dnat masquerade\n", pool);
 	fprintf(out, "add rule ip nomad_nspawn postrouting ip saddr 127.0.0.0/8 ip daddr %s masquerade\n", pool);
 	for (i = 0; i < n; i++)
-		fprintf(out, "add element ip nomad_nspawn ports { tcp . %d : %s . %d, udp . %d : %s . %d }\n",
-			ports[i].host, address, ports[i].container, ports[i].host, address, ports[i].container);
+		elements(out, "add", ports[i].at, &ports[i], address);
 	if (fclose(out))
 		return nomad_error_errno(err, ENOMEM, "map ports");
-	return nft(path, script, err);
+	r = nft(path, script, NULL, err);
+	for (i = 0; i < n && r >= 0; i++)
+		if (ports[i].at[0] && strcmp(ports[i].at, loopback) &&
+		    nft_elements(path, "add", loopback, &ports[i], address, NULL) < 0)
+			nomad_log(NOMAD_LOG_INFO, "port %d of %s leads to another container already", ports[i].host,
+				  loopback);
+	return r;
 }
 
-static int nft_close(const char *path, const char *address, const struct nspawn_port *ports, size_t n, bool last,
-		     struct nomad_error **err)
+static void nft_drop(const char *path, const char *at, const struct nspawn_port *port, const char *address)
+{
+	NOMAD_AUTO_FREE char *script = NULL, *found = NULL, *ours = nomad_strdupf(" : %s . ", address);
+	size_t size;
+	FILE *out = open_memstream(&script, &size);
+
+	if (out)
+		element(out, "get", at, protocols[0], port, NULL);
+	if (!out || fclose(out) || !ours || nft(path, script, &found, NULL) < 0 || !strstr(found, ours))
+		return;
+	(void)nft_elements(path, "delete", at, port, NULL, NULL);
+}
+
+static void nft_close(const char *path, const char *address, const struct nspawn_port *ports, size_t n, bool last)
 {
 	size_t i;
-	int r = 0;
 
 	for (i = 0; i < n; i++) {
-		static const char *const protocols[] = { "tcp", "udp" };
-		size_t p;
-
-		/* One by one: where one is gone already the others still have to go. */
-		for (p = 0; p < 2; p++) {
-			NOMAD_AUTO_FREE char *script = nomad_strdupf(
-				"delete element ip nomad_nspawn ports { %s . %d : %s . %d }\n",
-				protocols[p], ports[i].host, address, ports[i].container);
-
-			if (!script)
-				return nomad_error_errno(err, ENOMEM, "unmap ports");
-			(void)nft(path, script, NULL);
-		}
+		nft_drop(path, ports[i].at, &ports[i], address);
+		if (ports[i].at[0] && strcmp(ports[i].at, loopback))
+			nft_drop(path, loopback, &ports[i], address);
 	}
 	if (last)
-		(void)nft(path, "table ip nomad_nspawn\ndelete table ip nomad_nspawn\n", NULL);
-	return r;
+		(void)nft(path, "table ip nomad_nspawn\ndelete table ip nomad_nspawn\n", NULL, NULL);
 }
 
 /* ---- iptables ---- */
@@ -132,13 +209,13 @@ static int nft_close(const char *path, const char *address, const struct nspawn_
 static int iptables(const char *path, const char *act, const char *const *rule, struct nomad_error **err)
 {
 	char **argv = NULL;
-	const char *const head[] = { path, "-w", "-t", "nat", act };
+	const char *const head[] = { path, "-w", "-t", rule[0], act };
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(head) && r >= 0; i++)
 		r = nomad_strv_add(&argv, head[i]);
-	for (i = 0; rule[i] && r >= 0; i++)
+	for (i = 1; rule[i] && r >= 0; i++)
 		r = nomad_strv_add(&argv, rule[i]);
 	if (r < 0)
 		r = nomad_error_errno(err, ENOMEM, "run iptables");
@@ -149,17 +226,19 @@ static int iptables(const char *path, const char *act, const char *const *rule, 
 }
 
 #define RULE(...) ((const char *const []) { __VA_ARGS__, NULL })
+#define OURS "-m", "comment", "--comment", "nomad-nspawn", "-j"
 
 /* The rules of all of us. */
 static int iptables_common(const char *path, const char *act, const char *pool, struct nomad_error **err)
 {
 	const char *const *rules[] = {
-		RULE("POSTROUTING", "-s", pool, "!", "-d", pool, "-m", "comment", "--comment", "nomad-nspawn", "-j",
-		     "MASQUERADE"),
-		RULE("POSTROUTING", "-s", "127.0.0.0/8", "-d", pool, "-m", "comment", "--comment", "nomad-nspawn", "-j",
-		     "MASQUERADE"),
-		RULE("POSTROUTING", "-s", pool, "-m", "conntrack", "--ctstate", "DNAT", "-m", "comment", "--comment",
-		     "nomad-nspawn", "-j", "MASQUERADE"),
+		RULE("raw", "PREROUTING", "-i", "vn+", "-d", "127.0.0.0/8", OURS, "DROP"),
+		RULE("raw", "PREROUTING", "-i", "vn+", "-s", "127.0.0.0/8", OURS, "DROP"),
+		RULE("raw", "PREROUTING", "-i", "nz-+", "-d", "127.0.0.0/8", OURS, "DROP"),
+		RULE("raw", "PREROUTING", "-i", "nz-+", "-s", "127.0.0.0/8", OURS, "DROP"),
+		RULE("nat", "POSTROUTING", "-s", pool, "!", "-d", pool, OURS, "MASQUERADE"),
+		RULE("nat", "POSTROUTING", "-s", "127.0.0.0/8", "-d", pool, OURS, "MASQUERADE"),
+		RULE("nat", "POSTROUTING", "-s", pool, "-m", "conntrack", "--ctstate", "DNAT", OURS, "MASQUERADE"),
 	};
 	size_t i;
 	int r = 0;
@@ -173,29 +252,43 @@ static int iptables_common(const char *path, const char *act, const char *pool, 
 	return r;
 }
 
-static int iptables_ports(const char *path, const char *act, const char *address, const struct nspawn_port *ports,
-			  size_t n,
-			  struct nomad_error **err)
+static int iptables_port(const char *path, const char *act, const char *at, const char *address,
+			 const struct nspawn_port *port, struct nomad_error **err)
 {
-	static const char *const chains[] = { "PREROUTING", "OUTPUT" }, *const protocols[] = { "tcp", "udp" };
+	static const char *const chains[] = { "PREROUTING", "OUTPUT" };
 	char host[16], to[64];
-	size_t i, j;
+	size_t i;
+	int r = 0;
+
+	snprintf(host, sizeof(host), "%d", port->host);
+	snprintf(to, sizeof(to), "%s:%d", address, port->container);
+	for (i = 0; i < 4 && r >= 0; i++) {
+		const char *chain = chains[i / 2], *protocol = protocols[i % 2];
+		const char *const *rule = *at ?
+			RULE("nat", chain, "-p", protocol, "--dport", host, "-d", at, OURS, "DNAT",
+			     "--to-destination", to) :
+			RULE("nat", chain, "-p", protocol, "--dport", host, "-m", "addrtype", "--dst-type", "LOCAL",
+			     OURS, "DNAT", "--to-destination", to);
+
+		if (act[1] == 'D')
+			(void)iptables(path, act, rule, NULL);
+		else
+			r = iptables(path, act, rule, err);
+	}
+	return r;
+}
+
+static int iptables_ports(const char *path, const char *act, const char *address, const struct nspawn_port *ports,
+			  size_t n, struct nomad_error **err)
+{
+	size_t i;
 	int r = 0;
 
 	for (i = 0; i < n && r >= 0; i++) {
-		snprintf(host, sizeof(host), "%d", ports[i].host);
-		snprintf(to, sizeof(to), "%s:%d", address, ports[i].container);
-		for (j = 0; j < 4 && r >= 0; j++) {
-			const char *const *rule = RULE(chains[j / 2], "-p", protocols[j % 2], "--dport", host, "-m",
-						       "addrtype",
-				"--dst-type", "LOCAL", "-m", "comment", "--comment", "nomad-nspawn", "-j", "DNAT",
-				"--to-destination", to);
-
-			if (act[1] == 'D')
-				(void)iptables(path, act, rule, NULL);
-			else
-				r = iptables(path, act, rule, err);
-		}
+		r = iptables_port(path, act, ports[i].at, address, &ports[i], err);
+		/* Of two such rules the first one counts. */
+		if (r >= 0 && ports[i].at[0] && strcmp(ports[i].at, loopback))
+			r = iptables_port(path, act, loopback, address, &ports[i], err);
 	}
 	return r;
 }
@@ -218,18 +311,16 @@ int nspawn_firewall_open(const char *pool, const char *address, const struct nsp
 	return r < 0 ? r : iptables_ports(with_iptables, "-A", address, ports, n, err);
 }
 
-int nspawn_firewall_close(const char *pool, const char *address, const struct nspawn_port *ports, size_t n, bool last,
-			  struct nomad_error **err)
+void nspawn_firewall_close(const char *pool, const char *address, const struct nspawn_port *ports, size_t n, bool last)
 {
 	NOMAD_AUTO_FREE char *with_nft = nomad_tool_find("nft");
 	NOMAD_AUTO_FREE char *with_iptables = with_nft ? NULL : nomad_tool_find("iptables");
 
 	if (with_nft)
-		return nft_close(with_nft, address, ports, n, last, err);
+		nft_close(with_nft, address, ports, n, last);
 	if (!with_iptables)
-		return 0;
+		return;
 	(void)iptables_ports(with_iptables, "-D", address, ports, n, NULL);
 	if (last)
 		(void)iptables_common(with_iptables, "-D", pool, NULL);
-	return 0;
 }

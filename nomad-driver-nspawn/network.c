@@ -66,6 +66,7 @@ static int add_port(struct nspawn_network *net, const struct nomad_task_info *in
 		return nomad_error_set(err, EINVAL, "No ports defined in network stanza");
 	for (i = 0; i < info->resources.n_ports; i++) {
 		const struct nomad_port *p = &info->resources.ports[i];
+		struct in_addr any;
 
 		if (!p->label || strcmp(p->label, label))
 			continue;
@@ -77,6 +78,9 @@ static int add_port(struct nspawn_network *net, const struct nomad_task_info *in
 			.host = p->value,
 			.container = container ? (int)container : p->to > 0 ? p->to : p->value,
 		};
+		/* The address of the port's host_network.  Containers have none of IPv6. */
+		if (p->host_ip && inet_pton(AF_INET, p->host_ip, &any) == 1 && any.s_addr)
+			snprintf(net->ports[net->n_ports - 1].at, INET_ADDRSTRLEN, "%s", p->host_ip);
 		return 0;
 	}
 	return nomad_error_set(err, EINVAL, "Port \"%s\" not found, check network stanza", label);
@@ -325,8 +329,10 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	}
 	if (strcmp(address, "-")) {
 		nspawn_address_release(addresses, address, nomad_task_slug(task));
-		(void)nspawn_firewall_close(site->network_pool, address, ports, n_ports,
-					    nspawn_address_none(addresses), NULL);
+		nspawn_firewall_close(site->network_pool, address, ports, n_ports, nspawn_address_none(addresses));
+	} else if (strcmp(link, "-")) {
+		/* We died between taking one and recording it. */
+		nspawn_address_release_all(addresses, nomad_task_slug(task));
 	}
 	if (zone && ip)
 		zone_remove(ip, bridge);

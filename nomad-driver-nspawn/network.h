@@ -11,6 +11,7 @@
 
 struct nspawn_port {
 	int host, container;
+	char at[INET_ADDRSTRLEN];	/* address of the host; "": any */
 };
 
 struct nspawn_network {
@@ -43,14 +44,14 @@ void nspawn_network_sweep(const char *state_dir);
 /* ---- firewall.c ---- */
 
 /* Lead the ports of this host to the container, for TCP and UDP, from other hosts and from this one, and let
- * the containers of the pool out. */
+ * the containers of the pool out.  The caller holds the lock of the network for this and the next. */
 int nspawn_firewall_open(const char *pool, const char *address, const struct nspawn_port *ports, size_t n,
 			 struct nomad_error **err) NOMAD_MUST_CHECK;
-/* The counterpart; `last`: no container of ours is left, nothing of us stays. */
-int nspawn_firewall_close(const char *pool, const char *address, const struct nspawn_port *ports, size_t n, bool last,
-			  struct nomad_error **err);
+/* The counterpart; ports that lead elsewhere meanwhile are not touched; `last`: no container of ours is left,
+ * nothing of us stays. */
+void nspawn_firewall_close(const char *pool, const char *address, const struct nspawn_port *ports, size_t n, bool last);
 
-/* "8080:80,53:53" and back; what is stored in the task's record. */
+/* "8080:80,53:53@192.0.2.1" and back; what is stored in the task's record. */
 char *nspawn_ports_format(const struct nspawn_port *ports, size_t n);
 int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t *ret_n);
 
@@ -63,6 +64,8 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 			struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Give it back, if it is still that of `slug`. */
 void nspawn_address_release(const char *dir, const char *address, const char *slug);
+/* All that is of `slug`. */
+void nspawn_address_release_all(const char *dir, const char *slug);
 /* Whether no address is taken at all. */
 bool nspawn_address_none(const char *dir);
 void nspawn_address_sweep(const char *dir);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cli/alloc.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -115,6 +116,15 @@ static bool has_port(const struct nomad_task_info *info, int value)
 	return false;
 }
 
+/* Where there is no client's configuration to look a host_network up in, it can only be an address. */
+static const char *host_ip(const json_t *port)
+{
+	const char *network = nomad__job_string(port, "HostNetwork", "");
+	struct in_addr in;
+
+	return inet_pton(AF_INET, network, &in) == 1 ? network : "127.0.0.1";
+}
+
 static int add_ports(struct nomad_task_info *info, const json_t *ports)
 {
 	const json_t *port;
@@ -141,7 +151,7 @@ static int add_ports(struct nomad_task_info *info, const json_t *ports)
 			.label = strdup(label),
 			.value = value,
 			.to = to < 0 ? 0 : to,
-			.host_ip = strdup("127.0.0.1"),
+			.host_ip = strdup(host_ip(port)),
 		};
 		if (!grown->label || !grown->host_ip)
 			return -ENOMEM;

@@ -20,7 +20,7 @@ static const char text[] =
 	"{\"Job\": {\"ID\": \"web\", \"Datacenters\": [\"home\"], \"Meta\": {\"a\": \"job\", \"b\": \"job\", \"odd-key\": \"1\"},"
 	" \"TaskGroups\": [{\"Name\": \"g\", \"Meta\": {\"b\": \"group\", \"c\": \"group\"},"
 	"  \"Networks\": [{\"ReservedPorts\": [{\"Label\": \"http-in\", \"Value\": 8080, \"To\": 80}],"
-	"                 \"DynamicPorts\": [{\"Label\": \"x\", \"To\": -1}, {\"Label\": \"y\"}]}],"
+	"                 \"DynamicPorts\": [{\"Label\": \"x\", \"To\": -1, \"HostNetwork\": \"192.0.2.1\"}, {\"Label\": \"y\"}]}],"
 	"  \"Tasks\": [{\"Name\": \"t\", \"Driver\": \"mine\", \"Meta\": {\"c\": \"task\"}, \"KillTimeout\": 7000000000,"
 	"    \"KillSignal\": \"SIGINT\", \"Env\": {\"GREETING\": \"hi ${NOMAD_TASK_NAME} ${nope} ${env[\\\"NOMAD_DC\\\"]} ${\"},"
 	"    \"Resources\": {\"CPU\": 200, \"MemoryMB\": 64, \"MemoryMaxMB\": 128},"
@@ -92,6 +92,7 @@ static void test_alloc(void **state)
 	assert_string_equal(nomad_map_get(env, "NOMAD_PORT_http_in"), "80");
 	assert_string_equal(nomad_map_get(env, "NOMAD_HOST_PORT_http_in"), "8080");
 	assert_string_equal(nomad_map_get(env, "NOMAD_ADDR_http_in"), "127.0.0.1:8080");
+	assert_string_equal(nomad_map_get(env, "NOMAD_IP_x"), "192.0.2.1");
 	assert_string_equal(nomad_map_get(env, "NOMAD_CPU_LIMIT"), "200");
 	assert_string_equal(nomad_map_get(env, "GREETING"), "hi t ${nope} home ${");
 	assert_int_equal(alloc.info.resources.n_ports, 3);

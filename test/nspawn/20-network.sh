@@ -15,7 +15,7 @@ ip link add out0 type veth peer name out1 netns outside &&
 # The first task with a link makes what stays: the directory of addresses.
 task "$(sh_config true '{"network_veth":true}')"
 # iptables leaves its empty tables.
-{ iptables -t nat -I OUTPUT -j RETURN; iptables -t nat -I PREROUTING -j RETURN; iptables -t nat -I POSTROUTING -j RETURN; iptables -t nat -F; } 2>/dev/null
+{ for chain in OUTPUT PREROUTING POSTROUTING; do iptables -t nat -I $chain -j RETURN; done; iptables -t raw -I PREROUTING -j RETURN; iptables -t nat -F; iptables -t raw -F; } 2>/dev/null
 census_before
 
 veth='{"network_veth":true}'
@@ -48,7 +48,8 @@ run_test 'network_veth: root of the container may listen on port 80' says \
 	"$(sh_config 'httpd -p 80 -h /usr && sleep 0.2 && pidof httpd >/dev/null && echo listens' "$veth")" '^listens$'
 
 # ---- Ports
-ports='.Networks = [{ ReservedPorts: [{ Label: "web", Value: 18080, To: 80 }, { Label: "other", Value: 18081, To: 81 }] }]'
+# HostNetwork: here it is the address.
+ports='.Networks = [{ ReservedPorts: [{ Label: "web", Value: 18080, To: 80, HostNetwork: "0.0.0.0" }, { Label: "other", Value: 18081, To: 81, HostNetwork: "0.0.0.0" }] }]'
 # httpd without -f has its socket when it returns: what is said after that is true.
 serve() {
 	spawn_task "$(sh_config 'mkdir /tmp/w; echo "served by $NOMAD_TASK_NAME" >/tmp/w/index.html; httpd -p 80 -h /tmp/w && httpd -p 81 -h /tmp/w && echo up; exec sleep 600' "$1")" . "$ports" &&
@@ -79,7 +80,7 @@ run_test 'port_map' t_port_map
 t_udp() {
 	spawn_task "$(jq -cn '{ image: "/", ephemeral: true, boot: false, network_veth: true, ports: ["dns"],
 		command: ["/bin/sh", "-c", "echo up; exec /usr/bin/socat -T 60 UDP-LISTEN:53,fork EXEC:/bin/cat"] }')" . \
-		'.Networks = [{ ReservedPorts: [{ Label: "dns", Value: 18053, To: 53 }] }]' && wait_for 30 up has_said up &&
+		'.Networks = [{ ReservedPorts: [{ Label: "dns", Value: 18053, To: 53, HostNetwork: "0.0.0.0" }] }]' && wait_for 30 up has_said up &&
 		wait_for 20 'an answer' sh -c '[ "$(echo hello | socat -t 2 - UDP:192.0.2.1:18053)" = hello ]' &&
 		is "$(echo hello | ip netns exec outside socat -t 2 - UDP:192.0.2.1:18053)" hello
 	r=$?
@@ -99,6 +100,56 @@ t_two() {
 	return $r
 }
 run_test 'the end of one task leaves the ports of its neighbour' t_two
+# Neighbours
+serve_as() {	# NAME AT: a page that says NAME, port 18080 of the host's address AT; PID in TASK_PID
+	spawn_task "$(sh_config 'mkdir /tmp/w; echo "$NAME" >/tmp/w/index.html; httpd -p 80 -h /tmp/w && echo up; exec sleep 600' '{"network_veth":true,"ports":["web"]}')" \
+		".Env = {NAME: \"$1\"}" ".Networks = [{ ReservedPorts: [{ Label: \"web\", Value: 18080, To: 80, HostNetwork: \"$2\" }] }]" && wait_for 30 up has_said up
+}
+page_is() { [ "$(get "http://$1:18080/")" = "$2" ]; }
+no_page() { ! get "http://$1:18080/"; }
+outside_is() { [ "$(ip netns exec outside curl -s -m 5 "http://$1:18080/")" = "$2" ]; }
+t_same_port() {
+	serve_as one 0.0.0.0 || return 1
+	cp "$T/out" "$T/out1"
+	task_json "$(sh_config 'echo never' '{"network_veth":true,"ports":["web"]}')" . '.Networks = [{ ReservedPorts: [{ Label: "web", Value: 18080, To: 80, HostNetwork: "0.0.0.0" }] }]' >"$T/second.json"
+	! "$DRIVER" run --config "$T/plugin.json" "$T/second.json" >"$T/out2" 2>"$T/err2" || echo 'the second one runs' >>"$T/wrong"
+	file_has "$T/err2" 'exists' && is "$(cat "$T/out2" "$T/wrong" 2>/dev/null)" '' && page_is 192.0.2.1 one && page_is 127.0.0.1 one
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'ports: one that is taken is refused, and stays with who has it' t_same_port
+t_two_addresses() {
+	ip addr add 192.0.2.9/24 dev out0
+	serve_as one 192.0.2.1 && pid1=$TASK_PID && serve_as nine 192.0.2.9 && pid9=$TASK_PID &&
+		page_is 192.0.2.1 one && page_is 192.0.2.9 nine && page_is 127.0.0.1 one && outside_is 192.0.2.1 one && outside_is 192.0.2.9 nine &&
+		TASK_PID=$pid9 && { end_task TERM; page_is 192.0.2.1 one; } && page_is 127.0.0.1 one && no_page 192.0.2.9 &&
+		serve_as nine 192.0.2.9 && pid9=$TASK_PID && TASK_PID=$pid1 && { end_task TERM; page_is 192.0.2.9 nine; } && no_page 192.0.2.1
+	r=$?
+	for TASK_PID in $pid1 $pid9; do kill -0 "$TASK_PID" 2>/dev/null && end_task TERM; done
+	ip addr del 192.0.2.9/24 dev out0
+	return $r
+}
+run_test 'ports: the same one at two addresses of the host, each its own' t_two_addresses
+t_local() {
+	serve_as local 127.0.0.1 && page_is 127.0.0.1 local && no_page 192.0.2.1 && ! outside_is 192.0.2.1 local
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'ports: at 127.0.0.1 alone' t_local
+# route_localnet is on for the link, and root of the container may do what it likes in its network.
+t_guard() {
+	printf '#!/bin/sh\necho "a secret of the host"\n' >"$T/say" && chmod +x "$T/say"
+	socat TCP-LISTEN:19999,bind=127.0.0.1,fork,reuseaddr EXEC:"$T/say" &
+	socat_pid=$!
+	wait_for 20 'the service listens' sh -c '[ "$(socat -u TCP:127.0.0.1:19999 -)" = "a secret of the host" ]' &&
+		says "$(sh_config 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet; ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 10.88.0.1 dev host0 && echo "asks"; nc -w 3 127.0.0.1 19999 </dev/null; true' "$veth")" '^asks$' && { ! grep secret "$T/out"; }
+	r=$?
+	kill $socat_pid
+	return $r
+}
+run_test 'ports: what listens on 127.0.0.1 is not for containers' t_guard
 run_test 'ports: unknown label' fails "$(sh_config true '{"network_veth":true,"ports":["nix"]}')" 'No ports defined in network stanza'
 t_unknown() {
 	task "$(sh_config true '{"network_veth":true,"ports":["nix"]}')" . "$ports" && [ "$CODE" -ne 0 ] &&
@@ -154,18 +205,21 @@ run_test 'network_bridge' t_bridge
 run_test 'network_bridge: missing' fails "$(sh_config true '{"network_bridge":"nobridge"}')" "there is no bridge 'nobridge'"
 
 # Without nft: hidden in the mount namespace of this test.
-t_iptables() {
+without_nft() {
 	command -v iptables >/dev/null && iptables -t nat -L >/dev/null 2>&1 || { skip_this 'no iptables'; return 0; }
+	nft=$(readlink -f "$(command -v nft)")
 	before_rules=$(iptables-save | grep -c nomad-nspawn)
-	! command -v nft >/dev/null || mount --bind /dev/null "$(readlink -f "$(command -v nft)")" || return 1
-	t_ports
+	[ -z "$nft" ] || mount --bind /dev/null "$nft" || return 1
+	"$@"
 	r=$?
 	[ $r -ne 0 ] || is "$(iptables-save | grep -c nomad-nspawn)" "$before_rules" || r=1
-	! command -v nft >/dev/null || umount "$(readlink -f /usr/sbin/nft)" 2>/dev/null
-	umount /usr/sbin/nft 2>/dev/null
+	[ -z "$nft" ] || umount "$nft"
 	return $r
 }
-run_test 'ports: with iptables' t_iptables
+run_test 'ports: with iptables' without_nft t_ports
+run_test 'ports: with iptables, the same one at two addresses' without_nft t_two_addresses
+run_test 'ports: with iptables, at 127.0.0.1 alone' without_nft t_local
+run_test 'ports: with iptables, what listens on 127.0.0.1' without_nft t_guard
 t_pool() {
 	printf '{ "state_dir": "%s/state", "network_pool": "172.31.0.0/20" }\n' "$T" >"$T/plugin.json"
 	says "$(sh_config 'ip -o -4 addr show host0' "$veth")" '172\.31\.0\.2/32'
