@@ -303,6 +303,9 @@ static int check_task(const void *config, struct nomad_error **err)
 		return invalid(err, "boot and process_two may not be combined");
 	if (c->oci_bundle && c->image_download)
 		return invalid(err, "oci_bundle and image_download may not be combined");
+	if (c->image_download && c->image_download->checksum && !strcmp(c->image_download->type, "docker"))
+		return invalid(err, "image_download.checksum is of a file: pin a container image by its digest, "
+				    "url = \"NAME@sha256:...\"");
 	if (!c->boot && !c->command && !c->oci_bundle &&
 	    !(c->image_download && !strcmp(c->image_download->type, "docker")))
 		return invalid(err, "command is needed unless boot is true");

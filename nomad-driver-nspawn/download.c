@@ -55,6 +55,7 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 	NOMAD_AUTO_FREE char *file = work ? nomad_strdupf("%s/download", work) : NULL;
 	NOMAD_AUTO_FREE char *oci = nspawn_download_config(d->dir, d->name);
 	NOMAD_AUTO_FREE char *made = NULL, *made_config = NULL;
+	char bytes[32];
 	int r;
 
 	if (!target || !file || !oci)
@@ -72,8 +73,9 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 		r = put_in_place(made_config, oci, err);
 	if (r >= 0)
 		r = put_in_place(made, target, err);
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)d->bytes);
 	if (r >= 0)
-		nomad_task_event_kv(d->task, "Downloaded image", "image", d->name, NULL);
+		nomad_task_event_kv(d->task, "Downloaded image", "image", d->name, "bytes", bytes, NULL);
 	remove_tree(work);
 	return r;
 }

@@ -30,13 +30,20 @@ struct nspawn_fetch {
 	char *work;			/* .new-NAME, in which all is done */
 	char *file;			/* what was fetched, in it; or NULL */
 	time_t told;
+	int64_t bytes;			/* that have come */
+	/* Of a transfer that has no idle time-out of its own. */
+	pid_t pid;
+	struct timespec moved;		/* when they became more */
+	bool stalled;
 };
 
 /* *ret is the tree or the disk, in the directory of work.  *ret_config: the config.json of a container image,
  * else NULL. */
 int nspawn_fetch(struct nspawn_fetch *fetch, char **ret, char **ret_config, struct nomad_error **err) NOMAD_MUST_CHECK;
 
-/* For the tests.  The digest that a file SHA256SUMS gives for `name`, 64 digits; false if none. */
+/* For the tests.  The bytes of all files below `dir`. */
+int64_t nspawn_tree_bytes(const char *dir);
+/* The digest that a file SHA256SUMS gives for `name`, 64 digits; false if none. */
 bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65]);
 /* The last part of a URL, without query: "https://h/a/b.tar.xz?x" -> "b.tar.xz", malloc()ed. */
 char *nspawn_url_name(const char *url);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * From a URL to a tree or a disk in a directory of work: fetch, verify,
- * unpack.  The transfer is curl's (a container image's skopeo's), which ends
- * by itself when no byte moves for long enough; there is no limit on the
- * whole.  Every ten seconds an event tells how far it is. */
+ * unpack.  The transfer is curl's, which ends by itself when no byte moves
+ * for long enough, or for a container image skopeo's, which is ended then;
+ * there is no limit on the whole.  Every ten seconds an event tells how far
+ * it is. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,21 +66,85 @@ bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65])
 
 /* ---- Fetch ---- */
 
-static void tell(void *ud)
+/* Takes the descriptor. */
+static int64_t bytes_below(int dir, int depth)
 {
-	struct nspawn_fetch *d = ud;
-	time_t now = time(NULL);
+	DIR *d = fdopendir(dir);
+	struct dirent *e;
 	struct stat st;
+	int64_t sum = 0;
+
+	if (!d)
+		close(dir);
+	while (d && (e = readdir(d))) {
+		int below;
+
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISREG(st.st_mode))
+			sum += st.st_size;
+		below = S_ISDIR(st.st_mode) && depth < 64 ?
+			openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		if (below >= 0)
+			sum += bytes_below(below, depth + 1);
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
+int64_t nspawn_tree_bytes(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? 0 : bytes_below(fd, 0);
+}
+
+static void tell_bytes(struct nspawn_fetch *d, int64_t n)
+{
+	time_t now = time(NULL);
 	char bytes[32];
 
 	if (now - d->told < EVENT_S)
 		return;
 	d->told = now;
-	if (d->file && !stat(d->file, &st)) {
-		snprintf(bytes, sizeof(bytes), "%lld", (long long)st.st_size);
-		nomad_task_event_kv(d->task, "Downloading image", "image", d->name, "bytes", bytes, NULL);
-	} else {
-		nomad_task_event_kv(d->task, "Downloading image", "image", d->name, NULL);
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)n);
+	nomad_task_event_kv(d->task, "Downloading image", "image", d->name, "bytes", bytes, NULL);
+}
+
+static void tell(void *ud)
+{
+	struct nspawn_fetch *d = ud;
+	struct stat st;
+
+	if (!stat(d->file, &st))
+		tell_bytes(d, st.st_size);
+}
+
+static void watch_begin(void *ud, pid_t pid)
+{
+	struct nspawn_fetch *d = ud;
+
+	d->pid = pid;
+	d->bytes = 0;
+	clock_gettime(CLOCK_MONOTONIC, &d->moved);
+}
+
+static void watch(void *ud)
+{
+	struct nspawn_fetch *d = ud;
+	int64_t bytes = nspawn_tree_bytes(d->work);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	tell_bytes(d, bytes);
+	if (bytes != d->bytes) {
+		d->bytes = bytes;
+		d->moved = now;
+	} else if (now.tv_sec - d->moved.tv_sec > d->idle_s && !d->stalled) {
+		d->stalled = true;
+		kill(-d->pid, SIGKILL);
 	}
 }
 
@@ -298,6 +365,7 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work);
 	NOMAD_AUTO_FREE char *to = nomad_strdupf("oci:%s/layout:image", d->work);
 	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s/layout:image", d->work);
+	struct nomad_error *failed = NULL;
 	int r = need("skopeo", &skopeo, err);
 
 	if (r >= 0)
@@ -311,9 +379,17 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 		from = strdup(d->want->url);
 	}
 	d->file = NULL;
-	r = RUN("skopeo", tell, d, skopeo, "copy", "--quiet", from, to);
+	r = nspawn_tool_run((const char *const []) { skopeo, "copy", "--quiet", from, to, NULL },
+			    &(struct nspawn_tool) { .what = "skopeo", .timeout_ms = DAY_MS, .started = watch_begin,
+						    .tick = watch, .ud = d }, NULL, &failed);
+	d->bytes = nspawn_tree_bytes(d->work);
+	if (r < 0 && d->stalled)
+		r = nomad_error_set(err, ETIMEDOUT, "no byte has come for %lld s (download_idle_s)", (long long)d->idle_s);
+	else if (r < 0 && err)
+		*err = NOMAD_TAKE_PTR(failed);
+	nomad_error_free(failed);
 	if (r >= 0)
-		r = RUN("umoci", tell, d, umoci, "unpack", "--image", image, bundle);
+		r = RUN("umoci", NULL, NULL, umoci, "unpack", "--image", image, bundle);
 	if (r < 0)
 		return nomad_error_wrap(err, "download");
 	*ret = nomad_strdupf("%s/rootfs", bundle);
@@ -323,11 +399,14 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 
 int nspawn_fetch(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
 {
+	struct stat st;
 	int r;
 
 	if (!strcmp(d->want->type, "docker"))
 		return fetch_oci(d, ret, ret_config, err);
 	r = fetch(d, d->want->url, d->file, err);
+	if (r >= 0 && !stat(d->file, &st))
+		d->bytes = st.st_size;
 	if (r >= 0)
 		r = verify(d, err);
 	if (r < 0)

@@ -16,6 +16,7 @@ int nspawn_tool_run(const char *const *argv, const struct nspawn_tool *options, 
 		.timeout_ms = o->timeout_ms,
 		.what = o->what,
 		.any_status = o->status_only,
+		.started = o->started,
 		.tick = o->tick,
 		.ud = o->ud,
 	};

@@ -5,7 +5,7 @@
 . test/nspawn/lib-nspawn.sh
 isolate "$@"
 need_root_tree
-requires curl tar xz busybox
+requires curl tar xz busybox socat
 mkdir "$T/www"
 port=8099
 busybox httpd -f -p 127.0.0.1:$port -h "$T/www" &
@@ -108,6 +108,20 @@ t_idle() {
 	[ $r -eq 0 ] && [ ! -e "$images/.new-slow" ]
 }
 run_test 'download_idle_s: a transfer that stalls ends' t_idle
+# A registry that takes the call and says nothing.
+t_idle_registry() {
+	for c in skopeo umoci; do command -v $c >/dev/null || { skip_this "no $c"; return 0; }; done
+	socat -u TCP-LISTEN:8097,bind=127.0.0.1,fork,reuseaddr EXEC:'sleep 600' &
+	server=$!
+	printf '{ "state_dir": "%s/state", "download_idle_s": 2 }\n' "$T" >"$T/plugin.json"
+	fails "$(download silent '{"type":"docker","url":"127.0.0.1:8097/x:1"}' true)" "image 'silent' from .*: download: no byte has come for 2 s"
+	r=$?
+	kill $server
+	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	[ $r -eq 0 ] && [ ! -e "$images/.new-silent" ] && ! pgrep -x skopeo
+}
+run_test 'download_idle_s: a registry that stalls' t_idle_registry
+run_test 'checksum: not for a container image' fails "$(download x "{\"type\":\"docker\",\"url\":\"x:1\",\"checksum\":\"sha256:$sum\"}" true)" 'pin a container image by its digest'
 t_qcow2() {
 	command -v qemu-img >/dev/null || { skip_this 'no qemu-img'; return 0; }
 	qemu-img convert -f raw -O qcow2 "$T/root.img" "$T/www/root.qcow2" && says "$(download cow "{\"url\":\"$url/root.qcow2\",\"type\":\"raw\"}" 'echo runs')" '^runs$'
