@@ -55,7 +55,7 @@ t_workflow() {
 	done <"$T/runs"
 	for script in .ci/*; do
 		part=${script##*/}
-		[ "$part" = build ] || grep -Eq "$script\b|part:.*[[ ]$part[],]" .github/workflows/ci.yml || { echo "no step of the workflow calls $script"; return 1; }
+		[ "$part" = build ] || grep -Eq "$script\b|part:.*[[ ]${part}[],]" .github/workflows/ci.yml || { echo "no step of the workflow calls $script"; return 1; }
 	done
 }
 # By a program of its own, a Go module; where the time does not matter, as it has to be fetched.
