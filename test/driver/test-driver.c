@@ -39,6 +39,7 @@ struct data {
 	pthread_cond_t wake;
 	struct remote *remotes;
 	bool stop;
+	struct nomad_counter *runs, *fails, *remote_starts;
 };
 
 static int64_t now_ms(void)
@@ -146,6 +147,13 @@ static int testdriver_init(struct nomad_plugin *plugin, void **ret_data, struct 
 	if (!data)
 		return nomad_error_errno(err, ENOMEM, "initialise");
 	data->plugin = plugin;
+	data->runs = nomad_counter_new(plugin, "modes", "Starts by mode.", "mode", "run", err);
+	data->fails = data->runs ? nomad_counter_new(plugin, "modes", "Starts by mode.", "mode", "fail", err) : NULL;
+	data->remote_starts = data->fails ? nomad_counter_new(plugin, "modes", "Starts by mode.", "mode", "remote", err) : NULL;
+	if (!data->remote_starts) {
+		free(data);
+		return -nomad_error_code(*err);
+	}
 	pthread_mutex_init(&data->lock, NULL);
 	pthread_cond_init(&data->wake, NULL);
 	if (pthread_create(&data->thread, NULL, watch, data)) {
@@ -278,6 +286,7 @@ static int set_limits(const struct testdriver_task_config *config, struct limits
 static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct testdriver_task_config *config = nomad_task_config(task);
+	const struct data *data = nomad_plugin_data(nomad_task_plugin(task));
 	NOMAD_AUTO_STRV char **argv = NULL;
 	struct limits limits = { 0 };
 	struct nomad_command command = {
@@ -290,6 +299,8 @@ static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 	};
 	int r;
 
+	nomad_counter_add(!strncmp(config->mode, "fail", 4) ? data->fails : !strcmp(config->mode, "remote") ? data->remote_starts :
+			  data->runs, 1);
 	if (nomad_task_info(task)->network.mode == NOMAD_NET_GROUP)
 		command.netns = nomad_task_info(task)->network.path;
 	if (!strcmp(config->mode, "fail"))
