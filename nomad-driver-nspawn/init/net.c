@@ -112,11 +112,17 @@ static int link_up(int fd, int index, const char *name)
 static int address_add(int fd, int index, const struct in_addr *address, int bits)
 {
 	struct ifaddrmsg body = { .ifa_family = AF_INET, .ifa_prefixlen = (unsigned char)bits, .ifa_index = (unsigned)index };
+	struct in_addr broadcast = *address;
 	struct message m;
 
 	begin(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
 	attribute(&m, IFA_LOCAL, address, sizeof(*address));
 	attribute(&m, IFA_ADDRESS, address, sizeof(*address));
+	/* A systemd-networkd in the container tries for ever to add what it would have set. */
+	if (bits < 31) {
+		broadcast.s_addr |= htonl(UINT32_MAX >> bits);
+		attribute(&m, IFA_BROADCAST, &broadcast, sizeof(broadcast));
+	}
 	return say(fd, &m);
 }
 

@@ -59,6 +59,16 @@ t_net() {
 	service net "$(config '{"network_veth":true}')" && wait_for 60 'systemd is up' up && like "$(ex cat /etc/systemd/network/10-nomad.network)" '^Address=10\.88\.' && stop
 }
 run_test 'boot: own network, known to a systemd-networkd in there' t_net
+# With requests and answers of its own it finds nothing to change; it gives up where the broadcast address is not what it wants.
+configured() { like "$(ex networkctl --no-pager --no-legend list host0 2>&1)" 'routable +configured'; }
+t_networkd() {
+	for more in '{"network_veth":true}' '{"network_zone":"lab"}' '{"network_zone":"lab","user_namespacing":false}'; do
+		service "networkd-$(echo "$more" | tr -dc a-z)" "$(config "$more" | jq -c '. + { command: ["systemd.wants=systemd-networkd.service"] }')" &&
+			wait_for 60 "systemd is up: $more" up && { wait_for 30 "systemd-networkd is content: $more" configured || { ex networkctl --no-pager status host0; return 1; }; } &&
+			like "$(ex systemctl show -p ActiveState systemd-networkd)" '=active$' && stop || { echo "$more"; return 1; }
+	done
+}
+run_test 'boot: a systemd-networkd in there leaves the network as it is' t_networkd
 t_two() {
 	service twin1 "$(config '{}')" && first=$ALLOC_ID && service twin2 "$(config '{}')" && wait_for 60 'both are up' up && stop && ALLOC_ID=$first JOB_ID=twin1 && wait_for 60 'both are up' up && stop
 }
