@@ -50,7 +50,7 @@ static void tell(struct build_events *events, struct file *file)
 
 	while ((n = pread(file->fd, line, sizeof(line) - 1, file->at)) > 0) {
 		line[n] = 0;
-		end = strchr(line, '\n');
+		end = memchr(line, '\n', (size_t)n);
 		if (!end && (size_t)n < sizeof(line) - 1)
 			break;		/* it is still being written */
 		if (end)

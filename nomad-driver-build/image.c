@@ -70,6 +70,15 @@ static json_t *load_file(int dir, const char *path)
 	return fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ? NULL : load_at(fd, 0, (size_t)st.st_size);
 }
 
+/* Sizes are a stranger's numbers. */
+static void add_size(int64_t *size, const json_t *object)
+{
+	int64_t more = json_integer_value(json_object_get(object, "size"));
+
+	if (more > 0 && __builtin_add_overflow(*size, more, size))
+		*size = INT64_MAX;
+}
+
 static int take_manifest(const json_t *manifest, const char *digest, struct build_image *ret)
 {
 	const json_t *config = json_object_get(manifest, "config"), *layer;
@@ -79,9 +88,9 @@ static int take_manifest(const json_t *manifest, const char *digest, struct buil
 	if (!id || !digest)
 		return -EIO;
 	*ret = (struct build_image){ .id = strdup(id), .digest = strdup(digest) };
-	ret->size = json_integer_value(json_object_get(config, "size"));
+	add_size(&ret->size, config);
 	json_array_foreach(json_object_get(manifest, "layers"), i, layer)
-		ret->size += json_integer_value(json_object_get(layer, "size"));
+		add_size(&ret->size, layer);
 	if (ret->id && ret->digest)
 		return 0;
 	build_image_done(ret);
@@ -118,8 +127,10 @@ static int look_into_store(int dir, const char *id, struct build_image *ret)
 	json_array_foreach(images, i, image) {
 		const char *name = json_string_value(json_object_get(image, "id"));
 
-		if (name && !strcmp(name, id))
-			r = take_manifest(manifest, digits_of(json_string_value(json_object_get(image, "digest"))), ret);
+		if (!name || strcmp(name, id))
+			continue;
+		r = take_manifest(manifest, digits_of(json_string_value(json_object_get(image, "digest"))), ret);
+		break;
 	}
 	json_decref(images);
 	json_decref(manifest);

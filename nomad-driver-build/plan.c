@@ -118,6 +118,13 @@ static int take_string(const struct field *fields, size_t n, void *base, const c
 	return 0;
 }
 
+static int add_action(struct build_plan *plan, int kind)
+{
+	if (kind < 0 || kind >= BUILD_ACTION_MAX)
+		return -EINVAL;
+	return build_plan_add(plan, kind) ? 0 : -ENOMEM;
+}
+
 static int take_line(struct build_plan *plan, const char *line)
 {
 	const char *value = strchr(line, '=');
@@ -129,7 +136,7 @@ static int take_line(struct build_plan *plan, const char *line)
 		return -EINVAL;
 	size = (size_t)(value++ - line);
 	if (!strncmp(line, "action=", 7))
-		return build_plan_add(plan, atoi(value)) ? 0 : -ENOMEM;
+		return add_action(plan, atoi(value));
 	if (action) {
 		r = take_string(action_strings, NOMAD_ARRAY_LEN(action_strings), action, line, size, value);
 		if (r)
@@ -184,6 +191,9 @@ int build_plan_read(const char *path, struct build_plan *ret, struct nomad_error
 	if (r >= 0 && (!plan.work || !plan.root || !plan.task || !plan.local || !plan.alloc || !plan.secrets || !plan.engine ||
 		       !plan.isolation || !plan.network || !plan.policy || !plan.registries || !plan.n_actions))
 		r = -EINVAL;
+	for (at = 0; r >= 0 && at < plan.n_actions; at++)
+		if (!plan.actions[at].argv)
+			r = -EINVAL;
 	if (r < 0) {
 		build_plan_done(&plan);
 		return nomad_error_errno(err, -r, "read '%s'", path);
