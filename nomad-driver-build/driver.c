@@ -356,6 +356,17 @@ static int plan_actions(struct start *s, struct nomad_error **err)
 		build_path_resolve(&s->dirs, "metadata_file", metadata, BUILD_PATH_NEW_FILE, &s->plan.metadata, err);
 }
 
+/* One line: of several the last one counts. */
+static void put_words(FILE *out, const char *keyword, char *const *words)
+{
+	size_t i;
+
+	for (i = 0; words && words[i]; i++)
+		fprintf(out, "%s%s", i ? " " : keyword, words[i]);
+	if (i)
+		fputc('\n', out);
+}
+
 static int plan_resolv_conf(struct start *s, struct nomad_error **err)
 {
 	const struct nomad_task_info *info = s->info;
@@ -370,10 +381,8 @@ static int plan_resolv_conf(struct start *s, struct nomad_error **err)
 		return no_memory(err);
 	for (i = 0; info->dns_servers && info->dns_servers[i]; i++)
 		fprintf(out, "nameserver %s\n", info->dns_servers[i]);
-	for (i = 0; info->dns_searches && info->dns_searches[i]; i++)
-		fprintf(out, "search %s\n", info->dns_searches[i]);
-	for (i = 0; info->dns_options && info->dns_options[i]; i++)
-		fprintf(out, "options %s\n", info->dns_options[i]);
+	put_words(out, "search ", info->dns_searches);
+	put_words(out, "options ", info->dns_options);
 	if (fclose(out)) {
 		free(text);
 		return no_memory(err);
