@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# No option without a test: the table in README.md names one for each of the schema, and it exists.
+# No option without a test: the table in README.md names one for each of the schema, and it exists; so do those of the other.
 . test/lib.sh
 . test/nspawn/lib-nspawn.sh
 requires jq
@@ -8,7 +8,7 @@ requires jq
 table=test/nspawn/README.md
 options() {
 	"$DRIVER" schema --json --task | jq -r '(.properties | keys[]), (."$defs" | to_entries[] | .key as $block | .value.properties | keys[] | "\($block).\(.)")'
-	"$DRIVER" schema --json --plugin | jq -r '.properties | keys[] | select(test("^(state_dir|gc_grace|log_.*)$") | not) | "plugin \(.)"'
+	"$DRIVER" schema --json --plugin | jq -r '.properties | keys[] | select(test("^(state_dir|gc_grace|metrics|log_.*)$") | not) | "plugin \(.)"'
 }
 options >"$T/options"
 covered() {
@@ -22,6 +22,17 @@ t_rows() {
 		grep -qxF "$o" "$T/options" || { echo "$o is no option"; exit 1; }
 	done
 }
+t_others() {
+	sed '1,/^## What is no option/d' "$table" | sed -n 's/^| [^|]* | `\([0-9][^`]*\)` | \(.*\) |$/\1 \2/p' >"$T/others"
+	is "$([ "$(wc -l <"$T/others")" -gt 15 ] && echo many)" many || return 1
+	while read -r script title; do
+		case $title in
+		Test*) grep -q "^func $title(" test/conformance/*.go ;;
+		*) grep -qF "run_test '$title' " "test/nspawn/$script.sh" ;;
+		esac || { echo "no test '$title' in $script"; return 1; }
+	done <"$T/others"
+}
 run_test 'each option has a test of its effect' t_all
 run_test 'each row of the table is an option' t_rows
+run_test 'what is no option has its test' t_others
 done_testing

@@ -69,16 +69,16 @@ t_web() {
 }
 t_download() {
 	printf '      config {\n        image = "debian-buster"\n        resolv_conf = "copy-host"\n        %s\n      }\n' "$download" >"$T/task"
-	job image-download service && wait_for 30 'it is booted' ex 'main:test -e /booted' && is "$(ex 'main:cat /proc/1/comm')" init && stop image-download
+	job image-download service && wait_for 30 'it is booted' ex 'main:test -e /booted' && is "$(ex 'main:cat /proc/1/comm')" init &&
+		is "$(task_state "$ALLOC_ID" main | jq -r '.Events[] | select(.DisplayMessage == "Downloaded image").Details.bytes')" "$(stat -c %s "$T/www/image.tar.gz")" && stop image-download
 }
-# Users of their own may not ping.
 address() { ex "$1:httpd -p 8000 -h /etc; ip -o -4 addr show host0" | sed -n 's|.* inet \([0-9.]*\)/24.*|\1|p'; }
 t_zones() {
 	printf '      config {\n        image = "debian-buster"\n        resolv_conf = "copy-host"\n        %s\n        network_zone = "test"\n        ephemeral = true\n      }\n' "$download" >"$T/task"
 	TASKS='main second' job zones-1 service && first=$ALLOC_ID && TASKS='main second' job zones-2 service && second=$ALLOC_ID || return 1
 	seen=$(for ALLOC_ID in $first $second; do address main; address second; done) && is "$(echo "$seen" | sort -u | wc -l)" 4 || { echo "$seen"; return 1; }
 	# From one of the second job to all of the zone, itself included.
-	for a in $seen; do ex "main:wget -q -O - http://$a:8000/inittab" | grep -q booted || { echo "$a is not reached"; return 1; }; done
+	for a in $seen; do ex "main:ping -c1 -w5 $a" >/dev/null && ex "main:wget -q -O - http://$a:8000/inittab" | grep -q booted || { echo "$a is not reached"; return 1; }; done
 	ALLOC_ID=$first && stop zones-1 && ALLOC_ID=$second && stop zones-2
 }
 t_system() {

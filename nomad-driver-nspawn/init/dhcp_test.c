@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What a DHCP client is told; and whatever it sends, nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "dhcp.c"
+
+void prctl_die_with_parent(void)
+{
+}
+
+static struct lease lease = { .mac = { 2, 1, 2, 3, 4, 5 }, .bits = 32 };
+static unsigned char message[PACKET], reply[PACKET];
+static size_t size;
+
+static int set_up(void **state)
+{
+	(void)state;
+	inet_pton(AF_INET, "10.88.0.2", &lease.address);
+	inet_pton(AF_INET, "10.88.0.1", &lease.gateway);
+	lease.bits = 32;
+	memset(message, 0, sizeof(message));
+	message[OP] = 1;
+	message[1] = 1;
+	message[HLEN] = 6;
+	message[4] = 0xaa;	/* number of the exchange */
+	memcpy(message + CHADDR, lease.mac, 6);
+	memcpy(message + MAGIC, magic, 4);
+	size = FIRST;
+	return 0;
+}
+
+static void add(int code, const void *data, size_t n)
+{
+	size = (size_t)(put(message + size, code, data, n) - message);
+}
+
+static void ask(unsigned char kind)
+{
+	add(O_TYPE, &kind, 1);
+}
+
+/* The reply's kind; 0 for none. */
+static int told(void)
+{
+	const unsigned char *kind;
+	size_t n;
+
+	message[size++] = O_END;
+	n = answer(&lease, message, size, reply);
+	if (!n)
+		return 0;
+	assert_in_range(n, PACKET_MIN, PACKET);
+	assert_int_equal(reply[OP], 2);
+	assert_int_equal(reply[4], 0xaa);
+	kind = option(reply, n, O_TYPE, 1);
+	assert_non_null(kind);
+	return *kind;
+}
+
+static void test_offer(void **state)
+{
+	const unsigned char *routes;
+
+	(void)state;
+	ask(DISCOVER);
+	assert_int_equal(told(), OFFER);
+	assert_memory_equal(reply + YIADDR, &lease.address, 4);
+	assert_memory_equal(option(reply, PACKET_MIN, O_MASK, 4), "\xff\xff\xff\xff", 4);
+	assert_memory_equal(option(reply, PACKET_MIN, O_ROUTER, 4), &lease.gateway, 4);
+	/* The router first, then everything through it. */
+	routes = option(reply, PACKET_MIN, O_ROUTES, 14);
+	assert_memory_equal(routes, "\x20\x0a\x58\0\x01\0\0\0\0\0\x0a\x58\0\x01", 14);
+}
+
+static void test_zone(void **state)
+{
+	(void)state;
+	lease.bits = 24;
+	ask(DISCOVER);
+	assert_int_equal(told(), OFFER);
+	assert_memory_equal(option(reply, PACKET_MIN, O_MASK, 4), "\xff\xff\xff\0", 4);
+	assert_null(option(reply, PACKET_MIN, O_ROUTES, 14));
+}
+
+static void test_request(void **state)
+{
+	uint32_t other = htonl(0x0a580009);
+
+	ask(REQUEST);
+	add(O_REQUESTED, &lease.address, 4);
+	add(O_SERVER, &lease.gateway, 4);
+	assert_int_equal(told(), ACK);
+	set_up(state);
+	ask(REQUEST);
+	add(O_REQUESTED, &other, 4);
+	assert_int_equal(told(), NAK);
+	assert_memory_equal(reply + YIADDR, "\0\0\0\0", 4);
+	assert_null(option(reply, PACKET_MIN, O_LEASE, 4));
+	/* One that renews says it in another place. */
+	set_up(state);
+	ask(REQUEST);
+	memcpy(message + CIADDR, &other, 4);
+	assert_int_equal(told(), NAK);
+	set_up(state);
+	ask(REQUEST);
+	memcpy(message + CIADDR, &lease.address, 4);
+	assert_int_equal(told(), ACK);
+	set_up(state);
+	ask(INFORM);
+	assert_int_equal(told(), ACK);
+	assert_null(option(reply, PACKET_MIN, O_LEASE, 4));
+}
+
+static void test_not_ours(void **state)
+{
+	uint32_t other = htonl(0x0a580009);
+
+	ask(REQUEST);
+	add(O_SERVER, &other, 4);
+	assert_int_equal(told(), 0);
+	set_up(state);
+	ask(DISCOVER);
+	message[CHADDR + 5]++;
+	assert_int_equal(told(), 0);
+	set_up(state);
+	ask(DISCOVER);
+	message[OP] = 2;
+	assert_int_equal(told(), 0);
+	set_up(state);
+	ask(DISCOVER);
+	message[MAGIC]++;
+	assert_int_equal(told(), 0);
+	set_up(state);
+	ask(7);		/* it gives it back */
+	assert_int_equal(told(), 0);
+	set_up(state);
+	assert_int_equal(told(), 0);
+}
+
+static void test_malformed(void **state)
+{
+	unsigned char *exact;
+	size_t n, i, round;
+
+	/* Cut anywhere, in memory that ends there. */
+	ask(REQUEST);
+	add(O_REQUESTED, &lease.address, 4);
+	add(O_SERVER, &lease.gateway, 4);
+	for (n = 0; n < size; n++) {
+		exact = malloc(n ? n : 1);
+		assert_non_null(exact);
+		memcpy(exact, message, n);
+		(void)answer(&lease, exact, n, reply);
+		free(exact);
+	}
+	/* An option that is longer than what is left, and of another length than it has to be. */
+	set_up(state);
+	message[size++] = O_TYPE;
+	message[size++] = 200;
+	assert_int_equal(answer(&lease, message, size, reply), 0);
+	set_up(state);
+	add(O_TYPE, "\1\1", 2);
+	assert_int_equal(told(), 0);
+	srandom(7);
+	for (round = 0; round < 20000; round++) {
+		set_up(state);
+		n = FIRST + (size_t)random() % 64;
+		exact = malloc(n);
+		assert_non_null(exact);
+		memcpy(exact, message, FIRST);
+		for (i = FIRST; i < n; i++)
+			exact[i] = (unsigned char)(random() % 5 ? random() % 60 : random());
+		assert_true(answer(&lease, exact, n, reply) <= PACKET);
+		free(exact);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_offer, set_up), cmocka_unit_test_setup(test_zone, set_up),
+		cmocka_unit_test_setup(test_request, set_up), cmocka_unit_test_setup(test_not_ours, set_up),
+		cmocka_unit_test_setup(test_malformed, set_up),
+	};
+
+	return cmocka_run_group_tests_name("nspawn/init/dhcp", tests, NULL, NULL);
+}
