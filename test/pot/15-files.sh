@@ -21,6 +21,41 @@ t_freebsd_paths() {
 }
 run_test 'on FreeBSD things go where its packages put them' t_freebsd_paths
 
+# What portlint and the Porter's Handbook ask for, as far as it can be seen without FreeBSD.
+port=nomad-driver-pot/freebsd/Makefile
+var() { perl -0pe 's/\\\n[ \t]*/ /g' "$port" | sed -n "s/^$1=[[:space:]]*//p"; }
+t_port() {
+	for name in PORTNAME DISTVERSION CATEGORIES MAINTAINER COMMENT LICENSE LICENSE_FILE BUILD_DEPENDS LIB_DEPENDS RUN_DEPENDS USES MAKE_ARGS; do
+		[ -n "$(var $name)" ] || { echo "$port has no $name"; return 1; }
+	done
+	# The order of the sections.
+	grep -o '^[A-Z_0-9]*' "$port" | grep -E '^(PORTNAME|CATEGORIES|MASTER_SITES|MAINTAINER|COMMENT|LICENSE|BUILD_DEPENDS|LIB_DEPENDS|RUN_DEPENDS|USES|MAKE_ARGS)$' |
+		paste -sd' ' >"$T/order"
+	is "$(cat "$T/order")" 'PORTNAME CATEGORIES MASTER_SITES MAINTAINER COMMENT LICENSE BUILD_DEPENDS LIB_DEPENDS RUN_DEPENDS USES MAKE_ARGS' || return 1
+	comment=$(var COMMENT)
+	[ ${#comment} -le 70 ] && like "$comment" '^[A-Z].*[^.]$' && unlike "$comment" '^(A|An|The) ' || { echo "COMMENT: $comment"; return 1; }
+	for depend in $(var BUILD_DEPENDS) $(var RUN_DEPENDS) $(var TEST_DEPENDS); do
+		like "$depend" '^[^:]+:[a-z]+/[a-z0-9.-]+$' || return 1
+	done
+	for depend in $(var LIB_DEPENDS); do like "$depend" '^lib[a-z0-9_-]+\.so:[a-z]+/[a-z0-9.-]+$' || return 1; done
+	is "$(var USES)" "$(var USES | tr ' ' '\n' | LC_ALL=C sort | paste -sd' ')" && is "$(tail -n 1 "$port")" '.include <bsd.port.mk>' || return 1
+	! grep -nE '^[A-Z_0-9]+=[^	]|[ 	]$' "$port" | grep -vE '^[0-9]+:[A-Z_0-9]+=	' || { echo 'a tab behind =, nothing behind the line'; return 1; }
+	for library in grpc protobuf-c msgpack jansson; do
+		grep -F '$(L).needs' libnomadplugin/libnomadplugin.mk | grep -q "$library" && like "$(var LIB_DEPENDS)" "$library" || return 1
+	done
+	awk 'length > 79 { print FILENAME ": " FNR ": too long"; bad = 1 } END { exit bad }' nomad-driver-pot/freebsd/pkg-descr
+}
+run_test "the port is as FreeBSD's ports are" t_port
+# What its targets are called here.
+t_port_targets() {
+	for target in $(var ALL_TARGET) $(var INSTALL_TARGET) $(var TEST_TARGET); do
+		"$MAKE" --no-print-directory -n $(var MAKE_ARGS) BUILD="$T/none" "$target" >/dev/null 2>"$T/err" || ! grep -q "No rule to make target .$target" "$T/err" || { cat "$T/err"; return 1; }
+	done
+	sort -c "$plist" 2>"$T/err" || { cat "$T/err"; return 1; }
+	like "$(cat nomad-driver-pot/freebsd/pkg-message)" '/usr/local/libexec/nomad/plugins'
+}
+run_test 'its targets are there' t_port_targets
+
 t_version() { is "$(sed -n 's/^DISTVERSION=[[:space:]]*//p' nomad-driver-pot/freebsd/Makefile)" "$(sed -n 's/^VERSION := //p' Makefile)"; }
 run_test 'the port has the version of the source' t_version
 
