@@ -266,15 +266,22 @@ func main() {
 		values[row][name] = append(values[row][name], v)
 	}
 	for i := 0; i < rounds+1; i++ {
+		// One is started when the one before it has nothing to do any more; then all are idle together.
+		started := map[string]*process{}
 		for _, name := range names {
 			p, err := launch(paths[name])
 			if err != nil {
 				fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 				os.Exit(1)
 			}
+			started[name] = p
 			p.call(base+"PluginInfo", nil)
 			p.first()
-			time.Sleep(2 * time.Second) // idle: what a runtime gives back by itself is given back
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(2 * time.Second) // what a runtime gives back by itself is given back
+		for _, name := range names {
+			p := started[name]
 			private, shared := p.memory()
 			p.end()
 			if i == 0 {
