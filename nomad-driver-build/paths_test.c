@@ -202,6 +202,10 @@ static void test_deep_tree(void **state)
 	snprintf(path, sizeof(path), "%s/deep", top);
 	assert_int_equal(mkdir(path, 0755), 0);
 	at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* A directory alone takes no room in a tmpfs. */
+	i = openat(at, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(i, path, sizeof(path)), sizeof(path));
+	close(i);
 	for (i = 0; i < 3000; i++) {
 		int next;
 
@@ -212,10 +216,6 @@ static void test_deep_tree(void **state)
 		close(at);
 		at = next;
 	}
-	/* A directory alone takes no room in a tmpfs. */
-	i = openat(at, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(write(i, path, sizeof(path)), sizeof(path));
-	close(i);
 	close(at);
 	assert_true(build_tree_size(path) > 0);
 	assert_int_equal(build_tree_remove(path), 0);
