@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Options whose effect takes more than a look at the image: platform, ignorefile, ssh, storage_root, the group's network.
+# More options by their effect: platform, layers, tags, limits,
+# ignorefile, ssh, storage_root, the group's network.
 . test/lib.sh
 . test/build/lib-build.sh
 isolate "$@"
@@ -23,6 +24,43 @@ t_ignore() {
 		builds "{ \"context\": \"alloc/copies\", $OUT, \"ignorefile\": \"other\" }" && is "$(listed)" 'all/.containerignore all/other all/private.key '
 }
 run_test 'ignorefile takes the place of .containerignore' t_ignore
+t_layers() {
+	containerfile layers <<-'C' || return 1
+	FROM scratch
+	ADD rootfs.tar /
+	RUN echo 1 >/one
+	RUN echo 2 >/two
+	C
+	layers() { builds "{ \"context\": \"alloc/layers\", $OUT, \"layers\": $1 }" && is "$(skopeo inspect --raw "oci-archive:$A/out.tar" | jq '.layers | length')" "$2"; }
+	layers true 3 && layers false 1
+}
+run_test 'layers' t_layers
+name_of() { tar -xOf "$A/out.tar" index.json | jq -r '.manifests[0].annotations["org.opencontainers.image.ref.name"]'; }
+t_tags() {
+	builds "{ \"context\": \"alloc/copies\", $OUT, \"tags\": [\"example.org/a/b:1\", \"example.org/a/b:2\"] }" && is "$(name_of)" example.org/a/b:1 &&
+		builds '{ "context": "alloc/copies", "tags": ["example.org/a/b:1"], "output": [{ "path": "alloc/out.tar", "reference": "other:3" }] }' && is "$(name_of)" other:3
+}
+run_test 'tags, and the reference of an output' t_tags
+# Of the engine and of what RUN started alike: one cgroup, with the task's limits.
+t_limits() {
+	containerfile limits <<-'C' || return 1
+	FROM scratch
+	ADD rootfs.tar /
+	RUN echo working; sleep 1000
+	C
+	spawn_build '{ "context": "alloc/limits" }' && wait_for 60 'the step' has_said '^working' && engine=$(pgrep -f 'buildah --root' | head -n 1) && step=$(pgrep -xf 'sleep 1000' | head -n 1) || return 1
+	for _p in "$engine" "$step"; do
+		memory=$(sed -n 's/^[0-9]*:memory://p' "/proc/$_p/cgroup") cpu=$(sed -nE 's/^[0-9]*:([a-z,]*,)?cpu(,[a-z]*)?://p' "/proc/$_p/cgroup") v2=$(sed -n 's/^0:://p' "/proc/$_p/cgroup")
+		if [ -n "$memory" ]; then
+			is "$(cat "/sys/fs/cgroup/memory$memory/memory.limit_in_bytes")" 536870912 && is "$(cat "/sys/fs/cgroup/cpu$cpu/cpu.shares")" 500
+		else
+			is "$(cat "/sys/fs/cgroup$v2/memory.max")" 536870912 && unlike "$(cat "/sys/fs/cgroup$v2/cpu.weight")" '^100$'
+		fi || { cat "/proc/$_p/cgroup"; end_build TERM; return 1; }
+	done
+	is "$(cat "/proc/$engine/cgroup")" "$(cat "/proc/$step/cgroup")"
+	_r=$?; end_build TERM; return $_r
+}
+run_test "the task's limits are those of engine and steps" t_limits
 t_storage_root() {
 	mkdir "$T/storage" && plugin_config "{ \"storage_root\": \"$T/storage\" }" && builds "{ \"context\": \"alloc/copies\", \"cache\": \"here\" }" &&
 		[ -d "$T/storage/cache/default~here/root-overlay" ] && is "$(ls "$T/storage/work")" '' && [ ! -e "$T/state/builds/cache" ]

@@ -44,8 +44,25 @@ t_policy() {
 		plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"], \"allowed_registries\": [\"$REGISTRY/team\"] }" &&
 		builds "{ \"context\": \"alloc/from\", \"push\": [$PUSH] }" && plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"
 }
+t_format() {
+	kind() { skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/team/app:1" | jq -r .mediaType; }
+	builds "{ \"context\": \"alloc/app\", \"format\": \"docker\", \"push\": [$PUSH] }" && is "$(kind)" application/vnd.docker.distribution.manifest.v2+json &&
+		builds "{ \"context\": \"alloc/app\", \"push\": [$PUSH] }" && is "$(kind)" application/vnd.oci.image.manifest.v1+json
+}
+t_context() {
+	containerfile context <<-'C' || return 1
+	FROM basis
+	COPY --from=basis /app /copied
+	RUN cat /copied
+	C
+	CONTEXT="{ \"context\": \"alloc/context\", \"build_contexts\": { \"basis\": \"docker-image://$REGISTRY/team/app:1\" } }"
+	builds "$CONTEXT" && file_has "$T/out" '^app$' && plugin_config '{ "allowed_registries": ["example.org"] }' && fails "$CONTEXT" 'build_contexts: .* is in none of the registries'
+	_r=$?; plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; return $_r
+}
 run_test 'push twice, events and metadata' t_push
 run_test 'the digest of push and archive is the same' t_same
+run_test 'format' t_format
+run_test 'build_contexts: an image of a registry' t_context
 run_test 'push: TLS is wanted by default' t_tls
 run_test 'push: unreachable' t_unreachable
 run_test 'FROM a registry' t_from
