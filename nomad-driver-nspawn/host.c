@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -44,12 +45,16 @@ void nspawn_host_done(struct nspawn_host *host)
 int nspawn_data_new(const char *state_dir, struct nspawn_data **ret, struct nomad_error **err)
 {
 	struct nspawn_data *data = calloc(1, sizeof(*data));
+	pthread_condattr_t attr;
 	int r;
 
 	if (!data)
 		return nomad_error_errno(err, ENOMEM, "start");
 	pthread_mutex_init(&data->lock, NULL);
-	pthread_cond_init(&data->registered, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&data->registered, &attr);
+	pthread_condattr_destroy(&attr);
 	nspawn_host_find(&data->host);
 	r = nspawn_init_write(state_dir, &data->init, err);
 	if (r < 0) {

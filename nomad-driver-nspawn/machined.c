@@ -362,7 +362,7 @@ bool nspawn_machined_finish(struct nspawn_data *data)
 	struct timespec until;
 	bool done;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
 	pthread_mutex_lock(&data->lock);
 	while (data->registering && !pthread_cond_timedwait(&data->registered, &data->lock, &until))
