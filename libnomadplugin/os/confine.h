@@ -3,9 +3,11 @@
  * os/confine.h: what a plugin that runs nothing on this host gives up for
  * good: new privileges by executed files, all capabilities but those for
  * files and signals, and the system calls that change the machine: mounts,
- * namespaces, modules, clocks, other processes' memory.  Whoever takes the
- * process over by what a server sent it has little more than its files and
- * connections. */
+ * namespaces, modules, clocks, other processes' memory; and to write to the
+ * directories of the system (/etc, /usr, /dev, /proc, /sys and the like, but
+ * those that NOMAD_DRIVER_WRITABLE names, separated by colons).  Whoever takes
+ * the process over by what a server sent it has little more than its files
+ * and connections. */
 #ifndef NOMAD_OS_CONFINE_H
 #define NOMAD_OS_CONFINE_H
 
@@ -13,6 +15,7 @@ enum {
 	NOMAD__NO_NEW_PRIVS = 1 << 0,
 	NOMAD__FEWER_CAPABILITIES = 1 << 1,
 	NOMAD__FEWER_CALLS = 1 << 2,
+	NOMAD__FEWER_FILES = 1 << 3,
 };
 
 /* Do as much of it as this system can, for all threads and children that the

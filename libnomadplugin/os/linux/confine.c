@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * os/confine.h with prctl(2), capset(2) and a seccomp filter.
+ * os/confine.h with prctl(2), capset(2), Landlock and a seccomp filter.
  *
  * The filter is a list of what is forbidden, not of what is allowed: gRPC,
  * curl and libc call what they like from version to version, and a call
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "nomad/base.h"
+#include "os/linux/confine_files.h"
 
 #if defined(__x86_64__)
 #define OWN_ARCH AUDIT_ARCH_X86_64
@@ -128,6 +129,8 @@ unsigned nomad__confine(void)
 		holds |= NOMAD__FEWER_CAPABILITIES;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		holds |= NOMAD__NO_NEW_PRIVS;
+	if (nomad__confine_files())
+		holds |= NOMAD__FEWER_FILES;
 	/* Without CAP_SYS_ADMIN, it takes no_new_privs. */
 	if (filter_calls())
 		holds |= NOMAD__FEWER_CALLS;
