@@ -143,6 +143,7 @@ type launch struct {
 	env      []string
 	stateDir string
 	reattach *plugin.ReattachConfig
+	path     string // another executable than all the others
 }
 
 func clientConfig(l launch, cmd *exec.Cmd, logs io.Writer) *plugin.ClientConfig {
@@ -164,6 +165,9 @@ func (l launch) start() (*host, error) {
 	}
 	if l.reattach == nil {
 		h.cmd = exec.Command(pluginPath)
+		if l.path != "" {
+			h.cmd = exec.Command(l.path)
+		}
 		h.cmd.Env = l.env
 	}
 	h.client = plugin.NewClient(clientConfig(l, h.cmd, h.logs))
