@@ -58,9 +58,10 @@ static int send_signal(struct nomad_task *task, int signal, struct nomad_error *
 		return nomad_error_set(err, ESRCH, "the task has ended");
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	/* Still the one that was looked up: a number could have changed hands before it was opened. */
-	if (fd < 0 || nomad_task_leader(task) != leader || syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0)
-		r = nomad_error_errno(err, fd < 0 || errno == ESRCH ? ESRCH : errno, "send signal %d to the task",
-				      signal);
+	if (fd < 0 || nomad_task_leader(task) != leader)
+		r = nomad_error_set(err, ESRCH, "the task has ended");
+	else if (syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) < 0)
+		r = nomad_error_errno(err, errno, "send signal %d to the task", signal);
 	if (fd >= 0)
 		close(fd);
 	return r;

@@ -205,21 +205,33 @@ run_test 'network_bridge' t_bridge
 run_test 'network_bridge: missing' fails "$(sh_config true '{"network_bridge":"nobridge"}')" "there is no bridge 'nobridge'"
 
 # Without nft: hidden in the mount namespace of this test.
-without_nft() {
-	command -v iptables >/dev/null && iptables -t nat -L >/dev/null 2>&1 || { skip_this 'no iptables'; return 0; }
+without_nft_alone() {
 	nft=$(readlink -f "$(command -v nft)")
-	before_rules=$(iptables-save | grep -c nomad-nspawn)
 	[ -z "$nft" ] || mount --bind /dev/null "$nft" || return 1
 	"$@"
 	r=$?
-	[ $r -ne 0 ] || is "$(iptables-save | grep -c nomad-nspawn)" "$before_rules" || r=1
 	[ -z "$nft" ] || umount "$nft"
 	return $r
+}
+without_nft() {
+	command -v iptables >/dev/null && iptables -t nat -L >/dev/null 2>&1 || { skip_this 'no iptables'; return 0; }
+	before_rules=$(iptables-save | grep -c nomad-nspawn)
+	without_nft_alone "$@" && is "$(iptables-save | grep -c nomad-nspawn)" "$before_rules"
 }
 run_test 'ports: with iptables' without_nft t_ports
 run_test 'ports: with iptables, the same one at two addresses' without_nft t_two_addresses
 run_test 'ports: with iptables, at 127.0.0.1 alone' without_nft t_local
 run_test 'ports: with iptables, what listens on 127.0.0.1' without_nft t_guard
+t_neither() {
+	command -v nft >/dev/null && command -v iptables >/dev/null || { skip_this 'not both nft and iptables'; return 0; }
+	iptables=$(readlink -f "$(command -v iptables)")
+	mount --bind /dev/null "$iptables" && without_nft_alone task "$(sh_config true '{"network_veth":true,"ports":["web"]}')" . "$ports" &&
+		[ "$CODE" -ne 0 ] && file_has "$T/err" 'neither nft nor iptables is installed; install nftables'
+	r=$?
+	umount "$iptables"
+	return $r
+}
+run_test 'ports: neither nft nor iptables' t_neither
 t_pool() {
 	printf '{ "state_dir": "%s/state", "network_pool": "172.31.0.0/20" }\n' "$T" >"$T/plugin.json"
 	says "$(sh_config 'ip -o -4 addr show host0' "$veth")" '172\.31\.0\.2/32'

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What is bound where, and the files of ours; the library's view of a task
+ * is told by the test. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* files.c anew, with these instead of the library's. */
+#define nspawn_bind_all test_bind_all
+#define nspawn_make_exit_file test_make_exit_file
+#define nspawn_make_resolv_conf test_make_resolv_conf
+#define nspawn_make_spec test_make_spec
+#define nspawn_make_network_file test_make_network_file
+#define nomad_task_shared_dir test_shared_dir
+#define nomad_task_local_dir test_local_dir
+#define nomad_task_secrets_dir test_secrets_dir
+#define nomad_task_state_dir test_state_dir
+#define nspawn_can_idmap test_can_idmap
+#include "files.c"
+
+static char top[] = "/tmp/nspawn-files-XXXXXX", shared[64], local[64], secrets[64];
+static struct nspawn_config config;
+static struct nspawn_plugin_config site;
+static struct nomad_task_info info;
+static struct nspawn_start s;
+static bool can_idmap;
+
+const char *test_shared_dir(const struct nomad_task *task) { (void)task; return shared; }
+const char *test_local_dir(const struct nomad_task *task) { (void)task; return local; }
+const char *test_secrets_dir(const struct nomad_task *task) { (void)task; return secrets; }
+const char *test_state_dir(const struct nomad_task *task) { (void)task; return top; }
+
+bool test_can_idmap(struct nspawn_data *data, const char *path, bool whole)
+{
+	(void)data;
+	(void)path;
+	(void)whole;
+	return can_idmap;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	strcpy(top + sizeof(top) - 7, "XXXXXX");
+	if (!mkdtemp(top))
+		return -1;
+	snprintf(shared, sizeof(shared), "%s/alloc", top);
+	snprintf(local, sizeof(local), "%s/local", top);
+	snprintf(secrets, sizeof(secrets), "%s/secrets", top);
+	config = (struct nspawn_config) { .init = true, .user_namespacing = true };
+	site = (struct nspawn_plugin_config) { .volumes = true };
+	info = (struct nomad_task_info) { 0 };
+	s = (struct nspawn_start) { .config = &config, .site = &site, .info = &info, .spec_fd = -1 };
+	can_idmap = true;
+	return mkdir(shared, 0700) || mkdir(local, 0700) || mkdir(secrets, 0700);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	nspawn_machine_done(&s.machine);
+	free(s.exit_file);
+	free(s.resolv_conf);
+	free(s.network_file);
+	return nomad_remove_tree(top, NULL);
+}
+
+static const struct nspawn_bind *at(const char *container)
+{
+	size_t i;
+
+	for (i = 0; i < s.machine.n_binds; i++)
+		if (!strcmp(s.machine.binds[i].container, container))
+			return &s.machine.binds[i];
+	return NULL;
+}
+
+static void refused(const char *text)
+{
+	struct nomad_error *err = NULL;
+
+	assert_true(test_bind_all(&s, &err) < 0);
+	if (!strstr(nomad_error_message(err), text))
+		fail_msg("%s", nomad_error_message(err));
+	nomad_error_free(err);
+}
+
+static void test_task_dirs(void **state)
+{
+	struct nomad_pair env[] = { { (char *)"NOMAD_ALLOC_DIR", (char *)"/mine" }, { (char *)"NOMAD_TASK_DIR", (char *)"relative" } };
+	char logs[96];
+
+	(void)state;
+	info.env = (struct nomad_map) { env, 2 };
+	assert_int_equal(test_bind_all(&s, NULL), 0);
+	assert_int_equal(s.machine.n_binds, 3);
+	assert_string_equal(at("/mine")->host, shared);
+	assert_string_equal(at("/local")->host, local);		/* what is no path counts for nothing */
+	assert_string_equal(at("/secrets")->host, secrets);
+	assert_true(at("/mine")->idmap);
+	assert_false(at("/mine")->read_only);
+	/* The pipes of the logs are there as soon as Nomad made them, and nobody's to replace. */
+	nspawn_machine_done(&s.machine);
+	s.machine.n_binds = 0;
+	snprintf(logs, sizeof(logs), "%s/logs", shared);
+	assert_int_equal(mkdir(logs, 0700), 0);
+	assert_int_equal(test_bind_all(&s, NULL), 0);
+	assert_true(at("/mine/logs")->read_only);
+	nspawn_machine_done(&s.machine);
+	s.machine.n_binds = 0;
+	config.user_namespacing = false;
+	assert_int_equal(test_bind_all(&s, NULL), 0);
+	assert_false(at("/mine")->idmap);
+}
+
+static void test_mounts(void **state)
+{
+	struct nomad_mount mount = { .task_path = (char *)"/data", .host_path = (char *)"/usr", .readonly = true };
+	struct nomad_pair bind = { (char *)"/etc", (char *)"/data" };
+
+	(void)state;
+	info.mounts = &mount;
+	info.n_mounts = 1;
+	assert_int_equal(test_bind_all(&s, NULL), 0);
+	assert_true(at("/data")->read_only);
+	assert_false(at("/data")->file);
+	/* The job's own bind at the same place comes later. */
+	config.bind = (struct nomad_map) { &bind, 1 };
+	assert_int_equal(test_bind_all(&s, NULL), 0);
+	assert_string_equal(at("/data")->host, "/etc");
+	config.bind.count = 0;
+	mount.propagation_mode = (char *)"bidirectional";
+	refused("use host-to-task");
+	mount.propagation_mode = (char *)"host-to-task";
+	mount.host_path = (char *)"/no/such/volume";
+	refused("bind '/no/such/volume'");
+	site.volumes = false;
+	refused("volumes are not enabled; cannot mount host paths");
+}
+
+static void test_devices(void **state)
+{
+	struct nomad_device given[] = {
+		{ .host_path = (char *)"/dev/null", .task_path = (char *)"/dev/inside", .cgroup_permissions = (char *)"r" },
+		{ .host_path = (char *)"/dev/zero", .task_path = (char *)"", .cgroup_permissions = (char *)"" },
+	};
+	char *wanted[] = { (char *)"/dev/full:/dev/other:rw", (char *)"/dev/random", NULL }, *file[] = { (char *)"/etc/passwd", NULL };
+
+	(void)state;
+	info.devices = given;
+	info.n_devices = 2;
+	config.devices = wanted;
+	assert_int_equal(test_bind_all(&s, NULL), 0);
+	assert_string_equal(at("/dev/inside")->access, "r");
+	assert_int_equal(at("/dev/inside")->device, 'c');
+	assert_int_equal(at("/dev/inside")->major, 1);
+	assert_int_equal(at("/dev/inside")->minor, 3);
+	assert_string_equal(at("/dev/zero")->access, "rwm");	/* its own path, all access */
+	assert_string_equal(at("/dev/other")->host, "/dev/full");
+	assert_string_equal(at("/dev/other")->access, "rw");
+	assert_string_equal(at("/dev/random")->access, "rwm");
+	config.devices = file;
+	refused("device '/etc/passwd' is no device node");
+}
+
+static char *text_of(const char *path)
+{
+	static char text[1000];
+	FILE *in = fopen(path, "r");
+	size_t n = in ? fread(text, 1, sizeof(text) - 1, in) : 0;
+
+	assert_non_null(in);
+	fclose(in);
+	text[n] = 0;
+	return text;
+}
+
+static void test_resolv_conf(void **state)
+{
+	char *servers[] = { (char *)"192.0.2.53", (char *)"2001:db8::53", NULL }, *searches[] = { (char *)"a.example", (char *)"b.example", NULL };
+	char *options[] = { (char *)"ndots:2", (char *)"rotate", NULL };
+
+	(void)state;
+	info.has_dns = true;
+	info.dns_servers = servers;
+	info.dns_searches = searches;
+	info.dns_options = options;
+	assert_int_equal(test_make_resolv_conf(&s, NULL), 0);
+	assert_string_equal(text_of(s.machine.resolv_conf),
+			    "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch a.example b.example\noptions ndots:2 rotate\n");
+	free(s.resolv_conf);
+	s.resolv_conf = NULL;
+	/* An empty block is a block: the host's servers are not meant. */
+	info.dns_servers = info.dns_searches = info.dns_options = NULL;
+	assert_int_equal(test_make_resolv_conf(&s, NULL), 0);
+	assert_string_equal(text_of(s.machine.resolv_conf), "");
+}
+
+static void test_exit_file(void **state)
+{
+	struct stat st;
+	char target[96];
+
+	(void)state;
+	assert_int_equal(test_make_exit_file(&s, NULL), 0);
+	assert_int_equal(stat(s.exit_file, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0666);	/* who its root is on this host nobody knows */
+	free(s.exit_file);
+	s.machine.idmap_state = true;
+	assert_int_equal(test_make_exit_file(&s, NULL), 0);
+	assert_int_equal(stat(s.exit_file, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	/* Nothing is written through a link. */
+	snprintf(target, sizeof(target), "%s/target", top);
+	assert_int_equal(unlink(s.exit_file), 0);
+	assert_int_equal(symlink(target, s.exit_file), 0);
+	free(s.exit_file);
+	s.exit_file = NULL;
+	assert_true(test_make_exit_file(&s, NULL) < 0);
+	assert_int_equal(lstat(target, &st), -1);
+}
+
+static void test_network_file(void **state)
+{
+	(void)state;
+	s.network = (struct nspawn_network) { .address = "10.88.0.2", .gateway = "10.88.0.1", .bits = 32 };
+	assert_int_equal(test_make_network_file(&s, NULL), 0);
+	assert_null(s.network_file);		/* no systemd in there */
+	config.boot = true;
+	assert_int_equal(test_make_network_file(&s, NULL), 0);
+	assert_non_null(strstr(text_of(s.network_file), "Address=10.88.0.2/32\n"));
+	assert_true(at("/etc/systemd/network/10-nomad.network")->read_only);
+	free(s.network_file);
+	s.network_file = NULL;
+	config.writable_image = true;		/* it would stay in the image */
+	assert_int_equal(test_make_network_file(&s, NULL), 0);
+	assert_null(s.network_file);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_task_dirs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mounts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_devices, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_resolv_conf, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_exit_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_network_file, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("nspawn/files", tests, NULL, NULL);
+}

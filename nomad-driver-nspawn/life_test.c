@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Signals to a container that is processes of this test, and what a command
+ * in one is run as.  The library's view of a task is told by the test. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* life.c anew, with these instead of the library's. */
+#define nspawn_images_dir test_images_dir
+#define nspawn_signal test_signal
+#define nspawn_stop test_stop
+#define nspawn_destroy test_destroy
+#define nspawn_exec test_exec
+#define nspawn_inspect test_inspect
+#define nspawn_recover test_recover
+#define nomad_task_leader test_leader
+#define nomad_task_config test_config
+#include "life.c"
+
+static struct nspawn_config config;
+static int leader;
+static int looks;	/* how often it is asked for before it is another */
+
+int test_leader(const struct nomad_task *task)
+{
+	(void)task;
+	return looks-- > 0 ? leader : 0;
+}
+
+const void *test_config(const struct nomad_task *task)
+{
+	(void)task;
+	return &config;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	config = (struct nspawn_config) { .init = true, .image = (char *)"/img" };
+	leader = 0;
+	looks = 1000;
+	return 0;
+}
+
+/* A child that ends with the number of the signal that it gets; with another below it if `below`. */
+static pid_t start(bool below)
+{
+	int ready[2];
+	sigset_t all;
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigfillset(&all);
+		sigprocmask(SIG_SETMASK, &all, NULL);
+		if (below && !fork()) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (write(ready[1], "x", 1) == 1)
+				pause();
+			_exit(0);
+		}
+		if (!below && write(ready[1], "x", 1) != 1)
+			_exit(99);
+		sigdelset(&all, SIGCHLD);
+		if (below) {
+			int status;
+
+			_exit(wait(&status) > 0 && WIFSIGNALED(status) ? 100 + WTERMSIG(status) : 98);
+		}
+		_exit(sigwaitinfo(&all, NULL));
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static int end_of(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void test_stops(void **state)
+{
+	static const struct {
+		bool boot;
+		int asked, wanted;	/* -n: SIGRTMIN+n */
+	} rows[] = {
+		{ false, 0, SIGTERM }, { false, SIGINT, SIGINT }, { false, SIGUSR2, SIGUSR2 },
+		{ true, 0, -3 }, { true, SIGTERM, -3 }, { true, SIGINT, -3 }, { true, SIGQUIT, -3 }, { true, SIGHUP, SIGHUP },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
+		config.boot = rows[i].boot;
+		leader = start(false);
+		assert_int_equal(test_stop(NULL, rows[i].asked, 1000, NULL), 0);
+		assert_int_equal(end_of(leader), rows[i].wanted < 0 ? SIGRTMIN - rows[i].wanted : rows[i].wanted);
+	}
+}
+
+/* Those that our init cannot pass on go to what is below it. */
+static void test_payload(void **state)
+{
+	(void)state;
+	leader = start(true);
+	assert_true(payload_of(leader) > 0);
+	assert_int_equal(test_signal(NULL, SIGKILL, NULL), 0);
+	assert_int_equal(end_of(leader), 100 + SIGKILL);
+	/* Without it the command is PID 1. */
+	config.init = false;
+	leader = start(false);
+	assert_int_equal(payload_of(leader), 0);
+	assert_int_equal(test_signal(NULL, SIGKILL, NULL), 0);
+	assert_int_equal(end_of(leader), -SIGKILL);
+}
+
+static void test_ended(void **state)
+{
+	struct nomad_error *err = NULL;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(test_signal(NULL, SIGTERM, &err), -ESRCH);
+	assert_string_equal(nomad_error_message(err), "the task has ended");
+	nomad_error_free(err);
+	assert_int_equal(test_stop(NULL, SIGTERM, 1, NULL), 0);		/* which is what is wanted */
+	/* It ends while we look: nobody else who has its number now gets the signal. */
+	pid = start(false);
+	leader = pid;
+	looks = 1;
+	assert_int_equal(test_signal(NULL, SIGTERM, NULL), -ESRCH);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	kill(pid, SIGUSR1);
+	assert_int_equal(end_of(pid), SIGUSR1);
+	assert_int_equal(payload_of(0x7ffffff0), 0);
+}
+
+static void is(const struct nomad_exec *exec, const char *name, const char *value)
+{
+	const char *got = nomad_map_get(&exec->env, name);
+
+	if (!value)
+		assert_null(got);
+	else
+		assert_string_equal(got ? got : "(none)", value);
+}
+
+static void test_exec_as(void **state)
+{
+	struct nomad_pair ours = { (char *)"A", (char *)"config" }, image[] = {
+		{ (char *)"A", (char *)"image" }, { (char *)"B", (char *)"image" }, { (char *)"PATH", (char *)"/img/bin" },
+	};
+	struct nspawn_oci oci = { .env = { image, 3 }, .user = (char *)"7", .cwd = (char *)"/img" };
+	struct nomad_exec exec = { 0 };
+
+	(void)state;
+	config.environment = (struct nomad_map) { &ours, 1 };
+	assert_int_equal(nomad_map_set(&exec.env, "B", "task"), 0);
+	assert_int_equal(exec_as(&exec, &config, "", &oci), 0);
+	assert_true(exec.enter_leader);
+	is(&exec, "A", "config");
+	is(&exec, "B", "task");
+	is(&exec, "PATH", "/img/bin");
+	is(&exec, "container", "systemd-nspawn");
+	assert_string_equal(exec.user, "7");
+	assert_string_equal(exec.cwd, "/img");
+	/* Job over image, config over job. */
+	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
+	assert_string_equal(exec.user, "web");
+	config.user = (char *)"db:www";
+	config.working_directory = (char *)"/srv";
+	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
+	assert_string_equal(exec.user, "db:www");
+	assert_string_equal(exec.cwd, "/srv");
+	nomad_map_done(&exec.env);
+	free(exec.user);
+	free(exec.cwd);
+	/* In a booted system it is root. */
+	exec = (struct nomad_exec) { 0 };
+	config.boot = true;
+	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
+	assert_null(exec.user);
+	assert_null(exec.cwd);
+	nomad_map_done(&exec.env);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_stops, set_up), cmocka_unit_test_setup(test_payload, set_up),
+		cmocka_unit_test_setup(test_ended, set_up), cmocka_unit_test_setup(test_exec_as, set_up),
+	};
+
+	return cmocka_run_group_tests_name("nspawn/life", tests, NULL, NULL);
+}
