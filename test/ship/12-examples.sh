@@ -95,15 +95,15 @@ t_agent() {
 	printf 'plugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}\n' >"$T/raw_exec.hcl"
 	start_agent one "$T/plugins" "$T/nspawn.hcl" "$T/build.hcl" "$T/pot.hcl" "$T/raw_exec.hcl" && wait_driver nspawn || return 1
 	# Nobody has pot here: that is told by name.
-	wait_for 30 'pot is looked at' pot_is_told || { node_driver pot; return 1; }
+	wait_for 60 'pot is looked at' pot_is_told || { node_driver pot; return 1; }
 }
 pot_is_told() { node_driver pot 2>/dev/null | jq -e '.Healthy == false and (.HealthDescription | test("pot"))' >/dev/null 2>&1; }
 tree() { [ -e build/cache/demo/busybox/.complete ] || { skip_this 'no busybox tree: packages cannot be had'; return 1; }; }
 says() { alloc_logs "$ALLOC_ID" "$1" 2>/dev/null | grep -Eq "$2"; }
 t_hello() {
 	tree || return 0
-	run_job examples/nspawn/hello.nomad.hcl && wait_alloc "$ALLOC_ID" failed 60 && is "$(task_exit_code "$ALLOC_ID" hello)" 7 &&
-		wait_for 30 'its log' says hello '^Hello from hello, PID [0-9]+ in a container of user root' && purge_job hello
+	run_job examples/nspawn/hello.nomad.hcl && wait_alloc "$ALLOC_ID" failed 120 && is "$(task_exit_code "$ALLOC_ID" hello)" 7 &&
+		wait_for 60 'its log' says hello '^Hello from hello, PID [0-9]+ in a container of user root' && purge_job hello
 }
 # The address that the catalogue has of service $1.
 service() { api GET "/v1/service/$1" 2>/dev/null | jq -r '.[0] | "\(.Address):\(.Port)"'; }
@@ -111,7 +111,7 @@ served() { curl -s -m 5 "http://$(service web)/" | grep -q "^served by web.web\[
 t_web() {
 	tree || return 0
 	command -v curl >/dev/null || { skip_this 'no curl'; return 0; }
-	run_job examples/nspawn/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 60 && wait_for 60 'the page' served && purge_job web
+	run_job examples/nspawn/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 120 && wait_for 120 'the page' served && purge_job web
 }
 t_system() {
 	[ -e build/cache/nspawn/debian/.complete ] || { skip_this 'no Debian tree: debootstrap is missing or has failed'; return 0; }
@@ -120,7 +120,7 @@ t_system() {
 }
 t_build() {
 	command -v buildah >/dev/null || { skip_this 'no buildah'; return 0; }
-	wait_driver build && run_job examples/build/hello.nomad.hcl && wait_alloc "$ALLOC_ID" complete 120 &&
+	wait_driver build && run_job examples/build/hello.nomad.hcl && wait_alloc "$ALLOC_ID" complete 180 &&
 		tar -tf "$AGENT_DIR/data/alloc/$ALLOC_ID/alloc/image.tar" | grep -qx index.json && purge_job hello-build
 }
 t_end() { stop_agent && is "$(ls "$T/state-nspawn/tasks" "$T/state-build/tasks" | grep -v ':$' | grep .)" ''; }
