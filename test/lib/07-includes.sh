@@ -9,7 +9,7 @@
 
 # Lines "object header", headers of the system with their full name.
 find "$BUILD" -path "$BUILD/asan" -prune -o -path "$BUILD/tsan" -prune -o -path "$BUILD/clang" -prune -o -path "$BUILD/cov" -prune \
-	-o -path "$BUILD/fuzz" -prune -o -name '*.d' -print 2>/dev/null | while IFS= read -r d; do
+	-o -path "$BUILD/fuzz" -prune -o -path "$BUILD/freebsd" -prune -o -name '*.d' -print 2>/dev/null | while IFS= read -r d; do
 	sed 's/\\$//' "$d" | tr ' ' '\n' | grep '\.h$' | sed "s|^|${d#"$BUILD"/} |"
 done >"$T/includes"
 [ -s "$T/includes" ] || skip_all "nothing is built in $BUILD"

@@ -3,7 +3,7 @@
 # A machine with cgroup v2 alone and nothing in it but our programs.
 . test/lib.sh
 requires qemu-system-x86_64 busybox cpio jq perl
-for f in "$BUILD/test/nomad-driver-test" "$BUILD"/libnomadplugin/os/*_test "$BUILD"/libnomadplugin/supervisor/*_test; do
+for f in "$BUILD/test/nomad-driver-test" "$BUILD"/libnomadplugin/os/*_test "$BUILD/libnomadplugin/os/linux/confine_test" "$BUILD"/libnomadplugin/supervisor/*_test; do
 	[ -x "$f" ] || skip_all "$f is not built"
 done
 . test/vm/lib-vm.sh
@@ -20,4 +20,4 @@ conformance=
 [ ! -x "$BUILD/test/conformance.test" ] || conformance="$BUILD/test/conformance.test test/conformance test/corpus libnomadplugin/wire"
 # shellcheck disable=SC2086
 run_vm initramfs test/vm/guest-cgroup2.sh test/vm/lib-guest.sh test/lib/lib-limits.sh test/lib.sh test/go2tap "$BUILD/test/nomad-driver-test" \
-	"$BUILD"/libnomadplugin/os/*_test "$BUILD"/libnomadplugin/supervisor/*_test $programs $perl_dir $python $conformance
+	"$BUILD"/libnomadplugin/os/*_test "$BUILD/libnomadplugin/os/linux/confine_test" "$BUILD"/libnomadplugin/supervisor/*_test $programs $perl_dir $python $conformance

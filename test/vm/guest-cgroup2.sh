@@ -74,7 +74,7 @@ run_test 'the task is alone in its cgroup, the supervisor has another' t_place
 run_test 'cpu.weight: shares are kept' t_weight
 run_test 'nothing is left behind' census_after
 
-for program in build/libnomadplugin/os/*_test build/libnomadplugin/supervisor/*_test; do
+for program in build/libnomadplugin/os/*_test build/libnomadplugin/os/linux/confine_test build/libnomadplugin/supervisor/*_test; do
 	unit "$program"
 done
 run_test 'nothing is left behind by the unit tests' census_after
