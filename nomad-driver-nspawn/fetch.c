@@ -384,7 +384,8 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 						    .tick = watch, .ud = d }, NULL, &failed);
 	d->bytes = nspawn_tree_bytes(d->work);
 	if (r < 0 && d->stalled)
-		r = nomad_error_set(err, ETIMEDOUT, "no byte has come for %lld s (download_idle_s)", (long long)d->idle_s);
+		r = nomad_error_set(err, ETIMEDOUT, "no byte has come for %lld s (download_idle_s)",
+				    (long long)d->idle_s);
 	else if (r < 0 && err)
 		*err = NOMAD_TAKE_PTR(failed);
 	nomad_error_free(failed);

@@ -97,7 +97,9 @@ static void refused(const char *text)
 
 static void test_task_dirs(void **state)
 {
-	struct nomad_pair env[] = { { (char *)"NOMAD_ALLOC_DIR", (char *)"/mine" }, { (char *)"NOMAD_TASK_DIR", (char *)"relative" } };
+	struct nomad_pair env[] = {
+		{ (char *)"NOMAD_ALLOC_DIR", (char *)"/mine" }, { (char *)"NOMAD_TASK_DIR", (char *)"relative" },
+	};
 	char logs[96];
 
 	(void)state;
@@ -151,10 +153,10 @@ static void test_mounts(void **state)
 static void test_devices(void **state)
 {
 	struct nomad_device given[] = {
-		{ .host_path = (char *)"/dev/null", .task_path = (char *)"/dev/inside", .cgroup_permissions = (char *)"r" },
-		{ .host_path = (char *)"/dev/zero", .task_path = (char *)"", .cgroup_permissions = (char *)"" },
+		{ (char *)"/dev/inside", (char *)"/dev/null", (char *)"r" }, { (char *)"", (char *)"/dev/zero", (char *)"" },
 	};
-	char *wanted[] = { (char *)"/dev/full:/dev/other:rw", (char *)"/dev/random", NULL }, *file[] = { (char *)"/etc/passwd", NULL };
+	char *wanted[] = { (char *)"/dev/full:/dev/other:rw", (char *)"/dev/random", NULL };
+	char *file[] = { (char *)"/etc/passwd", NULL };
 
 	(void)state;
 	info.devices = given;
@@ -187,7 +189,8 @@ static char *text_of(const char *path)
 
 static void test_resolv_conf(void **state)
 {
-	char *servers[] = { (char *)"192.0.2.53", (char *)"2001:db8::53", NULL }, *searches[] = { (char *)"a.example", (char *)"b.example", NULL };
+	char *servers[] = { (char *)"192.0.2.53", (char *)"2001:db8::53", NULL };
+	char *searches[] = { (char *)"a.example", (char *)"b.example", NULL };
 	char *options[] = { (char *)"ndots:2", (char *)"rotate", NULL };
 
 	(void)state;
@@ -197,7 +200,8 @@ static void test_resolv_conf(void **state)
 	info.dns_options = options;
 	assert_int_equal(test_make_resolv_conf(&s, NULL), 0);
 	assert_string_equal(text_of(s.machine.resolv_conf),
-			    "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch a.example b.example\noptions ndots:2 rotate\n");
+			    "nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch a.example b.example\n"
+			    "options ndots:2 rotate\n");
 	free(s.resolv_conf);
 	s.resolv_conf = NULL;
 	/* An empty block is a block: the host's servers are not meant. */

@@ -74,7 +74,8 @@ static size_t port_parse(const char *text, struct nspawn_port *p)
 	int used = 0, more = 0;
 
 	*p = (struct nspawn_port) { 0 };
-	if (sscanf(text, "%5d:%5d%n", &p->host, &p->container, &used) != 2 || !is_port(p->host) || !is_port(p->container))
+	if (sscanf(text, "%5d:%5d%n", &p->host, &p->container, &used) != 2 || !is_port(p->host) ||
+	    !is_port(p->container))
 		return 0;
 	if (text[used] == '@') {
 		if (sscanf(text + used, "@%15[0-9.]%n", p->at, &more) != 1 || inet_pton(AF_INET, p->at, &in) != 1)

@@ -20,9 +20,12 @@ static const char pool[] = "10.88.0.0/16";
 
 static void test_record(void **state)
 {
-	static const struct nspawn_port some[] = { { 8080, 80, "" }, { 53, 5353, "192.0.2.1" }, { 65535, 1, "127.0.0.1" } };
+	static const struct nspawn_port some[] = {
+		{ 8080, 80, "" }, { 53, 5353, "192.0.2.1" }, { 65535, 1, "127.0.0.1" },
+	};
 	static const char *const bad[] = {
-		"x", "1:", "0:1", "70000:1", "1:0", "1:2;3:4", ":", ",", ",1:2", "-1:2", "1:2@", "1:2@x", "1:2@1.2.3", "1:2@1.2.3.4.5",
+		"x", "1:", "0:1", "70000:1", "1:0", "1:2;3:4", ":", ",", ",1:2", "-1:2", "1:2@", "1:2@x", "1:2@1.2.3",
+		"1:2@1.2.3.4.5",
 		"1:2@300.2.3.4", "1:2@::1", "1:2@1.2.3.4;", "1:2@1.2.3.4 }", "1:2 ", "123456:1",
 	};
 	char *text = nspawn_ports_format(some, 3);
@@ -61,7 +64,8 @@ static char *rules(void)
 {
 	char *text = NULL;
 
-	assert_int_equal(nspawn_tool_run((const char *const []) { "nft", "-nn", "list", "ruleset", NULL }, NULL, &text, NULL), 0);
+	assert_int_equal(nspawn_tool_run((const char *const []) { "nft", "-nn", "list", "ruleset", NULL }, NULL, &text,
+					 NULL), 0);
 	return text;
 }
 
@@ -111,7 +115,8 @@ static void test_neighbours(void **state)
 
 static void test_addresses(void **state)
 {
-	const struct nspawn_port one = { 8080, 80, "192.0.2.1" }, other = { 8080, 80, "192.0.2.9" }, local = { 8080, 80, "127.0.0.1" };
+	const struct nspawn_port one = { 8080, 80, "192.0.2.1" }, other = { 8080, 80, "192.0.2.9" };
+	const struct nspawn_port local = { 8080, 80, "127.0.0.1" };
 
 	(void)state;
 	if (!have_firewall())

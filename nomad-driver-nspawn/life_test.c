@@ -103,7 +103,8 @@ static void test_stops(void **state)
 		int asked, wanted;	/* -n: SIGRTMIN+n */
 	} rows[] = {
 		{ false, 0, SIGTERM }, { false, SIGINT, SIGINT }, { false, SIGUSR2, SIGUSR2 },
-		{ true, 0, -3 }, { true, SIGTERM, -3 }, { true, SIGINT, -3 }, { true, SIGQUIT, -3 }, { true, SIGHUP, SIGHUP },
+		{ true, 0, -3 }, { true, SIGTERM, -3 }, { true, SIGINT, -3 }, { true, SIGQUIT, -3 },
+		{ true, SIGHUP, SIGHUP },
 	};
 	size_t i;
 
@@ -166,7 +167,8 @@ static void is(const struct nomad_exec *exec, const char *name, const char *valu
 static void test_exec_as(void **state)
 {
 	struct nomad_pair ours = { (char *)"A", (char *)"config" }, image[] = {
-		{ (char *)"A", (char *)"image" }, { (char *)"B", (char *)"image" }, { (char *)"PATH", (char *)"/img/bin" },
+		{ (char *)"A", (char *)"image" }, { (char *)"B", (char *)"image" },
+		{ (char *)"PATH", (char *)"/img/bin" },
 	};
 	struct nspawn_oci oci = { .env = { image, 3 }, .user = (char *)"7", .cwd = (char *)"/img" };
 	struct nomad_exec exec = { 0 };

@@ -25,7 +25,8 @@ static void test_rules(void **state)
 
 static void test_wrong(void **state)
 {
-	static const char *const bad[] = { "x1:2:r", "c1:2", "c1:2:", "c1:2:q", "c1:2:rwmr", "c1:2:r;c1:3:r", "c:2:r", "c1::r", ",", "c" };
+	static const char *const bad[] = { "x1:2:r", "c1:2", "c1:2:", "c1:2:q",
+					   "c1:2:rwmr", "c1:2:r;c1:3:r", "c:2:r", "c1::r", ",", "c" };
 	struct rule rules[2];
 	size_t i;
 
