@@ -396,7 +396,8 @@ static void test_many_bytes(void **state)
 	for (size_t done = 0; done < sizeof(request);) {
 		ssize_t n = send(fd, request + done, sizeof(request) - done, MSG_NOSIGNAL);
 
-		assert_true(n > 0);
+		if (n < 0)	/* it has been closed already; the answer is there */
+			break;
 		done += (size_t)n;
 	}
 	read_end(fd, answer, sizeof(answer));
