@@ -117,6 +117,37 @@ static int add_defaults(struct nomad_map *env, const struct nomad_pair *pairs, s
 	return r;
 }
 
+/* Who the command is and where it lives: its own environment says so, looked up in its image. */
+static int add_home(struct nomad_map *env, pid_t pid)
+{
+	enum { MAX = 2 << 20 };
+	static const char *const names[] = { "HOME=", "USER=", "LOGNAME=" };
+	NOMAD_AUTO_FREE char *data = malloc(MAX + 1);
+	char path[64], *p;
+	size_t n, i;
+	FILE *file;
+	int r = data ? 0 : -ENOMEM;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	file = data ? fopen(path, "re") : NULL;
+	n = file ? fread(data, 1, MAX, file) : 0;
+	if (file)
+		fclose(file);
+	if (data)
+		data[n] = 0;
+	for (p = data; r >= 0 && n && p < data + n; p += strlen(p) + 1)
+		for (i = 0; i < NOMAD_ARRAY_LEN(names) && r >= 0; i++) {
+			size_t length = strlen(names[i]);
+			char name[16];
+
+			if (strncmp(p, names[i], length))
+				continue;
+			snprintf(name, sizeof(name), "%.*s", (int)length - 1, names[i]);
+			r = add_defaults(env, &(struct nomad_pair) { name, p + length }, 1);
+		}
+	return r;
+}
+
 static int replace(char **field, const char *value)
 {
 	char *copy = strdup(value);
@@ -156,12 +187,16 @@ static int exec_as(struct nomad_exec *exec, const struct nspawn_config *config, 
 
 int nspawn_exec(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err)
 {
+	const struct nspawn_config *config = nomad_task_config(task);
 	const char *path = nomad_task_get(task, "oci");
+	pid_t leader = nomad_task_leader(task);
 	struct nspawn_oci oci = { 0 };
 	int r = path ? nspawn_oci_read(path, &oci, err) : 0;
 
 	if (r >= 0) {
-		r = exec_as(exec, nomad_task_config(task), nomad_task_info(task)->user, &oci);
+		r = config->boot || leader <= 0 ? 0 : add_home(&exec->env, config->init ? payload_of(leader) : leader);
+		if (r >= 0)
+			r = exec_as(exec, config, nomad_task_info(task)->user, &oci);
 		if (r < 0)
 			r = nomad_error_errno(err, -r, "prepare a command");
 	}

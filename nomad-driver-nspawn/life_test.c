@@ -204,11 +204,55 @@ static void test_exec_as(void **state)
 	nomad_map_done(&exec.env);
 }
 
+static void test_home(void **state)
+{
+	char *const env[] = { (char *)"A=b", (char *)"HOME=/home/web", (char *)"HOMELESS=x", (char *)"USER=web", NULL };
+	struct nomad_exec exec = { 0 };
+	struct nspawn_oci oci = { 0 };
+	char path[64], line[64] = "";
+	int i, status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execle("/bin/sleep", "sleep", "60", (char *)NULL, env);
+		_exit(1);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	for (i = 0; i < 6000 && strcmp(line, "sleep\n"); i++) {
+		FILE *file = fopen(path, "r");
+
+		if (file && !fgets(line, sizeof(line), file))
+			line[0] = 0;
+		if (file)
+			fclose(file);
+		usleep(10000);
+	}
+	assert_int_equal(nomad_map_set(&exec.env, "USER", "of-task"), 0);
+	assert_int_equal(add_home(&exec.env, pid), 0);
+	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
+	is(&exec, "HOME", "/home/web");
+	is(&exec, "USER", "of-task");
+	is(&exec, "A", NULL);
+	is(&exec, "HOMELESS", NULL);
+	nomad_map_done(&exec.env);
+	free(exec.user);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	/* One that is gone, or that there never was, says nothing. */
+	exec = (struct nomad_exec) { 0 };
+	assert_int_equal(add_home(&exec.env, pid), 0);
+	assert_int_equal(add_home(&exec.env, 0), 0);
+	assert_int_equal(exec.env.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_stops, set_up), cmocka_unit_test_setup(test_payload, set_up),
 		cmocka_unit_test_setup(test_ended, set_up), cmocka_unit_test_setup(test_exec_as, set_up),
+		cmocka_unit_test_setup(test_home, set_up),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/life", tests, NULL, NULL);

@@ -57,6 +57,7 @@ t_exec() { is "$(ex /bin/sh -c 'echo hello')" hello; }
 t_exec_code() { ex /bin/sh -c 'exit 43'; is $? 43; }
 t_exec_env() { is "$(ex /bin/sh -c 'echo $MINE $NOMAD_TASK_NAME; pwd; hostname' | head -n 2 | tr '\n' ' ')" 'yes task /usr/share '; }
 t_exec_user() { is "$(ex /bin/sh -c 'id -un; id -G')" "$(printf 'web\n1000 77')" || is "$(ex /bin/sh -c 'id -un')" web; }
+t_exec_home() { is "$(ex /bin/sh -c 'echo $HOME $USER $LOGNAME')" '/home/web web web'; }
 t_exec_ns() { like "$(ex /bin/sh -c 'ps -o pid,comm')" '^ *1 nspawn-init' && is "$(ex /bin/sh -c 'cat /proc/self/uid_map | tr -s " "')" "$(ex /bin/sh -c 'cat /proc/1/uid_map | tr -s " "')"; }
 t_exec_stdin() { is "$(echo 'typed in' | "$NOMAD" alloc exec -i=true -t=false -task task "$ALLOC_ID" /bin/cat)" 'typed in'; }
 t_exec_missing() { ex /no/such/program && return 1; return 0; }
@@ -70,6 +71,7 @@ run_test 'exec' t_exec
 run_test 'exec: exit code' t_exec_code
 run_test 'exec: environment and directory' t_exec_env
 run_test 'exec: user' t_exec_user
+run_test 'exec: home and name of the user' t_exec_home
 run_test 'exec: namespaces' t_exec_ns
 run_test 'exec: standard input' t_exec_stdin
 run_test 'exec: missing program' t_exec_missing
