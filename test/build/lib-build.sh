@@ -49,11 +49,11 @@ build() {
 	timeout 300 "$DRIVER" run --config "$T/plugin.json" --alloc "$A" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null
 	CODE=$?
 }
-# Once, on a machine with a load of fifty, buildah lost a process of its own; why is not known.
-engine_flaked() { grep -q 'copier subprocess: EOF' "$T/err" && echo 'the engine lost its copier: again'; }
+# What buildah 1.28 may fail with on a loaded machine: see README.md.
+engine_flaked() { grep -Eo 'copier subprocess: EOF|sealing memfd copy: Device or resource busy' "$T/err" && echo 'the engine failed by itself: again'; }
 builds() {
 	build "$@" || return 1
-	[ "$CODE" -ne 125 ] || ! engine_flaked || build "$@"
+	[ "$CODE" -eq 0 ] || ! engine_flaked || build "$@"
 	[ "$CODE" -eq 0 ] || { echo "exit code $CODE"; tail -n 20 "$T/out" "$T/err"; return 1; }
 }
 fails() {
