@@ -10,7 +10,7 @@
 #   leave_root
 
 requires_debootstrap() {
-	requires_linux; requires_root; requires debootstrap unshare nsenter tar
+	requires_linux; requires_root; requires debootstrap unshare nsenter tar flock
 }
 
 fresh_root() {
@@ -28,9 +28,11 @@ fresh_root() {
 
 # pivot_root, as a chroot may not have user namespaces and containers want a root that is a mount.
 enter_root() {
-	# Each script its own: apt does not wait for another's lock.
+	# Each script its own, and what is run twice at a time one that is not kept: apt does not wait for another's lock.
 	_apt=$PWD/$BUILD/cache/apt/${0##*/}
-	mkdir -p "$ROOT/.old" "$_apt"
+	mkdir -p "$ROOT/.old" "$_apt" "$T/apt"
+	exec 9>"$_apt.lock"
+	flock -n 9 || _apt=$T/apt
 	rm -f "$ROOT/.entered"
 	unshare --mount --propagation private sh -c '
 		set -e
