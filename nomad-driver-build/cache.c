@@ -63,7 +63,6 @@ static bool add(struct cache **caches, size_t *count, const char *dir, const cha
 static bool remove_unused(const struct cache *c)
 {
 	NOMAD_AUTO_FD int lock = open_lock(c->path);
-	NOMAD_AUTO_FREE char *root = NULL;
 	struct dirent *entry;
 	DIR *d;
 
