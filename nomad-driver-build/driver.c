@@ -230,7 +230,6 @@ static int plan_cache(struct start *s, const char *driver, struct nomad_error **
 static int plan_storage(struct start *s, struct nomad_error **err)
 {
 	const char *driver = s->data->host.engine.storage_driver;
-	NOMAD_AUTO_FREE char *count = NULL;
 	int r = set(&s->plan.work, nomad_strdupf("%s/work/%s", s->data->base, nomad_task_slug(s->task)), err);
 
 	if (r >= 0)

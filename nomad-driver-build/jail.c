@@ -282,7 +282,7 @@ static void make_build(struct jail *j)
 		bind_dir(j, j->plan->mounts, "build/tmp/buildah-cache", MS_NODEV);
 	if (j->plan->features)
 		make_features(j);
-	make_text(j, BUILD_AUTH_FILE + 1, "{}");
+	make_text(j, &BUILD_AUTH_FILE[1], "{}");
 	make_dir(j, "var", 0755);
 	make_link(j, "/build/tmp", "tmp");
 	make_link(j, "/build/tmp", "var/tmp");
@@ -317,9 +317,9 @@ static void make_secrets(struct jail *j, char *const *secrets)
 
 	make_dir(j, "run", 0755);
 	mount_new(j, "tmpfs", "run", MS_NOSUID | MS_NODEV, "mode=755,size=16m");
-	make_dir(j, BUILD_SECRET_DIR + 1, 0700);
+	make_dir(j, &BUILD_SECRET_DIR[1], 0700);
 	for (i = 0; j->plan->secret_ids && j->plan->secret_ids[i] && j->r >= 0; i++) {
-		snprintf(path, sizeof(path), "%s/%s", BUILD_SECRET_DIR + 1, j->plan->secret_ids[i]);
+		snprintf(path, sizeof(path), "%s/%s", &BUILD_SECRET_DIR[1], j->plan->secret_ids[i]);
 		make_file(j, path, secrets[i], strlen(secrets[i]), 0400);
 	}
 }

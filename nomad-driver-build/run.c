@@ -175,7 +175,7 @@ static void __attribute__((noreturn)) become(const struct build_run *run, const 
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/build/home", "TMPDIR=/build/tmp",
 		"GOGC=400",	/* the engine is over before its garbage matters */
 		"XDG_RUNTIME_DIR=/build/run", "LANG=C.UTF-8", "CONTAINERS_CONF=/etc/containers/containers.conf",
-		"CONTAINERS_REGISTRIES_CONF=/etc/containers/registries.conf", "REGISTRY_AUTH_FILE=" BUILD_AUTH_FILE,
+		"CONTAINERS_REGISTRIES_CONF=/etc/containers/registries.conf", ("REGISTRY_AUTH_FILE=" BUILD_AUTH_FILE),
 	};
 	char **env = NULL;
 	sigset_t none;
