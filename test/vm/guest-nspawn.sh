@@ -128,7 +128,7 @@ run_test 'machinectl poweroff: a true end' t_poweroff
 run_test 'machinectl poweroff: nothing is left of it' gone
 
 # ---- One with the users of the host -------------------------------------------------------
-t_plain() { service plain "$(config '{"user_namespacing":false}')" '.Resources.MemoryMB = 300' && up && registered; }
+t_plain() { service plain "$(config '{"user_namespacing":false}')" '.Resources.MemoryMB = 300' && wait_for 200 'systemd in the container is up' up && registered; }
 run_test 'boot: without users of its own' t_plain
 events() { cat "/sys/fs/cgroup$(cgroup_of "$(prop Leader)" | sed 's|[.]scope/.*|.scope|')/memory.events"; }
 t_oom() { ! ex /bin/sh -c 'head -c 400000000 /dev/zero | tail | wc -c; exit 1' >/dev/null 2>&1 && like "$(events)" '^oom_kill [1-9]' && up && is "$(task_state "$ALLOC_ID" task | jq -r .State)" running; }
