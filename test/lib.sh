@@ -418,6 +418,7 @@ _census() {
 		_state=$(sed -n 's/^State:.\(.\).*/\1/p' "$_d/status" 2>/dev/null)
 		[ -n "$_state" ] || continue
 		case " $_census_self " in *" $_p "*|*" $_ppid "*) continue ;; esac
+		[ "$_ppid" = 2 ] && [ "$(cat /proc/2/comm 2>/dev/null)" = kthreadd ] && continue	# the kernel's own
 		_cmd=$(tr '\0\n' '  ' <"$_d/cmdline" 2>/dev/null)
 		[ -d "$_d" ] || continue
 		[ "$_state" = Z ] && _cmd="ZOMBIE $(cat "$_d/comm" 2>/dev/null) of $_ppid"
