@@ -3,8 +3,9 @@
  * Protobuf messages from and to bytes, with the two things that protobuf-c
  * leaves to its user: a bound on the memory that a message may become (two
  * bytes on the wire can be a map entry of 56 in memory), and strings that
- * are really UTF-8 (Go's decoder refuses a message with one that is not, so
- * a task that prints Latin-1 would break its driver's event stream). */
+ * are really UTF-8: proto3 has no others.  Go's decoder refuses a message with
+ * one that is not, so a task that prints Latin-1 would break its driver's event
+ * stream; and so do we. */
 #include "wire/message.h"
 
 #include <errno.h>
@@ -29,28 +30,6 @@ static void budget_free(void *ud, void *p)
 {
 	(void) ud;
 	free(p);
-}
-
-int nomad__message_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size,
-			  ProtobufCMessage **ret, struct nomad_error **err)
-{
-	struct budget budget = { NOMAD__MESSAGE_MAX_MEMORY };
-	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
-	ProtobufCMessage *message = NULL;
-
-	if (size <= NOMAD__MESSAGE_MAX_SIZE)
-		message = protobuf_c_message_unpack(type, &allocator, size, size ? data : (const void *) "");
-	if (!message)
-		return nomad_error_set(err, EINVAL, "decode the %zu bytes of a %s: malformed or too large", size,
-				       type->short_name);
-	*ret = message;
-	return 0;
-}
-
-void nomad__message_free(ProtobufCMessage *message)
-{
-	if (message)
-		protobuf_c_message_free_unpacked(message, NULL);
 }
 
 /* ---- UTF-8 ---- */
@@ -151,6 +130,34 @@ static bool check_strings(ProtobufCMessage *message, bool repair)
 		}
 	}
 	return fine;
+}
+
+/* ---- Messages ---- */
+
+void nomad__message_free(ProtobufCMessage *message)
+{
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+int nomad__message_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size,
+			  ProtobufCMessage **ret, struct nomad_error **err)
+{
+	struct budget budget = { NOMAD__MESSAGE_MAX_MEMORY };
+	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
+	ProtobufCMessage *message = NULL;
+
+	if (size <= NOMAD__MESSAGE_MAX_SIZE)
+		message = protobuf_c_message_unpack(type, &allocator, size, size ? data : (const void *) "");
+	if (!message)
+		return nomad_error_set(err, EINVAL, "decode the %zu bytes of a %s: malformed or too large", size,
+				       type->short_name);
+	if (!check_strings(message, false)) {
+		nomad__message_free(message);
+		return nomad_error_set(err, EINVAL, "decode the %zu bytes of a %s: a string is not UTF-8", size, type->short_name);
+	}
+	*ret = message;
+	return 0;
 }
 
 int nomad__message_pack(const ProtobufCMessage *message, void *(*alloc)(void *ud, size_t size), void *ud)

@@ -21,7 +21,7 @@ enum {
 	NOMAD__MESSAGE_MAX_MEMORY = 512 << 20,	/* and of what it becomes in memory */
 };
 
-/* Decode.  -EINVAL with an error that names the message. */
+/* Decode.  -EINVAL with an error that names the message, also where a string is not UTF-8. */
 int nomad__message_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size,
 			  ProtobufCMessage **ret, struct nomad_error **err) NOMAD_MUST_CHECK;
 void nomad__message_free(ProtobufCMessage *message);

@@ -104,6 +104,17 @@ static void malformed_bytes_name_the_message(void **state)
 	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, "\x0a\x7f", 2, &message, &err), -EINVAL);
 	assert_non_null(strstr(nomad_error_message(err), "StartTaskRequest"));
 	nomad_error_free(err);
+	err = NULL;
+	assert_null(message);
+	/* A string of proto3 is UTF-8: TaskConfig.id, in a StartTaskRequest. */
+	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, "\x0a\x05\x0a\x03" "a\xc3\xa9", 7, &message,
+					       NULL), 0);
+	nomad__message_free(message);
+	message = NULL;
+	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, "\x0a\x05\x0a\x03" "a\xc3z", 7, &message,
+					       &err), -EINVAL);
+	assert_non_null(strstr(nomad_error_message(err), "UTF-8"));
+	nomad_error_free(err);
 	assert_null(message);
 	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, NULL, 0, &message, NULL), 0);
 	nomad__message_free(message);
