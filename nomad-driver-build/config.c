@@ -178,7 +178,9 @@ static const struct nomad_option task_options[] = {
 	    .example = "\"none\""),
 	OPT(isolation, STRING, .def = "\"chroot\"", .choices = isolations,
 	    .help = "How RUN is held in its root: by the engine's own chroot, or by the node's OCI runtime. In both cases the "
-		    "whole build is jailed: it sees only the task's directories and its own processes.",
+		    "whole build is jailed: it sees only the task's directories and its own processes. With chroot, "
+		    "buildah does not wait until the last output of a step is copied: rarely, the log lacks a line that was written "
+		    "just before a step's end.",
 	    .example = "\"oci\""),
 	OPT(secrets, STRING_MAP, .check = check_secret,
 	    .help = "For RUN --mount=type=secret,id=NAME: a path in the secrets directory, or env:NAME for a variable of the "

@@ -90,7 +90,7 @@ REGISTRY=$FIRST_REGISTRY
 t_pull() {
 	containerfile pull <<-C || return 1
 	FROM $REGISTRY/team/moving:1
-	RUN cat /version
+	RUN cat /version; sleep 0.2
 	C
 	for v in 1 2; do
 		containerfile "v$v" <<-C && builds "{ \"context\": \"alloc/v$v\", \"output\": [{ \"path\": \"alloc/v$v.tar\" }] }" || return 1

@@ -8,7 +8,7 @@ requires jq
 table=test/nspawn/README.md
 options() {
 	"$DRIVER" schema --json --task | jq -r '(.properties | keys[]), (."$defs" | to_entries[] | .key as $block | .value.properties | keys[] | "\($block).\(.)")'
-	"$DRIVER" schema --json --plugin | jq -r '.properties | keys[] | select(test("^(state_dir|gc_grace|metrics|log_.*)$") | not) | "plugin \(.)"'
+	"$DRIVER" schema --json --plugin | jq -r '.properties | keys[]' | grep -vxE "$LIBRARY_OPTIONS" | sed 's/^/plugin /'
 }
 options >"$T/options"
 covered() {
