@@ -127,16 +127,7 @@ static void greet(void *ud)
 struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
 					   void (*emit)(void *ud, const struct nomad__event *event), void *ud)
 {
-	struct nomad__sub *sub = nomad__sub_new_of(&plugin->events, (void (*)(void))emit, ud, plugin, NULL);
-
-	if (!sub)
-		return NULL;
-	if (nomad__loop_post(plugin->loop, greet, nomad__sub_ref(sub)) < 0) {
-		nomad__sub_unref(sub);
-		nomad__sub_cancel(sub);
-		return NULL;
-	}
-	return sub;
+	return nomad__sub_new_greeted(&plugin->events, (void (*)(void))emit, ud, plugin, plugin->loop, greet);
 }
 
 int nomad__events_setup(struct nomad_plugin *plugin)

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "core/loop.h"
+
 void nomad__sub_list_init(struct nomad__sub_list *list)
 {
 	pthread_mutex_init(&list->lock, NULL);
@@ -40,6 +42,21 @@ struct nomad__sub *nomad__sub_new_of(struct nomad__sub_list *list, void (*fn)(vo
 	sub->next = list->first;
 	list->first = sub;
 	pthread_mutex_unlock(&list->lock);
+	return sub;
+}
+
+struct nomad__sub *nomad__sub_new_greeted(struct nomad__sub_list *list, void (*fn)(void), void *ud, void *extra,
+					  struct nomad__loop *loop, void (*greet)(void *sub))
+{
+	struct nomad__sub *sub = nomad__sub_new_of(list, fn, ud, extra, NULL);
+
+	if (!sub)
+		return NULL;
+	if (nomad__loop_post(loop, greet, nomad__sub_ref(sub)) < 0) {
+		nomad__sub_unref(sub);
+		nomad__sub_cancel(sub);
+		return NULL;
+	}
 	return sub;
 }
 
