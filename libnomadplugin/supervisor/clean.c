@@ -103,6 +103,8 @@ int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
 
 	if (n == -ENOENT)
 		n = read_nameless_exit(dirfd, buf, sizeof(buf));
+	if (n == -ENOENT)	/* it may have got its name between the two looks */
+		n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
 	return n < 0 ? (int) n : nomad__exit_parse(buf, (size_t) n, ret);
 }
 
