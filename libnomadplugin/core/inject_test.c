@@ -10,6 +10,7 @@
  * INJECT_OFFSET repeats a run. */
 #include "core/testing.h"
 
+#include <semaphore.h>
 #include <time.h>
 
 #include "core/log.h"
@@ -103,6 +104,23 @@ static void await_up(void)
 	wait_until(access(up, F_OK) == 0);
 }
 
+static void is_there(void *ud)
+{
+	sem_post(ud);
+}
+
+/* What was posted to the loop is done: the next call that fails is not one of it. */
+static void settle(struct nomad_plugin *plugin)
+{
+	sem_t there;
+
+	sem_init(&there, 0, 0);
+	assert_int_equal(nomad__loop_post(plugin->loop, is_there, &there), 0);
+	while (sem_wait(&there) < 0)
+		;
+	sem_destroy(&there);
+}
+
 /* What comes next works, whatever was before. */
 static void next_works(struct nomad_plugin *plugin, struct nomad__started *ret)
 {
@@ -116,6 +134,7 @@ static void next_works(struct nomad_plugin *plugin, struct nomad__started *ret)
 	if (start_prepared(plugin, &p, &started, &err) < 0)
 		tell("the next start", nomad_error_message(err));
 	free(p.config);
+	settle(plugin);
 	if (ret)
 		*ret = started;
 	else
