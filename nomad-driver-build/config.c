@@ -59,7 +59,8 @@ static const char *check_push_reference(const char *value)
 	const char *slash = strchr(value, '/');
 	size_t n = slash ? (size_t)(slash - value) : 0;
 
-	if (check_reference(value) || !n || (!memchr(value, '.', n) && !memchr(value, ':', n) && strncmp(value, "localhost/", 10)))
+	if (check_reference(value) || !n ||
+	    (!memchr(value, '.', n) && !memchr(value, ':', n) && strncmp(value, "localhost/", 10)))
 		return "a reference with a registry in front, such as registry.example.org/team/app:1";
 	return NULL;
 }
@@ -79,7 +80,9 @@ static const char *check_secret(const char *value)
 {
 	if (!strncmp(value, "env:", 4))
 		return nomad_check_env_name(value + 4);
-	return check_path(value) ? "a path in the secrets directory, or env:NAME for a variable of the task's environment" : NULL;
+	return check_path(value)
+		       ? "a path in the secrets directory, or env:NAME for a variable of the task's environment"
+		       : NULL;
 }
 
 /* ---- The plugin block ---- */
@@ -222,9 +225,10 @@ static int check_keys(const struct nomad_map *map, const char *option, const cha
 	size_t i;
 
 	for (i = 0; i < map->count; i++)
-		if (!is_all_of(map->pairs[i].key, chars) || strlen(map->pairs[i].key) > 256 || *map->pairs[i].key == '-')
-			return nomad_error_set(err, EINVAL, "%s: '%s' is not a name; use letters, digits and '%s'", option,
-					       map->pairs[i].key, chars);
+		if (!is_all_of(map->pairs[i].key, chars) || strlen(map->pairs[i].key) > 256 ||
+		    *map->pairs[i].key == '-')
+			return nomad_error_set(err, EINVAL, "%s: '%s' is not a name; use letters, digits and '%s'",
+					       option, map->pairs[i].key, chars);
 	return 0;
 }
 
@@ -234,7 +238,8 @@ static int check_no_nul(const struct nomad_map *map, const char *option, struct 
 
 	for (i = 0; i < map->count; i++)
 		if (strlen(map->pairs[i].value) > 65536)
-			return nomad_error_set(err, EINVAL, "%s: the value of '%s' is longer than 64 KiB", option, map->pairs[i].key);
+			return nomad_error_set(err, EINVAL, "%s: the value of '%s' is longer than 64 KiB", option,
+					       map->pairs[i].key);
 	return 0;
 }
 
@@ -252,8 +257,11 @@ static int check_contexts(const struct nomad_map *map, struct nomad_error **err)
 		else if (!strncmp(value, "docker-archive:", 15))
 			path = value + 15;
 		if (check_path(path))
-			return nomad_error_set(err, EINVAL, "build_contexts: '%s' is neither a path nor docker-image://REFERENCE; fetch "
-					       "other sources with an artifact block", value);
+			return nomad_error_set(
+				err, EINVAL,
+				"build_contexts: '%s' is neither a path nor docker-image://REFERENCE; fetch "
+				"other sources with an artifact block",
+				value);
 	}
 	return 0;
 }

@@ -58,8 +58,9 @@ static int check_registry(struct start *s, const char *option, const char *refer
 {
 	if (!reference || build_registry_is_allowed(s->site->allowed_registries, reference))
 		return 0;
-	return nomad_error_set(err, EACCES, "%s: '%s' is in none of the registries that this node allows (allowed_registries)", option,
-			       reference);
+	return nomad_error_set(err, EACCES,
+			       "%s: '%s' is in none of the registries that this node allows (allowed_registries)",
+			       option, reference);
 }
 
 static int check_site(struct start *s, struct nomad_error **err)
@@ -70,12 +71,14 @@ static int check_site(struct start *s, struct nomad_error **err)
 	int r;
 
 	if (!s->data->host.engine.path)
-		return nomad_error_set(err, ENOENT, "neither buildah nor podman is installed; install the package buildah");
+		return nomad_error_set(err, ENOENT,
+				       "neither buildah nor podman is installed; install the package buildah");
 	if (strcmp(network, "none"))
 		network = s->info->network.path ? "group" : "host";
 	if (!has(s->site->allowed_networks, network))
-		return nomad_error_set(err, EACCES, "network: this node does not allow builds in network '%s' (allowed_networks); %s", network,
-				       strcmp(network, "host") ? "use another" : "give the group a network of mode bridge");
+		return nomad_error_set(
+			err, EACCES, "network: this node does not allow builds in network '%s' (allowed_networks); %s",
+			network, strcmp(network, "host") ? "use another" : "give the group a network of mode bridge");
 	if (!strcmp(s->config->isolation, "oci") && !s->data->host.runtime)
 		return nomad_error_set(err, ENOENT, "isolation: neither crun nor runc is installed; use \"chroot\"");
 	r = check_registry(s, "cache_from", s->config->cache_from, err);
@@ -95,18 +98,23 @@ static int find_containerfile(struct start *s, struct nomad_error **err)
 	size_t i;
 
 	if (given)
-		return build_path_in_context(&s->dirs, "containerfile", s->inputs.context, given, &s->inputs.containerfile, err);
+		return build_path_in_context(&s->dirs, "containerfile", s->inputs.context, given,
+					     &s->inputs.containerfile, err);
 	for (i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		int r = build_path_in_context(&s->dirs, "containerfile", s->inputs.context, names[i], &s->inputs.containerfile, &why);
+		int r = build_path_in_context(&s->dirs, "containerfile", s->inputs.context, names[i],
+					      &s->inputs.containerfile, &why);
 
 		if (r >= 0)
 			return 0;
 		if (r != -ENOENT)
 			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
 	}
-	return nomad_error_set(err, ENOENT, "containerfile: there is neither a Containerfile nor a Dockerfile in context '%s'; put one "
-			       "there, or name it", s->config->context);
+	return nomad_error_set(
+		err, ENOENT,
+		"containerfile: there is neither a Containerfile nor a Dockerfile in context '%s'; put one "
+		"there, or name it",
+		s->config->context);
 }
 
 static int find_contexts(struct start *s, struct nomad_error **err)
@@ -149,8 +157,11 @@ static int take_variable(struct start *s, const char *id, const char *name, stru
 	const char *value = nomad_map_get(&s->info->env, name);
 
 	if (!value)
-		return nomad_error_set(err, ENOENT, "secrets: '%s' is not in the environment of the task; set it with a template block "
-				       "and env = true", name);
+		return nomad_error_set(
+			err, ENOENT,
+			"secrets: '%s' is not in the environment of the task; set it with a template block "
+			"and env = true",
+			name);
 	if (!key || !path || nomad_map_set(&s->env, key, value) < 0 || nomad_strv_add(&s->plan.secret_ids, id) < 0 ||
 	    nomad_map_set(&s->inputs.secrets, id, path) < 0)
 		return no_memory(err);
@@ -180,12 +191,14 @@ static int find_secret_files(struct start *s, const char *option, const struct n
 
 static int find_inputs(struct start *s, struct nomad_error **err)
 {
-	int r = build_path_resolve(&s->dirs, "context", s->config->context, BUILD_PATH_DIRECTORY, &s->inputs.context, err);
+	int r = build_path_resolve(&s->dirs, "context", s->config->context, BUILD_PATH_DIRECTORY, &s->inputs.context,
+				   err);
 
 	if (r >= 0)
 		r = find_containerfile(s, err);
 	if (r >= 0 && s->config->ignorefile)
-		r = build_path_in_context(&s->dirs, "ignorefile", s->inputs.context, s->config->ignorefile, &s->inputs.ignorefile, err);
+		r = build_path_in_context(&s->dirs, "ignorefile", s->inputs.context, s->config->ignorefile,
+					  &s->inputs.ignorefile, err);
 	if (r >= 0)
 		r = find_contexts(s, err);
 	if (r >= 0)
@@ -204,8 +217,9 @@ static int set(char **to, char *take_value, struct nomad_error **err)
 
 static int plan_cache(struct start *s, const char *driver, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/cache/%s~%s", s->data->base,
-						  s->info->namespace_name ? s->info->namespace_name : "default", s->config->cache);
+	NOMAD_AUTO_FREE char *dir =
+		nomad_strdupf("%s/cache/%s~%s", s->data->base,
+			      s->info->namespace_name ? s->info->namespace_name : "default", s->config->cache);
 	struct build_action *clean;
 	int r;
 
@@ -276,8 +290,8 @@ static int plan_destination(struct start *s, const struct build_output *output, 
 
 	if (!reference)
 		reference = layout ? "latest" : s->config->tags ? s->config->tags[0] : NULL;
-	r = build_path_resolve(&s->dirs, "output", output->path, layout ? BUILD_PATH_NEW_DIRECTORY : BUILD_PATH_NEW_FILE,
-			       &action->path, err);
+	r = build_path_resolve(&s->dirs, "output", output->path,
+			       layout ? BUILD_PATH_NEW_DIRECTORY : BUILD_PATH_NEW_FILE, &action->path, err);
 	if (r >= 0 && !layout)
 		r = plan_partial(s, action, err);
 	if (r < 0)
@@ -297,7 +311,8 @@ static int plan_output(struct start *s, const struct build_output *output, struc
 	if (r < 0)
 		return r;
 	action->digest_file = digest_file(s);
-	if (!action->digest_file || build_engine_write(&s->data->host.engine, destination, action->digest_file, &action->argv) < 0)
+	if (!action->digest_file ||
+	    build_engine_write(&s->data->host.engine, destination, action->digest_file, &action->argv) < 0)
 		return no_memory(err);
 	return 0;
 }
@@ -334,7 +349,8 @@ static int plan_push(struct start *s, const struct build_push *push, struct noma
 	action->reference = strdup(push->reference);
 	action->digest_file = digest_file(s);
 	if (!action->reference || !action->digest_file ||
-	    build_engine_push(&s->data->host.engine, push->reference, push->tls_verify, action->digest_file, &action->argv) < 0)
+	    build_engine_push(&s->data->host.engine, push->reference, push->tls_verify, action->digest_file,
+			      &action->argv) < 0)
 		return no_memory(err);
 	return 0;
 }
@@ -429,8 +445,9 @@ static int plan_all(struct start *s, struct nomad_error **err)
 	plan->registries = build_engine_registries(s->site->insecure_registries);
 	plan->tags = s->config->tags ? nomad_strv_copy((const char *const *)s->config->tags) : NULL;
 	plan->features = s->data->host.features ? nomad_strv_copy((const char *const *)s->data->host.features) : NULL;
-	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->isolation || !plan->network ||
-	    !plan->policy || !plan->registries || (s->config->tags && !plan->tags) || (s->data->host.features && !plan->features))
+	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->isolation ||
+	    !plan->network || !plan->policy || !plan->registries || (s->config->tags && !plan->tags) ||
+	    (s->data->host.features && !plan->features))
 		return no_memory(err);
 	return 0;
 }
@@ -488,7 +505,9 @@ static int build_start(struct nomad_task *task, struct nomad_error **err)
 		.config = nomad_task_config(task),
 		.site = nomad_plugin_config(plugin),
 		.data = nomad_plugin_data(plugin),
-		.dirs = { .task = nomad_task_dir(task), .local = nomad_task_local_dir(task), .alloc = nomad_task_shared_dir(task),
+		.dirs = { .task = nomad_task_dir(task),
+			  .local = nomad_task_local_dir(task),
+			  .alloc = nomad_task_shared_dir(task),
 			  .secrets = nomad_task_secrets_dir(task) },
 	};
 	struct nomad_error *why = NULL;

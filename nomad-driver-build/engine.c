@@ -185,7 +185,8 @@ char *build_engine_destination(const char *type, const char *path, const char *r
 	return nomad_strdupf("%s:%s%s%s", type, path, reference ? ":" : "", reference ? reference : "");
 }
 
-int build_engine_write(const struct build_engine *engine, const char *destination, const char *digest_file, char ***ret_argv)
+int build_engine_write(const struct build_engine *engine, const char *destination, const char *digest_file,
+		       char ***ret_argv)
 {
 	struct words w = { 0 };
 
@@ -195,8 +196,8 @@ int build_engine_write(const struct build_engine *engine, const char *destinatio
 	return finish(&w, ret_argv);
 }
 
-int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify, const char *digest_file,
-		      char ***ret_argv)
+int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify,
+		      const char *digest_file, char ***ret_argv)
 {
 	struct words w = { 0 };
 
@@ -253,7 +254,8 @@ static char *dump(json_t *json)
 /* containers-policy.json(5).  Local transports see nothing but the jail. */
 char *build_engine_policy(char *const *allowed)
 {
-	static const char *const local[] = { "containers-storage", "oci", "oci-archive", "docker-archive", "dir", "tarball" };
+	static const char *const local[] = { "containers-storage", "oci", "oci-archive",
+					     "docker-archive",	   "dir", "tarball" };
 	json_t *transports, *docker;
 	size_t i;
 
@@ -265,7 +267,8 @@ char *build_engine_policy(char *const *allowed)
 		json_object_set_new(docker, allowed[i], json_pack("[{s:s}]", "type", "insecureAcceptAnything"));
 	json_object_set_new(transports, "docker", docker);
 	for (i = 0; i < NOMAD_ARRAY_LEN(local); i++)
-		json_object_set_new(transports, local[i], json_pack("{s:[{s:s}]}", "", "type", "insecureAcceptAnything"));
+		json_object_set_new(transports, local[i],
+				    json_pack("{s:[{s:s}]}", "", "type", "insecureAcceptAnything"));
 	return dump(json_pack("{s:[{s:s}],s:o}", "default", "type", "reject", "transports", transports));
 }
 

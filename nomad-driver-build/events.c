@@ -150,7 +150,8 @@ int build_events_follow(struct build_events *events, const char *id, const char 
 		return r;
 	}
 	file->mark_fd = open(mark, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (file->mark_fd < 0 || pread(file->mark_fd, &file->at, sizeof(file->at), 0) != (ssize_t)sizeof(file->at) || file->at < 0)
+	if (file->mark_fd < 0 || pread(file->mark_fd, &file->at, sizeof(file->at), 0) != (ssize_t)sizeof(file->at) ||
+	    file->at < 0)
 		file->at = 0;
 	pthread_mutex_lock(&events->lock);
 	file->next = events->files;

@@ -41,26 +41,30 @@ static void check(struct nomad_fingerprint *fp, const struct build_plugin_config
 		       "run the Nomad client as root");
 	if (config->engine)
 		missing = nomad_strdupf("there is no program '%s'", config->engine);
-	nomad_fp_check(fp, "engine", engine->path, NOMAD_UNDETECTED, missing ? missing : "neither buildah nor podman is installed",
-		       config->engine ? "set engine in the plugin block to the path of buildah or podman" :
-					"install the package buildah");
+	nomad_fp_check(fp, "engine", engine->path, NOMAD_UNDETECTED,
+		       missing ? missing : "neither buildah nor podman is installed",
+		       config->engine ? "set engine in the plugin block to the path of buildah or podman"
+				      : "install the package buildah");
 	if (!engine->path)
 		return;
-	if (nomad_fp_check(fp, "engine runs", engine->version[0], NOMAD_UNHEALTHY, "the engine does not tell its version",
-			   "run it with --version by hand and see why")) {
+	if (nomad_fp_check(fp, "engine runs", engine->version[0], NOMAD_UNHEALTHY,
+			   "the engine does not tell its version", "run it with --version by hand and see why")) {
 		old = nomad_strdupf("%s %s is older than %s", engine->is_podman ? "podman" : "buildah", engine->version,
 				    engine->is_podman ? "4.0" : "1.28");
-		nomad_fp_check(fp, "version", is_recent(engine), NOMAD_UNHEALTHY, old ? old : "the engine is too old", "update it");
+		nomad_fp_check(fp, "version", is_recent(engine), NOMAD_UNHEALTHY, old ? old : "the engine is too old",
+			       "update it");
 	}
 	if (strcmp(config->storage_driver, "vfs")) {
 		overlay = nomad_strdupf("overlay file systems cannot be stored in storage_root (%s)",
 					host->overlay_error ? host->overlay_error : "?");
-		nomad_fp_check(fp, "overlay", host->overlay, must ? NOMAD_UNHEALTHY : NOMAD_HEALTHY, overlay ? overlay : "no overlay",
-			       must ? "set storage_driver = \"auto\", or storage_root to a directory on ext4 or xfs" :
-				      "builds copy each layer (vfs); set storage_root to a directory on ext4 or xfs");
+		nomad_fp_check(fp, "overlay", host->overlay, must ? NOMAD_UNHEALTHY : NOMAD_HEALTHY,
+			       overlay ? overlay : "no overlay",
+			       must ? "set storage_driver = \"auto\", or storage_root to a directory on ext4 or xfs"
+				    : "builds copy each layer (vfs); set storage_root to a directory on ext4 or xfs");
 	}
 	nomad_fp_check(fp, "runtime", host->runtime, NOMAD_HEALTHY,
-		       "neither crun nor runc is installed: isolation = \"oci\" cannot be used", "install the package crun");
+		       "neither crun nor runc is installed: isolation = \"oci\" cannot be used",
+		       "install the package crun");
 }
 
 void build_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)

@@ -122,7 +122,8 @@ static void write_features(const char *path, const char *key, char *const *featu
 		(void)unlink(partial);
 }
 
-/* By the probe, which has a mount namespace of its own: the engine may leave a mount.  False if it could not be asked. */
+/* By the probe, which has a mount namespace of its own: the engine may leave a mount.  False if it could not be asked.
+ */
 static bool ask_engine(const struct build_engine *engine, const char *base, char ***ret)
 {
 	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/probe.XXXXXX", base), *notes = NULL;
@@ -133,7 +134,8 @@ static bool ask_engine(const struct build_engine *engine, const char *base, char
 		return false;
 	notes = nomad_strdupf("%s/runroot/overlay", dir);
 	if (notes && nomad_strv_add(&argv, "/proc/self/exe") >= 0 && nomad_strv_add(&argv, BUILD_STEP_WORD) >= 0 &&
-	    nomad_strv_add(&argv, "probe") >= 0 && nomad_strv_add(&argv, dir) >= 0 && build_engine_try(engine, dir, &argv) >= 0) {
+	    nomad_strv_add(&argv, "probe") >= 0 && nomad_strv_add(&argv, dir) >= 0 &&
+	    build_engine_try(engine, dir, &argv) >= 0) {
 		struct nomad_tool tool = { .argv = (const char *const *)argv, .timeout_ms = PATIENCE_MS };
 
 		ran = nomad_tool_run(&tool, NULL) >= 0;

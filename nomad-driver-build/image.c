@@ -39,8 +39,10 @@ void build_image_done(struct build_image *image)
 /* The digits behind "sha256:" if that is what it is; borrowed. */
 static const char *digits_of(const char *digest)
 {
-	return digest && !strncmp(digest, "sha256:", 7) && strlen(digest) == 71 && strspn(digest + 7, "0123456789abcdef") == 64 ?
-		digest + 7 : NULL;
+	return digest && !strncmp(digest, "sha256:", 7) && strlen(digest) == 71 &&
+			       strspn(digest + 7, "0123456789abcdef") == 64
+		       ? digest + 7
+		       : NULL;
 }
 
 /* JSON of `size` bytes at `at`; NULL if it is none. */
@@ -275,7 +277,8 @@ static json_t *scan(struct tar *tar, struct entry **ret_entries, size_t *ret_cou
 
 		if (!strcmp(tar->name, "index.json") && tar->size <= TEXT_MAX)
 			index = load_at(tar->fd, tar->data, (size_t)tar->size);
-		if (strncmp(tar->name, blobs, sizeof(blobs) - 1) || strlen(tar->name + sizeof(blobs) - 1) != 64 || tar->size > TEXT_MAX)
+		if (strncmp(tar->name, blobs, sizeof(blobs) - 1) || strlen(tar->name + sizeof(blobs) - 1) != 64 ||
+		    tar->size > TEXT_MAX)
 			continue;
 		grown = reallocarray(*ret_entries, *ret_count + 1, sizeof(*grown));
 		if (!grown)

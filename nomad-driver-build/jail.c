@@ -176,10 +176,17 @@ static const char engine_conf[] =
 
 static void make_etc(struct jail *j)
 {
-	static const char *const copies[] = { "ld.so.cache", "nsswitch.conf", "host.conf", "hosts", "localtime", "services",
-					      "protocols", "mime.types" };
-	static const char *const certificates[] = { "ssl", "ssl/certs", "pki", "pki/tls", "pki/tls/certs", "pki/ca-trust",
-						    "pki/ca-trust/extracted", "ca-certificates", "ca-certificates/extracted" };
+	static const char *const copies[] = { "ld.so.cache", "nsswitch.conf", "host.conf", "hosts",
+					      "localtime",   "services",      "protocols", "mime.types" };
+	static const char *const certificates[] = { "ssl",
+						    "ssl/certs",
+						    "pki",
+						    "pki/tls",
+						    "pki/tls/certs",
+						    "pki/ca-trust",
+						    "pki/ca-trust/extracted",
+						    "ca-certificates",
+						    "ca-certificates/extracted" };
 	char from[64], to[64];
 	struct stat st;
 	size_t i;
@@ -271,7 +278,8 @@ static void make_features(struct jail *j)
 
 static void make_build(struct jail *j)
 {
-	static const char *const dirs[] = { "build/root", "build/runroot", "build/tmp", "build/home", "build/run", "build/networks" };
+	static const char *const dirs[] = { "build/root", "build/runroot", "build/tmp",
+					    "build/home", "build/run",	   "build/networks" };
 	size_t i;
 
 	bind_dir(j, j->plan->work, "build", MS_NODEV);
@@ -337,9 +345,10 @@ static void leave_host(struct jail *j)
 /* What building an image never takes. */
 static void drop_rights(struct jail *j)
 {
-	static const int caps[] = { CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_SYSLOG, CAP_MAC_ADMIN,
-				    CAP_MAC_OVERRIDE, CAP_AUDIT_CONTROL, CAP_AUDIT_READ, CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND,
-				    CAP_BPF, CAP_PERFMON, CAP_SYS_PACCT, CAP_LINUX_IMMUTABLE, CAP_CHECKPOINT_RESTORE };
+	static const int caps[] = { CAP_SYS_MODULE, CAP_SYS_RAWIO,  CAP_SYS_BOOT,	 CAP_SYS_TIME,
+				    CAP_SYSLOG,	    CAP_MAC_ADMIN,  CAP_MAC_OVERRIDE,	 CAP_AUDIT_CONTROL,
+				    CAP_AUDIT_READ, CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND,	 CAP_BPF,
+				    CAP_PERFMON,    CAP_SYS_PACCT,  CAP_LINUX_IMMUTABLE, CAP_CHECKPOINT_RESTORE };
 	size_t i;
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(caps) && j->r >= 0; i++)

@@ -66,8 +66,8 @@ char *build_metadata(const struct build_plan *plan, const struct build_result *r
 			json_array_append_new(pushed, json_pack("{s:s,s:o}", "reference", action->reference, "digest",
 								digest_text(digests[i])));
 		else if (action->type)
-			json_array_append_new(outputs, json_pack("{s:s,s:s,s:o}", "type", action->type, "path", action->path + 1,
-								 "digest", digest_text(digests[i])));
+			json_array_append_new(outputs, json_pack("{s:s,s:s,s:o}", "type", action->type, "path",
+								 action->path + 1, "digest", digest_text(digests[i])));
 	}
 	json_object_set_new(top, "outputs", outputs);
 	json_object_set_new(top, "pushed", pushed);

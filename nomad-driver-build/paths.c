@@ -90,11 +90,15 @@ static void locate(const struct build_dirs *dirs, const char *path, struct place
 static int refuse(const char *what, const char *path, int errnum, struct nomad_error **err)
 {
 	if (errnum == EXDEV || errnum == ELOOP)
-		return nomad_error_set(err, EACCES, "%s: '%s' leads out of the directories of the task; use a path below local/ "
-				       "or alloc/ without links to elsewhere", what, path);
+		return nomad_error_set(err, EACCES,
+				       "%s: '%s' leads out of the directories of the task; use a path below local/ "
+				       "or alloc/ without links to elsewhere",
+				       what, path);
 	if (errnum == ENOENT)
-		return nomad_error_set(err, ENOENT, "%s: there is no '%s'; paths are relative to the task directory, such as "
-				       "local/src or alloc/src", what, path);
+		return nomad_error_set(err, ENOENT,
+				       "%s: there is no '%s'; paths are relative to the task directory, such as "
+				       "local/src or alloc/src",
+				       what, path);
 	return nomad_error_errno(err, errnum, "%s: open '%s'", what, path);
 }
 
@@ -117,17 +121,20 @@ static char *path_behind(int base, int fd)
 /* Of the task directory the driver hides what is not for builds. */
 static bool is_hidden(const struct place *place, const char *rest)
 {
-	return !strcmp(place->jail, "/task") && (below(skip_slashes(rest), "secrets") || below(skip_slashes(rest), "private") ||
-						 below(skip_slashes(rest), "alloc"));
+	return !strcmp(place->jail, "/task") &&
+	       (below(skip_slashes(rest), "secrets") || below(skip_slashes(rest), "private") ||
+		below(skip_slashes(rest), "alloc"));
 }
 
-static int check_kind(const char *what, const char *path, enum build_path_kind kind, mode_t mode, struct nomad_error **err)
+static int check_kind(const char *what, const char *path, enum build_path_kind kind, mode_t mode,
+		      struct nomad_error **err)
 {
 	bool dir = kind == BUILD_PATH_DIRECTORY || kind == BUILD_PATH_NEW_DIRECTORY;
 
 	if (dir ? S_ISDIR(mode) : S_ISREG(mode))
 		return 0;
-	return nomad_error_set(err, dir ? ENOTDIR : EINVAL, "%s: '%s' is not a %s", what, path, dir ? "directory" : "file");
+	return nomad_error_set(err, dir ? ENOTDIR : EINVAL, "%s: '%s' is not a %s", what, path,
+			       dir ? "directory" : "file");
 }
 
 static int resolve_in(const struct place *place, const char *what, const char *path, enum build_path_kind kind,
@@ -149,7 +156,8 @@ static int resolve_in(const struct place *place, const char *what, const char *p
 		parent[n - 1] = 0;
 	if (is_new) {
 		if (!*parent)
-			return nomad_error_set(err, EINVAL, "%s: '%s' is a directory of Nomad; name a file in it", what, path);
+			return nomad_error_set(err, EINVAL, "%s: '%s' is a directory of Nomad; name a file in it", what,
+					       path);
 		slash = strrchr(parent, '/');
 		name = strdup(slash ? slash + 1 : parent);
 		*(slash ? slash : parent) = 0;
@@ -185,9 +193,12 @@ int build_path_resolve(const struct build_dirs *dirs, const char *what, const ch
 
 	locate(dirs, path, &place);
 	if (kind == BUILD_PATH_SECRET ? strcmp(place.jail, "/secrets") : !strcmp(place.jail, "/secrets"))
-		return kind == BUILD_PATH_SECRET ?
-			nomad_error_set(err, EACCES, "%s: '%s' is not in the secrets directory; write it to secrets/", what, path) :
-			nomad_error_set(err, EACCES, "%s: '%s' is a secret; use the option secrets", what, path);
+		return kind == BUILD_PATH_SECRET
+			       ? nomad_error_set(err, EACCES,
+						 "%s: '%s' is not in the secrets directory; write it to secrets/", what,
+						 path)
+			       : nomad_error_set(err, EACCES, "%s: '%s' is a secret; use the option secrets", what,
+						 path);
 	return resolve_in(&place, what, path, kind == BUILD_PATH_SECRET ? BUILD_PATH_FILE : kind, ret_jail, err);
 }
 

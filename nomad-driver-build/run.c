@@ -169,13 +169,19 @@ static void pump(struct watch *w, struct stream *s)
 
 /* ---- The process ---- */
 
-static void __attribute__((noreturn)) become(const struct build_run *run, const struct build_action *action, int out, int errors)
+static void __attribute__((noreturn))
+become(const struct build_run *run, const struct build_action *action, int out, int errors)
 {
 	static const char *const fixed[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/build/home", "TMPDIR=/build/tmp",
-		"GOGC=400",	/* the engine is over before its garbage matters */
-		"XDG_RUNTIME_DIR=/build/run", "LANG=C.UTF-8", "CONTAINERS_CONF=/etc/containers/containers.conf",
-		"CONTAINERS_REGISTRIES_CONF=/etc/containers/registries.conf", ("REGISTRY_AUTH_FILE=" BUILD_AUTH_FILE),
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/build/home",
+		"TMPDIR=/build/tmp",
+		"GOGC=400", /* the engine is over before its garbage matters */
+		"XDG_RUNTIME_DIR=/build/run",
+		"LANG=C.UTF-8",
+		"CONTAINERS_CONF=/etc/containers/containers.conf",
+		"CONTAINERS_REGISTRIES_CONF=/etc/containers/registries.conf",
+		("REGISTRY_AUTH_FILE=" BUILD_AUTH_FILE),
 	};
 	char **env = NULL;
 	sigset_t none;
@@ -213,7 +219,8 @@ static bool handle_signals(struct build_run *run, pid_t pid, int *ret_status)
 		return false;
 	if (info.ssi_signo != SIGCHLD) {
 		/* With isolation chroot the steps are in the engine's process group: they hear it, too. */
-		run->stopping = run->stopping || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT || info.ssi_signo == SIGQUIT;
+		run->stopping = run->stopping || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT ||
+				info.ssi_signo == SIGQUIT;
 		if (pid > 0)
 			kill(-pid, (int)info.ssi_signo);
 		return false;
@@ -233,7 +240,9 @@ static int supervise(struct watch *w, pid_t pid)
 	int status = 0;
 
 	while (pid > 0 || w->out.from >= 0 || w->errors.from >= 0) {
-		struct pollfd p[3] = { { w->run->signals, POLLIN, 0 }, { w->out.from, POLLIN, 0 }, { w->errors.from, POLLIN, 0 } };
+		struct pollfd p[3] = { { w->run->signals, POLLIN, 0 },
+				       { w->out.from, POLLIN, 0 },
+				       { w->errors.from, POLLIN, 0 } };
 
 		if (poll(p, 3, -1) < 0)
 			continue;

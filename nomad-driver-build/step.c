@@ -82,7 +82,8 @@ static int prepare_path(const struct build_action *action, struct nomad_error **
 }
 
 /* 1 if there is nothing to do. */
-static int prepare(struct step *step, struct build_action *action, const struct build_result *result, struct nomad_error **err)
+static int prepare(struct step *step, struct build_action *action, const struct build_result *result,
+		   struct nomad_error **err)
 {
 	if (result->image_id && use_image(action, result->image_id) < 0)
 		return nomad_error_errno(err, ENOMEM, "run the engine");
@@ -97,7 +98,8 @@ static int prepare(struct step *step, struct build_action *action, const struct 
 }
 
 /* Of what was just written, where nothing but the image itself tells.  1 if it is not of a kind that does. */
-static int look_at_image(const struct build_action *action, const char *path, struct build_image *ret, struct nomad_error **err)
+static int look_at_image(const struct build_action *action, const char *path, struct build_image *ret,
+			 struct nomad_error **err)
 {
 	if (action->type && !strcmp(action->type, "oci-archive"))
 		return build_image_in_archive(path, ret, err);
@@ -106,7 +108,8 @@ static int look_at_image(const struct build_action *action, const char *path, st
 	return 1;
 }
 
-static int conclude_writing(struct build_run *run, struct build_action *action, char **ret_digest, struct nomad_error **err)
+static int conclude_writing(struct build_run *run, struct build_action *action, char **ret_digest,
+			    struct nomad_error **err)
 {
 	struct build_result *result = run->result;
 
@@ -122,7 +125,8 @@ static int conclude_writing(struct build_run *run, struct build_action *action, 
 	return 0;
 }
 
-static int conclude_build(struct build_run *run, struct build_action *action, char **ret_digest, struct nomad_error **err)
+static int conclude_build(struct build_run *run, struct build_action *action, char **ret_digest,
+			  struct nomad_error **err)
 {
 	struct build_result *result = run->result;
 	int r = look_at_image(action, action->partial ? action->partial : action->path, &result->image, err);
@@ -167,7 +171,8 @@ static int find_image(struct step *step, struct build_result *result, struct nom
 	return build_image_in_store(BUILD_ROOT, result->image_id, &result->image, err);
 }
 
-static int write_metadata(struct step *step, struct build_result *result, char *const *digests, struct nomad_error **err)
+static int write_metadata(struct step *step, struct build_result *result, char *const *digests,
+			  struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.partial", step->plan.metadata), *text = NULL;
 	int fd, r = find_image(step, result, err);

@@ -312,7 +312,8 @@ static int unpack_qcow2(const char *file, const char *disk, struct nomad_error *
 	for (i = 0; i < 8; i++)
 		names_others = names_others || head[BACKING + i];
 	if (names_others || (head[VERSION] >= 3 && head[FEATURES] & EXTERNAL_DATA))
-		return nomad_error_set(err, EBADMSG, "the qcow2 image that was downloaded is incomplete or names other files");
+		return nomad_error_set(err, EBADMSG,
+				       "the qcow2 image that was downloaded is incomplete or names other files");
 	return RUN("qemu-img", NULL, NULL, tool, "convert", "-q", "-f", "qcow2", "-O", "raw", file, disk);
 }
 

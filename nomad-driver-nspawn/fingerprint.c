@@ -67,9 +67,11 @@ static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_hos
 		       "systemd-machined cannot be called: containers run all the same, but machinectl does "
 		       "not show them",
 		       "boot the host with systemd");
-	nomad_fp_check(fp, "devices", host->cgroup2, NOMAD_HEALTHY,
-		       "no cgroup v2 hierarchy is mounted: device_policy has no effect, and a container without users of "
-		       "its own can use all devices", "mount cgroup2 at /sys/fs/cgroup/unified");
+	nomad_fp_check(
+		fp, "devices", host->cgroup2, NOMAD_HEALTHY,
+		"no cgroup v2 hierarchy is mounted: device_policy has no effect, and a container without users of "
+		"its own can use all devices",
+		"mount cgroup2 at /sys/fs/cgroup/unified");
 	nomad_fp_check(fp, "loop", !access("/dev/loop-control", F_OK), NOMAD_HEALTHY,
 		       "there is no /dev/loop-control: raw images cannot be used", "load the module loop");
 }

@@ -163,7 +163,7 @@ static bool is_in_scope(int keeper, const char *unit)
 /* busctl call TO..., with `argv` behind it.  Takes `argv`. */
 static int call(char **argv, const char *what, struct nomad_error **err)
 {
-	int r = nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool) { .timeout_ms = CALL_MS, .what = what },
+	int r = nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool){ .timeout_ms = CALL_MS, .what = what },
 				NULL, err);
 
 	nomad_strv_free(argv);

@@ -23,8 +23,8 @@ static char *random_uuid(void)
 		return NULL;
 	b[6] = (b[6] & 0x0f) | 0x40;
 	b[8] = (b[8] & 0x3f) | 0x80;
-	return nomad_strdupf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4],
-			     b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	return nomad_strdupf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+			     b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 static int make_dir(const char *base, const char *name, mode_t mode, struct nomad_error **err)
@@ -45,7 +45,8 @@ static int make_fifo(const char *path, int *ret_fd, struct nomad_error **err)
 	return *ret_fd < 0 ? nomad_error_errno(err, errno, "open log pipe '%s'", path) : 0;
 }
 
-/* A link to the caller's directory, where alloc/ would be.  *ret_path is its true path: log pipes are not followed through links. */
+/* A link to the caller's directory, where alloc/ would be.  *ret_path is its true path: log pipes are not followed
+ * through links. */
 static int link_shared(const char *alloc_dir, const char *shared, char **ret_path, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *link = nomad_strdupf("%s/alloc", alloc_dir);
@@ -81,8 +82,10 @@ static int make_dirs(struct nomad__alloc *alloc, const char *given, struct nomad
 	if (r < 0)
 		return r;
 	if (true_path) {
-		info->stdout_path = nomad_strdupf("%s/logs/.%s.%s.stdout.fifo", true_path, info->name, given ? info->alloc_id : "run");
-		info->stderr_path = nomad_strdupf("%s/logs/.%s.%s.stderr.fifo", true_path, info->name, given ? info->alloc_id : "run");
+		info->stdout_path = nomad_strdupf("%s/logs/.%s.%s.stdout.fifo", true_path, info->name,
+						  given ? info->alloc_id : "run");
+		info->stderr_path = nomad_strdupf("%s/logs/.%s.%s.stderr.fifo", true_path, info->name,
+						  given ? info->alloc_id : "run");
 	}
 	if (!info->stdout_path || !info->stderr_path)
 		return nomad_error_errno(err, ENOMEM, "make the allocation");
@@ -101,7 +104,8 @@ static int free_port(void)
 	socklen_t size = sizeof(any);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = -1;
 
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0 && getsockname(fd, (struct sockaddr *)&any, &size) == 0)
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&any, &size) == 0)
 		port = ntohs(any.sin_port);
 	if (fd >= 0)
 		close(fd);
@@ -134,7 +138,8 @@ static int add_ports(struct nomad_task_info *info, const json_t *ports)
 		const char *label = nomad__job_string(port, "Label", "");
 		int value = (int)json_integer_value(json_object_get(port, "Value"));
 		int to = (int)json_integer_value(json_object_get(port, "To"));
-		struct nomad_port *grown = reallocarray(info->resources.ports, info->resources.n_ports + 1, sizeof(*grown));
+		struct nomad_port *grown =
+			reallocarray(info->resources.ports, info->resources.n_ports + 1, sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
@@ -176,10 +181,12 @@ static int set_resources(struct nomad_task_info *info, const struct nomad__job_t
 			return -ENOMEM;
 	}
 	/* There is no agent to measure the node: a core has 1,000 MHz. */
-	info->resources.percent_ticks = (double)info->resources.cpu_shares / 1000 / (double)sysconf(_SC_NPROCESSORS_ONLN);
+	info->resources.percent_ticks =
+		(double)info->resources.cpu_shares / 1000 / (double)sysconf(_SC_NPROCESSORS_ONLN);
 	info->resources.memory_mb = memory > 0 ? memory : 300;
 	info->resources.memory_max_mb = most;
-	info->resources.memory_limit_bytes = (most > info->resources.memory_mb ? most : info->resources.memory_mb) << 20;
+	info->resources.memory_limit_bytes = (most > info->resources.memory_mb ? most : info->resources.memory_mb)
+					     << 20;
 	json_array_foreach(json_object_get(task->group_json, "Networks"), i, network) {
 		r = add_ports(info, json_object_get(network, "ReservedPorts"));
 		if (r >= 0)
@@ -328,8 +335,10 @@ static int make_env(const struct nomad_driver *driver, const struct nomad__job *
 		r = nomad_map_set(env, "HOME", home);
 #define SET(...) (r = r < 0 ? r : set_env(env, __VA_ARGS__))
 	SET("NOMAD_ALLOC_DIR", "%s%s", inside ? "" : info->alloc_dir, "/alloc");
-	SET("NOMAD_TASK_DIR", "%s%s%s/local", inside ? "" : info->alloc_dir, inside ? "" : "/", inside ? "" : info->name);
-	SET("NOMAD_SECRETS_DIR", "%s%s%s/secrets", inside ? "" : info->alloc_dir, inside ? "" : "/", inside ? "" : info->name);
+	SET("NOMAD_TASK_DIR", "%s%s%s/local", inside ? "" : info->alloc_dir, inside ? "" : "/",
+	    inside ? "" : info->name);
+	SET("NOMAD_SECRETS_DIR", "%s%s%s/secrets", inside ? "" : info->alloc_dir, inside ? "" : "/",
+	    inside ? "" : info->name);
 	SET("NOMAD_ALLOC_ID", "%s", info->alloc_id);
 	SET("NOMAD_SHORT_ALLOC_ID", "%.8s", info->alloc_id);
 	SET("NOMAD_ALLOC_INDEX", "0");
@@ -359,8 +368,9 @@ static int make_env(const struct nomad_driver *driver, const struct nomad__job *
 
 /* ---- All of it ---- */
 
-int nomad__alloc_new(const struct nomad_driver *driver, const struct nomad__job *job, const struct nomad__job_task *task,
-		     const char *shared, struct nomad__alloc *ret, struct nomad_error **err)
+int nomad__alloc_new(const struct nomad_driver *driver, const struct nomad__job *job,
+		     const struct nomad__job_task *task, const char *shared, struct nomad__alloc *ret,
+		     struct nomad_error **err)
 {
 	const char *tmp = getenv("TMPDIR"), *user = nomad__job_string(task->json, "User", "");
 	struct nomad__alloc alloc = { .stdout_fd = -1, .stderr_fd = -1 };
@@ -377,7 +387,9 @@ int nomad__alloc_new(const struct nomad_driver *driver, const struct nomad__job 
 	(void)chmod(alloc.root, 0755);
 	info->alloc_id = random_uuid();
 	info->name = strdup(task->name);
-	info->id = info->alloc_id && info->name ? nomad_strdupf("%s/%s/%.8s", info->alloc_id, info->name, info->alloc_id + 24) : NULL;
+	info->id = info->alloc_id && info->name
+			   ? nomad_strdupf("%s/%s/%.8s", info->alloc_id, info->name, info->alloc_id + 24)
+			   : NULL;
 	info->alloc_dir = info->alloc_id ? nomad_strdupf("%s/%s", alloc.root, info->alloc_id) : NULL;
 	info->task_group_name = strdup(task->group);
 	info->job_id = strdup(job->id);
@@ -399,8 +411,9 @@ int nomad__alloc_new(const struct nomad_driver *driver, const struct nomad__job 
 		r = make_dirs(&alloc, shared, err);
 	if (r < 0)
 		goto fail;
-	alloc.kill_timeout_ns = json_is_integer(timeout) && json_integer_value(timeout) > 0 ? json_integer_value(timeout) :
-											    INT64_C(5000000000);
+	alloc.kill_timeout_ns = json_is_integer(timeout) && json_integer_value(timeout) > 0
+					? json_integer_value(timeout)
+					: INT64_C(5000000000);
 	alloc.kill_signal = nomad__job_string(task->json, "KillSignal", "");
 	*ret = alloc;
 	return 0;

@@ -20,7 +20,8 @@ static void print_text(const struct nomad_driver *driver, const struct nomad_fin
 			printf("ok      %s\n", check->what);
 			continue;
 		}
-		printf("%-7s %s: %s\n", check->otherwise == NOMAD_HEALTHY ? "warning" : "FAILED", check->what, check->finding);
+		printf("%-7s %s: %s\n", check->otherwise == NOMAD_HEALTHY ? "warning" : "FAILED", check->what,
+		       check->finding);
 		if (*check->remedy)
 			printf("        remedy: %s\n", check->remedy);
 	}
@@ -33,10 +34,11 @@ static int print_json(const struct nomad_driver *driver, const struct nomad_fing
 	int r = -1;
 
 	for (size_t i = 0; i < fp->n_checks; i++)
-		json_array_append_new(checks, json_pack("{s:s, s:b, s:s, s:s}", "what", fp->checks[i].what, "ok", fp->checks[i].ok,
-							"finding", fp->checks[i].finding, "remedy", fp->checks[i].remedy));
-	root = json_pack("{s:s, s:s, s:s, s:o}", "driver", driver->name, "health", health_names[fp->health], "description",
-			 fp->description, "checks", checks);
+		json_array_append_new(checks, json_pack("{s:s, s:b, s:s, s:s}", "what", fp->checks[i].what, "ok",
+							fp->checks[i].ok, "finding", fp->checks[i].finding, "remedy",
+							fp->checks[i].remedy));
+	root = json_pack("{s:s, s:s, s:s, s:o}", "driver", driver->name, "health", health_names[fp->health],
+			 "description", fp->description, "checks", checks);
 	if (root)
 		r = json_dumpf(root, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -70,7 +72,8 @@ int nomad__cli_doctor(int argc, char **argv, const struct nomad_driver *driver)
 	} else {
 		if (!json)
 			print_text(driver, fp);
-		status = (json && print_json(driver, fp) < 0) || fp->health != NOMAD_HEALTHY ? NOMAD__EXIT_FAILED : NOMAD__EXIT_OK;
+		status = (json && print_json(driver, fp) < 0) || fp->health != NOMAD_HEALTHY ? NOMAD__EXIT_FAILED
+											     : NOMAD__EXIT_OK;
 	}
 	nomad__fingerprint_free(fp);
 	nomad__plugin_free(plugin);

@@ -24,7 +24,8 @@ int nomad__cli_errors(int argc, char **argv, const struct nomad_driver *driver)
 	for (size_t i = 0; i < nomad__error_classes_count; i++) {
 		const struct nomad__error_class *class = &nomad__error_classes[i];
 
-		printf(pod ? "=item B<%s>\n\n%s %s\n\n" : "%s\n    %s\n    %s\n", class->id, class->meaning, class->remedy);
+		printf(pod ? "=item B<%s>\n\n%s %s\n\n" : "%s\n    %s\n    %s\n", class->id, class->meaning,
+		       class->remedy);
 	}
 	return NOMAD__EXIT_OK;
 }

@@ -50,8 +50,9 @@ int nomad__job_load(const char *path, const char *driver, struct nomad__job *ret
 					    json_load_file(path, JSON_REJECT_DUPLICATES, &where);
 	if (!job.root)
 		return nomad_error_set(err, EINVAL, "read job '%s': %s (line %d)%s", path, where.text, where.line,
-				       strstr(path, ".hcl") || strstr(path, ".nomad") ?
-					       "; this command reads JSON: `nomad job run -output JOB.hcl` makes it" : "");
+				       strstr(path, ".hcl") || strstr(path, ".nomad")
+					       ? "; this command reads JSON: `nomad job run -output JOB.hcl` makes it"
+					       : "");
 	job.json = json_object_get(job.root, "Job");
 	if (!job.json)
 		job.json = job.root;
@@ -62,7 +63,8 @@ int nomad__job_load(const char *path, const char *driver, struct nomad__job *ret
 	job.datacenter = json_string_value(json_array_get(json_object_get(job.json, "Datacenters"), 0));
 	groups = json_object_get(job.json, "TaskGroups");
 	if (!json_is_array(groups))
-		r = nomad_error_set(err, EINVAL, "read job '%s': it has no TaskGroups; is it in Nomad's JSON job format?", path);
+		r = nomad_error_set(err, EINVAL,
+				    "read job '%s': it has no TaskGroups; is it in Nomad's JSON job format?", path);
 	json_array_foreach((json_t *)groups, i, group) {
 		tasks = json_object_get(group, "Tasks");
 		json_array_foreach((json_t *)tasks, j, task)

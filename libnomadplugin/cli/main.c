@@ -26,17 +26,20 @@ static const struct {
 } commands[] = {
 	{ "schema", "[--json|--pod] [--plugin|--task]", "the options of the plugin block and of a task's config block",
 	  nomad__cli_schema },
-	{ "doctor", "[--config FILE] [--json]", "what this host lacks, and what helps; exit status 1 if no task can run",
-	  nomad__cli_doctor },
-	{ "validate", "JOB.json", "check the configs of this driver's tasks in a job, without an agent", nomad__cli_validate },
+	{ "doctor", "[--config FILE] [--json]",
+	  "what this host lacks, and what helps; exit status 1 if no task can run", nomad__cli_doctor },
+	{ "validate", "JOB.json", "check the configs of this driver's tasks in a job, without an agent",
+	  nomad__cli_validate },
 	{ "run", "[--config FILE] [--task GROUP/TASK] [--alloc DIR] JOB.json",
 	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR is its alloc/, "
-	  "and stays", nomad__cli_run },
+	  "and stays",
+	  nomad__cli_run },
 	{ "ps", "[--json] [--config FILE]", "the tasks on this host, from their records", nomad__cli_ps },
 	{ "gc", "[--dry-run] [--running] [--config FILE]",
-	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run", nomad__cli_gc },
-	{ "metrics", "[--config FILE] [--socket PATH]", "what the plugin that serves an agent has counted, as OpenMetrics text",
-	  nomad__cli_metrics },
+	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run",
+	  nomad__cli_gc },
+	{ "metrics", "[--config FILE] [--socket PATH]",
+	  "what the plugin that serves an agent has counted, as OpenMetrics text", nomad__cli_metrics },
 	{ "errors", "[--pod]", "the ids that errors end with, what they mean and what helps", nomad__cli_errors },
 };
 
@@ -58,13 +61,16 @@ static void usage(const struct nomad_driver *driver, FILE *out)
 		driver->summary ? driver->summary : "a task driver for Nomad");
 	fprintf(out,
 		"This is a plugin of HashiCorp Nomad: put it into the agent's plugin_dir, and write\n\n"
-		"    plugin \"nomad-driver-%s\" {\n      config {}\n    }\n\ninto the agent's configuration. By hand:\n\n",
+		"    plugin \"nomad-driver-%s\" {\n      config {}\n    }\n\ninto the agent's configuration. By "
+		"hand:\n\n",
 		driver->name);
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
-		fprintf(out, "    nomad-driver-%s %s %s\n        %s\n", driver->name, commands[i].name, commands[i].arguments,
-			commands[i].help);
-	fprintf(out, "    nomad-driver-%s --version | --help\n\n"
-		"Job files are Nomad's JSON job format, as `nomad job run -output` prints it and `nomad job run -json` takes it.\n",
+		fprintf(out, "    nomad-driver-%s %s %s\n        %s\n", driver->name, commands[i].name,
+			commands[i].arguments, commands[i].help);
+	fprintf(out,
+		"    nomad-driver-%s --version | --help\n\n"
+		"Job files are Nomad's JSON job format, as `nomad job run -output` prints it and `nomad job run -json` "
+		"takes it.\n",
 		driver->name);
 }
 
@@ -104,9 +110,11 @@ struct nomad_plugin *nomad__cli_plugin(const struct nomad_driver *driver, const 
 		json_t *json = json_load_file(config_file, JSON_REJECT_DUPLICATES, &where);
 
 		if (!json)
-			r = nomad_error_set(&err, EINVAL, "read plugin config '%s': %s (line %d)", config_file, where.text, where.line);
+			r = nomad_error_set(&err, EINVAL, "read plugin config '%s': %s (line %d)", config_file,
+					    where.text, where.line);
 		else
-			r = nomad__config_from_json(nomad__plugin_config_schema(plugin), "plugin config", json, &config, &size, &err);
+			r = nomad__config_from_json(nomad__plugin_config_schema(plugin), "plugin config", json, &config,
+						    &size, &err);
 		json_decref(json);
 	}
 	if (r >= 0)
@@ -141,9 +149,11 @@ int nomad_plugin_main(int argc, char **argv, const struct nomad_driver *driver)
 		return nomad__cli_main(argc, argv, driver);
 	}
 	if (strcmp(cookie, cookie_value) != 0)
-		return nomad__cli_fail(driver, NOMAD__EXIT_FAILED,
-				       "this is a plugin of HashiCorp Nomad, and what started it is not a Nomad that it knows: "
-				       "%s has another value than expected", cookie_name);
+		return nomad__cli_fail(
+			driver, NOMAD__EXIT_FAILED,
+			"this is a plugin of HashiCorp Nomad, and what started it is not a Nomad that it knows: "
+			"%s has another value than expected",
+			cookie_name);
 	/* The agent drops what is below its own level. */
 	nomad__log_setup(NOMAD__LOG_JSON, driver->name, log_level(NOMAD_LOG_TRACE));
 	if (driver->capabilities & NOMAD_ALL_REMOTE)

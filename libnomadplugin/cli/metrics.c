@@ -29,7 +29,9 @@ static int connect_to(const char *path, struct nomad_error **err)
 		return nomad_error_set(err, ENAMETOOLONG, "the socket's path '%s' is too long", path);
 	strcpy(address.sun_path, path);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return nomad_error_errno(err, errno, "connect to '%s' (does the plugin run, with this socket in its configuration?)", path);
+		return nomad_error_errno(
+			err, errno, "connect to '%s' (does the plugin run, with this socket in its configuration?)",
+			path);
 	return NOMAD_TAKE_FD(fd);
 }
 
@@ -89,8 +91,10 @@ static int from_file(const char *path, struct nomad_error **err)
 {
 	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	NOMAD_AUTO_FREE char *text = NULL;
-	int r = fd < 0 ? nomad_error_errno(err, errno, "open '%s' (does the plugin run, with this file in its configuration?)", path) :
-			 read_all(fd, &text, err);
+	int r = fd < 0 ? nomad_error_errno(err, errno,
+					   "open '%s' (does the plugin run, with this file in its configuration?)",
+					   path)
+		       : read_all(fd, &text, err);
 
 	if (r >= 0)
 		fputs(text, stdout);
@@ -100,7 +104,9 @@ static int from_file(const char *path, struct nomad_error **err)
 int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "socket", required_argument, NULL, 's' }, { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "socket", required_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
 	};
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	const char *config_file = NULL, *path = NULL;
@@ -126,10 +132,13 @@ int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver)
 	else if (config)
 		r = from_file(config->file, &err);
 	else
-		r = nomad_error_set(&err, ENOENT, "metrics are off: %s has no block 'metrics'; --config or --socket says where they are",
-				    config_file ? config_file : "the default configuration");
+		r = nomad_error_set(
+			&err, ENOENT,
+			"metrics are off: %s has no block 'metrics'; --config or --socket says where they are",
+			config_file ? config_file : "the default configuration");
 	nomad__plugin_free(plugin);
 	if (r < 0)
-		return nomad__cli_fail(driver, NOMAD__EXIT_FAILED, "%s [%s]", nomad_error_message(err), nomad_error_id(err));
+		return nomad__cli_fail(driver, NOMAD__EXIT_FAILED, "%s [%s]", nomad_error_message(err),
+				       nomad_error_id(err));
 	return fflush(stdout) == 0 ? NOMAD__EXIT_OK : NOMAD__EXIT_FAILED;
 }

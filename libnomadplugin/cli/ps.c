@@ -63,8 +63,8 @@ static void print_pid(int pid)
 
 static void print_text(const struct nomad__disk_task *tasks, size_t count)
 {
-	printf("%-8s %-20s %-20s %-10s %7s %7s %5s %6s %8s %s\n", "ALLOC", "TASK", "JOB", "STATE", "SUPER", "PID", "AGE", "CPU",
-	       "MEMORY", "CLAIM");
+	printf("%-8s %-20s %-20s %-10s %7s %7s %5s %6s %8s %s\n", "ALLOC", "TASK", "JOB", "STATE", "SUPER", "PID",
+	       "AGE", "CPU", "MEMORY", "CLAIM");
 	for (size_t i = 0; i < count; i++) {
 		const struct nomad__disk_task *task = &tasks[i];
 		char alloc[9], age[24];
@@ -90,7 +90,8 @@ static json_t *held(const struct nomad__disk_task *task)
 
 	for (size_t i = 0; i < task->record.count; i++)
 		if (strncmp(task->record.pairs[i].key, "x.", 2) == 0)
-			json_object_set_new(object, task->record.pairs[i].key + 2, json_string(task->record.pairs[i].value));
+			json_object_set_new(object, task->record.pairs[i].key + 2,
+					    json_string(task->record.pairs[i].value));
 	return object;
 }
 
@@ -137,8 +138,8 @@ struct option_flag {
 	unsigned flag;
 };
 
-static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_driver *driver, const struct option_flag flags[2],
-				   unsigned *ret_flags, int *ret_status)
+static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_driver *driver,
+				   const struct option_flag flags[2], unsigned *ret_flags, int *ret_status)
 {
 	const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { flags[0].name, no_argument, NULL, 0 },
@@ -206,14 +207,16 @@ static void say_removed(void *ud, const struct nomad__disk_task *task, const str
 		gc->failed = true;
 		nomad__cli_fail(gc->driver, 0, "%s", nomad_error_message(err));
 	} else {
-		printf("%s %s (%s)\n", gc->dry_run ? "would remove" : "removed", id, nomad__disk_state_name(task->state));
+		printf("%s %s (%s)\n", gc->dry_run ? "would remove" : "removed", id,
+		       nomad__disk_state_name(task->state));
 	}
 }
 
 int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
-	static const struct option_flag options[2] = { { "dry-run", NOMAD__GC_DRY_RUN }, { "running", NOMAD__GC_RUNNING } };
+	static const struct option_flag options[2] = { { "dry-run", NOMAD__GC_DRY_RUN },
+						       { "running", NOMAD__GC_RUNNING } };
 	struct gc gc = { .driver = driver };
 	struct nomad_plugin *plugin;
 	unsigned flags = NOMAD__GC_BY_HAND;

@@ -133,8 +133,8 @@ static int follow(struct run *run)
 		if (n != 1 || c == 'e')
 			break;
 		/* The second Ctrl-C does not wait for the kill timeout. */
-		if (nomad__task_stop(run->plugin, run->id, stops++ ? 0 : run->alloc.kill_timeout_ns, run->alloc.kill_signal,
-				     stopped, (void *)run->driver, &err) < 0) {
+		if (nomad__task_stop(run->plugin, run->id, stops++ ? 0 : run->alloc.kill_timeout_ns,
+				     run->alloc.kill_signal, stopped, (void *)run->driver, &err) < 0) {
 			nomad__cli_fail(run->driver, 0, "%s", nomad_error_message(err));
 			nomad_error_free(err);
 			err = NULL;
@@ -142,7 +142,8 @@ static int follow(struct run *run)
 	}
 	nomad__sub_cancel(wait);
 	if (run->wait_result < 0 || run->result.message) {
-		nomad__cli_fail(run->driver, 0, "the task's end is not known: %s", run->result.message ? run->result.message : "?");
+		nomad__cli_fail(run->driver, 0, "the task's end is not known: %s",
+				run->result.message ? run->result.message : "?");
 		return NOMAD__EXIT_FAILED;
 	}
 	if (run->result.oom_killed)
@@ -161,7 +162,8 @@ static int run_task(struct run *run)
 	size_t size = 0;
 	int status;
 
-	if (nomad__config_from_json(run->driver->task_schema, "task config", run->alloc.config, &config, &size, &err) < 0)
+	if (nomad__config_from_json(run->driver->task_schema, "task config", run->alloc.config, &config, &size, &err) <
+	    0)
 		return nomad__cli_fail(run->driver, NOMAD__EXIT_FAILED, "%s", nomad_error_message(err));
 	paths.stdout_path = strdup(run->alloc.info.stdout_path);
 	paths.stderr_path = strdup(run->alloc.info.stderr_path);
@@ -192,7 +194,8 @@ static int run_task(struct run *run)
 
 /* ---- Arguments ---- */
 
-static const struct nomad__job_task *choose(const struct nomad_driver *driver, const struct nomad__job *job, const char *want)
+static const struct nomad__job_task *choose(const struct nomad_driver *driver, const struct nomad__job *job,
+					    const char *want)
 {
 	if (!want && job->n_tasks == 1)
 		return &job->tasks[0];
@@ -213,7 +216,8 @@ static const struct nomad__job_task *choose(const struct nomad_driver *driver, c
 
 static void say_what_is_left_out(const struct nomad_driver *driver, const struct nomad__job_task *task)
 {
-	static const char *const parts[] = { "Templates", "Artifacts", "VolumeMounts", "Services", "Vault", "DispatchPayload" };
+	static const char *const parts[] = { "Templates", "Artifacts", "VolumeMounts",
+					     "Services",  "Vault",     "DispatchPayload" };
 
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(parts); i++) {
 		const json_t *part = json_object_get(task->json, parts[i]);

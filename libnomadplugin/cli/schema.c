@@ -34,7 +34,8 @@ int nomad__cli_schema(int argc, char **argv, const struct nomad_driver *driver)
 		return NOMAD__EXIT_FAILED;
 	for (int task = 0; task < 2 && r >= 0; task++) {
 		const struct nomad_schema *schema = task ? driver->task_schema : nomad__plugin_config_schema(plugin);
-		NOMAD_AUTO_FREE char *title = nomad_strdupf("%s config of driver %s", task ? "Task" : "Plugin", driver->name);
+		NOMAD_AUTO_FREE char *title =
+			nomad_strdupf("%s config of driver %s", task ? "Task" : "Plugin", driver->name);
 
 		if (task ? plugin_only : task_only)
 			continue;

@@ -18,7 +18,8 @@ static int check_task(const struct nomad_driver *driver, const struct nomad__job
 	int r;
 
 	if (!json_is_object(task->config) || !json_object_size(task->config))
-		return nomad_error_set(err, EINVAL, "the config block is missing or empty: Nomad refuses that, whatever the driver");
+		return nomad_error_set(err, EINVAL,
+				       "the config block is missing or empty: Nomad refuses that, whatever the driver");
 	r = nomad__config_from_json(driver->task_schema, "config", task->config, &msgpack, &size, err);
 	if (r >= 0)
 		r = nomad__config_decode(driver->task_schema, "config", msgpack, size, 0, &config, err);
@@ -34,7 +35,8 @@ int nomad__cli_validate(int argc, char **argv, const struct nomad_driver *driver
 	int status = NOMAD__EXIT_OK;
 
 	if (argc != 2)
-		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE, "validate: give one job file, in Nomad's JSON job format");
+		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE,
+				       "validate: give one job file, in Nomad's JSON job format");
 	if (nomad__job_load(argv[1], driver->name, &job, &err) < 0) {
 		nomad__cli_fail(driver, NOMAD__EXIT_FAILED, "%s", nomad_error_message(err));
 		nomad_error_free(err);

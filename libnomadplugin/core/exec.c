@@ -207,7 +207,8 @@ static int watch_output(struct nomad__exec_stream *s)
 
 	for (int i = 0; r >= 0 && i < 2; i++)
 		if (!s->out[i].ended && !s->out[i].watch)
-			r = nomad__watch_new(s->loop, s->out[i].fd, NOMAD__READ, output_ready, &s->out[i], &s->out[i].watch);
+			r = nomad__watch_new(s->loop, s->out[i].fd, NOMAD__READ, output_ready, &s->out[i],
+					     &s->out[i].watch);
 	return r;
 }
 
@@ -238,7 +239,7 @@ static void output_ready(void *ud, unsigned events)
 			pthread_mutex_unlock(&s->lock);
 			unwatch_output(s);
 		}
-	} else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {	/* EIO: the terminal's other side is closed */
+	} else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) { /* EIO: the terminal's other side is closed */
 		output_end(out, s->tty);
 		if (!is_closed(s))
 			(void)s->events->output(s->ud, out->number, NULL, 0);
@@ -276,7 +277,8 @@ static void input_ready(void *ud, unsigned events)
 	if (!s->input_size && s->input_close && !end) {
 		/* A terminal has no end of file but the character for it; behind a
 		 * line that is begun, the first one only ends the line. */
-		if (s->tty && write(s->in_fd, "\4\4", s->line_open ? 2 : 1) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (s->tty && write(s->in_fd, "\4\4", s->line_open ? 2 : 1) < 0 &&
+		    (errno == EAGAIN || errno == EWOULDBLOCK))
 			goto out;
 		end = true;
 	}
@@ -397,9 +399,9 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 	return nomad__exec_open_as(plugin, id, argv, tty ? NOMAD__EXEC_TTY : NOMAD__EXEC_PIPES, events, ud, ret, err);
 }
 
-int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv, enum nomad__exec_kind kind,
-			const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
-			struct nomad_error **err)
+int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv,
+			enum nomad__exec_kind kind, const struct nomad__exec_events *events, void *ud,
+			struct nomad__exec_stream **ret, struct nomad_error **err)
 {
 	bool tty = kind == NOMAD__EXEC_TTY;
 	struct nomad__exec_ends ends = { .mine = { -1, -1, -1 }, .theirs = { -1, -1, -1 } };
@@ -419,7 +421,8 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 	r = tty ? nomad__exec_ends_tty(&ends) : nomad__exec_ends_pipes(&ends, kind == NOMAD__EXEC_MERGED);
 	s = r < 0 ? NULL : calloc(1, sizeof(*s));
 	if (!s) {
-		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': make its %s", id, tty ? "terminal" : "pipes");
+		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': make its %s", id,
+				      tty ? "terminal" : "pipes");
 		goto out;
 	}
 	*s = (struct nomad__exec_stream){

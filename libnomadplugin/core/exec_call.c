@@ -93,8 +93,8 @@ static void time_over(void *ud)
 	struct call *call = ud;
 	struct nomad_error *err = NULL;
 
-	nomad_error_set(&err, ETIMEDOUT, "exec in task '%s': the command did not end within %.3g s and was killed", call->id,
-			(double)call->timeout_ns / 1e9);
+	nomad_error_set(&err, ETIMEDOUT, "exec in task '%s': the command did not end within %.3g s and was killed",
+			call->id, (double)call->timeout_ns / 1e9);
 	answer(call, -ETIMEDOUT, NULL, err);
 	nomad_error_free(err);
 }
@@ -122,8 +122,8 @@ static void open_job(void *ud)
 	struct call *call = ud;
 	struct nomad__exec_stream *stream = NULL;
 	struct nomad_error *err = NULL;
-	int r = nomad__exec_open_as(call->plugin, call->id, (const char *const *)call->argv, NOMAD__EXEC_MERGED, &call_events,
-				    call, &stream, &err);
+	int r = nomad__exec_open_as(call->plugin, call->id, (const char *const *)call->argv, NOMAD__EXEC_MERGED,
+				    &call_events, call, &stream, &err);
 
 	if (r < 0) {
 		call->done(call->ud, r, NULL, err);
@@ -140,7 +140,8 @@ static void open_job(void *ud)
 }
 
 int nomad__task_exec(struct nomad_plugin *plugin, const char *id, const char *const *argv, int64_t timeout_ns,
-		     void (*done)(void *ud, int r, const struct nomad__exec_result *result, const struct nomad_error *err),
+		     void (*done)(void *ud, int r, const struct nomad__exec_result *result,
+				  const struct nomad_error *err),
 		     void *ud, struct nomad_error **err)
 {
 	struct call *call = calloc(1, sizeof(*call));

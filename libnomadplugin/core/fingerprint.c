@@ -48,7 +48,8 @@ void nomad_fp_bool(struct nomad_fingerprint *fp, const char *key, bool value)
 
 void nomad_fp_int(struct nomad_fingerprint *fp, const char *key, int64_t value, const char *unit)
 {
-	add(fp, key, (struct nomad__attribute){ .type = NOMAD__ATTR_INT, .integer = value, .unit = unit ? strdup(unit) : NULL });
+	add(fp, key,
+	    (struct nomad__attribute){ .type = NOMAD__ATTR_INT, .integer = value, .unit = unit ? strdup(unit) : NULL });
 }
 
 bool nomad_fp_check(struct nomad_fingerprint *fp, const char *what, bool ok, enum nomad_health otherwise,
@@ -139,8 +140,8 @@ bool nomad__fingerprint_equal(const struct nomad_fingerprint *a, const struct no
 	for (size_t i = 0; i < a->n_attributes; i++) {
 		const struct nomad__attribute *x = &a->attributes[i], *y = &b->attributes[i];
 
-		if (!same(x->key, y->key) || x->type != y->type || !same(x->string, y->string) || x->boolean != y->boolean ||
-		    x->integer != y->integer || !same(x->unit, y->unit))
+		if (!same(x->key, y->key) || x->type != y->type || !same(x->string, y->string) ||
+		    x->boolean != y->boolean || x->integer != y->integer || !same(x->unit, y->unit))
 			return false;
 	}
 	return true;

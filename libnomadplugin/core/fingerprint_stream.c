@@ -64,7 +64,8 @@ static struct nomad__attribute *with_gone(const struct nomad_fingerprint *now, c
 		memcpy(all, now->attributes, n * sizeof(*all));
 	for (size_t i = 0; i < before->n_attributes; i++)
 		if (!has(now, before->attributes[i].key))
-			all[n++] = (struct nomad__attribute){ .key = before->attributes[i].key, .type = NOMAD__ATTR_STRING,
+			all[n++] = (struct nomad__attribute){ .key = before->attributes[i].key,
+							      .type = NOMAD__ATTR_STRING,
 							      .string = (char *)"" };
 	qsort(all, n, sizeof(*all), by_key);
 	*ret_count = n;
@@ -85,7 +86,8 @@ static void look_job(void *ud)
 		/* A driver that cannot begin is unhealthy, not gone. */
 		fp = calloc(1, sizeof(*fp));
 		if (fp)
-			*fp = (struct nomad_fingerprint){ .health = NOMAD_UNHEALTHY, .description = strdup(nomad_error_message(err)) };
+			*fp = (struct nomad_fingerprint){ .health = NOMAD_UNHEALTHY,
+							  .description = strdup(nomad_error_message(err)) };
 		if (fp && !fp->description) {
 			nomad__fingerprint_free(fp);
 			fp = NULL;
@@ -101,8 +103,8 @@ static void look_job(void *ud)
 		pthread_mutex_unlock(&keeper->lock);
 		if (!before || !nomad__fingerprint_equal(before, fp)) {
 			if (before && before->health != fp->health)
-				nomad_log_kv(fp->health == NOMAD_HEALTHY ? NOMAD_LOG_INFO : NOMAD_LOG_WARN, "health changed",
-					     "description", fp->description, NULL);
+				nomad_log_kv(fp->health == NOMAD_HEALTHY ? NOMAD_LOG_INFO : NOMAD_LOG_WARN,
+					     "health changed", "description", fp->description, NULL);
 			view = view_of(fp);
 			all = before ? with_gone(fp, before, &view.n_attributes) : NULL;
 			if (all)
@@ -178,7 +180,8 @@ static void greet(void *ud)
 }
 
 struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
-						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp), void *ud)
+						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp),
+						void *ud)
 {
 	return nomad__sub_new_greeted(&plugin->fingerprints, (void (*)(void))emit, ud, plugin, plugin->loop, greet);
 }

@@ -20,7 +20,8 @@ static void pack_string(msgpack_packer *pk, const char *key, const char *value)
 	pack_key(pk, value ? value : "");
 }
 
-int nomad__handle_encode(const struct nomad__handle *handle, void **ret_data, size_t *ret_size, struct nomad_error **err)
+int nomad__handle_encode(const struct nomad__handle *handle, void **ret_data, size_t *ret_size,
+			 struct nomad_error **err)
 {
 	msgpack_sbuffer buffer;
 	msgpack_packer pk;
@@ -67,7 +68,8 @@ static int read_map(const msgpack_object_map *map, struct nomad__handle *h, stru
 
 		if (is_key(key, "version")) {
 			if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-				return nomad_error_set(err, EINVAL, "decode the task's handle: version is not a number");
+				return nomad_error_set(err, EINVAL,
+						       "decode the task's handle: version is not a number");
 			h->version = value->via.u64;
 		} else if (is_key(key, "driver")) {
 			r = take_string(value, "driver", &h->driver, err);
@@ -89,9 +91,10 @@ static int read_map(const msgpack_object_map *map, struct nomad__handle *h, stru
 	if (r < 0)
 		return r;
 	if (h->version < 1 || h->version > NOMAD__HANDLE_VERSION)
-		return nomad_error_set(err, EINVAL, "decode the task's handle: version %llu was written by another release of this "
-				       "driver; this one reads versions 1 to %d", (unsigned long long)h->version,
-				       NOMAD__HANDLE_VERSION);
+		return nomad_error_set(err, EINVAL,
+				       "decode the task's handle: version %llu was written by another release of this "
+				       "driver; this one reads versions 1 to %d",
+				       (unsigned long long)h->version, NOMAD__HANDLE_VERSION);
 	if (!h->driver || !h->boot_id || !h->state_dir || !h->config)
 		return nomad_error_set(err, EINVAL, "decode the task's handle: it is incomplete");
 	return 0;

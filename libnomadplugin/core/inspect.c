@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret, struct nomad_error **err)
+int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret,
+			struct nomad_error **err)
 {
 	struct nomad__inspect inspect = { 0 };
 	struct nomad_task *task;

@@ -73,8 +73,8 @@ static void tell_late_waiter(void *ud)
 }
 
 int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
-		     void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err), void *ud,
-		     struct nomad__sub **ret_sub, struct nomad_error **err)
+		     void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
+		     void *ud, struct nomad__sub **ret_sub, struct nomad_error **err)
 {
 	struct nomad_task *task;
 	struct nomad__sub *sub;
@@ -131,7 +131,8 @@ static void stop_unref(struct nomad__stop *stop)
 
 static void call_stopper_failed(struct nomad__sub *sub, void *arg)
 {
-	void (*done)(void *, int, const struct nomad_error *) = (void (*)(void *, int, const struct nomad_error *))sub->fn;
+	void (*done)(void *, int, const struct nomad_error *) =
+		(void (*)(void *, int, const struct nomad_error *))sub->fn;
 	const struct nomad_error *err = arg;
 
 	done(sub->ud, -nomad_error_code(err), err);
@@ -229,8 +230,8 @@ static void kill_job(void *ud)
 	r = kill_busy(task, &err);
 	pthread_mutex_unlock(&task->busy);
 	if (r < 0)
-		nomad_log_kv(NOMAD_LOG_ERROR, "cannot kill the task", "task_id", task->info.id, "error", nomad_error_message(err),
-			     NULL);
+		nomad_log_kv(NOMAD_LOG_ERROR, "cannot kill the task", "task_id", task->info.id, "error",
+			     nomad_error_message(err), NULL);
 	nomad__task_unref(task);
 }
 
@@ -250,8 +251,10 @@ static void stop_late(void *ud)
 		return;
 	}
 	if (!ended) {
-		nomad_error_set(&err, ETIMEDOUT, "stop task '%s': it was killed and is not dead after %d s; the kernel may be "
-				"waiting for a device or a network file system", task->info.id, (int)(KILL_PATIENCE_NS / 1000000000));
+		nomad_error_set(&err, ETIMEDOUT,
+				"stop task '%s': it was killed and is not dead after %d s; the kernel may be "
+				"waiting for a device or a network file system",
+				task->info.id, (int)(KILL_PATIENCE_NS / 1000000000));
 		stop_fail(stop, err);
 	}
 	stop_disarm(stop);

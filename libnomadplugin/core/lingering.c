@@ -53,7 +53,8 @@ void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__superv
 	}
 	*l = (struct nomad__lingering){ .supervisor = take_supervisor, .task = nomad__task_ref(task) };
 	pthread_mutex_lock(&plugin->lock);
-	/* It may be over by now, with nobody to be told; once it is in the list and the lock is open, it may be freed. */
+	/* It may be over by now, with nobody to be told; once it is in the list and the lock is open, it may be freed.
+	 */
 	over = !nomad__supervisor_lingers(take_supervisor);
 	if (!over) {
 		l->next = plugin->lingering;

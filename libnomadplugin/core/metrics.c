@@ -126,7 +126,8 @@ static int split_path(const char *path, struct rpc *rpc)
 	return rpc->service ? 0 : -ENOMEM;
 }
 
-int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *rpcs, size_t n, const char *(*code_name)(unsigned code))
+int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *rpcs, size_t n,
+			 const char *(*code_name)(unsigned code))
 {
 	struct nomad__metrics *metrics = plugin->metrics;
 	int r = 0;
@@ -169,8 +170,9 @@ static bool is_name(const char *s)
 {
 	size_t n = strlen(s);
 
-	return *s >= 'a' && *s <= 'z' && n <= NAME_MAX_BYTES && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == n &&
-	       s[n - 1] != '_' && !(n > 6 && strcmp(s + n - 6, "_total") == 0);
+	return *s >= 'a' && *s <= 'z' && n <= NAME_MAX_BYTES &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == n && s[n - 1] != '_' &&
+	       !(n > 6 && strcmp(s + n - 6, "_total") == 0);
 }
 
 static void family_of(const struct nomad_plugin *plugin, const char *name, char family[2 * NAME_MAX_BYTES])
@@ -209,8 +211,8 @@ static void counter_free(struct nomad_counter *counter)
 }
 
 /* With the lock held. */
-static struct nomad_counter *counter_add(struct nomad__metrics *metrics, const char *name, const char *help, const char *label,
-					 const char *value, struct nomad_error **err)
+static struct nomad_counter *counter_add(struct nomad__metrics *metrics, const char *name, const char *help,
+					 const char *label, const char *value, struct nomad_error **err)
 {
 	struct nomad_counter **last = NULL, **p = &metrics->own, *counter;
 
@@ -249,8 +251,8 @@ static struct nomad_counter *counter_add(struct nomad__metrics *metrics, const c
 	return counter;
 }
 
-struct nomad_counter *nomad_counter_new(struct nomad_plugin *plugin, const char *name, const char *help, const char *label,
-					const char *value, struct nomad_error **err)
+struct nomad_counter *nomad_counter_new(struct nomad_plugin *plugin, const char *name, const char *help,
+					const char *label, const char *value, struct nomad_error **err)
 {
 	struct nomad__metrics *metrics = plugin->metrics;
 	struct nomad_counter *counter;
@@ -285,17 +287,21 @@ static void show_process(struct nomad_plugin *plugin, struct nomad__openmetrics 
 
 	nomad__openmetrics_family(om, NOMAD__GAUGE, "build_info", NULL, "The plugin; its value is 1.");
 	nomad__openmetrics_int(om, "", 1, "version", plugin->driver->version, "library_version", NOMAD_VERSION, NULL);
-	nomad__openmetrics_family(om, NOMAD__GAUGE, "process_start_time_seconds", "seconds", "When the plugin started, since the epoch.");
+	nomad__openmetrics_family(om, NOMAD__GAUGE, "process_start_time_seconds", "seconds",
+				  "When the plugin started, since the epoch.");
 	nomad__openmetrics_seconds(om, "", plugin->metrics->since_ns, NULL);
 	if (nomad__process_usage(getpid(), &usage) == 0) {
-		nomad__openmetrics_family(om, NOMAD__GAUGE, "process_resident_memory_bytes", "bytes", "Memory of the plugin alone, without supervisors.");
+		nomad__openmetrics_family(om, NOMAD__GAUGE, "process_resident_memory_bytes", "bytes",
+					  "Memory of the plugin alone, without supervisors.");
 		nomad__openmetrics_int(om, "", usage.rss_bytes, NULL);
-		nomad__openmetrics_family(om, NOMAD__COUNTER, "process_cpu_seconds", "seconds", "Processor time of the plugin.");
+		nomad__openmetrics_family(om, NOMAD__COUNTER, "process_cpu_seconds", "seconds",
+					  "Processor time of the plugin.");
 		nomad__openmetrics_seconds(om, "_total", (int64_t)(usage.user_ns + usage.system_ns), NULL);
 	}
 	n = nomad__process_descriptors();
 	if (n >= 0) {
-		nomad__openmetrics_family(om, NOMAD__GAUGE, "process_open_fds", NULL, "Open descriptors of the plugin.");
+		nomad__openmetrics_family(om, NOMAD__GAUGE, "process_open_fds", NULL,
+					  "Open descriptors of the plugin.");
 		nomad__openmetrics_int(om, "", (uint64_t)n, NULL);
 	}
 }
@@ -322,28 +328,32 @@ static void show_calls(const struct nomad__metrics *metrics, struct nomad__openm
 	nomad__openmetrics_family(om, NOMAD__COUNTER, "grpc_server_started", NULL, "Calls that have come.");
 	for (const struct rpc *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++)
 		if (was_called(rpc))
-			nomad__openmetrics_int(om, "_total", counted(&rpc->begun), "grpc_service", rpc->service, "grpc_method",
-					       rpc->method, NULL);
-	nomad__openmetrics_family(om, NOMAD__COUNTER, "grpc_server_handled", NULL, "Calls that have ended, by their code; what the "
+			nomad__openmetrics_int(om, "_total", counted(&rpc->begun), "grpc_service", rpc->service,
+					       "grpc_method", rpc->method, NULL);
+	nomad__openmetrics_family(om, NOMAD__COUNTER, "grpc_server_handled", NULL,
+				  "Calls that have ended, by their code; what the "
 				  "agent gave up, as it does with streams, is CANCELLED.");
 	for (const struct rpc *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++)
 		for (unsigned code = 0; code < CODES; code++)
 			if (was_called(rpc) && (code == 0 || counted(&rpc->ended[code])))
-				nomad__openmetrics_int(om, "_total", counted(&rpc->ended[code]), "grpc_service", rpc->service,
-						       "grpc_method", rpc->method, "grpc_code", metrics->code_name(code), NULL);
+				nomad__openmetrics_int(om, "_total", counted(&rpc->ended[code]), "grpc_service",
+						       rpc->service, "grpc_method", rpc->method, "grpc_code",
+						       metrics->code_name(code), NULL);
 	nomad__openmetrics_family(om, NOMAD__GAUGE, "grpc_server_in_flight", NULL, "Calls that are open.");
 	for (const struct rpc *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++) {
 		uint64_t ends = ends_of(rpc);
 
 		if (was_called(rpc))
-			nomad__openmetrics_int(om, "", counted(&rpc->begun) - ends, "grpc_service", rpc->service, "grpc_method",
-					       rpc->method, NULL);
+			nomad__openmetrics_int(om, "", counted(&rpc->begun) - ends, "grpc_service", rpc->service,
+					       "grpc_method", rpc->method, NULL);
 	}
-	nomad__openmetrics_family(om, NOMAD__HISTOGRAM, "grpc_server_handling_seconds", "seconds",
-				  "How long calls took, but streams and WaitTask, which last as long as the agent or the task.");
+	nomad__openmetrics_family(
+		om, NOMAD__HISTOGRAM, "grpc_server_handling_seconds", "seconds",
+		"How long calls took, but streams and WaitTask, which last as long as the agent or the task.");
 	for (const struct rpc *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++)
 		if (rpc->timed && was_called(rpc))
-			nomad__openmetrics_latency(om, &rpc->latency, "grpc_service", rpc->service, "grpc_method", rpc->method);
+			nomad__openmetrics_latency(om, &rpc->latency, "grpc_service", rpc->service, "grpc_method",
+						   rpc->method);
 }
 
 static void show_tasks(struct nomad_plugin *plugin, struct nomad__openmetrics *om)
@@ -355,7 +365,10 @@ static void show_tasks(struct nomad_plugin *plugin, struct nomad__openmetrics *o
 	for (size_t i = 0; i < NOMAD__BUCKETS; i++)
 		for (struct nomad_task *task = plugin->tasks[i]; task; task = task->next) {
 			pthread_mutex_lock(&task->lock);
-			counts[task->phase == NOMAD__STARTING ? 0 : task->phase >= NOMAD__EXITED ? 3 : task->stopping ? 2 : 1]++;
+			counts[task->phase == NOMAD__STARTING ? 0
+			       : task->phase >= NOMAD__EXITED ? 3
+			       : task->stopping		      ? 2
+							      : 1]++;
 			pthread_mutex_unlock(&task->lock);
 		}
 	pthread_mutex_unlock(&plugin->lock);
@@ -384,7 +397,8 @@ static void show_log(struct nomad__openmetrics *om)
 		nomad__openmetrics_int(om, "_total", lines[i], "level", levels[i], NULL);
 	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_bytes", "bytes", "Bytes of it that were written.");
 	nomad__openmetrics_int(om, "_total", bytes, NULL);
-	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_lines_dropped", NULL, "Lines of it that the agent did not read in time.");
+	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_lines_dropped", NULL,
+				  "Lines of it that the agent did not read in time.");
 	nomad__openmetrics_int(om, "_total", lost, NULL);
 }
 

@@ -56,12 +56,15 @@ int nomad__metrics_write(const char *path, const char *text, size_t size, struct
 	if (!beside)
 		return nomad_error_errno(err, ENOMEM, "write metrics to '%s'", path);
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return nomad_error_set(err, EEXIST, "write metrics to '%s': what is there is no file; remove it, or name "
-				       "another one", path);
+		return nomad_error_set(err, EEXIST,
+				       "write metrics to '%s': what is there is no file; remove it, or name "
+				       "another one",
+				       path);
 	fd = open(beside, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 	r = fd < 0 ? -errno : lock_new(fd, beside, &st);
 	if (r == -EWOULDBLOCK)
-		return nomad_error_set(err, EBUSY, "write metrics to '%s': another instance of the driver does, too", path);
+		return nomad_error_set(err, EBUSY, "write metrics to '%s': another instance of the driver does, too",
+				       path);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "write metrics: make '%s'", beside);
 	r = ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ? -errno : write_all(fd, text, size);

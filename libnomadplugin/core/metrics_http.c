@@ -30,8 +30,10 @@ static const char *status_of(const char *line, const char *end, bool *ret_head)
 	if (!target)
 		*ret_head = (target = after(line, end, "HEAD"));
 	if (!target)	/* a word and a blank: some other method */
-		return (size_t)strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") < (size_t)(end - line) && *line >= 'A' && *line <= 'Z' &&
-		       line[strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == ' ' ? "405 Method Not Allowed" : "400 Bad Request";
+		return (size_t)strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") < (size_t)(end - line) && *line >= 'A' &&
+				       *line <= 'Z' && line[strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == ' '
+			       ? "405 Method Not Allowed"
+			       : "400 Bad Request";
 	blank = memchr(target, ' ', (size_t)(end - target));
 	if (!blank || *target != '/' || end - blank < 9 || memcmp(blank + 1, "HTTP/1.", 7) != 0)
 		return "400 Bad Request";
@@ -57,7 +59,8 @@ char *nomad__http_answer(struct nomad_plugin *plugin, const char *request, size_
 	line[strcspn(line, "\r")] = '\0';
 	if (!full)
 		status = status_of(line, line + strlen(line), &head_only);
-	body_size = (size_t)snprintf(text, sizeof(text), "%s%s", status, *status == '4' ? ": there is /metrics, to be got\n" : "\n");
+	body_size = (size_t)snprintf(text, sizeof(text), "%s%s", status,
+				     *status == '4' ? ": there is /metrics, to be got\n" : "\n");
 	if (*status == '2') {
 		if (nomad__metrics_text(plugin, &om) < 0) {
 			nomad__openmetrics_done(&om);
@@ -66,9 +69,12 @@ char *nomad__http_answer(struct nomad_plugin *plugin, const char *request, size_
 		body = om.text;
 		body_size = om.size;
 	}
-	head_size = (size_t)snprintf(head, sizeof(head), "HTTP/1.1 %s\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %zu\r\n%s"
-				     "Connection: close\r\n\r\n", status, *status == '2' ? "application/openmetrics-text; version=1.0.0" :
-				     "text/plain", body_size, strncmp(status, "405", 3) == 0 ? "Allow: GET, HEAD\r\n" : "");
+	head_size =
+		(size_t)snprintf(head, sizeof(head),
+				 "HTTP/1.1 %s\r\nContent-Type: %s; charset=utf-8\r\nContent-Length: %zu\r\n%s"
+				 "Connection: close\r\n\r\n",
+				 status, *status == '2' ? "application/openmetrics-text; version=1.0.0" : "text/plain",
+				 body_size, strncmp(status, "405", 3) == 0 ? "Allow: GET, HEAD\r\n" : "");
 	answer = malloc(head_size + body_size);
 	if (answer) {
 		memcpy(answer, head, head_size);

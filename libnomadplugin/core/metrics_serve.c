@@ -134,7 +134,8 @@ static bool client_linger(struct client *client)
 static bool client_write(struct client *client)
 {
 	while (client->answered < client->answer_size) {
-		ssize_t n = send(client->fd, client->answer + client->answered, client->answer_size - client->answered, MSG_NOSIGNAL);
+		ssize_t n = send(client->fd, client->answer + client->answered, client->answer_size - client->answered,
+				 MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -158,7 +159,8 @@ static bool client_write(struct client *client)
 
 static bool client_answer(struct client *client, bool full)
 {
-	client->answer = nomad__http_answer(client->server->plugin, client->request, client->request_size, full, &client->answer_size);
+	client->answer = nomad__http_answer(client->server->plugin, client->request, client->request_size, full,
+					    &client->answer_size);
 	if (!client->answer) {
 		client_free(client);
 		return false;
@@ -267,15 +269,19 @@ static int remove_old(int dirfd, const char *name, const char *path, struct noma
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : nomad_error_errno(err, errno, "look at '%s'", path);
 	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-		return nomad_error_set(err, EEXIST, "listen on '%s': what is there is no socket of ours; remove it, or name another "
-				       "path", path);
+		return nomad_error_set(err, EEXIST,
+				       "listen on '%s': what is there is no socket of ours; remove it, or name another "
+				       "path",
+				       path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return nomad_error_errno(err, errno, "make a socket");
 	r = nomad__unix_connect_at(fd, dirfd, name);
 	if (r != -ECONNREFUSED && r != -ENOENT)
 		return nomad_error_set(err, EADDRINUSE, "listen on '%s': another process does", path);
-	return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? nomad_error_errno(err, errno, "remove the old socket '%s'", path) : 0;
+	return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT
+		       ? nomad_error_errno(err, errno, "remove the old socket '%s'", path)
+		       : 0;
 }
 
 static int open_dir(const char *path, const char *name, struct nomad_error **err)
@@ -292,8 +298,8 @@ static int open_dir(const char *path, const char *name, struct nomad_error **err
 	if (r < 0)
 		return nomad_error_errno(err, -r, "open the directory of '%s'", path);
 	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
-		return nomad_error_set(err, EPERM, "listen on '%s': others may write into its directory (mode %03o)", path,
-				       (unsigned)st.st_mode & 0777);
+		return nomad_error_set(err, EPERM, "listen on '%s': others may write into its directory (mode %03o)",
+				       path, (unsigned)st.st_mode & 0777);
 	return NOMAD_TAKE_FD(fd);
 }
 
@@ -339,8 +345,9 @@ static void look(void *ud)
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct stat st;
 
-	if (server->listener >= 0 && (lstat(server->config->socket, &st) < 0 || st.st_ino != server->listener_st.st_ino ||
-				      st.st_dev != server->listener_st.st_dev))
+	if (server->listener >= 0 &&
+	    (lstat(server->config->socket, &st) < 0 || st.st_ino != server->listener_st.st_ino ||
+	     st.st_dev != server->listener_st.st_dev))
 		close_listener(server);
 	if (server->listener < 0) {
 		(void)listen_on(server, &err);
@@ -371,7 +378,8 @@ static void write_file(void *ud)
 	struct nomad__metrics_server *server = ud;
 
 	/* A disk that hangs holds one worker, not one more each time. */
-	if (!__atomic_exchange_n(&server->writing, true, __ATOMIC_ACQUIRE) && nomad__work(server->plugin, file_job, server) < 0)
+	if (!__atomic_exchange_n(&server->writing, true, __ATOMIC_ACQUIRE) &&
+	    nomad__work(server->plugin, file_job, server) < 0)
 		__atomic_store_n(&server->writing, false, __ATOMIC_RELEASE);
 	nomad__timer_set(server->clock, server->interval_ns);
 }
@@ -399,7 +407,9 @@ static const char *check_socket(const char *value)
 {
 	size_t n = strlen(value);
 
-	return *value != '/' || n > SOCKET_PATH_MAX || value[n - 1] == '/' ? "an absolute path of at most 103 characters" : NULL;
+	return *value != '/' || n > SOCKET_PATH_MAX || value[n - 1] == '/'
+		       ? "an absolute path of at most 103 characters"
+		       : NULL;
 }
 
 static const struct nomad_option metrics_rows[] = {
@@ -424,7 +434,8 @@ static int check_metrics(const void *arg, struct nomad_error **err)
 	       nomad_error_set(err, EINVAL, "block 'metrics' has neither 'socket' nor 'file': say where to show them");
 }
 
-const struct nomad_schema nomad__metrics_schema = NOMAD_SCHEMA(struct nomad__metrics_config, metrics_rows, .check = check_metrics);
+const struct nomad_schema nomad__metrics_schema =
+	NOMAD_SCHEMA(struct nomad__metrics_config, metrics_rows, .check = check_metrics);
 
 /* ---- Life ---- */
 
@@ -455,7 +466,10 @@ void nomad__metrics_start(struct nomad_plugin *plugin)
 	server = calloc(1, sizeof(*server));
 	if (server)
 		*server = (struct nomad__metrics_server){
-			.plugin = plugin, .config = config, .listener = -1, .interval_ns = nomad__metrics_interval(config->interval),
+			.plugin = plugin,
+			.config = config,
+			.listener = -1,
+			.interval_ns = nomad__metrics_interval(config->interval),
 		};
 	if (!server || nomad__loop_post(plugin->loop, begin, server) < 0) {
 		nomad_log(NOMAD_LOG_WARN, "no memory to show metrics");

@@ -16,8 +16,8 @@ int nomad__create_network(struct nomad_plugin *plugin, const char *alloc_id, con
 	return r < 0 ? r : plugin->driver->create_network(plugin, alloc_id, hostname, ret, ret_created, err);
 }
 
-int nomad__destroy_network(struct nomad_plugin *plugin, const char *alloc_id, const struct nomad_network_isolation *spec,
-			   struct nomad_error **err)
+int nomad__destroy_network(struct nomad_plugin *plugin, const char *alloc_id,
+			   const struct nomad_network_isolation *spec, struct nomad_error **err)
 {
 	int r;
 

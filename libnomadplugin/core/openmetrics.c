@@ -181,6 +181,6 @@ void nomad__openmetrics_latency(struct nomad__openmetrics *om, const struct noma
 				       i < NOMAD__LATENCIES ? bounds[i].text : "+Inf", NULL);
 	}
 	nomad__openmetrics_int(om, "_count", count, label1, value1, label2, value2, NULL);
-	nomad__openmetrics_seconds(om, "_sum", (int64_t)__atomic_load_n(&latency->sum_ns, __ATOMIC_RELAXED), label1, value1,
-				   label2, value2, NULL);
+	nomad__openmetrics_seconds(om, "_sum", (int64_t)__atomic_load_n(&latency->sum_ns, __ATOMIC_RELAXED), label1,
+				   value1, label2, value2, NULL);
 }

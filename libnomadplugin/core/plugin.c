@@ -49,7 +49,8 @@ const struct nomad__library_config *nomad__library_config(const struct nomad_plu
 
 static int merge_schema(struct nomad_plugin *plugin, struct nomad_error **err)
 {
-	const struct nomad_schema *own = plugin->driver->config_schema ? plugin->driver->config_schema : &plugin->no_options;
+	const struct nomad_schema *own =
+		plugin->driver->config_schema ? plugin->driver->config_schema : &plugin->no_options;
 	size_t count = own->count + NOMAD_ARRAY_LEN(library_rows);
 
 	plugin->rows = calloc(count, sizeof(*plugin->rows));
@@ -89,7 +90,8 @@ static char *default_state_dir(const struct nomad_driver *driver)
 static int check_driver(const struct nomad_driver *driver, struct nomad_error **err)
 {
 	if (!driver->name || !driver->version || !driver->task_schema || !driver->fingerprint || !driver->start)
-		return nomad_error_set(err, EINVAL, "driver '%s' lacks one of name, version, task_schema, fingerprint, start",
+		return nomad_error_set(err, EINVAL,
+				       "driver '%s' lacks one of name, version, task_schema, fingerprint, start",
 				       driver->name ? driver->name : "?");
 	if (nomad__schema_check(driver->task_schema, err) < 0)
 		return nomad_error_wrap(err, "task options of driver '%s'", driver->name);
@@ -197,8 +199,8 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	free(plugin);
 }
 
-int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, size_t size, const struct nomad__node *node,
-			    struct nomad_error **err)
+int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, size_t size,
+			    const struct nomad__node *node, struct nomad_error **err)
 {
 	void *decoded = NULL, *old = NULL;
 	char *state_dir;
@@ -250,9 +252,11 @@ static int make_state_dir(struct nomad_plugin *plugin, struct nomad_error **err)
 	if (r < 0)
 		return nomad_error_errno(err, -r, "make the state directory '%s'", plugin->state_dir);
 	if (st.st_uid != geteuid() || (st.st_mode & 022))
-		return nomad_error_set(err, EPERM, "the state directory '%s' belongs to uid %u with mode %03o; it has to belong to "
-				       "uid %u, and nobody else may write there", plugin->state_dir, (unsigned)st.st_uid,
-				       (unsigned)st.st_mode & 07777, (unsigned)geteuid());
+		return nomad_error_set(err, EPERM,
+				       "the state directory '%s' belongs to uid %u with mode %03o; it has to belong to "
+				       "uid %u, and nobody else may write there",
+				       plugin->state_dir, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777,
+				       (unsigned)geteuid());
 	return 0;
 }
 

@@ -136,7 +136,8 @@ static int append(struct nomad__record *record, const char *line, size_t size, b
 	if (record->fd < 0)
 		return nomad_error_set(err, EBADF, "write task record: it is not open");
 	if (record->broken)
-		return nomad_error_set(err, EIO, "write task record '%s': an earlier line could not be written", record->path);
+		return nomad_error_set(err, EIO, "write task record '%s': an earlier line could not be written",
+				       record->path);
 	/* Cut the half line off, or this one would continue it. */
 	if (record->torn_at >= 0 && ftruncate(record->fd, record->torn_at) < 0)
 		return nomad_error_errno(err, errno, "repair task record '%s'", record->path);
@@ -144,8 +145,8 @@ static int append(struct nomad__record *record, const char *line, size_t size, b
 	if (fstat(record->fd, &st) < 0)
 		return nomad_error_errno(err, errno, "write task record '%s'", record->path);
 	if (st.st_size + (off_t)size > NOMAD__RECORD_MAX_SIZE)
-		return nomad_error_set(err, EFBIG, "write task record '%s': it would be larger than %d bytes", record->path,
-				       NOMAD__RECORD_MAX_SIZE);
+		return nomad_error_set(err, EFBIG, "write task record '%s': it would be larger than %d bytes",
+				       record->path, NOMAD__RECORD_MAX_SIZE);
 	do
 		n = write(record->fd, line, size);
 	while (n < 0 && errno == EINTR);

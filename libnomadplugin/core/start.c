@@ -46,7 +46,8 @@ static int open_record(struct nomad_task *task, bool create, struct nomad_error 
 			if (r >= 0)
 				r = nomad__make_dirs(task->state_dir, 0700);
 			if (r < 0)
-				return nomad_error_errno(err, -r, "make the task's state directory '%s'", task->state_dir);
+				return nomad_error_errno(err, -r, "make the task's state directory '%s'",
+							 task->state_dir);
 		}
 		r = nomad__record_open(&task->record, path, create, err);
 		if (r < 0)
@@ -55,8 +56,8 @@ static int open_record(struct nomad_task *task, bool create, struct nomad_error 
 		if (r == 0)
 			return 0;
 		if (r == -EWOULDBLOCK && !create) {
-			nomad_log_kv(NOMAD_LOG_WARN, "another instance of this driver holds the task as well", "task_id",
-				     task->info.id, NULL);
+			nomad_log_kv(NOMAD_LOG_WARN, "another instance of this driver holds the task as well",
+				     "task_id", task->info.id, NULL);
 			return 0;
 		}
 		nomad__record_close(&task->record);
@@ -194,7 +195,8 @@ static int make_handle(struct nomad_task *task, struct nomad__started *ret, stru
 		if (task->addr && !started.addr)
 			r = -ENOMEM;
 		for (size_t i = 0; r >= 0 && i < task->port_map.count; i++)
-			r = nomad_int_map_set(&started.port_map, task->port_map.pairs[i].key, task->port_map.pairs[i].value);
+			r = nomad_int_map_set(&started.port_map, task->port_map.pairs[i].key,
+					      task->port_map.pairs[i].value);
 		if (r < 0)
 			nomad_error_errno(err, ENOMEM, "make the task's handle");
 	}
@@ -227,7 +229,8 @@ static int take_over(struct nomad_task *task, struct nomad_error **err)
 			if (err)
 				*err = NULL;
 			nomad__metric_add(plugin, NOMAD__SUPERVISORS_DEAD, 1);
-			return nomad_error_set(err, ENOENT, "the task is lost: its supervisor is gone and left no exit record");
+			return nomad_error_set(err, ENOENT,
+					       "the task is lost: its supervisor is gone and left no exit record");
 		}
 		if (r < 0)
 			return r;
@@ -290,8 +293,8 @@ static int start_or_adopt(struct nomad_task *task, enum nomad__metric *ret_kind,
 			*ret_kind = NOMAD__STARTS_ADOPTED;
 			return 0;
 		}
-		nomad_log_kv(NOMAD_LOG_WARN, "clearing away what an earlier start of this task left", "task_id", task->info.id,
-			     "why", why ? nomad_error_message(why) : "it was not completed", NULL);
+		nomad_log_kv(NOMAD_LOG_WARN, "clearing away what an earlier start of this task left", "task_id",
+			     task->info.id, "why", why ? nomad_error_message(why) : "it was not completed", NULL);
 		nomad_error_free(NOMAD_TAKE_PTR(why));
 		r = nomad__task_tidy(task, err);
 		if (r < 0) {
@@ -322,7 +325,8 @@ undo:
 	return r;
 }
 
-static int decode_config(struct nomad_task *task, const void *config, size_t size, unsigned flags, struct nomad_error **err)
+static int decode_config(struct nomad_task *task, const void *config, size_t size, unsigned flags,
+			 struct nomad_error **err)
 {
 	const struct nomad_schema *schema = task->plugin->driver->task_schema;
 	int r = nomad__config_decode(schema, "task config", config, size, flags, &task->config, err);
@@ -340,7 +344,8 @@ static int check_name(const struct nomad_task *task, struct nomad_error **err)
 	const char *name = task->info.name;
 
 	if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return nomad_error_set(err, EINVAL, "task '%s': its name '%s' cannot be that of a directory", task->info.id, name);
+		return nomad_error_set(err, EINVAL, "task '%s': its name '%s' cannot be that of a directory",
+				       task->info.id, name);
 	return 0;
 }
 
@@ -433,15 +438,16 @@ static int open_recorded(struct nomad_task *task, const char *dir, struct nomad_
 	if (r < 0)
 		return nomad_error_errno(err, -r, "recover task '%s'", task->info.id);
 	if (lstat(task->state_dir, &st) < 0 && errno == ENOENT)
-		return nomad_error_set(err, ENOENT, "the task is lost: its state directory '%s' is gone", task->state_dir);
+		return nomad_error_set(err, ENOENT, "the task is lost: its state directory '%s' is gone",
+				       task->state_dir);
 	r = open_record(task, false, err);
 	if (r < 0)
 		return r;
 	id = nomad_map_get(&task->record.map, "id");
 	driver = nomad_map_get(&task->record.map, "driver");
 	if (!id || strcmp(id, task->info.id) != 0 || (driver && strcmp(driver, task->plugin->driver->name) != 0))
-		return nomad_error_set(err, EINVAL, "recover task '%s': its record '%s' is of another one", task->info.id,
-				       task->record.path);
+		return nomad_error_set(err, EINVAL, "recover task '%s': its record '%s' is of another one",
+				       task->info.id, task->record.path);
 	return 0;
 }
 
@@ -491,7 +497,8 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	}
 	pthread_mutex_lock(&task->busy);
 	if (strcmp(handle.driver, plugin->driver->name) != 0) {
-		r = nomad_error_set(err, EINVAL, "recover task '%s': its handle is of driver '%s'", task->info.id, handle.driver);
+		r = nomad_error_set(err, EINVAL, "recover task '%s': its handle is of driver '%s'", task->info.id,
+				    handle.driver);
 		goto out;
 	}
 	r = decode_config(task, handle.config, handle.config_size, NOMAD__DECODE_STORED, err);

@@ -37,7 +37,8 @@ static void ticker_free(void *extra)
 
 static void emit_one(struct nomad__sub *sub, void *arg)
 {
-	void (*emit)(void *, const struct nomad__stats_view *) = (void (*)(void *, const struct nomad__stats_view *))sub->fn;
+	void (*emit)(void *, const struct nomad__stats_view *) =
+		(void (*)(void *, const struct nomad__stats_view *))sub->fn;
 
 	emit(sub->ud, arg);
 }
@@ -183,7 +184,8 @@ static void begin(void *ud)
 	if (nomad__task_phase(task) >= NOMAD__EXITED)	/* it ended while we came */
 		nomad__stats_task_ended(task);
 	nomad__sub_unref(sub);
-	if (!plugin->stats_keeper->timer && nomad__timer_new(plugin->loop, tick, plugin, &plugin->stats_keeper->timer) < 0)
+	if (!plugin->stats_keeper->timer &&
+	    nomad__timer_new(plugin->loop, tick, plugin, &plugin->stats_keeper->timer) < 0)
 		return;
 	tick(plugin);
 }

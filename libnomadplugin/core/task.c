@@ -93,9 +93,9 @@ int nomad__task_new(struct nomad_plugin *plugin, struct nomad_task_info *take_in
 		if (task->slug)
 			task->state_dir = nomad_strdupf("%s/tasks/%s", plugin->state_dir, task->slug);
 	}
-	if (!task->slug || !task->dir || !task->local_dir || !task->secrets_dir || !task->shared_dir || !task->state_dir ||
-	    !info->alloc_id || !info->task_group_name || !info->job_id || !info->job_name || !info->namespace_name ||
-	    !info->node_id || !info->node_name) {
+	if (!task->slug || !task->dir || !task->local_dir || !task->secrets_dir || !task->shared_dir ||
+	    !task->state_dir || !info->alloc_id || !info->task_group_name || !info->job_id || !info->job_name ||
+	    !info->namespace_name || !info->node_id || !info->node_name) {
 		nomad__task_unref(task);
 		return nomad_error_errno(err, ENOMEM, "take the task in");
 	}
@@ -237,7 +237,8 @@ void nomad_task_forget(struct nomad_task *task, const char *key)
 	pthread_mutex_unlock(&task->journal);
 }
 
-static int set_network(struct nomad_task *task, const char *addr, bool auto_advertise, const struct nomad_int_map *port_map)
+static int set_network(struct nomad_task *task, const char *addr, bool auto_advertise,
+		       const struct nomad_int_map *port_map)
 {
 	char *copy = addr && *addr ? strdup(addr) : NULL;
 	struct nomad_int_map ports = { 0 };
@@ -270,7 +271,8 @@ int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_
 	int r = text ? set_network(task, addr, auto_advertise, port_map) : -ENOMEM;
 
 	for (size_t i = 0; r >= 0 && port_map && i < port_map->count; i++) {
-		char *longer = nomad_strdupf("%s%s=%lld\n", text, port_map->pairs[i].key, (long long)port_map->pairs[i].value);
+		char *longer =
+			nomad_strdupf("%s%s=%lld\n", text, port_map->pairs[i].key, (long long)port_map->pairs[i].value);
 
 		r = longer ? 0 : -ENOMEM;
 		free(text);
@@ -400,7 +402,8 @@ static void call_waiter(struct nomad__sub *sub, void *arg)
 
 static void call_stopper(struct nomad__sub *sub, void *arg)
 {
-	void (*done)(void *, int, const struct nomad_error *) = (void (*)(void *, int, const struct nomad_error *))sub->fn;
+	void (*done)(void *, int, const struct nomad_error *) =
+		(void (*)(void *, int, const struct nomad_error *))sub->fn;
 
 	(void)arg;
 	done(sub->ud, 0, NULL);

@@ -22,7 +22,8 @@
 
 const char *nomad__disk_state_name(enum nomad__disk_state state)
 {
-	static const char *const names[] = { "starting", "half-made", "running", "remote", "exited", "lost", "destroying" };
+	static const char *const names[] = { "starting", "half-made", "running",   "remote",
+					     "exited",	 "lost",      "destroying" };
 
 	return names[state];
 }
@@ -78,8 +79,10 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 		task->state = NOMAD__DISK_DESTROYING;
 }
 
-/* 0; -ENOENT: it is not there (any more).  With `ret_record` the journal stays open, and claimed unless ret->claimed. */
-static int look(struct nomad_plugin *plugin, const char *slug, struct nomad__disk_task *ret, struct nomad__record *ret_record)
+/* 0; -ENOENT: it is not there (any more).  With `ret_record` the journal stays open, and claimed unless ret->claimed.
+ */
+static int look(struct nomad_plugin *plugin, const char *slug, struct nomad__disk_task *ret,
+		struct nomad__record *ret_record)
 {
 	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/tasks/%s", plugin->state_dir, slug);
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/tasks/%s/task", plugin->state_dir, slug);
@@ -204,10 +207,12 @@ static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task
 	snprintf(text, sizeof(text), "%" PRId64 " %" PRId64, since, task->since_ns);
 	if (nomad_map_set(seen, task->slug, text) < 0)
 		return false;
-	return before && made == task->since_ns && now - since >= nomad__library_config(plugin)->gc_grace_s * 1000000000;
+	return before && made == task->since_ns &&
+	       now - since >= nomad__library_config(plugin)->gc_grace_s * 1000000000;
 }
 
-static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags, struct nomad_map *seen)
+static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags,
+		       struct nomad_map *seen)
 {
 	const char *id = nomad_map_get(&task->record, "id"), *boot = nomad_map_get(&task->record, "boot");
 	struct nomad_task *known = id ? nomad__task_find(plugin, id) : NULL;
@@ -232,8 +237,8 @@ static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_tas
 	return task->state == NOMAD__DISK_LOST || task->state == NOMAD__DISK_HALF_MADE;
 }
 
-static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task *task, struct nomad__record *take_record,
-		      struct nomad_error **err)
+static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task *task,
+		      struct nomad__record *take_record, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/tasks/%s", plugin->state_dir, task->slug);
 	const char *id = nomad_map_get(&task->record, "id");
@@ -301,9 +306,9 @@ static void log_removed(void *ud, const struct nomad__disk_task *task, const str
 	nomad__metric_add(ud, NOMAD__LEAKS + task->state, 1);
 	nomad__metric_add(ud, err ? NOMAD__LEAKS_LEFT : NOMAD__LEAKS_REMOVED, 1);
 	nomad_log_kv(err ? NOMAD_LOG_WARN : NOMAD_LOG_INFO,
-		     err ? "cannot clear away a task that nobody claims" : "cleared away a task that nobody claims", "task_id",
-		     nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state), "directory", task->slug,
-		     err ? "error" : NULL, err ? nomad_error_message(err) : NULL, NULL);
+		     err ? "cannot clear away a task that nobody claims" : "cleared away a task that nobody claims",
+		     "task_id", nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state),
+		     "directory", task->slug, err ? "error" : NULL, err ? nomad_error_message(err) : NULL, NULL);
 }
 
 static void gc_job(void *ud)
@@ -319,7 +324,8 @@ static void gc_job(void *ud)
 		return;
 	nomad__metric_add(plugin, NOMAD__GC_RUNS, 1);
 	if (nomad__gc(plugin, 0, log_removed, plugin, &err) < 0)
-		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err), NULL);
+		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err),
+			     NULL);
 }
 
 static int64_t gc_interval_ns(struct nomad_plugin *plugin)

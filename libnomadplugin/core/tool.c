@@ -198,7 +198,8 @@ static int spawn(struct run *run, int in, int out, int err)
 	const struct nomad_tool *tool = run->tool;
 	const char *search = tool->path ? tool->path : usual_path;
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("PATH=%s", search);
-	NOMAD_AUTO_FREE char *program = strchr(tool->argv[0], '/') ? strdup(tool->argv[0]) : find_in(search, tool->argv[0]);
+	NOMAD_AUTO_FREE char *program =
+		strchr(tool->argv[0], '/') ? strdup(tool->argv[0]) : find_in(search, tool->argv[0]);
 	char home[] = "HOME=/root", locale[] = "LC_ALL=C.UTF-8";
 	char *env[] = { path, home, locale, NULL };
 	posix_spawn_file_actions_t actions;
@@ -230,7 +231,8 @@ static int spawn(struct run *run, int in, int out, int err)
 	if (r == 0)
 		r = posix_spawn_file_actions_addchdir_np(&actions, tool->cwd ? tool->cwd : "/");
 	if (r == 0)
-		r = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+		r = posix_spawnattr_setflags(&attr,
+					     POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	if (r == 0)
 		r = posix_spawnattr_setpgroup(&attr, 0);
 	if (r == 0)
@@ -280,7 +282,8 @@ static void tail_of(const struct run *run, char *buffer, size_t size)
 	if (run->tool->quiet)
 		return;
 	for (unsigned i = run->lines - n; i < run->lines && length < size; i++)
-		length += (size_t)snprintf(buffer + length, size - length, "%s%s", length ? "; " : "", run->tail[i % TAIL_LINES]);
+		length += (size_t)snprintf(buffer + length, size - length, "%s%s", length ? "; " : "",
+					   run->tail[i % TAIL_LINES]);
 }
 
 /* False if it had to be ended. */
@@ -332,7 +335,8 @@ int nomad_tool_run(struct nomad_tool *tool, struct nomad_error **err)
 	tail_of(run, said, sizeof(said));
 	if (!ended) {
 		r = nomad_error_set(err, ETIMEDOUT, "%s did not end within %.3g s%s%s", what,
-				    (tool->timeout_ms ? tool->timeout_ms : DEFAULT_TIMEOUT_MS) / 1000.0, *said ? "; it said: " : "", said);
+				    (tool->timeout_ms ? tool->timeout_ms : DEFAULT_TIMEOUT_MS) / 1000.0,
+				    *said ? "; it said: " : "", said);
 		goto out;
 	}
 	tool->status = WIFEXITED(run->wait_status) ? WEXITSTATUS(run->wait_status) : 128 + WTERMSIG(run->wait_status);

@@ -21,7 +21,8 @@ const char *nomad_check_env_name(const char *value)
 	const char *s = value;
 
 	if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_')
-		for (s++; (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == '_';)
+		for (s++;
+		     (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == '_';)
 			s++;
 	return s > value && !*s ? NULL : "a name of an environment variable";
 }

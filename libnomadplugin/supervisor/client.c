@@ -288,8 +288,8 @@ static int start_failed(const char *buf, size_t size, struct nomad_error **err)
 	if (errnum == EEXIST)
 		return nomad_error_set(err, EEXIST, "%s: another supervisor holds it", act ? act : "start");
 	return nomad_error_set(err, own_words ? EIO : errnum, "%s%s%s%s%s%s", act ? act : "start the process",
-			       own_words ? "" : ": ", own_words ? "" : strerror(errnum), *last ? "; it said '" : "", last,
-			       *last ? "'" : "");
+			       own_words ? "" : ": ", own_words ? "" : strerror(errnum), *last ? "; it said '" : "",
+			       last, *last ? "'" : "");
 }
 
 static int record_cgroups(int dirfd, const struct nomad__spec *spec)
@@ -477,8 +477,10 @@ int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const st
 			goto fail;
 		}
 		if (r == -EPROTONOSUPPORT) {
-			nomad_error_set(err, EPROTONOSUPPORT, "the supervisor of '%s' (pid %d) speaks another version of the "
-					"control protocol than 1: use the driver that started the task, or destroy it", dir, who.pid);
+			nomad_error_set(err, EPROTONOSUPPORT,
+					"the supervisor of '%s' (pid %d) speaks another version of the "
+					"control protocol than 1: use the driver that started the task, or destroy it",
+					dir, who.pid);
 			goto fail;
 		}
 		if (r != -EAGAIN || nomad__now_ns() > deadline) {

@@ -88,7 +88,8 @@ static int run_program(int dirfd, int fd, char *const argv[], char *const envp[]
 int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct nomad_error **err)
 {
 	char crash[64];
-	char *argv[] = { (char *) title, NULL }, *envp[] = { (char *) nomad__crash_of_supervisor(crash, sizeof(crash)), NULL };
+	char *argv[] = { (char *)title, NULL },
+	     *envp[] = { (char *)nomad__crash_of_supervisor(crash, sizeof(crash)), NULL };
 	sigset_t all, before;
 	int pair[2], pid, r;
 

@@ -209,9 +209,11 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 	if (!command->argv || !command->argv[0] || command->argv[0][0] != '/')
 		return nomad_error_set(err, EINVAL, "no absolute path of a program to run");
 	if (command->n_rlimits > 16)
-		return nomad_error_set(err, EINVAL, "%zu resource limits are too many, 16 are possible", command->n_rlimits);
+		return nomad_error_set(err, EINVAL, "%zu resource limits are too many, 16 are possible",
+				       command->n_rlimits);
 	if (command->oom_score_adj < -1000 || command->oom_score_adj > 1000)
-		return nomad_error_set(err, EINVAL, "oom_score_adj %d is not between -1000 and 1000", command->oom_score_adj);
+		return nomad_error_set(err, EINVAL, "oom_score_adj %d is not between -1000 and 1000",
+				       command->oom_score_adj);
 	nomad__spec_add(spec, "v", "1");
 	nomad__spec_add(spec, "dir", what->dir);
 	for (size_t i = 0; command->argv[i]; i++)
@@ -223,8 +225,10 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 		return r;
 	nomad__spec_add(spec, "netns", command->netns);
 	/* Its socket is in a directory that is root's alone. */
-	if (command->notify && !spec->failed && nomad__record_get_num(spec->data, spec->size, "uid", 0) > 0 && geteuid() == 0)
-		return nomad_error_set(err, EINVAL, "a process that tells when it is ready has to run as root, not as '%s'",
+	if (command->notify && !spec->failed && nomad__record_get_num(spec->data, spec->size, "uid", 0) > 0 &&
+	    geteuid() == 0)
+		return nomad_error_set(err, EINVAL,
+				       "a process that tells when it is ready has to run as root, not as '%s'",
 				       command->user);
 	if (command->notify)
 		nomad__spec_num(spec, "notify", 1);
@@ -237,8 +241,9 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 		const struct nomad_rlimit *l = &command->rlimits[i];
 
 		/* Beyond what is a number here: none. */
-		nomad__spec_addf(spec, "rlimit", "%d %lld %lld", l->resource, l->soft > INT64_MAX ? -1 : (long long) l->soft,
-				 l->hard > INT64_MAX ? -1 : (long long) l->hard);
+		nomad__spec_addf(spec, "rlimit", "%d %lld %lld", l->resource,
+				 l->soft > INT64_MAX ? -1 : (long long)l->soft,
+				 l->hard > INT64_MAX ? -1 : (long long)l->hard);
 	}
 	if (command->oom_score_adj)
 		nomad__spec_num(spec, "oom_score_adj", command->oom_score_adj);

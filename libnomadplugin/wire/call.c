@@ -252,7 +252,9 @@ static struct nomad__packet *packet_new(const ProtobufCMessage *message)
 /* Lock held. */
 static void queue_packet(struct nomad__call *call, struct nomad__packet *packet, enum nomad__send how)
 {
-	size_t keep = how == NOMAD__SEND_LATEST || how == NOMAD__SEND_SOON ? 0 : how == NOMAD__SEND_BOUNDED ? BOUNDED_MAX - 1 : SIZE_MAX;
+	size_t keep = how == NOMAD__SEND_LATEST || how == NOMAD__SEND_SOON ? 0
+		      : how == NOMAD__SEND_BOUNDED			   ? BOUNDED_MAX - 1
+									   : SIZE_MAX;
 	size_t under_way = call->sending && call->head ? 1 : 0;
 	struct nomad__packet **first = under_way ? &call->head->next : &call->head;
 
@@ -448,7 +450,8 @@ static int decode(struct nomad__call *call, grpc_byte_buffer *bytes, ProtobufCMe
 	if (!grpc_byte_buffer_reader_init(&reader, bytes))
 		return nomad_error_set(err, EINVAL, "decompress a %s: malformed", call->method->request->short_name);
 	slice = grpc_byte_buffer_reader_readall(&reader);
-	r = nomad__message_unpack(call->method->request, GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice), ret, err);
+	r = nomad__message_unpack(call->method->request, GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice), ret,
+				  err);
 	grpc_slice_unref(slice);
 	grpc_byte_buffer_reader_destroy(&reader);
 	return r;

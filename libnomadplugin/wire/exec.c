@@ -84,7 +84,8 @@ void nomad__serve_exec_task(struct nomad__call *call, const ProtobufCMessage *re
 		return;
 	}
 	if (exec->n_command == 0) {
-		nomad__call_fail_status(call, GRPC_STATUS_INVALID_ARGUMENT, "run a command in the task: no command given");
+		nomad__call_fail_status(call, GRPC_STATUS_INVALID_ARGUMENT,
+					"run a command in the task: no command given");
 		return;
 	}
 	nomad__call_ref(call);	/* of command_done() */

@@ -154,7 +154,8 @@ int nomad__message_unpack(const ProtobufCMessageDescriptor *type, const void *da
 				       type->short_name);
 	if (!check_strings(message, false)) {
 		nomad__message_free(message);
-		return nomad_error_set(err, EINVAL, "decode the %zu bytes of a %s: a string is not UTF-8", size, type->short_name);
+		return nomad_error_set(err, EINVAL, "decode the %zu bytes of a %s: a string is not UTF-8", size,
+				       type->short_name);
 	}
 	*ret = message;
 	return 0;

@@ -80,8 +80,10 @@ static int check_environment(struct nomad_error **err)
 		return nomad_error_set(err, EOPNOTSUPP, "the host asks for TLS (PLUGIN_CLIENT_CERT is set), which this "
 				       "plugin does not speak: switch AutoMTLS off, or unset the variable");
 	if (!nomad__handshake_has_version(versions, PROTOCOL_VERSION))
-		return nomad_error_set(err, EPROTONOSUPPORT, "the host speaks plugin protocol '%s', this plugin version %d: "
-				       "use a driver made for this release of Nomad", versions, PROTOCOL_VERSION);
+		return nomad_error_set(err, EPROTONOSUPPORT,
+				       "the host speaks plugin protocol '%s', this plugin version %d: "
+				       "use a driver made for this release of Nomad",
+				       versions, PROTOCOL_VERSION);
 	return 0;
 }
 
@@ -233,7 +235,8 @@ static void serve(struct life *life)
 			poll(NULL, 0, ACCEPT_PAUSE_MS);
 		if (!life->host_gone && ((n > 0 && fds[2].revents & (POLLERR | POLLNVAL)) || getppid() != life->host)) {
 			life->host_gone = true;
-			nomad_log(NOMAD_LOG_INFO, "the agent is gone; the plugin ends unless another one takes it over");
+			nomad_log(NOMAD_LOG_INFO,
+				  "the agent is gone; the plugin ends unless another one takes it over");
 		}
 		if (life->host_gone && nomad__server_idle_ns(life->server) > orphan_ns)
 			return;

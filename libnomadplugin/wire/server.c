@@ -46,7 +46,8 @@ static void expect_call(struct nomad__server *server)
 
 static void call_arrived(struct nomad__tag *tag, bool ok)
 {
-	struct nomad__server *server = (struct nomad__server *) ((char *) tag - offsetof(struct nomad__server, incoming_tag));
+	struct nomad__server *server =
+		(struct nomad__server *)((char *)tag - offsetof(struct nomad__server, incoming_tag));
 
 	if (!ok)
 		return;		/* the server shuts down */
@@ -69,7 +70,8 @@ static void drain_if_done(struct nomad__server *server)
 
 static void grpc_stopped(struct nomad__tag *tag, bool ok)
 {
-	struct nomad__server *server = (struct nomad__server *) ((char *) tag - offsetof(struct nomad__server, stopped_tag));
+	struct nomad__server *server =
+		(struct nomad__server *)((char *)tag - offsetof(struct nomad__server, stopped_tag));
 
 	(void) ok;
 	pthread_mutex_lock(&server->lock);
@@ -217,11 +219,14 @@ int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), v
 		      struct nomad__server **ret, struct nomad_error **err)
 {
 	grpc_arg args[] = {
-		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
 		  .value.integer = NOMAD__MESSAGE_MAX_SIZE },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, .value.integer = -1 },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_MAX_CONCURRENT_STREAMS, .value.integer = INT32_MAX },
-		{ .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_ENABLE_CHANNELZ, .value.integer = 0 },
+		{ .type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, .value.integer = -1 },
+		{ .type = GRPC_ARG_INTEGER,
+		  .key = (char *)GRPC_ARG_MAX_CONCURRENT_STREAMS,
+		  .value.integer = INT32_MAX },
+		{ .type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_ENABLE_CHANNELZ, .value.integer = 0 },
 	};
 	grpc_channel_args channel_args = { NOMAD_ARRAY_LEN(args), args };
 	struct nomad__server *server = calloc(1, sizeof(*server));

@@ -96,7 +96,8 @@ void nomad__status_of(const struct nomad_error *err, struct nomad__status *ret)
 	Pb__Any any = PB__ANY__INIT, *details[] = { &any };
 	Pb__Status status = PB__STATUS__INIT;
 	uint8_t value[8];
-	NOMAD_AUTO_FREE char *text = nomad_strdupf("%.*s [%s]", MESSAGE_MAX - ID_MAX, nomad_error_message(err), nomad_error_id(err));
+	NOMAD_AUTO_FREE char *text =
+		nomad_strdupf("%.*s [%s]", MESSAGE_MAX - ID_MAX, nomad_error_message(err), nomad_error_id(err));
 
 	nomad__status_set(ret, nomad__status_code(nomad_error_code(err)), text ? text : nomad_error_message(err));
 	if (!nomad_error_is_retryable(err))

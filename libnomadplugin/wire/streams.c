@@ -205,8 +205,8 @@ void nomad__serve_task_stats(struct nomad__call *call, const ProtobufCMessage *r
 	int64_t interval_ns = nomad__duration_ns(wanted->collection_interval);
 
 	nomad__call_set_task(call, wanted->task_id);
-	if (nomad__stats_subscribe(nomad__call_plugin(call), wanted->task_id, interval_ns > 0 ? interval_ns : 1000000000,
-				   send_stats, call, &sub, &err) < 0)
+	if (nomad__stats_subscribe(nomad__call_plugin(call), wanted->task_id,
+				   interval_ns > 0 ? interval_ns : 1000000000, send_stats, call, &sub, &err) < 0)
 		nomad__call_fail(call, err);
 	else
 		keep_subscription(call, sub);

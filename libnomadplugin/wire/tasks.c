@@ -101,7 +101,8 @@ void nomad__serve_recover_task(struct nomad__call *call, const ProtobufCMessage 
 
 	/* The request's own task_id is empty: Nomad fills the handle only. */
 	if (!handle || !handle->config) {
-		nomad__call_fail_status(call, GRPC_STATUS_INVALID_ARGUMENT, "recover a task: the request has no handle");
+		nomad__call_fail_status(call, GRPC_STATUS_INVALID_ARGUMENT,
+					"recover a task: the request has no handle");
 		return;
 	}
 	nomad__call_set_task(call, handle->config->id);

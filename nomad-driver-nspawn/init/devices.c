@@ -44,8 +44,12 @@ struct program {
 
 static void emit(struct program *p, int code, int dst, int src, int off, int imm)
 {
-	p->code[p->n++] = (struct bpf_insn) {
-		.code = (__u8)code, .dst_reg = (__u8)(dst & 15), .src_reg = (__u8)(src & 15), .off = (__s16)off, .imm = imm,
+	p->code[p->n++] = (struct bpf_insn){
+		.code = (__u8)code,
+		.dst_reg = (__u8)(dst & 15),
+		.src_reg = (__u8)(src & 15),
+		.off = (__s16)off,
+		.imm = imm,
 	};
 }
 
@@ -82,7 +86,9 @@ static int rules_parse(const char *text, struct rule *rules, int max)
 		rule->type = kind == 'c' ? BPF_DEVCG_DEV_CHAR : BPF_DEVCG_DEV_BLOCK;
 		rule->access = 0;
 		for (a = access; *a; a++)
-			rule->access |= *a == 'r' ? BPF_DEVCG_ACC_READ : *a == 'w' ? BPF_DEVCG_ACC_WRITE : BPF_DEVCG_ACC_MKNOD;
+			rule->access |= *a == 'r'   ? BPF_DEVCG_ACC_READ
+					: *a == 'w' ? BPF_DEVCG_ACC_WRITE
+						    : BPF_DEVCG_ACC_MKNOD;
 		n++;
 		text += used + (text[used] == ',');
 	}

@@ -132,8 +132,12 @@ static int address_add(int fd, int index, const struct in_addr *address, int bit
 static int route_add(int fd, int index, const struct in_addr *to, const struct in_addr *via)
 {
 	struct rtmsg body = {
-		.rtm_family = AF_INET, .rtm_dst_len = to ? 32 : 0, .rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = RTPROT_BOOT, .rtm_scope = to ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST,
+		.rtm_family = AF_INET,
+		.rtm_dst_len = to ? 32 : 0,
+		.rtm_table = RT_TABLE_MAIN,
+		.rtm_protocol = RTPROT_BOOT,
+		.rtm_scope = to ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+		.rtm_type = RTN_UNICAST,
 	};
 	struct message m;
 

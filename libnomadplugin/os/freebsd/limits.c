@@ -13,7 +13,8 @@ int nomad__limits_plan(const struct nomad__supervise *what, struct nomad__spec *
 	if (command->no_limits)
 		return 0;
 	if (command->cpu_hard_limit || command->pids_max > 0 || command->device_policy != NOMAD_DEVICES_ANY)
-		return nomad_error_set(err, EOPNOTSUPP, "limits of CPU time, processes and devices are those of a jail here; the driver "
+		return nomad_error_set(err, EOPNOTSUPP,
+				       "limits of CPU time, processes and devices are those of a jail here; the driver "
 				       "has to set them");
 	return 0;
 }

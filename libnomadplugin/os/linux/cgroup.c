@@ -22,7 +22,8 @@
 
 /* <linux/sched.h> does not mix with <sched.h> everywhere. */
 struct clone_args_v2 {
-	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+		cgroup;
 };
 #define INTO_CGROUP 0x200000000ull
 

@@ -29,10 +29,18 @@
 #endif
 enum { VERSION = 1, PATH_BENEATH = 1 };	/* a flag, a type of rule */
 enum {
-	WRITE_FILE = 1 << 1, REMOVE_DIR = 1 << 4, REMOVE_FILE = 1 << 5, MAKE_CHAR = 1 << 6, MAKE_DIR = 1 << 7, MAKE_REG = 1 << 8,
-	MAKE_SOCK = 1 << 9, MAKE_FIFO = 1 << 10, MAKE_BLOCK = 1 << 11, MAKE_SYM = 1 << 12,
-	REFER = 1 << 13,	/* to another directory; since ABI 2, forbidden if not named */
-	TRUNCATE = 1 << 14,	/* since ABI 3 */
+	WRITE_FILE = 1 << 1,
+	REMOVE_DIR = 1 << 4,
+	REMOVE_FILE = 1 << 5,
+	MAKE_CHAR = 1 << 6,
+	MAKE_DIR = 1 << 7,
+	MAKE_REG = 1 << 8,
+	MAKE_SOCK = 1 << 9,
+	MAKE_FIFO = 1 << 10,
+	MAKE_BLOCK = 1 << 11,
+	MAKE_SYM = 1 << 12,
+	REFER = 1 << 13,    /* to another directory; since ABI 2, forbidden if not named */
+	TRUNCATE = 1 << 14, /* since ABI 3 */
 };
 
 struct rule {
@@ -51,8 +59,8 @@ static void allow(int rules, int dirfd, const char *path, int flags, uint64_t ri
 
 static bool is_of_the_system(const char *name)
 {
-	static const char *const system[] = { ".", "..", "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin",
-					      "sys", "usr" };
+	static const char *const system[] = { ".",     "..",	"bin",	  "boot", "dev",  "etc", "lib",
+					      "lib32", "lib64", "libx32", "proc", "sbin", "sys", "usr" };
 
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(system); i++)
 		if (strcmp(name, system[i]) == 0)
@@ -63,7 +71,8 @@ static bool is_of_the_system(const char *name)
 static bool allow_places(int rules, uint64_t rights)
 {
 	/* What programs write to at any time; ptmx and pts are terminals of commands. */
-	static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts" };
+	static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full",
+					       "/dev/tty",  "/dev/ptmx", "/dev/pts" };
 	const char *extra = getenv("NOMAD_DRIVER_WRITABLE");
 	DIR *root = opendir("/");
 	struct dirent *entry;
@@ -92,8 +101,8 @@ static bool allow_places(int rules, uint64_t rights)
 bool nomad__confine_files(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, VERSION);
-	uint64_t rights = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK |
-			  MAKE_SYM;
+	uint64_t rights = WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK |
+			  MAKE_FIFO | MAKE_BLOCK | MAKE_SYM;
 	NOMAD_AUTO_FD int rules = -1;
 
 	/* The first version forbids to rename from one directory into another. */

@@ -82,7 +82,11 @@ static void emit(struct program *p, unsigned code, unsigned dst, unsigned src, i
 /* r1 points to what is asked for, r2 is the type, r3 the access, r4 and r5 major and minor. */
 static void assemble(struct program *p, const struct nomad__device_rules *rules)
 {
-	enum { LOAD = BPF_LDX | BPF_MEM | BPF_W, NOT_VALUE = BPF_JMP | BPF_JNE | BPF_K, NOT_SAME = BPF_JMP | BPF_JNE | BPF_X };
+	enum {
+		LOAD = BPF_LDX | BPF_MEM | BPF_W,
+		NOT_VALUE = BPF_JMP | BPF_JNE | BPF_K,
+		NOT_SAME = BPF_JMP | BPF_JNE | BPF_X
+	};
 
 	emit(p, LOAD, 2, 1, 0, 0);
 	emit(p, BPF_ALU | BPF_AND | BPF_K, 2, 0, 0, 0xffff);
@@ -95,7 +99,8 @@ static void assemble(struct program *p, const struct nomad__device_rules *rules)
 		/* Where the next rule begins. */
 		int next = p->count + 1 + 3 + (rule->major >= 0) + (rule->minor >= 0) + 2;
 
-		emit(p, NOT_VALUE, 2, 0, next - p->count - 1, rule->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
+		emit(p, NOT_VALUE, 2, 0, next - p->count - 1,
+		     rule->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
 		emit(p, BPF_ALU | BPF_MOV | BPF_X, 1, 3, 0, 0);
 		emit(p, BPF_ALU | BPF_AND | BPF_K, 1, 0, 0, (int32_t) rule->access);
 		emit(p, NOT_SAME, 1, 3, next - p->count - 1, 0);

@@ -49,7 +49,8 @@ static bool find_mount(const char *ctl, char *ret, size_t size)
 		    sscanf(tail + 3, "%63s %*s %511s", type, options) != 2 ||
 		    (strcmp(root, "/") != 0 && strncmp(root, "/..", 3) != 0))
 			continue;
-		hit = *ctl ? strcmp(type, "cgroup") == 0 && nomad__list_has(options, ctl) : strcmp(type, "cgroup2") == 0;
+		hit = *ctl ? strcmp(type, "cgroup") == 0 && nomad__list_has(options, ctl)
+			   : strcmp(type, "cgroup2") == 0;
 		/* Read-only, or not ours to change. */
 		hit = hit && strlen(mount) < size && access(mount, W_OK) == 0;
 	}

@@ -66,15 +66,17 @@ static char *add(struct plan *plan, const struct nomad__hierarchy *h, char owner
 	if (!path)
 		plan->spec->failed = true;
 	else
-		nomad__spec_addf(plan->spec, "cg", "%c%c:%s:%s:%s", owner, kind, h->ctl, h->mount, path + strlen(h->mount));
+		nomad__spec_addf(plan->spec, "cg", "%c%c:%s:%s:%s", owner, kind, h->ctl, h->mount,
+				 path + strlen(h->mount));
 	return path;
 }
 
 /* Below a directory of Nomad's, or in our own. */
 static char *ours(struct plan *plan, const struct nomad__hierarchy *h, char kind, const char *nomads)
 {
-	return add(plan, h, 'o', kind, is_below(h, nomads) ? nomad_strdupf("%s/%s", nomads, plan->name) :
-							      nomad_strdupf("%s/nomad-drivers/%s", h->mount, plan->name));
+	return add(plan, h, 'o', kind,
+		   is_below(h, nomads) ? nomad_strdupf("%s/%s", nomads, plan->name)
+				       : nomad_strdupf("%s/nomad-drivers/%s", h->mount, plan->name));
 }
 
 /* Nomad's if it is there, else ours. */
@@ -157,7 +159,8 @@ static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
 /* One device by its path on the host. */
 static int add_device(struct plan *plan, const char *v1_path, const struct nomad_device *device)
 {
-	const char *access = device->cgroup_permissions && *device->cgroup_permissions ? device->cgroup_permissions : "rwm";
+	const char *access =
+		device->cgroup_permissions && *device->cgroup_permissions ? device->cgroup_permissions : "rwm";
 	struct stat st;
 	char rule[64];
 
@@ -167,9 +170,10 @@ static int add_device(struct plan *plan, const char *v1_path, const struct nomad
 	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 		return nomad_error_set(plan->err, ENODEV, "'%s' is no device", device->host_path);
 	if (strspn(access, "rwm") != strlen(access) || strlen(access) > 3)
-		return nomad_error_set(plan->err, EINVAL, "permissions '%s' of device '%s' are not of r, w and m", access,
-				       device->host_path);
-	snprintf(rule, sizeof(rule), "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev), minor(st.st_rdev), access);
+		return nomad_error_set(plan->err, EINVAL, "permissions '%s' of device '%s' are not of r, w and m",
+				       access, device->host_path);
+	snprintf(rule, sizeof(rule), "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev),
+		 minor(st.st_rdev), access);
 	if (v1_path)
 		set(plan, '!', v1_path, "devices.allow", rule);
 	else
@@ -181,8 +185,8 @@ static int add_device(struct plan *plan, const char *v1_path, const struct nomad
 static void plan_devices(struct plan *plan, const char *v1_path)
 {
 	/* mknod of all; null, zero, full, random, urandom, tty, ptmx, pts */
-	static const char *const usual[] = { "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
-					     "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm" };
+	static const char *const usual[] = { "c *:* m",	  "b *:* m",   "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm",
+					     "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm" };
 	const struct nomad__supervise *what = plan->what;
 	int r = 0;
 
@@ -313,10 +317,12 @@ static int plan_cpu(struct plan *plan)
 	if (!command->cpu_hard_limit || command->no_limits || (res && res->cpuset_cpus && *res->cpuset_cpus))
 		return 0;
 	if (period < 1000 || period > 1000000)
-		return nomad_error_set(plan->err, EINVAL, "a CPU period of %lld microseconds is not between 1000 and 1000000",
-				       (long long) period);
+		return nomad_error_set(plan->err, EINVAL,
+				       "a CPU period of %lld microseconds is not between 1000 and 1000000",
+				       (long long)period);
 	if (!res || !(res->percent_ticks > 0))
-		return nomad_error_set(plan->err, EINVAL, "a hard limit of CPU time needs to know the task's part of the node, which "
+		return nomad_error_set(plan->err, EINVAL,
+				       "a hard limit of CPU time needs to know the task's part of the node, which "
 				       "was not told");
 	plan->period = period;
 	plan->quota = (int64_t) (res->percent_ticks * (double) sysconf(_SC_NPROCESSORS_ONLN) * (double) period);
@@ -334,15 +340,19 @@ static int check(struct plan *plan)
 	if (plan->r < 0 || command->no_limits)
 		return plan->r;
 	if (plan->quota && !plan->has_cpu)
-		return nomad_error_set(plan->err, EOPNOTSUPP, "a hard limit of CPU time cannot be kept: this host has no cpu controller "
+		return nomad_error_set(plan->err, EOPNOTSUPP,
+				       "a hard limit of CPU time cannot be kept: this host has no cpu controller "
 				       "of cgroups that may be written to; leave the limit out, or mount it");
 	if (command->pids_max > 0 && !plan->has_pids)
-		return nomad_error_set(plan->err, EOPNOTSUPP, "a limit of %lld processes cannot be kept: this host has no pids "
+		return nomad_error_set(plan->err, EOPNOTSUPP,
+				       "a limit of %lld processes cannot be kept: this host has no pids "
 				       "controller of cgroups that may be written to; leave the limit out, or mount it",
-				       (long long) command->pids_max);
+				       (long long)command->pids_max);
 	if (command->device_policy == NOMAD_DEVICES_LISTED && !plan->has_devices)
-		return nomad_error_set(plan->err, EOPNOTSUPP, "devices cannot be kept from the task: this host has neither cgroup v2 "
-				       "nor the devices controller of v1 that may be written to; allow all, or mount it");
+		return nomad_error_set(
+			plan->err, EOPNOTSUPP,
+			"devices cannot be kept from the task: this host has neither cgroup v2 "
+			"nor the devices controller of v1 that may be written to; allow all, or mount it");
 	return 0;
 }
 
@@ -350,7 +360,9 @@ int nomad__limits_plan_for(const struct nomad__hierarchy *list, int count, const
 			   struct nomad__spec *spec, struct nomad_error **err)
 {
 	const char *slash = strrchr(what->dir, '/');
-	struct plan plan = { .list = list, .what = what, .spec = spec, .name = slash ? slash + 1 : what->dir, .err = err };
+	struct plan plan = {
+		.list = list, .what = what, .spec = spec, .name = slash ? slash + 1 : what->dir, .err = err
+	};
 	int r;
 
 	if (!*plan.name || strlen(plan.name) > 100)
@@ -374,8 +386,8 @@ int nomad__limits_plan_for(const struct nomad__hierarchy *list, int count, const
 	/* Only where the task has its own: elsewhere it is where we are. */
 	for (int i = 0; i < count; i++)
 		if (plan.used[i] && !nomad__list_has(list[i].ctl, "cpuset"))
-			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors", list[i].ctl[0] ? '1' : '2',
-					 list[i].ctl, list[i].mount);
+			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors",
+					 list[i].ctl[0] ? '1' : '2', list[i].ctl, list[i].mount);
 	return spec->failed ? nomad_error_errno(err, ENOMEM, "plan the cgroups") : 0;
 }
 

@@ -239,7 +239,8 @@ static void write_exit_record(struct nomad__record *m, char *buf)
 	if (r < 0)
 		r = nomad__record_write(S.dirfd, "exit", m, false);
 	if (r < 0)
-		ctl_notice("the exit record cannot be written into the state directory: a restart of the plugin will forget the end");
+		ctl_notice("the exit record cannot be written into the state directory: a restart of the plugin will "
+			   "forget the end");
 }
 
 void leave_directory(void)

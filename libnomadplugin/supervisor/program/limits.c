@@ -64,8 +64,9 @@ static int read_own(void)
 		low = nomad__parse_num(soft + 1, -1);
 		high = nomad__parse_num(hard + 1, -1);
 		own.list[own.count].resource = (int) nomad__parse_num(s, -1);
-		own.list[own.count++].limit = (struct rlimit) {
-			.rlim_cur = low < 0 ? RLIM_INFINITY : (rlim_t) low, .rlim_max = high < 0 ? RLIM_INFINITY : (rlim_t) high,
+		own.list[own.count++].limit = (struct rlimit){
+			.rlim_cur = low < 0 ? RLIM_INFINITY : (rlim_t)low,
+			.rlim_max = high < 0 ? RLIM_INFINITY : (rlim_t)high,
 		};
 	}
 	return 0;

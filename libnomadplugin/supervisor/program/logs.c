@@ -109,7 +109,8 @@ static int open_fifo(int i, const char *path)
 	}
 	if (!S_ISFIFO(st.st_mode)) {
 		r = fail(S_ISLNK(st.st_mode) ? ELOOP : EINVAL,
-			 S_ISLNK(st.st_mode) ? "refuse a symlink as log pipe" : "refuse what is no FIFO as log pipe", path);
+			 S_ISLNK(st.st_mode) ? "refuse a symlink as log pipe" : "refuse what is no FIFO as log pipe",
+			 path);
 		goto out;
 	}
 	/* For both: it never waits, and as long as we have it, a reader that
