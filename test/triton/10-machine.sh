@@ -35,7 +35,8 @@ t_fingerprints() {
 		_fp=$(ssh-keygen -l -E $_kind -f "$KEYS/rsa.pub" | cut -d' ' -f2)
 		with_config ".key_id = \"$_fp\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }
 	done
-	with_config ".key_id = \"${_fp%?}A\"" && ! health "$T/other.json" && file_has "$T/doctor" 'not the key of key_id'
+	case $_fp in *A) _fp=${_fp%?}E ;; *) _fp=${_fp%?}A ;; esac
+	with_config ".key_id = \"$_fp\"" && ! health "$T/other.json" && file_has "$T/doctor" 'not the key of key_id'
 }
 t_agent() {
 	eval "$(ssh-agent -s -a "$T/agent")" >/dev/null
