@@ -48,6 +48,18 @@ static const char *check_path(const char *value)
 	return *value && *value != '-' ? NULL : "a path";
 }
 
+/* In its jail, a build has these for itself. */
+static const char *check_engine(const char *value)
+{
+	static const char *const own[] = { "/build/", "/dev/", "/proc/", "/run/", "/sys/", "/tmp/", "/var/tmp/" };
+	size_t i;
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(own); i++)
+		if (!strncmp(value, own[i], strlen(own[i])))
+			return "a path outside of /build, /dev, /proc, /run, /sys, /tmp and /var/tmp, which are a build's own";
+	return nomad_check_absolute_path(value);
+}
+
 static const char *check_reference(const char *value)
 {
 	return is_all_of(value, "-_./:@") && isalnum((unsigned char)*value) && strlen(value) <= 512 ?
@@ -89,7 +101,7 @@ static const char *check_secret(const char *value)
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct build_plugin_config, field, kind, __VA_ARGS__)
 static const struct nomad_option plugin_options[] = {
-	OPT(engine, STRING, .example = "\"/usr/bin/buildah\"", .check = nomad_check_absolute_path,
+	OPT(engine, STRING, .example = "\"/usr/bin/buildah\"", .check = check_engine,
 	    .help = "Path of the program that builds: buildah or podman. Default: the first of both that is on PATH."),
 	OPT(storage_root, STRING, .check = nomad_check_absolute_path,
 	    .help = "Directory for the images and layers of running builds and for caches. Default: in state_dir.",

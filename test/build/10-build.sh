@@ -14,6 +14,11 @@ t_no_engine() {
 	plugin_config '{}' && file_has "$T/doctor" "no program '/no/such/engine'" && file_has "$T/doctor" 'set engine'
 }
 run_test 'doctor: a missing engine, with its remedy' t_no_engine
+t_hidden_engine() {
+	plugin_config '{ "engine": "/tmp/buildah" }' && "$DRIVER" doctor --config "$T/plugin.json" >"$T/doctor" 2>&1 && return 1
+	plugin_config '{}' && file_has "$T/doctor" "engine.*'/tmp/buildah'.*outside of /build"
+}
+run_test 'doctor: an engine that the jail would hide' t_hidden_engine
 
 containerfile plain <<'C'
 FROM scratch AS base
