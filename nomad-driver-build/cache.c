@@ -73,7 +73,7 @@ static bool remove_unused(const struct cache *c)
 	while (d && (entry = readdir(d))) {
 		NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", c->path, entry->d_name);
 
-		if (path && *entry->d_name != '.' && strcmp(entry->d_name, "lock"))
+		if (path && *entry->d_name != '.' && strcmp(entry->d_name, "lock") != 0)
 			(void)build_tree_remove(path);
 	}
 	if (d)

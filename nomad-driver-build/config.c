@@ -33,8 +33,9 @@ static bool is_all_of(const char *value, const char *chars)
 
 static const char *check_name(const char *value)
 {
-	return is_all_of(value, "-_.") && isalnum((unsigned char)*value) && strlen(value) <= 64 ?
-		NULL : "a name of at most 64 letters, digits, dots, hyphens and underscores";
+	return is_all_of(value, "-_.") && isalnum((unsigned char)*value) && strlen(value) <= 64
+		       ? NULL
+		       : "a name of at most 64 letters, digits, dots, hyphens and underscores";
 }
 
 /* Text goes into a list with commas, or behind a colon, of the engine's own syntax. */
@@ -55,15 +56,17 @@ static const char *check_engine(const char *value)
 	size_t i;
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(own); i++)
-		if (!strncmp(value, own[i], strlen(own[i])))
-			return "a path outside of /build, /dev, /proc, /run, /sys, /tmp and /var/tmp, which are a build's own";
+		if (strncmp(value, own[i], strlen(own[i])) == 0)
+			return "a path outside of /build, /dev, /proc, /run, /sys, /tmp and /var/tmp, which are a "
+			       "build's own";
 	return nomad_check_absolute_path(value);
 }
 
 static const char *check_reference(const char *value)
 {
-	return is_all_of(value, "-_./:@") && isalnum((unsigned char)*value) && strlen(value) <= 512 ?
-		NULL : "an image reference such as registry.example.org/team/app:1";
+	return is_all_of(value, "-_./:@") && isalnum((unsigned char)*value) && strlen(value) <= 512
+		       ? NULL
+		       : "an image reference such as registry.example.org/team/app:1";
 }
 
 static const char *check_push_reference(const char *value)
@@ -72,7 +75,7 @@ static const char *check_push_reference(const char *value)
 	size_t n = slash ? (size_t)(slash - value) : 0;
 
 	if (check_reference(value) || !n ||
-	    (!memchr(value, '.', n) && !memchr(value, ':', n) && strncmp(value, "localhost/", 10)))
+	    (!memchr(value, '.', n) && !memchr(value, ':', n) && strncmp(value, "localhost/", 10) != 0))
 		return "a reference with a registry in front, such as registry.example.org/team/app:1";
 	return NULL;
 }
@@ -84,13 +87,14 @@ static const char *check_platform(const char *value)
 
 static const char *check_ulimit(const char *value)
 {
-	return is_all_of(value, ":-") && strspn(value, "0123456789:-") == strlen(value) ?
-		NULL : "a limit, or a soft and a hard one: \"1024\" or \"1024:2048\"";
+	return is_all_of(value, ":-") && strspn(value, "0123456789:-") == strlen(value)
+		       ? NULL
+		       : "a limit, or a soft and a hard one: \"1024\" or \"1024:2048\"";
 }
 
 static const char *check_secret(const char *value)
 {
-	if (!strncmp(value, "env:", 4))
+	if (strncmp(value, "env:", 4) == 0)
 		return nomad_check_env_name(value + 4);
 	return check_path(value)
 		       ? "a path in the secrets directory, or env:NAME for a variable of the task's environment"
@@ -107,7 +111,8 @@ static const struct nomad_option plugin_options[] = {
 	    .help = "Directory for the images and layers of running builds and for caches. Default: in state_dir.",
 	    .example = "\"/srv/builds\""),
 	OPT(storage_driver, STRING, .def = "\"auto\"", .choices = drivers,
-	    .help = "How layers are stored. auto: overlay where the file system of storage_root can carry it, else vfs.",
+	    .help = "How layers are stored. auto: overlay where the file system of storage_root can carry it, else "
+		    "vfs.",
 	    .example = "\"vfs\""),
 	OPT(allowed_registries, STRING_LIST, .check = check_reference,
 	    .help = "Registries, or parts of them, that builds may pull from and push to. Default: all.",
@@ -137,10 +142,12 @@ static const struct nomad_option output_options[] = {
 	    .help = "oci-archive and docker-archive are tar files, oci is a directory with an OCI image layout.",
 	    .example = "\"docker-archive\""),
 	OPT(path, STRING, .required = true, .check = check_path,
-	    .help = "Where it is written: in alloc/ (shared by the tasks of the group), in local/ or elsewhere in the task "
-		    "directory.", .example = "\"alloc/image.tar\""),
+	    .help = "Where it is written: in alloc/ (shared by the tasks of the group), in local/ or elsewhere in the "
+		    "task directory.",
+	    .example = "\"alloc/image.tar\""),
 	OPT(reference, STRING, .check = check_reference,
-	    .help = "Name of the image in the archive, or its tag in an OCI layout. Default: the first of tags; \"latest\" "
+	    .help = "Name of the image in the archive, or its tag in an OCI layout. Default: the first of tags; "
+		    "\"latest\" "
 		    "in a layout.",
 	    .example = "\"app:1.0\""),
 };
@@ -162,73 +169,84 @@ static const struct nomad_schema push_schema = NOMAD_SCHEMA(struct build_push, p
 static const struct nomad_option task_options[] = {
 	OPT(containerfile, STRING, .check = check_path,
 	    .help = "The Containerfile: a path in the context, or one that begins with local/ or alloc/. Default: "
-		    "Containerfile, else Dockerfile, in the context.", .example = "\"Containerfile.release\""),
-	OPT(dockerfile, STRING, .check = check_path, .help = "The same as containerfile.",
-	    .example = "\"Dockerfile\""),
+		    "Containerfile, else Dockerfile, in the context.",
+	    .example = "\"Containerfile.release\""),
+	OPT(dockerfile, STRING, .check = check_path, .help = "The same as containerfile.", .example = "\"Dockerfile\""),
 	OPT(context, STRING, .def = "\"local\"", .check = check_path,
-	    .help = "Directory that COPY and ADD take files from, relative to the task directory; alloc/... is the shared "
-		    "directory of the allocation. It cannot lead out of them.", .example = "\"alloc/src\""),
-	OPT(ignorefile, STRING, .check = check_path, .help = "Takes the place of .containerignore; a path as for containerfile.",
+	    .help = "Directory that COPY and ADD take files from, relative to the task directory; alloc/... is the "
+		    "shared directory of the allocation. It cannot lead out of them.",
+	    .example = "\"alloc/src\""),
+	OPT(ignorefile, STRING, .check = check_path,
+	    .help = "Takes the place of .containerignore; a path as for containerfile.",
 	    .example = "\"release.ignore\""),
-	OPT(target, STRING, .check = check_name, .help = "Stage to build. Default: the last.",
-	    .example = "\"test\""),
-	OPT(args, STRING_MAP, .help = "Values for ARG. They are seen in the image's history: use secrets for what nobody may see.",
+	OPT(target, STRING, .check = check_name, .help = "Stage to build. Default: the last.", .example = "\"test\""),
+	OPT(args, STRING_MAP,
+	    .help = "Values for ARG. They are seen in the image's history: use secrets for what nobody may see.",
 	    .example = "{ VERSION = \"1.2\" }"),
 	OPT(build_contexts, STRING_MAP,
-	    .help = "Further sources by name, for FROM and COPY --from: directories as for context, oci-archive:PATH or "
-		    "docker-archive:PATH, or docker-image://REFERENCE.", .example = "{ assets = \"alloc/assets\" }"),
+	    .help = "Further sources by name, for FROM and COPY --from: directories as for context, oci-archive:PATH "
+		    "or docker-archive:PATH, or docker-image://REFERENCE.",
+	    .example = "{ assets = \"alloc/assets\" }"),
 	OPT(labels, STRING_MAP, .help = "Labels of the image.",
 	    .example = "{ \"org.opencontainers.image.source\" = \"https://example.org/app\" }"),
 	OPT(annotations, STRING_MAP, .help = "Annotations of the image; format docker has none.",
 	    .example = "{ \"org.example.ticket\" = \"42\" }"),
-	OPT(tags, STRING_LIST, .check = check_reference, .help = "Names of the image, in archives and in metadata_file.",
+	OPT(tags, STRING_LIST, .check = check_reference,
+	    .help = "Names of the image, in archives and in metadata_file.",
 	    .example = "[\"registry.example.org/team/app:1\"]"),
 	OPT(platform, STRING, .check = check_platform, .help = "Platform of the image. Default: this node's.",
 	    .example = "\"linux/arm64\""),
 	OPT(format, STRING, .def = "\"oci\"", .choices = formats, .help = "Format of manifest and configuration.",
 	    .example = "\"docker\""),
 	OPT(network, STRING, .def = "\"host\"", .choices = networks,
-	    .help = "Network of RUN. host: that of the task, which is its group's if the group has one (mode bridge), else "
-		    "the node's. none: none; with isolation chroot base images then have to be local ones.",
+	    .help = "Network of RUN. host: that of the task, which is its group's if the group has one (mode bridge), "
+		    "else the node's. none: none; with isolation chroot base images then have to be local ones.",
 	    .example = "\"none\""),
 	OPT(isolation, STRING, .def = "\"chroot\"", .choices = isolations,
-	    .help = "How RUN is held in its root: by the engine's own chroot, or by the node's OCI runtime. In both cases the "
-		    "whole build is jailed: it sees only the task's directories and its own processes. With chroot, "
-		    "buildah does not wait until the last output of a step is copied: rarely, the log lacks a line that was written "
-		    "just before a step's end.",
+	    .help = "How RUN is held in its root: by the engine's own chroot, or by the node's OCI runtime. In both "
+		    "cases the whole build is jailed: it sees only the task's directories and its own processes. With "
+		    "chroot, buildah does not wait until the last output of a step is copied: rarely, the log lacks a "
+		    "line that was written just before a step's end.",
 	    .example = "\"oci\""),
 	OPT(secrets, STRING_MAP, .check = check_secret,
-	    .help = "For RUN --mount=type=secret,id=NAME: a path in the secrets directory, or env:NAME for a variable of the "
-		    "task's environment (from a template of a Nomad variable). In no layer, log or command line.",
+	    .help = "For RUN --mount=type=secret,id=NAME: a path in the secrets directory, or env:NAME for a variable "
+		    "of the task's environment (from a template of a Nomad variable). In no layer, log or command "
+		    "line.",
 	    .example = "{ token = \"secrets/token\", npm = \"env:NPM_TOKEN\" }"),
-	OPT(ssh, STRING_MAP, .check = check_path, .help = "For RUN --mount=type=ssh,id=NAME: a key in the secrets directory.",
+	OPT(ssh, STRING_MAP, .check = check_path,
+	    .help = "For RUN --mount=type=ssh,id=NAME: a key in the secrets directory.",
 	    .example = "{ default = \"secrets/id_ed25519\" }"),
-	OPT(layers, TRISTATE, .help = "Keep a layer for each instruction, to be reused. Default: with cache, cache_from and "
-		    "cache_to only.",
+	OPT(layers, TRISTATE,
+	    .help = "Keep a layer for each instruction, to be reused. Default: with cache, cache_from and cache_to "
+		    "only.",
 	    .example = "true"),
 	OPT(cache, STRING, .check = check_name,
-	    .help = "Name of a cache on this node that builds of the same Nomad namespace share: layers, base images and "
-		    "RUN --mount=type=cache. Default: nothing is kept.",
+	    .help = "Name of a cache on this node that builds of the same Nomad namespace share: layers, base images "
+		    "and RUN --mount=type=cache. Default: nothing is kept.",
 	    .example = "\"app\""),
 	OPT(cache_from, STRING, .check = check_push_reference, .help = "Repository that layers are taken from.",
 	    .example = "\"registry.example.org/team/cache\""),
 	OPT(cache_to, STRING, .check = check_push_reference, .help = "Repository that layers are pushed to.",
 	    .example = "\"registry.example.org/team/cache\""),
 	OPT(timestamp, INT, .min = 0, .max = INT64_C(253402300799), .unit = "seconds since 1970",
-	    .help = "Time of everything in the image: the same context then gives the same digest. Default: what is true.",
+	    .help = "Time of everything in the image: the same context then gives the same digest. Default: what is "
+		    "true.",
 	    .example = "0"),
-	OPT(squash, BOOL, .def = "false", .help = "Make one layer of all that the build adds.",
-	    .example = "true"),
-	OPT(pull, STRING, .def = "\"missing\"", .choices = pulls, .help = "When base images are pulled anew; matters with cache.",
-	    .example = "\"always\""),
-	OPT(tls_verify, BOOL, .def = "true", .help = "false: base images and layers may come from registries without TLS.",
-	    .example = "false"),
-	OPT(ulimits, STRING_MAP, .check = check_ulimit, .help = "Limits of RUN, by name.", .example = "{ nofile = \"1024:2048\" }"),
-	OPT(output, BLOCK_LIST, .block = &output_schema, .max_items = 16, .help = "A file or directory that the image is written to."),
-	OPT(push, BLOCK_LIST, .block = &push_schema, .max_items = 16, .help = "A registry that the image is pushed to."),
+	OPT(squash, BOOL, .def = "false", .help = "Make one layer of all that the build adds.", .example = "true"),
+	OPT(pull, STRING, .def = "\"missing\"", .choices = pulls,
+	    .help = "When base images are pulled anew; matters with cache.", .example = "\"always\""),
+	OPT(tls_verify, BOOL, .def = "true",
+	    .help = "false: base images and layers may come from registries without TLS.", .example = "false"),
+	OPT(ulimits, STRING_MAP, .check = check_ulimit, .help = "Limits of RUN, by name.",
+	    .example = "{ nofile = \"1024:2048\" }"),
+	OPT(output, BLOCK_LIST, .block = &output_schema, .max_items = 16,
+	    .help = "A file or directory that the image is written to."),
+	OPT(push, BLOCK_LIST, .block = &push_schema, .max_items = 16,
+	    .help = "A registry that the image is pushed to."),
 	OPT(metadata_file, STRING, .check = check_path,
-	    .help = "File for what was built, as JSON: image id, digest, size, tags, time of each step, pushed references. A "
-		    "path as in output.", .example = "\"alloc/build.json\""),
+	    .help = "File for what was built, as JSON: image id, digest, size, tags, time of each step, pushed "
+		    "references. A path as in output.",
+	    .example = "\"alloc/build.json\""),
 };
 #undef OPT
 
@@ -262,18 +280,17 @@ static int check_contexts(const struct nomad_map *map, struct nomad_error **err)
 	for (i = 0; i < map->count; i++) {
 		const char *value = map->pairs[i].value, *path = value;
 
-		if (!strncmp(value, "docker-image://", 15) && !check_reference(value + 15))
+		if (strncmp(value, "docker-image://", 15) == 0 && !check_reference(value + 15))
 			continue;
-		if (!strncmp(value, "oci-archive:", 12))
+		if (strncmp(value, "oci-archive:", 12) == 0)
 			path = value + 12;
-		else if (!strncmp(value, "docker-archive:", 15))
+		else if (strncmp(value, "docker-archive:", 15) == 0)
 			path = value + 15;
 		if (check_path(path))
-			return nomad_error_set(
-				err, EINVAL,
-				"build_contexts: '%s' is neither a path nor docker-image://REFERENCE; fetch "
-				"other sources with an artifact block",
-				value);
+			return nomad_error_set(err, EINVAL,
+					       "build_contexts: '%s' is neither a path nor docker-image://REFERENCE; "
+					       "fetch other sources with an artifact block",
+					       value);
 	}
 	return 0;
 }
@@ -285,9 +302,9 @@ static int check_task(const void *data, struct nomad_error **err)
 	size_t i, j;
 	int r;
 
-	if (config->containerfile && config->dockerfile && strcmp(config->containerfile, config->dockerfile))
+	if (config->containerfile && config->dockerfile && strcmp(config->containerfile, config->dockerfile) != 0)
 		return nomad_error_set(err, EINVAL, "containerfile and dockerfile are the same option: give one");
-	if (config->annotations.count && !strcmp(config->format, "docker"))
+	if (config->annotations.count && strcmp(config->format, "docker") == 0)
 		return nomad_error_set(err, EINVAL, "annotations: format docker has none; use labels, or format oci");
 	r = check_keys(&config->args, "args", "_", err);
 	if (r >= 0)
@@ -308,7 +325,7 @@ static int check_task(const void *data, struct nomad_error **err)
 		r = check_contexts(&config->build_contexts, err);
 	for (i = 0; i < config->output.count && r >= 0; i++)
 		for (j = 0; j < i && r >= 0; j++)
-			if (!strcmp(outputs[i].path, outputs[j].path))
+			if (strcmp(outputs[i].path, outputs[j].path) == 0)
 				r = nomad_error_set(err, EINVAL, "output: two have the path '%s'", outputs[i].path);
 	return r;
 }
@@ -326,7 +343,7 @@ bool build_registry_is_allowed(char *const *allowed, const char *reference)
 
 		while (n && allowed[i][n - 1] == '/')
 			n--;
-		if (!strncmp(allowed[i], reference, n) && (!reference[n] || strchr("/:@", reference[n])) &&
+		if (strncmp(allowed[i], reference, n) == 0 && (!reference[n] || strchr("/:@", reference[n])) &&
 		    /* "host:5000" is not below "host". */
 		    (reference[n] != ':' || memchr(allowed[i], '/', n)))
 			return true;

@@ -56,8 +56,8 @@ struct build_config {
 	char *pull;
 	bool tls_verify;
 	struct nomad_map ulimits;
-	struct nomad_block_list output;		/* of struct build_output */
-	struct nomad_block_list push;		/* of struct build_push */
+	struct nomad_block_list output; /* of struct build_output */
+	struct nomad_block_list push;	/* of struct build_push */
 	char *metadata_file;
 };
 

@@ -33,7 +33,7 @@ struct start {
 	struct build_dirs dirs;
 	struct build_inputs inputs;
 	struct build_plan plan;
-	struct nomad_map env;		/* of the process: secrets */
+	struct nomad_map env; /* of the process: secrets */
 	unsigned digests, partials;
 };
 
@@ -49,7 +49,7 @@ static bool has(char *const *list, const char *word)
 	size_t i;
 
 	for (i = 0; list && list[i]; i++)
-		if (!strcmp(list[i], word))
+		if (strcmp(list[i], word) == 0)
 			return true;
 	return false;
 }
@@ -73,13 +73,13 @@ static int check_site(struct start *s, struct nomad_error **err)
 	if (!s->data->host.engine.path)
 		return nomad_error_set(err, ENOENT,
 				       "neither buildah nor podman is installed; install the package buildah");
-	if (strcmp(network, "none"))
+	if (strcmp(network, "none") != 0)
 		network = s->info->network.path ? "group" : "host";
 	if (!has(s->site->allowed_networks, network))
 		return nomad_error_set(
 			err, EACCES, "network: this node does not allow builds in network '%s' (allowed_networks); %s",
 			network, strcmp(network, "host") ? "use another" : "give the group a network of mode bridge");
-	if (!strcmp(s->config->isolation, "oci") && !s->data->host.runtime)
+	if (strcmp(s->config->isolation, "oci") == 0 && !s->data->host.runtime)
 		return nomad_error_set(err, ENOENT, "isolation: neither crun nor runc is installed; use \"chroot\"");
 	r = check_registry(s, "cache_from", s->config->cache_from, err);
 	if (r >= 0)
@@ -110,11 +110,10 @@ static int find_containerfile(struct start *s, struct nomad_error **err)
 		if (r != -ENOENT)
 			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
 	}
-	return nomad_error_set(
-		err, ENOENT,
-		"containerfile: there is neither a Containerfile nor a Dockerfile in context '%s'; put one "
-		"there, or name it",
-		s->config->context);
+	return nomad_error_set(err, ENOENT,
+			       "containerfile: there is neither a Containerfile nor a Dockerfile in context '%s'; put "
+			       "one there, or name it",
+			       s->config->context);
 }
 
 static int find_contexts(struct start *s, struct nomad_error **err)
@@ -128,14 +127,14 @@ static int find_contexts(struct start *s, struct nomad_error **err)
 		const char *value = map->pairs[i].value, *transport = NULL;
 		NOMAD_AUTO_FREE char *path = NULL, *text = NULL;
 
-		if (!strncmp(value, "docker-image://", 15)) {
+		if (strncmp(value, "docker-image://", 15) == 0) {
 			r = check_registry(s, "build_contexts", value + 15, err);
 			if (r >= 0 && nomad_map_set(&s->inputs.contexts, map->pairs[i].key, value) < 0)
 				r = no_memory(err);
 			continue;
 		}
 		for (j = 0; j < NOMAD_ARRAY_LEN(transports); j++)
-			if (!strncmp(value, transports[j], strlen(transports[j])))
+			if (strncmp(value, transports[j], strlen(transports[j])) == 0)
 				transport = transports[j];
 		r = build_path_resolve(&s->dirs, "build_contexts", value + (transport ? strlen(transport) : 0),
 				       transport ? BUILD_PATH_FILE : BUILD_PATH_DIRECTORY, &path, err);
@@ -157,11 +156,10 @@ static int take_variable(struct start *s, const char *id, const char *name, stru
 	const char *value = nomad_map_get(&s->info->env, name);
 
 	if (!value)
-		return nomad_error_set(
-			err, ENOENT,
-			"secrets: '%s' is not in the environment of the task; set it with a template block "
-			"and env = true",
-			name);
+		return nomad_error_set(err, ENOENT,
+				       "secrets: '%s' is not in the environment of the task; set it with a template "
+				       "block and env = true",
+				       name);
 	if (!key || !path || nomad_map_set(&s->env, key, value) < 0 || nomad_strv_add(&s->plan.secret_ids, id) < 0 ||
 	    nomad_map_set(&s->inputs.secrets, id, path) < 0)
 		return no_memory(err);
@@ -178,7 +176,7 @@ static int find_secret_files(struct start *s, const char *option, const struct n
 		const struct nomad_pair *pair = &map->pairs[i];
 		NOMAD_AUTO_FREE char *path = NULL;
 
-		if (!strncmp(pair->value, "env:", 4)) {
+		if (strncmp(pair->value, "env:", 4) == 0) {
 			r = take_variable(s, pair->key, pair->value + 4, err);
 			continue;
 		}
@@ -284,7 +282,7 @@ static int plan_partial(struct start *s, struct build_action *action, struct nom
 static int plan_destination(struct start *s, const struct build_output *output, struct build_action *action,
 			    char **ret_destination, struct nomad_error **err)
 {
-	bool layout = !strcmp(output->type, "oci");
+	bool layout = strcmp(output->type, "oci") == 0;
 	const char *reference = output->reference;
 	int r;
 
@@ -323,7 +321,7 @@ static bool is_at_once(const struct start *s)
 	const struct build_output *outputs = s->config->output.items;
 
 	return !s->data->host.engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
-		strcmp(outputs[0].type, "docker-archive") && !build_engine_keeps_layers(s->config);
+	       strcmp(outputs[0].type, "docker-archive") != 0 && !build_engine_keeps_layers(s->config);
 }
 
 static int plan_build(struct start *s, struct nomad_error **err)
@@ -367,8 +365,9 @@ static int plan_actions(struct start *s, struct nomad_error **err)
 		r = plan_output(s, &outputs[i], err);
 	for (i = 0; i < s->config->push.count && r >= 0; i++)
 		r = plan_push(s, &pushes[i], err);
-	return r < 0 || !metadata ? r :
-		build_path_resolve(&s->dirs, "metadata_file", metadata, BUILD_PATH_NEW_FILE, &s->plan.metadata, err);
+	return r < 0 || !metadata ? r
+				  : build_path_resolve(&s->dirs, "metadata_file", metadata, BUILD_PATH_NEW_FILE,
+						       &s->plan.metadata, err);
 }
 
 /* One line: of several the last one counts. */
@@ -470,11 +469,13 @@ static int run(struct start *s, struct nomad_error **err)
 		r = build_events_follow(s->data->events, nomad_task_id(s->task), events);
 	if (r < 0)
 		return *err ? r : nomad_error_errno(err, -r, "open '%s'", events);
-	return nomad_task_run(s->task, &(struct nomad_command) {
-		.argv = argv,
-		.env = &s->env,
-		.netns = s->info->network.path,
-	}, err);
+	return nomad_task_run(s->task,
+			      &(struct nomad_command){
+				      .argv = argv,
+				      .env = &s->env,
+				      .netns = s->info->network.path,
+			      },
+			      err);
 }
 
 static int remove_traces(struct nomad_task *task, struct nomad_error **err)

@@ -33,10 +33,10 @@ static void add_pair(struct words *w, const char *option, const char *value)
 	}
 }
 
-#define ADDF(w, ...) \
-	do { \
-		if ((w)->r >= 0) \
-			(w)->r = nomad_strv_addf(&(w)->v, __VA_ARGS__); \
+#define ADDF(w, ...)                                                                                                   \
+	do {                                                                                                           \
+		if ((w)->r >= 0)                                                                                       \
+			(w)->r = nomad_strv_addf(&(w)->v, __VA_ARGS__);                                                \
 	} while (0)
 
 /* Options of "KEY=VALUE" form. */
@@ -59,7 +59,7 @@ static void add_store(struct words *w, const struct build_engine *engine, const 
 	ADDF(w, "%s/runroot", dir);
 	add_pair(w, "--storage-driver", engine->storage_driver);
 	/* An image may hold device files; nobody is to open them. */
-	if (!strcmp(engine->storage_driver, "overlay"))
+	if (strcmp(engine->storage_driver, "overlay") == 0)
 		add_pair(w, "--storage-opt", "overlay.mountopt=nodev");
 	if (engine->is_podman)
 		add_pair(w, "--cgroup-manager", "cgroupfs");
@@ -103,7 +103,7 @@ static void add_result(struct words *w, const struct build_config *config, const
 
 	add_pair(w, "--format", config->format);
 	add_pair(w, "--tag", destination);
-	if (destination)	/* as push does: the digest is the same */
+	if (destination) /* as push does: the digest is the same */
 		add(w, "--disable-compression=false");
 	for (i = 0; !destination && config->tags && config->tags[i]; i++)
 		add_pair(w, "--tag", config->tags[i]);
@@ -129,7 +129,9 @@ static void add_cache(struct words *w, const struct build_config *config)
 {
 	static const struct {
 		const char *name, *word;
-	} pulls[] = { { "missing", "--pull=false" }, { "newer", "--pull=true" }, { "always", "--pull=always" },
+	} pulls[] = { { "missing", "--pull=false" },
+		      { "newer", "--pull=true" },
+		      { "always", "--pull=always" },
 		      { "never", "--pull=never" } };
 	size_t i;
 
@@ -137,7 +139,7 @@ static void add_cache(struct words *w, const struct build_config *config)
 	add_pair(w, "--cache-from", config->cache_from);
 	add_pair(w, "--cache-to", config->cache_to);
 	for (i = 0; i < NOMAD_ARRAY_LEN(pulls); i++)
-		if (!strcmp(pulls[i].name, config->pull))
+		if (strcmp(pulls[i].name, config->pull) == 0)
 			add(w, pulls[i].word);
 	if (!config->tls_verify)
 		add(w, "--tls-verify=false");
@@ -146,12 +148,12 @@ static void add_cache(struct words *w, const struct build_config *config)
 
 static void add_steps(struct words *w, const struct build_config *config)
 {
-	bool oci = !strcmp(config->isolation, "oci");
+	bool oci = strcmp(config->isolation, "oci") == 0;
 
 	add_pair(w, "--isolation", config->isolation);
 	/* With chroot the jail as a whole is in the network, or in none. */
 	add_pair(w, "--network", oci ? config->network : NULL);
-	if (oci)	/* the whole build is in the cgroup of the task, and stays there */
+	if (oci) /* the whole build is in the cgroup of the task, and stays there */
 		add_pair(w, "--runtime-flag", "cgroup-manager=disabled");
 	add_map(w, "--ulimit", &config->ulimits);
 }

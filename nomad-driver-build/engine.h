@@ -20,14 +20,14 @@ struct build_engine {
 	bool is_podman;
 	char version[32];
 	int major, minor;
-	const char *storage_driver;	/* "overlay" or "vfs" */
+	const char *storage_driver; /* "overlay" or "vfs" */
 };
 
 /* What a build is made of, as paths in the jail. */
 struct build_inputs {
 	char *containerfile, *context, *ignorefile;
-	struct nomad_map contexts;	/* name: argument */
-	struct nomad_map secrets, ssh;	/* id: path */
+	struct nomad_map contexts;     /* name: argument */
+	struct nomad_map secrets, ssh; /* id: path */
 };
 void build_inputs_done(struct build_inputs *inputs);
 
@@ -41,8 +41,8 @@ char *build_engine_destination(const char *type, const char *path, const char *r
 /* Write the image there; the digest of its manifest goes to `digest_file`. */
 int build_engine_write(const struct build_engine *engine, const char *destination, const char *digest_file,
 		       char ***ret_argv) NOMAD_MUST_CHECK;
-int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify, const char *digest_file,
-		      char ***ret_argv) NOMAD_MUST_CHECK;
+int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify,
+		      const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
 /* Look into a new store in `dir`, which takes finding out what the kernel can do; added to `*argv`. */
 int build_engine_try(const struct build_engine *engine, const char *dir, char ***argv) NOMAD_MUST_CHECK;
 /* Remove what builds left that were killed; only while no other uses the store. */

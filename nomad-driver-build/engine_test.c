@@ -11,10 +11,12 @@
 
 #include "engine.h"
 
-#define V(...) ((char **)(uintptr_t)(const char *const []) { __VA_ARGS__, NULL })
-#define MAP(k, v) ((struct nomad_map) { (struct nomad_pair []) { { (char *)(k), (char *)(v) } }, 1 })
+#define V(...) ((char **)(uintptr_t)(const char *const[]){ __VA_ARGS__, NULL })
+#define MAP(k, v) ((struct nomad_map){ (struct nomad_pair[]){ { (char *)(k), (char *)(v) } }, 1 })
 #define S(text) ((char *)(text))
-#define GLOBAL "/usr/bin/buildah|--root|/build/root|--runroot|/build/runroot|--storage-driver|overlay|--storage-opt|overlay.mountopt=nodev|"
+#define GLOBAL                                                                                                         \
+	"/usr/bin/buildah|--root|/build/root|--runroot|/build/"                                                        \
+	"runroot|--storage-driver|overlay|--storage-opt|overlay.mountopt=nodev|"
 #define PUSH GLOBAL "push|--digestfile|/build/d|--authfile|/build/auth.json|"
 
 static const struct build_engine buildah = { .path = S("/usr/bin/buildah"), .storage_driver = "overlay" };
@@ -35,8 +37,13 @@ static void expect(char **take_argv, const char *want)
 
 static struct build_config plain(void)
 {
-	return (struct build_config) { .format = S("oci"), .network = S("host"), .isolation = S("chroot"), .layers = -1,
-				       .timestamp = NOMAD_INT_UNSET, .pull = S("missing"), .tls_verify = true };
+	return (struct build_config){ .format = S("oci"),
+				      .network = S("host"),
+				      .isolation = S("chroot"),
+				      .layers = -1,
+				      .timestamp = NOMAD_INT_UNSET,
+				      .pull = S("missing"),
+				      .tls_verify = true };
 }
 
 static const struct build_inputs inputs = { .containerfile = S("/alloc/c/Containerfile"), .context = S("/alloc/c") };
@@ -71,7 +78,8 @@ static void test_result(void **state)
 	c.annotations = MAP("a", "b");
 	c.timestamp = 0;
 	c.squash = true;
-	expect(build(&c, NULL), BUILD_HEAD "--format|docker|--tag|a:1|--tag|b:2|--label|k=v w|--annotation|a=b|--timestamp|0|"
+	expect(build(&c, NULL), BUILD_HEAD
+	       "--format|docker|--tag|a:1|--tag|b:2|--label|k=v w|--annotation|a=b|--timestamp|0|"
 	       "--identity-label=false|--squash|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
 }
 
@@ -88,14 +96,18 @@ static void test_sources(void **state)
 	c.target = S("stage");
 	c.platform = S("linux/arm64");
 	c.args = MAP("V", "1 --tls-verify=false");
-	expect(build(&c, &in), BUILD_HEAD "--ignorefile|/alloc/c/ignore|--target|stage|--platform|linux/arm64|--build-arg|"
-	       "V=1 --tls-verify=false|--build-context|x=/alloc/x|--secret|id=token,src=/secrets/token|--ssh|default=/secrets/key|"
-	       "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	expect(build(&c, &in),
+	       BUILD_HEAD "--ignorefile|/alloc/c/ignore|--target|stage|--platform|linux/arm64|--build-arg|"
+			  "V=1 --tls-verify=false|--build-context|x=/alloc/x|--secret|id=token,src=/secrets/"
+			  "token|--ssh|default=/secrets/key|"
+			  "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
 }
 
 static void test_cache(void **state)
 {
-	static const char *const pulls[][2] = { { "missing", "false" }, { "newer", "true" }, { "always", "always" }, { "never", "never" } };
+	static const char *const pulls[][2] = {
+		{ "missing", "false" }, { "newer", "true" }, { "always", "always" }, { "never", "never" }
+	};
 	struct build_config c = plain();
 	char want[2048];
 
@@ -109,12 +121,15 @@ static void test_cache(void **state)
 	c.cache_from = S("r.example.org/c");
 	c.cache_to = S("r.example.org/d");
 	c.tls_verify = false;
-	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--cache-from|r.example.org/c|--cache-to|"
-	       "r.example.org/d|--pull=false|--tls-verify=false|" BUILD_TAIL);
+	expect(build(&c, NULL),
+	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--cache-from|r.example.org/c|--cache-to|"
+			  "r.example.org/d|--pull=false|--tls-verify=false|" BUILD_TAIL);
 	c = plain();
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(pulls); i++) {
 		c.pull = S(pulls[i][0]);
-		snprintf(want, sizeof(want), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=%s|" BUILD_TAIL, pulls[i][1]);
+		snprintf(want, sizeof(want),
+			 BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=%s|" BUILD_TAIL,
+			 pulls[i][1]);
 		expect(build(&c, NULL), want);
 	}
 }
@@ -127,7 +142,8 @@ static void test_oci(void **state)
 	c.isolation = S("oci");
 	c.network = S("none");
 	c.ulimits = MAP("nofile", "1:2");
-	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|--authfile|/build/auth.json|"
+	expect(build(&c, NULL), BUILD_HEAD
+	       "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|--authfile|/build/auth.json|"
 	       "--isolation|oci|--network|none|--runtime-flag|cgroup-manager=disabled|--ulimit|nofile=1:2|--|/alloc/c");
 }
 
@@ -144,7 +160,8 @@ static void test_destination(void **state)
 	assert_string_equal(without, "oci-archive:/alloc/x.tar");
 	c.tags = V("a/b:1");
 	assert_int_equal(build_engine_build(&buildah, &c, &inputs, without, &argv), 0);
-	expect(argv, BUILD_HEAD "--format|oci|--tag|oci-archive:/alloc/x.tar|--disable-compression=false|--iidfile|/build/iid|"
+	expect(argv, BUILD_HEAD
+	       "--format|oci|--tag|oci-archive:/alloc/x.tar|--disable-compression=false|--iidfile|/build/iid|"
 	       "--layers=false|--pull=false|" BUILD_TAIL);
 	free(with);
 	free(without);
@@ -171,8 +188,9 @@ static void test_others(void **state)
 	assert_int_equal(build_engine_clean(&buildah, &argv), 0);
 	expect(argv, GLOBAL "rm|--all");
 	assert_int_equal(build_engine_clean(&podman, &argv), 0);
-	expect(argv, "/usr/bin/podman|--root|/build/root|--runroot|/build/runroot|--storage-driver|vfs|--cgroup-manager|cgroupfs|rm|"
-	       "--all|--force");
+	expect(argv, "/usr/bin/podman|--root|/build/root|--runroot|/build/"
+		     "runroot|--storage-driver|vfs|--cgroup-manager|cgroupfs|rm|"
+		     "--all|--force");
 }
 
 static void test_files(void **state)
@@ -183,11 +201,13 @@ static void test_files(void **state)
 	assert_string_equal(text, "{\"default\":[{\"type\":\"insecureAcceptAnything\"}]}");
 	free(text);
 	text = build_engine_policy(V("r.example.org/team"));
-	assert_non_null(strstr(text, "{\"default\":[{\"type\":\"reject\"}],\"transports\":{\"docker\":{\"r.example.org/team\":[{\"type\":"));
+	assert_non_null(strstr(
+		text,
+		"{\"default\":[{\"type\":\"reject\"}],\"transports\":{\"docker\":{\"r.example.org/team\":[{\"type\":"));
 	free(text);
 	text = build_engine_registries(V("127.0.0.1:5000"));
 	assert_string_equal(text, "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n\n[[registry]]\n"
-			    "location = \"127.0.0.1:5000\"\ninsecure = true\n");
+				  "location = \"127.0.0.1:5000\"\ninsecure = true\n");
 	free(text);
 }
 
@@ -210,9 +230,9 @@ static void test_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain), cmocka_unit_test(test_result), cmocka_unit_test(test_sources), cmocka_unit_test(test_cache),
-		cmocka_unit_test(test_oci), cmocka_unit_test(test_destination),
-		cmocka_unit_test(test_write), cmocka_unit_test(test_others), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_plain),	cmocka_unit_test(test_result), cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_cache),	cmocka_unit_test(test_oci),    cmocka_unit_test(test_destination),
+		cmocka_unit_test(test_write),	cmocka_unit_test(test_others), cmocka_unit_test(test_files),
 		cmocka_unit_test(test_allowed),
 	};
 

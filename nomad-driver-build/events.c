@@ -25,7 +25,7 @@ struct file {
 
 struct build_events {
 	struct nomad_plugin *plugin;
-	pthread_mutex_t lock;		/* all below, and the telling itself */
+	pthread_mutex_t lock; /* all below, and the telling itself */
 	pthread_cond_t changed;
 	pthread_t thread;
 	struct file *files;
@@ -52,7 +52,7 @@ static void tell(struct build_events *events, struct file *file)
 		line[n] = 0;
 		end = memchr(line, '\n', (size_t)n);
 		if (!end && (size_t)n < sizeof(line) - 1)
-			break;		/* it is still being written */
+			break; /* it is still being written */
 		if (end)
 			*end = 0;
 		file->at += end ? end - line + 1 : n;

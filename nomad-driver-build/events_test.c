@@ -51,7 +51,7 @@ static bool is_told(const char *want)
 	bool is;
 
 	pthread_mutex_lock(&lock);
-	is = !strcmp(told, want);
+	is = strcmp(told, want) == 0;
 	pthread_mutex_unlock(&lock);
 	return is;
 }
@@ -95,7 +95,7 @@ static void test_lines(void **state)
 	append_text("last\nnever ended");
 	build_events_finish(events, "a");
 	expect("a|one\na|two\na|half\na|last\n");
-	build_events_finish(events, "a");	/* twice, and of one that is not known */
+	build_events_finish(events, "a"); /* twice, and of one that is not known */
 	build_events_finish(events, "b");
 	append_text("late\n");
 	build_events_free(events);
@@ -133,7 +133,7 @@ static void test_successor(void **state)
 	close(fd);
 	assert_int_equal(build_events_follow(events, "a", path), 0);
 	expect("a|one\na|two\n");
-	build_events_free(events);		/* while it is followed */
+	build_events_free(events); /* while it is followed */
 }
 
 static void test_strange_lines(void **state)
@@ -154,11 +154,11 @@ static void test_strange_lines(void **state)
 		usleep(10000);
 	build_events_free(events);
 	assert_non_null(strstr(told, "a|%s%n \xff\xfe\n"));
-	assert_null(strstr(told, "hidden"));	/* it is no text: its beginning does */
+	assert_null(strstr(told, "hidden")); /* it is no text: its beginning does */
 	assert_non_null(strstr(told, "a|nul\n"));
 	/* In pieces, but whole. */
 	for (i = 0; told[i]; i++)
-		told_x += told[i] == 'x';	/* of that line alone */
+		told_x += told[i] == 'x'; /* of that line alone */
 	assert_int_equal(told_x, sizeof(line) - 1);
 }
 

@@ -35,7 +35,7 @@ static void check(struct nomad_fingerprint *fp, const struct build_plugin_config
 {
 	NOMAD_AUTO_FREE char *missing = NULL, *old = NULL, *overlay = NULL;
 	const struct build_engine *engine = &host->engine;
-	bool must = !strcmp(config->storage_driver, "overlay");
+	bool must = strcmp(config->storage_driver, "overlay") == 0;
 
 	nomad_fp_check(fp, "root", geteuid() == 0, NOMAD_UNDETECTED, "builds have to be started by root",
 		       "run the Nomad client as root");
@@ -54,7 +54,7 @@ static void check(struct nomad_fingerprint *fp, const struct build_plugin_config
 		nomad_fp_check(fp, "version", is_recent(engine), NOMAD_UNHEALTHY, old ? old : "the engine is too old",
 			       "update it");
 	}
-	if (strcmp(config->storage_driver, "vfs")) {
+	if (strcmp(config->storage_driver, "vfs") != 0) {
 		overlay = nomad_strdupf("overlay file systems cannot be stored in storage_root (%s)",
 					host->overlay_error ? host->overlay_error : "?");
 		nomad_fp_check(fp, "overlay", host->overlay, must ? NOMAD_UNHEALTHY : NOMAD_HEALTHY,

@@ -64,8 +64,8 @@ static bool is_feature(const char *name)
 {
 	size_t n = strlen(name);
 
-	return n < 128 && !strchr(name, '/') && *name != '.' && ((n > 5 && !strcmp(name + n - 5, "-true")) ||
-								  (n > 6 && !strcmp(name + n - 6, "-false")));
+	return n < 128 && !strchr(name, '/') && *name != '.' &&
+	       ((n > 5 && strcmp(name + n - 5, "-true") == 0) || (n > 6 && strcmp(name + n - 6, "-false") == 0));
 }
 
 static char *key_of(const struct build_engine *engine, const char *base)
@@ -83,7 +83,7 @@ static bool read_features(const char *path, const char *key, char ***ret)
 {
 	FILE *in = fopen(path, "re");
 	char line[512];
-	bool fits = in && fgets(line, sizeof(line), in) && !strcmp(line, key);
+	bool fits = in && fgets(line, sizeof(line), in) && strcmp(line, key) == 0;
 
 	while (fits && nomad_strv_count((const char *const *)*ret) < FEATURES_MAX && fgets(line, sizeof(line), in)) {
 		line[strcspn(line, "\n")] = 0;
@@ -171,7 +171,7 @@ void build_host_find(const struct build_plugin_config *config, const char *base,
 		engine->path = nomad_tool_find("podman");
 	if (engine->path)
 		find_version(engine);
-	if (strcmp(config->storage_driver, "vfs"))
+	if (strcmp(config->storage_driver, "vfs") != 0)
 		find_overlay(base, ret);
 	engine->storage_driver = ret->overlay ? "overlay" : "vfs";
 	if (ret->overlay && engine->version[0])

@@ -10,9 +10,9 @@
 struct build_host {
 	struct build_engine engine;
 	bool overlay;
-	char *overlay_error;		/* why not, or NULL */
-	char *runtime;			/* crun or runc, or NULL */
-	char **features;		/* what the engine noted of overlay here */
+	char *overlay_error; /* why not, or NULL */
+	char *runtime;	     /* crun or runc, or NULL */
+	char **features;     /* what the engine noted of overlay here */
 };
 void build_host_find(const struct build_plugin_config *config, const char *base, struct build_host *ret);
 void build_host_done(struct build_host *host);

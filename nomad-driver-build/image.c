@@ -39,7 +39,7 @@ void build_image_done(struct build_image *image)
 /* The digits behind "sha256:" if that is what it is; borrowed. */
 static const char *digits_of(const char *digest)
 {
-	return digest && !strncmp(digest, "sha256:", 7) && strlen(digest) == 71 &&
+	return digest && strncmp(digest, "sha256:", 7) == 0 && strlen(digest) == 71 &&
 			       strspn(digest + 7, "0123456789abcdef") == 64
 		       ? digest + 7
 		       : NULL;
@@ -91,8 +91,7 @@ static int take_manifest(const json_t *manifest, const char *digest, struct buil
 		return -EIO;
 	*ret = (struct build_image){ .id = strdup(id), .digest = strdup(digest) };
 	add_size(&ret->size, config);
-	json_array_foreach(json_object_get(manifest, "layers"), i, layer)
-		add_size(&ret->size, layer);
+	json_array_foreach(json_object_get(manifest, "layers"), i, layer) add_size(&ret->size, layer);
 	if (ret->id && ret->digest)
 		return 0;
 	build_image_done(ret);
@@ -105,12 +104,13 @@ static const char *find_manifest(const json_t *index, const char *reference)
 	const json_t *manifests = json_object_get(index, "manifests"), *entry, *last = NULL;
 	size_t i;
 
-	json_array_foreach(manifests, i, entry) {
-		const char *name = json_string_value(json_object_get(json_object_get(entry, "annotations"),
-								     "org.opencontainers.image.ref.name"));
+	json_array_foreach(manifests, i, entry)
+	{
+		const char *name = json_string_value(
+			json_object_get(json_object_get(entry, "annotations"), "org.opencontainers.image.ref.name"));
 
 		last = entry;
-		if (reference && name && !strcmp(name, reference))
+		if (reference && name && strcmp(name, reference) == 0)
 			break;
 	}
 	return digits_of(json_string_value(json_object_get(last, "digest")));
@@ -126,10 +126,11 @@ static int look_into_store(int dir, const char *id, struct build_image *ret)
 	int r = -EIO;
 	size_t i;
 
-	json_array_foreach(images, i, image) {
+	json_array_foreach(images, i, image)
+	{
 		const char *name = json_string_value(json_object_get(image, "id"));
 
-		if (!name || strcmp(name, id))
+		if (!name || strcmp(name, id) != 0)
 			continue;
 		r = take_manifest(manifest, digits_of(json_string_value(json_object_get(image, "digest"))), ret);
 		break;
@@ -195,8 +196,8 @@ int build_image_in_layout(const char *path, const char *reference, struct build_
 
 struct tar {
 	int fd;
-	off_t at;		/* of the next header */
-	off_t pax_size;		/* of the next file, or -1 */
+	off_t at;	/* of the next header */
+	off_t pax_size; /* of the next file, or -1 */
 	char name[256];
 	off_t data, size;
 };
@@ -231,7 +232,7 @@ static off_t pax_size(int fd, off_t at, off_t size)
 
 		if (length < 5 || length > text + n - line || *end != ' ')
 			break;
-		if (!strncmp(end + 1, "size=", 5))
+		if (strncmp(end + 1, "size=", 5) == 0)
 			found = (off_t)strtoll(end + 6, NULL, 10);
 		line += length;
 	}
@@ -275,9 +276,9 @@ static json_t *scan(struct tar *tar, struct entry **ret_entries, size_t *ret_cou
 	while (!index && *ret_count < ENTRIES_MAX && next_entry(tar)) {
 		struct entry *grown;
 
-		if (!strcmp(tar->name, "index.json") && tar->size <= TEXT_MAX)
+		if (strcmp(tar->name, "index.json") == 0 && tar->size <= TEXT_MAX)
 			index = load_at(tar->fd, tar->data, (size_t)tar->size);
-		if (strncmp(tar->name, blobs, sizeof(blobs) - 1) || strlen(tar->name + sizeof(blobs) - 1) != 64 ||
+		if (strncmp(tar->name, blobs, sizeof(blobs) - 1) != 0 || strlen(tar->name + sizeof(blobs) - 1) != 64 ||
 		    tar->size > TEXT_MAX)
 			continue;
 		grown = reallocarray(*ret_entries, *ret_count + 1, sizeof(*grown));
@@ -302,7 +303,7 @@ int build_image_in_archive(const char *path, struct build_image *ret, struct nom
 	for (i = 0; i < count && digest && r < 0; i++) {
 		json_t *manifest;
 
-		if (strcmp(entries[i].digits, digest))
+		if (strcmp(entries[i].digits, digest) != 0)
 			continue;
 		manifest = load_at(tar.fd, entries[i].data, entries[i].size);
 		r = take_manifest(manifest, digest, ret);

@@ -110,9 +110,18 @@ static int in_store(struct build_image *image, struct nomad_error **err)
 static void test_store(void **state)
 {
 	static const char *const wrong[] = {
-		"", "{}", "[]", "[1,null,[]]", "[{\"id\":1}]", "[{\"id\":\"" B64 "\"}]", "[{\"id\":\"" A64 "\"}]",
-		"[{\"id\":\"" A64 "\",\"digest\":\"md5:" B64 "\"}]", "[{\"id\":\"" A64 "\",\"digest\":\"sha256:" B64 "0\"}]",
-		"[{\"id\":\"" A64 "\",\"digest\":\"sha256:../../" B64 "\"}]", "[" IMAGE, "\xff\xfe[" IMAGE "]",
+		"",
+		"{}",
+		"[]",
+		"[1,null,[]]",
+		"[{\"id\":1}]",
+		"[{\"id\":\"" B64 "\"}]",
+		"[{\"id\":\"" A64 "\"}]",
+		"[{\"id\":\"" A64 "\",\"digest\":\"md5:" B64 "\"}]",
+		"[{\"id\":\"" A64 "\",\"digest\":\"sha256:" B64 "0\"}]",
+		"[{\"id\":\"" A64 "\",\"digest\":\"sha256:../../" B64 "\"}]",
+		"[" IMAGE,
+		"\xff\xfe[" IMAGE "]",
 	};
 	struct nomad_error *err = NULL;
 	struct build_image image = { 0 };
@@ -141,7 +150,12 @@ static void test_store(void **state)
 static void test_manifests(void **state)
 {
 	static const char *const wrong[] = {
-		"", "null", "[]", "{\"config\":[]}", "{\"config\":{\"digest\":5}}", "{\"config\":{\"digest\":\"sha256:\"}}",
+		"",
+		"null",
+		"[]",
+		"{\"config\":[]}",
+		"{\"config\":{\"digest\":5}}",
+		"{\"config\":{\"digest\":\"sha256:\"}}",
 		"{\"config\":{\"digest\":\"sha256:" A64 "\"",
 	};
 	/* Sizes are a stranger's. */
@@ -149,7 +163,8 @@ static void test_manifests(void **state)
 		"{\"config\":{\"digest\":\"sha256:" A64 "\",\"size\":\"x\"},\"layers\":{}}",
 		"{\"config\":{\"digest\":\"sha256:" A64 "\"},\"layers\":[1,\"\",{\"size\":1.5},null]}",
 	};
-	static const char huge[] = "{\"config\":{\"digest\":\"sha256:" A64 "\",\"size\":9223372036854775807},"
+	static const char huge[] =
+		"{\"config\":{\"digest\":\"sha256:" A64 "\",\"size\":9223372036854775807},"
 		"\"layers\":[{\"size\":9223372036854775807},{\"size\":-9223372036854775807},{\"size\":1}]}";
 	struct nomad_error *err = NULL;
 	struct build_image image;
@@ -188,7 +203,7 @@ static void test_containers(void **state)
 	put_text("overlay-containers/containers.json", "[{}]");
 	assert_true(build_store_has_containers(top));
 	put_text("overlay-containers/containers.json", "[{");
-	assert_true(build_store_has_containers(top));	/* rather once too often */
+	assert_true(build_store_has_containers(top)); /* rather once too often */
 }
 
 /* ---- A layout ---- */
@@ -304,9 +319,11 @@ static void test_archive(void **state)
 static void test_sizes(void **state)
 {
 	static const char big[] = { '\x80', 0, 0, 0, '\x7f', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff' };
-	static const char negative[] = { '\xff', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff', '\xff' };
+	static const char negative[] = { '\xff', '\xff', '\xff', '\xff', '\xff', '\xff',
+					 '\xff', '\xff', '\xff', '\xff', '\xff', '\xff' };
 	static const char *const pax[] = {
-		"11 size=-5\n", "999 size=5\n", "27 size=9999999999999999999\n", "1 size=5\n", "-8 size=5\n", "x", "9 size=5", "10 size=x\n",
+		"11 size=-5\n", "999 size=5\n", "27 size=9999999999999999999\n", "1 size=5\n", "-8 size=5\n", "x",
+		"9 size=5",	"10 size=x\n",
 	};
 	char record[200], length[24];
 	struct nomad_error *err = NULL;

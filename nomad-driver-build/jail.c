@@ -156,8 +156,8 @@ static void make_engine(struct jail *j)
 {
 	char path[4096], *p;
 
-	if (snprintf(path, sizeof(path), "%s", j->plan->engine + 1) >= (int)sizeof(path) || !strncmp(path, "usr/", 4) ||
-	    !strncmp(path, "bin/", 4) || !strncmp(path, "sbin/", 5))
+	if (snprintf(path, sizeof(path), "%s", j->plan->engine + 1) >= (int)sizeof(path) ||
+	    strncmp(path, "usr/", 4) == 0 || strncmp(path, "bin/", 4) == 0 || strncmp(path, "sbin/", 5) == 0)
 		return;
 	for (p = strchr(path, '/'); p; p = strchr(p + 1, '/')) {
 		*p = 0;
@@ -247,7 +247,7 @@ static void make_dev(struct jail *j)
 
 static void make_kernel(struct jail *j)
 {
-	static const char *const dirs[] = { "sys", "sys/devices", "sys/devices/system", "sys/devices/system/cpu",
+	static const char *const dirs[] = { "sys",    "sys/devices",  "sys/devices/system", "sys/devices/system/cpu",
 					    "sys/fs", "sys/fs/cgroup" };
 	static const char *const files[] = { "online", "possible", "present" };
 	char from[64];
@@ -352,7 +352,7 @@ static void drop_rights(struct jail *j)
 	size_t i;
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(caps) && j->r >= 0; i++)
-		if (prctl(PR_CAPBSET_DROP, caps[i], 0, 0, 0) < 0 && errno != EINVAL)	/* EINVAL: an older kernel */
+		if (prctl(PR_CAPBSET_DROP, caps[i], 0, 0, 0) < 0 && errno != EINVAL) /* EINVAL: an older kernel */
 			fail(j, "drop", "capabilities");
 	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
 	(void)!sethostname("build", 5);
@@ -392,7 +392,7 @@ int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct
 #elif defined(__riscv) && __riscv_xlen == 64
 #define NATIVE_ARCH AUDIT_ARCH_RISCV64
 #else
-#define NATIVE_ARCH 0		/* of none: all calls pass */
+#define NATIVE_ARCH 0 /* of none: all calls pass */
 #endif
 
 /* The calls answer 0 at once.  Others, and those of other architectures, are as ever. */
@@ -407,11 +407,11 @@ void build_jail_skip_syncs(void)
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_syncfs, 2, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sync, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO),	/* with error 0 */
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO), /* with error 0 */
 	};
 	struct sock_fprog program = { .len = NOMAD_ARRAY_LEN(code), .filter = code };
 
-	(void)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);	/* without it, it is slower */
+	(void)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program); /* without it, it is slower */
 }
 
 int build_jail_probe(const char *dir, struct nomad_error **err)

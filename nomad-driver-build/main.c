@@ -9,7 +9,7 @@
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], BUILD_STEP_WORD))
+	if (argc > 1 && strcmp(argv[1], BUILD_STEP_WORD) == 0)
 		return build_step_main(argc, argv);
 	return nomad_plugin_main(argc, argv, &build_driver);
 }

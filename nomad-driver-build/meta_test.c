@@ -41,7 +41,8 @@ static void test_nothing(void **state)
 
 static void test_all(void **state)
 {
-	char *tags[] = { (char *)"a:1", (char *)"b:\"2\"", NULL }, *digests[] = { NULL, (char *)"d1", (char *)"d2", NULL };
+	char *tags[] = { (char *)"a:1", (char *)"b:\"2\"", NULL },
+	     *digests[] = { NULL, (char *)"d1", (char *)"d2", NULL };
 	struct build_action actions[] = {
 		{ .kind = BUILD_BUILD },
 		{ .kind = BUILD_WRITE, .type = (char *)"oci-archive", .path = (char *)"/alloc/x.tar" },
@@ -50,9 +51,15 @@ static void test_all(void **state)
 	};
 	struct build_plan plan = { .tags = tags, .actions = actions, .n_actions = 4 };
 	struct build_timing steps[] = {
-		{ (char *)"STEP 1/2: RUN echo \"\\\n\x01\"", 12 }, { (char *)"STEP 2/2: RUN \xff\xfe\x80", 3 }, { (char *)"", 0 },
+		{ (char *)"STEP 1/2: RUN echo \"\\\n\x01\"", 12 },
+		{ (char *)"STEP 2/2: RUN \xff\xfe\x80", 3 },
+		{ (char *)"", 0 },
 	};
-	struct build_result result = { .image_id = (char *)"i", .digest = (char *)"d", .steps = steps, .n_steps = 3, .ms = 20,
+	struct build_result result = { .image_id = (char *)"i",
+				       .digest = (char *)"d",
+				       .steps = steps,
+				       .n_steps = 3,
+				       .ms = 20,
 				       .image = { .size = 7 } };
 	json_t *top = text_of(&plan, &result, digests), *list;
 
@@ -93,7 +100,8 @@ static void test_digest(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_nothing), cmocka_unit_test(test_all), cmocka_unit_test(test_digest) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_nothing), cmocka_unit_test(test_all),
+					    cmocka_unit_test(test_digest) };
 
 	return cmocka_run_group_tests_name("build/meta", tests, NULL, NULL);
 }

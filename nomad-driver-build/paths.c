@@ -47,7 +47,7 @@ static const char *skip_slashes(const char *path)
 static bool has_dotdot(const char *path)
 {
 	while (path) {
-		if (!strncmp(path, "..", 2) && (path[2] == '/' || !path[2]))
+		if (strncmp(path, "..", 2) == 0 && (path[2] == '/' || !path[2]))
 			return true;
 		path = strchr(path, '/');
 		if (path)
@@ -61,17 +61,18 @@ static const char *below(const char *path, const char *name)
 {
 	size_t n = strlen(name);
 
-	return !strncmp(path, name, n) && (path[n] == '/' || !path[n]) ? skip_slashes(path + n) : NULL;
+	return strncmp(path, name, n) == 0 && (path[n] == '/' || !path[n]) ? skip_slashes(path + n) : NULL;
 }
 
 struct place {
-	const char *host, *jail;	/* the directory */
-	const char *rest;		/* the path in it */
+	const char *host, *jail; /* the directory */
+	const char *rest;	 /* the path in it */
 };
 
 static void locate(const struct build_dirs *dirs, const char *path, struct place *ret)
 {
-	const struct place named[] = { { dirs->alloc, "/alloc", "alloc" }, { dirs->local, "/local", "local" },
+	const struct place named[] = { { dirs->alloc, "/alloc", "alloc" },
+				       { dirs->local, "/local", "local" },
 				       { dirs->secrets, "/secrets", "secrets" } };
 	size_t i;
 
@@ -91,8 +92,8 @@ static int refuse(const char *what, const char *path, int errnum, struct nomad_e
 {
 	if (errnum == EXDEV || errnum == ELOOP)
 		return nomad_error_set(err, EACCES,
-				       "%s: '%s' leads out of the directories of the task; use a path below local/ "
-				       "or alloc/ without links to elsewhere",
+				       "%s: '%s' leads out of the directories of the task; use a path below local/ or "
+				       "alloc/ without links to elsewhere",
 				       what, path);
 	if (errnum == ENOENT)
 		return nomad_error_set(err, ENOENT,
@@ -112,7 +113,7 @@ static char *path_behind(int base, int fd)
 	n = readlink(name, a, sizeof(a));
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	m = readlink(name, b, sizeof(b) - 1);
-	if (n < 0 || m < n || (size_t)m >= sizeof(b) - 1 || memcmp(a, b, (size_t)n))
+	if (n < 0 || m < n || (size_t)m >= sizeof(b) - 1 || memcmp(a, b, (size_t)n) != 0)
 		return NULL;
 	b[m] = 0;
 	return strdup(b + n);
@@ -121,7 +122,7 @@ static char *path_behind(int base, int fd)
 /* Of the task directory the driver hides what is not for builds. */
 static bool is_hidden(const struct place *place, const char *rest)
 {
-	return !strcmp(place->jail, "/task") &&
+	return strcmp(place->jail, "/task") == 0 &&
 	       (below(skip_slashes(rest), "secrets") || below(skip_slashes(rest), "private") ||
 		below(skip_slashes(rest), "alloc"));
 }
@@ -173,8 +174,8 @@ static int resolve_in(const struct place *place, const char *what, const char *p
 			r = refuse(what, path, EXDEV, err);
 	}
 	if (r >= 0 && !is_new)
-		r = fstat(fd, &st) < 0 ? nomad_error_errno(err, errno, "%s: '%s'", what, path) :
-			check_kind(what, path, kind, st.st_mode, err);
+		r = fstat(fd, &st) < 0 ? nomad_error_errno(err, errno, "%s: '%s'", what, path)
+				       : check_kind(what, path, kind, st.st_mode, err);
 	else if (r >= 0 && !fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW))
 		r = check_kind(what, path, kind, st.st_mode, err);
 	if (r >= 0) {
@@ -192,7 +193,7 @@ int build_path_resolve(const struct build_dirs *dirs, const char *what, const ch
 	struct place place;
 
 	locate(dirs, path, &place);
-	if (kind == BUILD_PATH_SECRET ? strcmp(place.jail, "/secrets") : !strcmp(place.jail, "/secrets"))
+	if (kind == BUILD_PATH_SECRET ? strcmp(place.jail, "/secrets") : strcmp(place.jail, "/secrets") == 0)
 		return kind == BUILD_PATH_SECRET
 			       ? nomad_error_set(err, EACCES,
 						 "%s: '%s' is not in the secrets directory; write it to secrets/", what,

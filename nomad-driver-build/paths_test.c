@@ -57,11 +57,26 @@ static int setup(void **state)
 	snprintf(local, sizeof(local), "%s/task/local", top);
 	snprintf(secrets, sizeof(secrets), "%s/task/secrets", top);
 	snprintf(alloc_dir, sizeof(alloc_dir), "%s/alloc", top);
-	dir("task"); dir("task/local"); dir("task/secrets"); dir("task/private"); dir("alloc"); dir("alloc/ctx"); dir("outside");
-	dir("task/other"); dir("alloc/ctx/local");
-	file("outside/f"); file("alloc/ctx/Containerfile"); file("task/secrets/s"); file("task/local/f"); file("alloc/ctx/local/f");
-	lead("../outside", "alloc/out"); lead("/etc", "alloc/etc"); lead("ctx", "alloc/link"); lead("secrets", "task/hidden");
-	lead("/proc/self/root", "alloc/magic"); lead("../../outside/f", "alloc/ctx/evil");
+	dir("task");
+	dir("task/local");
+	dir("task/secrets");
+	dir("task/private");
+	dir("alloc");
+	dir("alloc/ctx");
+	dir("outside");
+	dir("task/other");
+	dir("alloc/ctx/local");
+	file("outside/f");
+	file("alloc/ctx/Containerfile");
+	file("task/secrets/s");
+	file("task/local/f");
+	file("alloc/ctx/local/f");
+	lead("../outside", "alloc/out");
+	lead("/etc", "alloc/etc");
+	lead("ctx", "alloc/link");
+	lead("secrets", "task/hidden");
+	lead("/proc/self/root", "alloc/magic");
+	lead("../../outside/f", "alloc/ctx/evil");
 	return 0;
 }
 
@@ -159,9 +174,18 @@ static void test_in_context(void **state)
 
 static void test_plan(void **state)
 {
-	struct build_plan plan = { .work = strdup("/w"), .root = strdup("/r"), .task = strdup("/t"), .local = strdup("/l"),
-				   .alloc = strdup("/a"), .secrets = strdup("/s"), .engine = strdup("/e"), .isolation = strdup("chroot"),
-				   .network = strdup("host"), .policy = strdup("a=b\nc"), .registries = strdup("") }, back;
+	struct build_plan plan = { .work = strdup("/w"),
+				   .root = strdup("/r"),
+				   .task = strdup("/t"),
+				   .local = strdup("/l"),
+				   .alloc = strdup("/a"),
+				   .secrets = strdup("/s"),
+				   .engine = strdup("/e"),
+				   .isolation = strdup("chroot"),
+				   .network = strdup("host"),
+				   .policy = strdup("a=b\nc"),
+				   .registries = strdup("") },
+			  back;
 	struct build_action *action = build_plan_add(&plan, BUILD_PUSH);
 	struct nomad_error *err = NULL;
 	char path[128];
@@ -227,8 +251,8 @@ static void test_deep_tree(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_places), cmocka_unit_test(test_refused), cmocka_unit_test(test_in_context),
-		cmocka_unit_test(test_plan), cmocka_unit_test(test_deep_tree),
+		cmocka_unit_test(test_places), cmocka_unit_test(test_refused),	 cmocka_unit_test(test_in_context),
+		cmocka_unit_test(test_plan),   cmocka_unit_test(test_deep_tree),
 	};
 
 	return cmocka_run_group_tests_name("build/paths", tests, setup, teardown);

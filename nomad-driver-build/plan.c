@@ -18,7 +18,10 @@ struct field {
 	const char *name;
 	size_t offset;
 };
-#define FIELD(T, field) { #field, offsetof(T, field) }
+#define FIELD(T, field)                                                                                                \
+	{                                                                                                              \
+#field, offsetof(T, field)                                                                             \
+	}
 #define OF_PLAN(field) FIELD(struct build_plan, field)
 #define OF_ACTION(field) FIELD(struct build_action, field)
 
@@ -111,7 +114,7 @@ static int take_string(const struct field *fields, size_t n, void *base, const c
 	for (i = 0; i < n; i++) {
 		char **to = string_at(base, &fields[i]);
 
-		if (strlen(fields[i].name) != size || memcmp(fields[i].name, name, size))
+		if (strlen(fields[i].name) != size || memcmp(fields[i].name, name, size) != 0)
 			continue;
 		free(*to);
 		*to = strdup(value);
@@ -137,17 +140,17 @@ static int take_line(struct build_plan *plan, const char *line)
 	if (!value)
 		return -EINVAL;
 	size = (size_t)(value++ - line);
-	if (!strncmp(line, "action=", 7))
+	if (strncmp(line, "action=", 7) == 0)
 		return add_action(plan, atoi(value));
 	if (action) {
 		r = take_string(action_strings, NOMAD_ARRAY_LEN(action_strings), action, line, size, value);
 		if (r)
 			return r;
-		return !strncmp(line, "argv=", 5) ? nomad_strv_add(&action->argv, value) : -EINVAL;
+		return strncmp(line, "argv=", 5) == 0 ? nomad_strv_add(&action->argv, value) : -EINVAL;
 	}
 	r = take_string(strings, NOMAD_ARRAY_LEN(strings), plan, line, size, value);
 	for (i = 0; i < NOMAD_ARRAY_LEN(lists) && !r; i++)
-		if (strlen(lists[i].name) == size && !memcmp(lists[i].name, line, size))
+		if (strlen(lists[i].name) == size && memcmp(lists[i].name, line, size) == 0)
 			return nomad_strv_add(list_at(plan, &lists[i]), value);
 	return r ? r : -EINVAL;
 }

@@ -15,38 +15,38 @@
 
 /* One run of the engine. */
 enum build_action_kind {
-	BUILD_CLEAN,		/* what killed builds left in a cache */
-	BUILD_BUILD,		/* into the store or, if it has a type, as below */
-	BUILD_WRITE,		/* to `path`; by way of `partial`, which is renamed */
-	BUILD_PUSH,		/* to `reference` */
+	BUILD_CLEAN, /* what killed builds left in a cache */
+	BUILD_BUILD, /* into the store or, if it has a type, as below */
+	BUILD_WRITE, /* to `path`; by way of `partial`, which is renamed */
+	BUILD_PUSH,  /* to `reference` */
 	BUILD_ACTION_MAX,
 };
 
 struct build_action {
 	int kind;
-	char *path, *partial, *reference, *type;	/* or NULL */
+	char *path, *partial, *reference, *type; /* or NULL */
 	char *digest_file;
 	char **argv;
 };
 
 struct build_plan {
 	/* Directories of the host. */
-	char *work;		/* of this task alone: /build */
-	char *root;		/* layers and images: /build/root */
-	char *mounts;		/* of RUN --mount=type=cache, or NULL */
-	char *lock;		/* of the cache, or NULL */
-	char *slots;		/* where builds take their turn, or NULL */
+	char *work;   /* of this task alone: /build */
+	char *root;   /* layers and images: /build/root */
+	char *mounts; /* of RUN --mount=type=cache, or NULL */
+	char *lock;   /* of the cache, or NULL */
+	char *slots;  /* where builds take their turn, or NULL */
 	char *slot_count;
 	char *task, *local, *alloc, *secrets;
-	char *engine;		/* its path */
+	char *engine; /* its path */
 	char *isolation, *network;
-	char *policy, *registries;	/* contents of files */
-	char *resolv_conf;	/* the same; NULL: the host's */
-	char *metadata;		/* path in the jail, or NULL */
+	char *policy, *registries; /* contents of files */
+	char *resolv_conf;	   /* the same; NULL: the host's */
+	char *metadata;		   /* path in the jail, or NULL */
 	char **tags;
-	char **secret_ids;	/* of those in the environment, in order */
-	char **env;		/* NAME=VALUE for the engine: proxies */
-	char **features;	/* files that tell it what overlay can do */
+	char **secret_ids; /* of those in the environment, in order */
+	char **env;	   /* NAME=VALUE for the engine: proxies */
+	char **features;   /* files that tell it what overlay can do */
 	struct build_action *actions;
 	size_t n_actions;
 };

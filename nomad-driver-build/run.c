@@ -26,7 +26,7 @@
 enum { LINE_SIZE = 4096, STEPS_MAX = 1000, BLOBS_MAX = 100, ERROR_SIZE = 400 };
 
 struct stream {
-	int from, to;		/* to < 0: nobody wants it */
+	int from, to; /* to < 0: nobody wants it */
 	char line[LINE_SIZE];
 	size_t used;
 };
@@ -100,22 +100,23 @@ static void look_at(struct watch *w, bool is_error, const char *line)
 {
 	const char *text = line;
 
-	if (is_error && !strncmp(line, "Error: ", 7)) {
+	if (is_error && strncmp(line, "Error: ", 7) == 0) {
 		free(w->last_error);
 		w->last_error = strdup(line + 7);
 	}
-	if (!strcmp(line, "Getting image source signatures"))
-		w->blobs = 0;	/* a new attempt */
-	if (w->action->kind == BUILD_PUSH && is_error && !strncmp(line, "Copying blob ", 13) && w->blobs < BLOBS_MAX)
+	if (strcmp(line, "Getting image source signatures") == 0)
+		w->blobs = 0; /* a new attempt */
+	if (w->action->kind == BUILD_PUSH && is_error && strncmp(line, "Copying blob ", 13) == 0 &&
+	    w->blobs < BLOBS_MAX)
 		build_run_event(w->run, "Pushing %s: layer %u", w->action->reference, ++w->blobs);
 	if (w->action->kind != BUILD_BUILD || is_error)
 		return;
-	if (*text == '[') {	/* "[stage/stages] STEP" */
+	if (*text == '[') { /* "[stage/stages] STEP" */
 		text = strstr(text, "] ");
 		text = text ? text + 2 : line;
 	}
-	if ((!strncmp(text, "STEP ", 5) && isdigit((unsigned char)text[5])) ||
-	    (!strncmp(text, "COMMIT", 6) && (!text[6] || text[6] == ' ')))
+	if ((strncmp(text, "STEP ", 5) == 0 && isdigit((unsigned char)text[5])) ||
+	    (strncmp(text, "COMMIT", 6) == 0 && (!text[6] || text[6] == ' ')))
 		begin_step(w, line);
 }
 
@@ -140,7 +141,7 @@ static void pass_on(int fd, const char *data, size_t n)
 		ssize_t w = write(fd, data, n);
 
 		if (w < 0 && errno != EINTR)
-			return;		/* nobody reads the logs any more */
+			return; /* nobody reads the logs any more */
 		if (w > 0) {
 			data += w;
 			n -= (size_t)w;
@@ -199,7 +200,7 @@ become(const struct build_run *run, const struct build_action *action, int out, 
 	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (!run->plan->lock)	/* the store is not one that stays */
+	if (!run->plan->lock) /* the store is not one that stays */
 		build_jail_skip_syncs();
 	execve(action->argv[0], action->argv, env);
 	fprintf(stderr, "Error: run '%s': %s\n", action->argv[0], strerror(errno));
@@ -262,7 +263,9 @@ static int supervise(struct watch *w, pid_t pid)
 static void tell_failure(struct watch *w, int status)
 {
 	static const char *const names[BUILD_ACTION_MAX] = {
-		[BUILD_BUILD] = "The build", [BUILD_WRITE] = "Writing the image", [BUILD_PUSH] = "The push",
+		[BUILD_BUILD] = "The build",
+		[BUILD_WRITE] = "Writing the image",
+		[BUILD_PUSH] = "The push",
 	};
 
 	const char *error = w->last_error ? w->last_error : "";

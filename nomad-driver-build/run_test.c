@@ -24,7 +24,7 @@
 static char top[] = "/tmp/run_test.XXXXXX";
 static char events_path[64], out_path[64];
 static const char *engine = "/bin/sh";
-static int said = 2;		/* where a test says what is wrong */
+static int said = 2; /* where a test says what is wrong */
 
 /* What one run left, in the child that ran it. */
 struct ran {
@@ -42,12 +42,12 @@ static void slurp(const char *path, char *buf, size_t size)
 	close(fd);
 }
 
-#define CHECK(what)							\
-	do {								\
-		if (!(what)) {						\
-			dprintf(said, "line %d: %s\n", __LINE__, #what);	\
-			_exit(2);					\
-		}							\
+#define CHECK(what)                                                                                                    \
+	do {                                                                                                           \
+		if (!(what)) {                                                                                         \
+			dprintf(said, "line %d: %s\n", __LINE__, #what);                                               \
+			_exit(2);                                                                                      \
+		}                                                                                                      \
 	} while (0)
 
 static struct ran *run_script(int kind, const char *reference, const char *script)
@@ -100,7 +100,8 @@ static void inside(void (*test)(void))
 			test();
 			_exit(0);
 		}
-		_exit(first > 0 && waitpid(first, &status, 0) == first ? (WIFEXITED(status) ? WEXITSTATUS(status) : 3) : 4);
+		_exit(first > 0 && waitpid(first, &status, 0) == first ? (WIFEXITED(status) ? WEXITSTATUS(status) : 3)
+								       : 4);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
@@ -114,20 +115,22 @@ static void out_is(const char *want)
 	char text[1024];
 
 	slurp(out_path, text, sizeof(text));
-	CHECK(!strcmp(text, want));
+	CHECK(strcmp(text, want) == 0);
 }
 
 static void steps(void)
 {
-	struct ran *r = run_script(BUILD_BUILD, NULL, "printf 'STEP 1/2: FROM x\\nnoise\\n[2/3] STEP 2/2: RUN y\\nSTEP x\\nCOMMITTED\\nCOMMIT\\n'");
+	struct ran *r = run_script(
+		BUILD_BUILD, NULL,
+		"printf 'STEP 1/2: FROM x\\nnoise\\n[2/3] STEP 2/2: RUN y\\nSTEP x\\nCOMMITTED\\nCOMMIT\\n'");
 
 	CHECK(r->status == 0);
 	CHECK(r->result.n_steps == 3);
-	CHECK(!strcmp(r->result.steps[0].text, "STEP 1/2: FROM x"));
-	CHECK(!strcmp(r->result.steps[1].text, "[2/3] STEP 2/2: RUN y"));
-	CHECK(!strcmp(r->result.steps[2].text, "COMMIT"));
+	CHECK(strcmp(r->result.steps[0].text, "STEP 1/2: FROM x") == 0);
+	CHECK(strcmp(r->result.steps[1].text, "[2/3] STEP 2/2: RUN y") == 0);
+	CHECK(strcmp(r->result.steps[2].text, "COMMIT") == 0);
 	CHECK(r->result.steps[2].ms >= 0 && r->result.ms >= 0);
-	CHECK(!strcmp(r->events, "STEP 1/2: FROM x\n[2/3] STEP 2/2: RUN y\nCOMMIT\n"));
+	CHECK(strcmp(r->events, "STEP 1/2: FROM x\n[2/3] STEP 2/2: RUN y\nCOMMIT\n") == 0);
 	out_is("STEP 1/2: FROM x\nnoise\n[2/3] STEP 2/2: RUN y\nSTEP x\nCOMMITTED\nCOMMIT\n");
 	build_result_done(&r->result);
 }
@@ -149,14 +152,15 @@ static void elsewhere(void)
 /* An unfinished line at the end, a line without end, NUL bytes, control characters and what is no UTF-8. */
 static void hostile(void)
 {
-	struct ran *r = run_script(BUILD_BUILD, NULL, "printf 'STEP 1/1: RUN \\033[2J\\000hidden\\377\\nSTEP 2/2: no newline'; "
-				   "printf 'Error: the \\033[31mlast \\001word' >&2; exit 7");
+	struct ran *r = run_script(BUILD_BUILD, NULL,
+				   "printf 'STEP 1/1: RUN \\033[2J\\000hidden\\377\\nSTEP 2/2: no newline'; printf "
+				   "'Error: the \\033[31mlast \\001word' >&2; exit 7");
 	size_t i;
 
 	CHECK(r->status == 7);
 	CHECK(r->result.n_steps == 2);
-	CHECK(!strcmp(r->result.steps[0].text, "STEP 1/1: RUN \033[2J"));
-	CHECK(!strcmp(r->result.steps[1].text, "STEP 2/2: no newline"));
+	CHECK(strcmp(r->result.steps[0].text, "STEP 1/1: RUN \033[2J") == 0);
+	CHECK(strcmp(r->result.steps[1].text, "STEP 2/2: no newline") == 0);
 	CHECK(strstr(r->events, "The build failed with exit code 7: the  [31mlast  word\n"));
 	for (i = 0; r->events[i]; i++)
 		CHECK((unsigned char)r->events[i] >= ' ' || r->events[i] == '\n');
@@ -165,8 +169,9 @@ static void hostile(void)
 
 static void long_lines(void)
 {
-	struct ran *r = run_script(BUILD_BUILD, NULL, "printf 'STEP 1/1: '; head -c 3000000 /dev/zero | tr '\\0' x; echo; "
-				   "{ printf 'Error: begin '; head -c 3000 /dev/zero | tr '\\0' y; echo ' end'; } >&2; exit 1");
+	struct ran *r = run_script(BUILD_BUILD, NULL,
+				   "printf 'STEP 1/1: '; head -c 3000000 /dev/zero | tr '\\0' x; echo; { printf "
+				   "'Error: begin '; head -c 3000 /dev/zero | tr '\\0' y; echo ' end'; } >&2; exit 1");
 	char *failed;
 
 	CHECK(r->status == 1);
@@ -181,7 +186,8 @@ static void long_lines(void)
 /* Steps are a stranger's to print: as many as he likes. */
 static void many_steps(void)
 {
-	struct ran *r = run_script(BUILD_BUILD, NULL, "i=0; while [ $i -lt 3000 ]; do echo \"STEP $i/9: x\"; i=$((i+1)); done");
+	struct ran *r =
+		run_script(BUILD_BUILD, NULL, "i=0; while [ $i -lt 3000 ]; do echo \"STEP $i/9: x\"; i=$((i+1)); done");
 
 	CHECK(r->status == 0);
 	CHECK(r->result.n_steps == 1000);
@@ -190,19 +196,21 @@ static void many_steps(void)
 
 static void pushes(void)
 {
-	struct ran *r = run_script(BUILD_PUSH, "h/r:t", "i=0; echo 'Copying blob zero'; while [ $i -lt 300 ]; do echo 'Copying blob a' >&2; "
+	struct ran *r = run_script(BUILD_PUSH, "h/r:t",
+				   "i=0; echo 'Copying blob zero'; while [ $i -lt 300 ]; do echo 'Copying blob a' >&2; "
 				   "i=$((i+1)); done; echo 'Error: denied' >&2; echo 'Error: really' >&2; exit 125");
 	size_t lines = 0, i;
 
 	for (i = 0; r->events[i]; i++)
 		lines += r->events[i] == '\n';
 	CHECK(r->status == 125);
-	CHECK(!strncmp(r->events, "Pushing to h/r:t\nPushing h/r:t: layer 1\n", 40));
+	CHECK(strncmp(r->events, "Pushing to h/r:t\nPushing h/r:t: layer 1\n", 40) == 0);
 	CHECK(strstr(r->events, "layer 100\n") && !strstr(r->events, "layer 101"));
 	CHECK(strstr(r->events, "The push failed with exit code 125: really\n"));
 	CHECK(lines == 102);
-	r = run_script(BUILD_PUSH, "h/r:t", "for x in 1 2; do echo 'Getting image source signatures'; echo 'Copying blob a'; done >&2");
-	CHECK(!strcmp(r->events, "Pushing to h/r:t\nPushing h/r:t: layer 1\nPushing h/r:t: layer 1\n"));
+	r = run_script(BUILD_PUSH, "h/r:t",
+		       "for x in 1 2; do echo 'Getting image source signatures'; echo 'Copying blob a'; done >&2");
+	CHECK(strcmp(r->events, "Pushing to h/r:t\nPushing h/r:t: layer 1\nPushing h/r:t: layer 1\n") == 0);
 }
 
 /* Who stays behind with the pipes in his hands does not hold the end up, nor outlive it. */
@@ -222,7 +230,8 @@ static void signals(void)
 	CHECK(r->status == 137);
 	CHECK(strstr(r->events, "The build failed with exit code 137\n"));
 	/* One that is told to stop has not failed. */
-	r = run_script(BUILD_BUILD, NULL, "trap 'echo Error: stopped >&2; exit 1' TERM; kill -TERM 1; while :; do sleep 0.05; done");
+	r = run_script(BUILD_BUILD, NULL,
+		       "trap 'echo Error: stopped >&2; exit 1' TERM; kill -TERM 1; while :; do sleep 0.05; done");
 	CHECK(r->status == 1);
 	CHECK(!strstr(r->events, "failed"));
 }
@@ -234,7 +243,8 @@ static void no_engine(void)
 	engine = "/no/such/engine";
 	r = run_script(BUILD_BUILD, NULL, "");
 	CHECK(r->status == 125);
-	CHECK(!strcmp(r->events, "The build failed with exit code 125: run '/no/such/engine': No such file or directory\n"));
+	CHECK(strcmp(r->events,
+		     "The build failed with exit code 125: run '/no/such/engine': No such file or directory\n") == 0);
 }
 
 /* What the engine finds: no secrets of ours, no descriptors, no credentials but an empty file. */
@@ -244,19 +254,27 @@ static void environment(void)
 
 	setenv("BUILD_SECRET_0", "s3cr3t", 1);
 	setenv("VAULT_TOKEN", "t0k3n", 1);
-	CHECK(open("/etc/passwd", O_RDONLY) >= 0);	/* not O_CLOEXEC */
-	r = run_script(BUILD_BUILD, NULL, "env | grep -c 's3cr3t\\|t0k3n'; echo $REGISTRY_AUTH_FILE; ls /proc/self/fd | wc -l; "
-		       "[ $(readlink /proc/self/fd/0) = /dev/null ] && echo null");
+	CHECK(open("/etc/passwd", O_RDONLY) >= 0); /* not O_CLOEXEC */
+	r = run_script(BUILD_BUILD, NULL,
+		       "env | grep -c 's3cr3t\\|t0k3n'; echo $REGISTRY_AUTH_FILE; ls /proc/self/fd | wc -l; [ "
+		       "$(readlink /proc/self/fd/0) = /dev/null ] && echo null");
 	CHECK(r->status == 0);
 	out_is("0\n/build/auth.json\n4\nnull\n");
 }
 
-#define TEST(f) static void test_##f(void **state) { (void)state; inside(f); }
-TEST(steps) TEST(elsewhere) TEST(hostile) TEST(long_lines) TEST(many_steps) TEST(pushes) TEST(left_behind) TEST(signals) TEST(no_engine)
-TEST(environment)
+#define TEST(f)                                                                                                        \
+	static void test_##f(void **state)                                                                             \
+	{                                                                                                              \
+		(void)state;                                                                                           \
+		inside(f);                                                                                             \
+	}
+TEST(steps)
+TEST(elsewhere)
+TEST(hostile) TEST(long_lines) TEST(many_steps) TEST(pushes) TEST(left_behind) TEST(signals) TEST(no_engine)
+	TEST(environment)
 
-/* A line for the events is one, however long and whatever is in it. */
-static void test_event(void **state)
+	/* A line for the events is one, however long and whatever is in it. */
+	static void test_event(void **state)
 {
 	struct build_run run = { .events = open(events_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600) };
 	char text[4096], big[3000];
@@ -282,7 +300,7 @@ static void test_skip_syncs(void **state)
 	if (!pid) {
 		build_jail_skip_syncs();
 		if (fsync(-1) < 0 || fdatasync(-1) < 0 || syncfs(-1) < 0)
-			_exit(77);	/* this machine's system calls have other numbers */
+			_exit(77); /* this machine's system calls have other numbers */
 		_exit(close(-1) < 0 && errno == EBADF && write(-1, "", 1) < 0 && errno == EBADF ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -310,9 +328,11 @@ static int step_of(int argc, const char *plan)
 
 static void test_plans(void **state)
 {
-	static const char fine[] = "work=/w\0root=/r\0task=/t\0local=/l\0alloc=/a\0secrets=/s\0engine=/e\0isolation=chroot\0"
+	static const char fine[] =
+		"work=/w\0root=/r\0task=/t\0local=/l\0alloc=/a\0secrets=/s\0engine=/e\0isolation=chroot\0"
 		"network=host\0policy={}\0registries=\0action=1\0argv=/e";
-	static const char *const wrong[] = { "", "x", "=", "action", "action=1", "action=99", "action=-1", "argv=x", "nosuch=1" };
+	static const char *const wrong[] = { "",	  "x",	       "=",	 "action",  "action=1",
+					     "action=99", "action=-1", "argv=x", "nosuch=1" };
 	struct nomad_error *err = NULL;
 	struct build_plan plan;
 	char path[64];
@@ -375,8 +395,8 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(steps), T(elsewhere), T(hostile), T(long_lines), T(many_steps), T(pushes), T(left_behind), T(signals), T(no_engine),
-		T(environment), T(event), T(skip_syncs), T(plans),
+		T(steps),   T(elsewhere), T(hostile),	  T(long_lines), T(many_steps), T(pushes), T(left_behind),
+		T(signals), T(no_engine), T(environment), T(event),	 T(skip_syncs), T(plans),
 	};
 
 	return cmocka_run_group_tests_name("build/run", tests, set_up, tear_down);

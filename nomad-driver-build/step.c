@@ -28,13 +28,13 @@
 #include "engine.h"
 #include "step.h"
 
-enum { FAILED = 125 };		/* as the engine's own failures */
+enum { FAILED = 125 }; /* as the engine's own failures */
 
 struct step {
 	struct build_plan plan;
 	char **secrets;
 	int events, lock;
-	bool exclusive;		/* nobody else uses the cache */
+	bool exclusive; /* nobody else uses the cache */
 };
 
 static int say(struct nomad_error *err)
@@ -56,7 +56,7 @@ static char *read_digest(const char *path)
 	if (n < 71)
 		return NULL;
 	text[71] = 0;
-	return !strncmp(text, "sha256:", 7) && strspn(text + 7, "0123456789abcdef") == 64 ? strdup(text + 7) : NULL;
+	return strncmp(text, "sha256:", 7) == 0 && strspn(text + 7, "0123456789abcdef") == 64 ? strdup(text + 7) : NULL;
 }
 
 static int use_image(struct build_action *action, const char *image)
@@ -64,7 +64,7 @@ static int use_image(struct build_action *action, const char *image)
 	size_t i;
 
 	for (i = 0; action->argv[i]; i++) {
-		if (strcmp(action->argv[i], BUILD_IMAGE))
+		if (strcmp(action->argv[i], BUILD_IMAGE) != 0)
 			continue;
 		free(action->argv[i]);
 		action->argv[i] = strdup(image);
@@ -93,7 +93,7 @@ static int prepare(struct step *step, struct build_action *action, const struct 
 		return 1;
 	if (build_store_has_containers(BUILD_ROOT))
 		return 0;
-	(void)flock(step->lock, LOCK_SH);	/* others may come */
+	(void)flock(step->lock, LOCK_SH); /* others may come */
 	return 1;
 }
 
@@ -101,9 +101,9 @@ static int prepare(struct step *step, struct build_action *action, const struct 
 static int look_at_image(const struct build_action *action, const char *path, struct build_image *ret,
 			 struct nomad_error **err)
 {
-	if (action->type && !strcmp(action->type, "oci-archive"))
+	if (action->type && strcmp(action->type, "oci-archive") == 0)
 		return build_image_in_archive(path, ret, err);
-	if (action->type && !strcmp(action->type, "oci"))
+	if (action->type && strcmp(action->type, "oci") == 0)
 		return build_image_in_layout(path, action->reference, ret, err);
 	return 1;
 }
@@ -146,7 +146,7 @@ static int conclude(struct step *step, struct build_run *run, struct build_actio
 {
 	switch (action->kind) {
 	case BUILD_CLEAN:
-		(void)flock(step->lock, LOCK_SH);	/* others may come now */
+		(void)flock(step->lock, LOCK_SH); /* others may come now */
 		return 0;
 	case BUILD_BUILD:
 		return conclude_build(run, action, ret_digest, err);
@@ -216,7 +216,7 @@ static int run_all(struct step *step, struct build_run *run, char **digests, str
 		if (r && action->partial)
 			(void)unlink(action->partial);
 		if (!r && run->stopping)
-			r = 128 + SIGTERM;	/* told to stop between two steps */
+			r = 128 + SIGTERM; /* told to stop between two steps */
 		if (r)
 			return r;
 	}
@@ -297,7 +297,7 @@ static int take_turn(struct step *step, const sigset_t *mask, struct nomad_error
 			if (fd < 0)
 				return nomad_error_errno(err, errno, "take a turn in '%s'", step->plan.slots);
 			if (!flock(fd, LOCK_EX | LOCK_NB))
-				return 0;	/* held until we end */
+				return 0; /* held until we end */
 			close(fd);
 		}
 		if (!told)
@@ -327,7 +327,7 @@ static int take_lock(struct step *step, const sigset_t *mask, struct nomad_error
 static int enter_namespaces(const struct build_plan *plan, struct nomad_error **err)
 {
 	/* With isolation oci the engine gives RUN its network, and needs one itself. */
-	bool alone = !strcmp(plan->network, "none") && strcmp(plan->isolation, "oci");
+	bool alone = strcmp(plan->network, "none") == 0 && strcmp(plan->isolation, "oci");
 
 	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | (alone ? CLONE_NEWNET : 0)) < 0)
 		return nomad_error_errno(err, errno, "make namespaces");
@@ -418,7 +418,7 @@ int build_step_main(int argc, char **argv)
 	size_t i;
 	int r;
 
-	if (argc >= 4 && !strcmp(argv[2], "probe"))
+	if (argc >= 4 && strcmp(argv[2], "probe") == 0)
 		return probe(argv[3], argv + 4);
 	if (argc != 4) {
 		fprintf(stderr, "nomad-driver-build: '%s' is for the driver itself\n", BUILD_STEP_WORD);

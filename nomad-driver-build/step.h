@@ -9,20 +9,23 @@
 
 int build_step_main(int argc, char **argv);
 
-/* jail.c: make what the plan names the only thing there is, and go there.  In new mount, pid, uts and ipc namespaces. */
+/* jail.c: make what the plan names the only thing there is, and go there.  In new mount, pid, uts and ipc namespaces.
+ */
 int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct nomad_error **err) NOMAD_MUST_CHECK;
-/* From now on, in this process and its children, nothing waits for the disk; what is lost with the host is lost anyway. */
+/* From now on, in this process and its children, nothing waits for the disk; what is lost with the host is lost anyway.
+ */
 void build_jail_skip_syncs(void);
 /* Whether overlay file systems can be mounted on directory `dir`; in a mount namespace of one's own. */
 int build_jail_probe(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* image.c: an image as it was written. */
 struct build_image {
-	char *id, *digest;	/* of configuration and manifest, hexadecimal */
-	int64_t size;		/* of configuration and layers */
+	char *id, *digest; /* of configuration and manifest, hexadecimal */
+	int64_t size;	   /* of configuration and layers */
 };
 /* By its id, in the storage of an engine. */
-int build_image_in_store(const char *root, const char *id, struct build_image *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+int build_image_in_store(const char *root, const char *id, struct build_image *ret,
+			 struct nomad_error **err) NOMAD_MUST_CHECK;
 int build_image_in_layout(const char *path, const char *reference, struct build_image *ret,
 			  struct nomad_error **err) NOMAD_MUST_CHECK;
 int build_image_in_archive(const char *path, struct build_image *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
@@ -36,9 +39,9 @@ struct build_timing {
 	int64_t ms;
 };
 struct build_result {
-	char *image_id;		/* hexadecimal, or NULL */
-	char *digest;		/* of the first manifest written, or NULL */
-	struct build_image image;	/* looked for once all is written, if it is asked for */
+	char *image_id;		  /* hexadecimal, or NULL */
+	char *digest;		  /* of the first manifest written, or NULL */
+	struct build_image image; /* looked for once all is written, if it is asked for */
 	struct build_timing *steps;
 	size_t n_steps;
 	int64_t ms;
@@ -52,13 +55,14 @@ char *build_metadata(const struct build_plan *plan, const struct build_result *r
 struct build_run {
 	const struct build_plan *plan;
 	struct build_result *result;
-	int events;		/* descriptor that lines for task events go to */
-	int signals;		/* signalfd */
-	int null;		/* /dev/null */
-	bool stopping;		/* a signal to stop came */
+	int events;    /* descriptor that lines for task events go to */
+	int signals;   /* signalfd */
+	int null;      /* /dev/null */
+	bool stopping; /* a signal to stop came */
 };
 /* Its exit status as a shell gives it, or a negative errno. */
-int build_run_action(struct build_run *run, const struct build_action *action, struct nomad_error **err) NOMAD_MUST_CHECK;
+int build_run_action(struct build_run *run, const struct build_action *action,
+		     struct nomad_error **err) NOMAD_MUST_CHECK;
 /* A line for the events of the task. */
 void build_run_event(struct build_run *run, const char *fmt, ...) NOMAD_PRINTF(2, 3);
 

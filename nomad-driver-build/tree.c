@@ -34,7 +34,7 @@ static DIR *open_dir(int dir, const char *name)
 
 static bool is_dots(const char *name)
 {
-	return !strcmp(name, ".") || !strcmp(name, "..");
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
 static void remove_entries(struct removal *removal, DIR *d, int depth);

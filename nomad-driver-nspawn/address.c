@@ -89,9 +89,8 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 	first = ntohl(in.s_addr) & ~(size - 1);
 	if (zone) {
 		if (size < 512)
-			return nomad_error_set(err, EINVAL,
-					       "network_pool '%s' has no room for zones: at least a /23 is needed",
-					       pool);
+			return nomad_error_set(
+				err, EINVAL, "network_pool '%s' has no room for zones: at least a /23 is needed", pool);
 		for (p = zone; *p; p++)
 			hash = (hash ^ (unsigned char)*p) * 16777619u;
 		first += size / 2 + 256 * (hash % (size / 512));
@@ -121,7 +120,7 @@ void nspawn_address_release(const char *dir, const char *address, const char *sl
 	FILE *file = path ? fopen(path, "re") : NULL;
 
 	owner_text(slug, want, sizeof(want));
-	if (file && fgets(text, sizeof(text), file) && !strcmp(text, want))
+	if (file && fgets(text, sizeof(text), file) && strcmp(text, want) == 0)
 		(void)unlink(path);
 	if (file)
 		fclose(file);
@@ -166,7 +165,7 @@ void nspawn_address_sweep(const char *dir)
 
 		if (!file)
 			continue;
-		if (!fgets(text, sizeof(text), file) || strncmp(text, boot, strlen(boot)))
+		if (!fgets(text, sizeof(text), file) || strncmp(text, boot, strlen(boot)) != 0)
 			(void)unlink(path);
 		fclose(file);
 	}

@@ -47,11 +47,11 @@ static void test_pools(void **state)
 		int bits;
 	} rows[] = {
 		{ "10.88.0.0/16", NULL, "10.88.0.2", "10.88.0.1", 32 },
-		{ "10.88.77.5/16", NULL, "10.88.0.3", "10.88.0.1", 32 },	/* some address in it names it */
+		{ "10.88.77.5/16", NULL, "10.88.0.3", "10.88.0.1", 32 }, /* some address in it names it */
 		{ "192.168.7.0/24", NULL, "192.168.7.2", "192.168.7.1", 32 },
 		{ "172.16.0.0/28", NULL, "172.16.0.2", "172.16.0.1", 32 },
 		{ "10.0.0.0/8", NULL, "10.0.0.2", "10.0.0.1", 32 },
-		{ "10.9.0.0/23", "z", "10.9.1.2", "10.9.1.1", 24 },		/* room for one */
+		{ "10.9.0.0/23", "z", "10.9.1.2", "10.9.1.1", 24 }, /* room for one */
 		{ "10.9.0.0/23", "another", "10.9.1.3", "10.9.1.1", 24 },
 	};
 	size_t i;
@@ -68,9 +68,20 @@ static void test_pools(void **state)
 static void test_no_pools(void **state)
 {
 	static const char *const bad[] = {
-		"", "x", "10.88.0.0", "10.88.0.0/", "10.88.0.0/x", "10.88.0.0/7", "10.88.0.0/29", "10.88.0.0/-1",
+		"",
+		"x",
+		"10.88.0.0",
+		"10.88.0.0/",
+		"10.88.0.0/x",
+		"10.88.0.0/7",
+		"10.88.0.0/29",
+		"10.88.0.0/-1",
 		"10.88.0/16",
-		"300.1.1.1/16", "fd00::/64", "10.88.0.0.0/16", "/16", "1111111111111111111/16",
+		"300.1.1.1/16",
+		"fd00::/64",
+		"10.88.0.0.0/16",
+		"/16",
+		"1111111111111111111/16",
 	};
 	size_t i;
 
@@ -100,7 +111,7 @@ static void test_owners(void **state)
 	nspawn_address_release_all(dir, "tw");
 	nspawn_address_release_all(dir, "two ");
 	nspawn_address_release(dir, "10.88.0.3", "one");
-	nspawn_address_release(dir, "10.88.0.9", "one");	/* nobody's */
+	nspawn_address_release(dir, "10.88.0.9", "one"); /* nobody's */
 	assert_int_equal(take("10.88.0.0/16", NULL, "three", NULL), 0);
 	assert_string_equal(address, "10.88.0.4");
 	nspawn_address_release_all(dir, "one");

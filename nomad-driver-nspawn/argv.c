@@ -44,10 +44,11 @@ static void add3(struct list *list, const char *a, const char *b, const char *c)
 		add(list, c);
 }
 
-#define addf(list, ...) do { \
-	if (!(list)->r) \
-		(list)->r = nomad_strv_addf(&(list)->v, __VA_ARGS__); \
-} while (0)
+#define addf(list, ...)                                                                                                \
+	do {                                                                                                           \
+		if (!(list)->r)                                                                                        \
+			(list)->r = nomad_strv_addf(&(list)->v, __VA_ARGS__);                                          \
+	} while (0)
 
 char *nspawn_escape(const char *path)
 {
@@ -65,7 +66,7 @@ char *nspawn_escape(const char *path)
 
 static bool is(const char *value, const char *what)
 {
-	return value && !strcmp(value, what);
+	return value && strcmp(value, what) == 0;
 }
 
 bool nspawn_userns(const struct nspawn_config *config)
@@ -117,8 +118,7 @@ static bool shifted_here(const struct nspawn_config *config, const struct nspawn
 }
 
 /* No file system of devices can shift owners: what the container gets is a node of its own. */
-static bool copied_here(const struct nspawn_config *config, const struct nspawn_machine *m,
-			const struct nspawn_bind *b)
+static bool copied_here(const struct nspawn_config *config, const struct nspawn_machine *m, const struct nspawn_bind *b)
 {
 	return b->device && *b->host == '/' && nspawn_shifts(config) && nspawn_userns_base(config, m->name);
 }
@@ -140,7 +140,7 @@ static bool made_by_nspawn(const char *path)
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(dirs); i++) {
 		n = strlen(dirs[i]);
-		if (!strncmp(path, dirs[i], n) && (!path[n] || path[n] == '/'))
+		if (strncmp(path, dirs[i], n) == 0 && (!path[n] || path[n] == '/'))
 			return true;
 	}
 	return false;
@@ -149,7 +149,7 @@ static bool made_by_nspawn(const char *path)
 static void root_steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
 	unsigned base = shifted(config, m) ? nspawn_userns_base(config, m->name) : 0;
-	bool in_memory = is(config->volatile_mode, "overlay") || !strcmp(m->image, "/");
+	bool in_memory = is(config->volatile_mode, "overlay") || strcmp(m->image, "/") == 0;
 	const char *lower = m->image;
 	char owner[16];
 	size_t i;
@@ -172,7 +172,7 @@ static void root_steps(struct list *list, const struct nspawn_config *config, co
 	add(list, "overlay");
 	add3(list, "lower", in_memory ? "memory" : ".", "root");
 	snprintf(owner, sizeof(owner), "%u", base);
-	add3(list, "mkdir", "root", "/usr");	/* systemd-nspawn knows a root file system by it */
+	add3(list, "mkdir", "root", "/usr"); /* systemd-nspawn knows a root file system by it */
 	add(list, owner);
 	for (i = 0; i < m->n_binds; i++)
 		if (!made_by_nspawn(m->binds[i].container)) {
@@ -246,7 +246,9 @@ static void device_step(struct list *list, const struct nspawn_config *config, c
 
 		if (b->device)
 			fprintf(out, "%s%c%u:%u:%s", ftell(out) ? "," : "", b->device, b->major, b->minor,
-				b->access[0] ? b->access : b->read_only ? "r" : "rwm");
+				b->access[0]   ? b->access
+				: b->read_only ? "r"
+					       : "rwm");
 	}
 	if (!out || fclose(out))
 		list->r = -ENOMEM;
@@ -483,7 +485,7 @@ int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine 
 		free(b.data);
 		return nomad_error_errno(err, ENOMEM, "write the environment of the task");
 	}
-	if (b.size > 1 << 20) {		/* systemd's limit for a credential */
+	if (b.size > 1 << 20) { /* systemd's limit for a credential */
 		free(b.data);
 		return nomad_error_set(err, E2BIG, "the environment of the task takes %zu bytes, more than 1 MiB",
 				       b.size);
@@ -503,19 +505,19 @@ int nspawn_machine_bind(struct nspawn_machine *m, const char *host, const char *
 
 	/* The later one wins, as it would if both were mounted. */
 	for (i = 0; i < m->n_binds; i++)
-		if (!strcmp(m->binds[i].container, container))
+		if (strcmp(m->binds[i].container, container) == 0)
 			break;
 	if (i == m->n_binds) {
 		binds = realloc(m->binds, (m->n_binds + 1) * sizeof(*binds));
 		if (!binds)
 			return nomad_error_errno(err, ENOMEM, "bind '%s'", host);
 		m->binds = binds;
-		m->binds[m->n_binds++] = (struct nspawn_bind) { 0 };
+		m->binds[m->n_binds++] = (struct nspawn_bind){ 0 };
 	}
 	b = &m->binds[i];
 	free(b->host);
 	free(b->container);
-	*b = (struct nspawn_bind) { .host = strdup(host), .container = strdup(container), .read_only = read_only };
+	*b = (struct nspawn_bind){ .host = strdup(host), .container = strdup(container), .read_only = read_only };
 	return b->host && b->container ? 0 : nomad_error_errno(err, ENOMEM, "bind '%s'", host);
 }
 

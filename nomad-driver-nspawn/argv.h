@@ -13,41 +13,41 @@
 struct nspawn_bind {
 	char *host, *container;
 	bool read_only;
-	bool idmap;			/* owners as on the host although the container has its own users */
-	bool file;			/* not a directory */
-	char device;			/* b or c: a node, with this number */
+	bool idmap;  /* owners as on the host although the container has its own users */
+	bool file;   /* not a directory */
+	char device; /* b or c: a node, with this number */
 	unsigned major, minor;
-	char access[4];			/* of "rwm", where it is named as a device */
+	char access[4]; /* of "rwm", where it is named as a device */
 };
 
 enum nspawn_image_kind {
 	NSPAWN_DIRECTORY,
-	NSPAWN_RAW,			/* file or block device */
+	NSPAWN_RAW, /* file or block device */
 };
 
 /* What the driver found out about one machine. */
 struct nspawn_machine {
-	int version;			/* of systemd on this host */
-	const char *nspawn;		/* absolute path of systemd-nspawn */
-	const char *name;		/* of the machine */
-	const char *uuid;		/* the allocation's id */
-	const char *image;		/* absolute */
+	int version;	    /* of systemd on this host */
+	const char *nspawn; /* absolute path of systemd-nspawn */
+	const char *name;   /* of the machine */
+	const char *uuid;   /* the allocation's id */
+	const char *image;  /* absolute */
 	enum nspawn_image_kind image_kind;
-	const char *init;		/* nspawn-init on the host */
-	const char *state_dir;		/* private directory of this task */
-	const char *exit_file;		/* on the host */
-	const char *spec;		/* path that systemd-nspawn reads the specification from */
-	const char *user;		/* of the task, where the config names none; or NULL */
-	const struct nspawn_oci *oci;	/* what the image says, where nobody else does; never NULL */
-	bool idmap_state;		/* state_dir can be mounted with idmap */
-	bool idmap_image;		/* so can the image */
-	bool own_network;		/* it gets a network namespace for itself alone */
-	const char *peer;		/* link of the host that becomes its own; or NULL */
-	const char *address, *gateway;	/* of that link; or NULL */
+	const char *init;	       /* nspawn-init on the host */
+	const char *state_dir;	       /* private directory of this task */
+	const char *exit_file;	       /* on the host */
+	const char *spec;	       /* path that systemd-nspawn reads the specification from */
+	const char *user;	       /* of the task, where the config names none; or NULL */
+	const struct nspawn_oci *oci;  /* what the image says, where nobody else does; never NULL */
+	bool idmap_state;	       /* state_dir can be mounted with idmap */
+	bool idmap_image;	       /* so can the image */
+	bool own_network;	       /* it gets a network namespace for itself alone */
+	const char *peer;	       /* link of the host that becomes its own; or NULL */
+	const char *address, *gateway; /* of that link; or NULL */
 	int bits;
-	const char *dhcp_link;		/* answer DHCP clients there with these; or NULL */
-	bool limit_devices;		/* this host can */
-	const char *resolv_conf;	/* file of ours that becomes /etc/resolv.conf; or NULL */
+	const char *dhcp_link;	 /* answer DHCP clients there with these; or NULL */
+	bool limit_devices;	 /* this host can */
+	const char *resolv_conf; /* file of ours that becomes /etc/resolv.conf; or NULL */
 	struct nspawn_bind *binds;
 	size_t n_binds;
 };

@@ -18,11 +18,21 @@ static char **argv;
 static int set_up(void **state)
 {
 	(void)state;
-	config = (struct nspawn_config) { .image = (char *)"/img", .user_namespacing = true, .init = true };
-	machine = (struct nspawn_machine) {
-		.version = 252, .nspawn = "/usr/bin/systemd-nspawn", .name = "web-1", .uuid = "0a-1b", .image = "/img",
-		.init = "/s/init", .state_dir = "/s/web", .exit_file = "/s/web/exit", .spec = "/proc/7/fd/9",
-		.idmap_state = true, .idmap_image = true, .oci = &oci, .limit_devices = true,
+	config = (struct nspawn_config){ .image = (char *)"/img", .user_namespacing = true, .init = true };
+	machine = (struct nspawn_machine){
+		.version = 252,
+		.nspawn = "/usr/bin/systemd-nspawn",
+		.name = "web-1",
+		.uuid = "0a-1b",
+		.image = "/img",
+		.init = "/s/init",
+		.state_dir = "/s/web",
+		.exit_file = "/s/web/exit",
+		.spec = "/proc/7/fd/9",
+		.idmap_state = true,
+		.idmap_image = true,
+		.oci = &oci,
+		.limit_devices = true,
 	};
 	argv = NULL;
 	return 0;
@@ -33,7 +43,7 @@ static int tear_down(void **state)
 	(void)state;
 	nomad_strv_free(argv);
 	nspawn_machine_done(&machine);
-	oci = (struct nspawn_oci) { 0 };
+	oci = (struct nspawn_oci){ 0 };
 	return 0;
 }
 
@@ -53,7 +63,7 @@ static int at(const char *arg)
 	int i;
 
 	for (i = 0; argv[i]; i++)
-		if (!strcmp(argv[i], arg))
+		if (strcmp(argv[i], arg) == 0)
 			return i;
 	return -1;
 }
@@ -63,13 +73,23 @@ static bool begins(const char *prefix)
 	size_t i;
 
 	for (i = 0; argv[i]; i++)
-		if (!strncmp(argv[i], prefix, strlen(prefix)))
+		if (strncmp(argv[i], prefix, strlen(prefix)) == 0)
 			return true;
 	return false;
 }
 
-#define assert_has(arg) do { build(); if (at(arg) < 0) fail_msg("no argument %s", arg); } while (0)
-#define assert_hasnt(prefix) do { build(); if (begins(prefix)) fail_msg("an argument %s...", prefix); } while (0)
+#define assert_has(arg)                                                                                                \
+	do {                                                                                                           \
+		build();                                                                                               \
+		if (at(arg) < 0)                                                                                       \
+			fail_msg("no argument %s", arg);                                                               \
+	} while (0)
+#define assert_hasnt(prefix)                                                                                           \
+	do {                                                                                                           \
+		build();                                                                                               \
+		if (begins(prefix))                                                                                    \
+			fail_msg("an argument %s...", prefix);                                                         \
+	} while (0)
 
 /* The arguments from `first` on are these. */
 static void assert_run(int first, const char *const *want)
@@ -82,7 +102,7 @@ static void assert_run(int first, const char *const *want)
 		assert_string_equal(argv[first + (int)i], want[i]);
 	}
 }
-#define RUN(...) ((const char *const []) { __VA_ARGS__, NULL })
+#define RUN(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 static void test_whole(void **state)
 {
@@ -96,9 +116,9 @@ static void test_whole(void **state)
 	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "idmap",
 			  "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir", "root", "/usr", base,
 			  "machine-id", "root", "0a-1b", base, "idmap", "/s/web/exit", "bind-exit", base, "devices", "",
-			  "--", "/usr/bin/systemd-nspawn", "--quiet",
-			  "--settings=no", "--keep-unit", "--register=no", "--machine=web-1", "--uuid=0a-1b",
-			  "--kill-signal=SIGTERM", "--notify-ready=yes", "--console=pipe", "--directory=/s/web/root"));
+			  "--", "/usr/bin/systemd-nspawn", "--quiet", "--settings=no", "--keep-unit", "--register=no",
+			  "--machine=web-1", "--uuid=0a-1b", "--kill-signal=SIGTERM", "--notify-ready=yes",
+			  "--console=pipe", "--directory=/s/web/root"));
 	/* No word of the command can become an option. */
 	assert_run(at("--load-credential=nomad.task:/proc/7/fd/9"),
 		   RUN("--load-credential=nomad.task:/proc/7/fd/9", "--bind-ro=/s/init:/run/nomad/init",
@@ -232,8 +252,8 @@ static void test_roots(void **state)
 	assert_has("--volatile=yes");
 	config.volatile_mode = (char *)"overlay";
 	assert_hasnt("--volatile");
-	assert_run(at("tmpfs") + 2, RUN("clone", "/img", "lower", "tmpfs", "memory", "overlay", "lower", "memory",
-					"root"));
+	assert_run(at("tmpfs") + 2,
+		   RUN("clone", "/img", "lower", "tmpfs", "memory", "overlay", "lower", "memory", "root"));
 	config.volatile_mode = NULL;
 	config.ephemeral = true;
 	assert_hasnt("--ephemeral");
@@ -309,7 +329,7 @@ static void test_rights(void **state)
 	assert_has("--system-call-filter=bpf");
 	config.no_new_privileges = true;
 	assert_has("--no-new-privileges=yes");
-	config.rlimits = (struct nomad_map) { &limit, 1 };
+	config.rlimits = (struct nomad_map){ &limit, 1 };
 	assert_has("--rlimit=NOFILE=10:20");
 }
 
@@ -321,7 +341,7 @@ static void test_network(void **state)
 	assert_hasnt("--network");
 	config.network_veth = true;
 	machine.own_network = true;
-	assert_has("--private-network");	/* which adds CAP_NET_ADMIN by itself */
+	assert_has("--private-network"); /* which adds CAP_NET_ADMIN by itself */
 	assert_hasnt("--bind-ro=/s/web/net-socket");
 	assert_hasnt("--resolv-conf");
 	/* A link: the namespace is systemd-nspawn's all the same, and the host's name servers can be reached. */
@@ -378,7 +398,7 @@ static void test_spec(void **state)
 	size_t size;
 
 	(void)state;
-	config.environment = (struct nomad_map) { own, 2 };
+	config.environment = (struct nomad_map){ own, 2 };
 	config.working_directory = (char *)"/srv";
 	machine.user = "web";
 	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
@@ -419,9 +439,9 @@ static void test_spec_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_whole), TEST(test_modes), TEST(test_users), TEST(test_devices), TEST(test_dhcp),
-		TEST(test_roots), TEST(test_binds), TEST(test_rights),
-		TEST(test_network), TEST(test_rest), TEST(test_spec), TEST(test_spec_limit),
+		TEST(test_whole),   TEST(test_modes), TEST(test_users), TEST(test_devices),
+		TEST(test_dhcp),    TEST(test_roots), TEST(test_binds), TEST(test_rights),
+		TEST(test_network), TEST(test_rest),  TEST(test_spec),	TEST(test_spec_limit),
 	};
 
 	return cmocka_run_group_tests_name("nspawn argv", tests, NULL, NULL);

@@ -34,14 +34,14 @@ static const struct nomad_option plugin_options[] = {
 	OPT(volumes, BOOL, .def = "true",
 	    .help = "Whether tasks may mount host and CSI volumes. Does not restrict bind and bind_read_only."),
 	OPT(machined, STRING, .def = "\"auto\"", .choices = machined_modes,
-	    .help = "Whether containers are made known to systemd-machined, so that machinectl shows them. auto: "
-		    "where it runs and takes them; no container depends on it. (not in the Go driver)"),
+	    .help = "Whether containers are made known to systemd-machined, so that machinectl shows them. auto: where "
+		    "it runs and takes them; no container depends on it. (not in the Go driver)"),
 	OPT(network_pool, STRING, .def = "\"10.88.0.0/16\"", .check = check_cidr,
-	    .help = "Addresses that the driver gives to containers with network_veth or network_zone. Nothing else "
-		    "on this network may use them. (not in the Go driver)"),
+	    .help = "Addresses that the driver gives to containers with network_veth or network_zone. Nothing else on "
+		    "this network may use them. (not in the Go driver)"),
 	OPT(image_cache_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
-	    .help = "Downloaded images that no task uses are removed, the oldest first, once all of them take "
-		    "more than this. 0: never. (not in the Go driver)"),
+	    .help = "Downloaded images that no task uses are removed, the oldest first, once all of them take more "
+		    "than this. 0: never. (not in the Go driver)"),
 	OPT(download_idle_s, INT, .def = "60", .min = 1, .max = 86400, .unit = "seconds",
 	    .help = "A download that moves no byte for so long fails. (not in the Go driver)"),
 };
@@ -83,27 +83,29 @@ static const char *check_checksum(const char *value)
 {
 	size_t n;
 
-	if (!strncmp(value, "sha256:", 7))
+	if (strncmp(value, "sha256:", 7) == 0)
 		n = 64;
-	else if (!strncmp(value, "sha512:", 7))
+	else if (strncmp(value, "sha512:", 7) == 0)
 		n = 128;
 	else
 		return "sha256: or sha512: and hexadecimal digits";
-	return strspn(value + 7, "0123456789abcdefABCDEF") == n && strlen(value + 7) == n ?
-		NULL : "sha256: and 64, or sha512: and 128 hexadecimal digits";
+	return strspn(value + 7, "0123456789abcdefABCDEF") == n && strlen(value + 7) == n
+		       ? NULL
+		       : "sha256: and 64, or sha512: and 128 hexadecimal digits";
 }
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_download, field, kind, __VA_ARGS__)
 static const struct nomad_option download_options[] = {
 	OPT(url, STRING, .required = true, .non_empty = true,
-	    .help = "Where the image comes from: an http or https URL, or the reference of a container image for "
-		    "type docker.", .example = "\"https://example.org/debian.tar.xz\""),
+	    .help = "Where the image comes from: an http or https URL, or the reference of a container image for type "
+		    "docker.",
+	    .example = "\"https://example.org/debian.tar.xz\""),
 	OPT(type, STRING, .def = "\"tar\"",
 	    .help = "What is there: tar (a root tree, maybe compressed), raw (a file system or disk image, maybe "
 		    "compressed) or docker (an image of a container registry; skopeo and umoci are needed)."),
 	OPT(verify, STRING, .def = "\"no\"",
-	    .help = "no; checksum (SHA256SUMS beside the file must name it); signature (and SHA256SUMS.gpg must be "
-		    "a signature by a key of systemd's import keyring). No effect for docker."),
+	    .help = "no; checksum (SHA256SUMS beside the file must name it); signature (and SHA256SUMS.gpg must be a "
+		    "signature by a key of systemd's import keyring). No effect for docker."),
 	OPT(checksum, STRING, .check = check_checksum,
 	    .help = "Digest that the downloaded file must have, whatever verify says. (not in the Go driver)",
 	    .example = "\"sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\""),
@@ -118,9 +120,10 @@ static const char *const volatiles[] = { "yes", "state", "overlay", "no", NULL }
 static const char *const ownerships[] = { "auto", "map", "chown", "foreign", NULL };
 static const char *const users[] = { "yes", "no", "pick", "identity", "managed", NULL };
 static const char *const resolv_confs[] = {
-	"off", "copy-host", "copy-static", "copy-uplink", "copy-stub", "replace-host", "replace-static",
-	"replace-uplink", "replace-stub", "bind-host", "bind-static", "bind-uplink", "bind-stub", "delete", "auto",
-	NULL,
+	"off",		"copy-host",	"copy-static",	  "copy-uplink",
+	"copy-stub",	"replace-host", "replace-static", "replace-uplink",
+	"replace-stub", "bind-host",	"bind-static",	  "bind-uplink",
+	"bind-stub",	"delete",	"auto",		  NULL,
 };
 
 static int check_choice(const char *option, const char *value, const char *const *choices, struct nomad_error **err)
@@ -129,13 +132,14 @@ static int check_choice(const char *option, const char *value, const char *const
 	size_t i, n = 0;
 
 	for (i = 0; value && choices[i]; i++) {
-		if (!strcmp(value, choices[i]))
+		if (strcmp(value, choices[i]) == 0)
 			return 0;
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? ", " : "", choices[i]);
 	}
 	return value ? nomad_error_set(err, EINVAL,
 				       "failed to validate task config: invalid parameter for %s: '%s' is none of %s",
-				       option, value, text) : 0;
+				       option, value, text)
+		     : 0;
 }
 
 static int check_download(const void *config, struct nomad_error **err)
@@ -146,37 +150,37 @@ static int check_download(const void *config, struct nomad_error **err)
 	return r < 0 ? r : check_choice("image_download.verify", d->verify, verifies, err);
 }
 
-static const struct nomad_schema download_schema = NOMAD_SCHEMA(struct nspawn_download, download_options,
-								.check = check_download);
+static const struct nomad_schema download_schema =
+	NOMAD_SCHEMA(struct nspawn_download, download_options, .check = check_download);
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_config, field, kind, __VA_ARGS__)
 static const struct nomad_option task_options[] = {
 	OPT(image, STRING, .required = true, .non_empty = true,
-	    .help = "The root file system: a directory, a raw image or a block device; a relative path begins at "
-		    "the working directory of the plugin; else the name of an image in /var/lib/machines and the "
-		    "other directories of systemd-machined, or the name that image_download gives.",
+	    .help = "The root file system: a directory, a raw image or a block device; a relative path begins at the "
+		    "working directory of the plugin; else the name of an image in /var/lib/machines and the other "
+		    "directories of systemd-machined, or the name that image_download gives.",
 	    .example = "\"/var/lib/machines/debian\""),
 	OPT(image_download, BLOCK, .block = &download_schema,
 	    .help = "Fetch the image first, unless one with the name in image exists."),
 	OPT(oci_bundle, BOOL, .def = "false",
-	    .help = "The image is an OCI bundle: a directory with a config.json, which says where in it the root is, and, "
-		    "where the job does not, command, environment, working_directory, user and hostname. Its mounts, "
-		    "namespaces, cgroups and capabilities do not count. (not in the Go driver)"),
+	    .help = "The image is an OCI bundle: a directory with a config.json, which says where in it the root is, "
+		    "and, where the job does not, command, environment, working_directory, user and hostname. Its "
+		    "mounts, namespaces, cgroups and capabilities do not count. (not in the Go driver)"),
 	OPT(boot, BOOL, .def = "true", .help = "Start the init of the image; command is given to it as arguments."),
 	OPT(process_two, BOOL, .def = "false",
 	    .help = "Run command as PID 2 below an init. Not with boot. The driver does so in any case, see init."),
 	OPT(init, BOOL, .def = "true",
-	    .help = "Without boot: run command as PID 2 below the driver's small init, which reaps, forwards "
-		    "signals and reports the exact exit. false: command is PID 1. (not in the Go driver)"),
+	    .help = "Without boot: run command as PID 2 below the driver's small init, which reaps, forwards signals "
+		    "and reports the exact exit. false: command is PID 1. (not in the Go driver)"),
 	OPT(notify_ready, BOOL, .def = "false",
-	    .help = "With boot: the task has started when the system in it reports that it is up, and not before. "
-		    "(not in the Go driver)"),
+	    .help = "With boot: the task has started when the system in it reports that it is up, and not before. (not "
+		    "in the Go driver)"),
 	OPT(command, STRING_LIST,
 	    .help = "Program and arguments; needed unless boot is set or a container image says it.",
 	    .example = "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
 	OPT(user, STRING, .non_empty = true,
-	    .help = "User of the image that runs command: a name or number, also as user:group. Default: the "
-		    "user of the task, or root."),
+	    .help = "User of the image that runs command: a name or number, also as user:group. Default: the user of "
+		    "the task, or root."),
 	OPT(working_directory, STRING, .help = "Absolute path in the container where command starts."),
 	OPT(environment, STRING_MAP, .help = "More variables for the environment; the task's own win."),
 	OPT(hostname, STRING, .check = check_hostname,
@@ -186,13 +190,14 @@ static const struct nomad_option task_options[] = {
 	OPT(read_only, BOOL, .def = "false", .help = "Mount the root read-only in the container."),
 	OPT(writable_image, BOOL, .def = "false",
 	    .help = "The container writes to the image itself, which only one task at a time can use. false: many "
-		    "tasks share the image, each with a layer of its own that goes when the task ends. "
-		    "(not in the Go driver)"),
+		    "tasks share the image, each with a layer of its own that goes when the task ends. (not in the Go "
+		    "driver)"),
 	NOMAD_OPTION_AS(struct nspawn_config, volatile_mode, "volatile", STRING,
-	    .help = "yes: the root is in memory and only /usr comes from the image; state: the root is read-only "
-		    "and /var in memory; overlay: changes go to memory; no."),
-	OPT(pivot_root, STRING, .help = "Directory of the image that becomes the root, and optionally after a "
-		    "colon where the old root goes. All absolute."),
+			.help = "yes: the root is in memory and only /usr comes from the image; state: the root is "
+				"read-only and /var in memory; overlay: changes go to memory; no."),
+	OPT(pivot_root, STRING,
+	    .help = "Directory of the image that becomes the root, and optionally after a colon where the old root "
+		    "goes. All absolute."),
 	OPT(bind, STRING_MAP, .help = "Paths of the host (keys) seen at paths in the container (values)."),
 	OPT(bind_read_only, STRING_MAP, .help = "The same, read-only."),
 	OPT(tmpfs, STRING_LIST, .help = "Paths with a tmpfs each, options after a colon. (not in the Go driver)",
@@ -205,16 +210,17 @@ static const struct nomad_option task_options[] = {
 		    "HOST:CONTAINER:ACCESS, where ACCESS is of rwm: read, write, mknod. (not in the Go driver)",
 	    .example = "[\"/dev/fuse\"]"),
 	OPT(device_policy, STRING, .def = "\"closed\"", .choices = device_policies,
-	    .help = "closed: the container may use the usual pseudo devices, terminals, tun, what devices names and device "
-		    "nodes that are bound, no others, even if it makes nodes of them. open: all. Needs a cgroup v2 "
-		    "hierarchy on the host, beside v1 or alone. (not in the Go driver)"),
+	    .help = "closed: the container may use the usual pseudo devices, terminals, tun, what devices names and "
+		    "device nodes that are bound, no others, even if it makes nodes of them. open: all. Needs a cgroup "
+		    "v2 hierarchy on the host, beside v1 or alone. (not in the Go driver)"),
 	OPT(resolv_conf, STRING,
 	    .help = "How /etc/resolv.conf comes to be: off, delete, auto, or copy-, replace- or bind- with host, "
 		    "static, uplink or stub. A dns block of the group wins."),
-	OPT(timezone, STRING, .help = "How /etc/localtime comes to be: off, copy, bind, symlink, delete or auto. "
-		    "(not in the Go driver)"),
-	OPT(console, STRING, .help = "interactive, read-only, passive or pipe (the default: output is logged as it "
-		    "is, stdout and stderr apart)."),
+	OPT(timezone, STRING,
+	    .help = "How /etc/localtime comes to be: off, copy, bind, symlink, delete or auto. (not in the Go driver)"),
+	OPT(console, STRING,
+	    .help = "interactive, read-only, passive or pipe (the default: output is logged as it is, stdout and "
+		    "stderr apart)."),
 	OPT(user_namespacing, BOOL, .def = "true", .help = "Give the container users of its own."),
 	OPT(private_users, STRING,
 	    .help = "Which users: pick, yes, no, identity, managed, the first UID or UID:COUNT. Default: pick, if "
@@ -225,12 +231,14 @@ static const struct nomad_option task_options[] = {
 	OPT(capability, STRING_LIST, .help = "Capabilities that the container gets beyond the default ones.",
 	    .example = "[\"CAP_NET_ADMIN\"]"),
 	OPT(drop_capability, STRING_LIST, .help = "Capabilities that it does not get. (not in the Go driver)"),
-	OPT(system_call_filter, STRING_LIST, .help = "System calls or @groups that are allowed, or with ~ refused. "
-		    "(not in the Go driver)", .example = "[\"~@mount\"]"),
-	OPT(no_new_privileges, BOOL, .def = "false", .help = "Programs cannot gain privileges, as by set-user-id. "
-		    "(not in the Go driver)"),
-	OPT(rlimits, STRING_MAP, .help = "Resource limits: LIMIT or SOFT:HARD by name, or infinity. "
-		    "(not in the Go driver)", .example = "{ NOFILE = \"1024:4096\" }"),
+	OPT(system_call_filter, STRING_LIST,
+	    .help = "System calls or @groups that are allowed, or with ~ refused. (not in the Go driver)",
+	    .example = "[\"~@mount\"]"),
+	OPT(no_new_privileges, BOOL, .def = "false",
+	    .help = "Programs cannot gain privileges, as by set-user-id. (not in the Go driver)"),
+	OPT(rlimits, STRING_MAP,
+	    .help = "Resource limits: LIMIT or SOFT:HARD by name, or infinity. (not in the Go driver)",
+	    .example = "{ NOFILE = \"1024:4096\" }"),
 	OPT(pids_limit, INT, .def = "0", .min = 0, .max = 1 << 22, .unit = "processes",
 	    .help = "Most processes and threads in the container. 0: no limit. (not in the Go driver)"),
 	OPT(network_veth, BOOL, .def = "true",
@@ -239,10 +247,10 @@ static const struct nomad_option task_options[] = {
 	OPT(network_bridge, STRING, .help = "Existing bridge of the host that the container's link is put on."),
 	OPT(network_zone, STRING, .help = "Zone: containers with the same one share a bridge, made as needed."),
 	OPT(dhcp, BOOL, .def = "true",
-	    .help = "With network_veth or network_zone: answer a DHCP client in the container with the address that it has "
-		    "already, so that images which ask for one go on. (not in the Go driver)"),
-	OPT(ports, STRING_LIST, .check = check_ports, .help = "Labels of ports of the group that are led into the "
-		    "container. Not with port_map."),
+	    .help = "With network_veth or network_zone: answer a DHCP client in the container with the address that it "
+		    "has already, so that images which ask for one go on. (not in the Go driver)"),
+	OPT(ports, STRING_LIST, .check = check_ports,
+	    .help = "Labels of ports of the group that are led into the container. Not with port_map."),
 	OPT(port_map, INT_MAP, .min = 1, .max = 65535,
 	    .help = "Ports in the container by the label of the port of the host. Not with ports."),
 };
@@ -285,9 +293,10 @@ static int check_binds(const char *option, const struct nomad_map *binds, struct
 		/* As systemd-nspawn reads them: + is within the image, - may be missing, "" is a new directory. */
 		from += strspn(from, "+-");
 		if ((*from && *from != '/') || binds->pairs[i].value[0] != '/')
-			return nomad_error_set(err, EINVAL,
-					       "failed to validate task config: %s: '%s' = '%s': both have to be "
-					       "absolute paths", option, binds->pairs[i].key, binds->pairs[i].value);
+			return nomad_error_set(
+				err, EINVAL,
+				"failed to validate task config: %s: '%s' = '%s': both have to be absolute paths",
+				option, binds->pairs[i].key, binds->pairs[i].value);
 	}
 	return 0;
 }
@@ -295,19 +304,20 @@ static int check_binds(const char *option, const struct nomad_map *binds, struct
 static int check_task(const void *config, struct nomad_error **err)
 {
 	const struct nspawn_config *c = config;
-	bool chown = c->private_users_ownership && !strcmp(c->private_users_ownership, "chown");
-	bool fresh = c->volatile_mode && (!strcmp(c->volatile_mode, "yes") || !strcmp(c->volatile_mode, "state"));
+	bool chown = c->private_users_ownership && strcmp(c->private_users_ownership, "chown") == 0;
+	bool fresh =
+		c->volatile_mode && (strcmp(c->volatile_mode, "yes") == 0 || strcmp(c->volatile_mode, "state") == 0);
 	int r;
 
 	if (c->boot && c->process_two)
 		return invalid(err, "boot and process_two may not be combined");
 	if (c->oci_bundle && c->image_download)
 		return invalid(err, "oci_bundle and image_download may not be combined");
-	if (c->image_download && c->image_download->checksum && !strcmp(c->image_download->type, "docker"))
-		return invalid(err, "image_download.checksum is of a file: pin a container image by its digest, "
-				    "url = \"NAME@sha256:...\"");
+	if (c->image_download && c->image_download->checksum && strcmp(c->image_download->type, "docker") == 0)
+		return invalid(err, "image_download.checksum is of a file: pin a container image by its digest, url = "
+				    "\"NAME@sha256:...\"");
 	if (!c->boot && !c->command && !c->oci_bundle &&
-	    !(c->image_download && !strcmp(c->image_download->type, "docker")))
+	    !(c->image_download && strcmp(c->image_download->type, "docker") == 0))
 		return invalid(err, "command is needed unless boot is true");
 	r = check_choice("volatile", c->volatile_mode, volatiles, err);
 	if (r >= 0)
@@ -331,7 +341,7 @@ static int check_task(const void *config, struct nomad_error **err)
 			       "private_users_ownership = \"chown\" may not be combined with read_only or volatile");
 	if (c->working_directory && *c->working_directory != '/')
 		return invalid(err, "working_directory is not an absolute path");
-	if (!strcmp(c->image, "/") && !c->ephemeral && !fresh)
+	if (strcmp(c->image, "/") == 0 && !c->ephemeral && !fresh)
 		return invalid(err, "starting a container from the host's root directory needs ephemeral or volatile = "
 				    "\"yes\" or \"state\"");
 	if (c->writable_image && (c->ephemeral || c->volatile_mode))
@@ -352,9 +362,9 @@ int nspawn_config_check_version(const struct nspawn_config *c, int version, stru
 		int since;
 		const char *what;
 	} needs[] = {
-		{ c->private_users && !strcmp(c->private_users, "managed"), 258, "private_users = \"managed\"" },
-		{ c->private_users && !strcmp(c->private_users, "identity"), 250, "private_users = \"identity\"" },
-		{ c->private_users_ownership && !strcmp(c->private_users_ownership, "foreign"), 258,
+		{ c->private_users && strcmp(c->private_users, "managed") == 0, 258, "private_users = \"managed\"" },
+		{ c->private_users && strcmp(c->private_users, "identity") == 0, 250, "private_users = \"identity\"" },
+		{ c->private_users_ownership && strcmp(c->private_users_ownership, "foreign") == 0, 258,
 		  "private_users_ownership = \"foreign\"" },
 		{ c->private_users_ownership, 249, "private_users_ownership" },
 	};

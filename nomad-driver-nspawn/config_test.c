@@ -13,7 +13,7 @@ static struct nspawn_config good(void)
 {
 	static char *command[] = { (char *)"true", NULL };
 
-	return (struct nspawn_config) { .image = (char *)"/img", .command = command };
+	return (struct nspawn_config){ .image = (char *)"/img", .command = command };
 }
 
 static void refused(const struct nspawn_config *config, const char *text)
@@ -49,9 +49,9 @@ static void test_choices(void **state)
 		{ offsetof(struct nspawn_config, private_users), "some", "invalid parameter for private_users" },
 		{ offsetof(struct nspawn_config, private_users), "1:", "invalid parameter for private_users" },
 		{ offsetof(struct nspawn_config, private_users_ownership), "off",
-		"invalid parameter for private_users_ownership" },
+		  "invalid parameter for private_users_ownership" },
 		{ offsetof(struct nspawn_config, working_directory), "srv",
-		"working_directory is not an absolute path" },
+		  "working_directory is not an absolute path" },
 		{ offsetof(struct nspawn_config, pivot_root), "/a:b", "pivot_root is not an absolute path" },
 		{ offsetof(struct nspawn_config, volatile_mode), "state", NULL },
 		{ offsetof(struct nspawn_config, console), "pipe", NULL },
@@ -118,7 +118,7 @@ static void test_combinations(void **state)
 	config.network_bridge = config.network_zone = (char *)"x";
 	refused(&config, "network_bridge and network_zone");
 	config = good();
-	config.bind = (struct nomad_map) { &bind, 1 };
+	config.bind = (struct nomad_map){ &bind, 1 };
 	refused(&config, "'relative' = '/x'");
 	bind.key = (char *)"+/in/image";
 	accepted(&config);
@@ -193,7 +193,7 @@ static void test_complete(void **state)
 		const struct nomad_option *found = NULL;
 
 		for (j = 0; j < nspawn_task_schema.count && !found; j++)
-			if (!strcmp(nspawn_task_schema.options[j].name, rows[i].name))
+			if (strcmp(nspawn_task_schema.options[j].name, rows[i].name) == 0)
 				found = &nspawn_task_schema.options[j];
 		if (!found)
 			fail_msg("there is no option %s", rows[i].name);
@@ -209,7 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choices), cmocka_unit_test(test_combinations), cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_help), cmocka_unit_test(test_complete),
+		cmocka_unit_test(test_help),	cmocka_unit_test(test_complete),
 	};
 
 	return cmocka_run_group_tests_name("nspawn config", tests, NULL, NULL);

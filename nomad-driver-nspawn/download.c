@@ -43,13 +43,13 @@ char *nspawn_download_config(const char *dir, const char *name)
 
 static int put_in_place(const char *made, const char *target, struct nomad_error **err)
 {
-	remove_tree(target);	/* force */
+	remove_tree(target); /* force */
 	return rename(made, target) < 0 ? nomad_error_errno(err, errno, "rename '%s'", made) : 0;
 }
 
 static int make(struct nspawn_fetch *d, struct nomad_error **err)
 {
-	bool raw = !strcmp(d->want->type, "raw");
+	bool raw = strcmp(d->want->type, "raw") == 0;
 	NOMAD_AUTO_FREE char *target = nomad_strdupf("%s/%s%s", d->dir, d->name, raw ? ".raw" : "");
 	NOMAD_AUTO_FREE char *work = nomad_strdupf("%s/.new-%s", d->dir, d->name);
 	NOMAD_AUTO_FREE char *file = work ? nomad_strdupf("%s/download", work) : NULL;
@@ -106,8 +106,8 @@ static int64_t size_mb(const char *path)
 {
 	NOMAD_AUTO_FREE char *out = NULL;
 
-	if (nspawn_tool_run((const char *const []) { "du", "-sm", "--", path, NULL },
-			    &(struct nspawn_tool) { .timeout_ms = 600000 }, &out, NULL) < 0)
+	if (nspawn_tool_run((const char *const[]){ "du", "-sm", "--", path, NULL },
+			    &(struct nspawn_tool){ .timeout_ms = 600000 }, &out, NULL) < 0)
 		return 0;
 	return atoll(out);
 }
@@ -117,7 +117,7 @@ static void strip_raw(char *name)
 {
 	size_t n = strlen(name);
 
-	if (n > 4 && !strcmp(name + n - 4, ".raw"))
+	if (n > 4 && strcmp(name + n - 4, ".raw") == 0)
 		name[n - 4] = 0;
 }
 
@@ -150,7 +150,7 @@ static struct cached *list_images(const char *dir, size_t *ret_n)
 			continue;
 		}
 		list = more;
-		list[(*ret_n)++] = (struct cached) { strdup(e->d_name), size_mb(path), st.st_mtime };
+		list[(*ret_n)++] = (struct cached){ strdup(e->d_name), size_mb(path), st.st_mtime };
 	}
 	if (d)
 		closedir(d);
@@ -220,19 +220,23 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 		    const struct nspawn_plugin_config *site, struct nomad_error **err)
 {
 	const char *name = config->image;
-	struct nspawn_fetch d = { .task = task, .want = config->image_download, .name = name, .dir = dir,
-			      .idle_s = site->download_idle_s, .told = time(NULL) };
+	struct nspawn_fetch d = { .task = task,
+				  .want = config->image_download,
+				  .name = name,
+				  .dir = dir,
+				  .idle_s = site->download_idle_s,
+				  .told = time(NULL) };
 	NOMAD_AUTO_FREE char *tree = nomad_strdupf("%s/%s", dir, name), *disk = nomad_strdupf("%s/%s.raw", dir, name);
 	NOMAD_AUTO_FREE char *lock_path = nomad_strdupf("%s/.lock-%s", dir, name);
 	NOMAD_AUTO_FD int lock = -1;
 	bool there;
 	int r;
 
-	if (!*name || *name == '.' || strspn(name, name_characters) != strlen(name) ||
-	    strlen(name) > 200)
+	if (!*name || *name == '.' || strspn(name, name_characters) != strlen(name) || strlen(name) > 200)
 		return nomad_error_set(err, EINVAL,
 				       "image '%s': with image_download this is the name that the image gets: letters, "
-				       "digits, dots, hyphens and underscores", name);
+				       "digits, dots, hyphens and underscores",
+				       name);
 	if (!tree || !disk || !lock_path)
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", name);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
@@ -297,9 +301,9 @@ void nspawn_download_sweep(const char *dir)
 		NOMAD_AUTO_FREE char *lock_path = NULL;
 		NOMAD_AUTO_FD int lock = -1;
 
-		if (path && !strncmp(e->d_name, ".use-", 5))
+		if (path && strncmp(e->d_name, ".use-", 5) == 0)
 			sweep_uses(path);
-		if (!path || strncmp(e->d_name, ".new-", 5))
+		if (!path || strncmp(e->d_name, ".new-", 5) != 0)
 			continue;
 		lock_path = nomad_strdupf("%s/.lock-%s", dir, e->d_name + 5);
 		lock = lock_path ? open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;

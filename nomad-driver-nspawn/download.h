@@ -27,13 +27,13 @@ struct nspawn_fetch {
 	const struct nspawn_download *want;
 	const char *name, *dir;
 	int64_t idle_s;
-	char *work;			/* .new-NAME, in which all is done */
-	char *file;			/* what was fetched, in it; or NULL */
+	char *work; /* .new-NAME, in which all is done */
+	char *file; /* what was fetched, in it; or NULL */
 	time_t told;
-	int64_t bytes;			/* that have come */
+	int64_t bytes; /* that have come */
 	/* Of a transfer that has no idle time-out of its own. */
 	pid_t pid;
-	struct timespec moved;		/* when they became more */
+	struct timespec moved; /* when they became more */
 	bool stalled;
 };
 

@@ -21,10 +21,10 @@
 
 enum { DAY_MS = 24 * 3600 * 1000, EVENT_S = 10 };
 
-#define RUN(what_, tick_, ud_, ...) \
-	nspawn_tool_run((const char *const []) { __VA_ARGS__, NULL }, \
-			&(struct nspawn_tool) { .what = what_, .timeout_ms = DAY_MS, .tick = tick_, .ud = ud_ }, \
-			NULL, err)
+#define RUN(what_, tick_, ud_, ...)                                                                                    \
+	nspawn_tool_run((const char *const[]){ __VA_ARGS__, NULL },                                                    \
+			&(struct nspawn_tool){ .what = what_, .timeout_ms = DAY_MS, .tick = tick_, .ud = ud_ }, NULL,  \
+			err)
 
 static int need(const char *tool, char **ret, struct nomad_error **err)
 {
@@ -53,9 +53,9 @@ bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65])
 			continue;
 		while (*file == ' ' || *file == '*')
 			file++;
-		if (!strncmp(file, "./", 2))
+		if (strncmp(file, "./", 2) == 0)
 			file += 2;
-		if (file > line + 64 && !strncmp(file, name, n) && strchr("\r\n", file[n])) {
+		if (file > line + 64 && strncmp(file, name, n) == 0 && strchr("\r\n", file[n])) {
 			memcpy(ret_digest, line, 64);
 			ret_digest[64] = 0;
 			return true;
@@ -79,13 +79,14 @@ static int64_t bytes_below(int dir, int depth)
 	while (d && (e = readdir(d))) {
 		int below;
 
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (S_ISREG(st.st_mode))
 			sum += st.st_size;
-		below = S_ISDIR(st.st_mode) && depth < 64 ?
-			openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		below = S_ISDIR(st.st_mode) && depth < 64
+				? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+				: -1;
 		if (below >= 0)
 			sum += bytes_below(below, depth + 1);
 	}
@@ -172,15 +173,14 @@ static int check_digest(const char *file, const char *algorithm, const char *wan
 	int r = name ? need(name, &tool, err) : nomad_error_errno(err, ENOMEM, "verify");
 
 	if (r >= 0)
-		r = nspawn_tool_run((const char *const []) { tool, "-b", file, NULL },
-				    &(struct nspawn_tool) { .timeout_ms = DAY_MS }, &out, err);
+		r = nspawn_tool_run((const char *const[]){ tool, "-b", file, NULL },
+				    &(struct nspawn_tool){ .timeout_ms = DAY_MS }, &out, err);
 	if (r < 0)
 		return r;
 	/* A backslash begins the line if there are odd characters in the name of the file. */
-	if (strncasecmp(out + (*out == '\\'), want, n))
-		return nomad_error_set(err, EBADMSG, "the %s digest of what was downloaded is %.*s, not %s",
-				       algorithm, (int)n,
-				       out + (*out == '\\'), want);
+	if (strncasecmp(out + (*out == '\\'), want, n) != 0)
+		return nomad_error_set(err, EBADMSG, "the %s digest of what was downloaded is %.*s, not %s", algorithm,
+				       (int)n, out + (*out == '\\'), want);
 	return 0;
 }
 
@@ -228,7 +228,7 @@ static int check_sums(struct nspawn_fetch *d, struct nomad_error **err)
 	if (!name || !sums || !signature || !url || !signature_url)
 		return nomad_error_errno(err, ENOMEM, "verify");
 	r = fetch(d, url, sums, err);
-	if (r >= 0 && !strcmp(d->want->verify, "signature")) {
+	if (r >= 0 && strcmp(d->want->verify, "signature") == 0) {
 		r = fetch(d, signature_url, signature, err);
 		if (r >= 0)
 			r = check_signature(sums, signature, err);
@@ -247,8 +247,8 @@ static int verify(struct nspawn_fetch *d, struct nomad_error **err)
 	int r = 0;
 
 	if (pin)
-		r = check_digest(d->file, !strncmp(pin, "sha512:", 7) ? "sha512" : "sha256", pin + 7, err);
-	if (r >= 0 && strcmp(d->want->verify, "no"))
+		r = check_digest(d->file, strncmp(pin, "sha512:", 7) == 0 ? "sha512" : "sha256", pin + 7, err);
+	if (r >= 0 && strcmp(d->want->verify, "no") != 0)
 		r = check_sums(d, err);
 	return r;
 }
@@ -269,7 +269,7 @@ static char *root_in(const char *dir)
 		return strdup(dir);
 	d = opendir(dir);
 	while (d && (e = readdir(d)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && !n++)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && !n++)
 			only = nomad_strdupf("%s/%s", dir, e->d_name);
 	if (d)
 		closedir(d);
@@ -286,8 +286,7 @@ static int unpack_tar(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 	if (!tree || (mkdir(tree, 0755) < 0 && errno != EEXIST))
 		return nomad_error_errno(err, errno, "create '%s'", tree ? tree : "tree");
 	r = RUN("tar", NULL, NULL, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs",
-		"--xattrs-include=*",
-		"--directory", tree, "--file", d->file);
+		"--xattrs-include=*", "--directory", tree, "--file", d->file);
 	if (r < 0)
 		return nomad_error_wrap(err, "unpack");
 	*ret = root_in(tree);
@@ -324,7 +323,11 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 		size_t n;
 		const char *tool;
 	} packers[] = {
-		{ "\xfd" "7zXZ", 5, "xz" }, { "\x1f\x8b", 2, "gzip" }, { "\x28\xb5\x2f\xfd", 4, "zstd" },
+		{ "\xfd"
+		  "7zXZ",
+		  5, "xz" },
+		{ "\x1f\x8b", 2, "gzip" },
+		{ "\x28\xb5\x2f\xfd", 4, "zstd" },
 		{ "BZh", 3, "bzip2" },
 	};
 	NOMAD_AUTO_FREE char *disk = nomad_strdupf("%s/disk", d->work), *tool = NULL;
@@ -340,9 +343,9 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 	if (n < sizeof(magic))
 		return nomad_error_set(err, EBADMSG, "what was downloaded is no image: it is too short");
 	for (i = 0; i < NOMAD_ARRAY_LEN(packers); i++)
-		if (!memcmp(magic, packers[i].magic, packers[i].n))
+		if (memcmp(magic, packers[i].magic, packers[i].n) == 0)
 			break;
-	if (!memcmp(magic, "QFI\xfb", 4)) {
+	if (memcmp(magic, "QFI\xfb", 4) == 0) {
 		r = unpack_qcow2(d->file, disk, err);
 	} else if (i == NOMAD_ARRAY_LEN(packers)) {
 		if (rename(d->file, disk) < 0)
@@ -361,8 +364,8 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *skopeo = NULL, *umoci = NULL, *bundle = nomad_strdupf("%s/bundle", d->work);
-	NOMAD_AUTO_FREE char *from = nomad_strdupf("%s%s", strstr(d->want->url, "://") ? "" : "docker://",
-						   d->want->url);
+	NOMAD_AUTO_FREE char *from =
+		nomad_strdupf("%s%s", strstr(d->want->url, "://") ? "" : "docker://", d->want->url);
 	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work);
 	NOMAD_AUTO_FREE char *to = nomad_strdupf("oci:%s/layout:image", d->work);
 	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s/layout:image", d->work);
@@ -375,14 +378,16 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 		return r;
 	if (!bundle || !from || !layout || !to || !image)
 		return nomad_error_errno(err, ENOMEM, "download");
-	if (!strncmp(d->want->url, "oci:", 4)) {	/* a layout on this host, as builds leave it */
+	if (strncmp(d->want->url, "oci:", 4) == 0) { /* a layout on this host, as builds leave it */
 		free(from);
 		from = strdup(d->want->url);
 	}
 	d->file = NULL;
-	r = nspawn_tool_run((const char *const []) { skopeo, "copy", "--quiet", from, to, NULL },
-			    &(struct nspawn_tool) { .what = "skopeo", .timeout_ms = DAY_MS, .started = watch_begin,
-						    .tick = watch, .ud = d }, NULL, &failed);
+	r = nspawn_tool_run(
+		(const char *const[]){ skopeo, "copy", "--quiet", from, to, NULL },
+		&(struct nspawn_tool){
+			.what = "skopeo", .timeout_ms = DAY_MS, .started = watch_begin, .tick = watch, .ud = d },
+		NULL, &failed);
 	d->bytes = nspawn_tree_bytes(d->work);
 	if (r < 0 && d->stalled)
 		r = nomad_error_set(err, ETIMEDOUT, "no byte has come for %lld s (download_idle_s)",
@@ -404,7 +409,7 @@ int nspawn_fetch(struct nspawn_fetch *d, char **ret, char **ret_config, struct n
 	struct stat st;
 	int r;
 
-	if (!strcmp(d->want->type, "docker"))
+	if (strcmp(d->want->type, "docker") == 0)
 		return fetch_oci(d, ret, ret_config, err);
 	r = fetch(d, d->want->url, d->file, err);
 	if (r >= 0 && !stat(d->file, &st))
@@ -413,5 +418,5 @@ int nspawn_fetch(struct nspawn_fetch *d, char **ret, char **ret_config, struct n
 		r = verify(d, err);
 	if (r < 0)
 		return r;
-	return !strcmp(d->want->type, "raw") ? unpack_raw(d, ret, err) : unpack_tar(d, ret, err);
+	return strcmp(d->want->type, "raw") == 0 ? unpack_raw(d, ret, err) : unpack_tar(d, ret, err);
 }

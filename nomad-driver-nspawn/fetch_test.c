@@ -34,7 +34,7 @@ static void test_bytes(void **state)
 	write_bytes("a", 5);
 	assert_int_equal(mkdir("d", 0700), 0);
 	write_bytes("d/b", 1LL << 33);
-	assert_int_equal(symlink("/usr", "d/link"), 0);	/* leads out of it */
+	assert_int_equal(symlink("/usr", "d/link"), 0); /* leads out of it */
 	assert_int_equal(symlink("..", "d/up"), 0);
 	assert_int_equal(mkfifo("d/fifo", 0600), 0);
 	assert_true(nspawn_tree_bytes(top) == 5 + (1LL << 33));

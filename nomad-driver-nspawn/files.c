@@ -66,7 +66,7 @@ static int bind_device(struct nspawn_start *s, const char *host, const char *ins
 	size_t i;
 
 	for (i = 0; r >= 0 && i < s->machine.n_binds; i++)
-		if (!strcmp(s->machine.binds[i].container, inside))
+		if (strcmp(s->machine.binds[i].container, inside) == 0)
 			snprintf(s->machine.binds[i].access, sizeof(s->machine.binds[i].access), "%s", access);
 	return r;
 }
@@ -116,17 +116,18 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 
 	if (s->info->n_mounts && !s->site->volumes)
 		return nomad_error_set(err, EACCES,
-				       "volumes are not enabled; cannot mount host paths: set volumes = true in "
-				       "the plugin block of the client");
+				       "volumes are not enabled; cannot mount host paths: set volumes = true in the "
+				       "plugin block of the client");
 	r = bind_task_dirs(s, err);
 	for (i = 0; i < s->info->n_mounts && r >= 0; i++) {
 		const struct nomad_mount *m = &s->info->mounts[i];
 
 		/* systemd-nspawn cuts the way back; what the host mounts later is seen in the container. */
-		if (m->propagation_mode && !strcmp(m->propagation_mode, "bidirectional"))
+		if (m->propagation_mode && strcmp(m->propagation_mode, "bidirectional") == 0)
 			return nomad_error_set(err, EOPNOTSUPP,
 					       "volume at '%s': systemd-nspawn cannot propagate mounts from a "
-					       "container to the host; use host-to-task", m->task_path);
+					       "container to the host; use host-to-task",
+					       m->task_path);
 		r = nspawn_machine_bind(&s->machine, m->host_path, m->task_path, m->readonly, err);
 	}
 	if (r >= 0)
@@ -140,7 +141,7 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 		struct stat st;
 
 		if (*b->host != '/')
-			continue;	/* + and - of systemd-nspawn: it looks by itself */
+			continue; /* + and - of systemd-nspawn: it looks by itself */
 		if (stat(b->host, &st) < 0)
 			return nomad_error_errno(err, errno, "bind '%s'", b->host);
 		if (b->access[0] && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
@@ -197,11 +198,11 @@ static int use_uplink_resolv_conf(struct nspawn_start *s, struct nomad_error **e
 	FILE *file;
 
 	if (s->network.kind == NSPAWN_NET_HOST || access(uplink, R_OK) ||
-	    (s->config->resolv_conf && strcmp(s->config->resolv_conf, "auto")))
+	    (s->config->resolv_conf && strcmp(s->config->resolv_conf, "auto") != 0))
 		return 0;
 	file = fopen("/etc/resolv.conf", "re");
 	while (file && fgets(line, sizeof(line), file))
-		stub = stub || !strncmp(line, "nameserver 127.", 15);
+		stub = stub || strncmp(line, "nameserver 127.", 15) == 0;
 	if (file)
 		fclose(file);
 	if (!stub)
@@ -282,7 +283,8 @@ int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err)
 		return 0;
 	text = nomad_strdupf("[Match]\nName=host0\n\n[Link]\nRequiredForOnline=yes\n\n[Network]\nAddress=%s/%d\n"
 			     "DHCP=no\nLinkLocalAddressing=no\nKeepConfiguration=yes\n\n[Route]\nGateway=%s\n"
-			     "GatewayOnLink=yes\n", net->address, net->bits, net->gateway);
+			     "GatewayOnLink=yes\n",
+			     net->address, net->bits, net->gateway);
 	s->network_file = nomad_strdupf("%s/host0.network", nomad_task_state_dir(s->task));
 	if (!text || !s->network_file)
 		return nomad_error_errno(err, ENOMEM, "write the network of the container");

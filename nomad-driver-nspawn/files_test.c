@@ -35,10 +35,26 @@ static struct nomad_task_info info;
 static struct nspawn_start s;
 static bool can_idmap;
 
-const char *test_shared_dir(const struct nomad_task *task) { (void)task; return shared; }
-const char *test_local_dir(const struct nomad_task *task) { (void)task; return local; }
-const char *test_secrets_dir(const struct nomad_task *task) { (void)task; return secrets; }
-const char *test_state_dir(const struct nomad_task *task) { (void)task; return top; }
+const char *test_shared_dir(const struct nomad_task *task)
+{
+	(void)task;
+	return shared;
+}
+const char *test_local_dir(const struct nomad_task *task)
+{
+	(void)task;
+	return local;
+}
+const char *test_secrets_dir(const struct nomad_task *task)
+{
+	(void)task;
+	return secrets;
+}
+const char *test_state_dir(const struct nomad_task *task)
+{
+	(void)task;
+	return top;
+}
 
 bool test_can_idmap(struct nspawn_data *data, const char *path, bool whole)
 {
@@ -57,10 +73,10 @@ static int set_up(void **state)
 	snprintf(shared, sizeof(shared), "%s/alloc", top);
 	snprintf(local, sizeof(local), "%s/local", top);
 	snprintf(secrets, sizeof(secrets), "%s/secrets", top);
-	config = (struct nspawn_config) { .init = true, .user_namespacing = true };
-	site = (struct nspawn_plugin_config) { .volumes = true };
-	info = (struct nomad_task_info) { 0 };
-	s = (struct nspawn_start) { .config = &config, .site = &site, .info = &info, .spec_fd = -1 };
+	config = (struct nspawn_config){ .init = true, .user_namespacing = true };
+	site = (struct nspawn_plugin_config){ .volumes = true };
+	info = (struct nomad_task_info){ 0 };
+	s = (struct nspawn_start){ .config = &config, .site = &site, .info = &info, .spec_fd = -1 };
 	can_idmap = true;
 	return mkdir(shared, 0700) || mkdir(local, 0700) || mkdir(secrets, 0700);
 }
@@ -80,7 +96,7 @@ static const struct nspawn_bind *at(const char *container)
 	size_t i;
 
 	for (i = 0; i < s.machine.n_binds; i++)
-		if (!strcmp(s.machine.binds[i].container, container))
+		if (strcmp(s.machine.binds[i].container, container) == 0)
 			return &s.machine.binds[i];
 	return NULL;
 }
@@ -98,16 +114,17 @@ static void refused(const char *text)
 static void test_task_dirs(void **state)
 {
 	struct nomad_pair env[] = {
-		{ (char *)"NOMAD_ALLOC_DIR", (char *)"/mine" }, { (char *)"NOMAD_TASK_DIR", (char *)"relative" },
+		{ (char *)"NOMAD_ALLOC_DIR", (char *)"/mine" },
+		{ (char *)"NOMAD_TASK_DIR", (char *)"relative" },
 	};
 	char logs[96];
 
 	(void)state;
-	info.env = (struct nomad_map) { env, 2 };
+	info.env = (struct nomad_map){ env, 2 };
 	assert_int_equal(test_bind_all(&s, NULL), 0);
 	assert_int_equal(s.machine.n_binds, 3);
 	assert_string_equal(at("/mine")->host, shared);
-	assert_string_equal(at("/local")->host, local);		/* what is no path counts for nothing */
+	assert_string_equal(at("/local")->host, local); /* what is no path counts for nothing */
 	assert_string_equal(at("/secrets")->host, secrets);
 	assert_true(at("/mine")->idmap);
 	assert_false(at("/mine")->read_only);
@@ -137,7 +154,7 @@ static void test_mounts(void **state)
 	assert_true(at("/data")->read_only);
 	assert_false(at("/data")->file);
 	/* The job's own bind at the same place comes later. */
-	config.bind = (struct nomad_map) { &bind, 1 };
+	config.bind = (struct nomad_map){ &bind, 1 };
 	assert_int_equal(test_bind_all(&s, NULL), 0);
 	assert_string_equal(at("/data")->host, "/etc");
 	config.bind.count = 0;
@@ -153,7 +170,8 @@ static void test_mounts(void **state)
 static void test_devices(void **state)
 {
 	struct nomad_device given[] = {
-		{ (char *)"/dev/inside", (char *)"/dev/null", (char *)"r" }, { (char *)"", (char *)"/dev/zero", (char *)"" },
+		{ (char *)"/dev/inside", (char *)"/dev/null", (char *)"r" },
+		{ (char *)"", (char *)"/dev/zero", (char *)"" },
 	};
 	char *wanted[] = { (char *)"/dev/full:/dev/other:rw", (char *)"/dev/random", NULL };
 	char *file[] = { (char *)"/etc/passwd", NULL };
@@ -167,7 +185,7 @@ static void test_devices(void **state)
 	assert_int_equal(at("/dev/inside")->device, 'c');
 	assert_int_equal(at("/dev/inside")->major, 1);
 	assert_int_equal(at("/dev/inside")->minor, 3);
-	assert_string_equal(at("/dev/zero")->access, "rwm");	/* its own path, all access */
+	assert_string_equal(at("/dev/zero")->access, "rwm"); /* its own path, all access */
 	assert_string_equal(at("/dev/other")->host, "/dev/full");
 	assert_string_equal(at("/dev/other")->access, "rw");
 	assert_string_equal(at("/dev/random")->access, "rwm");
@@ -218,7 +236,7 @@ static void test_exit_file(void **state)
 	(void)state;
 	assert_int_equal(test_make_exit_file(&s, NULL), 0);
 	assert_int_equal(stat(s.exit_file, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0666);	/* who its root is on this host nobody knows */
+	assert_int_equal(st.st_mode & 0777, 0666); /* who its root is on this host nobody knows */
 	free(s.exit_file);
 	s.machine.idmap_state = true;
 	assert_int_equal(test_make_exit_file(&s, NULL), 0);
@@ -237,16 +255,16 @@ static void test_exit_file(void **state)
 static void test_network_file(void **state)
 {
 	(void)state;
-	s.network = (struct nspawn_network) { .address = "10.88.0.2", .gateway = "10.88.0.1", .bits = 32 };
+	s.network = (struct nspawn_network){ .address = "10.88.0.2", .gateway = "10.88.0.1", .bits = 32 };
 	assert_int_equal(test_make_network_file(&s, NULL), 0);
-	assert_null(s.network_file);		/* no systemd in there */
+	assert_null(s.network_file); /* no systemd in there */
 	config.boot = true;
 	assert_int_equal(test_make_network_file(&s, NULL), 0);
 	assert_non_null(strstr(text_of(s.network_file), "Address=10.88.0.2/32\n"));
 	assert_true(at("/etc/systemd/network/10-nomad.network")->read_only);
 	free(s.network_file);
 	s.network_file = NULL;
-	config.writable_image = true;		/* it would stay in the image */
+	config.writable_image = true; /* it would stay in the image */
 	assert_int_equal(test_make_network_file(&s, NULL), 0);
 	assert_null(s.network_file);
 }

@@ -22,7 +22,7 @@ static bool kernel_has(const char *what)
 
 	snprintf(name, sizeof(name), "nodev\t%s\n", what);
 	while (file && !found && fgets(line, sizeof(line), file))
-		found = !strcmp(line, name);
+		found = strcmp(line, name) == 0;
 	if (file)
 		fclose(file);
 	return found;
@@ -37,8 +37,8 @@ static bool can_overlay(void)
 		return true;
 	modprobe = nomad_tool_find("modprobe");
 	if (modprobe)
-		(void)nspawn_tool_run((const char *const []) { modprobe, "-q", "overlay", NULL },
-				      &(struct nspawn_tool) { .timeout_ms = 5000 }, NULL, NULL);
+		(void)nspawn_tool_run((const char *const[]){ modprobe, "-q", "overlay", NULL },
+				      &(struct nspawn_tool){ .timeout_ms = 5000 }, NULL, NULL);
 	return kernel_has("overlay");
 }
 
@@ -48,7 +48,7 @@ static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_hos
 		const char *name, *finding, *remedy;
 	} tools[] = {
 		{ "ip", "without it containers with network_veth get a link that nobody configures",
-			"install iproute2" },
+		  "install iproute2" },
 		{ "nft", "without it and iptables no ports can be mapped into containers", "install nftables" },
 		{ "tar", "image_download cannot unpack images", "install tar" },
 		{ "curl", "image_download cannot fetch images", "install curl" },
@@ -58,20 +58,19 @@ static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_hos
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(tools); i++) {
 		NOMAD_AUTO_FREE char *path = nomad_tool_find(tools[i].name);
-		NOMAD_AUTO_FREE char *finding = nomad_strdupf("'%s' is not installed: %s", tools[i].name,
-							      tools[i].finding);
+		NOMAD_AUTO_FREE char *finding =
+			nomad_strdupf("'%s' is not installed: %s", tools[i].name, tools[i].finding);
 
 		nomad_fp_check(fp, tools[i].name, path, NOMAD_HEALTHY, finding, tools[i].remedy);
 	}
-	nomad_fp_check(fp, "systemd-machined", host->machined, NOMAD_HEALTHY,
-		       "systemd-machined cannot be called: containers run all the same, but machinectl does "
-		       "not show them",
-		       "boot the host with systemd");
 	nomad_fp_check(
-		fp, "devices", host->cgroup2, NOMAD_HEALTHY,
-		"no cgroup v2 hierarchy is mounted: device_policy has no effect, and a container without users of "
-		"its own can use all devices",
-		"mount cgroup2 at /sys/fs/cgroup/unified");
+		fp, "systemd-machined", host->machined, NOMAD_HEALTHY,
+		"systemd-machined cannot be called: containers run all the same, but machinectl does not show them",
+		"boot the host with systemd");
+	nomad_fp_check(fp, "devices", host->cgroup2, NOMAD_HEALTHY,
+		       "no cgroup v2 hierarchy is mounted: device_policy has no effect, and a container without users "
+		       "of its own can use all devices",
+		       "mount cgroup2 at /sys/fs/cgroup/unified");
 	nomad_fp_check(fp, "loop", !access("/dev/loop-control", F_OK), NOMAD_HEALTHY,
 		       "there is no /dev/loop-control: raw images cannot be used", "load the module loop");
 }
@@ -91,17 +90,16 @@ void nspawn_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *f
 	if (host.nspawn) {
 		snprintf(text, sizeof(text), "systemd %d is older than %d", host.version, NSPAWN_SYSTEMD_MIN);
 		nomad_fp_check(fp, "systemd", host.version >= NSPAWN_SYSTEMD_MIN, NOMAD_UNHEALTHY,
-			       host.version ? text : "the version of systemd-nspawn cannot be read",
-			       "update systemd");
+			       host.version ? text : "the version of systemd-nspawn cannot be read", "update systemd");
 	}
 	nomad_fp_check(fp, "root", geteuid() == 0, NOMAD_UNDETECTED, "systemd-nspawn has to be started by root",
 		       "run the Nomad client as root");
 	nomad_fp_check(fp, "overlay", can_overlay(), NOMAD_UNHEALTHY,
 		       "the kernel has no overlay file system, which the roots of containers are", "modprobe overlay");
-	nomad_fp_check(fp, "cgroups", !access("/sys/fs/cgroup/cgroup.controllers", F_OK) ||
-		       !access("/sys/fs/cgroup/systemd", F_OK) || !access("/sys/fs/cgroup/unified", F_OK),
-		       NOMAD_UNHEALTHY,
-		       "there is neither cgroup v2 nor a cgroup hierarchy of systemd",
+	nomad_fp_check(fp, "cgroups",
+		       !access("/sys/fs/cgroup/cgroup.controllers", F_OK) || !access("/sys/fs/cgroup/systemd", F_OK) ||
+			       !access("/sys/fs/cgroup/unified", F_OK),
+		       NOMAD_UNHEALTHY, "there is neither cgroup v2 nor a cgroup hierarchy of systemd",
 		       "mount cgroup2 at /sys/fs/cgroup");
 	check_warnings(fp, &host);
 	if (host.version) {

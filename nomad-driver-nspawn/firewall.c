@@ -57,8 +57,8 @@ char *nspawn_ports_format(const struct nspawn_port *ports, size_t n)
 	if (!out)
 		return NULL;
 	for (i = 0; i < n; i++)
-		fprintf(out, "%s%d:%d%s%s", i ? "," : "", ports[i].host, ports[i].container,
-			ports[i].at[0] ? "@" : "", ports[i].at);
+		fprintf(out, "%s%d:%d%s%s", i ? "," : "", ports[i].host, ports[i].container, ports[i].at[0] ? "@" : "",
+			ports[i].at);
 	return fclose(out) ? NULL : text;
 }
 
@@ -73,7 +73,7 @@ static size_t port_parse(const char *text, struct nspawn_port *p)
 	struct in_addr in;
 	int used = 0, more = 0;
 
-	*p = (struct nspawn_port) { 0 };
+	*p = (struct nspawn_port){ 0 };
 	if (sscanf(text, "%5d:%5d%n", &p->host, &p->container, &used) != 2 || !is_port(p->host) ||
 	    !is_port(p->container))
 		return 0;
@@ -116,8 +116,8 @@ int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t 
 
 static int nft(const char *path, const char *script, char **ret_output, struct nomad_error **err)
 {
-	return nspawn_tool_run((const char *const []) { path, "-f", "-", NULL },
-			       &(struct nspawn_tool) { .input = script, .what = "nft" }, ret_output, err);
+	return nspawn_tool_run((const char *const[]){ path, "-f", "-", NULL },
+			       &(struct nspawn_tool){ .input = script, .what = "nft" }, ret_output, err);
 }
 
 /* "add element ip nomad_nspawn ports { tcp . 80 : 10.88.0.2 . 80 }", with a value if `address` is given. */
@@ -172,7 +172,7 @@ static int nft_open(const char *path, const char *pool, const char *address, con
 		return nomad_error_errno(err, ENOMEM, "map ports");
 	r = nft(path, script, NULL, err);
 	for (i = 0; i < n && r >= 0; i++)
-		if (ports[i].at[0] && strcmp(ports[i].at, loopback) &&
+		if (ports[i].at[0] && strcmp(ports[i].at, loopback) != 0 &&
 		    nft_elements(path, "add", loopback, &ports[i], address, NULL) < 0)
 			nomad_log(NOMAD_LOG_INFO, "port %d of %s leads to another container already", ports[i].host,
 				  loopback);
@@ -198,7 +198,7 @@ static void nft_close(const char *path, const char *address, const struct nspawn
 
 	for (i = 0; i < n; i++) {
 		nft_drop(path, ports[i].at, &ports[i], address);
-		if (ports[i].at[0] && strcmp(ports[i].at, loopback))
+		if (ports[i].at[0] && strcmp(ports[i].at, loopback) != 0)
 			nft_drop(path, loopback, &ports[i], address);
 	}
 	if (last)
@@ -221,12 +221,12 @@ static int iptables(const char *path, const char *act, const char *const *rule, 
 	if (r < 0)
 		r = nomad_error_errno(err, ENOMEM, "run iptables");
 	else
-		r = nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool) { .what = "iptables" }, NULL, err);
+		r = nspawn_tool_run((const char *const *)argv, &(struct nspawn_tool){ .what = "iptables" }, NULL, err);
 	nomad_strv_free(argv);
 	return r;
 }
 
-#define RULE(...) ((const char *const []) { __VA_ARGS__, NULL })
+#define RULE(...) ((const char *const[]){ __VA_ARGS__, NULL })
 #define OURS "-m", "comment", "--comment", "nomad-nspawn", "-j"
 
 /* The rules of all of us. */
@@ -265,11 +265,10 @@ static int iptables_port(const char *path, const char *act, const char *at, cons
 	snprintf(to, sizeof(to), "%s:%d", address, port->container);
 	for (i = 0; i < 4 && r >= 0; i++) {
 		const char *chain = chains[i / 2], *protocol = protocols[i % 2];
-		const char *const *rule = *at ?
-			RULE("nat", chain, "-p", protocol, "--dport", host, "-d", at, OURS, "DNAT",
-			     "--to-destination", to) :
-			RULE("nat", chain, "-p", protocol, "--dport", host, "-m", "addrtype", "--dst-type", "LOCAL",
-			     OURS, "DNAT", "--to-destination", to);
+		const char *const *rule = *at ? RULE("nat", chain, "-p", protocol, "--dport", host, "-d", at, OURS,
+						     "DNAT", "--to-destination", to)
+					      : RULE("nat", chain, "-p", protocol, "--dport", host, "-m", "addrtype",
+						     "--dst-type", "LOCAL", OURS, "DNAT", "--to-destination", to);
 
 		if (act[1] == 'D')
 			(void)iptables(path, act, rule, NULL);
@@ -288,7 +287,7 @@ static int iptables_ports(const char *path, const char *act, const char *address
 	for (i = 0; i < n && r >= 0; i++) {
 		r = iptables_port(path, act, ports[i].at, address, &ports[i], err);
 		/* Of two such rules the first one counts. */
-		if (r >= 0 && ports[i].at[0] && strcmp(ports[i].at, loopback))
+		if (r >= 0 && ports[i].at[0] && strcmp(ports[i].at, loopback) != 0)
 			r = iptables_port(path, act, loopback, address, &ports[i], err);
 	}
 	return r;
@@ -307,7 +306,8 @@ int nspawn_firewall_open(const char *pool, const char *address, const struct nsp
 		return nft_open(with_nft, pool, address, ports, n, err);
 	if (!with_iptables)
 		return n ? nomad_error_set(err, ENOENT,
-					   "map ports: neither nft nor iptables is installed; install nftables") : 0;
+					   "map ports: neither nft nor iptables is installed; install nftables")
+			 : 0;
 	r = iptables_common(with_iptables, "-A", pool, err);
 	return r < 0 ? r : iptables_ports(with_iptables, "-A", address, ports, n, err);
 }

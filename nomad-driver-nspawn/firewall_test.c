@@ -21,12 +21,31 @@ static const char pool[] = "10.88.0.0/16";
 static void test_record(void **state)
 {
 	static const struct nspawn_port some[] = {
-		{ 8080, 80, "" }, { 53, 5353, "192.0.2.1" }, { 65535, 1, "127.0.0.1" },
+		{ 8080, 80, "" },
+		{ 53, 5353, "192.0.2.1" },
+		{ 65535, 1, "127.0.0.1" },
 	};
 	static const char *const bad[] = {
-		"x", "1:", "0:1", "70000:1", "1:0", "1:2;3:4", ":", ",", ",1:2", "-1:2", "1:2@", "1:2@x", "1:2@1.2.3",
+		"x",
+		"1:",
+		"0:1",
+		"70000:1",
+		"1:0",
+		"1:2;3:4",
+		":",
+		",",
+		",1:2",
+		"-1:2",
+		"1:2@",
+		"1:2@x",
+		"1:2@1.2.3",
 		"1:2@1.2.3.4.5",
-		"1:2@300.2.3.4", "1:2@::1", "1:2@1.2.3.4;", "1:2@1.2.3.4 }", "1:2 ", "123456:1",
+		"1:2@300.2.3.4",
+		"1:2@::1",
+		"1:2@1.2.3.4;",
+		"1:2@1.2.3.4 }",
+		"1:2 ",
+		"123456:1",
 	};
 	char *text = nspawn_ports_format(some, 3);
 	struct nspawn_port *back = NULL;
@@ -54,7 +73,7 @@ static bool have_firewall(void)
 {
 	char *nft = nomad_tool_find("nft");
 	bool have = nft && !geteuid() && !unshare(CLONE_NEWNET) &&
-		    nspawn_tool_run((const char *const []) { nft, "list", "ruleset", NULL }, NULL, NULL, NULL) >= 0;
+		    nspawn_tool_run((const char *const[]){ nft, "list", "ruleset", NULL }, NULL, NULL, NULL) >= 0;
 
 	free(nft);
 	return have;
@@ -64,8 +83,8 @@ static char *rules(void)
 {
 	char *text = NULL;
 
-	assert_int_equal(nspawn_tool_run((const char *const []) { "nft", "-nn", "list", "ruleset", NULL }, NULL, &text,
-					 NULL), 0);
+	assert_int_equal(
+		nspawn_tool_run((const char *const[]){ "nft", "-nn", "list", "ruleset", NULL }, NULL, &text, NULL), 0);
 	return text;
 }
 
@@ -140,7 +159,9 @@ static void test_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_record), cmocka_unit_test(test_neighbours), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_addresses),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/firewall", tests, NULL, NULL);

@@ -15,7 +15,7 @@
 
 int nspawn_parse_version(const char *text)
 {
-	if (strncmp(text, "systemd ", 8) || !isdigit((unsigned char)text[8]))
+	if (strncmp(text, "systemd ", 8) != 0 || !isdigit((unsigned char)text[8]))
 		return 0;
 	return atoi(text + 8);
 }
@@ -25,14 +25,14 @@ void nspawn_host_find(struct nspawn_host *host)
 	bool booted = !access("/run/systemd/system", F_OK) && !access("/run/dbus/system_bus_socket", F_OK);
 	NOMAD_AUTO_FREE char *text = NULL;
 
-	*host = (struct nspawn_host) { .nspawn = nomad_tool_find("systemd-nspawn") };
-	if (host->nspawn && nspawn_tool_run((const char *const []) { host->nspawn, "--version", NULL },
-					    &(struct nspawn_tool) { .timeout_ms = 5000 }, &text, NULL) >= 0)
+	*host = (struct nspawn_host){ .nspawn = nomad_tool_find("systemd-nspawn") };
+	if (host->nspawn && nspawn_tool_run((const char *const[]){ host->nspawn, "--version", NULL },
+					    &(struct nspawn_tool){ .timeout_ms = 5000 }, &text, NULL) >= 0)
 		host->version = nspawn_parse_version(text);
 	host->machined = booted && (!access("/usr/lib/systemd/systemd-machined", X_OK) ||
 				    !access("/lib/systemd/systemd-machined", X_OK));
-	host->cgroup2 = !access("/sys/fs/cgroup/cgroup.procs", F_OK) ||
-			!access("/sys/fs/cgroup/unified/cgroup.procs", F_OK);
+	host->cgroup2 =
+		!access("/sys/fs/cgroup/cgroup.procs", F_OK) || !access("/sys/fs/cgroup/unified/cgroup.procs", F_OK);
 	host->networkd = booted && !access("/run/systemd/netif/state", F_OK);
 }
 
@@ -90,7 +90,7 @@ static bool has_mounts_below(const char *path)
 		rest = line;
 		for (i = 0, p = NULL; i < 5; i++)
 			p = strsep(&rest, " ");
-		found = p && !strncmp(p, path, n) && p[n] == '/';
+		found = p && strncmp(p, path, n) == 0 && p[n] == '/';
 	}
 	if (file)
 		fclose(file);
@@ -114,12 +114,12 @@ bool nspawn_can_idmap(struct nspawn_data *data, const char *path, bool whole)
 		}
 	pthread_mutex_unlock(&data->lock);
 	if (!known) {
-		can = nspawn_tool_run(argv, &(struct nspawn_tool) { .timeout_ms = 5000, .status_only = true }, NULL,
+		can = nspawn_tool_run(argv, &(struct nspawn_tool){ .timeout_ms = 5000, .status_only = true }, NULL,
 				      NULL) == 0;
 		pthread_mutex_lock(&data->lock);
 		if (data->n_idmaps == NOMAD_ARRAY_LEN(data->idmaps))
-			data->n_idmaps = 0;	/* device numbers of file systems that are gone */
-		data->idmaps[data->n_idmaps++] = (struct nspawn_idmap) { st.st_dev, can };
+			data->n_idmaps = 0; /* device numbers of file systems that are gone */
+		data->idmaps[data->n_idmaps++] = (struct nspawn_idmap){ st.st_dev, can };
 		pthread_mutex_unlock(&data->lock);
 	}
 	return can && !(whole && has_mounts_below(path));

@@ -10,23 +10,23 @@
 
 #include "nomad/plugin.h"
 
-enum { NSPAWN_SYSTEMD_MIN = 249 };	/* bind mounts with idmap, --private-users-ownership= */
+enum { NSPAWN_SYSTEMD_MIN = 249 }; /* bind mounts with idmap, --private-users-ownership= */
 
 struct nspawn_host {
-	char *nspawn;			/* path of systemd-nspawn, or NULL */
-	int version;			/* of systemd, 0 if not known */
-	bool machined;			/* systemd-machined can be called */
-	bool cgroup2;			/* a hierarchy of cgroup v2 is mounted, alone or beside v1 */
-	bool networkd;			/* systemd-networkd runs */
+	char *nspawn;  /* path of systemd-nspawn, or NULL */
+	int version;   /* of systemd, 0 if not known */
+	bool machined; /* systemd-machined can be called */
+	bool cgroup2;  /* a hierarchy of cgroup v2 is mounted, alone or beside v1 */
+	bool networkd; /* systemd-networkd runs */
 };
 
 /* The plugin's data, see nomad_plugin_data(). */
 struct nspawn_data {
 	struct nspawn_host host;
-	char *init;			/* path of nspawn-init on the host */
-	pthread_mutex_t lock;		/* of what follows */
+	char *init;	      /* path of nspawn-init on the host */
+	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t registered;
-	unsigned registering;		/* threads that talk to systemd-machined */
+	unsigned registering; /* threads that talk to systemd-machined */
 	struct nspawn_idmap {
 		dev_t device;
 		bool can;

@@ -78,8 +78,9 @@ int nspawn_image_find(const char *image, const char *cwd, const char *const *dir
 	}
 	if (!r)
 		return nomad_error_set(err, ENOENT,
-				       "image '%s' does not exist: there is none in '%s', and no machine image of "
-				       "that name; give an absolute path or image_download", image, here ? here : "?");
+				       "image '%s' does not exist: there is none in '%s', and no machine image of that "
+				       "name; give an absolute path or image_download",
+				       image, here ? here : "?");
 out:
 	if (r < 0)
 		return r;

@@ -7,7 +7,7 @@
 #include "argv.h"
 
 struct nspawn_image {
-	char *path;			/* absolute */
+	char *path; /* absolute */
 	enum nspawn_image_kind kind;
 };
 

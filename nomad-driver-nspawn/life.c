@@ -140,10 +140,10 @@ static int add_home(struct nomad_map *env, pid_t pid)
 			size_t length = strlen(names[i]);
 			char name[16];
 
-			if (strncmp(p, names[i], length))
+			if (strncmp(p, names[i], length) != 0)
 				continue;
 			snprintf(name, sizeof(name), "%.*s", (int)length - 1, names[i]);
-			r = add_defaults(env, &(struct nomad_pair) { name, p + length }, 1);
+			r = add_defaults(env, &(struct nomad_pair){ name, p + length }, 1);
 		}
 	return r;
 }
@@ -175,7 +175,7 @@ static int exec_as(struct nomad_exec *exec, const struct nspawn_config *config, 
 
 	exec->enter_leader = true;
 	if (user && *user && !config->boot)
-		r = replace(&exec->user, user);		/* looked up in the container */
+		r = replace(&exec->user, user); /* looked up in the container */
 	if (r >= 0 && cwd && !config->boot)
 		r = replace(&exec->cwd, cwd);
 	if (r >= 0)

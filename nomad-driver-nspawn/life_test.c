@@ -29,7 +29,7 @@
 
 static struct nspawn_config config;
 static int leader;
-static int looks;	/* how often it is asked for before it is another */
+static int looks; /* how often it is asked for before it is another */
 
 int test_leader(const struct nomad_task *task)
 {
@@ -46,7 +46,7 @@ const void *test_config(const struct nomad_task *task)
 static int set_up(void **state)
 {
 	(void)state;
-	config = (struct nspawn_config) { .init = true, .image = (char *)"/img" };
+	config = (struct nspawn_config){ .init = true, .image = (char *)"/img" };
 	leader = 0;
 	looks = 1000;
 	return 0;
@@ -100,11 +100,10 @@ static void test_stops(void **state)
 {
 	static const struct {
 		bool boot;
-		int asked, wanted;	/* -n: SIGRTMIN+n */
+		int asked, wanted; /* -n: SIGRTMIN+n */
 	} rows[] = {
-		{ false, 0, SIGTERM }, { false, SIGINT, SIGINT }, { false, SIGUSR2, SIGUSR2 },
-		{ true, 0, -3 }, { true, SIGTERM, -3 }, { true, SIGINT, -3 }, { true, SIGQUIT, -3 },
-		{ true, SIGHUP, SIGHUP },
+		{ false, 0, SIGTERM }, { false, SIGINT, SIGINT }, { false, SIGUSR2, SIGUSR2 }, { true, 0, -3 },
+		{ true, SIGTERM, -3 }, { true, SIGINT, -3 },	  { true, SIGQUIT, -3 },       { true, SIGHUP, SIGHUP },
 	};
 	size_t i;
 
@@ -142,7 +141,7 @@ static void test_ended(void **state)
 	assert_int_equal(test_signal(NULL, SIGTERM, &err), -ESRCH);
 	assert_string_equal(nomad_error_message(err), "the task has ended");
 	nomad_error_free(err);
-	assert_int_equal(test_stop(NULL, SIGTERM, 1, NULL), 0);		/* which is what is wanted */
+	assert_int_equal(test_stop(NULL, SIGTERM, 1, NULL), 0); /* which is what is wanted */
 	/* It ends while we look: nobody else who has its number now gets the signal. */
 	pid = start(false);
 	leader = pid;
@@ -167,14 +166,15 @@ static void is(const struct nomad_exec *exec, const char *name, const char *valu
 static void test_exec_as(void **state)
 {
 	struct nomad_pair ours = { (char *)"A", (char *)"config" }, image[] = {
-		{ (char *)"A", (char *)"image" }, { (char *)"B", (char *)"image" },
+		{ (char *)"A", (char *)"image" },
+		{ (char *)"B", (char *)"image" },
 		{ (char *)"PATH", (char *)"/img/bin" },
 	};
 	struct nspawn_oci oci = { .env = { image, 3 }, .user = (char *)"7", .cwd = (char *)"/img" };
 	struct nomad_exec exec = { 0 };
 
 	(void)state;
-	config.environment = (struct nomad_map) { &ours, 1 };
+	config.environment = (struct nomad_map){ &ours, 1 };
 	assert_int_equal(nomad_map_set(&exec.env, "B", "task"), 0);
 	assert_int_equal(exec_as(&exec, &config, "", &oci), 0);
 	assert_true(exec.enter_leader);
@@ -196,7 +196,7 @@ static void test_exec_as(void **state)
 	free(exec.user);
 	free(exec.cwd);
 	/* In a booted system it is root. */
-	exec = (struct nomad_exec) { 0 };
+	exec = (struct nomad_exec){ 0 };
 	config.boot = true;
 	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
 	assert_null(exec.user);
@@ -241,7 +241,7 @@ static void test_home(void **state)
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	/* One that is gone, or that there never was, says nothing. */
-	exec = (struct nomad_exec) { 0 };
+	exec = (struct nomad_exec){ 0 };
 	assert_int_equal(add_home(&exec.env, pid), 0);
 	assert_int_equal(add_home(&exec.env, 0), 0);
 	assert_int_equal(exec.env.count, 0);

@@ -48,7 +48,7 @@ struct machine {
 	struct nspawn_data *data;
 	char *name, *uuid, *root;
 	int leader;
-	unsigned link;			/* index of the host's end of the link; 0: none */
+	unsigned link; /* index of the host's end of the link; 0: none */
 };
 
 static void machine_free(struct machine *m)
@@ -65,7 +65,7 @@ static void machine_free(struct machine *m)
 
 static bool is_slice(const char *part, size_t n)
 {
-	return n > 6 && !strncmp(part + n - 6, ".slice", 6);
+	return n > 6 && strncmp(part + n - 6, ".slice", 6) == 0;
 }
 
 static bool unit_of_path(const char *path, size_t size, char *ret, size_t room)
@@ -82,7 +82,7 @@ static bool unit_of_path(const char *path, size_t size, char *ret, size_t room)
 			break;
 		path += n;
 	}
-	if (n && *path == '_') {	/* so systemd marks a name that the kernel could take for a file of its own */
+	if (n && *path == '_') { /* so systemd marks a name that the kernel could take for a file of its own */
 		path++;
 		n--;
 	}
@@ -90,7 +90,7 @@ static bool unit_of_path(const char *path, size_t size, char *ret, size_t room)
 		return false;
 	memcpy(ret, path, n);
 	ret[n] = 0;
-	return !strcmp(ret + n - 6, ".scope") || (n > 8 && !strcmp(ret + n - 8, ".service"));
+	return strcmp(ret + n - 6, ".scope") == 0 || (n > 8 && strcmp(ret + n - 8, ".service") == 0);
 }
 
 bool nspawn_unit_of(const char *cgroups, char *ret, size_t room)
@@ -101,7 +101,7 @@ bool nspawn_unit_of(const char *cgroups, char *ret, size_t room)
 	/* cgroup v2, unless nothing but v1 is used. */
 	for (line = cgroups; *line; line += n + (line[n] == '\n')) {
 		n = strcspn(line, "\n");
-		if (!strncmp(line, "0::/", 4) && (n > 4 || !path)) {
+		if (strncmp(line, "0::/", 4) == 0 && (n > 4 || !path)) {
 			path = line + 3;
 			size = n - 3;
 			if (n > 4)
@@ -229,7 +229,7 @@ static int scope_make(const struct machine *m, struct nomad_error **err)
 	if (!keeper)
 		return nomad_error_set(err, ESRCH, "the container has ended");
 	/* A service holds more than this container; and a scope can be ours alone only if we make it. */
-	if (!unit_of_process(m->leader, unit, sizeof(unit)) || strcmp(unit + strlen(unit) - 6, ".scope"))
+	if (!unit_of_process(m->leader, unit, sizeof(unit)) || strcmp(unit + strlen(unit) - 6, ".scope") != 0)
 		return nomad_error_set(err, ENOENT, "its cgroup is in no scope");
 	if (is_in_scope(keeper, unit))
 		return 0;
@@ -237,7 +237,7 @@ static int scope_make(const struct machine *m, struct nomad_error **err)
 	for (waited = 0; r >= 0 && !is_in_scope(keeper, unit); waited += POLL_MS) {
 		if (waited >= SCOPE_MS || keeper_of(m->leader) != keeper)
 			return nomad_error_set(err, ETIMEDOUT, "scope '%s' was not made", unit);
-		nanosleep(&(struct timespec) { .tv_nsec = POLL_MS * 1000000l }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000l }, NULL);
 	}
 	return r;
 }
@@ -250,7 +250,7 @@ static int add_id(char ***argv, const char *uuid)
 
 	for (; *uuid && n < 16 && r >= 0; uuid++) {
 		if (!isxdigit((unsigned char)uuid[0]) || !isxdigit((unsigned char)uuid[1]))
-			continue;	/* a hyphen */
+			continue; /* a hyphen */
 		memcpy(hex, uuid++, 2);
 		r = nomad_strv_addf(argv, "%lu", strtoul(hex, NULL, 16));
 		n++;
@@ -330,14 +330,14 @@ void nspawn_machined_register(struct nomad_task *task, const char *root)
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	if (!data->host.machined || !strcmp(site->machined, "no") || nomad_task_leader(task) <= 0)
+	if (!data->host.machined || strcmp(site->machined, "no") == 0 || nomad_task_leader(task) <= 0)
 		return;
 	m = calloc(1, sizeof(*m));
 	if (!m)
 		return;
 	if (net)
 		(void)sscanf(net, "%15s", link);
-	*m = (struct machine) {
+	*m = (struct machine){
 		.data = data,
 		.name = strdup(nomad_task_slug(task)),
 		.uuid = strdup(nomad_task_info(task)->alloc_id),

@@ -50,14 +50,13 @@ void nspawn_network_done(struct nspawn_network *network)
 {
 	free(network->netns);
 	free(network->ports);
-	*network = (struct nspawn_network) { 0 };
+	*network = (struct nspawn_network){ 0 };
 }
 
 /* ---- Plan ---- */
 
 static int add_port(struct nspawn_network *net, const struct nomad_task_info *info, const char *label,
-		    int64_t container,
-		    struct nomad_error **err)
+		    int64_t container, struct nomad_error **err)
 {
 	struct nspawn_port *ports;
 	size_t i;
@@ -68,15 +67,17 @@ static int add_port(struct nspawn_network *net, const struct nomad_task_info *in
 		const struct nomad_port *p = &info->resources.ports[i];
 		struct in_addr any;
 
-		if (!p->label || strcmp(p->label, label))
+		if (!p->label || strcmp(p->label, label) != 0)
 			continue;
 		ports = realloc(net->ports, (net->n_ports + 1) * sizeof(*ports));
 		if (!ports)
 			return nomad_error_errno(err, ENOMEM, "map port '%s'", label);
 		net->ports = ports;
-		ports[net->n_ports++] = (struct nspawn_port) {
+		ports[net->n_ports++] = (struct nspawn_port){
 			.host = p->value,
-			.container = container ? (int)container : p->to > 0 ? p->to : p->value,
+			.container = container	 ? (int)container
+				     : p->to > 0 ? p->to
+						 : p->value,
 		};
 		/* The address of the port's host_network.  Containers have none of IPv6. */
 		if (p->host_ip && inet_pton(AF_INET, p->host_ip, &any) == 1 && any.s_addr)
@@ -129,8 +130,8 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 		if (net.ports[i].host != net.ports[i].container)
 			r = nomad_error_set(err, EINVAL,
 					    "port %d of the host cannot be led to port %d of a container that shares "
-					    "the host's network: set network_veth = true", net.ports[i].host,
-					    net.ports[i].container);
+					    "the host's network: set network_veth = true",
+					    net.ports[i].host, net.ports[i].container);
 	if (net.kind == NSPAWN_NET_HOST)
 		net.n_ports = 0;
 	if (r < 0) {
@@ -179,12 +180,11 @@ static int zone_make(const char *ip, const struct nspawn_network *net, struct no
 	if (!net->zone || have_link(net->bridge))
 		return 0;
 	script = nomad_strdupf("link add %s type bridge\naddr add %s/%d dev %s\nlink set %s up\n", net->bridge,
-			       net->gateway,
-			       net->bits, net->bridge, net->bridge);
+			       net->gateway, net->bits, net->bridge, net->bridge);
 	if (!script)
 		return nomad_error_errno(err, ENOMEM, "make zone");
-	return nspawn_tool_run((const char *const []) { ip, "-batch", "-", NULL },
-			       &(struct nspawn_tool) { .input = script, .what = "ip" }, NULL, err);
+	return nspawn_tool_run((const char *const[]){ ip, "-batch", "-", NULL },
+			       &(struct nspawn_tool){ .input = script, .what = "ip" }, NULL, err);
 }
 
 static int link_make(const char *ip, const struct nspawn_network *net, struct nomad_error **err)
@@ -216,16 +216,16 @@ static int link_make(const char *ip, const struct nspawn_network *net, struct no
 		fprintf(out, "route add %s/32 dev %s\n", net->address, net->link);
 	if (fclose(out))
 		return nomad_error_errno(err, ENOMEM, "make a link");
-	return nspawn_tool_run((const char *const []) { ip, "-batch", "-", NULL },
-			       &(struct nspawn_tool) { .input = script, .what = "ip" }, NULL, err);
+	return nspawn_tool_run((const char *const[]){ ip, "-batch", "-", NULL },
+			       &(struct nspawn_tool){ .input = script, .what = "ip" }, NULL, err);
 }
 
 static int record(struct nomad_task *task, const struct nspawn_network *net, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *ports = nspawn_ports_format(net->ports, net->n_ports);
-	NOMAD_AUTO_FREE char *text = nomad_strdupf("%s %s %s %d", net->link[0] ? net->link : "-",
-						   net->address[0] ? net->address : "-",
-						   net->bridge[0] ? net->bridge : "-", net->zone);
+	NOMAD_AUTO_FREE char *text =
+		nomad_strdupf("%s %s %s %d", net->link[0] ? net->link : "-", net->address[0] ? net->address : "-",
+			      net->bridge[0] ? net->bridge : "-", net->zone);
 	int r;
 
 	if (!ports || !text)
@@ -249,9 +249,9 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 	if (!addresses)
 		return nomad_error_errno(err, ENOMEM, "make a network");
 	if (!ip)
-		return nomad_error_set(err, ENOENT,
-				       "make a network: 'ip' is not installed; install iproute2 or set network_veth = "
-				       "false");
+		return nomad_error_set(
+			err, ENOENT,
+			"make a network: 'ip' is not installed; install iproute2 or set network_veth = false");
 	/* Before anything is there: the link by its name. */
 	r = record(task, net, err);
 	if (r >= 0) {
@@ -259,9 +259,8 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 		r = lock;
 	}
 	if (r >= 0 && (!net->bridge[0] || net->zone))
-		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL,
-					nomad_task_slug(task), net->address,
-					net->gateway, &net->bits, err);
+		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL, nomad_task_slug(task),
+					net->address, net->gateway, &net->bits, err);
 	if (r >= 0 && net->address[0])
 		r = record(task, net, err);
 	if (r >= 0)
@@ -284,9 +283,10 @@ static void zone_remove(const char *ip, const char *bridge)
 	NOMAD_AUTO_FREE char *members = NULL;
 
 	if (have_link(bridge) &&
-	    nspawn_tool_run((const char *const []) { ip, "-o", "link", "show", "master", bridge, NULL },
-			    NULL, &members, NULL) >= 0 && !*members)
-		(void)nspawn_tool_run((const char *const []) { ip, "link", "del", bridge, NULL }, NULL, NULL, NULL);
+	    nspawn_tool_run((const char *const[]){ ip, "-o", "link", "show", "master", bridge, NULL }, NULL, &members,
+			    NULL) >= 0 &&
+	    !*members)
+		(void)nspawn_tool_run((const char *const[]){ ip, "link", "del", bridge, NULL }, NULL, NULL, NULL);
 }
 
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
@@ -318,19 +318,19 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	/* Of a task that an older version of us has started. */
 	(void)umount2(netns, MNT_DETACH);
 	(void)unlink(netns);
-	if (strcmp(link, "-") && have_link(link) && ip)
-		r = nspawn_tool_run((const char *const []) { ip, "link", "del", link, NULL }, NULL, NULL, err);
-	if (r < 0 && !have_link(link)) {	/* it went with its namespace meanwhile */
+	if (strcmp(link, "-") != 0 && have_link(link) && ip)
+		r = nspawn_tool_run((const char *const[]){ ip, "link", "del", link, NULL }, NULL, NULL, err);
+	if (r < 0 && !have_link(link)) { /* it went with its namespace meanwhile */
 		if (err) {
 			nomad_error_free(*err);
 			*err = NULL;
 		}
 		r = 0;
 	}
-	if (strcmp(address, "-")) {
+	if (strcmp(address, "-") != 0) {
 		nspawn_address_release(addresses, address, nomad_task_slug(task));
 		nspawn_firewall_close(site->network_pool, address, ports, n_ports, nspawn_address_none(addresses));
-	} else if (strcmp(link, "-")) {
+	} else if (strcmp(link, "-") != 0) {
 		/* We died between taking one and recording it. */
 		nspawn_address_release_all(addresses, nomad_task_slug(task));
 	}

@@ -11,17 +11,17 @@
 
 struct nspawn_port {
 	int host, container;
-	char at[INET_ADDRSTRLEN];	/* address of the host; "": any */
+	char at[INET_ADDRSTRLEN]; /* address of the host; "": any */
 };
 
 struct nspawn_network {
 	enum { NSPAWN_NET_HOST, NSPAWN_NET_JOINED, NSPAWN_NET_OWN } kind;
-	char *netns;			/* file of the namespace to join, or NULL */
-	char link[16];			/* on the host; "" for none */
-	char peer[16];			/* its other end, until it is moved into the container */
-	char bridge[16];		/* that the link is on; "" for none */
-	bool zone;			/* the bridge is ours, and goes with its last link */
-	char address[INET_ADDRSTRLEN];	/* of the container; "" if it has to find one itself */
+	char *netns;		       /* file of the namespace to join, or NULL */
+	char link[16];		       /* on the host; "" for none */
+	char peer[16];		       /* its other end, until it is moved into the container */
+	char bridge[16];	       /* that the link is on; "" for none */
+	bool zone;		       /* the bridge is ours, and goes with its last link */
+	char address[INET_ADDRSTRLEN]; /* of the container; "" if it has to find one itself */
 	char gateway[INET_ADDRSTRLEN];
 	int bits;
 	struct nspawn_port *ports;

@@ -13,7 +13,8 @@
 #include "network.h"
 
 static struct nomad_port ports[] = {
-	{ (char *)"http", 20001, 80, (char *)"" }, { (char *)"dns", 20002, 0, (char *)"" },
+	{ (char *)"http", 20001, 80, (char *)"" },
+	{ (char *)"dns", 20002, 0, (char *)"" },
 };
 static struct nspawn_config config;
 static struct nomad_task_info info;
@@ -22,9 +23,9 @@ static struct nspawn_network net;
 static int set_up(void **state)
 {
 	(void)state;
-	config = (struct nspawn_config) { 0 };
-	info = (struct nomad_task_info) { .resources = { .ports = ports, .n_ports = 2 } };
-	net = (struct nspawn_network) { 0 };
+	config = (struct nspawn_config){ 0 };
+	info = (struct nomad_task_info){ .resources = { .ports = ports, .n_ports = 2 } };
+	net = (struct nspawn_network){ 0 };
 	return 0;
 }
 
@@ -98,7 +99,7 @@ static void test_ports(void **state)
 	assert_int_equal(net.ports[1].container, 20002);
 	nspawn_network_done(&net);
 	config.ports = NULL;
-	config.port_map = (struct nomad_int_map) { &pair, 1 };
+	config.port_map = (struct nomad_int_map){ &pair, 1 };
 	assert_int_equal(plan(NULL), 0);
 	assert_int_equal(net.n_ports, 1);
 	assert_int_equal(net.ports[0].host, 20002);
@@ -148,7 +149,7 @@ static void test_record(void **state)
 static void test_addresses(void **state)
 {
 	char top[] = "/tmp/nspawn-net-XXXXXX", dir[64], a[INET_ADDRSTRLEN], b[INET_ADDRSTRLEN],
-		gateway[INET_ADDRSTRLEN];
+	     gateway[INET_ADDRSTRLEN];
 	struct nomad_error *err = NULL;
 	char name[32];
 	int bits, i;
@@ -168,7 +169,7 @@ static void test_addresses(void **state)
 	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "three", b, gateway, &bits, NULL), 0);
 	assert_string_equal(b, "10.88.0.4");
 	nspawn_address_release(dir, a, "one");
-	nspawn_address_sweep(dir);	/* of this boot: all stay */
+	nspawn_address_sweep(dir); /* of this boot: all stay */
 	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "four", b, gateway, &bits, NULL), 0);
 	assert_string_equal(b, "10.88.0.2");
 	/* Zones have subnets of their own in the upper half. */
@@ -189,15 +190,16 @@ static void test_addresses(void **state)
 
 static void test_downloads(void **state)
 {
-	static const char sums[] =
-		"# a comment\n"
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  ./root.tar.xz\n"
-		"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb *root.tar\n"
-		"short  other\n";
+	static const char sums[] = "# a comment\n"
+				   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  ./root.tar.xz\n"
+				   "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb *root.tar\n"
+				   "short  other\n";
 	static const struct {
 		const char *url, *name;
 	} rows[] = {
-		{ "https://h/a/root.tar.xz?x=/y#z", "root.tar.xz" }, { "https://h/a/", "" }, { "root.raw", "root.raw" },
+		{ "https://h/a/root.tar.xz?x=/y#z", "root.tar.xz" },
+		{ "https://h/a/", "" },
+		{ "root.raw", "root.raw" },
 	};
 	char digest[65];
 	size_t i;

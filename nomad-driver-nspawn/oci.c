@@ -25,7 +25,7 @@ void nspawn_oci_done(struct nspawn_oci *oci)
 	free(oci->cwd);
 	free(oci->user);
 	free(oci->hostname);
-	*oci = (struct nspawn_oci) { 0 };
+	*oci = (struct nspawn_oci){ 0 };
 }
 
 static int text_of(const json_t *object, const char *name, char **ret)
@@ -58,10 +58,10 @@ static int process_of(const json_t *process, struct nspawn_oci *oci)
 	size_t i;
 	int r = 0;
 
-	json_array_foreach(json_object_get(process, "args"), i, item)
-		if (r >= 0)
-			r = json_is_string(item) ? nomad_strv_add(&oci->args, json_string_value(item)) : -EINVAL;
-	json_array_foreach(json_object_get(process, "env"), i, item) {
+	json_array_foreach(json_object_get(process, "args"), i, item) if (r >= 0) r =
+		json_is_string(item) ? nomad_strv_add(&oci->args, json_string_value(item)) : -EINVAL;
+	json_array_foreach(json_object_get(process, "env"), i, item)
+	{
 		const char *pair = json_string_value(item), *value = pair ? strchr(pair, '=') : NULL;
 		NOMAD_AUTO_FREE char *name = value ? strndup(pair, (size_t)(value - pair)) : NULL;
 
@@ -87,7 +87,7 @@ int nspawn_oci_parse(const char *text, struct nspawn_oci *ret, struct nomad_erro
 
 	if (!config)
 		return nomad_error_set(err, EBADMSG, "it is no JSON: line %d: %s", why.line, why.text);
-	if (!version || strncmp(version, "1.", 2)) {
+	if (!version || strncmp(version, "1.", 2) != 0) {
 		r = nomad_error_set(err, EBADMSG, "its ociVersion is '%s', not 1.x", version ? version : "missing");
 		json_decref(config);
 		return r;

@@ -8,12 +8,12 @@
 #include "nomad/plugin.h"
 
 struct nspawn_oci {
-	char *root;			/* as written: relative to the bundle */
+	char *root; /* as written: relative to the bundle */
 	bool read_only;
 	char **args;
 	struct nomad_map env;
 	char *cwd;
-	char *user;			/* "uid:gid", NULL for root */
+	char *user; /* "uid:gid", NULL for root */
 	char *hostname;
 	bool no_new_privileges;
 };

@@ -15,10 +15,13 @@ static void test_whole(void **state)
 	struct nspawn_oci oci = { 0 };
 
 	(void)state;
-	assert_int_equal(nspawn_oci_parse("{\"ociVersion\":\"1.0.2\",\"hostname\":\"h\",\"root\":{\"path\":\"rootfs\","
-					  "\"readonly\":true},\"process\":{\"args\":[\"/bin/a\",\"b c\"],\"cwd\":\"/w\","
-					  "\"env\":[\"A=1\",\"B=x=y\",\"A=2\"],\"user\":{\"uid\":5,\"gid\":7},"
-					  "\"noNewPrivileges\":true},\"linux\":{}}", &oci, NULL), 0);
+	assert_int_equal(
+		nspawn_oci_parse("{\"ociVersion\":\"1.0.2\",\"hostname\":\"h\",\"root\":{\"path\":\"rootfs\","
+				 "\"readonly\":true},\"process\":{\"args\":[\"/bin/a\",\"b c\"],\"cwd\":\"/w\","
+				 "\"env\":[\"A=1\",\"B=x=y\",\"A=2\"],\"user\":{\"uid\":5,\"gid\":7},"
+				 "\"noNewPrivileges\":true},\"linux\":{}}",
+				 &oci, NULL),
+		0);
 	assert_string_equal(oci.root, "rootfs");
 	assert_true(oci.read_only);
 	assert_true(oci.no_new_privileges);
@@ -44,8 +47,9 @@ static void test_little(void **state)
 	assert_null(oci.user);
 	nspawn_oci_done(&oci);
 	/* root is who it is without a user, too. */
-	assert_int_equal(nspawn_oci_parse("{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0}}}", &oci,
-					  NULL), 0);
+	assert_int_equal(
+		nspawn_oci_parse("{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":0,\"gid\":0}}}", &oci, NULL),
+		0);
 	assert_null(oci.user);
 	nspawn_oci_done(&oci);
 }

@@ -47,8 +47,9 @@ static int find_bundle(struct nspawn_start *s, struct nomad_error **err)
 		r = nomad_task_put(s->task, "oci", config, err);
 	if (r < 0)
 		return r;
-	root = !s->oci.root ? nomad_strdupf("%s/rootfs", s->image.path) : *s->oci.root == '/' ? strdup(s->oci.root) :
-		nomad_strdupf("%s/%s", s->image.path, s->oci.root);
+	root = !s->oci.root	     ? nomad_strdupf("%s/rootfs", s->image.path)
+	       : *s->oci.root == '/' ? strdup(s->oci.root)
+				     : nomad_strdupf("%s/%s", s->image.path, s->oci.root);
 	if (!root)
 		return nomad_error_errno(err, ENOMEM, "read the bundle");
 	r = nspawn_image_find(root, NULL, NULL, NULL, &image, err);
@@ -70,7 +71,7 @@ static int find_container_config(struct nspawn_start *s, struct nomad_error **er
 
 	if (!config)
 		return nomad_error_errno(err, ENOMEM, "find the image");
-	if (strchr(s->config->image, '/') || !real || strcmp(real, s->image.path) || access(config, R_OK))
+	if (strchr(s->config->image, '/') || !real || strcmp(real, s->image.path) != 0 || access(config, R_OK))
 		return 0;
 	r = nspawn_oci_read(config, &s->oci, err);
 	/* Made up by the tool that unpacked it. */
@@ -109,7 +110,7 @@ static int prepare(struct nspawn_start *s, struct nomad_error **err)
 		r = find_all(s, err);
 	if (r < 0)
 		return r;
-	s->machine = (struct nspawn_machine) {
+	s->machine = (struct nspawn_machine){
 		.version = host->version,
 		.nspawn = host->nspawn,
 		.name = nomad_task_slug(s->task),
@@ -144,9 +145,11 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 		return r;
 	s->machine.own_network = s->network.kind == NSPAWN_NET_OWN;
 	if (s->network.kind == NSPAWN_NET_JOINED && nspawn_userns(s->config))
-		return nspawn_tool_run((const char *const []) { s->data->init, "open-netns", s->network.netns, NULL },
-				       &(struct nspawn_tool) { .what = "prepare the network of the group" }, NULL,
-				       err) < 0 ? -EIO : 0;
+		return nspawn_tool_run((const char *const[]){ s->data->init, "open-netns", s->network.netns, NULL },
+				       &(struct nspawn_tool){ .what = "prepare the network of the group" }, NULL,
+				       err) < 0
+			       ? -EIO
+			       : 0;
 	if (!s->machine.own_network)
 		return 0;
 	r = nspawn_network_make(s->task, s->site->network_pool, &s->network, s->config, err);
@@ -175,16 +178,18 @@ static int run(struct nspawn_start *s, struct nomad_error **err)
 
 	if (r < 0)
 		return r;
-	return nomad_task_run(s->task, &(struct nomad_command) {
-		.argv = (const char *const *)s->argv,
-		.env = &env,
-		.netns = s->network.netns,
-		.notify = true,
-		.leader_key = "X_NSPAWN_LEADER_PID",
-		.ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,
-		.pids_max = s->config->pids_limit,
-		.exit_file = !s->config->boot && s->config->init ? s->exit_file : NULL,
-	}, err);
+	return nomad_task_run(s->task,
+			      &(struct nomad_command){
+				      .argv = (const char *const *)s->argv,
+				      .env = &env,
+				      .netns = s->network.netns,
+				      .notify = true,
+				      .leader_key = "X_NSPAWN_LEADER_PID",
+				      .ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,
+				      .pids_max = s->config->pids_limit,
+				      .exit_file = !s->config->boot && s->config->init ? s->exit_file : NULL,
+			      },
+			      err);
 }
 
 int nspawn_start(struct nomad_task *task, struct nomad_error **err)

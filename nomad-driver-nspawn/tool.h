@@ -7,12 +7,12 @@
 #include "nomad/plugin.h"
 
 struct nspawn_tool {
-	const char *input;		/* for its stdin; NULL: /dev/null */
-	unsigned timeout_ms;		/* 0: 30 s; then it is killed */
-	const char *what;		/* begins the error; NULL: argv[0] */
-	bool status_only;		/* a status other than 0 is no error but returned */
-	void (*started)(void *ud, pid_t pid);	/* it runs, and leads its process group; or NULL */
-	void (*tick)(void *ud);		/* called each second while it runs; or NULL */
+	const char *input;		      /* for its stdin; NULL: /dev/null */
+	unsigned timeout_ms;		      /* 0: 30 s; then it is killed */
+	const char *what;		      /* begins the error; NULL: argv[0] */
+	bool status_only;		      /* a status other than 0 is no error but returned */
+	void (*started)(void *ud, pid_t pid); /* it runs, and leads its process group; or NULL */
+	void (*tick)(void *ud);		      /* called each second while it runs; or NULL */
 	void *ud;
 };
 

@@ -12,15 +12,15 @@
 #include "host.h"
 #include "tool.h"
 
-#define SH(script) ((const char *const []) { "/bin/sh", "-c", script, NULL })
+#define SH(script) ((const char *const[]){ "/bin/sh", "-c", script, NULL })
 
 static void test_output(void **state)
 {
 	char *out = NULL;
 
 	(void)state;
-	assert_int_equal(nspawn_tool_run(SH("cat; echo err >&2"), &(struct nspawn_tool) { .input = "hello\n" }, &out,
-					 NULL), 0);
+	assert_int_equal(
+		nspawn_tool_run(SH("cat; echo err >&2"), &(struct nspawn_tool){ .input = "hello\n" }, &out, NULL), 0);
 	assert_string_equal(out, "hello\n");
 	free(out);
 	out = NULL;
@@ -37,20 +37,21 @@ static void test_failure(void **state)
 
 	(void)state;
 	assert_int_equal(nspawn_tool_run(SH("echo one >&2; echo 'the reason' >&2; exit 3"),
-					 &(struct nspawn_tool) { .what = "the tool" }, NULL, &err), -EIO);
+					 &(struct nspawn_tool){ .what = "the tool" }, NULL, &err),
+			 -EIO);
 	assert_string_equal(nomad_error_message(err), "the tool ended with 3: one; the reason");
 	nomad_error_free(err);
 	err = NULL;
-	assert_int_equal(nspawn_tool_run(SH("exit 3"), &(struct nspawn_tool) { .status_only = true }, NULL, NULL), 3);
+	assert_int_equal(nspawn_tool_run(SH("exit 3"), &(struct nspawn_tool){ .status_only = true }, NULL, NULL), 3);
 	assert_int_equal(nspawn_tool_run(SH("kill -9 $$"), NULL, NULL, &err), -EIO);
 	assert_non_null(strstr(nomad_error_message(err), "ended with 137"));
 	nomad_error_free(err);
 	err = NULL;
-	assert_int_equal(nspawn_tool_run(SH("sleep 100"), &(struct nspawn_tool) { .timeout_ms = 50 }, NULL, &err),
+	assert_int_equal(nspawn_tool_run(SH("sleep 100"), &(struct nspawn_tool){ .timeout_ms = 50 }, NULL, &err),
 			 -ETIMEDOUT);
 	nomad_error_free(err);
 	err = NULL;
-	assert_true(nspawn_tool_run((const char *const []) { "/no/such", NULL }, NULL, NULL, &err) < 0);
+	assert_true(nspawn_tool_run((const char *const[]){ "/no/such", NULL }, NULL, NULL, &err) < 0);
 	assert_non_null(strstr(nomad_error_message(err), "'/no/such'"));
 	nomad_error_free(err);
 }
@@ -75,9 +76,9 @@ static void test_init(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
 	/* By hand it says what it is. */
-	assert_int_equal(nspawn_tool_run((const char *const []) { path, NULL },
-					 &(struct nspawn_tool) { .status_only = true },
-					 NULL, NULL), 64);
+	assert_int_equal(nspawn_tool_run((const char *const[]){ path, NULL },
+					 &(struct nspawn_tool){ .status_only = true }, NULL, NULL),
+			 64);
 	assert_int_equal(nspawn_init_write(dir, &again, NULL), 0);
 	assert_string_equal(path, again);
 	assert_int_equal(stat(again, &st2), 0);
@@ -97,8 +98,10 @@ static void test_init(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_output), cmocka_unit_test(test_failure),
-		cmocka_unit_test(test_version), cmocka_unit_test(test_init),
+		cmocka_unit_test(test_output),
+		cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_version),
+		cmocka_unit_test(test_init),
 	};
 
 	return cmocka_run_group_tests_name("nspawn tools", tests, NULL, NULL);

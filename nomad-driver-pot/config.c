@@ -34,7 +34,7 @@ bool pot_has_own_network(const struct pot_task_config *config)
 	const char *mode = config->network_mode;
 
 	if (!mode)
-		return config->port_map.count > 0 || nomad_strv_count((const char *const *) config->ports) > 0;
+		return config->port_map.count > 0 || nomad_strv_count((const char *const *)config->ports) > 0;
 	return strcmp(mode, "public-bridge") == 0 || strcmp(mode, "private-bridge") == 0;
 }
 
@@ -149,14 +149,18 @@ static const struct attribute {
 	const char *name;
 	enum attribute_type type;
 } known_attributes[] = {
-	{ "start-at-boot", BOOLEAN }, { "early-start-at-boot", BOOLEAN }, { "persistent", BOOLEAN },
-	{ "no-rc-script", BOOLEAN }, { "prunable", BOOLEAN }, { "localhost-tunnel", BOOLEAN }, { "no-tmpfs", BOOLEAN },
-	{ "no-etc-hosts", BOOLEAN }, { "mount", BOOLEAN }, { "fdescfs", BOOLEAN }, { "linprocfs", BOOLEAN },
-	{ "nullfs", BOOLEAN }, { "procfs", BOOLEAN }, { "tmpfs", BOOLEAN }, { "zfs", BOOLEAN },
-	{ "raw_sockets", BOOLEAN }, { "mlock", BOOLEAN },
-	{ "enforce_statfs", UNSIGNED }, { "children", UNSIGNED }, { "devfs_ruleset", UNSIGNED },
-	{ "stop_timeout", UNSIGNED },
-	{ "sysvshm", SYSV }, { "sysvsem", SYSV }, { "sysvmsg", SYSV },
+	{ "start-at-boot", BOOLEAN }, { "early-start-at-boot", BOOLEAN },
+	{ "persistent", BOOLEAN },    { "no-rc-script", BOOLEAN },
+	{ "prunable", BOOLEAN },      { "localhost-tunnel", BOOLEAN },
+	{ "no-tmpfs", BOOLEAN },      { "no-etc-hosts", BOOLEAN },
+	{ "mount", BOOLEAN },	      { "fdescfs", BOOLEAN },
+	{ "linprocfs", BOOLEAN },     { "nullfs", BOOLEAN },
+	{ "procfs", BOOLEAN },	      { "tmpfs", BOOLEAN },
+	{ "zfs", BOOLEAN },	      { "raw_sockets", BOOLEAN },
+	{ "mlock", BOOLEAN },	      { "enforce_statfs", UNSIGNED },
+	{ "children", UNSIGNED },     { "devfs_ruleset", UNSIGNED },
+	{ "stop_timeout", UNSIGNED }, { "sysvshm", SYSV },
+	{ "sysvsem", SYSV },	      { "sysvmsg", SYSV },
 	{ "exec_stop", TEXT },
 };
 
@@ -184,7 +188,7 @@ static const char *check_attribute(const char *value)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known_attributes) && !a; i++) {
 		const char *name = known_attributes[i].name;
 
-		if (strlen(name) == (size_t) (colon - value) && strncmp(value, name, strlen(name)) == 0)
+		if (strlen(name) == (size_t)(colon - value) && strncmp(value, name, strlen(name)) == 0)
 			a = &known_attributes[i];
 	}
 	if (!a)
@@ -219,99 +223,99 @@ static const char *check_attribute(const char *value)
 
 static const struct nomad_option config_options[] = {
 	NOMAD_OPTION(struct pot_config, enabled, BOOL, .def = "true",
-		.help = "Offer the driver on this node.  Where false, no new task starts; running ones go on."),
+		     .help = "Offer the driver on this node.  Where false, no new task starts; running ones go on."),
 	NOMAD_OPTION(struct pot_config, pot_path, STRING, .def = "\"/usr/local/bin/pot\"",
-		.check = nomad_check_absolute_path, .help = "The pot program."),
+		     .check = nomad_check_absolute_path, .help = "The pot program."),
 	NOMAD_OPTION(struct pot_config, path, STRING,
-		.def = "\"/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin\"", .non_empty = true,
-		.help = "PATH for pot and the tools it calls; it is also the PATH that a task starts with.  Nothing "
-			"else of the agent's environment reaches either."),
+		     .def = "\"/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin\"", .non_empty = true,
+		     .help = "PATH for pot and the tools it calls; it is also the PATH that a task starts with.  "
+			     "Nothing else of the agent's environment reaches either."),
 	NOMAD_OPTION(struct pot_config, env_files, BOOL, .def = "true",
-		.help = "Hand the values of the task's environment over in files of its secrets directory.  Where "
-			"false, they stand on pot's command lines, which ps shows to every user and which pot "
-			"writes to syslog."),
+		     .help = "Hand the values of the task's environment over in files of its secrets directory.  Where "
+			     "false, they stand on pot's command lines, which ps shows to every user and which pot "
+			     "writes to syslog."),
 	NOMAD_OPTION(struct pot_config, allow_host_paths, BOOL, .def = "true",
-		.help = "Let jobs copy and mount paths of the host.  Where false, only paths in the allocation's own "
-			"directory may be named; Nomad's volumes are not concerned."),
+		     .help = "Let jobs copy and mount paths of the host.  Where false, only paths in the allocation's "
+			     "own directory may be named; Nomad's volumes are not concerned."),
 	NOMAD_OPTION(struct pot_config, prepare_timeout, INT, .def = "3600", .min = 1, .max = 86400, .unit = "seconds",
-		.help = "Longest time that pot prepare may take, with the download of an image and the wait for other "
-			"downloads on this host: pot does one at a time."),
+		     .help = "Longest time that pot prepare may take, with the download of an image and the wait for "
+			     "other downloads on this host: pot does one at a time."),
 	NOMAD_OPTION(struct pot_config, start_timeout, INT, .def = "120", .min = 1, .max = 3600, .unit = "seconds",
-		.help = "Longest time from pot start until the jail runs."),
+		     .help = "Longest time from pot start until the jail runs."),
 	NOMAD_OPTION(struct pot_config, command_timeout, INT, .def = "60", .min = 1, .max = 3600, .unit = "seconds",
-		.help = "Longest time for each other call of pot."),
+		     .help = "Longest time for each other call of pot."),
 	NOMAD_OPTION(struct pot_config, image_gc_hours, INT, .def = "0", .min = 0, .max = 876000, .unit = "hours",
-		.help = "Remove an image that this driver fetched once no task has used it for so long; looked at when a "
-			"task is cleared away.  Images that were imported by hand stay.  0 keeps all."),
+		     .help = "Remove an image that this driver fetched once no task has used it for so long; looked at "
+			     "when a task is cleared away.  Images that were imported by hand stay.  0 keeps all."),
 };
 
 const struct nomad_schema pot_config_schema = NOMAD_SCHEMA(struct pot_config, config_options);
 
 /* ---- The task's config block ---- */
 
-static const char *const network_modes[] = {
-	"host", "inherit", "alias", "public-bridge", "private-bridge", NULL
-};
+static const char *const network_modes[] = { "host", "inherit", "alias", "public-bridge", "private-bridge", NULL };
 static const char *const network_stacks[] = { "ipv4", "ipv6", "dual", NULL };
 
 static const struct nomad_option task_options[] = {
-	NOMAD_OPTION(struct pot_task_config, image, STRING, .required = true, .check = check_image,
+	NOMAD_OPTION(
+		struct pot_task_config, image, STRING, .required = true, .check = check_image,
 		.help = "Base URL of the image: pot fetches URL/POT_TAG.xz from there when the host does not have it.",
 		.example = "\"https://potluck.example.org/\""),
 	NOMAD_OPTION(struct pot_task_config, pot, STRING, .required = true, .check = check_name,
-		.help = "Name of the image.", .example = "\"nginx-amd64-14_1\""),
+		     .help = "Name of the image.", .example = "\"nginx-amd64-14_1\""),
 	NOMAD_OPTION(struct pot_task_config, tag, STRING, .required = true, .check = check_name,
-		.help = "Version of the image.", .example = "\"1.2\""),
+		     .help = "Version of the image.", .example = "\"1.2\""),
 	NOMAD_OPTION(struct pot_task_config, command, STRING, .non_empty = true, .check = check_one_line,
-		.help = "Command line for the jail, read by its shell as it stands; absent, the image's own runs.",
-		.example = "\"nginx\""),
+		     .help = "Command line for the jail, read by its shell as it stands; absent, the image's own runs.",
+		     .example = "\"nginx\""),
 	NOMAD_OPTION(struct pot_task_config, args, STRING_LIST, .check = check_one_line,
-		.help = "Arguments for command.  Each arrives as one word whatever it holds; one that already "
-			"stands in single quotes is left as it is.",
-		.example = "[\"-g\", \"daemon off;\"]"),
+		     .help = "Arguments for command.  Each arrives as one word whatever it holds; one that already "
+			     "stands in single quotes is left as it is.",
+		     .example = "[\"-g\", \"daemon off;\"]"),
 	NOMAD_OPTION(struct pot_task_config, network_mode, STRING, .choices = network_modes,
-		.help = "How the pot joins the network; host means inherit.  Absent, it is public-bridge if there are "
-			"ports to map, else what the image says."),
+		     .help = "How the pot joins the network; host means inherit.  Absent, it is public-bridge if there "
+			     "are ports to map, else what the image says."),
 	NOMAD_OPTION(struct pot_task_config, port_map, STRING_MAP, .check = check_port_number,
-		.help = "Port in the pot for each port label of the job, tcp unless udp: stands before it.  Without "
-			"effect in network modes that have no network of their own.",
-		.example = "{ http = \"80\", dns = \"udp:53\" }"),
+		     .help = "Port in the pot for each port label of the job, tcp unless udp: stands before it.  "
+			     "Without effect in network modes that have no network of their own.",
+		     .example = "{ http = \"80\", dns = \"udp:53\" }"),
 	NOMAD_OPTION(struct pot_task_config, ports, STRING_LIST, .check = check_port_label,
-		.help = "Labels of the group's ports to map into the pot, to the port that the label's `to` names; "
-			"tcp unless udp: stands before it.",
-		.example = "[\"http\", \"udp:dns\"]"),
+		     .help = "Labels of the group's ports to map into the pot, to the port that the label's `to` "
+			     "names; tcp unless udp: stands before it.",
+		     .example = "[\"http\", \"udp:dns\"]"),
 	NOMAD_OPTION(struct pot_task_config, copy, STRING_LIST, .check = check_copy,
-		.help = "SOURCE:DESTINATION: files and directories to copy into the pot.  A relative source counts "
-			"from the task's directory.",
-		.example = "[\"local/nginx.conf:/usr/local/etc/nginx/nginx.conf\"]"),
+		     .help = "SOURCE:DESTINATION: files and directories to copy into the pot.  A relative source "
+			     "counts from the task's directory.",
+		     .example = "[\"local/nginx.conf:/usr/local/etc/nginx/nginx.conf\"]"),
 	NOMAD_OPTION(struct pot_task_config, mount, STRING_LIST, .check = check_mount,
-		.help = "SOURCE:DESTINATION: directories to mount into the pot.  A relative source counts from the "
-			"task's directory.",
-		.example = "[\"/mnt/data:/data\"]"),
+		     .help = "SOURCE:DESTINATION: directories to mount into the pot.  A relative source counts from "
+			     "the task's directory.",
+		     .example = "[\"/mnt/data:/data\"]"),
 	NOMAD_OPTION(struct pot_task_config, mount_read_only, STRING_LIST, .check = check_mount,
-		.help = "The same, mounted read-only.", .example = "[\"/usr/ports:/usr/ports\"]"),
+		     .help = "The same, mounted read-only.", .example = "[\"/usr/ports:/usr/ports\"]"),
 	NOMAD_OPTION(struct pot_task_config, extra_hosts, STRING_LIST, .check = check_host,
-		.help = "HOST:IP lines for the pot's /etc/hosts.", .example = "[\"artifactory:192.0.2.7\"]"),
+		     .help = "HOST:IP lines for the pot's /etc/hosts.", .example = "[\"artifactory:192.0.2.7\"]"),
 	NOMAD_OPTION(struct pot_task_config, attributes, STRING_LIST, .check = check_attribute,
-		.help = "NAME:VALUE: attributes of the pot, see pot-set-attribute.", .example = "[\"mlock:yes\"]"),
+		     .help = "NAME:VALUE: attributes of the pot, see pot-set-attribute.", .example = "[\"mlock:yes\"]"),
 	NOMAD_OPTION(struct pot_task_config, ip, STRING_LIST, .check = check_ip,
-		.help = "Addresses of the pot; needed with network mode alias.  Bridges take auto, which is the "
-			"default.",
-		.example = "[\"em0|192.0.2.10\"]"),
+		     .help = "Addresses of the pot; needed with network mode alias.  Bridges take auto, which is the "
+			     "default.",
+		     .example = "[\"em0|192.0.2.10\"]"),
 	NOMAD_OPTION(struct pot_task_config, bridge, STRING, .check = check_name,
-		.help = "The private bridge to join; needed with network mode private-bridge.",
-			.example = "\"backend\""),
+		     .help = "The private bridge to join; needed with network mode private-bridge.",
+		     .example = "\"backend\""),
 	NOMAD_OPTION(struct pot_task_config, network_stack, STRING, .choices = network_stacks,
-		.help = "The pot's addresses: ipv4, ipv6 or both.  Absent, what pot is configured for."),
+		     .help = "The pot's addresses: ipv4, ipv6 or both.  Absent, what pot is configured for."),
 	NOMAD_OPTION(struct pot_task_config, dns, STRING, .check = check_dns,
-		.help = "The pot's resolv.conf: inherit that of the host, pot (the name server pot), off to keep the "
-			"image's, or custom:FILE.  A dns block of the job comes before it."),
+		     .help = "The pot's resolv.conf: inherit that of the host, pot (the name server pot), off to keep "
+			     "the image's, or custom:FILE.  A dns block of the job comes before it."),
 	NOMAD_OPTION(struct pot_task_config, signature_key, STRING, .check = nomad_check_absolute_path,
-		.help = "Public key of signify(1); an image that it did not sign is refused.",
-		.example = "\"/usr/local/etc/pot/site.pub\""),
+		     .help = "Public key of signify(1); an image that it did not sign is refused.",
+		     .example = "\"/usr/local/etc/pot/site.pub\""),
 	NOMAD_OPTION(struct pot_task_config, cpus, INT, .min = 1, .max = 4096,
-		.help = "Pin the pot to so many CPUs (pot needs potcpu for it)."),
-	NOMAD_OPTION(struct pot_task_config, cpu_hard_limit, BOOL, .def = "false",
+		     .help = "Pin the pot to so many CPUs (pot needs potcpu for it)."),
+	NOMAD_OPTION(
+		struct pot_task_config, cpu_hard_limit, BOOL, .def = "false",
 		.help = "Let the job's cpu be a limit (rctl pcpu) rather than a share that the scheduler counts with."),
 };
 
@@ -325,12 +329,14 @@ static int check_task(const void *config, struct nomad_error **err)
 	if (mode && strcmp(mode, "alias") == 0 && (!c->ip || !c->ip[0]))
 		return nomad_error_set(err, EINVAL, "network_mode 'alias' needs option 'ip'");
 	if (mode && strcmp(mode, "alias") == 0 && strcmp(c->ip[0], "auto") == 0)
-		return nomad_error_set(err, EINVAL, "network_mode 'alias' needs a real address in option 'ip', not 'auto'");
+		return nomad_error_set(err, EINVAL,
+				       "network_mode 'alias' needs a real address in option 'ip', not 'auto'");
 	if (mode && strcmp(mode, "private-bridge") == 0 && !c->bridge)
 		return nomad_error_set(err, EINVAL, "network_mode 'private-bridge' needs option 'bridge'");
 	if (c->bridge && c->network_stack && strcmp(c->network_stack, "ipv6") == 0)
-		return nomad_error_set(err, EINVAL, "a private bridge has no network_stack 'ipv6'; use 'ipv4' or 'dual'");
-	if (mode && strstr(mode, "-bridge") && nomad_strv_count((const char *const *) c->ip) > 1)
+		return nomad_error_set(err, EINVAL,
+				       "a private bridge has no network_stack 'ipv6'; use 'ipv4' or 'dual'");
+	if (mode && strstr(mode, "-bridge") && nomad_strv_count((const char *const *)c->ip) > 1)
 		return nomad_error_set(err, EINVAL, "a pot has one address on a bridge; put one into option 'ip'");
 	if (c->bridge && (!mode || strcmp(mode, "private-bridge") != 0))
 		return nomad_error_set(err, EINVAL, "option 'bridge' needs network_mode 'private-bridge'");

@@ -13,10 +13,10 @@ struct pot_config {
 	char *path;
 	bool env_files;
 	bool allow_host_paths;
-	int64_t prepare_timeout;	/* seconds, as all three */
+	int64_t prepare_timeout; /* seconds, as all three */
 	int64_t start_timeout;
 	int64_t command_timeout;
-	int64_t image_gc_hours;		/* 0: never */
+	int64_t image_gc_hours; /* 0: never */
 };
 
 /* The `config` block of a task. */

@@ -17,7 +17,7 @@ static void test_tables(void **state)
 {
 	struct nomad_error *err = NULL;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad__schema_check(&pot_config_schema, &err), 0);
 	assert_int_equal(nomad__schema_check(&pot_task_schema, &err), 0);
 }
@@ -26,11 +26,11 @@ static void test_tables(void **state)
 static void test_names_of_the_go_driver(void **state)
 {
 	static const char *const names[] = {
-		"image", "pot", "tag", "command", "args", "network_mode", "port_map", "copy", "mount",
-		"mount_read_only", "extra_hosts", "attributes",
+		"image",    "pot",  "tag",   "command",		"args",	       "network_mode",
+		"port_map", "copy", "mount", "mount_read_only", "extra_hosts", "attributes",
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
 		bool found = false;
 
@@ -63,19 +63,21 @@ static void test_values(void **state)
 		{ "command", { "nginx", "nginx -g 'x'" }, { "a\nb" } },
 		{ "args", { "", "x y", "'q'", "\"" }, { "a\nb", "\r" } },
 		{ "copy", { "a:/b", "/a:/b", "/a b:/c d", "/a:/b:c" }, { "", "a", ":/b", "a:b", "a:", "-a:/b" } },
-		{ "mount", { "/a:/b", "local/x:/b/c" }, { "", "/a", "/a:", "/a:b", ":/b", "/a:/", "/a b:/c", "/a:/b:ro", "/:/x",
-							 "-a:/b" } },
+		{ "mount",
+		  { "/a:/b", "local/x:/b/c" },
+		  { "", "/a", "/a:", "/a:b", ":/b", "/a:/", "/a b:/c", "/a:/b:ro", "/:/x", "-a:/b" } },
 		{ "mount_read_only", { "/a:/b" }, { "/a", "/a:/" } },
-		{ "extra_hosts", { "h:192.0.2.1", "h:2001:db8::1" }, { "", "h", "h:", ":192.0.2.1", "h:x", "h:192.0.2",
-								      "h h:192.0.2.1" } },
-		{ "attributes", { "mlock:yes", "mlock:OFF", "devfs_ruleset:4", "sysvshm:new", "exec_stop:/bin/x a:b",
-				 "persistent:no",
-				  "no-rc-script:yes" },
-		  { "", "mlock", "mlock:", "mlock:1", "nope:yes", "devfs_ruleset:x", "sysvshm:old", "sysvshm:NEW", "exec_stop:A=1 x", "persistent:yes",
-		   "persistent:ON",
-		    "no-rc-script:no", "stop_timeout:-1" } },
-		{ "port_map", { "80", "udp:53", "tcp:1", "65535" }, { "", "0", "65536", "-1", "80x", "http", "udp:",
-								     "udp:x", "+80", " 80" } },
+		{ "extra_hosts",
+		  { "h:192.0.2.1", "h:2001:db8::1" },
+		  { "", "h", "h:", ":192.0.2.1", "h:x", "h:192.0.2", "h h:192.0.2.1" } },
+		{ "attributes",
+		  { "mlock:yes", "mlock:OFF", "devfs_ruleset:4", "sysvshm:new", "exec_stop:/bin/x a:b", "persistent:no",
+		    "no-rc-script:yes" },
+		  { "", "mlock", "mlock:", "mlock:1", "nope:yes", "devfs_ruleset:x", "sysvshm:old", "sysvshm:NEW",
+		    "exec_stop:A=1 x", "persistent:yes", "persistent:ON", "no-rc-script:no", "stop_timeout:-1" } },
+		{ "port_map",
+		  { "80", "udp:53", "tcp:1", "65535" },
+		  { "", "0", "65536", "-1", "80x", "http", "udp:", "udp:x", "+80", " 80" } },
 		{ "ports", { "http", "udp:dns", "tcp:x" }, { "", "udp:" } },
 		{ "ip", { "auto", "em0|192.0.2.1" }, { "", "-x", "a b" } },
 		{ "dns", { "inherit", "pot", "off", "custom:/a" }, { "", "custom:", "custom:a", "x", "custom:/a b" } },
@@ -83,7 +85,7 @@ static void test_values(void **state)
 		{ "signature_key", { "/a" }, { "", "a" } },
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
 		for (const char *const *v = cases[i].good; *v; v++) {
 			if (check(cases[i].option, *v))
@@ -98,33 +100,35 @@ static void test_values(void **state)
 
 static void test_combinations(void **state)
 {
-	char *list[] = { (char *) "x", NULL }, *two[] = { (char *) "x", (char *) "y", NULL };
-	char *none[] = { NULL }, *automatic[] = { (char *) "auto", NULL };
+	char *list[] = { (char *)"x", NULL }, *two[] = { (char *)"x", (char *)"y", NULL };
+	char *none[] = { NULL }, *automatic[] = { (char *)"auto", NULL };
 	const struct {
 		struct pot_task_config config;
 		bool good;
 	} cases[] = {
 		{ { 0 }, true },
 		{ { .args = list }, false },
-		{ { .args = list, .command = (char *) "c" }, true },
-		{ { .network_mode = (char *) "alias" }, false },
-		{ { .network_mode = (char *) "alias", .ip = list }, true },
-		{ { .network_mode = (char *) "alias", .ip = two }, true },
-		{ { .network_mode = (char *) "alias", .ip = none }, false },
-		{ { .network_mode = (char *) "alias", .ip = automatic }, false },
-		{ { .network_mode = (char *) "public-bridge", .ip = automatic }, true },
-		{ { .network_mode = (char *) "public-bridge", .ip = two }, false },
-		{ { .network_mode = (char *) "private-bridge", .bridge = (char *) "b", .network_stack = (char *) "ipv6" }, false },
-		{ { .network_mode = (char *) "private-bridge", .bridge = (char *) "b", .network_stack = (char *) "dual" }, true },
-		{ { .network_mode = (char *) "private-bridge" }, false },
-		{ { .network_mode = (char *) "private-bridge", .bridge = (char *) "b" }, true },
-		{ { .network_mode = (char *) "public-bridge", .bridge = (char *) "b" }, false },
-		{ { .network_mode = (char *) "host", .ip = list }, false },
+		{ { .args = list, .command = (char *)"c" }, true },
+		{ { .network_mode = (char *)"alias" }, false },
+		{ { .network_mode = (char *)"alias", .ip = list }, true },
+		{ { .network_mode = (char *)"alias", .ip = two }, true },
+		{ { .network_mode = (char *)"alias", .ip = none }, false },
+		{ { .network_mode = (char *)"alias", .ip = automatic }, false },
+		{ { .network_mode = (char *)"public-bridge", .ip = automatic }, true },
+		{ { .network_mode = (char *)"public-bridge", .ip = two }, false },
+		{ { .network_mode = (char *)"private-bridge", .bridge = (char *)"b", .network_stack = (char *)"ipv6" },
+		  false },
+		{ { .network_mode = (char *)"private-bridge", .bridge = (char *)"b", .network_stack = (char *)"dual" },
+		  true },
+		{ { .network_mode = (char *)"private-bridge" }, false },
+		{ { .network_mode = (char *)"private-bridge", .bridge = (char *)"b" }, true },
+		{ { .network_mode = (char *)"public-bridge", .bridge = (char *)"b" }, false },
+		{ { .network_mode = (char *)"host", .ip = list }, false },
 		{ { .ip = list }, false },
-		{ { .network_mode = (char *) "public-bridge", .ip = list }, true },
+		{ { .network_mode = (char *)"public-bridge", .ip = list }, true },
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
 		struct nomad_error *err = NULL;
 

@@ -52,14 +52,14 @@ static int64_t now_ms(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static int pot_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_error **err)
 {
 	struct pot_usage *usage = pot_usage_new();
 
-	(void) plugin;
+	(void)plugin;
 	if (!usage)
 		return nomad_error_errno(err, ENOMEM, "start the driver");
 	*ret_data = usage;
@@ -68,7 +68,7 @@ static int pot_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_e
 
 static void pot_fini(struct nomad_plugin *plugin, void *data)
 {
-	(void) plugin;
+	(void)plugin;
 	pot_usage_free(data);
 }
 
@@ -81,18 +81,21 @@ static int refuse(const struct pot_config *site, const struct nomad_task_info *i
 		return nomad_error_set(err, EPERM, "the driver is disabled on this node (plugin option 'enabled')");
 	if (info->user && *info->user)
 		return nomad_error_set(err, EINVAL,
-				       "user '%s': a pot starts its command as root; let the command change "
-				       "its user and take 'user' out of the job", info->user);
+				       "user '%s': a pot starts its command as root; let the command change its user "
+				       "and take 'user' out of the job",
+				       info->user);
 	if (info->n_devices > 0)
-		return nomad_error_set(err, EINVAL, "device '%s': devices cannot be given to a pot; use the attribute "
-				       "devfs_ruleset", info->devices[0].task_path);
+		return nomad_error_set(err, EINVAL,
+				       "device '%s': devices cannot be given to a pot; use the attribute devfs_ruleset",
+				       info->devices[0].task_path);
 	for (size_t i = 0; i < info->n_mounts; i++) {
 		const char *mode = info->mounts[i].propagation_mode;
 
 		if (mode && *mode && strcmp(mode, "private") != 0)
-			return nomad_error_set(err, EINVAL,
-					       "volume at '%s': propagation mode '%s' does not exist for pots; "
-					       "use 'private'", info->mounts[i].task_path, mode);
+			return nomad_error_set(
+				err, EINVAL,
+				"volume at '%s': propagation mode '%s' does not exist for pots; use 'private'",
+				info->mounts[i].task_path, mode);
 	}
 	return 0;
 }
@@ -108,10 +111,10 @@ static int run_start(const struct pot_config *site, struct nomad_task *task, con
 	int r = -ENOMEM;
 
 	if (argv && nomad_map_set(&env, "PATH", site->path) >= 0 && nomad_map_set(&env, "HOME", "/root") >= 0) {
-		command.argv = (const char *const *) argv;
+		command.argv = (const char *const *)argv;
 		command.env = &env;
 		command.exit_file = exit_file;
-		command.no_limits = true;	/* the jail has them */
+		command.no_limits = true; /* the jail has them */
 		r = nomad_task_run(task, &command, err);
 	} else {
 		nomad_error_errno(err, ENOMEM, "start pot '%s'", name);
@@ -142,7 +145,7 @@ static int wait_until_running(const struct pot_config *site, struct nomad_task *
 		}
 		if (now_ms() >= deadline)
 			return nomad_error_set(err, ETIMEDOUT, "the jail did not run within %lld s (start_timeout)",
-					       (long long) site->start_timeout);
+					       (long long)site->start_timeout);
 		pause_ms(pause);
 		pause = pause < 1000 ? pause * 2 : 1000;
 	}
@@ -180,7 +183,7 @@ static int pot_start(struct nomad_task *task, struct nomad_error **err)
 		NOMAD_AUTO_ERROR struct nomad_error *left = NULL;
 
 		if (started)
-			(void) pot_end(site, name, is_starting, task, NULL);
+			(void)pot_end(site, name, is_starting, task, NULL);
 		if (pot_remove(site, name, nomad_task_state_dir(task), &left) == 0)
 			nomad_task_forget(task, RECORD_POT);
 		else
@@ -212,7 +215,7 @@ static int pot_stop(struct nomad_task *task, int signal, unsigned timeout_ms, st
 	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 	const char *name = recorded(task, err);
 
-	(void) timeout_ms;
+	(void)timeout_ms;
 	if (!name)
 		return -ENOENT;
 	if (pot_signal(site_of(task), name, signal ? signal : SIGTERM, &why) < 0)
@@ -274,8 +277,8 @@ static int pot_exec(struct nomad_task *task, struct nomad_exec *exec, struct nom
 		if (r < 0)
 			return r;
 	}
-	argv = pot_argv_exec(site->pot_path, name, (const char *const *) exec->argv, script,
-			     (const char *const *) assignments);
+	argv = pot_argv_exec(site->pot_path, name, (const char *const *)exec->argv, script,
+			     (const char *const *)assignments);
 	if (!argv)
 		return nomad_error_errno(err, ENOMEM, "run a command in pot '%s'", name);
 	nomad_strv_free(exec->argv);

@@ -38,9 +38,9 @@ char *pot_env_encode(const char *value)
 		return NULL;
 	if (lines)
 		p += sprintf(p, "$(printf %%b '");
-	for (const unsigned char *s = (const unsigned char *) value; *s; s++) {
-		bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-			*s == ' ';
+	for (const unsigned char *s = (const unsigned char *)value; *s; s++) {
+		bool plain =
+			(*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') || *s == ' ';
 
 		if (lines && !plain) {
 			p += sprintf(p, "\\0%03o", *s);
@@ -48,7 +48,7 @@ char *pot_env_encode(const char *value)
 		}
 		if (*s == '$' || *s == '`' || *s == '\\')
 			*p++ = '\\';
-		*p++ = (char) *s;
+		*p++ = (char)*s;
 	}
 	if (lines)
 		p += sprintf(p, "')");
@@ -60,7 +60,7 @@ char *pot_env_encode(const char *value)
 static bool is_public(const char *name, const char *value)
 {
 	return strncmp(name, "NOMAD_", 6) == 0 && strncmp(name, "NOMAD_META_", 11) != 0 && !strstr(name, "TOKEN") &&
-		!strpbrk(value, "\r\n");
+	       !strpbrk(value, "\r\n");
 }
 
 static int write_all(int fd, const char *s)
@@ -73,7 +73,7 @@ static int write_all(int fd, const char *s)
 		if (k < 0)
 			return -errno;
 		s += k;
-		n -= (size_t) k;
+		n -= (size_t)k;
 	}
 	return 0;
 }
@@ -112,7 +112,7 @@ static int remove_old(int parent, const char *name, int depth)
 	}
 	while ((entry = readdir(stream))) {
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			(void) remove_old(fd, entry->d_name, depth + 1);
+			(void)remove_old(fd, entry->d_name, depth + 1);
 	}
 	closedir(stream);
 	return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;

@@ -21,7 +21,7 @@ static char dir[64];
 
 static int setup(void **state)
 {
-	(void) state;
+	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/pot-env-test.XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
@@ -40,7 +40,7 @@ static int teardown(void **state)
 {
 	char out[64];
 
-	(void) state;
+	(void)state;
 	shell("rm -rf \"$1\"", dir, out, sizeof(out));
 	return 0;
 }
@@ -60,14 +60,22 @@ static void evaluate(const char *assignment, char *value, size_t size)
 }
 
 static const char *const values[] = {
-	"", "plain", "two words", "\"quotes\" 'n' all", "$HOME ${PATH} $(id) `id` \\ \\\\ \\n",
-		"a\nb\n\tc $x \"q\" `y` '\\", "100%s %d",
-	"\xc3\xa4\xc3\xb6 utf8", "a;b|c&d>e<f*g?h[i]j~k#l!m", "-n", "a\rb",
+	"",
+	"plain",
+	"two words",
+	"\"quotes\" 'n' all",
+	"$HOME ${PATH} $(id) `id` \\ \\\\ \\n",
+	"a\nb\n\tc $x \"q\" `y` '\\",
+	"100%s %d",
+	"\xc3\xa4\xc3\xb6 utf8",
+	"a;b|c&d>e<f*g?h[i]j~k#l!m",
+	"-n",
+	"a\rb",
 };
 
 static void test_encoded_values_arrive(void **state)
 {
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(values); i++) {
 		char *code = pot_env_encode(values[i]);
 		char assignment[4096], got[4096];
@@ -82,7 +90,7 @@ static void test_encoded_values_arrive(void **state)
 
 static void test_values_in_files_arrive(void **state)
 {
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(values); i++) {
 		struct nomad_map env = { 0 };
 		struct nomad_error *err = NULL;
@@ -115,7 +123,7 @@ static void test_names(void **state)
 	struct nomad_map env = { 0 };
 	char **assignments = NULL;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_map_set(&env, "NOMAD_ALLOC_PORT_my-port", "1"), 0);
 	assert_int_equal(nomad_map_set(&env, "NOMAD_META_a.b", "1"), 0);
 	assert_int_equal(nomad_map_set(&env, "1x", "1"), 0);
@@ -138,7 +146,7 @@ static void test_what_may_be_seen(void **state)
 	struct nomad_map env = { 0 };
 	char **assignments = NULL;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_map_set(&env, "NOMAD_TASK_NAME", "web"), 0);
 	assert_int_equal(nomad_map_set(&env, "NOMAD_TOKEN", "canary"), 0);
 	assert_int_equal(nomad_map_set(&env, "PASSWORD", "canary"), 0);
@@ -153,9 +161,9 @@ static void test_what_may_be_seen(void **state)
 static void test_empty(void **state)
 {
 	struct nomad_map env = { 0 };
-	char **assignments = (char **) 1;
+	char **assignments = (char **)1;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(pot_env_assignments(&env, dir, "/secrets", &assignments, NULL), 0);
 	assert_null(assignments);
 }
@@ -167,7 +175,7 @@ static void test_no_link_is_followed(void **state)
 	char **assignments = NULL;
 	char victim[128], trap[128], got[64];
 
-	(void) state;
+	(void)state;
 	snprintf(victim, sizeof(victim), "%s/victim", dir);
 	snprintf(trap, sizeof(trap), "%s/" POT_ENV_DIR, dir);
 	assert_int_equal(nomad_map_set(&env, "X", "canary"), 0);
@@ -181,8 +189,7 @@ static void test_no_link_is_followed(void **state)
 	assert_string_equal(got, "precious\nprecious\n");
 	/* Again, with links inside. */
 	shell("rm -rf \"$1\"; mkdir \"$1\"; ln -s ../victim/0 \"$1/0\"; ln -s ../victim \"$1/d\"; mkdir -p \"$1/e/f\"",
-	      trap, got,
-	      sizeof(got));
+	      trap, got, sizeof(got));
 	assert_int_equal(pot_env_assignments(&env, dir, "/secrets", &assignments, NULL), 0);
 	nomad_strv_free(assignments);
 	shell("cat \"$1/0\" \"$1/exports\"", victim, got, sizeof(got));
@@ -198,7 +205,7 @@ static void test_failure(void **state)
 	struct nomad_error *err = NULL;
 	char **assignments = NULL;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_map_set(&env, "X", "canary"), 0);
 	assert_int_equal(pot_env_assignments(&env, "/nonexistent", "/secrets", &assignments, &err), -ENOENT);
 	assert_non_null(strstr(nomad_error_message(err), "/nonexistent"));

@@ -24,7 +24,9 @@ enum { TIMEOUT_MS = 5000 };
 /* The first line that it says, malloc()ed, or NULL if it failed. */
 static char *ask(const struct pot_config *site, char **take_argv, struct nomad_error **err)
 {
-	struct nomad_tool run = { .argv = (const char *const *) take_argv, .path = site->path, .timeout_ms = TIMEOUT_MS };
+	struct nomad_tool run = { .argv = (const char *const *)take_argv,
+				  .path = site->path,
+				  .timeout_ms = TIMEOUT_MS };
 	char *line = NULL;
 
 	if (take_argv && nomad_tool_run(&run, err) == 0) {
@@ -67,9 +69,9 @@ static bool has_program(const struct pot_config *site, const char *name)
 	char file[4096];
 
 	for (const char *p = site->path; *p; p += strcspn(p, ":"), p += *p == ':') {
-		int n = snprintf(file, sizeof(file), "%.*s/%s", (int) strcspn(p, ":"), p, name);
+		int n = snprintf(file, sizeof(file), "%.*s/%s", (int)strcspn(p, ":"), p, name);
 
-		if (n > 0 && (size_t) n < sizeof(file) && access(file, X_OK) == 0)
+		if (n > 0 && (size_t)n < sizeof(file) && access(file, X_OK) == 0)
 			return true;
 	}
 	return false;

@@ -49,16 +49,16 @@ int pot_hold_new(const char *state_dir, struct nomad_error **err)
 	return fd;
 }
 
-static __thread int held_fd;	/* of the command that this thread runs */
+static __thread int held_fd; /* of the command that this thread runs */
 
 static void write_pid(void *ud, pid_t pid)
 {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%-15ld\n", (long) pid);
+	int n = snprintf(text, sizeof(text), "%-15ld\n", (long)pid);
 
 	/* Where it cannot be written, the next one waits instead of killing. */
-	(void) ud;
-	(void) !pwrite(held_fd, text, (size_t) n, 0);
+	(void)ud;
+	(void)!pwrite(held_fd, text, (size_t)n, 0);
 }
 
 void pot_hold_apply(struct nomad_tool *tool, int fd)
@@ -97,7 +97,7 @@ int pot_hold_end(const char *state_dir, struct nomad_error **err)
 		if (pread(fd, text, sizeof(text) - 1, 0) > 0) {
 			group = strtol(text, NULL, 10);
 			if (group > 1)
-				kill((pid_t) -group, i < HARD_AFTER ? SIGTERM : SIGKILL);
+				kill((pid_t)-group, i < HARD_AFTER ? SIGTERM : SIGKILL);
 		}
 		nanosleep(&pause, NULL);
 	}

@@ -23,7 +23,7 @@ static char dir[64], mark[96];
 
 static int setup(void **state)
 {
-	(void) state;
+	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/pot-hold-test.XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
@@ -33,7 +33,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void) state;
+	(void)state;
 	unlink(mark);
 	return rmdir(dir);
 }
@@ -64,7 +64,7 @@ static void die_in(const char *script)
 		_exit(1);
 	}
 	for (int i = 0; i < 3000 && !exists(mark); i++)
-		nanosleep(&(struct timespec) { .tv_nsec = 10000000 }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	assert_true(exists(mark));
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -72,7 +72,7 @@ static void die_in(const char *script)
 
 static void test_nothing(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(pot_hold_end(dir, NULL), 0);
 	assert_int_equal(pot_hold_end("/nonexistent", NULL), 0);
 }
@@ -81,7 +81,7 @@ static void test_regular(void **state)
 {
 	int fd = pot_hold_new(dir, NULL);
 
-	(void) state;
+	(void)state;
 	assert_true(fd > 0);
 	pot_hold_free(dir, fd);
 	assert_int_equal(pot_hold_end(dir, NULL), 0);
@@ -89,7 +89,7 @@ static void test_regular(void **state)
 
 static void test_orphan_is_ended(void **state)
 {
-	(void) state;
+	(void)state;
 	/* A child of the child holds it, too; the mark tells the group. */
 	die_in("echo $$ >\"$1\"; sleep 1000 & wait");
 	assert_int_equal(pot_hold_end(dir, NULL), 0);
@@ -98,7 +98,7 @@ static void test_orphan_is_ended(void **state)
 
 static void test_stubborn_orphan_is_ended(void **state)
 {
-	(void) state;
+	(void)state;
 	die_in("trap '' TERM; echo $$ >\"$1\"; while :; do sleep 1; done");
 	assert_int_equal(pot_hold_end(dir, NULL), 0);
 }
@@ -110,7 +110,7 @@ static void test_stale_number_is_not_killed(void **state)
 	int status;
 	FILE *f;
 
-	(void) state;
+	(void)state;
 	if (innocent == 0) {
 		setpgid(0, 0);
 		pause();
@@ -120,7 +120,7 @@ static void test_stale_number_is_not_killed(void **state)
 	snprintf(path, sizeof(path), "%s/pot-call", dir);
 	f = fopen(path, "w");
 	assert_non_null(f);
-	fprintf(f, "%ld\n", (long) innocent);
+	fprintf(f, "%ld\n", (long)innocent);
 	fclose(f);
 	/* Nobody holds it. */
 	assert_int_equal(pot_hold_end(dir, NULL), 0);

@@ -45,7 +45,7 @@ static int open_dir(const char *dir, bool make)
 	if (!path)
 		return -1;
 	if (make)
-		(void) mkdir(path, 0700);
+		(void)mkdir(path, 0700);
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -62,7 +62,7 @@ static void touch(const char *dir, const char *image, bool make)
 	if (parent >= 0)
 		fd = openat(parent, image, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
 	if (fd >= 0)
-		(void) futimens(fd, NULL);
+		(void)futimens(fd, NULL);
 }
 
 void pot_image_imported(const char *dir, const char *image)
@@ -101,7 +101,7 @@ void pot_images_collect(const struct pot_config *site, const char *dir,
 
 		if (is_image(entry->d_name) && fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    time(NULL) - st.st_mtime >= site->image_gc_hours * 3600 && remove(site, entry->d_name) == 0)
-			(void) unlinkat(fd, entry->d_name, 0);
+			(void)unlinkat(fd, entry->d_name, 0);
 	}
 	if (stream)
 		closedir(stream);

@@ -20,20 +20,20 @@ static int answer;
 
 static int setup(void **state)
 {
-	(void) state;
+	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/pot-images-test.XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	(void) state;
+	(void)state;
 	return nomad_remove_tree(dir, NULL);
 }
 
 static int note(const struct pot_config *site, const char *image)
 {
-	(void) site;
+	(void)site;
 	strcat(removed, image);
 	strcat(removed, " ");
 	return answer;
@@ -61,14 +61,14 @@ static void test_name(void **state)
 {
 	char *name = pot_image_name("nginx-amd64-14.1", "1.2.3");
 
-	(void) state;
+	(void)state;
 	assert_string_equal(name, "nginx-amd64-14_1_1_2_3");
 	free(name);
 }
 
 static void test_collect(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_string_equal(collect(1), "");
 	/* Not imported by us. */
 	pot_image_used(dir, "foreign_1_0");
@@ -91,7 +91,7 @@ static void test_collect(void **state)
 
 static void test_hold(void **state)
 {
-	(void) state;
+	(void)state;
 	pot_image_imported(dir, "a_1_0");
 	make_older("a_1_0", 5);
 	pot_images_hold();
@@ -102,7 +102,7 @@ static void test_hold(void **state)
 
 static void test_odd_names(void **state)
 {
-	(void) state;
+	(void)state;
 	pot_image_imported(dir, "../x");
 	pot_image_imported(dir, "");
 	pot_image_imported(dir, "-F");

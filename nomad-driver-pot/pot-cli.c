@@ -24,8 +24,7 @@
 /* ---- Building blocks ---- */
 
 /* A vector from its elements, the last of them NULL. */
-__attribute__((sentinel))
-static char **argv_of(const char *first, ...)
+__attribute__((sentinel)) static char **argv_of(const char *first, ...)
 {
 	char **argv = NULL;
 	va_list ap;
@@ -43,8 +42,7 @@ static char **argv_of(const char *first, ...)
 }
 
 /* Append to *argv, the last of the arguments NULL; false, and *argv freed, without memory. */
-__attribute__((sentinel))
-static bool add(char ***argv, ...)
+__attribute__((sentinel)) static bool add(char ***argv, ...)
 {
 	const char *arg;
 	bool ok = *argv != NULL;
@@ -147,10 +145,10 @@ static const struct nomad_port *find_port(const struct nomad_task_info *info, co
 	return NULL;
 }
 
-int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info,
-	      struct pot_port **ret_ports, size_t *ret_count, struct nomad_error **err)
+int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info, struct pot_port **ret_ports,
+	      size_t *ret_count, struct nomad_error **err)
 {
-	size_t n_labels = nomad_strv_count((const char *const *) config->ports);
+	size_t n_labels = nomad_strv_count((const char *const *)config->ports);
 	struct pot_port *ports;
 	size_t n = 0;
 
@@ -169,30 +167,34 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 			const struct nomad_port *port = find_port(info, pair->key);
 			const char *inside;
 
-			if (pot_is_udp(pair->value, &inside) != (bool) udp)
+			if (pot_is_udp(pair->value, &inside) != (bool)udp)
 				continue;
 			if (!port) {
 				free(ports);
-				return nomad_error_set(err, EINVAL, "option 'port_map': the job has no port labelled "
-						       "'%s'; name it in the group's network block", pair->key);
+				return nomad_error_set(err, EINVAL,
+						       "option 'port_map': the job has no port labelled '%s'; name it "
+						       "in the group's network block",
+						       pair->key);
 			}
-			ports[n++] = (struct pot_port) { .udp = udp, .inside = atoi(inside), .host = port->value };
+			ports[n++] = (struct pot_port){ .udp = udp, .inside = atoi(inside), .host = port->value };
 		}
 		for (size_t i = 0; i < n_labels; i++) {
 			const struct nomad_port *port;
 			const char *label;
 
-			if (pot_is_udp(config->ports[i], &label) != (bool) udp)
+			if (pot_is_udp(config->ports[i], &label) != (bool)udp)
 				continue;
 			port = find_port(info, label);
 			if (!port) {
 				free(ports);
 				return nomad_error_set(err, EINVAL,
-						       "option 'ports': the job has no port labelled '%s'; "
-						       "name it in the group's network block", label);
+						       "option 'ports': the job has no port labelled '%s'; name it in "
+						       "the group's network block",
+						       label);
 			}
-			ports[n++] = (struct pot_port) { .udp = udp, .inside = port->to > 0 ? port->to : port->value,
-							 .host = port->value };
+			ports[n++] = (struct pot_port){ .udp = udp,
+							.inside = port->to > 0 ? port->to : port->value,
+							.host = port->value };
 		}
 	}
 	*ret_ports = ports;
@@ -310,15 +312,14 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
  * leaves the answer for the supervisor; pot is a shell script itself, so
  * another one shares its memory, where a copy of this program would not.
  * A code above 128 is what pot's shell makes of a death by signal. */
-static const char start_script[] =
-	"\"$1\" start \"$2\"; r=$?\n"
-	"s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null) || s=\n"
-	"c=${s#*\\\"ExitCode\\\": }; c=${c%%[!0-9]*}\n"
-	"case $s in *ExitCode*[0-9]*) ;; *) c= ;; esac\n"
-	"if [ -z \"$c\" ]; then exit \"$r\"; fi\n"
-	"n=0; if [ \"$c\" -gt 128 ] && [ \"$c\" -le 192 ]; then n=$((c - 128)); fi\n"
-	"echo \"$c $n\" >\"$3.new\" && mv \"$3.new\" \"$3\"\n"
-	"exit \"$c\"\n";
+static const char start_script[] = "\"$1\" start \"$2\"; r=$?\n"
+				   "s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null) || s=\n"
+				   "c=${s#*\\\"ExitCode\\\": }; c=${c%%[!0-9]*}\n"
+				   "case $s in *ExitCode*[0-9]*) ;; *) c= ;; esac\n"
+				   "if [ -z \"$c\" ]; then exit \"$r\"; fi\n"
+				   "n=0; if [ \"$c\" -gt 128 ] && [ \"$c\" -le 192 ]; then n=$((c - 128)); fi\n"
+				   "echo \"$c $n\" >\"$3.new\" && mv \"$3.new\" \"$3\"\n"
+				   "exit \"$c\"\n";
 
 char **pot_argv_start(const char *pot, const char *name, const char *exit_file)
 {
@@ -419,42 +420,74 @@ const char *pot_signal_name(int signal)
 {
 	/* The numbers are those of the system that this runs on, the names those of killall -l. */
 	switch (signal) {
-	case SIGHUP: return "SIGHUP";
-	case SIGINT: return "SIGINT";
-	case SIGQUIT: return "SIGQUIT";
-	case SIGILL: return "SIGILL";
-	case SIGTRAP: return "SIGTRAP";
-	case SIGABRT: return "SIGABRT";
-	case SIGFPE: return "SIGFPE";
-	case SIGKILL: return "SIGKILL";
-	case SIGBUS: return "SIGBUS";
-	case SIGSEGV: return "SIGSEGV";
-	case SIGSYS: return "SIGSYS";
-	case SIGPIPE: return "SIGPIPE";
-	case SIGALRM: return "SIGALRM";
-	case SIGTERM: return "SIGTERM";
-	case SIGURG: return "SIGURG";
-	case SIGSTOP: return "SIGSTOP";
-	case SIGTSTP: return "SIGTSTP";
-	case SIGCONT: return "SIGCONT";
-	case SIGCHLD: return "SIGCHLD";
-	case SIGTTIN: return "SIGTTIN";
-	case SIGTTOU: return "SIGTTOU";
-	case SIGIO: return "SIGIO";
-	case SIGXCPU: return "SIGXCPU";
-	case SIGXFSZ: return "SIGXFSZ";
-	case SIGVTALRM: return "SIGVTALRM";
-	case SIGPROF: return "SIGPROF";
-	case SIGWINCH: return "SIGWINCH";
-	case SIGUSR1: return "SIGUSR1";
-	case SIGUSR2: return "SIGUSR2";
+	case SIGHUP:
+		return "SIGHUP";
+	case SIGINT:
+		return "SIGINT";
+	case SIGQUIT:
+		return "SIGQUIT";
+	case SIGILL:
+		return "SIGILL";
+	case SIGTRAP:
+		return "SIGTRAP";
+	case SIGABRT:
+		return "SIGABRT";
+	case SIGFPE:
+		return "SIGFPE";
+	case SIGKILL:
+		return "SIGKILL";
+	case SIGBUS:
+		return "SIGBUS";
+	case SIGSEGV:
+		return "SIGSEGV";
+	case SIGSYS:
+		return "SIGSYS";
+	case SIGPIPE:
+		return "SIGPIPE";
+	case SIGALRM:
+		return "SIGALRM";
+	case SIGTERM:
+		return "SIGTERM";
+	case SIGURG:
+		return "SIGURG";
+	case SIGSTOP:
+		return "SIGSTOP";
+	case SIGTSTP:
+		return "SIGTSTP";
+	case SIGCONT:
+		return "SIGCONT";
+	case SIGCHLD:
+		return "SIGCHLD";
+	case SIGTTIN:
+		return "SIGTTIN";
+	case SIGTTOU:
+		return "SIGTTOU";
+	case SIGIO:
+		return "SIGIO";
+	case SIGXCPU:
+		return "SIGXCPU";
+	case SIGXFSZ:
+		return "SIGXFSZ";
+	case SIGVTALRM:
+		return "SIGVTALRM";
+	case SIGPROF:
+		return "SIGPROF";
+	case SIGWINCH:
+		return "SIGWINCH";
+	case SIGUSR1:
+		return "SIGUSR1";
+	case SIGUSR2:
+		return "SIGUSR2";
 #ifdef SIGINFO
-	case SIGINFO: return "SIGINFO";
+	case SIGINFO:
+		return "SIGINFO";
 #endif
 #ifdef SIGEMT
-	case SIGEMT: return "SIGEMT";
+	case SIGEMT:
+		return "SIGEMT";
 #endif
-	default: return NULL;
+	default:
+		return NULL;
 	}
 }
 
@@ -469,7 +502,7 @@ int pot_parse_last_run_stats(const char *output)
 		return -1;
 	p += sizeof(key) - 1;
 	code = strtol(p, &end, 10);
-	return end == p || code < 0 || code > 255 ? -1 : (int) code;
+	return end == p || code < 0 || code > 255 ? -1 : (int)code;
 }
 
 char *pot_first_complaint(const char *output)
@@ -480,7 +513,7 @@ char *pot_first_complaint(const char *output)
 		if (strncmp(line, mark, sizeof(mark) - 1) == 0) {
 			line += sizeof(mark) - 1;
 			line += strspn(line, " ");
-			return nomad_strdupf("%.*s", (int) strcspn(line, "\r\n"), line);
+			return nomad_strdupf("%.*s", (int)strcspn(line, "\r\n"), line);
 		}
 	}
 	return NULL;

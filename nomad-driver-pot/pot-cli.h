@@ -25,8 +25,8 @@ struct pot_port {
  * given: udp first (pot gives a tcp port that it stores behind a udp one a
  * tunnel for udp, and stores them the other way round).
  * -EINVAL if a label has no port.  *ret_ports is malloc()ed. */
-int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info,
-	      struct pot_port **ret_ports, size_t *ret_count, struct nomad_error **err) NOMAD_MUST_CHECK;
+int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info, struct pot_port **ret_ports,
+	      size_t *ret_count, struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* The task's command as one line for the jail's shell, or NULL if the image's
  * own is to run (*ret_oom false) or memory ran out (true). */

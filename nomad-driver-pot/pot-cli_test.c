@@ -20,7 +20,7 @@
 #define POT "/usr/local/bin/pot"
 #define PREPARE POT "|prepare|-U|https://example.org/i|-p|nginx|-t|1.2|"
 /* A list as the decoder makes it; nobody writes to it. */
-#define V(...) ((char **) (uintptr_t) (const char *const []) { __VA_ARGS__, NULL })
+#define V(...) ((char **)(uintptr_t)(const char *const[]){ __VA_ARGS__, NULL })
 
 /* Compare with `take_argv`, shown with | between the words. */
 #define expect(want, take_argv) expect_at(want, take_argv, __FILE__, __LINE__)
@@ -41,13 +41,13 @@ static char image[] = "https://example.org/i", name[] = "nginx", tag[] = "1.2";
 
 static struct pot_task_config plain(void)
 {
-	return (struct pot_task_config) { .image = image, .pot = name, .tag = tag, .cpus = NOMAD_INT_UNSET };
+	return (struct pot_task_config){ .image = image, .pot = name, .tag = tag, .cpus = NOMAD_INT_UNSET };
 }
 
 static struct nomad_port job_ports[] = {
-	{ .label = (char *) "http", .value = 21000, .to = 8080 },
-	{ .label = (char *) "dns", .value = 21001 },
-	{ .label = (char *) "my-port", .value = 21002, .to = 0 },
+	{ .label = (char *)"http", .value = 21000, .to = 8080 },
+	{ .label = (char *)"dns", .value = 21001 },
+	{ .label = (char *)"my-port", .value = 21002, .to = 0 },
 };
 static const struct nomad_task_info job = { .resources = { .ports = job_ports, .n_ports = 3 } };
 
@@ -68,7 +68,7 @@ static void test_prepare_plain(void **state)
 {
 	struct pot_task_config c = plain();
 
-	(void) state;
+	(void)state;
 	expect(PREPARE "-a|web-1|-n|nomad|-v", prepare(&c));
 }
 
@@ -76,12 +76,12 @@ static void test_command(void **state)
 {
 	struct pot_task_config c = plain();
 
-	(void) state;
-	c.command = (char *) "nginx";
+	(void)state;
+	c.command = (char *)"nginx";
 	expect(PREPARE "-c|\"nginx\"|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.args = V("-g", "daemon off;", "'as is'", "it's", "$HOME `x` \"q\" \\", "");
 	expect(PREPARE "-c|"
-	       "\"nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v",
+		       "\"nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v",
 	       prepare(&c));
 }
 
@@ -89,47 +89,46 @@ static void test_network_mode(void **state)
 {
 	struct pot_task_config c = plain();
 
-	(void) state;
-	c.network_mode = (char *) "host";
+	(void)state;
+	c.network_mode = (char *)"host";
 	expect(PREPARE "-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
-	c.network_mode = (char *) "public-bridge";
-	expect(PREPARE "-N|public-bridge|-a|web-1|-n|nomad|-v",
-	       prepare(&c));
-	c.network_mode = (char *) "alias";
+	c.network_mode = (char *)"public-bridge";
+	expect(PREPARE "-N|public-bridge|-a|web-1|-n|nomad|-v", prepare(&c));
+	c.network_mode = (char *)"alias";
 	c.ip = V("em0|192.0.2.1", "192.0.2.2");
-	c.network_stack = (char *) "ipv4";
+	c.network_stack = (char *)"ipv4";
 	expect(PREPARE "-N|alias|-i|em0|192.0.2.1|-i|192.0.2.2|-S|ipv4"
-	       "|-a|web-1|-n|nomad|-v", prepare(&c));
-	c.network_mode = (char *) "private-bridge";
+		       "|-a|web-1|-n|nomad|-v",
+	       prepare(&c));
+	c.network_mode = (char *)"private-bridge";
 	c.ip = NULL;
 	c.network_stack = NULL;
-	c.bridge = (char *) "back";
-	expect(PREPARE "-N|private-bridge|-B|back|-a|web-1|-n|nomad|-v",
-	       prepare(&c));
+	c.bridge = (char *)"back";
+	expect(PREPARE "-N|private-bridge|-B|back|-a|web-1|-n|nomad|-v", prepare(&c));
 }
 
 static void test_port_map(void **state)
 {
 	struct nomad_pair pairs[] = {
-		{ (char *) "http", (char *) "80" }, { (char *) "dns", (char *) "udp:53" },
-		{ (char *) "my-port", (char *) "tcp:9" },
+		{ (char *)"http", (char *)"80" },
+		{ (char *)"dns", (char *)"udp:53" },
+		{ (char *)"my-port", (char *)"tcp:9" },
 	};
 	struct pot_task_config c = plain();
 
-	(void) state;
-	c.port_map = (struct nomad_map) { pairs, 1 };
-	expect(PREPARE "-N|public-bridge|-i|auto|-e|80:21000|-a|web-1|-n|nomad|-v",
-	       prepare(&c));
+	(void)state;
+	c.port_map = (struct nomad_map){ pairs, 1 };
+	expect(PREPARE "-N|public-bridge|-i|auto|-e|80:21000|-a|web-1|-n|nomad|-v", prepare(&c));
 	/* udp goes first. */
 	c.port_map.count = 3;
 	expect(PREPARE "-N|public-bridge|-i|auto|-e|udp:53:21001|-e|80:21000"
-	       "|-e|9:21002|-a|web-1|-n|nomad|-v", prepare(&c));
-	c.network_mode = (char *) "public-bridge";
-	c.port_map.count = 1;
-	expect(PREPARE "-N|public-bridge|-e|80:21000|-a|web-1|-n|nomad|-v",
+		       "|-e|9:21002|-a|web-1|-n|nomad|-v",
 	       prepare(&c));
+	c.network_mode = (char *)"public-bridge";
+	c.port_map.count = 1;
+	expect(PREPARE "-N|public-bridge|-e|80:21000|-a|web-1|-n|nomad|-v", prepare(&c));
 	/* Without a network of its own there is nothing to map to. */
-	c.network_mode = (char *) "host";
+	c.network_mode = (char *)"host";
 	expect(PREPARE "-N|host|-a|web-1|-n|nomad|-v", prepare(&c));
 }
 
@@ -140,10 +139,11 @@ static void test_ports(void **state)
 	struct pot_port *ports = NULL;
 	size_t n;
 
-	(void) state;
+	(void)state;
 	c.ports = V("http", "udp:dns");
 	expect(PREPARE "-N|public-bridge|-i|auto|-e|udp:21001:21001|-e|8080:21000"
-	       "|-a|web-1|-n|nomad|-v", prepare(&c));
+		       "|-a|web-1|-n|nomad|-v",
+	       prepare(&c));
 	c.ports = V("nope");
 	assert_int_equal(pot_ports(&c, &job, &ports, &n, &err), -EINVAL);
 	assert_non_null(strstr(nomad_error_message(err), "'nope'"));
@@ -154,11 +154,10 @@ static void test_dns_and_signature(void **state)
 {
 	struct pot_task_config c = plain();
 
-	(void) state;
-	c.dns = (char *) "off";
-	c.signature_key = (char *) "/k.pub";
-	expect(PREPARE "-d|off|-C|/k.pub|-a|web-1|-n|nomad|-v",
-	       pot_argv_prepare(POT, &c, NULL, 0, NULL, "web-1"));
+	(void)state;
+	c.dns = (char *)"off";
+	c.signature_key = (char *)"/k.pub";
+	expect(PREPARE "-d|off|-C|/k.pub|-a|web-1|-n|nomad|-v", pot_argv_prepare(POT, &c, NULL, 0, NULL, "web-1"));
 	expect(PREPARE "-d|custom:/s/resolv.conf|-C|/k.pub|-a|web-1|-n|nomad|-v",
 	       pot_argv_prepare(POT, &c, NULL, 0, "/s/resolv.conf", "web-1"));
 }
@@ -167,13 +166,14 @@ static void test_steps(void **state)
 {
 	const char *const list[] = { "A=1", "B=x y", NULL }, *const hosts[] = { "h:192.0.2.7", NULL };
 
-	(void) state;
+	(void)state;
 	expect(POT "|set-attribute|-p|P|-A|mlock|-V|yes", pot_argv_set_attribute(POT, "P", "mlock", "yes"));
 	expect(POT "|copy-in|-p|P|-s|/a b|-d|/c", pot_argv_copy_in(POT, "P", "/a b", "/c"));
 	expect(POT "|mount-in|-p|P|-d|/a|-m|/b", pot_argv_mount_in(POT, "P", "/a", "/b", false));
 	expect(POT "|mount-in|-p|P|-d|/a|-m|/b|-r", pot_argv_mount_in(POT, "P", "/a", "/b", true));
 	expect(POT "|set-env|-p|P|-E|A=1|-E|B=x y", pot_argv_set_env(POT, "P", list));
-	expect("env|POT_MKTMP_SUFFIX=.XXXXXXXX|" POT "|set-hosts|-p|P|-H|h:192.0.2.7", pot_argv_set_hosts(POT, "P", hosts));
+	expect("env|POT_MKTMP_SUFFIX=.XXXXXXXX|" POT "|set-hosts|-p|P|-H|h:192.0.2.7",
+	       pot_argv_set_hosts(POT, "P", hosts));
 	expect(POT "|set-rss|-M|512M|-p|P", pot_argv_set_memory(POT, "P", 512));
 	expect(POT "|set-rss|-C|2|-p|P", pot_argv_set_cpus(POT, "P", 2));
 	expect(POT "|stop|-p|P", pot_argv_stop(POT, "P"));
@@ -194,10 +194,12 @@ static void test_exec(void **state)
 {
 	const char *const command[] = { "-p", "other pot", "$x", NULL }, *const env[] = { "A=b c", NULL };
 
-	(void) state;
+	(void)state;
 	/* An option in front must not become one of pot's. */
-	expect(POT "|exec|-p|P|-e|A=b c|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, env));
-	expect(POT "|exec|-p|P|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x", pot_argv_exec(POT, "P", command, NULL, NULL));
+	expect(POT "|exec|-p|P|-e|A=b c|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x",
+	       pot_argv_exec(POT, "P", command, NULL, env));
+	expect(POT "|exec|-p|P|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x",
+	       pot_argv_exec(POT, "P", command, NULL, NULL));
 	expect(POT "|exec|-p|P|/bin/sh|-c|[ -r \"$0\" ] && . \"$0\"; exec \"$@\"|/secrets/e|-p|other pot|$x",
 	       pot_argv_exec(POT, "P", command, "/secrets/e", env));
 }
@@ -235,7 +237,7 @@ static int run_start(const char *pot_script, char *exit_file, size_t size)
 	f = fopen(file, "r");
 	exit_file[0] = '\0';
 	if (f) {
-		assert_non_null(fgets(exit_file, (int) size, f));
+		assert_non_null(fgets(exit_file, (int)size, f));
 		fclose(f);
 	}
 	unlink(pot);
@@ -264,7 +266,7 @@ static void test_start(void **state)
 		{ "exit 1", "{ \"ExitCode\": }", 1, "" },
 	};
 
-	(void) state;
+	(void)state;
 	snprintf(dir, sizeof(dir), "/tmp/pot-cli-test.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
@@ -274,7 +276,8 @@ static void test_start(void **state)
 			 "case \"$#:$*\" in\n"
 			 "'2:start na me') %s ;;\n"
 			 "'3:last-run-stats -p na me') echo '%s' ;;\n"
-			 "*) exit 98 ;;\nesac\n", cases[i].start, cases[i].stats);
+			 "*) exit 98 ;;\nesac\n",
+			 cases[i].start, cases[i].stats);
 		assert_int_equal(run_start(script, got, sizeof(got)), cases[i].status);
 		assert_string_equal(got, cases[i].exit_file);
 	}
@@ -283,7 +286,7 @@ static void test_start(void **state)
 
 static void test_last_run_stats(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 7 }\n"), 7);
 	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 0 }"), 0);
 	assert_int_equal(pot_parse_last_run_stats("{\"ExitCode\":143}"), 143);
@@ -298,7 +301,7 @@ static void test_first_complaint(void **state)
 {
 	char *s = pot_first_complaint("===>  importing a @ b\n###>  The 1.2.3.4 IP is not valid\n###>  Not able\n");
 
-	(void) state;
+	(void)state;
 	assert_string_equal(s, "The 1.2.3.4 IP is not valid");
 	free(s);
 	s = pot_first_complaint("###>x");
@@ -311,7 +314,7 @@ static void test_first_complaint(void **state)
 
 static void test_signal_names(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_string_equal(pot_signal_name(SIGTERM), "SIGTERM");
 	assert_string_equal(pot_signal_name(SIGUSR2), "SIGUSR2");
 	assert_string_equal(pot_signal_name(SIGKILL), "SIGKILL");
@@ -322,18 +325,12 @@ static void test_signal_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prepare_plain),
-		cmocka_unit_test(test_command),
-		cmocka_unit_test(test_network_mode),
-		cmocka_unit_test(test_port_map),
-		cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_dns_and_signature),
-		cmocka_unit_test(test_steps),
-		cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_start),
-		cmocka_unit_test(test_last_run_stats),
-		cmocka_unit_test(test_first_complaint),
-		cmocka_unit_test(test_signal_names),
+		cmocka_unit_test(test_prepare_plain),	cmocka_unit_test(test_command),
+		cmocka_unit_test(test_network_mode),	cmocka_unit_test(test_port_map),
+		cmocka_unit_test(test_ports),		cmocka_unit_test(test_dns_and_signature),
+		cmocka_unit_test(test_steps),		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start),		cmocka_unit_test(test_last_run_stats),
+		cmocka_unit_test(test_first_complaint), cmocka_unit_test(test_signal_names),
 	};
 
 	return cmocka_run_group_tests_name("pot command lines", tests, NULL, NULL);

@@ -33,9 +33,9 @@
 #include "pot-cli.h"
 
 enum {
-	END_TIMEOUT_S = 60,		/* until a jail is gone */
-	REMOVE_TIMEOUT_S = 120,		/* until its data set is */
-	STARTING_PATIENCE_S = 15,	/* for a start that is asked to stop before the jail is up */
+	END_TIMEOUT_S = 60,	  /* until a jail is gone */
+	REMOVE_TIMEOUT_S = 120,	  /* until its data set is */
+	STARTING_PATIENCE_S = 15, /* for a start that is asked to stop before the jail is up */
 	SIGNAL_PATIENCE_S = 3,
 	PROGRESS_INTERVAL_S = 15,
 };
@@ -50,7 +50,7 @@ static int64_t now_s(void)
 
 static void pause_ms(unsigned ms)
 {
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long) (ms % 1000) * 1000000 };
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
 
 	nanosleep(&ts, NULL);
 }
@@ -75,10 +75,10 @@ static int call_for_output(const struct pot_config *site, char **take_argv, stru
 	run->status = -1;
 	if (!take_argv)
 		return nomad_error_errno(err, ENOMEM, "make a command line for pot");
-	run->argv = (const char *const *) take_argv;
+	run->argv = (const char *const *)take_argv;
 	run->path = site->path;
 	if (run->timeout_ms == 0)
-		run->timeout_ms = (unsigned) site->command_timeout * 1000;
+		run->timeout_ms = (unsigned)site->command_timeout * 1000;
 	run->trim = without_mark;
 	pot_hold_apply(run, hold_fd);
 	r = nomad_tool_run(run, err);
@@ -125,8 +125,9 @@ int pot_is_running(const struct pot_config *site, const char *name, struct nomad
 int pot_exit_code(const struct pot_config *site, const char *name)
 {
 	NOMAD_AUTO_STRV char **argv = pot_argv_last_run_stats(site->pot_path, name);
-	struct nomad_tool run = { .argv = (const char *const *) argv, .path = site->path,
-			       .timeout_ms = (unsigned) site->command_timeout * 1000 };
+	struct nomad_tool run = { .argv = (const char *const *)argv,
+				  .path = site->path,
+				  .timeout_ms = (unsigned)site->command_timeout * 1000 };
 	int code = -1;
 
 	if (argv && nomad_tool_run(&run, NULL) == 0)
@@ -142,8 +143,7 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 
 	if (!signal_name)
 		return nomad_error_set(err, EINVAL,
-				       "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name",
-				       signal);
+				       "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name", signal);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 		int r = call(site, pot_argv_signal(site->pot_path, name, signal_name), NULL, &why);
@@ -161,7 +161,7 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 
 struct progress {
 	struct nomad_task *task;
-	const char *dir;	/* the plugin's */
+	const char *dir; /* the plugin's */
 	int64_t started, last;
 };
 
@@ -178,7 +178,7 @@ static void on_line(void *ud, const char *line)
 		nomad_task_event(p->task, "Pot is %s%s", *line == 'I' ? "i" : "", line + (*line == 'I'));
 		p->last = now;
 	} else if (now - p->last >= PROGRESS_INTERVAL_S) {
-		nomad_task_event(p->task, "Still preparing the pot after %lld s: %s", (long long) (now - p->started),
+		nomad_task_event(p->task, "Still preparing the pot after %lld s: %s", (long long)(now - p->started),
 				 line);
 		p->last = now;
 	}
@@ -229,9 +229,9 @@ static int split(const struct pot_config *site, struct nomad_task *task, const c
 	NOMAD_AUTO_FREE char *source = NULL;
 
 	if (*entry == '/')
-		source = nomad_strdupf("%.*s", (int) (colon - entry), entry);
+		source = nomad_strdupf("%.*s", (int)(colon - entry), entry);
 	else
-		source = nomad_strdupf("%s/%.*s", nomad_task_dir(task), (int) (colon - entry), entry);
+		source = nomad_strdupf("%s/%.*s", nomad_task_dir(task), (int)(colon - entry), entry);
 	if (!source)
 		return nomad_error_errno(err, ENOMEM, "option '%s'", option);
 	if (!site->allow_host_paths) {
@@ -244,8 +244,9 @@ static int split(const struct pot_config *site, struct nomad_task *task, const c
 		source = real;
 		if (strncmp(source, alloc_dir, n) != 0 || source[n] != '/')
 			return nomad_error_set(err, EPERM,
-					       "option '%s': '%s' is not in the allocation's directory; the "
-					       "plugin's option allow_host_paths forbids that", option, entry);
+					       "option '%s': '%s' is not in the allocation's directory; the plugin's "
+					       "option allow_host_paths forbids that",
+					       option, entry);
 	}
 	*ret_source = NOMAD_TAKE_PTR(source);
 	*ret_destination = colon + 1;
@@ -334,7 +335,7 @@ static int make_environment(const struct pot_config *site, struct nomad_task *ta
 				dir_in_jail(info, "NOMAD_SECRETS_DIR", "/secrets"), &assignments, err);
 	if (r < 0 || !assignments)
 		return r;
-	return call(site, pot_argv_set_env(site->pot_path, name, (const char *const *) assignments), &quiet, err);
+	return call(site, pot_argv_set_env(site->pot_path, name, (const char *const *)assignments), &quiet, err);
 }
 
 static int make_limits(const struct pot_config *site, struct nomad_task *task, const char *name,
@@ -350,13 +351,13 @@ static int make_limits(const struct pot_config *site, struct nomad_task *task, c
 	if (r == 0 && config->cpus > 0)
 		r = call(site, pot_argv_set_cpus(site->pot_path, name, config->cpus), NULL, err);
 	if (r == 0 && config->cpu_hard_limit) {
-		double percent = res->percent_ticks * (double) sysconf(_SC_NPROCESSORS_ONLN) * 100;
+		double percent = res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * 100;
 
 		if (!(percent > 0))
 			return nomad_error_set(err, EINVAL,
-					       "option 'cpu_hard_limit': Nomad does not say what part of the "
-					       "node's CPU the job's cpu is");
-		r = call(site, pot_argv_rctl_pcpu(name, percent < 1 ? 1 : (int64_t) percent), NULL, err);
+					       "option 'cpu_hard_limit': Nomad does not say what part of the node's "
+					       "CPU the job's cpu is");
+		r = call(site, pot_argv_rctl_pcpu(name, percent < 1 ? 1 : (int64_t)percent), NULL, err);
 		if (r < 0)
 			r = nomad_error_wrap(err, "limit the CPU (is kern.racct.enable=1 set in /boot/loader.conf?)");
 	}
@@ -368,7 +369,8 @@ static int make_hosts(const struct pot_config *site, const struct pot_task_confi
 {
 	if (!config->extra_hosts || !config->extra_hosts[0])
 		return 0;
-	return call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *) config->extra_hosts), NULL, err);
+	return call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *)config->extra_hosts), NULL,
+		    err);
 }
 
 static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
@@ -376,7 +378,8 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	const struct pot_task_config *config = nomad_task_config(task);
 	const char *dir = nomad_plugin_state_dir(nomad_task_plugin(task));
 	struct progress progress = { .task = task, .dir = dir, .started = now_s(), .last = now_s() };
-	struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000, .line = on_line,
+	struct nomad_tool run = { .timeout_ms = (unsigned)site->prepare_timeout * 1000,
+				  .line = on_line,
 				  .ud = &progress };
 	NOMAD_AUTO_FREE char *dns_file = NULL, *output = NULL, *complaint = NULL;
 	NOMAD_AUTO_FREE char *image = pot_image_name(config->pot, config->tag);
@@ -391,9 +394,9 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	if (r == 0) {
 		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
 		pot_images_hold();
-		r = call_for_output(site,
-				    pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file,
-						     nomad_task_slug(task)), &run, err);
+		r = call_for_output(
+			site, pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file, nomad_task_slug(task)),
+			&run, err);
 		if (image)
 			pot_image_used(dir, image);
 		pot_images_release();
@@ -411,7 +414,7 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	}
 	if (r < 0)
 		return r;
-	nomad_task_event(task, "Prepared the pot in %lld s", (long long) (now_s() - progress.started));
+	nomad_task_event(task, "Prepared the pot in %lld s", (long long)(now_s() - progress.started));
 	return 0;
 }
 
@@ -423,7 +426,7 @@ static int make(const struct pot_config *site, struct nomad_task *task, const ch
 	r = prepare(site, task, name, err);
 	for (char **a = config->attributes; r == 0 && a && *a; a++) {
 		const char *value = strchr(*a, ':') + 1;
-		NOMAD_AUTO_FREE char *key = nomad_strdupf("%.*s", (int) (value - 1 - *a), *a);
+		NOMAD_AUTO_FREE char *key = nomad_strdupf("%.*s", (int)(value - 1 - *a), *a);
 
 		r = call(site, key ? pot_argv_set_attribute(site->pot_path, name, key, value) : NULL, NULL, err);
 	}
@@ -431,7 +434,7 @@ static int make(const struct pot_config *site, struct nomad_task *task, const ch
 		NOMAD_AUTO_FREE char *source = NULL;
 		const char *destination = NULL;
 		/* Waits for the same lock as a download of another task. */
-		struct nomad_tool run = { .timeout_ms = (unsigned) site->prepare_timeout * 1000 };
+		struct nomad_tool run = { .timeout_ms = (unsigned)site->prepare_timeout * 1000 };
 
 		r = split(site, task, "copy", *c, &source, &destination, err);
 		if (r == 0)
@@ -470,7 +473,7 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 	unsigned pause = 100;
 
 	/* The task had its time to end: what is left may have one second more. */
-	(void) call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
+	(void)call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 		int r = call(site, pot_argv_stop(site->pot_path, name), NULL, &why);
@@ -485,11 +488,10 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 		if (r < 0 && running == 0 && !is_starting(ud))
 			return 0;
 		if (r < 0 && (!is_starting(ud) || now_s() - began >= STARTING_PATIENCE_S))
-			(void) call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
+			(void)call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
 		if (now_s() - began >= END_TIMEOUT_S)
 			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %d s: %s", name,
-					       END_TIMEOUT_S,
-					       why ? nomad_error_message(why) : "its jail does not die");
+					       END_TIMEOUT_S, why ? nomad_error_message(why) : "its jail does not die");
 		pause_ms(pause);
 		pause = pause < 2000 ? pause * 2 : 2000;
 	}
@@ -522,17 +524,16 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 			continue;
 		if (now_s() - began >= REMOVE_TIMEOUT_S)
 			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %d s: %s", name,
-					       REMOVE_TIMEOUT_S,
-					       nomad_error_message(why));
+					       REMOVE_TIMEOUT_S, nomad_error_message(why));
 		/* Its start was cut: only what is declared dead can be stopped. */
-		(void) call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
-		(void) call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
-		(void) call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
+		(void)call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
+		(void)call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
+		(void)call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
 		pause_ms(pause);
 		pause = pause < 4000 ? pause * 2 : 4000;
 	}
 	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */
-	(void) call(site, pot_argv_rctl_remove(name), NULL, NULL);
+	(void)call(site, pot_argv_rctl_remove(name), NULL, NULL);
 	return 0;
 }
 

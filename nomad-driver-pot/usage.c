@@ -97,7 +97,7 @@ static double cpu_percent(struct pot_usage *usage, const char *slug, uint64_t cp
 	}
 	if (e && now_ms - e->time_ms >= WINDOW_MS) {
 		if (cputime_s >= e->cputime_s) {
-			e->percent = (double) (cputime_s - e->cputime_s) * 100000.0 / (double) (now_ms - e->time_ms);
+			e->percent = (double)(cputime_s - e->cputime_s) * 100000.0 / (double)(now_ms - e->time_ms);
 			e->known = true;
 		}
 		e->time_ms = now_ms;
@@ -115,11 +115,11 @@ int pot_usage_sample(struct pot_usage *usage, const char *slug, const char *racc
 
 	memset(ret, 0, sizeof(*ret));
 	if (value_of(racct, "pcpu", &pcpu)) {
-		ret->cpu_percent = (double) pcpu;
+		ret->cpu_percent = (double)pcpu;
 		ret->measured |= NOMAD_STAT_CPU;
 	}
 	if (value_of(racct, "cputime", &value)) {
-		ret->cpu_percent = cpu_percent(usage, slug, value, (double) pcpu, now_ms);
+		ret->cpu_percent = cpu_percent(usage, slug, value, (double)pcpu, now_ms);
 		ret->measured |= NOMAD_STAT_CPU;
 	}
 	if (value_of(racct, "memoryuse", &ret->rss_bytes)) {

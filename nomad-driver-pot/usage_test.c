@@ -15,10 +15,11 @@ static void test_values(void **state)
 	struct pot_usage *usage = pot_usage_new();
 	struct nomad_stats s;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(pot_usage_sample(usage, "a",
-					  "cputime=5,datasize=1,memoryuse=4096,vmemoryuse=9,swapuse=7,pcpu=42",
-					  1000, &s, NULL), 0);
+					  "cputime=5,datasize=1,memoryuse=4096,vmemoryuse=9,swapuse=7,pcpu=42", 1000,
+					  &s, NULL),
+			 0);
 	assert_int_equal(s.measured, NOMAD_STAT_CPU | NOMAD_STAT_RSS | NOMAD_STAT_USAGE | NOMAD_STAT_SWAP);
 	assert_true(s.rss_bytes == 4096 && s.usage_bytes == 4096 && s.swap_bytes == 7);
 	assert_true(s.cpu_percent == 42);
@@ -33,7 +34,7 @@ static void test_window(void **state)
 	struct pot_usage *usage = pot_usage_new();
 	struct nomad_stats s;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(pot_usage_sample(usage, "a", "cputime=100,pcpu=3", 0, &s, NULL), 0);
 	assert_true(s.cpu_percent == 3);
 	assert_int_equal(pot_usage_sample(usage, "a", "cputime=101,pcpu=4", 1000, &s, NULL), 0);
@@ -61,7 +62,7 @@ static void test_garbage(void **state)
 	struct pot_usage *usage = pot_usage_new();
 	struct nomad_stats s;
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(lists); i++) {
 		struct nomad_error *err = NULL;
 

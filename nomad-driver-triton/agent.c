@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * A client of the ssh-agent (draft-miller-ssh-agent).
  *
  * A message is a length, a type and a body.  Each call opens a connection of
@@ -230,7 +230,7 @@ int triton_agent_parse_signature(const unsigned char *answer, size_t size, unsig
 				       "sign with the ssh-agent: it refused; the key may be locked, gone, or want a "
 				       "confirmation that nobody gave");
 	outer = triton_read_string(&reader);
-	inner = (struct triton_reader) { .at = outer.data, .left = outer.size, .bad = reader.bad };
+	inner = (struct triton_reader){ .at = outer.data, .left = outer.size, .bad = reader.bad };
 	format = triton_read_string(&inner);
 	bytes = triton_read_string(&inner);
 	if (inner.bad || *type.data != AGENT_SIGN_RESPONSE)
@@ -239,7 +239,7 @@ int triton_agent_parse_signature(const unsigned char *answer, size_t size, unsig
 		*ret_signature = bytes.size ? OPENSSL_memdup(bytes.data, bytes.size) : NULL;
 		*ret_size = bytes.size;
 		r = *ret_signature ? 0 : -EPROTO;
-	} else if (format.size > 11 && !memcmp(format.data, "ecdsa-sha2-", 11)) {
+	} else if (format.size > 11 && memcmp(format.data, "ecdsa-sha2-", 11) == 0) {
 		r = ecdsa_to_der(bytes, ret_signature, ret_size);
 	} else if (triton_span_is(format, "ssh-rsa")) {
 		return nomad_error_set(err, EPROTO, "sign with the ssh-agent: it is too old and signs with SHA-1 only");

@@ -15,14 +15,13 @@
 #include "sshwire.h"
 
 /* What ssh-keygen made for these tests alone: Ed25519, and its fingerprints as ssh-keygen -l told them. */
-static const char key[] =
-	"-----BEGIN OPENSSH PRIVATE KEY-----\n"
-	"b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n"
-	"QyNTUxOQAAACA+zXDrb+XxZ/3ax1TEdPmwj4nYx1IZcYDNkWkZzyGXcgAAAIhFyL5CRci+\n"
-	"QgAAAAtzc2gtZWQyNTUxOQAAACA+zXDrb+XxZ/3ax1TEdPmwj4nYx1IZcYDNkWkZzyGXcg\n"
-	"AAAEBZw7ECTO1Th7N9zRaH559FKhfPu85qDqYYL9GjwxFpED7NcOtv5fFn/drHVMR0+bCP\n"
-	"idjHUhlxgM2RaRnPIZdyAAAABHRlc3QB\n"
-	"-----END OPENSSH PRIVATE KEY-----\n";
+static const char key[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+			  "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n"
+			  "QyNTUxOQAAACA+zXDrb+XxZ/3ax1TEdPmwj4nYx1IZcYDNkWkZzyGXcgAAAIhFyL5CRci+\n"
+			  "QgAAAAtzc2gtZWQyNTUxOQAAACA+zXDrb+XxZ/3ax1TEdPmwj4nYx1IZcYDNkWkZzyGXcg\n"
+			  "AAAEBZw7ECTO1Th7N9zRaH559FKhfPu85qDqYYL9GjwxFpED7NcOtv5fFn/drHVMR0+bCP\n"
+			  "idjHUhlxgM2RaRnPIZdyAAAABHRlc3QB\n"
+			  "-----END OPENSSH PRIVATE KEY-----\n";
 static const char md5[] = "04:cf:4a:2b:f0:ef:5b:49:30:22:cd:db:9d:21:fe:3d";
 static const char sha256[] = "SHA256:yJrfmr4CCL25xiv0rjjBloZEfgyiW8OguvM7toNdgFQ";
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MPL-2.0
+/* SPDX-License-Identifier: MPL-2.0 */
 /* How many requests all tasks together may make; see budget.h. */
 #include <errno.h>
 #include <stdlib.h>

@@ -16,7 +16,7 @@ struct triton_budget {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	double per_ms, tokens, most;
-	int64_t filled_ms;		/* monotonic */
+	int64_t filled_ms; /* monotonic */
 	int64_t shut_until_ms;
 	atomic_bool closing;
 	atomic_ulong granted;
@@ -34,7 +34,7 @@ int triton_budget_sleep(struct triton_budget *budget, int64_t ms);
 /* All waits end now, and all to come at once. */
 void triton_budget_close(struct triton_budget *budget);
 
-int64_t triton_now_ms(void);		/* CLOCK_MONOTONIC */
+int64_t triton_now_ms(void); /* CLOCK_MONOTONIC */
 /* A time to wait before attempt `n` (1 is the first repetition): doubling from
  * `base_ms` up to `most_ms`, of which at least half and at random the rest. */
 int64_t triton_backoff_ms(unsigned n, int64_t base_ms, int64_t most_ms);

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The calls of CloudAPI that the driver needs.
  *
  * The server answers writes on machines before the work is done, so success
@@ -51,15 +51,18 @@ static char *words_of(const struct triton_response *response, bool *ret_duplicat
 			return strdup("an HTML page in place of an answer; is a proxy in front?");
 		return triton_one_line(response->body, response->size);
 	}
-	json_array_foreach(json_object_get(json, "errors"), i, item) {
+	json_array_foreach(json_object_get(json, "errors"), i, item)
+	{
 		const char *field = triton_json_text(item, "field"), *what = triton_json_text(item, "message");
 		const char *kind = triton_json_text(item, "code");
 		char *more;
 
-		if (kind && !strcmp(kind, "Duplicate"))
+		if (kind && strcmp(kind, "Duplicate") == 0)
 			*ret_duplicate = true;
 		more = nomad_strdupf("%s%s%s: %s", details ? details : "", details ? "; " : "", field ? field : "?",
-				     what ? what : kind ? kind : "?");
+				     what   ? what
+				     : kind ? kind
+					    : "?");
 		free(details);
 		details = more;
 	}
@@ -143,16 +146,15 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 	if (!target || (body && !text))
 		return nomad_error_errno(err, ENOMEM, "prepare a request to CloudAPI");
 	if (text && strlen(text) > 100000)
-		return nomad_error_set(
-			err, E2BIG,
-			"%s %s: the request has %zu bytes, the data centre takes 100000; shorten scripts, "
-			"metadata and environment",
-			method, target, strlen(text));
+		return nomad_error_set(err, E2BIG,
+				       "%s %s: the request has %zu bytes, the data centre takes 100000; shorten "
+				       "scripts, metadata and environment",
+				       method, target, strlen(text));
 	request.target = target;
 	request.body = text;
 	/* To ask twice for a state is to ask once. */
-	request.repeatable = !strcmp(method, "DELETE") || !strcmp(method, "PUT") || strstr(path, "?action=") ||
-			     (!strncmp(path, "/fwrules/", 9) && strstr(path, "/enable"));
+	request.repeatable = strcmp(method, "DELETE") == 0 || strcmp(method, "PUT") == 0 || strstr(path, "?action=") ||
+			     (strncmp(path, "/fwrules/", 9) == 0 && strstr(path, "/enable"));
 	r = triton_http_do(cloud->http, &request, &response, err);
 	ret->maybe_done = response.maybe_done;
 	if (r < 0) {
@@ -210,15 +212,21 @@ int triton_cloud_call(const struct triton_cloud *cloud, const char *method, cons
 /* ---- Machines ---- */
 
 static const char *const state_words[] = {
-	[TRITON_PROVISIONING] = "provisioning", [TRITON_RUNNING] = "running", [TRITON_STOPPING] = "stopping",
-	[TRITON_STOPPED] = "stopped", [TRITON_READY] = "ready", [TRITON_OFFLINE] = "offline",
-	[TRITON_FAILED] = "failed", [TRITON_DELETED] = "deleted", [TRITON_UNKNOWN] = "unknown",
+	[TRITON_PROVISIONING] = "provisioning",
+	[TRITON_RUNNING] = "running",
+	[TRITON_STOPPING] = "stopping",
+	[TRITON_STOPPED] = "stopped",
+	[TRITON_READY] = "ready",
+	[TRITON_OFFLINE] = "offline",
+	[TRITON_FAILED] = "failed",
+	[TRITON_DELETED] = "deleted",
+	[TRITON_UNKNOWN] = "unknown",
 };
 
 enum triton_state triton_state_of(const char *word)
 {
 	for (size_t i = 0; word && i < NOMAD_ARRAY_LEN(state_words); i++)
-		if (!strcmp(word, state_words[i]))
+		if (strcmp(word, state_words[i]) == 0)
 			return (enum triton_state)i;
 	return TRITON_UNKNOWN;
 }
@@ -284,12 +292,10 @@ int triton_machine_parse(const json_t *json, struct triton_machine *ret)
 		r = keep(&machine.name, triton_json_text(json, "name"));
 	if (r >= 0)
 		r = keep(&machine.primary_ip, triton_json_text(json, "primaryIp"));
-	json_object_foreach(json_object_get(json, "tags"), key, item)
-		if (r >= 0)
-			r = keep_tag(&machine.tags, key, item);
-	json_array_foreach(json_object_get(json, "dns_names"), i, item)
-		if (r >= 0 && json_is_string(item))
-			r = nomad_strv_add(&machine.dns_names, json_string_value(item));
+	json_object_foreach(json_object_get(json, "tags"), key, item) if (r >= 0) r =
+		keep_tag(&machine.tags, key, item);
+	json_array_foreach(json_object_get(json, "dns_names"), i, item) if (r >= 0 && json_is_string(item)) r =
+		nomad_strv_add(&machine.dns_names, json_string_value(item));
 	if (r < 0) {
 		triton_machine_done(&machine);
 		return r;
@@ -364,7 +370,8 @@ int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struc
 			r = nomad_error_errno(err, ENOMEM, "list the instances");
 		else
 			all.items = more;
-		json_array_foreach(answer.json, i, item) {
+		json_array_foreach(answer.json, i, item)
+		{
 			if (r >= 0 && (r = triton_machine_parse(item, &all.items[all.count])) < 0)
 				r = no_machine(r, "list the instances", err);
 			else if (r >= 0)
@@ -425,15 +432,15 @@ int triton_cloud_delete(const struct triton_cloud *cloud, const char *id, struct
 
 json_t *triton_tag_value(const char *key, const char *value)
 {
-	if (!strcmp(key, "triton.cns.disable") || !strcmp(key, "triton.placement.exclude_virtual_servers"))
-		return json_boolean(!strcmp(value, "true"));
+	if (strcmp(key, "triton.cns.disable") == 0 || strcmp(key, "triton.placement.exclude_virtual_servers") == 0)
+		return json_boolean(strcmp(value, "true") == 0);
 	return json_string(value);
 }
 
 int triton_cloud_add(const struct triton_cloud *cloud, const char *id, const char *kind, const struct nomad_map *map,
 		     struct nomad_error **err)
 {
-	bool tags = !strcmp(kind, "tags");
+	bool tags = strcmp(kind, "tags") == 0;
 	struct triton_cloud patient = *cloud;
 	json_t *body;
 	int r = 0;
@@ -482,12 +489,13 @@ int triton_cloud_last_action(const struct triton_cloud *cloud, const char *id, c
 	if (r < 0)
 		return r;
 	ret[0] = '\0';
-	json_array_foreach(answer.json, i, item) {
+	json_array_foreach(answer.json, i, item)
+	{
 		const char *action = triton_json_text(item, "action"), *success = triton_json_text(item, "success");
 
-		if (action && success && !strcmp(success, "yes") &&
-		    (!strcmp(action, "stop") || !strcmp(action, "start") || !strcmp(action, "reboot") ||
-		     !strcmp(action, "destroy") || !strcmp(action, "provision"))) {
+		if (action && success && strcmp(success, "yes") == 0 &&
+		    (strcmp(action, "stop") == 0 || strcmp(action, "start") == 0 || strcmp(action, "reboot") == 0 ||
+		     strcmp(action, "destroy") == 0 || strcmp(action, "provision") == 0)) {
 			snprintf(ret, 64, "%s", action);
 			break;
 		}

@@ -12,9 +12,9 @@
 /* A view of the account: cheap to copy, with another patience for example. */
 struct triton_cloud {
 	struct triton_http *http;
-	const char *account;		/* escaped */
-	int64_t retry_ms;		/* how long a call is tried */
-	const atomic_bool *cancel;	/* or NULL */
+	const char *account;	   /* escaped */
+	int64_t retry_ms;	   /* how long a call is tried */
+	const atomic_bool *cancel; /* or NULL */
 };
 
 enum triton_state {
@@ -58,7 +58,7 @@ struct triton_answer {
 	json_t *json;
 	int64_t resource_count;
 	char datacenter[128];
-	bool maybe_done;		/* after a failure: look whether it happened */
+	bool maybe_done; /* after a failure: look whether it happened */
 };
 int triton_cloud_call(const struct triton_cloud *cloud, const char *method, const json_t *body,
 		      struct triton_answer *ret, struct nomad_error **err, const char *fmt, ...) NOMAD_PRINTF(6, 7);

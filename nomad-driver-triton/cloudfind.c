@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * From the names that people write to the ids that CloudAPI takes: packages,
  * images, networks; and volumes, which are made where they are missing.
  *
@@ -94,7 +94,8 @@ int triton_find_image(const struct triton_cloud *cloud, const struct triton_imag
 		return nomad_error_wrap(err, "look for the image '%s'", image->name);
 	n = json_array_size(answer.json);
 	/* Dates in ISO 8601 are ordered as text. */
-	json_array_foreach(answer.json, i, item) {
+	json_array_foreach(answer.json, i, item)
+	{
 		const char *date = triton_json_text(item, "published_at"),
 			   *best = triton_json_text(newest, "published_at");
 
@@ -122,10 +123,11 @@ static const char *network_named(const json_t *all, const char *name, size_t *re
 	size_t i;
 
 	*ret_count = 0;
-	json_array_foreach(all, i, item) {
+	json_array_foreach(all, i, item)
+	{
 		const char *its = triton_json_text(item, "name");
 
-		if (its && !strcmp(its, name)) {
+		if (its && strcmp(its, name) == 0) {
 			id = triton_json_text(item, "id");
 			++*ret_count;
 		}
@@ -189,11 +191,12 @@ int triton_volume_find(const struct triton_cloud *cloud, const char *name, char 
 	if (r < 0)
 		return nomad_error_wrap(err, "look for the volume '%s'", name);
 	r = -ENOENT;
-	json_array_foreach(answer.json, i, item) {
+	json_array_foreach(answer.json, i, item)
+	{
 		const char *state = triton_json_text(item, "state"), *its = triton_json_text(item, "name");
 
-		if (r == -ENOENT && its && !strcmp(its, name) && state && strcmp(state, "deleting") &&
-		    strcmp(state, "deleted"))
+		if (r == -ENOENT && its && strcmp(its, name) == 0 && state && strcmp(state, "deleting") != 0 &&
+		    strcmp(state, "deleted") != 0)
 			r = take_id(item, ret_id, "a volume", err);
 	}
 	triton_answer_done(&answer);
@@ -213,7 +216,7 @@ static int wait_for_volume(const struct triton_cloud *cloud, const char *name, c
 		if (r < 0)
 			return nomad_error_wrap(err, "wait for the volume '%s'", name);
 		state = triton_json_text(answer.json, "state");
-		r = state && !strcmp(state, "ready") ? 1 : state && !strcmp(state, "failed") ? -EIO : 0;
+		r = state && strcmp(state, "ready") == 0 ? 1 : state && strcmp(state, "failed") == 0 ? -EIO : 0;
 		triton_answer_done(&answer);
 		if (r > 0)
 			return 0;

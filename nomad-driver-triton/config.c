@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The option tables: every option of the plugin's block and of a task's
  * config block, under the names that the Go driver gave them, so that job
  * files run unchanged.
@@ -53,9 +53,9 @@ int triton_parse_bool(const char *text)
 	static const char *const yes[] = { "1", "true", "yes", "on" }, *const no[] = { "0", "false", "no", "off" };
 
 	for (size_t i = 0; text && i < NOMAD_ARRAY_LEN(yes); i++) {
-		if (!strcasecmp(text, yes[i]))
+		if (strcasecmp(text, yes[i]) == 0)
 			return 1;
-		if (!strcasecmp(text, no[i]))
+		if (strcasecmp(text, no[i]) == 0)
 			return 0;
 	}
 	return -1;
@@ -92,13 +92,17 @@ static const char *check_port(const char *value)
 
 static const char *check_url(const char *value)
 {
-	return !strncmp(value, "https://", 8) || !strncmp(value, "http://", 7) ? NULL : "a URL beginning with https://";
+	return strncmp(value, "https://", 8) == 0 || strncmp(value, "http://", 7) == 0
+		       ? NULL
+		       : "a URL beginning with https://";
 }
 
 static const char *check_docker_url(const char *value)
 {
-	return !strncmp(value, "tcp://", 6) || !strncmp(value, "https://", 8) || !strncmp(value, "http://", 7)
-		       ? NULL : "a URL such as tcp://docker.example.com:2376";
+	return strncmp(value, "tcp://", 6) == 0 || strncmp(value, "https://", 8) == 0 ||
+			       strncmp(value, "http://", 7) == 0
+		       ? NULL
+		       : "a URL such as tcp://docker.example.com:2376";
 }
 
 static const char *check_account(const char *value)
@@ -118,9 +122,9 @@ static const char *check_restart_policy(const char *value)
 	static const char *const known[] = { "", "no", "never", "always", "on-failure", "onfailure" };
 
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known); i++)
-		if (!strcasecmp(value, known[i]))
+		if (strcasecmp(value, known[i]) == 0)
 			return NULL;
-	if (!strncasecmp(value, "on-failure:", 11) && value[11] &&
+	if (strncasecmp(value, "on-failure:", 11) == 0 && value[11] &&
 	    strspn(value + 11, "0123456789") == strlen(value + 11))
 		return NULL;
 	return "no, always, on-failure or on-failure:N (the data centre does not know unless-stopped)";
@@ -137,8 +141,9 @@ static const char *check_cns(const char *value)
 
 static const char *check_affinity(const char *value)
 {
-	return strstr(value, "==") || strstr(value, "!=") ? NULL
-		: "a rule such as 'instance!=web*' with one of ==, !=, ==~, !=~";
+	return strstr(value, "==") || strstr(value, "!=")
+		       ? NULL
+		       : "a rule such as 'instance!=web*' with one of ==, !=, ==~, !=~";
 }
 
 static const char *check_mountpoint(const char *value)
@@ -151,7 +156,8 @@ static const char *check_volume_name(const char *value)
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
 	return isalnum((unsigned char)*value) && strspn(value, allowed) == strlen(value) && strlen(value) <= 256
-		       ? NULL : "letters, digits and _.-, a letter or digit first";
+		       ? NULL
+		       : "letters, digits and _.-, a letter or digit first";
 }
 
 /* ---- The plugin's block ---- */
@@ -165,12 +171,13 @@ static const struct nomad_option config_options[] = {
 	NOMAD_OPTION(struct triton_config, user, STRING, .check = check_account, .example = "\"deployer\"",
 		     .help = "Sub-user (RBAC) of the account whose key signs. Default: TRITON_USER or SDC_USER."),
 	NOMAD_OPTION(struct triton_config, key_id, STRING, .example = "\"SHA256:LBvXO...\"",
-		     .help = "Fingerprint of the key that signs: SHA256:..., MD5:aa:bb:... or aa:bb:.... "
-			     "Default: TRITON_KEY_ID or SDC_KEY_ID; without any, that of key_file."),
-	NOMAD_OPTION(struct triton_config, key_file, STRING, .check = nomad_check_absolute_path,
-		     .example = "\"/etc/nomad.d/triton.pem\"",
-		     .help = "File with the private key, not encrypted: PEM (PKCS#1, SEC 1, PKCS#8) or OpenSSH. "
-			     "Default: TRITON_KEY_MATERIAL or SDC_KEY_MATERIAL. Without a key file the ssh-agent signs."),
+		     .help = "Fingerprint of the key that signs: SHA256:..., MD5:aa:bb:... or aa:bb:.... Default: "
+			     "TRITON_KEY_ID or SDC_KEY_ID; without any, that of key_file."),
+	NOMAD_OPTION(
+		struct triton_config, key_file, STRING, .check = nomad_check_absolute_path,
+		.example = "\"/etc/nomad.d/triton.pem\"",
+		.help = "File with the private key, not encrypted: PEM (PKCS#1, SEC 1, PKCS#8) or OpenSSH. Default: "
+			"TRITON_KEY_MATERIAL or SDC_KEY_MATERIAL. Without a key file the ssh-agent signs."),
 	NOMAD_OPTION(struct triton_config, key_material, STRING, .secret = true,
 		     .help = "The private key itself, in place of key_file. Prefer key_file: this text stands in the "
 			     "agent's configuration."),
@@ -179,14 +186,15 @@ static const struct nomad_option config_options[] = {
 		     .help = "Socket of the ssh-agent that signs. Default: SSH_AUTH_SOCK."),
 	NOMAD_OPTION(struct triton_config, ca_file, STRING, .check = nomad_check_absolute_path,
 		     .example = "\"/etc/ssl/triton-ca.pem\"",
-		     .help = "Certificates that CloudAPI's certificate is verified against, where it is not signed by a "
-			     "public authority."),
+		     .help = "Certificates that CloudAPI's certificate is verified against, where it is not signed by "
+			     "a public authority."),
 	NOMAD_OPTION(struct triton_config, insecure, TRISTATE,
-		     .help = "Do not verify the certificate of CloudAPI. Default: TRITON_INSECURE, TRITON_SKIP_TLS_VERIFY, "
-			     "TRITON_TLS_INSECURE or SDC_TESTING, read as a boolean."),
+		     .help = "Do not verify the certificate of CloudAPI. Default: TRITON_INSECURE, "
+			     "TRITON_SKIP_TLS_VERIFY, TRITON_TLS_INSECURE or SDC_TESTING, read as a boolean."),
 	NOMAD_OPTION(struct triton_config, docker_url, STRING, .check = check_docker_url,
 		     .example = "\"tcp://us-central-1.docker.example.com:2376\"",
-		     .help = "Address of the Docker API. Default: DOCKER_HOST, then what CloudAPI names among its services."),
+		     .help = "Address of the Docker API. Default: DOCKER_HOST, then what CloudAPI names among its "
+			     "services."),
 	NOMAD_OPTION(struct triton_config, docker_cert_path, STRING, .check = nomad_check_absolute_path,
 		     .example = "\"/etc/nomad.d/docker\"",
 		     .help = "Folder with key.pem, cert.pem and ca.pem for the Docker API. Default: DOCKER_CERT_PATH."),
@@ -202,7 +210,8 @@ static const struct nomad_option config_options[] = {
 		     .help = "How often the state of all instances is asked for, with one request."),
 	NOMAD_OPTION(struct triton_config, request_timeout, INT, .min = 1, .max = 600, .def = "30", .unit = "seconds",
 		     .help = "Time limit of one API request."),
-	NOMAD_OPTION(struct triton_config, provision_timeout, INT, .min = 1, .max = 7200, .def = "900", .unit = "seconds",
+	NOMAD_OPTION(struct triton_config, provision_timeout, INT, .min = 1, .max = 7200, .def = "900",
+		     .unit = "seconds",
 		     .help = "How long an instance may take to run, for tasks that name no provision_timeout."),
 };
 
@@ -270,18 +279,19 @@ static const struct nomad_schema cloud_schema = NOMAD_SCHEMA(struct triton_cloud
 
 static const struct nomad_option docker_image_options[] = {
 	NOMAD_OPTION(struct triton_docker_image, name, STRING, .required = true, .non_empty = true,
-		     .example = "\"busybox\"", .help = "Name of the image, with its registry where it is not the default."),
+		     .example = "\"busybox\"",
+		     .help = "Name of the image, with its registry where it is not the default."),
 	NOMAD_OPTION(struct triton_docker_image, tag, STRING, .def = "\"latest\"", .non_empty = true,
 		     .help = "Tag of the image."),
 	NOMAD_OPTION(struct triton_docker_image, auto_pull, BOOL, .def = "false",
 		     .help = "Pull the image each time; otherwise it is pulled only where it is missing."),
 };
-static const struct nomad_schema docker_image_schema =
-	NOMAD_SCHEMA(struct triton_docker_image, docker_image_options);
+static const struct nomad_schema docker_image_schema = NOMAD_SCHEMA(struct triton_docker_image, docker_image_options);
 
 static const struct nomad_option auth_options[] = {
 	NOMAD_OPTION(struct triton_auth, username, STRING, .help = "Name of the user at the registry."),
-	NOMAD_OPTION(struct triton_auth, password, STRING, .secret = true, .help = "Password of the user at the registry."),
+	NOMAD_OPTION(struct triton_auth, password, STRING, .secret = true,
+		     .help = "Password of the user at the registry."),
 	NOMAD_OPTION(struct triton_auth, email, STRING, .help = "Mail address, for old registries."),
 	NOMAD_OPTION(struct triton_auth, server_address, STRING, .example = "\"registry.example.com\"",
 		     .help = "Address of the registry."),
@@ -290,8 +300,8 @@ static const struct nomad_schema auth_schema = NOMAD_SCHEMA(struct triton_auth, 
 
 /* Numbers in a list: Nomad converts them to the text that a string list holds. */
 static const struct nomad_option port_options[] = {
-	NOMAD_OPTION(struct triton_ports, tcp, STRING_LIST, .check = check_port, .max_items = 64, .example = "[80, 443]",
-		     .help = "TCP ports that are published; they are not remapped."),
+	NOMAD_OPTION(struct triton_ports, tcp, STRING_LIST, .check = check_port, .max_items = 64,
+		     .example = "[80, 443]", .help = "TCP ports that are published; they are not remapped."),
 	NOMAD_OPTION(struct triton_ports, udp, STRING_LIST, .check = check_port, .max_items = 64, .example = "[53]",
 		     .help = "UDP ports that are published; they are not remapped."),
 	NOMAD_OPTION(struct triton_ports, publish_all, BOOL, .def = "false",
@@ -313,8 +323,10 @@ static const struct nomad_option docker_options[] = {
 		     .help = "Who pulls the image, where the registry asks."),
 	NOMAD_OPTION(struct triton_docker_task, cmd, STRING_LIST, .example = "[\"sleep\", \"60\"]",
 		     .help = "Command, in place of the image's."),
-	NOMAD_OPTION(struct triton_docker_task, entrypoint, STRING_LIST, .help = "Entry point, in place of the image's."),
-	NOMAD_OPTION(struct triton_docker_task, openstdin, BOOL, .def = "false", .help = "Keep the standard input open."),
+	NOMAD_OPTION(struct triton_docker_task, entrypoint, STRING_LIST,
+		     .help = "Entry point, in place of the image's."),
+	NOMAD_OPTION(struct triton_docker_task, openstdin, BOOL, .def = "false",
+		     .help = "Keep the standard input open."),
 	NOMAD_OPTION(struct triton_docker_task, stdinonce, BOOL, .def = "false",
 		     .help = "Close the standard input when its first client goes."),
 	NOMAD_OPTION(struct triton_docker_task, tty, BOOL, .def = "false", .help = "Give the command a terminal."),
@@ -333,17 +345,18 @@ static const struct nomad_option docker_options[] = {
 		     .example = "[\"db:10.0.0.5\"]", .help = "Additional lines of the hosts file, HOST:ADDRESS."),
 	NOMAD_OPTION(struct triton_docker_task, ports, BLOCK, .block = &port_schema, .help = "Published ports."),
 	NOMAD_OPTION(struct triton_docker_task, log_config, BLOCK, .block = &log_schema, .help = "Log driver."),
-	NOMAD_OPTION(struct triton_docker_task, restart_policy, STRING, .check = check_restart_policy, .example = "\"no\"",
-		     .help = "Restart policy of the data centre: no, always, on-failure[:N]. Leave it out: restarts are "
-			     "Nomad's matter, and always hides every end from it."),
+	NOMAD_OPTION(struct triton_docker_task, restart_policy, STRING, .check = check_restart_policy,
+		     .example = "\"no\"",
+		     .help = "Restart policy of the data centre: no, always, on-failure[:N]. Leave it out: restarts "
+			     "are Nomad's matter, and always hides every end from it."),
 };
 static const struct nomad_schema docker_schema = NOMAD_SCHEMA(struct triton_docker_task, docker_options);
 
 static const char *const volume_modes[] = { "rw", "ro", NULL };
 
 static const struct nomad_option volume_options[] = {
-	NOMAD_OPTION(struct triton_volume, name, STRING, .required = true, .non_empty = true, .check = check_volume_name,
-		     .example = "\"web-data\"", .help = "Name of the volume."),
+	NOMAD_OPTION(struct triton_volume, name, STRING, .required = true, .non_empty = true,
+		     .check = check_volume_name, .example = "\"web-data\"", .help = "Name of the volume."),
 	NOMAD_OPTION(struct triton_volume, mountpoint, STRING, .required = true, .check = check_mountpoint,
 		     .example = "\"/data\"", .help = "Where the instance sees it."),
 	NOMAD_OPTION(struct triton_volume, mode, STRING, .def = "\"rw\"", .choices = volume_modes,
@@ -363,9 +376,11 @@ static const char *const exit_strategies[] = { "stopped", "deleted", NULL };
 
 static const struct nomad_option task_options[] = {
 	NOMAD_OPTION(struct triton_task, api_type, STRING, .required = true, .choices = api_types,
-		     .help = "cloud_api for an infrastructure container or virtual machine, docker_api for a Docker container."),
+		     .help = "cloud_api for an infrastructure container or virtual machine, docker_api for a Docker "
+			     "container."),
 	NOMAD_OPTION(struct triton_task, cloud_api, BLOCK, .block = &cloud_schema, .help = "With api_type cloud_api."),
-	NOMAD_OPTION(struct triton_task, docker_api, BLOCK, .block = &docker_schema, .help = "With api_type docker_api."),
+	NOMAD_OPTION(struct triton_task, docker_api, BLOCK, .block = &docker_schema,
+		     .help = "With api_type docker_api."),
 	NOMAD_OPTION(struct triton_task, package, BLOCK, .required = true, .block = &package_schema,
 		     .help = "The package: how much memory, disk and CPU the instance gets."),
 	NOMAD_OPTION(struct triton_task, tags, STRING_MAP, .max_items = 256, .help = "Tags of the instance."),
@@ -374,30 +389,40 @@ static const struct nomad_option task_options[] = {
 	NOMAD_OPTION(struct triton_task, affinity, STRING_LIST, .check = check_affinity, .max_items = 64,
 		     .example = "[\"instance!=web*\"]",
 		     .help = "Which instances to be near to or far from. For Docker each may begin with affinity:."),
-	NOMAD_OPTION(struct triton_task, cns, STRING_LIST, .check = check_cns, .max_items = 64, .example = "[\"web:80\"]",
+	NOMAD_OPTION(struct triton_task, cns, STRING_LIST, .check = check_cns, .max_items = 64,
+		     .example = "[\"web:80\"]",
 		     .help = "Services of the container name service that the instance belongs to."),
-	NOMAD_OPTION(struct triton_task, deletion_protection, BOOL, .def = "false",
-		     .help = "Protect the instance from being deleted by others; the driver lifts it to destroy the task."),
-	NOMAD_OPTION(struct triton_task, fwenabled, BOOL, .def = "false",
-		     .help = "Turn the instance's firewall on. For Docker it always is. Rules are made only with true."),
+	NOMAD_OPTION(
+		struct triton_task, deletion_protection, BOOL, .def = "false",
+		.help = "Protect the instance from being deleted by others; the driver lifts it to destroy the task."),
+	NOMAD_OPTION(
+		struct triton_task, fwenabled, BOOL, .def = "false",
+		.help = "Turn the instance's firewall on. For Docker it always is. Rules are made only with true."),
 	NOMAD_OPTION(struct triton_task, fwrules, STRING_MAP, .check = triton_fwrule_check, .max_items = 64,
 		     .example = "{ web = \"FROM any TO tag role = web ALLOW tcp PORT 80\" }",
-		     .help = "Firewall rules by name. Equal rules of several tasks are one rule, removed with the last task."),
+		     .help = "Firewall rules by name. Equal rules of several tasks are one rule, removed with the last "
+			     "task."),
 	NOMAD_OPTION(struct triton_task, exit_strategy, STRING, .def = "\"stopped\"", .choices = exit_strategies,
-		     .help = "The state that ends the task. With stopped, a stopped task's instance is deleted when Nomad "
-			     "destroys the task; with deleted, stopping the task deletes it."),
+		     .help = "The state that ends the task. With stopped, a stopped task's instance is deleted when "
+			     "Nomad destroys the task; with deleted, stopping the task deletes it."),
 	NOMAD_OPTION(struct triton_task, volumes, BLOCK_LIST, .block = &volume_schema, .max_items = 32,
 		     .help = "Volumes to mount."),
 	NOMAD_OPTION(struct triton_task, provision_timeout, INT, .min = 1, .max = 7200, .unit = "seconds",
 		     .help = "How long the instance may take to run. Default: that of the plugin."),
 	NOMAD_OPTION(struct triton_task, stop_timeout, INT, .min = 1, .max = 3600, .unit = "seconds",
-		     .help = "How long the instance may take to stop before it is deleted. Default: the task's kill_timeout."),
+		     .help = "How long the instance may take to stop before it is deleted. Default: the task's "
+			     "kill_timeout."),
 };
 
 /* Tags that the data centre gives a meaning to; no other triton.* is let through. */
 static const char *const triton_tags[] = {
-	"triton.cns.services", "triton.cns.disable", "triton.cns.reverse_ptr", "triton.cmon.groups",
-	"triton.network.public", "triton.network.public_ipv4", "triton.placement.exclude_virtual_servers",
+	"triton.cns.services",
+	"triton.cns.disable",
+	"triton.cns.reverse_ptr",
+	"triton.cmon.groups",
+	"triton.network.public",
+	"triton.network.public_ipv4",
+	"triton.placement.exclude_virtual_servers",
 };
 
 static const char *const bool_tags[] = { "triton.cns.disable", "triton.placement.exclude_virtual_servers" };
@@ -410,18 +435,19 @@ static int check_tag(const char *key, const char *value, struct nomad_error **er
 	bool known = strncmp(key, "triton.", 7) != 0;
 
 	for (size_t i = 0; !known && i < NOMAD_ARRAY_LEN(triton_tags); i++)
-		known = !strcmp(key, triton_tags[i]);
+		known = strcmp(key, triton_tags[i]) == 0;
 	if (!known)
 		return nomad_error_set(err, EINVAL,
-				       "option 'tags': the data centre knows no tag '%s'; names of one's own "
-				       "must not begin with 'triton.'",
+				       "option 'tags': the data centre knows no tag '%s'; names of one's own must not "
+				       "begin with 'triton.'",
 				       key);
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(bool_tags); i++)
-		if (!strcmp(key, bool_tags[i]) && strcmp(value, "true") && strcmp(value, "false"))
+		if (strcmp(key, bool_tags[i]) == 0 && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
 			return nomad_error_set(err, EINVAL, "option 'tags': tag '%s' must be true or false, not '%s'",
 					       key, value);
-	if (!strcmp(key, "sdc_docker") || !strncmp(key, "docker:label:", 13) || !strcmp(key, "nomad_driver") ||
-	    !strcmp(key, "nomad_task") || !strcmp(key, "nomad_alloc") || !strncmp(key, "nomad_fw_", 9))
+	if (strcmp(key, "sdc_docker") == 0 || strncmp(key, "docker:label:", 13) == 0 ||
+	    strcmp(key, "nomad_driver") == 0 || strcmp(key, "nomad_task") == 0 || strcmp(key, "nomad_alloc") == 0 ||
+	    strncmp(key, "nomad_fw_", 9) == 0)
 		return nomad_error_set(err, EINVAL, "option 'tags': tag '%s' is reserved; choose another name", key);
 	return 0;
 }
@@ -434,7 +460,7 @@ static int check_keys(const char *option, const struct nomad_map *map, struct no
 		if (!*key)
 			return nomad_error_set(err, EINVAL, "option '%s': a name is empty", option);
 		for (size_t k = 0; k < NOMAD_ARRAY_LEN(taken_words); k++)
-			if (!strcmp(key, taken_words[k]))
+			if (strcmp(key, taken_words[k]) == 0)
 				return nomad_error_set(err, EINVAL,
 						       "option '%s': the data centre does not take '%s' as a name",
 						       option, key);
@@ -450,12 +476,12 @@ static int check_metadata(const struct nomad_map *map, struct nomad_error **err)
 		const char *key = map->pairs[i].key;
 		size_t n = strlen(key);
 
-		if (!strcmp(key, "root_authorized_keys") || !strcmp(key, "credentials") ||
-		    (n > 3 && !strcmp(key + n - 3, "_pw")))
+		if (strcmp(key, "root_authorized_keys") == 0 || strcmp(key, "credentials") == 0 ||
+		    (n > 3 && strcmp(key + n - 3, "_pw") == 0))
 			return nomad_error_set(err, EINVAL,
 					       "option 'metadata': '%s' is set or dropped by the data centre", key);
 		for (size_t k = 0; k < NOMAD_ARRAY_LEN(own); k++)
-			if (!strcmp(key, own[k]))
+			if (strcmp(key, own[k]) == 0)
 				return nomad_error_set(err, EINVAL,
 						       "option 'metadata': '%s' is set by the driver; use user_data, "
 						       "user_script or cloud_config",
@@ -473,8 +499,8 @@ static int check_task(const void *config, struct nomad_error **err)
 	if (docker ? !task->docker_api : !task->cloud_api)
 		return nomad_error_set(err, EINVAL, "option 'api_type' is '%s', but there is no block '%s'",
 				       task->api_type, task->api_type);
-	if (!task->package || ((!task->package->uuid || !*task->package->uuid) &&
-			       (!task->package->name || !*task->package->name)))
+	if (!task->package ||
+	    ((!task->package->uuid || !*task->package->uuid) && (!task->package->name || !*task->package->name)))
 		return nomad_error_set(err, EINVAL, "option 'package' needs a name or a uuid");
 	for (size_t i = 0; i < task->tags.count; i++) {
 		r = check_tag(task->tags.pairs[i].key, task->tags.pairs[i].value, err);
@@ -489,9 +515,9 @@ static int check_task(const void *config, struct nomad_error **err)
 	if (r < 0)
 		return r;
 	if (task->cns && nomad_map_get(&task->tags, "triton.cns.services"))
-		return nomad_error_set(err, EINVAL,
-				       "options 'cns' and 'tags' both name services (triton.cns.services); "
-				       "use one of them");
+		return nomad_error_set(
+			err, EINVAL,
+			"options 'cns' and 'tags' both name services (triton.cns.services); use one of them");
 	return 0;
 }
 
@@ -499,10 +525,10 @@ const struct nomad_schema triton_task_schema = NOMAD_SCHEMA(struct triton_task, 
 
 enum triton_api triton_task_api(const struct triton_task *task)
 {
-	return task->api_type && !strcmp(task->api_type, "docker_api") ? TRITON_DOCKER : TRITON_CLOUD;
+	return task->api_type && strcmp(task->api_type, "docker_api") == 0 ? TRITON_DOCKER : TRITON_CLOUD;
 }
 
 bool triton_task_ends_deleted(const struct triton_task *task)
 {
-	return task->exit_strategy && !strcmp(task->exit_strategy, "deleted");
+	return task->exit_strategy && strcmp(task->exit_strategy, "deleted") == 0;
 }

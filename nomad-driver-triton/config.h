@@ -14,19 +14,19 @@ struct triton_config {
 	char *account;
 	char *user;
 	char *key_id;
-	char *key_file;			/* path of a private key file; or the PEM text (key_material) */
+	char *key_file; /* path of a private key file; or the PEM text (key_material) */
 	char *key_material;
 	char *ssh_auth_sock;
 	char *ca_file;
-	int insecure;			/* tristate */
+	int insecure; /* tristate */
 	char *docker_url;
 	char *docker_cert_path;
-	int docker_insecure;		/* tristate */
+	int docker_insecure; /* tristate */
 	char *datacenter;
 	int64_t requests_per_second;
-	int64_t poll_interval;		/* seconds */
-	int64_t request_timeout;	/* seconds */
-	int64_t provision_timeout;	/* seconds, where a task names none */
+	int64_t poll_interval;	   /* seconds */
+	int64_t request_timeout;   /* seconds */
+	int64_t provision_timeout; /* seconds, where a task names none */
 };
 
 extern const struct nomad_schema triton_config_schema;
@@ -53,7 +53,7 @@ struct triton_network {
 
 struct triton_cloud_task {
 	struct triton_image *image;
-	struct nomad_block_list networks;	/* of struct triton_network */
+	struct nomad_block_list networks; /* of struct triton_network */
 	char *user_data, *user_script, *cloud_config;
 };
 
@@ -67,7 +67,7 @@ struct triton_auth {
 };
 
 struct triton_ports {
-	char **tcp, **udp;		/* numbers, as text: see config.c */
+	char **tcp, **udp; /* numbers, as text: see config.c */
 	bool publish_all;
 };
 
@@ -92,7 +92,7 @@ struct triton_docker_task {
 
 struct triton_volume {
 	char *name, *mountpoint, *mode, *type;
-	int64_t size;			/* MiB; with it the volume is made if it is not there */
+	int64_t size; /* MiB; with it the volume is made if it is not there */
 	bool keep;
 };
 
@@ -109,7 +109,7 @@ struct triton_task {
 	bool fwenabled;
 	struct nomad_map fwrules;
 	char *exit_strategy;
-	struct nomad_block_list volumes;	/* of struct triton_volume */
+	struct nomad_block_list volumes; /* of struct triton_volume */
 	int64_t provision_timeout;
 	int64_t stop_timeout;
 };

@@ -40,12 +40,14 @@ static void test_tables(void **state)
 static void test_forms(void **state)
 {
 	struct nomad_error *err = NULL;
-	struct triton_task *task = decode(
-		"{\"api_type\":\"docker_api\",\"package\":[{\"name\":\"p\",\"version\":\"1\"}],\"tags\":[{\"a\":\"b\"}],\"cns\":[\"web:80\"],"
-		"\"docker_api\":[{\"image\":[{\"name\":\"busybox\",\"auto_pull\":true}],\"auth\":[{\"username\":\"u\",\"password\":\"p\"}],"
-		"\"ports\":[{\"tcp\":[80,443],\"udp\":[53]}],\"labels\":[{\"x\":\"y\"}],\"log_config\":[{\"type\":\"syslog\",\"config\":[{\"k\":\"v\"}]}],"
-		"\"restart_policy\":\"Never\"}]}",
-		&err);
+	struct triton_task *task = decode("{\"api_type\":\"docker_api\",\"package\":[{\"name\":\"p\",\"version\":\"1\"}"
+					  "],\"tags\":[{\"a\":\"b\"}],\"cns\":[\"web:80\"],"
+					  "\"docker_api\":[{\"image\":[{\"name\":\"busybox\",\"auto_pull\":true}],"
+					  "\"auth\":[{\"username\":\"u\",\"password\":\"p\"}],"
+					  "\"ports\":[{\"tcp\":[80,443],\"udp\":[53]}],\"labels\":[{\"x\":\"y\"}],"
+					  "\"log_config\":[{\"type\":\"syslog\",\"config\":[{\"k\":\"v\"}]}],"
+					  "\"restart_policy\":\"Never\"}]}",
+					  &err);
 	(void)state;
 
 	if (!task)
@@ -61,10 +63,9 @@ static void test_forms(void **state)
 	assert_string_equal(task->exit_strategy, "stopped");
 	assert_false(triton_task_ends_deleted(task));
 	nomad__config_free(&triton_task_schema, task);
-	task = decode(
-		"{" BASE
-		",\"volumes\":[{\"name\":\"d\",\"mountpoint\":\"/d\"}],\"exit_strategy\":\"deleted\",\"stop_timeout\":9}",
-		&err);
+	task = decode("{" BASE ",\"volumes\":[{\"name\":\"d\",\"mountpoint\":\"/"
+		      "d\"}],\"exit_strategy\":\"deleted\",\"stop_timeout\":9}",
+		      &err);
 	if (!task)
 		fail_msg("%s", nomad_error_message(err));
 	assert_int_equal(task->volumes.count, 1);
@@ -104,9 +105,11 @@ static void test_refused(void **state)
 	refused("{" BASE ",\"affinity\":[\"near\"]}", "affinity");
 	refused("{" BASE ",\"fwrules\":{\"a\":\"FROM any TO any ALLOW tcp PORT 1\"}}", "tag, a vm or all vms");
 	refused("{" BASE ",\"volumes\":[{\"name\":\"d\",\"mountpoint\":\"d\"}]}", "mountpoint");
-	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},\"ports\":{\"tcp\":[70000]}}}",
+	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},"
+		"\"ports\":{\"tcp\":[70000]}}}",
 		"1 to 65535");
-	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},\"restart_policy\":\"unless-stopped\"}}",
+	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},"
+		"\"restart_policy\":\"unless-stopped\"}}",
 		"unless-stopped");
 }
 

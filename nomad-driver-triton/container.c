@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Containers: instances made by the Docker API.
  *
  * A container is a machine as well, whose UUID is the front of its id; tags,
@@ -66,9 +66,9 @@ static int adopt(struct triton_site *site, const struct triton_docker *docker, s
 		return r;
 	}
 	/* "name" may also be the beginning of an id. */
-	if (!it.name || strcmp(it.name, name)) {
+	if (!it.name || strcmp(it.name, name) != 0) {
 		r = 0;
-	} else if (!it.task || strcmp(it.task, nomad_task_id(task))) {
+	} else if (!it.task || strcmp(it.task, nomad_task_id(task)) != 0) {
 		r = nomad_error_set(err, EEXIST,
 				    "the name '%s' is taken by the container '%.12s', which is not of this task", name,
 				    it.id);
@@ -77,7 +77,8 @@ static int adopt(struct triton_site *site, const struct triton_docker *docker, s
 		r = 1;
 	} else {
 		struct triton_remains remains = {
-			.task_id = (char *)(uintptr_t)nomad_task_id(task), .name = (char *)(uintptr_t)name,
+			.task_id = (char *)(uintptr_t)nomad_task_id(task),
+			.name = (char *)(uintptr_t)name,
 		};
 
 		r = triton_remains_clear(site, &remains, 120000, err);
@@ -208,8 +209,13 @@ static int build(struct triton_site *site, struct nomad_task *task, const struct
 	const struct triton_log_config *log = want->docker_api->log_config;
 	NOMAD_AUTO_FREE char *package = NULL, *cns = triton_join(want->cns), *id = NULL;
 	struct triton_docker_spec spec = {
-		.task = want->docker_api, .affinity = (const char *const *)want->affinity, .volumes = &want->volumes,
-		.env = &info->env, .cns = cns, .task_id = info->id, .alloc_id = info->alloc_id,
+		.task = want->docker_api,
+		.affinity = (const char *const *)want->affinity,
+		.volumes = &want->volumes,
+		.env = &info->env,
+		.cns = cns,
+		.task_id = info->id,
+		.alloc_id = info->alloc_id,
 	};
 	struct triton_machine machine = { 0 };
 	struct triton_docker docker;
@@ -229,7 +235,7 @@ static int build(struct triton_site *site, struct nomad_task *task, const struct
 		r = triton_begin(site, task, want, "docker", name, rules, err);
 	if (r >= 0 && want->docker_api->tty)
 		r = nomad_task_put(task, TRITON_RECORD_TTY, "1", err);
-	if (r >= 0 && log && log->type && !strcmp(log->type, "none"))
+	if (r >= 0 && log && log->type && strcmp(log->type, "none") == 0)
 		r = nomad_task_put(task, "nolog", "1", err);
 	if (r >= 0)
 		r = triton_make_volumes(site, task, want, deadline, err);
@@ -273,7 +279,7 @@ int triton_container_signal(struct triton_site *site, struct nomad_task *task, i
 	int r;
 
 	if (!number)
-		return 0;	/* it only asks whether there is somebody */
+		return 0; /* it only asks whether there is somebody */
 	if (!id)
 		return nomad_error_set(err, ENOENT, "the task has no container");
 	if (!name)
@@ -294,7 +300,7 @@ int triton_container_stop(struct triton_site *site, struct nomad_task *task, int
 	const char *id = nomad_task_get(task, TRITON_RECORD_CONTAINER);
 	const struct triton_task *want = nomad_task_config(task);
 	const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
-	bool deleted = exit && !strcmp(exit, "deleted");
+	bool deleted = exit && strcmp(exit, "deleted") == 0;
 	struct triton_docker docker;
 	unsigned seconds;
 	int r;

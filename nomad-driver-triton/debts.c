@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * What is to be removed and is not yet.
  *
  * Nomad speaks of a task no more once it was destroyed, or its start failed;
@@ -36,15 +36,15 @@ struct triton_debts {
 	bool started;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct nomad_map taken;		/* names whose removal is under way elsewhere; the values say nothing */
-	char *paying;			/* the one that the thread is at */
+	struct nomad_map taken; /* names whose removal is under way elsewhere; the values say nothing */
+	char *paying;		/* the one that the thread is at */
 };
 
 static bool is_debt(const char *name)
 {
 	size_t n = strlen(name);
 
-	return *name != '.' && n > 5 && !strcmp(name + n - 5, ".json");
+	return *name != '.' && n > 5 && strcmp(name + n - 5, ".json") == 0;
 }
 
 static char *path_of(struct triton_debts *debts, const char *name)
@@ -202,7 +202,7 @@ static int write_debt(struct triton_debts *debts, const struct triton_remains *r
 
 static bool is_paying(struct triton_debts *debts, const char *name)
 {
-	return debts->paying && !strcmp(debts->paying, name);
+	return debts->paying && strcmp(debts->paying, name) == 0;
 }
 
 /* The lock is held.  The thread's attempt is bounded. */

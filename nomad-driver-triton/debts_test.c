@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MPL-2.0
+/* SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * What is sent to the Docker API and what comes as a stream: the body of a
  * create request, the registry's credentials, frames.
  */
@@ -72,12 +72,12 @@ static void set_restart(json_t *host, const char *policy, int *bad)
 	json_int_t most = 0;
 
 	if (given(policy)) {
-		if (!strcasecmp(policy, "always"))
+		if (strcasecmp(policy, "always") == 0)
 			name = "always";
-		else if (!strncasecmp(policy, "on", 2))
+		else if (strncasecmp(policy, "on", 2) == 0)
 			name = "on-failure";
 	}
-	if (!strcmp(name, "on-failure"))
+	if (strcmp(name, "on-failure") == 0)
 		most = colon ? strtoll(colon + 1, NULL, 10) : 100;
 	*bad |= json_object_set_new(host, "RestartPolicy",
 				    json_pack("{s:s, s:I}", "Name", name, "MaximumRetryCount", most));

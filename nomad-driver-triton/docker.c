@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The calls of the Docker API that the driver needs.
  *
  * sdc-docker differs from Docker's engine: errors are plain text, create is
@@ -22,8 +22,8 @@ static int explain(const struct triton_docker *docker, const struct triton_reque
 {
 	json_t *json = json_loadb(response->body, response->size, 0, NULL);
 	const char *message = json_string_value(json_object_get(json, "message"));
-	NOMAD_AUTO_FREE char *words = message ? triton_one_line(message, strlen(message))
-					      : triton_one_line(response->body, response->size);
+	NOMAD_AUTO_FREE char *words =
+		message ? triton_one_line(message, strlen(message)) : triton_one_line(response->body, response->size);
 	int code = EINVAL;
 
 	json_decref(json);
@@ -33,10 +33,18 @@ static int explain(const struct triton_docker *docker, const struct triton_reque
 	}
 	switch (response->status) {
 	case 401:
-	case 403: code = EACCES; break;
-	case 404: code = ENOENT; break;
-	case 409: code = EEXIST; break;
-	case 429: code = EAGAIN; break;
+	case 403:
+		code = EACCES;
+		break;
+	case 404:
+		code = ENOENT;
+		break;
+	case 409:
+		code = EEXIST;
+		break;
+	case 429:
+		code = EAGAIN;
+		break;
 	default:
 		if (response->status >= 500)
 			code = EAGAIN;
@@ -55,7 +63,7 @@ struct options {
 	const char *header;
 	int64_t timeout_ms;
 	size_t body_max;
-	bool once;			/* no repetition on 500: it means a wrong state */
+	bool once; /* no repetition on 500: it means a wrong state */
 };
 
 static int call(const struct triton_docker *docker, const char *method, const json_t *body,
@@ -267,9 +275,9 @@ int triton_docker_inspect(const struct triton_docker *docker, const char *id, st
 	it.exit_code = json_integer_value(json_object_get(state, "ExitCode"));
 	it.oom_killed = json_is_true(json_object_get(state, "OOMKilled"));
 	text = json_string_value(json_object_get(state, "StartedAt"));
-	it.never_started = !text || !strncmp(text, "0001-", 5);
+	it.never_started = !text || strncmp(text, "0001-", 5) == 0;
 	text = json_string_value(json_object_get(state, "FinishedAt"));
-	it.finished_at = text && strncmp(text, "0001-", 5) ? strdup(text) : NULL;
+	it.finished_at = text && strncmp(text, "0001-", 5) != 0 ? strdup(text) : NULL;
 	it.tty = json_is_true(json_object_get(config, "Tty"));
 	text = json_string_value(json_object_get(json_object_get(config, "Labels"), "nomad.task"));
 	it.task = text ? strdup(text) : NULL;
@@ -343,7 +351,7 @@ int triton_docker_kill(const struct triton_docker *docker, const char *id, const
 	if (!action)
 		return nomad_error_errno(err, ENOMEM, "send a signal");
 	/* A second SIGHUP would be one too many. */
-	return act(docker, id, action, false, !strcmp(signal, "SIGKILL"), NULL, err);
+	return act(docker, id, action, false, strcmp(signal, "SIGKILL") == 0, NULL, err);
 }
 
 int triton_docker_wait(const struct triton_docker *docker, const char *id, int64_t timeout_ms, int64_t *ret_code,

@@ -14,14 +14,14 @@
 
 struct triton_docker {
 	struct triton_http *http;
-	int64_t retry_ms;		/* how long a call is tried */
-	const atomic_bool *cancel;	/* or NULL */
+	int64_t retry_ms;	   /* how long a call is tried */
+	const atomic_bool *cancel; /* or NULL */
 };
 
 struct triton_container {
-	char *id;			/* 64 hexadecimal digits */
-	char *name;			/* without Docker's slash */
-	char *task;			/* label nomad.task */
+	char *id;   /* 64 hexadecimal digits */
+	char *name; /* without Docker's slash */
+	char *task; /* label nomad.task */
 	bool running, never_started;
 	bool tty;
 	int64_t exit_code;
@@ -70,7 +70,7 @@ struct triton_docker_spec {
 	const struct nomad_block_list *volumes;
 	const struct nomad_map *env;
 	const char *package;
-	const char *cns;		/* joined, or NULL */
+	const char *cns; /* joined, or NULL */
 	const char *task_id, *alloc_id;
 };
 int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, struct nomad_error **err);
@@ -81,11 +81,11 @@ char *triton_docker_auth(const struct triton_auth *auth);
 
 /* Frames: kind, three zeros, length (big endian), bytes. */
 struct triton_demux {
-	bool raw;			/* with a tty: no frames, all is stdout */
+	bool raw; /* with a tty: no frames, all is stdout */
 	unsigned char head[8];
 	unsigned head_size;
-	uint32_t left;			/* of the frame */
-	int fd;				/* 1 or 2 */
+	uint32_t left; /* of the frame */
+	int fd;	       /* 1 or 2 */
 };
 
 /* Take `size` bytes apart; `out` gets the pieces in order.  -EPROTO for what is no frame. */

@@ -100,11 +100,11 @@ static void test_small_body(void **state)
 
 	assert_int_equal(triton_docker_body(&spec, &body, NULL), 0);
 	text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
-	assert_string_equal(
-		text,
-		"{\"Env\":[],\"HostConfig\":{\"RestartPolicy\":{\"MaximumRetryCount\":0,\"Name\":\"no\"}},"
-		"\"Image\":\"busybox:latest\",\"Labels\":{\"com.joyent.package\":\"p\",\"nomad.alloc\":\"a\",\"nomad.task\":\"t\"},"
-		"\"OpenStdin\":false,\"StdinOnce\":false,\"Tty\":false}");
+	assert_string_equal(text,
+			    "{\"Env\":[],\"HostConfig\":{\"RestartPolicy\":{\"MaximumRetryCount\":0,\"Name\":\"no\"}},"
+			    "\"Image\":\"busybox:latest\",\"Labels\":{\"com.joyent.package\":\"p\",\"nomad.alloc\":"
+			    "\"a\",\"nomad.task\":\"t\"},"
+			    "\"OpenStdin\":false,\"StdinOnce\":false,\"Tty\":false}");
 	free(text);
 	json_decref(body);
 	/* No UTF-8: refused, not cut. */
@@ -130,7 +130,7 @@ static void test_stats(void **state)
 	assert_int_equal(stats.measured, NOMAD_STAT_CPU | NOMAD_STAT_USAGE | NOMAD_STAT_RSS | NOMAD_STAT_CACHE);
 	json_decref(json);
 	json = json_object();
-	stats = (struct nomad_stats) { 0 };
+	stats = (struct nomad_stats){ 0 };
 	assert_int_equal(triton_stats_parse(json, &stats), 0);
 	assert_int_equal(stats.measured, 0);
 	json_decref(json);

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The program that runs a command in a container.
  *
  *	Nomad --exec stream--> library --pipes or pty--> this --TLS--> Docker API
@@ -40,7 +40,7 @@ struct bridge {
 	const char *exec;
 	bool tty;
 	struct triton_demux demux;
-	char out[PIECE];		/* input on its way to the container */
+	char out[PIECE]; /* input on its way to the container */
 	size_t out_size, out_at;
 	bool input_over, output_over, failed;
 };
@@ -184,7 +184,7 @@ static void write_out(void *ud, int fd, const void *data, size_t size)
 			continue;
 		}
 		if (n < 0) {
-			b->failed = true;	/* nobody is there to read */
+			b->failed = true; /* nobody is there to read */
 			return;
 		}
 		at += n;
@@ -267,7 +267,7 @@ static void carry(struct bridge *b)
 	sigaddset(&blocked, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	pass_size(b);
-	take_output(b);		/* TLS may hold some already */
+	take_output(b); /* TLS may hold some already */
 	while (!b->output_over && !b->failed) {
 		struct pollfd pfds[2] = {
 			{ .fd = b->socket, .events = POLLIN | (b->out_size ? POLLOUT : 0) },
@@ -344,7 +344,7 @@ int triton_exec_main(int argc, char **argv)
 		return FAILED;
 	}
 	/* The plugin runs this as it is: a session and the terminal are our own matter. */
-	if (setsid() >= 0 && !strcmp(argv[3], "tty"))
+	if (setsid() >= 0 && strcmp(argv[3], "tty") == 0)
 		(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 	(void)!chdir("/");
 	signal(SIGPIPE, SIG_IGN);
@@ -356,7 +356,7 @@ int triton_exec_main(int argc, char **argv)
 		options.cert_file = cert;
 		options.key_file = key;
 	}
-	b->tty = !strcmp(argv[3], "tty");
+	b->tty = strcmp(argv[3], "tty") == 0;
 	b->demux.raw = b->tty;
 	b->docker.retry_ms = 5000;
 	if (triton_http_new(&options, &b->docker.http, &err) < 0 ||

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * nomad-driver-triton: instances of a Triton data centre as Nomad tasks.
  *
  *	Nomad --gRPC--> nomad-driver-triton --HTTPS, signed-----> CloudAPI
@@ -29,7 +29,7 @@ static bool is_container(const struct nomad_task *task)
 {
 	const char *api = nomad_task_get(task, TRITON_RECORD_API);
 
-	return api && !strcmp(api, "docker");
+	return api && strcmp(api, "docker") == 0;
 }
 
 /* ---- The plugin ---- */
@@ -89,7 +89,7 @@ static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct noma
 		triton_site_free(site);
 		return nomad_error_errno(err, ENOMEM, "prepare the driver");
 	}
-	self = (struct triton_plugin) { .site = site, .plugin = plugin };
+	self = (struct triton_plugin){ .site = site, .plugin = plugin };
 	r = triton_poller_new(&events, &self, &site->budget, site->poll_interval_ms, &site->poller, err);
 	if (r >= 0)
 		r = triton_logs_new(&site->budget, log_ended, &self, &site->logs, err);
@@ -207,7 +207,7 @@ static int triton_kill(struct nomad_task *task, struct nomad_error **err)
 	struct triton_site *site = site_of(task);
 	const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
 
-	if (is_container(task) && !(exit && !strcmp(exit, "deleted")))
+	if (is_container(task) && !(exit && strcmp(exit, "deleted") == 0))
 		return triton_container_signal(site, task, 9, err);
 	return triton_machine_kill(site, task, err);
 }
@@ -223,7 +223,7 @@ static int triton_stop(struct nomad_task *task, int signal, unsigned timeout_ms,
 
 		r = triton_container_stop(site, task, signal, timeout_ms, err);
 		/* With exit_strategy deleted to stop is to delete. */
-		if (r >= 0 && exit && !strcmp(exit, "deleted"))
+		if (r >= 0 && exit && strcmp(exit, "deleted") == 0)
 			r = triton_machine_stop(site, task, err);
 		return r;
 	}
@@ -252,9 +252,9 @@ static int triton_exec(struct nomad_task *task, struct nomad_exec *exec, struct 
 {
 	if (is_container(task))
 		return triton_container_exec(site_of(task), task, exec, err);
-	return nomad_error_set(err, EOPNOTSUPP,
-			       "running commands is not supported for machines (api_type cloud_api), only for "
-			       "containers; use ssh");
+	return nomad_error_set(
+		err, EOPNOTSUPP,
+		"running commands is not supported for machines (api_type cloud_api), only for containers; use ssh");
 }
 
 static int triton_stats(struct nomad_task *task, struct nomad_stats *ret, struct nomad_error **err)

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The data centre's change feed: a WebSocket on which it tells which machine
  * has changed, so that the list of all has to be asked for less often.
  *
@@ -27,12 +27,13 @@
 
 enum {
 	HEAD_MAX = 16384,
-	SLICE_MS = 500,			/* the end of the plugin is seen so soon */
+	SLICE_MS = 500, /* the end of the plugin is seen so soon */
 	HEAD_MS = 30000,
 	PING_MS = 45000,
-	DEAF_MS = 30000,		/* after a ping */
-	NONE_MS = 600000,		/* until a data centre without a feed is asked again */
-	FIRST_MS = 1000, MOST_MS = 300000,
+	DEAF_MS = 30000,  /* after a ping */
+	NONE_MS = 600000, /* until a data centre without a feed is asked again */
+	FIRST_MS = 1000,
+	MOST_MS = 300000,
 };
 
 struct triton_feed {
@@ -45,9 +46,9 @@ struct line {
 	struct triton_feed *feed;
 	CURL *easy;
 	curl_socket_t socket;
-	unsigned char *data;		/* what has arrived */
+	unsigned char *data; /* what has arrived */
 	size_t size, room;
-	char *message;			/* a message in pieces */
+	char *message; /* a message in pieces */
 	size_t message_size;
 };
 
@@ -63,7 +64,7 @@ ssize_t triton_frame_parse(const unsigned char *data, size_t size, struct triton
 	/* No extension was agreed on, and a server does not mask. */
 	if ((data[0] & 0x70) || (data[1] & 0x80))
 		return -EPROTO;
-	*ret = (struct triton_frame) { .last = data[0] & 0x80, .opcode = data[0] & 0x0f };
+	*ret = (struct triton_frame){ .last = data[0] & 0x80, .opcode = data[0] & 0x0f };
 	length = data[1] & 0x7f;
 	if (ret->opcode >= 8 && (length > 125 || !ret->last))
 		return -EPROTO;
@@ -205,11 +206,11 @@ static bool head_says(const char *head, const char *name, const char *value)
 
 	for (const char *at = strstr(head, "\r\n"); at; at = strstr(at, "\r\n")) {
 		at += 2;
-		if (strncasecmp(at, name, n) || at[n] != ':')
+		if (strncasecmp(at, name, n) != 0 || at[n] != ':')
 			continue;
 		at += n + 1;
 		at += strspn(at, " \t");
-		return !strncmp(at, value, v) && at[v] == '\r';
+		return strncmp(at, value, v) == 0 && at[v] == '\r';
 	}
 	return false;
 }
@@ -279,8 +280,8 @@ static int open_line(struct line *line, const struct triton_cloud *cloud, struct
 	curl_easy_setopt(line->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(line->easy, CURLOPT_XFERINFODATA, line->feed);
 	curl_easy_setopt(line->easy, CURLOPT_NOPROGRESS, 0L);
-	if (curl_easy_perform(line->easy) ||
-	    curl_easy_getinfo(line->easy, CURLINFO_ACTIVESOCKET, &line->socket) || line->socket == CURL_SOCKET_BAD)
+	if (curl_easy_perform(line->easy) || curl_easy_getinfo(line->easy, CURLINFO_ACTIVESOCKET, &line->socket) ||
+	    line->socket == CURL_SOCKET_BAD)
 		return -ECONNREFUSED;
 	r = send_all(line, head, strlen(head));
 	if (r >= 0)

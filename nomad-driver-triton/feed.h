@@ -16,8 +16,8 @@ void triton_feed_free(struct triton_feed *feed);
 
 struct triton_frame {
 	bool last;
-	unsigned opcode;		/* 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong */
-	const unsigned char *data;	/* borrowed from the buffer */
+	unsigned opcode;	   /* 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong */
+	const unsigned char *data; /* borrowed from the buffer */
 	size_t size;
 };
 

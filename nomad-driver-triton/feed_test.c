@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MPL-2.0
+/* SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,7 +61,8 @@ static void test_make(void **state)
 static void test_message(void **state)
 {
 	static const char good[] = "{\"changedResourceId\": \"01234567-89ab-cdef-0123-456789abcdef\"}", *const bad[] = {
-		"", "x", "[]", "{\"changedResourceId\": 1}", "{\"changedResourceId\": \"../../etc\"}" };
+		"", "x", "[]", "{\"changedResourceId\": 1}", "{\"changedResourceId\": \"../../etc\"}"
+	};
 	char *id = triton_feed_machine(good, strlen(good));
 
 	(void)state;
@@ -74,7 +75,9 @@ static void test_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse), cmocka_unit_test(test_refused), cmocka_unit_test(test_make),
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_make),
 		cmocka_unit_test(test_message),
 	};
 

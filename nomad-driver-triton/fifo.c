@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * One end of Nomad's log pipes.
  *
  * The folder of the pipes can be written by tasks of the same allocation, so
@@ -25,7 +25,7 @@ int triton_fifo_open(const char *path)
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	struct stat st;
 
-	if (!slash || !slash[1] || !strcmp(path, "/dev/null"))
+	if (!slash || !slash[1] || strcmp(path, "/dev/null") == 0)
 		return -ENODEV;
 	folder = nomad_strdupf("%.*s", slash == path ? 1 : (int)(slash - path), path);
 	if (!folder)

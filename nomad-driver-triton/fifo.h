@@ -15,7 +15,7 @@ int triton_fifo_open(const char *path);
 /* How many bytes of stdout [1] and stderr [2] were delivered, in a file that
  * survives the process: a count is raised right after the bytes were written. */
 struct triton_position {
-	uint64_t *count;		/* mapped: [0] magic, [1], [2]; NULL: not open */
+	uint64_t *count; /* mapped: [0] magic, [1], [2]; NULL: not open */
 };
 
 int triton_position_open(struct triton_position *position, const char *path, struct nomad_error **err);

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The language of firewall rules.
  *
  *	FROM targets TO targets ALLOW|BLOCK protocol what [PRIORITY n]
@@ -31,11 +31,11 @@ enum kind { ANY, ALL_VMS, IP, SUBNET, TAG, VM };
 
 struct target {
 	enum kind kind;
-	char *key, *value;		/* TAG: both or key; others: value */
+	char *key, *value; /* TAG: both or key; others: value */
 };
 
 struct range {
-	int from, to;			/* -1: all; ICMP: type and code (-1: none) */
+	int from, to; /* -1: all; ICMP: type and code (-1: none) */
 };
 
 struct rule {
@@ -51,9 +51,9 @@ struct rule {
 struct parser {
 	const char *at;
 	char token[1100];
-	bool quoted;			/* the token was a string */
+	bool quoted; /* the token was a string */
 	bool end;
-	const char *wrong;		/* static text of what is expected */
+	const char *wrong; /* static text of what is expected */
 };
 
 static const char no_memory[] = "more memory";
@@ -117,7 +117,7 @@ static bool is(const struct parser *parser, const char *word)
 {
 	bool upper = true, lower = true;
 
-	if (parser->end || parser->quoted || strcasecmp(parser->token, word))
+	if (parser->end || parser->quoted || strcasecmp(parser->token, word) != 0)
 		return false;
 	for (const char *p = parser->token; *p; p++) {
 		upper &= !islower((unsigned char)*p);
@@ -262,7 +262,7 @@ static void add_port(struct parser *parser, struct rule *rule, int from, int to)
 		fail(parser, "at most 24 ports");
 		return;
 	}
-	rule->ports[rule->n_ports++] = (struct range) { from, to };
+	rule->ports[rule->n_ports++] = (struct range){ from, to };
 }
 
 /* "80", "80 - 90", "80-90": the blanks are a matter of taste. */
@@ -590,5 +590,5 @@ bool triton_fwrule_is_published(const char *text, const char *uuid)
 {
 	NOMAD_AUTO_FREE char *form = NULL, *begin = nomad_strdupf("FROM any TO vm %s ALLOW ", uuid);
 
-	return begin && !canonical(text, &form) && !strncmp(form, begin, strlen(begin));
+	return begin && !canonical(text, &form) && strncmp(form, begin, strlen(begin)) == 0;
 }

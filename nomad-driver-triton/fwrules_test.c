@@ -31,12 +31,13 @@ static void test_canonical(void **state)
 	canonical("FROM any TO tag role = web ALLOW tcp PORT 80",
 		  "FROM any TO tag \"role\" = \"web\" ALLOW tcp PORT 80");
 	canonical("from any to tag \"role\" allow TCP port all", "FROM any TO tag \"role\" ALLOW tcp PORT all");
-	canonical(
-		"FROM (tag b OR tag a = \"x y\" OR ip 10.0.0.2 OR tag b) TO all vms BLOCK udp (PORT 443 AND PORT 80 AND PORT 443)",
-		"FROM (ip 10.0.0.2 OR tag \"a\" = \"x y\" OR tag \"b\") TO all vms BLOCK udp (PORT 80 AND PORT 443)");
-	canonical(
-		"FROM subnet 10.0.0.0/8 TO vm 0F5E4132-59e2-9521-7d07-51a855d3b345 ALLOW tcp PORTS 8080, 80-90 PRIORITY 3",
-		"FROM subnet 10.0.0.0/8 TO vm 0f5e4132-59e2-9521-7d07-51a855d3b345 ALLOW tcp PORTS 80 - 90, 8080 PRIORITY 3");
+	canonical("FROM (tag b OR tag a = \"x y\" OR ip 10.0.0.2 OR tag b) TO all vms BLOCK udp (PORT 443 AND PORT 80 "
+		  "AND PORT 443)",
+		  "FROM (ip 10.0.0.2 OR tag \"a\" = \"x y\" OR tag \"b\") TO all vms BLOCK udp (PORT 80 AND PORT 443)");
+	canonical("FROM subnet 10.0.0.0/8 TO vm 0F5E4132-59e2-9521-7d07-51a855d3b345 ALLOW tcp PORTS 8080, 80-90 "
+		  "PRIORITY 3",
+		  "FROM subnet 10.0.0.0/8 TO vm 0f5e4132-59e2-9521-7d07-51a855d3b345 ALLOW tcp PORTS 80 - 90, 8080 "
+		  "PRIORITY 3");
 	canonical("FROM ip 2001:DB8:0::1 TO tag a ALLOW icmp6 TYPE all",
 		  "FROM ip 2001:db8::1 TO tag \"a\" ALLOW icmp6 TYPE all");
 	canonical("FROM any TO tag a ALLOW icmp (TYPE 8 CODE 0 AND TYPE 0)",

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Firewall rules that several tasks share.
  *
  * A rule that the driver made carries a mark in its description, with a hash
@@ -34,7 +34,7 @@
 
 struct triton_fwshare {
 	pthread_mutex_t lock;
-	struct nomad_int_map held;	/* hash -> tasks of this process between decision and creation */
+	struct nomad_int_map held; /* hash -> tasks of this process between decision and creation */
 };
 
 struct triton_fwshare *triton_fwshare_new(void)
@@ -83,7 +83,7 @@ int triton_fwset_parse(const struct nomad_map *rules, struct triton_fwset *ret, 
 		if (r < 0)
 			break;
 		for (size_t k = 0; k < set.count; k++)
-			known |= !strcmp(set.items[k].text, rule->text);
+			known |= strcmp(set.items[k].text, rule->text) == 0;
 		if (known) {
 			free(rule->text);
 			rule->text = NULL;
@@ -158,7 +158,7 @@ static bool is_ours(const json_t *rule, const char *hash)
 	const char *description = triton_json_text(rule, "description");
 	const char *mark = description ? strstr(description, MARK) : NULL;
 
-	return mark && !strncmp(mark + strlen(MARK), hash, 16) && mark[strlen(MARK) + 16] == ']';
+	return mark && strncmp(mark + strlen(MARK), hash, 16) == 0 && mark[strlen(MARK) + 16] == ']';
 }
 
 int triton_fwrule_delete(const struct triton_cloud *cloud, const char *id, struct nomad_error **err)
@@ -210,12 +210,13 @@ static int enable_found(const struct triton_cloud *cloud, const json_t *all, con
 		size_t k;
 
 		found[i] = false;
-		json_array_foreach(all, k, rule) {
+		json_array_foreach(all, k, rule)
+		{
 			const char *id = triton_json_text(rule, "id"), *text = triton_json_text(rule, "rule");
 			NOMAD_AUTO_FREE char *form = NULL;
 
 			if (found[i] || !id || !text || !is_ours(rule, set->items[i].hash) ||
-			    triton_fwrule_canonical(text, &form, NULL) < 0 || strcmp(form, set->items[i].text))
+			    triton_fwrule_canonical(text, &form, NULL) < 0 || strcmp(form, set->items[i].text) != 0)
 				continue;
 			if (!json_is_true(json_object_get(rule, "enabled"))) {
 				int r = triton_cloud_call(cloud, "POST", NULL, NULL, err, "/fwrules/%s/enable", id);
@@ -295,7 +296,8 @@ static int count_users(const struct triton_cloud *cloud, const char *hash, const
 		return nomad_error_wrap(err, "count the users of a firewall rule");
 	*ret = 0;
 	for (size_t i = 0; i < machines.count; i++)
-		*ret += machines.items[i].state != TRITON_DELETED && (!except || strcmp(machines.items[i].id, except));
+		*ret += machines.items[i].state != TRITON_DELETED &&
+			(!except || strcmp(machines.items[i].id, except) != 0);
 	triton_machines_done(&machines);
 	return 0;
 }
@@ -318,7 +320,8 @@ static int release(struct triton_fwshare *share, const struct triton_cloud *clou
 	r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/fwrules");
 	if (r < 0)
 		return nomad_error_wrap(err, "list the firewall rules");
-	json_array_foreach(answer.json, i, rule) {
+	json_array_foreach(answer.json, i, rule)
+	{
 		const char *id = triton_json_text(rule, "id"), *text = triton_json_text(rule, "rule");
 
 		if (r < 0 || !id || !is_ours(rule, hash))
@@ -377,7 +380,8 @@ int triton_fwshare_published(const struct triton_cloud *cloud, const char *machi
 		free(ids);
 		return nomad_error_wrap(err, "list the firewall rules of an instance");
 	}
-	json_array_foreach(answer.json, i, rule) {
+	json_array_foreach(answer.json, i, rule)
+	{
 		const char *id = triton_json_text(rule, "id"), *text = triton_json_text(rule, "rule");
 		char *more;
 

@@ -14,10 +14,10 @@ void triton_fwshare_free(struct triton_fwshare *share);
 /* A task's rules: canonical texts, distinct. */
 struct triton_fwset {
 	struct triton_fwrule {
-		char *name;		/* of the job file */
+		char *name; /* of the job file */
 		char *text;
 		char hash[17];
-	} *items;
+	} * items;
 	size_t count;
 };
 

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * A process that keeps Nomad's log pipes open while the plugin is away.
  *
  * Nomad's log reader ends for good at the first end of file, which comes when
@@ -203,7 +203,7 @@ int triton_hold_main(int argc, char **argv)
 	setsid();
 	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return 0;	/* another one is at it */
+		return 0; /* another one is at it */
 	(void)!chdir("/");
 	while (empty < EMPTY_ROUNDS) {
 		empty = look(argv[2], &list) ? 0 : empty + 1;

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Requests to one server, over libcurl; see http.h.
  *
  * A request blocks its worker thread.  Handles are kept in a small pool, each
@@ -70,7 +70,7 @@ static char *base_of(const char *url)
 	n = strcspn(rest, "/?#");
 	if (!n || strcspn(rest, "@ \t\r\n\"") < n)
 		return NULL;
-	return nomad_strdupf("%s://%.*s", !strncmp(url, "http://", 7) ? "http" : "https", (int)n, rest);
+	return nomad_strdupf("%s://%.*s", strncmp(url, "http://", 7) == 0 ? "http" : "https", (int)n, rest);
 }
 
 int triton_http_new(const struct triton_http_options *options, struct triton_http **ret, struct nomad_error **err)
@@ -188,7 +188,7 @@ static bool header_is(const char *line, size_t size, const char *name, char *val
 {
 	size_t n = strlen(name);
 
-	if (size <= n || strncasecmp(line, name, n) || line[n] != ':')
+	if (size <= n || strncasecmp(line, name, n) != 0 || line[n] != ':')
 		return false;
 	for (n++; n < size && (line[n] == ' ' || line[n] == '\t'); n++)
 		;
@@ -208,7 +208,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *ud)
 	char value[256];
 
 	(void)one;
-	if (n > 5 && !strncmp(line, "HTTP/", 5)) {
+	if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
 		response->retry_after_ms = response->resource_count = -1;
 		response->json = false;
 	} else if (header_is(line, n, "Retry-After", value, sizeof(value))) {
@@ -221,7 +221,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *ud)
 				*p = '?';
 	} else if (header_is(line, n, "Triton-Datacenter-Name", response->datacenter, sizeof(response->datacenter))) {
 	} else if (header_is(line, n, "Content-Type", value, sizeof(value))) {
-		response->json = !strncasecmp(value, "application/json", 16);
+		response->json = strncasecmp(value, "application/json", 16) == 0;
 	} else if (header_is(line, n, "Date", value, sizeof(value))) {
 		time_t date = curl_getdate(value, NULL);
 
@@ -410,15 +410,22 @@ static bool never_left(CURLcode code)
 static int errno_of(CURLcode code)
 {
 	switch (code) {
-	case CURLE_OUT_OF_MEMORY: return ENOMEM;
-	case CURLE_OPERATION_TIMEDOUT: return ETIMEDOUT;
-	case CURLE_COULDNT_CONNECT: return ECONNREFUSED;
-	case CURLE_COULDNT_RESOLVE_HOST: return EHOSTUNREACH;
+	case CURLE_OUT_OF_MEMORY:
+		return ENOMEM;
+	case CURLE_OPERATION_TIMEDOUT:
+		return ETIMEDOUT;
+	case CURLE_COULDNT_CONNECT:
+		return ECONNREFUSED;
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return EHOSTUNREACH;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CACERT_BADFILE: return EPROTO;
-	case CURLE_ABORTED_BY_CALLBACK: return ECANCELED;
-	default: return ECONNRESET;
+	case CURLE_SSL_CACERT_BADFILE:
+		return EPROTO;
+	case CURLE_ABORTED_BY_CALLBACK:
+		return ECANCELED;
+	default:
+		return ECONNRESET;
 	}
 }
 
@@ -456,7 +463,7 @@ static int attempt_once(struct attempt *attempt, bool *ret_never_left, struct no
 	if (request->body) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
-	} else if (!strcmp(request->method, "POST") || !strcmp(request->method, "PUT")) {
+	} else if (strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
 	}
@@ -515,7 +522,8 @@ static bool worth_another(const struct triton_response *response, bool repeatabl
 int triton_http_do(struct triton_http *http, const struct triton_request *request, struct triton_response *ret,
 		   struct nomad_error **err)
 {
-	bool repeatable = request->repeatable || !strcmp(request->method, "GET") || !strcmp(request->method, "HEAD");
+	bool repeatable =
+		request->repeatable || strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
 	struct attempt attempt = {
 		.http = http,
 		.request = request,
@@ -553,7 +561,7 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 		    (r < 0 && !untouched && !repeatable) || triton_now_ms() + wait > deadline ||
 		    (request->cancel && atomic_load(request->cancel)) || triton_budget_sleep(http->budget, wait) < 0) {
 			if (r >= 0)
-				return 0;	/* the caller explains the status */
+				return 0; /* the caller explains the status */
 			if (err)
 				*err = why;
 			else

@@ -20,14 +20,14 @@
 struct triton_http;
 
 struct triton_http_options {
-	const char *what;		/* for messages: "CloudAPI" */
-	const char *base_url;		/* https://host:port, a path behind it is dropped */
-	const char *ca_file, *cert_file, *key_file;	/* or NULL */
+	const char *what;			    /* for messages: "CloudAPI" */
+	const char *base_url;			    /* https://host:port, a path behind it is dropped */
+	const char *ca_file, *cert_file, *key_file; /* or NULL */
 	bool insecure;
-	const struct triton_signer *signer;	/* borrowed; or NULL: not signed */
-	struct triton_budget *budget;	/* borrowed */
-	int64_t timeout_ms;		/* of one request */
-	const char *const *headers;	/* sent with each request; or NULL */
+	const struct triton_signer *signer; /* borrowed; or NULL: not signed */
+	struct triton_budget *budget;	    /* borrowed */
+	int64_t timeout_ms;		    /* of one request */
+	const char *const *headers;	    /* sent with each request; or NULL */
 };
 
 int triton_http_new(const struct triton_http_options *options, struct triton_http **ret, struct nomad_error **err);
@@ -35,25 +35,25 @@ void triton_http_free(struct triton_http *http);
 
 struct triton_request {
 	const char *method;
-	const char *target;		/* path and query */
-	const char *body;		/* JSON, or NULL */
-	const char *header;		/* one more header, or NULL */
-	int64_t timeout_ms;		/* 0: that of the server; -1: none */
-	int64_t retry_ms;		/* how long to try; 0: once */
-	bool repeatable;		/* may be sent twice, beside GET: deletes, and stops */
-	size_t body_max;		/* 0: 8 MiB */
-	const atomic_bool *cancel;	/* gives the request up when true; or NULL */
+	const char *target;	   /* path and query */
+	const char *body;	   /* JSON, or NULL */
+	const char *header;	   /* one more header, or NULL */
+	int64_t timeout_ms;	   /* 0: that of the server; -1: none */
+	int64_t retry_ms;	   /* how long to try; 0: once */
+	bool repeatable;	   /* may be sent twice, beside GET: deletes, and stops */
+	size_t body_max;	   /* 0: 8 MiB */
+	const atomic_bool *cancel; /* gives the request up when true; or NULL */
 };
 
 struct triton_response {
-	long status;			/* 0: no answer */
-	char *body;			/* NUL-terminated; never NULL after success */
+	long status; /* 0: no answer */
+	char *body;  /* NUL-terminated; never NULL after success */
 	size_t size;
-	int64_t retry_after_ms;		/* -1: not said */
-	int64_t resource_count;		/* -1 */
+	int64_t retry_after_ms; /* -1: not said */
+	int64_t resource_count; /* -1 */
 	char request_id[64];
 	char datacenter[128];
-	bool json;			/* as the content type says */
+	bool json; /* as the content type says */
 	/* No answer came, but the request may have reached the server and have had
 	 * its effect. */
 	bool maybe_done;

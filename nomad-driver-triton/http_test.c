@@ -37,7 +37,10 @@ static void test_escape(void **state)
 
 static void test_one_line(void **state)
 {
-	char *text = triton_one_line("  a\r\n\tb\x01" "c \n", 11), *large = malloc(1001);
+	char *text = triton_one_line("  a\r\n\tb\x01"
+				     "c \n",
+				     11),
+	     *large = malloc(1001);
 	(void)state;
 
 	assert_string_equal(text, "a b c");
@@ -116,7 +119,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_escape), cmocka_unit_test(test_one_line),
-		cmocka_unit_test(test_backoff), cmocka_unit_test(test_budget), cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_backoff),	    cmocka_unit_test(test_budget), cmocka_unit_test(test_urls),
 	};
 
 	return cmocka_run_group_tests_name("triton http", tests, NULL, NULL);

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Words of requests and answers: escapes, Retry-After, a server's text within
  * one of our messages.  All of it comes from outside; test/fuzz/triton_http.c
  * feeds it.

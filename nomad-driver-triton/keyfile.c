@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Private keys from files, and fingerprints.
  *
  * OpenSSL reads the three PEM forms.  What ssh-keygen writes by default, the
@@ -44,8 +44,8 @@ static int not_a_key(const char *what, const char *why, struct nomad_error **err
 static int is_encrypted(const char *what, struct nomad_error **err)
 {
 	return nomad_error_set(err, EINVAL,
-			       "read the private key of %s: it is encrypted; use the ssh-agent, or remove the "
-			       "pass phrase with ssh-keygen -p",
+			       "read the private key of %s: it is encrypted; use the ssh-agent, or remove the pass "
+			       "phrase with ssh-keygen -p",
 			       what);
 }
 
@@ -92,10 +92,9 @@ static EVP_PKEY *read_rsa(struct triton_reader *reader)
 	BN_CTX *ctx = BN_CTX_secure_new();
 	EVP_PKEY *key = NULL;
 
-	if (!reader->bad && n && e && d && iqmp && p && q && dmp1 && dmq1 && less && build && ctx &&
-	    !BN_is_zero(p) && !BN_is_one(p) && !BN_is_zero(q) && !BN_is_one(q) &&
-	    BN_sub(less, p, BN_value_one()) && BN_mod(dmp1, d, less, ctx) &&
-	    BN_sub(less, q, BN_value_one()) && BN_mod(dmq1, d, less, ctx) &&
+	if (!reader->bad && n && e && d && iqmp && p && q && dmp1 && dmq1 && less && build && ctx && !BN_is_zero(p) &&
+	    !BN_is_one(p) && !BN_is_zero(q) && !BN_is_one(q) && BN_sub(less, p, BN_value_one()) &&
+	    BN_mod(dmp1, d, less, ctx) && BN_sub(less, q, BN_value_one()) && BN_mod(dmq1, d, less, ctx) &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) &&
 	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_D, d) &&
@@ -179,11 +178,11 @@ static int parse_openssh(const char *begin, const char *end, const char *what, E
 	size = n && n % 4 == 0 ? EVP_DecodeBlock(raw, text, (int)n) : -1;
 	for (size_t i = n; size > 0 && i > 0 && text[i - 1] == '=' && i > n - 2; i--)
 		size--;
-	if (size < (int)sizeof(magic) || memcmp(raw, magic, sizeof(magic))) {
+	if (size < (int)sizeof(magic) || memcmp(raw, magic, sizeof(magic)) != 0) {
 		r = not_a_key(what, "the OpenSSH form is damaged", err);
 		goto out;
 	}
-	reader = (struct triton_reader) { .at = raw + sizeof(magic), .left = (size_t)size - sizeof(magic) };
+	reader = (struct triton_reader){ .at = raw + sizeof(magic), .left = (size_t)size - sizeof(magic) };
 	cipher = triton_read_string(&reader);
 	triton_read_string(&reader);
 	triton_read_string(&reader);
@@ -315,7 +314,7 @@ int triton_key_type_of(EVP_PKEY *key, enum triton_key_type *ret, struct nomad_er
 	case EVP_PKEY_EC:
 		(void)EVP_PKEY_get_group_name(key, group, sizeof(group), NULL);
 		for (size_t i = 0; i < NOMAD_ARRAY_LEN(curves); i++) {
-			if (!strcmp(group, curves[i].openssl_name)) {
+			if (strcmp(group, curves[i].openssl_name) == 0) {
 				*ret = curves[i].type;
 				return 0;
 			}
@@ -427,12 +426,12 @@ const char *triton_fingerprint_check(const char *key_id)
 {
 	static const char expected[] = "SHA256:..., MD5:aa:bb:... or aa:bb:...";
 
-	if (!strncasecmp(key_id, "SHA256:", 7)) {
+	if (strncasecmp(key_id, "SHA256:", 7) == 0) {
 		size_t n = strcspn(key_id + 7, "=");
 
 		return n == 43 && strlen(key_id + 7 + n) <= 1 ? NULL : expected;
 	}
-	if (!strncasecmp(key_id, "MD5:", 4))
+	if (strncasecmp(key_id, "MD5:", 4) == 0)
 		key_id += 4;
 	if (strlen(key_id) != 47)
 		return expected;
@@ -450,13 +449,13 @@ bool triton_fingerprint_matches(const char *key_id, const unsigned char *blob, s
 
 	if (triton_fingerprint_check(key_id))
 		return false;
-	if (!strncasecmp(key_id, "SHA256:", 7)) {
+	if (strncasecmp(key_id, "SHA256:", 7) == 0) {
 		if (EVP_Digest(blob, size, hash, &n, EVP_sha256(), NULL) != 1)
 			return false;
 		EVP_EncodeBlock(text, hash, (int)n);
-		return !strncmp(key_id + 7, (const char *)text, 43);
+		return strncmp(key_id + 7, (const char *)text, 43) == 0;
 	}
-	if (!strncasecmp(key_id, "MD5:", 4))
+	if (strncasecmp(key_id, "MD5:", 4) == 0)
 		key_id += 4;
-	return triton_fingerprint_md5(blob, size, md5) == 0 && !strcasecmp(key_id, md5);
+	return triton_fingerprint_md5(blob, size, md5) == 0 && strcasecmp(key_id, md5) == 0;
 }

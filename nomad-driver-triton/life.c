@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The life of a task, as far as machines and containers have it in common.
  *
  *	begin: name and all that will be made go to the records
@@ -103,7 +103,7 @@ char *triton_env_text(const struct nomad_map *env)
 		bool skip = false;
 
 		for (size_t k = 0; k < NOMAD_ARRAY_LEN(secret); k++)
-			skip |= !strcmp(env->pairs[i].key, secret[k]);
+			skip |= strcmp(env->pairs[i].key, secret[k]) == 0;
 		if (!skip)
 			bad = json_object_set_new(json, env->pairs[i].key, json_string(env->pairs[i].value));
 	}
@@ -308,12 +308,15 @@ int triton_watch_task(struct triton_site *site, struct nomad_task *task, struct 
 		.task_id = info->id,
 		.machine = nomad_task_get(task, TRITON_RECORD_INSTANCE),
 		.container = nomad_task_get(task, TRITON_RECORD_CONTAINER),
-		.ends_deleted = exit && !strcmp(exit, "deleted"),
+		.ends_deleted = exit && strcmp(exit, "deleted") == 0,
 	};
 	NOMAD_AUTO_FREE char *position = nomad_strdupf("%s/log-position", nomad_task_state_dir(task));
 	struct triton_follow follow = {
-		.task_id = info->id, .stdout_path = info->stdout_path, .stderr_path = info->stderr_path,
-		.position_path = position, .tty = nomad_task_get(task, TRITON_RECORD_TTY) != NULL,
+		.task_id = info->id,
+		.stdout_path = info->stdout_path,
+		.stderr_path = info->stderr_path,
+		.position_path = position,
+		.tty = nomad_task_get(task, TRITON_RECORD_TTY) != NULL,
 	};
 	int r = 0;
 

@@ -92,7 +92,8 @@ static void test_verdicts(void **state)
 static void test_machine(void **state)
 {
 	json_t *json = json_loads(
-		"{\"id\":\"b8312894-aaf1-4f86-bc69-c1b33314b480\",\"name\":\"n\",\"state\":\"strange\",\"tags\":{\"a\":true,\"b\":7,"
+		"{\"id\":\"b8312894-aaf1-4f86-bc69-c1b33314b480\",\"name\":\"n\",\"state\":\"strange\",\"tags\":{\"a\":"
+		"true,\"b\":7,"
 		"\"c\":\"x\"},\"primaryIp\":\"10.0.0.1\",\"deletion_protection\":true,\"dns_names\":[\"d\"]}",
 		0, NULL);
 	struct triton_machine machine = { 0 };

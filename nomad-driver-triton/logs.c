@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The output of containers, brought to Nomad: one thread for all of them.
  *
  *	WAITING -> (pipes have a reader) -> READING -> (stream ends) -> WAITING
@@ -34,21 +34,21 @@ struct follower {
 	char *task_id, *container, *path[3], *position_path;
 	struct triton_http *http;
 	struct triton_position position;
-	int fd[3];			/* -1: not open */
-	bool discard[3];		/* there is no pipe */
+	int fd[3];	 /* -1: not open */
+	bool discard[3]; /* there is no pipe */
 	int state;
 	bool tty, finishing, last_pass;
 	int64_t next_ms, deadline_ms;
-	int64_t patience_ms, limit_ms;	/* of the end: without progress, and at most */
+	int64_t patience_ms, limit_ms; /* of the end: without progress, and at most */
 	unsigned failures;
 	/* Of the reading: */
 	CURL *easy;
 	struct triton_demux demux;
 	uint64_t skip[3];
-	char *pending;			/* 1 byte stream, then data; pieces one behind the other */
+	char *pending; /* 1 byte stream, then data; pieces one behind the other */
 	size_t pending_size, pending_at;
 	bool paused, broken;
-	bool stuck[3];			/* no reader, or it is full */
+	bool stuck[3]; /* no reader, or it is full */
 };
 
 struct piece {
@@ -58,13 +58,13 @@ struct piece {
 
 struct triton_logs {
 	pthread_t thread;
-	pthread_mutex_t lock;		/* of the list and the flags */
+	pthread_mutex_t lock; /* of the list and the flags */
 	CURLM *multi;
 	struct follower *list;
 	struct triton_budget *budget;
 	void (*ended)(void *ud, const char *task_id);
 	void *ud;
-	char **told;			/* tasks whose stream ended, to be told of */
+	char **told; /* tasks whose stream ended, to be told of */
 	bool stop, started;
 };
 
@@ -237,7 +237,7 @@ static void begin(struct follower *f)
 		f->next_ms = triton_now_ms() + 5000;
 		return;
 	}
-	f->demux = (struct triton_demux) { .raw = f->tty };
+	f->demux = (struct triton_demux){ .raw = f->tty };
 	f->skip[1] = f->position.count ? f->position.count[1] : 0;
 	f->skip[2] = f->position.count ? f->position.count[2] : 0;
 	f->pending_size = f->pending_at = 0;
@@ -299,7 +299,8 @@ static void over(struct follower *f, CURLcode code)
 	}
 	/* At the end there is little time. */
 	f->next_ms = triton_now_ms() + (!f->finishing ? triton_backoff_ms(f->failures + 1, 500, 30000)
-				       : f->failures ? triton_backoff_ms(f->failures, 250, 1000) : 0);
+					: f->failures ? triton_backoff_ms(f->failures, 250, 1000)
+						      : 0);
 	if (!f->finishing)
 		tell(f);
 }
@@ -333,7 +334,7 @@ static int64_t turn(struct follower *f, int64_t now)
 	if (f->pending_at < f->pending_size && !flush(f))
 		return now + 200;
 	if (f->finishing && f->last_pass && !f->failures) {
-		f->state = DONE;	/* its rest is delivered now */
+		f->state = DONE; /* its rest is delivered now */
 		return INT64_MAX;
 	}
 	ready = open_pipes(f);
@@ -506,7 +507,7 @@ int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *fol
 		f = NULL;
 	}
 	pthread_mutex_unlock(&logs->lock);
-	follower_free(f);	/* it is followed already */
+	follower_free(f); /* it is followed already */
 	curl_multi_wakeup(logs->multi);
 	return 0;
 }
@@ -515,7 +516,7 @@ static struct follower *find(struct triton_logs *logs, const char *task_id)
 {
 	struct follower *f = logs->list;
 
-	while (f && strcmp(f->task_id, task_id))
+	while (f && strcmp(f->task_id, task_id) != 0)
 		f = f->next;
 	return f;
 }

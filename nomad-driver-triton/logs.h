@@ -18,8 +18,8 @@ void triton_logs_free(struct triton_logs *logs);
 
 struct triton_follow {
 	const char *task_id;
-	struct triton_http *http;	/* borrowed for as long as `logs` lives */
-	const char *container;		/* NULL: no log is read, the pipes are kept open only */
+	struct triton_http *http; /* borrowed for as long as `logs` lives */
+	const char *container;	  /* NULL: no log is read, the pipes are kept open only */
 	bool tty;
 	const char *stdout_path, *stderr_path;
 	const char *position_path;

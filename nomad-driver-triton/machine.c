@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Machines: instances made by CloudAPI.
  *
  * Exactly one for a task: its name and the tag nomad_task are functions of the
@@ -98,7 +98,7 @@ static int adopt(struct triton_site *site, const struct triton_cloud *cloud, str
 		struct triton_machine *it = &found.items[i];
 		const char *whose = nomad_map_get(&it->tags, "nomad_task");
 
-		if (!whose || strcmp(whose, id)) {
+		if (!whose || strcmp(whose, id) != 0) {
 			r = nomad_error_set(err, EEXIST,
 					    "the name '%s' is taken by the instance '%s', which is not of this task",
 					    name, it->id);
@@ -219,7 +219,7 @@ static bool ends_deleted(struct nomad_task *task)
 {
 	const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
 
-	return exit && !strcmp(exit, "deleted");
+	return exit && strcmp(exit, "deleted") == 0;
 }
 
 int triton_machine_kill(struct triton_site *site, struct nomad_task *task, struct nomad_error **err)

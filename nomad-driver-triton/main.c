@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MPL-2.0
+/* SPDX-License-Identifier: MPL-2.0 */
 /* nomad-driver-triton: see driver.c.  With "docker-exec" as first argument it is
  * the program that carries a command's bytes, see dockexec.c; with "log-hold"
  * the one that keeps log pipes open, see hold.c. */
@@ -12,9 +12,9 @@
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && !strcmp(argv[1], TRITON_EXEC_WORD))
+	if (argc > 1 && strcmp(argv[1], TRITON_EXEC_WORD) == 0)
 		return triton_exec_main(argc, argv);
-	if (argc > 1 && !strcmp(argv[1], TRITON_HOLD_WORD))
+	if (argc > 1 && strcmp(argv[1], TRITON_HOLD_WORD) == 0)
 		return triton_hold_main(argc, argv);
 	return nomad_plugin_main(argc, argv, &triton_driver);
 }

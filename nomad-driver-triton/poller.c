@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * One thread that watches all tasks.
  *
  * Each poll_interval one list of the driver's instances (by the tag
@@ -36,13 +36,13 @@
 #include "verdict.h"
 
 enum {
-	SOON_MS = 1000,			/* between looks at something that is about to end */
-	LOOKS = 3,			/* a machine is stopped for so many looks */
-	SINGLE_MOST = 4,		/* more single looks than this: list */
-	LOG_MS = 15000,			/* a log that does not move may take so long after the end, */
-	LOG_MOST_MS = 120000,		/* and one that moves so long */
+	SOON_MS = 1000,	      /* between looks at something that is about to end */
+	LOOKS = 3,	      /* a machine is stopped for so many looks */
+	SINGLE_MOST = 4,      /* more single looks than this: list */
+	LOG_MS = 15000,	      /* a log that does not move may take so long after the end, */
+	LOG_MOST_MS = 120000, /* and one that moves so long */
 	BACKOFF_MOST_MS = 60000,
-	FEED_STRETCH = 6,		/* so much longer is the interval while the change feed tells */
+	FEED_STRETCH = 6, /* so much longer is the interval while the change feed tells */
 };
 
 struct watched {
@@ -50,12 +50,12 @@ struct watched {
 	char *task_id, *machine, *container;
 	bool ends_deleted, expected, killed;
 	enum triton_state state;
-	unsigned looks;			/* at which it was stopped */
-	int64_t stopped_ms;		/* since when */
-	int64_t look_ms;		/* when to look by itself; INT64_MAX: the list does */
-	bool listed;			/* the last list showed it */
-	unsigned unseen;		/* lists that did not */
-	bool ended;			/* result stands, the log is awaited */
+	unsigned looks;	    /* at which it was stopped */
+	int64_t stopped_ms; /* since when */
+	int64_t look_ms;    /* when to look by itself; INT64_MAX: the list does */
+	bool listed;	    /* the last list showed it */
+	unsigned unseen;    /* lists that did not */
+	bool ended;	    /* result stands, the log is awaited */
 	int64_t ended_ms;
 	struct nomad_exit result;
 };
@@ -71,7 +71,7 @@ struct triton_poller {
 	struct triton_logs *logs;
 	int64_t interval_ms;
 	bool stop, started, failing;
-	bool feed, feed_broke;		/* the change feed tells; it broke off just now */
+	bool feed, feed_broke; /* the change feed tells; it broke off just now */
 	unsigned failures;
 };
 
@@ -90,7 +90,7 @@ static struct watched *find(struct triton_poller *poller, const char *task_id)
 {
 	struct watched *w = poller->list;
 
-	while (w && strcmp(w->task_id, task_id))
+	while (w && strcmp(w->task_id, task_id) != 0)
 		w = w->next;
 	return w;
 }
@@ -113,7 +113,7 @@ static void set_end(struct triton_poller *poller, struct watched *w, const struc
 /* A copy of what a look needs, for the lock is not held while it asks. */
 struct look {
 	char *task_id, *machine, *container;
-	enum triton_state state;	/* known already, or TRITON_UNKNOWN: ask */
+	enum triton_state state; /* known already, or TRITON_UNKNOWN: ask */
 };
 
 static void look_done(struct look *look)
@@ -190,7 +190,8 @@ static void look_at(struct triton_poller *poller, struct look *look)
 			set_end(poller, w, &result, "the container stopped; the Docker API tells no exit status");
 		} else {
 			w->look_ms = w->expected || state == TRITON_STOPPED || state == TRITON_STOPPING
-				? triton_now_ms() + SOON_MS : INT64_MAX;
+					     ? triton_now_ms() + SOON_MS
+					     : INT64_MAX;
 		}
 	}
 	pthread_mutex_unlock(&poller->lock);
@@ -230,7 +231,7 @@ static int list_all(struct triton_poller *poller, int64_t now)
 
 		w->listed = false;
 		for (size_t i = 0; i < machines.count && !w->listed; i++) {
-			if (!strcmp(machines.items[i].id, w->machine)) {
+			if (strcmp(machines.items[i].id, w->machine) == 0) {
 				w->listed = true;
 				state = machines.items[i].state;
 			}
@@ -359,7 +360,7 @@ static void *run(void *ud)
 			if (at < next)
 				next = at;
 		}
-		ts = (struct timespec) { .tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000 };
+		ts = (struct timespec){ .tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000 };
 		if (!poller->stop && next > now)
 			pthread_cond_timedwait(&poller->changed, &poller->lock, &ts);
 		any = poller->list != NULL;
@@ -482,7 +483,7 @@ void triton_poller_remove(struct triton_poller *poller, const char *task_id)
 	for (struct watched **at = &poller->list; *at; at = &(*at)->next) {
 		struct watched *w = *at;
 
-		if (!strcmp(w->task_id, task_id)) {
+		if (strcmp(w->task_id, task_id) == 0) {
 			*at = w->next;
 			watched_free(w);
 			break;
@@ -508,7 +509,7 @@ void triton_poller_changed(struct triton_poller *poller, const char *machine)
 {
 	pthread_mutex_lock(&poller->lock);
 	for (struct watched *w = poller->list; w; w = w->next)
-		if (!w->ended && !strcmp(w->machine, machine))
+		if (!w->ended && strcmp(w->machine, machine) == 0)
 			w->look_ms = triton_now_ms();
 	pthread_cond_broadcast(&poller->changed);
 	pthread_mutex_unlock(&poller->lock);

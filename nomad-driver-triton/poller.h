@@ -22,9 +22,9 @@ struct triton_poller_events {
 
 struct triton_watch {
 	const char *task_id;
-	const char *machine;		/* UUID */
-	const char *container;		/* Docker's id; NULL for a machine */
-	bool ends_deleted;		/* exit_strategy */
+	const char *machine;   /* UUID */
+	const char *container; /* Docker's id; NULL for a machine */
+	bool ends_deleted;     /* exit_strategy */
 };
 
 int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget,

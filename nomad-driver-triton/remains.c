@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * What a task has made in the data centre, and its removal.
  *
  * The task's records tell: each thing was written down before it was made.
@@ -24,8 +24,8 @@
 #include "httptext.h"
 
 static const char *const keys[] = {
-	TRITON_RECORD_API, TRITON_RECORD_NAME, TRITON_RECORD_INSTANCE, TRITON_RECORD_RULES, TRITON_RECORD_PUBLISHED,
-	TRITON_RECORD_PROTECTED,
+	TRITON_RECORD_API,   TRITON_RECORD_NAME,      TRITON_RECORD_INSTANCE,
+	TRITON_RECORD_RULES, TRITON_RECORD_PUBLISHED, TRITON_RECORD_PROTECTED,
 };
 
 int triton_remains_of(struct nomad_task *task, struct triton_remains *ret, struct nomad_error **err)
@@ -95,9 +95,8 @@ int triton_remains_parse(const json_t *json, struct triton_remains *ret)
 	remains.name = name ? strdup(name) : NULL;
 	if (!remains.task_id || (name && !remains.name))
 		r = -ENOMEM;
-	json_object_foreach(json_object_get(json, "records"), key, value)
-		if (r >= 0 && json_is_string(value))
-			r = nomad_map_set(&remains.records, key, json_string_value(value));
+	json_object_foreach(json_object_get(json, "records"), key, value) if (r >= 0 && json_is_string(value)) r =
+		nomad_map_set(&remains.records, key, json_string_value(value));
 	if (r < 0)
 		triton_remains_done(&remains);
 	else
@@ -114,7 +113,7 @@ static int merge(struct triton_machines *to, struct triton_machines *take_from)
 		bool known = false;
 
 		for (size_t k = 0; k < to->count; k++)
-			known |= !strcmp(to->items[k].id, it->id);
+			known |= strcmp(to->items[k].id, it->id) == 0;
 		if (known)
 			continue;
 		more = reallocarray(to->items, to->count + 1, sizeof(*more));
@@ -173,11 +172,10 @@ int triton_lift_protection(struct triton_site *site, const struct triton_cloud *
 		if (!protected)
 			return 0;
 		if (!ours)
-			return nomad_error_set(
-				err, EPERM,
-				"the instance '%s' is protected from deletion, not by this driver; turn that off "
-				"with 'triton instance disable-deletion-protection %s'",
-				machine, machine);
+			return nomad_error_set(err, EPERM,
+					       "the instance '%s' is protected from deletion, not by this driver; turn "
+					       "that off with 'triton instance disable-deletion-protection %s'",
+					       machine, machine);
 		if (!told && (r = triton_cloud_action(cloud, machine, "disable_deletion_protection", err)) < 0)
 			return nomad_error_wrap(err, "turn the deletion protection of '%s' off", machine);
 		told = true;
@@ -271,8 +269,8 @@ static bool is_ours(const struct triton_machine *machine, const struct triton_re
 	if (!task)
 		task = nomad_map_get(&machine->tags, "docker:label:nomad.task");
 	if (task)
-		return !strcmp(task, remains->task_id);
-	return machine->name && !strcmp(machine->name, remains->name);
+		return strcmp(task, remains->task_id) == 0;
+	return machine->name && strcmp(machine->name, remains->name) == 0;
 }
 
 static int add_published(struct triton_remains *remains, const char *ids)
@@ -293,7 +291,7 @@ static int clear_machine(struct triton_site *site, const struct triton_cloud *cl
 	NOMAD_AUTO_FREE char *ids = NULL;
 	int r;
 
-	if (api && !strcmp(api, "docker")) {
+	if (api && strcmp(api, "docker") == 0) {
 		struct nomad_error *why = NULL;
 
 		r = triton_fwshare_published(cloud, machine, &ids, &why);
@@ -344,11 +342,11 @@ static int clear_volumes(const struct triton_cloud *cloud, const struct triton_r
 		NOMAD_AUTO_FREE char *id = NULL;
 		int r;
 
-		if (strncmp(pair->key, TRITON_RECORD_VOLUME, strlen(TRITON_RECORD_VOLUME)))
+		if (strncmp(pair->key, TRITON_RECORD_VOLUME, strlen(TRITON_RECORD_VOLUME)) != 0)
 			continue;
-		if (!strncmp(pair->value, "id=", 3)) {
+		if (strncmp(pair->value, "id=", 3) == 0) {
 			id = strdup(pair->value + 3);
-		} else if (!strncmp(pair->value, "name=", 5)) {
+		} else if (strncmp(pair->value, "name=", 5) == 0) {
 			struct nomad_error *why = NULL;
 
 			/* It was about to be made: there was none of that name before. */
@@ -386,7 +384,7 @@ int triton_remains_clear(struct triton_site *site, struct triton_remains *remain
 	int r;
 
 	if (!remains->name)
-		return 0;	/* nothing was begun */
+		return 0; /* nothing was begun */
 	r = triton_site_cloud(site, &cloud, err);
 	if (r < 0)
 		return r;
@@ -400,7 +398,7 @@ int triton_remains_clear(struct triton_site *site, struct triton_remains *remain
 	/* Beside the one that is known there may be one of a lost answer. */
 	r = find_all(site, &cloud, remains, &machines, err);
 	for (size_t i = 0; r >= 0 && i < machines.count; i++)
-		if (is_ours(&machines.items[i], remains) && (!machine || strcmp(machines.items[i].id, machine)))
+		if (is_ours(&machines.items[i], remains) && (!machine || strcmp(machines.items[i].id, machine) != 0))
 			r = clear_machine(site, &cloud, remains, machines.items[i].id, deadline, err);
 	triton_machines_done(&machines);
 	if (r >= 0 && rules)

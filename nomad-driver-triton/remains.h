@@ -9,19 +9,19 @@
 #include "site.h"
 
 /* Keys of the task's records. */
-#define TRITON_RECORD_API "api"			/* "cloud" or "docker" */
-#define TRITON_RECORD_NAME "name"		/* of the instance; before it is created */
-#define TRITON_RECORD_INSTANCE "instance"	/* its UUID */
-#define TRITON_RECORD_CONTAINER "container"	/* Docker's id */
+#define TRITON_RECORD_API "api"		    /* "cloud" or "docker" */
+#define TRITON_RECORD_NAME "name"	    /* of the instance; before it is created */
+#define TRITON_RECORD_INSTANCE "instance"   /* its UUID */
+#define TRITON_RECORD_CONTAINER "container" /* Docker's id */
 #define TRITON_RECORD_TTY "tty"
-#define TRITON_RECORD_EXIT "exit"		/* exit_strategy */
-#define TRITON_RECORD_RULES "rules"		/* hashes of firewall rules */
-#define TRITON_RECORD_PUBLISHED "published"	/* ids of rules of the Docker API */
-#define TRITON_RECORD_PROTECTED "protected"	/* "1": we protect it */
-#define TRITON_RECORD_VOLUME "volume."		/* + n: "name=..." to be made, "id=..." made */
-#define TRITON_RECORD_HOLD "hold"		/* only in debts: name of its file, see hold.h */
+#define TRITON_RECORD_EXIT "exit"	    /* exit_strategy */
+#define TRITON_RECORD_RULES "rules"	    /* hashes of firewall rules */
+#define TRITON_RECORD_PUBLISHED "published" /* ids of rules of the Docker API */
+#define TRITON_RECORD_PROTECTED "protected" /* "1": we protect it */
+#define TRITON_RECORD_VOLUME "volume."	    /* + n: "name=..." to be made, "id=..." made */
+#define TRITON_RECORD_HOLD "hold"	    /* only in debts: name of its file, see hold.h */
 #define TRITON_RECORD_ADDRESS "address"
-#define TRITON_RECORD_NAMES "names"		/* CNS names */
+#define TRITON_RECORD_NAMES "names" /* CNS names */
 enum { TRITON_VOLUMES_MAX = 32 };
 
 struct triton_remains {

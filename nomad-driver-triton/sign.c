@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * HTTP signatures (draft-cavage-http-signatures, as http-signature 1.4 of
  * CloudAPI checks them).
  *
@@ -22,7 +22,7 @@
 #include "sign.h"
 
 struct triton_signer {
-	EVP_PKEY *key;			/* or NULL: the agent has it */
+	EVP_PKEY *key; /* or NULL: the agent has it */
 	char *agent_socket;
 	unsigned char *agent_blob;
 	size_t agent_blob_size;
@@ -31,11 +31,8 @@ struct triton_signer {
 };
 
 static const char *const algorithms[] = {
-	[TRITON_KEY_RSA] = "rsa-sha256",
-	[TRITON_KEY_P256] = "ecdsa-sha256",
-	[TRITON_KEY_P384] = "ecdsa-sha512",
-	[TRITON_KEY_P521] = "ecdsa-sha512",
-	[TRITON_KEY_ED25519] = "ed25519-sha512",
+	[TRITON_KEY_RSA] = "rsa-sha256",    [TRITON_KEY_P256] = "ecdsa-sha256",	     [TRITON_KEY_P384] = "ecdsa-sha512",
+	[TRITON_KEY_P521] = "ecdsa-sha512", [TRITON_KEY_ED25519] = "ed25519-sha512",
 };
 
 static bool given(const char *text)
@@ -63,8 +60,10 @@ static int use_file(struct triton_signer *signer, const struct triton_signer_opt
 	if (r >= 0 && triton_fingerprint_md5(blob, size, md5) < 0)
 		r = nomad_error_set(err, EIO, "take the fingerprint of a key: MD5 is not available");
 	if (r >= 0 && given(options->key_id) && !triton_fingerprint_matches(options->key_id, blob, size))
-		r = nomad_error_set(err, ENOKEY, "the key file is not the key of key_id '%s': its fingerprint is '%s'; "
-						 "correct one of them", options->key_id, md5);
+		r = nomad_error_set(
+			err, ENOKEY,
+			"the key file is not the key of key_id '%s': its fingerprint is '%s'; correct one of them",
+			options->key_id, md5);
 	OPENSSL_free(blob);
 	return r;
 }
@@ -120,8 +119,8 @@ int triton_signer_new(const struct triton_signer_options *options, struct triton
 		r = use_agent(signer, options, md5, err);
 	if (r >= 0) {
 		signer->key_path = given(options->user)
-			? nomad_strdupf("/%s/users/%s/keys/%s", options->account, options->user, md5)
-			: nomad_strdupf("/%s/keys/%s", options->account, md5);
+					   ? nomad_strdupf("/%s/users/%s/keys/%s", options->account, options->user, md5)
+					   : nomad_strdupf("/%s/keys/%s", options->account, md5);
 		if (!signer->key_path)
 			r = nomad_error_errno(err, ENOMEM, "find the key");
 	}

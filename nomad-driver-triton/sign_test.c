@@ -18,8 +18,8 @@
 /* A key of each kind, as PKCS#8. */
 static char *pem_of(const char *type, const char *detail)
 {
-	EVP_PKEY *key = detail ? !strcmp(type, "RSA") ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048)
-						      : EVP_PKEY_Q_keygen(NULL, NULL, "EC", detail)
+	EVP_PKEY *key = detail ? strcmp(type, "RSA") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048)
+							  : EVP_PKEY_Q_keygen(NULL, NULL, "EC", detail)
 			       : EVP_PKEY_Q_keygen(NULL, NULL, type);
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *data, *out;
@@ -107,9 +107,9 @@ static void test_refused(void **state)
 	char *pem = pem_of("ED25519", NULL);
 	(void)state;
 
-	refused((struct triton_signer_options) { .key_material = pem }, "no account");
-	refused((struct triton_signer_options) { .account = "a" }, "no key to sign with");
-	refused((struct triton_signer_options) { .account = "a", .agent_socket = "/x" }, "no key_id");
+	refused((struct triton_signer_options){ .key_material = pem }, "no account");
+	refused((struct triton_signer_options){ .account = "a" }, "no key to sign with");
+	refused((struct triton_signer_options){ .account = "a", .agent_socket = "/x" }, "no key_id");
 	refused((struct triton_signer_options){ .account = "a",
 						.agent_socket = "/nonexistent/x",
 						.key_id = "MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff" },
@@ -120,7 +120,7 @@ static void test_refused(void **state)
 						.key_material = pem,
 						.key_id = "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff" },
 		"not the key of key_id");
-	refused((struct triton_signer_options) { .account = "a", .key_material = "rubbish" }, "no private key");
+	refused((struct triton_signer_options){ .account = "a", .key_material = "rubbish" }, "no private key");
 	refused((struct triton_signer_options){ .account = "a",
 						.key_material =
 							"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n" },

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * The data centre and the account: the configuration completed from the
  * environment, and the two APIs, which are made when they are first needed. A
  * missing key or agent is so an error of that moment and not of the start.
@@ -115,12 +115,21 @@ static int connect_cloud(struct triton_site *site, struct nomad_error **err)
 {
 	static const char *const headers[] = { "Accept-Version: ~9||~8", NULL };
 	struct triton_signer_options key = {
-		.account = site->account, .user = site->user, .key_id = site->key_id, .key_file = site->key_file,
-		.key_material = site->key_material, .agent_socket = site->agent_socket,
+		.account = site->account,
+		.user = site->user,
+		.key_id = site->key_id,
+		.key_file = site->key_file,
+		.key_material = site->key_material,
+		.agent_socket = site->agent_socket,
 	};
 	struct triton_http_options options = {
-		.what = "CloudAPI", .base_url = site->url, .ca_file = site->ca_file, .insecure = site->insecure,
-		.budget = &site->budget, .timeout_ms = site->request_timeout_ms, .headers = headers,
+		.what = "CloudAPI",
+		.base_url = site->url,
+		.ca_file = site->ca_file,
+		.insecure = site->insecure,
+		.budget = &site->budget,
+		.timeout_ms = site->request_timeout_ms,
+		.headers = headers,
 	};
 	int r;
 
@@ -181,17 +190,19 @@ static int ask_docker_url(struct triton_site *site, struct nomad_error **err)
 static int connect_docker(struct triton_site *site, struct nomad_error **err)
 {
 	struct triton_http_options options = {
-		.what = "the Docker API", .base_url = site->docker_url, .insecure = site->docker_insecure,
-		.budget = &site->budget, .timeout_ms = site->request_timeout_ms,
+		.what = "the Docker API",
+		.base_url = site->docker_url,
+		.insecure = site->docker_insecure,
+		.budget = &site->budget,
+		.timeout_ms = site->request_timeout_ms,
 	};
 	NOMAD_AUTO_FREE char *ca = NULL, *cert = NULL, *key = NULL;
 
-	if (strncmp(site->docker_url, "http://", 7)) {
+	if (strncmp(site->docker_url, "http://", 7) != 0) {
 		if (!site->docker_cert_path)
-			return nomad_error_set(
-				err, ENOENT,
-				"no certificate for the Docker API: set docker_cert_path or DOCKER_CERT_PATH "
-				"to the folder with key.pem, cert.pem and ca.pem");
+			return nomad_error_set(err, ENOENT,
+					       "no certificate for the Docker API: set docker_cert_path or "
+					       "DOCKER_CERT_PATH to the folder with key.pem, cert.pem and ca.pem");
 		ca = nomad_strdupf("%s/ca.pem", site->docker_cert_path);
 		cert = nomad_strdupf("%s/cert.pem", site->docker_cert_path);
 		key = nomad_strdupf("%s/key.pem", site->docker_cert_path);
@@ -225,7 +236,7 @@ int triton_site_docker(struct triton_site *site, struct triton_docker *ret, stru
 		r = connect_docker(site, err);
 	pthread_mutex_unlock(&site->lock);
 	if (r >= 0)
-		*ret = (struct triton_docker) { .http = site->docker, .retry_ms = RETRY_MS };
+		*ret = (struct triton_docker){ .http = site->docker, .retry_ms = RETRY_MS };
 	return r;
 }
 

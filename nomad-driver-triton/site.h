@@ -22,17 +22,17 @@ struct triton_site {
 	int64_t request_timeout_ms, provision_timeout_ms, poll_interval_ms;
 
 	struct triton_budget budget;
-	pthread_mutex_t lock;		/* of what is made when it is first needed: */
+	pthread_mutex_t lock; /* of what is made when it is first needed: */
 	char *account_escaped;
 	struct triton_signer *signer;
 	struct triton_http *cloud, *docker;
 
 	struct triton_fwshare *rules;
-	struct triton_poller *poller;	/* NULL without a plugin (doctor) */
+	struct triton_poller *poller; /* NULL without a plugin (doctor) */
 	struct triton_logs *logs;
 	struct triton_debts *debts;
 	struct triton_feed *feed;
-	char *hold_folder;		/* see hold.h */
+	char *hold_folder; /* see hold.h */
 };
 
 /* Complete the configuration; nothing is connected yet. */

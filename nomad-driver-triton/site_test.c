@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MPL-2.0
+/* SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -149,8 +149,10 @@ static void test_missing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_environment, clean), cmocka_unit_test_setup(test_key, clean),
-		cmocka_unit_test_setup(test_insecure, clean), cmocka_unit_test_setup(test_missing, clean),
+		cmocka_unit_test_setup(test_environment, clean),
+		cmocka_unit_test_setup(test_key, clean),
+		cmocka_unit_test_setup(test_insecure, clean),
+		cmocka_unit_test_setup(test_missing, clean),
 	};
 
 	return cmocka_run_group_tests_name("site", tests, NULL, NULL);

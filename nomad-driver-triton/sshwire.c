@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MPL-2.0
+/* SPDX-License-Identifier: MPL-2.0 */
 /* The data types of SSH; see sshwire.h. */
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ struct triton_span triton_read_string(struct triton_reader *reader)
 
 bool triton_span_is(struct triton_span span, const char *text)
 {
-	return span.data && span.size == strlen(text) && !memcmp(span.data, text, span.size);
+	return span.data && span.size == strlen(text) && memcmp(span.data, text, span.size) == 0;
 }
 
 void triton_write_bytes(struct triton_writer *writer, const void *data, size_t size)

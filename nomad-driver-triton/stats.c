@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Statistics of containers.
  *
  * Nomad may ask each second for each task, and a sample is a request: so all
@@ -79,7 +79,7 @@ static struct sample *sample_of(const char *task_id, int64_t now)
 	struct sample **at = &samples, *it;
 
 	while ((it = *at)) {
-		if (!strcmp(it->task_id, task_id))
+		if (strcmp(it->task_id, task_id) == 0)
 			return it;
 		if (now - it->taken_ms > FORGET_MS) {
 			*at = it->next;

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * Whether one instance has ended, and how: what its state means, and what the
  * two APIs say when they are asked about it.  Who asks when is poller.c's.
  */
@@ -13,7 +13,7 @@
 int triton_machine_verdict(enum triton_state state, const char *action, bool expected, bool killed, bool ends_deleted,
 			   struct nomad_exit *ret, const char **ret_message)
 {
-	*ret = (struct nomad_exit) { 0 };
+	*ret = (struct nomad_exit){ 0 };
 	*ret_message = NULL;
 	switch (state) {
 	case TRITON_FAILED:
@@ -35,7 +35,7 @@ int triton_machine_verdict(enum triton_state state, const char *action, bool exp
 		if (killed) {
 			ret->exit_code = 137;
 			ret->signal = 9;
-		} else if (!expected && !strcmp(action, "stop")) {
+		} else if (!expected && strcmp(action, "stop") == 0) {
 			ret->exit_code = 1;
 			*ret_message = "the instance was stopped, not by Nomad";
 		}
@@ -53,11 +53,11 @@ bool triton_container_ended(struct triton_docker *docker, const char *id, struct
 	int64_t code = 0;
 	bool ended;
 
-	*ret = (struct nomad_exit) { 0 };
+	*ret = (struct nomad_exit){ 0 };
 	*ret_message = NULL;
 	docker->retry_ms = 0;
 	if (triton_docker_inspect(docker, id, &container, NULL) < 0)
-		return false;	/* also -ENOENT: whether it is gone CloudAPI tells */
+		return false; /* also -ENOENT: whether it is gone CloudAPI tells */
 	ended = !container.running && !container.never_started;
 	if (ended) {
 		/* Inspect says 0 where it does not know; wait tells the difference. */

@@ -17,7 +17,7 @@ static void take_label(char *to, size_t size, const uint8_t *from, size_t len)
 	size_t i;
 
 	for (i = 0; i < len && i + 1 < size && from[i]; i++)
-		to[i] = (char) from[i];
+		to[i] = (char)from[i];
 	while (i > 0 && to[i - 1] == ' ')
 		i--;
 	to[i] = '\0';
@@ -25,7 +25,7 @@ static void take_label(char *to, size_t size, const uint8_t *from, size_t len)
 
 static unsigned int le16(const uint8_t *p)
 {
-	return (unsigned int) (p[0] | p[1] << 8);
+	return (unsigned int)(p[0] | p[1] << 8);
 }
 
 /* FAT keeps its label in the root folder; the boot sector's copy is what mkfs wrote, which will do. */
@@ -33,9 +33,9 @@ static bool probe_vfat(const uint8_t *b, struct blockdev_label *ret)
 {
 	if (b[510] != 0x55 || b[511] != 0xaa || (b[0] != 0xeb && b[0] != 0xe9))
 		return false;
-	if (!memcmp(b + 82, "FAT32   ", 8))
+	if (memcmp(b + 82, "FAT32   ", 8) == 0)
 		take_label(ret->label, sizeof(ret->label), b + 71, 11);
-	else if (!memcmp(b + 54, "FAT1", 4) || !memcmp(b + 54, "FAT ", 4))
+	else if (memcmp(b + 54, "FAT1", 4) == 0 || memcmp(b + 54, "FAT ", 4) == 0)
 		take_label(ret->label, sizeof(ret->label), b + 43, 11);
 	else
 		return false;
@@ -60,13 +60,13 @@ int blockdev_probe(int fd, struct blockdev_label *ret)
 		ret->needs_check = !(le16(b + 1024 + 58) & 1) || (le16(b + 1024 + 58) & 2) || (b[1024 + 96] & 4);
 		return 0;
 	}
-	if (!memcmp(b, "hsqs", 4)) {
+	if (memcmp(b, "hsqs", 4) == 0) {
 		ret->fs = FS_SQUASHFS;
 		return 0;
 	}
 	if (probe_vfat(b, ret))
 		return 0;
-	if (util_pread_all(fd, iso, sizeof(iso), 32768) == 0 && !memcmp(iso, "\001CD001", 6)) {
+	if (util_pread_all(fd, iso, sizeof(iso), 32768) == 0 && memcmp(iso, "\001CD001", 6) == 0) {
 		ret->fs = FS_ISO9660;
 		take_label(ret->label, sizeof(ret->label), iso + 40, 32);
 		return 0;
@@ -85,14 +85,14 @@ static void read_uevent(struct blockdev *b)
 	if (util_read_file(path, text, sizeof(text)) < 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (!strncmp(line, "PARTNAME=", 9))
+		if (strncmp(line, "PARTNAME=", 9) == 0)
 			util_copy(b->partname, sizeof(b->partname), line + 9);
-		else if (!strncmp(line, "PARTN=", 6))
+		else if (strncmp(line, "PARTN=", 6) == 0)
 			b->partition = atoi(line + 6);
-		else if (!strncmp(line, "MAJOR=", 6))
-			b->major = (unsigned int) atoi(line + 6);
-		else if (!strncmp(line, "MINOR=", 6))
-			b->minor = (unsigned int) atoi(line + 6);
+		else if (strncmp(line, "MAJOR=", 6) == 0)
+			b->major = (unsigned int)atoi(line + 6);
+		else if (strncmp(line, "MINOR=", 6) == 0)
+			b->minor = (unsigned int)atoi(line + 6);
 	}
 }
 
@@ -132,8 +132,8 @@ size_t blockdev_list(struct blockdev *list, size_t max)
 	while (dir && n < max && (d = readdir(dir))) {
 		struct blockdev *b = &list[n];
 
-		if (d->d_name[0] == '.' || !strncmp(d->d_name, "ram", 3) || !strncmp(d->d_name, "loop", 4) ||
-		    !strncmp(d->d_name, "dm-", 3))
+		if (d->d_name[0] == '.' || strncmp(d->d_name, "ram", 3) == 0 || strncmp(d->d_name, "loop", 4) == 0 ||
+		    strncmp(d->d_name, "dm-", 3) == 0)
 			continue;
 		memset(b, 0, sizeof(*b));
 		if (!util_copy(b->name, sizeof(b->name), d->d_name))
@@ -158,7 +158,7 @@ static bool has_label(const struct blockdev *b, const char *label)
 	/* Not O_NONBLOCK: a drive without a medium shall say so. */
 	CLEANUP_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC);
 
-	return fd >= 0 && blockdev_probe(fd, &l) == 0 && l.label[0] && !strcasecmp(l.label, label);
+	return fd >= 0 && blockdev_probe(fd, &l) == 0 && l.label[0] && strcasecmp(l.label, label) == 0;
 }
 
 static int find_once(const char *label, struct blockdev *ret)
@@ -167,7 +167,7 @@ static int find_once(const char *label, struct blockdev *ret)
 	size_t n = blockdev_list(list, ARRAY_LEN(list)), i;
 
 	for (i = 0; i < n; i++) {
-		if (!strcmp(list[i].partname, label)) {
+		if (strcmp(list[i].partname, label) == 0) {
 			*ret = list[i];
 			return 0;
 		}

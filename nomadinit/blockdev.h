@@ -10,11 +10,11 @@
 enum blockdev_fs { FS_UNKNOWN, FS_BLANK, FS_EXT4, FS_VFAT, FS_ISO9660, FS_SQUASHFS, FS_MAX };
 
 struct blockdev {
-	char name[32];	   /* vda3 */
-	char path[40];	   /* /dev/vda3 */
-	char disk[32];	   /* vda; "" if it is a whole disk */
-	char partname[73]; /* GPT name */
-	int partition;	   /* number, 0 for a whole disk */
+	char name[32];		 /* vda3 */
+	char path[40];		 /* /dev/vda3 */
+	char disk[32];		 /* vda; "" if it is a whole disk */
+	char partname[73];	 /* GPT name */
+	int partition;		 /* number, 0 for a whole disk */
 	uint64_t start, sectors; /* of 512 bytes */
 	unsigned int major, minor;
 };

@@ -22,14 +22,14 @@ int bootenv_parse(const char *block, size_t len, struct bootenv *ret)
 	if (len < sizeof(magic) - 1 || memcmp(block, magic, sizeof(magic) - 1) != 0)
 		return -EINVAL;
 	for (p += sizeof(magic) - 1; p < end && *p != '#'; p = line + 1) {
-		line = memchr(p, '\n', (size_t) (end - p));
+		line = memchr(p, '\n', (size_t)(end - p));
 		if (!line)
 			return -EINVAL;
-		if (line - p == 6 && !memcmp(p, "good=", 5))
+		if (line - p == 6 && memcmp(p, "good=", 5) == 0)
 			e.good = p[5];
-		else if (line - p == 6 && !memcmp(p, "next=", 5))
+		else if (line - p == 6 && memcmp(p, "next=", 5) == 0)
 			e.next = p[5];
-		else if (line - p == 7 && !memcmp(p, "tries=", 6) && p[6] >= '0' && p[6] <= '9')
+		else if (line - p == 7 && memcmp(p, "tries=", 6) == 0 && p[6] >= '0' && p[6] <= '9')
 			e.tries = p[6] - '0';
 	}
 	if ((e.good != 'a' && e.good != 'b') || (e.next && e.next != 'a' && e.next != 'b'))
@@ -48,7 +48,7 @@ void bootenv_format(const struct bootenv *e, char block[BOOTENV_SIZE])
 	else
 		n = snprintf(text, sizeof(text), "%sgood=%c\nnext=\ntries=0\n", magic, e->good);
 	memset(block, '#', BOOTENV_SIZE);
-	memcpy(block, text, (size_t) n);
+	memcpy(block, text, (size_t)n);
 }
 
 int bootenv_read(const char *path, struct bootenv *ret)
@@ -56,7 +56,7 @@ int bootenv_read(const char *path, struct bootenv *ret)
 	char block[BOOTENV_SIZE + 1];
 	int n = util_read_file(path, block, sizeof(block));
 
-	return n < 0 ? n : bootenv_parse(block, (size_t) n, ret);
+	return n < 0 ? n : bootenv_parse(block, (size_t)n, ret);
 }
 
 int bootenv_write(const char *path, const struct bootenv *e)

@@ -15,7 +15,7 @@ static void what_is_written_is_read(void **state)
 	struct bootenv e = { .good = 'b', .next = 'a', .tries = 2 }, back;
 	char block[BOOTENV_SIZE];
 
-	(void) state;
+	(void)state;
 	bootenv_format(&e, block);
 	assert_int_equal(bootenv_parse(block, sizeof(block), &back), 0);
 	assert_int_equal(back.good, 'b');
@@ -35,7 +35,7 @@ static void grub_agrees(void **state)
 	const char *const argv[] = { "/bin/sh", "-c", command, NULL };
 	int fd;
 
-	(void) state;
+	(void)state;
 	if (access("/usr/bin/grub-editenv", X_OK) < 0)
 		skip();
 	fd = mkstemp(path);
@@ -70,7 +70,7 @@ static void rubbish_is_refused(void **state)
 	struct bootenv e;
 	size_t i;
 
-	(void) state;
+	(void)state;
 	for (i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(bootenv_parse(bad[i], strlen(bad[i]), &e), -EINVAL);
 }

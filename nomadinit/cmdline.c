@@ -106,5 +106,6 @@ bool cmdline_is_on(const char *name)
 {
 	const char *v = cmdline_get(name);
 
-	return v && (!*v || !strcmp(v, "1") || !strcmp(v, "yes") || !strcmp(v, "true") || !strcmp(v, "on"));
+	return v &&
+	       (!*v || strcmp(v, "1") == 0 || strcmp(v, "yes") == 0 || strcmp(v, "true") == 0 || strcmp(v, "on") == 0);
 }

@@ -10,7 +10,7 @@
 
 static void ours_are_found(void **state)
 {
-	(void) state;
+	(void)state;
 	cmdline_set("quiet nomadinit.hostname=one root=/dev/x nomadinit.hostname=two nomadinit.rescue\n");
 	assert_string_equal(cmdline_get("hostname"), "two");
 	assert_string_equal(cmdline_get("rescue"), "");
@@ -23,7 +23,7 @@ static void ours_are_found(void **state)
 
 static void quotes_keep_blanks_and_equals_signs(void **state)
 {
-	(void) state;
+	(void)state;
 	cmdline_set("nomadinit.set.a=\"x y=z\" \"nomadinit.set.b=c d\" nomadinit.set.e=\"f");
 	assert_string_equal(cmdline_get("set.a"), "x y=z");
 	assert_string_equal(cmdline_get("set.b"), "c d");
@@ -32,7 +32,7 @@ static void quotes_keep_blanks_and_equals_signs(void **state)
 
 static void dashes_and_underscores_are_alike(void **state)
 {
-	(void) state;
+	(void)state;
 	cmdline_set("nomadinit.a-b=1");
 	assert_string_equal(cmdline_get("a_b"), "1");
 	assert_true(cmdline_is_on("a-b"));
@@ -43,7 +43,7 @@ static void all_with_a_prefix_are_gone_through(void **state)
 	const char *key;
 	size_t at = 0;
 
-	(void) state;
+	(void)state;
 	cmdline_set("nomadinit.set.x=1 nomadinit.y=2 nomadinit.set.z.w=3 nomadinit.set.");
 	assert_string_equal(cmdline_next("set.", &at, &key), "1");
 	assert_string_equal(key, "x");
@@ -57,7 +57,7 @@ static void too_much_is_cut_and_survived(void **state)
 	static char huge[20000];
 	size_t i;
 
-	(void) state;
+	(void)state;
 	for (i = 0; i + 16 < sizeof(huge); i += 14)
 		memcpy(huge + i, "nomadinit.a=1 ", 15);
 	cmdline_set(huge);

@@ -67,14 +67,14 @@ static void copy_files(const char *from, const char *to, int depth, size_t *left
 	util_mkdirs(to, 0700);
 	while (dir && (d = readdir(dir))) {
 		if (d->d_name[0] == '.' ||
-		    (size_t) snprintf(source, sizeof(source), "%s/%s", from, d->d_name) >= sizeof(source) ||
-		    (size_t) snprintf(target, sizeof(target), "%s/%s", to, d->d_name) >= sizeof(target) ||
+		    (size_t)snprintf(source, sizeof(source), "%s/%s", from, d->d_name) >= sizeof(source) ||
+		    (size_t)snprintf(target, sizeof(target), "%s/%s", to, d->d_name) >= sizeof(target) ||
 		    lstat(source, &st) < 0)
 			continue;
 		if (S_ISDIR(st.st_mode) && depth < 3) {
 			copy_files(source, target, depth + 1, left);
 		} else if (S_ISREG(st.st_mode)) {
-			if ((size_t) st.st_size > *left || util_read_alloc(source, *left, &data, &len) < 0) {
+			if ((size_t)st.st_size > *left || util_read_alloc(source, *left, &data, &len) < 0) {
 				log_warn("'%s' is too large for a configuration or cannot be read; it is left out",
 					 d->d_name);
 				continue;
@@ -137,9 +137,9 @@ static int set_path(json_t *root, const char *path, json_t *take_value)
 	json_t *next;
 
 	while ((dot = strchr(path, '.'))) {
-		if (dot == path || (size_t) (dot - path) >= sizeof(part))
+		if (dot == path || (size_t)(dot - path) >= sizeof(part))
 			break;
-		memcpy(part, path, (size_t) (dot - path));
+		memcpy(part, path, (size_t)(dot - path));
 		part[dot - path] = '\0';
 		next = json_object_get(root, part);
 		if (!json_is_object(next)) {
@@ -198,7 +198,7 @@ int confdrive_load(struct config *ret, bool in_container, char error[CONFIG_ERRO
 	if (r == 0)
 		r = add_text(&s, confdrive_from_cmdline(), "kernel arguments");
 	if (r == 0)
-		r = config_parse((const char *const *) s.texts, (const char *const *) s.names, s.n, ret, error);
+		r = config_parse((const char *const *)s.texts, (const char *const *)s.names, s.n, ret, error);
 	else
 		snprintf(error, CONFIG_ERROR_SIZE, "out of memory");
 	for (i = 0; i < s.n; i++) {

@@ -13,10 +13,10 @@ static void kernel_arguments_become_json(void **state)
 {
 	char *text;
 
-	(void) state;
+	(void)state;
 	cmdline_set("nomadinit.hostname=n1 nomadinit.set.client.enabled=true "
-		    "nomadinit.set.client.servers=[\"192.0.2.1\",\"x y\"] "
-		    "nomadinit.set.region=eu nomadinit.set.nomadinit.network.eth0.dhcp=true");
+		    "nomadinit.set.client.servers=[\"192.0.2.1\",\"x y\"] nomadinit.set.region=eu "
+		    "nomadinit.set.nomadinit.network.eth0.dhcp=true");
 	text = confdrive_from_cmdline();
 	assert_non_null(strstr(text, "\"hostname\": \"n1\""));
 	assert_non_null(strstr(text, "\"enabled\": true"));
@@ -28,7 +28,7 @@ static void what_is_not_json_is_a_string(void **state)
 {
 	char *text;
 
-	(void) state;
+	(void)state;
 	cmdline_set("nomadinit.set.a=eu nomadinit.set.b=3 nomadinit.set.=x nomadinit.set.c..d=1 nomadinit.set.a.b=1");
 	text = confdrive_from_cmdline();
 	assert_non_null(strstr(text, "\"b\": 3"));

@@ -51,9 +51,9 @@ static bool is_cidr(const char *s)
 	const char *slash = strchr(s, '/');
 	long bits;
 
-	if (!slash || (size_t) (slash - s) >= sizeof(ip))
+	if (!slash || (size_t)(slash - s) >= sizeof(ip))
 		return false;
-	memcpy(ip, s, (size_t) (slash - s));
+	memcpy(ip, s, (size_t)(slash - s));
 	ip[slash - s] = '\0';
 	if (inet_pton(AF_INET, ip, buf) == 1)
 		return util_parse_long(slash + 1, 1, 32, &bits) == 0;
@@ -174,7 +174,7 @@ static int take_string(char *error, const char *where, const struct option *o, j
 
 static int decode_one(char *error, const char *where, const struct option *o, json_t *value, void *base)
 {
-	void *field = (char *) base + o->offset;
+	void *field = (char *)base + o->offset;
 	char ***list = field;
 	const char *key;
 	json_t *item;
@@ -187,15 +187,15 @@ static int decode_one(char *error, const char *where, const struct option *o, js
 	case T_BOOL:
 		if (!json_is_boolean(value))
 			break;
-		*(bool *) field = json_is_true(value);
+		*(bool *)field = json_is_true(value);
 		return 0;
 	case T_INT:
 		if (!json_is_integer(value))
 			break;
-		n = (long) json_integer_value(value);
+		n = (long)json_integer_value(value);
 		if (n < o->min || n > o->max)
 			return fail(error, "%s.%s must be from %ld to %ld, not %ld", where, o->name, o->min, o->max, n);
-		*(long *) field = n;
+		*(long *)field = n;
 		return 0;
 	case T_LIST:
 		if (!json_is_array(value))
@@ -203,7 +203,8 @@ static int decode_one(char *error, const char *where, const struct option *o, js
 		*list = calloc(json_array_size(value) + 1, sizeof(char *));
 		if (!*list)
 			return -ENOMEM;
-		json_array_foreach(value, i, item) {
+		json_array_foreach(value, i, item)
+		{
 			int r = take_string(error, where, o, item, &(*list)[i]);
 
 			if (r < 0)
@@ -217,7 +218,8 @@ static int decode_one(char *error, const char *where, const struct option *o, js
 		if (!*list)
 			return -ENOMEM;
 		i = 0;
-		json_object_foreach(value, key, item) {
+		json_object_foreach(value, key, item)
+		{
 			if (!json_is_string(item))
 				return fail(error, "%s.%s.%s must be a string, as in \"1\"", where, o->name, key);
 			(*list)[i] = strdup(key);
@@ -239,9 +241,9 @@ static bool is_section(const char *key)
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(sections); i++)
-		if (!strcmp(sections[i].name, key))
+		if (strcmp(sections[i].name, key) == 0)
 			return true;
-	return !strcmp(key, "network");
+	return strcmp(key, "network") == 0;
 }
 
 /* Decode an object by its table; sections within are somebody else's when `has_sections`. */
@@ -255,7 +257,8 @@ static int decode(char *error, const char *where, const struct option *rows, jso
 
 	if (object && !json_is_object(object))
 		return fail(error, "%s must be an object", where);
-	json_object_foreach(object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		for (o = rows; o->name && strcmp(o->name, key) != 0; o++)
 			;
 		if (!o->name && !(has_sections && is_section(key)))
@@ -288,7 +291,8 @@ static int decode_network(char *error, json_t *network, struct config *c)
 
 	if (network && !json_is_object(network))
 		return fail(error, "nomadinit.network must be an object whose keys are interfaces");
-	json_object_foreach(network, key, value) {
+	json_object_foreach(network, key, value)
+	{
 		struct config_interface *i = &c->interfaces[c->n_interfaces];
 
 		if (c->n_interfaces == CONFIG_MAX_INTERFACES)
@@ -452,12 +456,12 @@ static void done_by_table(const struct option *rows, void *base)
 	const struct option *o;
 
 	for (o = rows; o->name; o++) {
-		void *field = (char *) base + o->offset;
+		void *field = (char *)base + o->offset;
 
 		if (o->type == T_STRING)
-			free(*(char **) field);
+			free(*(char **)field);
 		else if (o->type == T_LIST || o->type == T_PAIRS)
-			list_free(*(char ***) field);
+			list_free(*(char ***)field);
 	}
 }
 
@@ -483,9 +487,9 @@ const struct config_interface *config_interface_for(const struct config *c, cons
 	size_t i;
 
 	for (i = 0; i < c->n_interfaces; i++) {
-		if (!strcmp(c->interfaces[i].name, name) || (mac && !strcasecmp(c->interfaces[i].name, mac)))
+		if (strcmp(c->interfaces[i].name, name) == 0 || (mac && strcasecmp(c->interfaces[i].name, mac) == 0))
 			return &c->interfaces[i];
-		if (!strcmp(c->interfaces[i].name, "*"))
+		if (strcmp(c->interfaces[i].name, "*") == 0)
 			any = &c->interfaces[i];
 	}
 	/* No network section at all: DHCP wherever there is a cable. */

@@ -23,7 +23,7 @@ static void empty_means_dhcp_everywhere(void **state)
 	const struct config_interface *i;
 	struct config c;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(config_defaults(&c), 0);
 	i = config_interface_for(&c, "eth0", "52:54:00:12:34:56");
 	assert_non_null(i);
@@ -69,7 +69,7 @@ static void what_is_wrong_is_said(void **state)
 	struct config c;
 	size_t i;
 
-	(void) state;
+	(void)state;
 	for (i = 0; i < ARRAY_LEN(cases); i++) {
 		assert_int_equal(parse(cases[i].text, &c), -EINVAL);
 		if (!strstr(error, cases[i].says))
@@ -86,7 +86,7 @@ static void later_texts_override(void **state)
 	};
 	struct config c;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(config_parse(texts, names, 2, &c, error), 0);
 	assert_string_equal(c.hostname, "two");
 	assert_string_equal(c.ntp[0], "c");
@@ -101,7 +101,7 @@ static void clients_drain_and_servers_do_not_leave(void **state)
 {
 	struct config c;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(parse("{\"client\": {\"enabled\": true}}", &c), 0);
 	assert_non_null(strstr(c.agent_json, "\"leave_on_terminate\": true"));
 	assert_non_null(strstr(c.agent_json, "drain_on_shutdown"));
@@ -123,7 +123,7 @@ static void interfaces_are_found_by_name_mac_or_star(void **state)
 	const struct config_interface *i;
 	struct config c;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(
 		parse("{\"nomadinit\": {\"network\": {\"*\": {\"mtu\": 1400}, \"52:54:00:AA:00:01\": {\"mtu\": 1401},"
 		      "\"eth1\": {\"addresses\": [\"192.0.2.1/24\", \"2001:db8::1/64\"], \"gateways\": "
@@ -147,7 +147,7 @@ static void every_option_has_help(void **state)
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
-	(void) state;
+	(void)state;
 	config_help(f);
 	fclose(f);
 	assert_null(strstr(text, "(null)"));

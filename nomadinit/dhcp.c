@@ -81,7 +81,7 @@ static void take_classless(struct dhcp_lease *l, const uint8_t *p, size_t len)
 		unsigned int prefix = *p++, bytes = (prefix + 7) / 8;
 		uint8_t to[4] = { 0 };
 
-		if (prefix > 32 || (size_t) (end - p) < bytes + 4)
+		if (prefix > 32 || (size_t)(end - p) < bytes + 4)
 			return;
 		memcpy(to, p, bytes);
 		l->routes[l->n_routes].to = get32(to) & htonl(prefix ? 0xffffffffu << (32 - prefix) : 0);
@@ -106,7 +106,7 @@ static int parse_options(const uint8_t *p, const uint8_t *end, struct options *o
 
 		if (code == 0)
 			continue;
-		if (p == end || (size_t) (end - p) < 1u + *p)
+		if (p == end || (size_t)(end - p) < 1u + *p)
 			return -EBADMSG;
 		len = *p++;
 		switch (code) {
@@ -129,7 +129,7 @@ static int parse_options(const uint8_t *p, const uint8_t *end, struct options *o
 			break;
 		case 26:
 			if (len == 2)
-				l->mtu = (unsigned int) (p[0] << 8 | p[1]);
+				l->mtu = (unsigned int)(p[0] << 8 | p[1]);
 			break;
 		case 42:
 			l->n_ntp = take_addresses(l->ntp, ARRAY_LEN(l->ntp), p, len);
@@ -186,7 +186,7 @@ static int put_in_order(struct dhcp_lease *l, const struct options *o, const cha
 		*ret_why = "its subnet mask is not one";
 		return -EINVAL;
 	}
-	l->prefix = (unsigned int) prefix;
+	l->prefix = (unsigned int)prefix;
 	host = ntohl(l->address) & (prefix == 32 ? 0 : 0xffffffffu >> prefix);
 	if (prefix < 31 && (host == 0 || host == 0xffffffffu >> prefix)) {
 		*ret_why = "it offers the subnet's own or broadcast address";
@@ -201,7 +201,7 @@ static int put_in_order(struct dhcp_lease *l, const struct options *o, const cha
 	if (l->lease_s > LEASE_MAX)
 		l->lease_s = LEASE_MAX;
 	if (l->t2_s == 0 || l->t2_s >= l->lease_s)
-		l->t2_s = (uint32_t) ((uint64_t) l->lease_s * 7 / 8);
+		l->t2_s = (uint32_t)((uint64_t)l->lease_s * 7 / 8);
 	if (l->t1_s == 0 || l->t1_s >= l->t2_s)
 		l->t1_s = l->lease_s / 2 < l->t2_s ? l->lease_s / 2 : l->t2_s / 2;
 	if (l->t1_s < 5)
@@ -254,7 +254,7 @@ int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t ma
 static uint8_t *add_option(uint8_t *p, uint8_t code, const void *data, size_t len)
 {
 	*p++ = code;
-	*p++ = (uint8_t) len;
+	*p++ = (uint8_t)len;
 	memcpy(p, data, len);
 	return p + len;
 }
@@ -263,8 +263,8 @@ size_t dhcp_build(uint8_t *packet, enum dhcp_type type, const struct dhcp_client
 		  uint32_t requested, uint32_t server)
 {
 	static const uint8_t wanted[] = { 1, 3, 6, 12, 15, 26, 42, 51, 54, 58, 59, 121 };
-	uint16_t seconds = htons((uint16_t) ((util_now_ms() - c->began_ms) / 1000)), flags = htons(BROADCAST_FLAG);
-	uint8_t *p = packet + HEADER, t = (uint8_t) type, id[7] = { 1 };
+	uint16_t seconds = htons((uint16_t)((util_now_ms() - c->began_ms) / 1000)), flags = htons(BROADCAST_FLAG);
+	uint8_t *p = packet + HEADER, t = (uint8_t)type, id[7] = { 1 };
 	uint16_t max = htons(DHCP_PACKET_MAX);
 
 	memset(packet, 0, DHCP_PACKET_MAX);
@@ -291,7 +291,7 @@ size_t dhcp_build(uint8_t *packet, enum dhcp_type type, const struct dhcp_client
 	p = add_option(p, 55, wanted, sizeof(wanted));
 	*p++ = 255;
 	/* Old relays drop what is shorter than a BOOTP packet. */
-	return (size_t) (p - packet) < 300 ? 300 : (size_t) (p - packet);
+	return (size_t)(p - packet) < 300 ? 300 : (size_t)(p - packet);
 }
 
 static void send_request(struct dhcp_client *c)
@@ -352,7 +352,7 @@ static void lose(struct dhcp_client *c)
 
 static uint64_t until(const struct dhcp_client *c, uint32_t seconds)
 {
-	uint64_t at = c->bound_ms + (uint64_t) seconds * 1000, now = util_now_ms();
+	uint64_t at = c->bound_ms + (uint64_t)seconds * 1000, now = util_now_ms();
 
 	return at > now ? at - now : 0;
 }
@@ -459,7 +459,7 @@ int dhcp_input(struct dhcp_client *c, const uint8_t *packet, size_t len, const c
 	c->has_lease = true;
 	c->bound_ms = util_now_ms();
 	c->state = DHCP_BOUND;
-	loop_timer_set(&c->timer, (uint64_t) l.t1_s * 1000);
+	loop_timer_set(&c->timer, (uint64_t)l.t1_s * 1000);
 	c->changed(c->data, &c->lease);
 	return 0;
 }

@@ -33,14 +33,14 @@ static void begin(struct packet *p, uint32_t xid, enum dhcp_type type, const cha
 	memcpy(p->b + 236, cookie, 4);
 	p->b[240] = 53;
 	p->b[241] = 1;
-	p->b[242] = (uint8_t) type;
+	p->b[242] = (uint8_t)type;
 	p->len = 243;
 }
 
 static void option(struct packet *p, uint8_t code, const void *data, size_t len)
 {
 	p->b[p->len++] = code;
-	p->b[p->len++] = (uint8_t) len;
+	p->b[p->len++] = (uint8_t)len;
 	memcpy(p->b + p->len, data, len);
 	p->len += len;
 }
@@ -79,7 +79,7 @@ static void an_ordinary_lease_is_understood(void **state)
 	struct dhcp_lease l;
 	struct packet p;
 
-	(void) state;
+	(void)state;
 	usual(&p, 42, DHCP_ACK);
 	option(&p, 12, "node7", 5);
 	option(&p, 15, "example.com.", 12);
@@ -103,7 +103,7 @@ static void classless_routes_replace_the_router(void **state)
 	struct dhcp_lease l;
 	struct packet p;
 
-	(void) state;
+	(void)state;
 	usual(&p, 42, DHCP_ACK);
 	option(&p, 121, routes, sizeof(routes));
 	assert_int_equal(parse(&p, &l), DHCP_ACK);
@@ -122,10 +122,10 @@ static void a_server_that_lies_is_not_believed(void **state)
 	struct packet p;
 	size_t i;
 
-	(void) state;
+	(void)state;
 	for (i = 0; i < ARRAY_LEN(addresses); i++) {
 		usual(&p, 42, DHCP_OFFER);
-		*(uint32_t *) (void *) (p.b + 16) = inet_addr(addresses[i]);
+		*(uint32_t *)(void *)(p.b + 16) = inet_addr(addresses[i]);
 		assert_int_equal(parse(&p, &l), -EINVAL);
 	}
 	begin(&p, 42, DHCP_OFFER, "192.0.2.7");
@@ -155,7 +155,7 @@ static void times_are_brought_into_order(void **state)
 	struct dhcp_lease l;
 	struct packet p;
 
-	(void) state;
+	(void)state;
 	usual(&p, 42, DHCP_ACK);
 	option_u32(&p, 58, 9000);
 	option_u32(&p, 59, 8000);
@@ -177,7 +177,7 @@ static void names_that_are_none_are_dropped(void **state)
 	struct dhcp_lease l;
 	struct packet p;
 
-	(void) state;
+	(void)state;
 	usual(&p, 42, DHCP_ACK);
 	option(&p, 12, "a;reboot", 8);
 	option(&p, 15, "a\nb", 3);
@@ -193,7 +193,7 @@ static void any_cut_or_changed_packet_is_survived(void **state)
 	unsigned int seed = 1, turn;
 	size_t i;
 
-	(void) state;
+	(void)state;
 	usual(&p, 42, DHCP_ACK);
 	option(&p, 52, "\x03", 1); /* options in sname and file as well */
 	option(&p, 121, "\x20\x01\x02\x03\x04\x05\x06\x07\x08", 9);
@@ -210,7 +210,7 @@ static void any_cut_or_changed_packet_is_survived(void **state)
 		q = p;
 		for (i = 0; i < 4; i++) {
 			seed = seed * 1103515245 + 12345;
-			q.b[44 + seed / 65536 % (p.len - 44)] = (uint8_t) (seed >> 8);
+			q.b[44 + seed / 65536 % (p.len - 44)] = (uint8_t)(seed >> 8);
 		}
 		dhcp_parse(q.b, q.len, 42, mac, &l, &why);
 	}
@@ -227,8 +227,8 @@ static struct {
 
 static void on_send(void *data, const void *packet, size_t len, uint32_t from, uint32_t to)
 {
-	(void) data;
-	(void) from;
+	(void)data;
+	(void)from;
 	assert_true(len >= 300 && len <= DHCP_PACKET_MAX);
 	memcpy(seen.packet, packet, len);
 	seen.sent++;
@@ -237,7 +237,7 @@ static void on_send(void *data, const void *packet, size_t len, uint32_t from, u
 
 static void on_changed(void *data, const struct dhcp_lease *lease)
 {
-	(void) data;
+	(void)data;
 	seen.changed++;
 	seen.has_lease = lease != NULL;
 }
@@ -285,7 +285,7 @@ static void a_lease_is_got_renewed_rebound_and_lost(void **state)
 {
 	struct dhcp_client c = start();
 
-	(void) state;
+	(void)state;
 	bind_client(&c);
 	assert_int_equal(answer(&c, DHCP_ACK), -EAGAIN);
 	c.bound_ms -= 1801 * 1000; /* T1 */
@@ -310,7 +310,7 @@ static void a_refusal_begins_anew(void **state)
 {
 	struct dhcp_client c = start();
 
-	(void) state;
+	(void)state;
 	bind_client(&c);
 	c.bound_ms -= 1801 * 1000;
 	fire(&c);
@@ -325,7 +325,7 @@ static void silence_is_asked_again_for_ever(void **state)
 	struct dhcp_client c = start();
 	int i;
 
-	(void) state;
+	(void)state;
 	dhcp_start(&c);
 	for (i = 0; i < 50; i++) {
 		fire(&c);
@@ -346,7 +346,7 @@ static void another_address_than_offered_is_refused(void **state)
 	struct dhcp_client c = start();
 	struct packet p;
 
-	(void) state;
+	(void)state;
 	dhcp_start(&c);
 	fire(&c);
 	assert_int_equal(answer(&c, DHCP_OFFER), 0);
@@ -365,7 +365,7 @@ static void the_cable_comes_back(void **state)
 	struct dhcp_client c = start();
 	int i;
 
-	(void) state;
+	(void)state;
 	bind_client(&c);
 	dhcp_stop(&c);
 	dhcp_start(&c);

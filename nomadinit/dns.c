@@ -15,8 +15,8 @@ size_t dns_build(uint8_t *out, uint16_t id, const char *name, bool ipv6)
 	if (!util_is_hostname(name))
 		return 0;
 	memset(out, 0, 12);
-	out[0] = (uint8_t) (id >> 8);
-	out[1] = (uint8_t) id;
+	out[0] = (uint8_t)(id >> 8);
+	out[1] = (uint8_t)id;
 	out[2] = 1; /* recursion desired */
 	out[5] = 1;
 	for (label = p++; *name; name++) {
@@ -25,15 +25,15 @@ size_t dns_build(uint8_t *out, uint16_t id, const char *name, bool ipv6)
 			*label = 0;
 			continue;
 		}
-		*p++ = (uint8_t) *name;
-		*label = (uint8_t) (p - label - 1);
+		*p++ = (uint8_t)*name;
+		*label = (uint8_t)(p - label - 1);
 	}
 	*p++ = 0;
 	*p++ = 0;
 	*p++ = ipv6 ? 28 : 1;
 	*p++ = 0;
 	*p++ = 1;
-	return (size_t) (p - out);
+	return (size_t)(p - out);
 }
 
 /* Where the name at `at` ends, 0 if it is broken. */
@@ -68,13 +68,13 @@ int dns_parse(const uint8_t *in, size_t len, uint16_t id, const char *name, bool
 		return -ENOENT;
 	if ((in[3] & 15) != 0)
 		return -EAGAIN;
-	answers = (unsigned int) (in[6] << 8 | in[7]);
+	answers = (unsigned int)(in[6] << 8 | in[7]);
 	for (at = qlen; answers > 0 && n < max; answers--) {
 		at = skip_name(in, len, at);
 		if (at == 0 || at + 10 > len)
 			break;
-		type = (unsigned int) (in[at] << 8 | in[at + 1]);
-		size = (unsigned int) (in[at + 8] << 8 | in[at + 9]);
+		type = (unsigned int)(in[at] << 8 | in[at + 1]);
+		size = (unsigned int)(in[at + 8] << 8 | in[at + 9]);
 		at += 10;
 		if (size > len - at)
 			break;
@@ -88,5 +88,5 @@ int dns_parse(const uint8_t *in, size_t len, uint16_t id, const char *name, bool
 		}
 		at += size;
 	}
-	return n ? (int) n : -ENOENT;
+	return n ? (int)n : -ENOENT;
 }

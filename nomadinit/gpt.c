@@ -23,12 +23,12 @@ static const uint8_t linux_type[16] = { 0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72
 
 static uint32_t get32(const uint8_t *p)
 {
-	return (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24;
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 static uint64_t get64(const uint8_t *p)
 {
-	return get32(p) | (uint64_t) get32(p + 4) << 32;
+	return get32(p) | (uint64_t)get32(p + 4) << 32;
 }
 
 static void put32(uint8_t *p, uint32_t v)
@@ -36,13 +36,13 @@ static void put32(uint8_t *p, uint32_t v)
 	int i;
 
 	for (i = 0; i < 4; i++)
-		p[i] = (uint8_t) (v >> 8 * i);
+		p[i] = (uint8_t)(v >> 8 * i);
 }
 
 static void put64(uint8_t *p, uint64_t v)
 {
-	put32(p, (uint32_t) v);
-	put32(p + 4, (uint32_t) (v >> 32));
+	put32(p, (uint32_t)v);
+	put32(p + 4, (uint32_t)(v >> 32));
 }
 
 uint32_t gpt_crc32(const void *data, size_t len)
@@ -82,11 +82,11 @@ static int read_at(int fd, uint64_t lba, uint64_t disk_sectors, struct gpt *g)
 	if (g->n_entries == 0 || g->n_entries > ENTRIES_MAX || g->entry_size != 128 ||
 	    get64(g->header + 72) >= disk_sectors)
 		return -EINVAL;
-	g->entries = malloc((size_t) g->n_entries * g->entry_size);
+	g->entries = malloc((size_t)g->n_entries * g->entry_size);
 	if (!g->entries)
 		return -ENOMEM;
-	r = util_pread_all(fd, g->entries, (size_t) g->n_entries * g->entry_size, get64(g->header + 72) * GPT_SECTOR);
-	if (r == 0 && gpt_crc32(g->entries, (size_t) g->n_entries * g->entry_size) != get32(g->header + 88))
+	r = util_pread_all(fd, g->entries, (size_t)g->n_entries * g->entry_size, get64(g->header + 72) * GPT_SECTOR);
+	if (r == 0 && gpt_crc32(g->entries, (size_t)g->n_entries * g->entry_size) != get32(g->header + 88))
 		r = -EINVAL;
 	if (r < 0)
 		gpt_done(g);
@@ -121,7 +121,7 @@ void gpt_done(struct gpt *g)
 
 static uint8_t *entry(const struct gpt *g, uint32_t i)
 {
-	return g->entries + (size_t) i * g->entry_size;
+	return g->entries + (size_t)i * g->entry_size;
 }
 
 static bool is_used(const uint8_t *e)
@@ -141,10 +141,10 @@ int gpt_find(const struct gpt *g, const char *name)
 
 		if (!is_used(entry(g, i)))
 			continue;
-		for (k = 0; k < 36 && k < len && n[2 * k] == (uint8_t) name[k] && n[2 * k + 1] == 0; k++)
+		for (k = 0; k < 36 && k < len && n[2 * k] == (uint8_t)name[k] && n[2 * k + 1] == 0; k++)
 			;
 		if (k == len && (k == 36 || (n[2 * k] == 0 && n[2 * k + 1] == 0)))
-			return (int) i + 1;
+			return (int)i + 1;
 	}
 	return 0;
 }
@@ -163,7 +163,7 @@ static uint64_t last_used(const struct gpt *g, uint32_t except)
 
 static uint64_t table_sectors(const struct gpt *g)
 {
-	return ((uint64_t) g->n_entries * g->entry_size + GPT_SECTOR - 1) / GPT_SECTOR;
+	return ((uint64_t)g->n_entries * g->entry_size + GPT_SECTOR - 1) / GPT_SECTOR;
 }
 
 static uint64_t true_last(const struct gpt *g)
@@ -179,12 +179,12 @@ static uint64_t aligned_end(const struct gpt *g)
 
 int gpt_grow(struct gpt *g, int number, uint64_t *ret_start, uint64_t *ret_sectors)
 {
-	uint8_t *e = entry(g, (uint32_t) number - 1);
+	uint8_t *e = entry(g, (uint32_t)number - 1);
 	uint64_t end = aligned_end(g), start = get64(e + 32), old = get64(e + 40);
 
 	*ret_start = start;
 	*ret_sectors = old - start + 1;
-	if (last_used(g, (uint32_t) number - 1) > start)
+	if (last_used(g, (uint32_t)number - 1) > start)
 		return -EBUSY;
 	if (end <= old)
 		return 0;
@@ -210,20 +210,20 @@ int gpt_add(struct gpt *g, const char *name, uint64_t min_sectors, uint64_t *ret
 	memset(e, 0, g->entry_size);
 	memcpy(e, linux_type, 16);
 	util_random(e + 16, 16);
-	e[16 + 7] = (uint8_t) ((e[16 + 7] & 0x0f) | 0x40);
-	e[16 + 8] = (uint8_t) ((e[16 + 8] & 0x3f) | 0x80);
+	e[16 + 7] = (uint8_t)((e[16 + 7] & 0x0f) | 0x40);
+	e[16 + 8] = (uint8_t)((e[16 + 8] & 0x3f) | 0x80);
 	put64(e + 32, start);
 	put64(e + 40, end);
 	for (k = 0; name[k] && k < 35; k++)
-		e[56 + 2 * k] = (uint8_t) name[k];
+		e[56 + 2 * k] = (uint8_t)name[k];
 	*ret_start = start;
 	*ret_sectors = end - start + 1;
-	return (int) i + 1;
+	return (int)i + 1;
 }
 
 static int write_one(int fd, struct gpt *g, uint64_t lba, uint64_t other, uint64_t table)
 {
-	size_t bytes = (size_t) g->n_entries * g->entry_size;
+	size_t bytes = (size_t)g->n_entries * g->entry_size;
 	int r;
 
 	put64(g->header + 24, lba);
@@ -254,7 +254,7 @@ static int write_mbr(int fd, const struct gpt *g)
 		uint8_t *p = mbr + 446 + 16 * i;
 
 		if (p[4] == 0xee)
-			put32(p + 12, g->disk_sectors - 1 > UINT32_MAX ? UINT32_MAX : (uint32_t) (g->disk_sectors - 1));
+			put32(p + 12, g->disk_sectors - 1 > UINT32_MAX ? UINT32_MAX : (uint32_t)(g->disk_sectors - 1));
 	}
 	return util_pwrite_all(fd, mbr, sizeof(mbr), 0);
 }
@@ -274,8 +274,8 @@ int gpt_write(int fd, struct gpt *g)
 
 int gpt_tell_kernel(int disk_fd, int number, uint64_t start, uint64_t sectors, bool is_new)
 {
-	struct blkpg_partition p = { .start = (long long) start * GPT_SECTOR,
-				     .length = (long long) sectors * GPT_SECTOR,
+	struct blkpg_partition p = { .start = (long long)start * GPT_SECTOR,
+				     .length = (long long)sectors * GPT_SECTOR,
 				     .pno = number };
 	struct blkpg_ioctl_arg arg = { .op = is_new ? BLKPG_ADD_PARTITION : BLKPG_RESIZE_PARTITION,
 				       .datalen = sizeof(p),

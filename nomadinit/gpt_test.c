@@ -23,7 +23,7 @@ static int make(void **state)
 	struct gpt g = { .n_entries = 128, .entry_size = 128, .disk_sectors = 8 * MIB };
 	uint64_t start, size;
 
-	(void) state;
+	(void)state;
 	fd = mkstemp(path);
 	if (fd < 0 || ftruncate(fd, 8 * MIB * 512) < 0)
 		return -1;
@@ -48,7 +48,7 @@ static int make(void **state)
 
 static int clean(void **state)
 {
-	(void) state;
+	(void)state;
 	close(fd);
 	return unlink(path);
 }
@@ -57,7 +57,7 @@ static void partitions_are_found_by_name(void **state)
 {
 	struct gpt g;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(gpt_read(fd, 8 * MIB, &g), 0);
 	assert_int_equal(gpt_find(&g, "a"), 1);
 	assert_int_equal(gpt_find(&g, "b"), 2);
@@ -71,7 +71,7 @@ static void the_last_one_grows_with_the_disk(void **state)
 	uint64_t start, size;
 	struct gpt g;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(ftruncate(fd, 64 * MIB * 512), 0);
 	assert_int_equal(gpt_read(fd, 64 * MIB, &g), 0);
 	assert_int_equal(gpt_grow(&g, 1, &start, &size), -EBUSY);
@@ -90,7 +90,7 @@ static void a_broken_primary_is_mended_from_the_backup(void **state)
 	char junk[512] = "junk";
 	struct gpt g;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(util_pwrite_all(fd, junk, 512, 512), 0);
 	assert_int_equal(gpt_read(fd, 64 * MIB, &g), 0);
 	assert_int_equal(gpt_find(&g, "b"), 2);
@@ -107,7 +107,7 @@ static void no_table_at_all_is_an_error(void **state)
 	struct gpt g;
 	int null = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 
-	(void) state;
+	(void)state;
 	assert_int_equal(gpt_read(null, 64 * MIB, &g), -EINVAL);
 	close(null);
 }
@@ -117,7 +117,7 @@ static void other_tools_agree(void **state)
 	const char *const verify[] = { "/sbin/sfdisk", "-q", "--verify", path, NULL };
 	struct gpt g;
 
-	(void) state;
+	(void)state;
 	if (access("/sbin/sfdisk", X_OK) < 0)
 		skip();
 	assert_int_equal(gpt_read(fd, 64 * MIB, &g), 0);
@@ -134,14 +134,14 @@ static void every_damaged_table_is_survived(void **state)
 	struct gpt g;
 	int file;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(util_pread_all(fd, sectors, sizeof(sectors), 0), 0);
 	file = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	assert_true(file >= 0);
 	for (i = 0; i < 2000; i++) {
 		memcpy(copy, sectors, sizeof(copy));
 		seed = seed * 1103515245 + 12345;
-		copy[512 + seed / 65536 % 1024] ^= (uint8_t) (1 << (seed & 7));
+		copy[512 + seed / 65536 % 1024] ^= (uint8_t)(1 << (seed & 7));
 		assert_int_equal(util_pwrite_all(file, copy, sizeof(copy), 0), 0);
 		if (gpt_read(file, 64 * MIB, &g) == 0) {
 			if (gpt_find(&g, "b") > 0)
@@ -154,7 +154,7 @@ static void every_damaged_table_is_survived(void **state)
 
 static void the_checksum_is_the_usual_one(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(gpt_crc32("123456789", 9), 0xcbf43926);
 }
 

@@ -26,22 +26,22 @@ static char watched_buttons[256];
 
 bool hardware_is_power_button(const char *name)
 {
-	return !strcmp(name, "Power Button") || strstr(name, "gpio-keys") || strstr(name, "Power Key");
+	return strcmp(name, "Power Button") == 0 || strstr(name, "gpio-keys") || strstr(name, "Power Key");
 }
 
 static void on_button(void *data, uint32_t events)
 {
 	struct input_event e[16];
-	int fd = (int) (intptr_t) data;
+	int fd = (int)(intptr_t)data;
 	ssize_t n = read(fd, e, sizeof(e)), i;
 
-	(void) events;
+	(void)events;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		loop_unwatch(fd);
 		close(fd);
 		return;
 	}
-	for (i = 0; n > 0 && i < n / (ssize_t) sizeof(e[0]); i++)
+	for (i = 0; n > 0 && i < n / (ssize_t)sizeof(e[0]); i++)
 		if (e[i].type == EV_KEY && e[i].code == KEY_POWER && e[i].value == 1)
 			on_pressed();
 }
@@ -53,7 +53,7 @@ static void find_buttons(void *data)
 	DIR *dir = opendir("/dev/input");
 	int fd;
 
-	(void) data;
+	(void)data;
 	while (dir && (d = readdir(dir))) {
 		if (strncmp(d->d_name, "event", 5) != 0 || strlen(d->d_name) > 10)
 			continue;
@@ -66,7 +66,7 @@ static void find_buttons(void *data)
 		strcat(watched_buttons, path);
 		snprintf(path, sizeof(path), "/dev/input/%s", d->d_name);
 		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0 || loop_watch(fd, EPOLLIN, on_button, (void *) (intptr_t) fd) < 0)
+		if (fd < 0 || loop_watch(fd, EPOLLIN, on_button, (void *)(intptr_t)fd) < 0)
 			log_warn("cannot watch the power button '%s'", path);
 	}
 	if (dir)
@@ -82,15 +82,15 @@ void hardware_watch_buttons(void (*pressed)(void))
 
 static void feed(void *data)
 {
-	(void) data;
+	(void)data;
 	ioctl(watchdog, WDIOC_KEEPALIVE, 0);
-	loop_timer_set(&watchdog_timer, (uint64_t) watchdog_ms / 4);
+	loop_timer_set(&watchdog_timer, (uint64_t)watchdog_ms / 4);
 }
 
 void hardware_start_watchdog(long seconds)
 {
 	struct watchdog_info info = { 0 };
-	int timeout = (int) seconds;
+	int timeout = (int)seconds;
 
 	if (seconds == 0)
 		return;
@@ -103,7 +103,7 @@ void hardware_start_watchdog(long seconds)
 	if (ioctl(watchdog, WDIOC_SETTIMEOUT, &timeout) < 0 && ioctl(watchdog, WDIOC_GETTIMEOUT, &timeout) < 0)
 		timeout = 10;
 	ioctl(watchdog, WDIOC_GETSUPPORT, &info);
-	log_info("watchdog '%s' starts the machine anew if we hang for %d s", (const char *) info.identity, timeout);
+	log_info("watchdog '%s' starts the machine anew if we hang for %d s", (const char *)info.identity, timeout);
 	watchdog_ms = timeout * 1000L;
 	watchdog_timer.fn = feed;
 	feed(NULL);
@@ -117,7 +117,7 @@ const char *hardware_uevent_get(const char *event, size_t len, const char *key)
 		n = strnlen(event + at, len - at);
 		if (at + n >= len)
 			break;
-		if (n > klen && !memcmp(event + at, key, klen) && event[at + klen] == '=')
+		if (n > klen && memcmp(event + at, key, klen) == 0 && event[at + klen] == '=')
 			return event + at + klen + 1;
 	}
 	return NULL;
@@ -132,23 +132,23 @@ static void on_uevent(void *data, uint32_t events)
 	char buf[4096];
 	ssize_t n;
 
-	(void) data;
-	(void) events;
-	n = recvfrom(uevents, buf, sizeof(buf) - 1, MSG_DONTWAIT, (struct sockaddr *) &from, &size);
+	(void)data;
+	(void)events;
+	n = recvfrom(uevents, buf, sizeof(buf) - 1, MSG_DONTWAIT, (struct sockaddr *)&from, &size);
 	if (n <= 0 || from.nl_pid != 0)
 		return;
 	buf[n] = '\0';
-	action = hardware_uevent_get(buf, (size_t) n + 1, "ACTION");
+	action = hardware_uevent_get(buf, (size_t)n + 1, "ACTION");
 	if (!action || strcmp(action, "add") != 0)
 		return;
-	alias = hardware_uevent_get(buf, (size_t) n + 1, "MODALIAS");
+	alias = hardware_uevent_get(buf, (size_t)n + 1, "MODALIAS");
 	if (alias && modules_open(&m, "") == 0) {
 		modules_load(&m, alias);
 		modules_close(&m);
 	}
-	subsystem = hardware_uevent_get(buf, (size_t) n + 1, "SUBSYSTEM");
+	subsystem = hardware_uevent_get(buf, (size_t)n + 1, "SUBSYSTEM");
 	/* The node in /dev comes a moment later. */
-	if (subsystem && !strcmp(subsystem, "input") && on_pressed)
+	if (subsystem && strcmp(subsystem, "input") == 0 && on_pressed)
 		loop_timer_set(&buttons_timer, 200);
 }
 
@@ -157,7 +157,7 @@ void hardware_watch_hotplug(void)
 	struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = 1 };
 
 	uevents = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
-	if (uevents < 0 || bind(uevents, (struct sockaddr *) &a, sizeof(a)) < 0 ||
+	if (uevents < 0 || bind(uevents, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    loop_watch(uevents, EPOLLIN, on_uevent, NULL) < 0)
 		log_warn("cannot watch for new devices: %s", strerror(errno));
 }

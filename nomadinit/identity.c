@@ -25,13 +25,13 @@ bool identity_from_uuid(const char *uuid, char id[33])
 	for (; *uuid; uuid++) {
 		if (*uuid == '-')
 			continue;
-		if (!isxdigit((unsigned char) *uuid) || n == 32)
+		if (!isxdigit((unsigned char)*uuid) || n == 32)
 			return false;
-		id[n++] = (char) tolower((unsigned char) *uuid);
+		id[n++] = (char)tolower((unsigned char)*uuid);
 	}
 	id[n] = '\0';
 	/* 000..., fff..., and the like: the vendor did not fill it in. */
-	return n == 32 && strspn(id, (char[]) { id[0], '\0' }) < 28 && strncmp(id, "0306050708090a0b", 16) != 0;
+	return n == 32 && strspn(id, (char[]){ id[0], '\0' }) < 28 && strncmp(id, "0306050708090a0b", 16) != 0;
 }
 
 static bool is_id(const char *s)
@@ -75,14 +75,14 @@ int identity_set_hostname(const char *name)
 	char text[512], label[64];
 	int n;
 
-	n = snprintf(label, sizeof(label), "%.*s", (int) strcspn(name, "."), name);
-	if (sethostname(name, strlen(name) > 64 ? (size_t) n : strlen(name)) < 0)
+	n = snprintf(label, sizeof(label), "%.*s", (int)strcspn(name, "."), name);
+	if (sethostname(name, strlen(name) > 64 ? (size_t)n : strlen(name)) < 0)
 		return -errno;
 	n = snprintf(text, sizeof(text), "%s\n", name);
-	util_replace_file("/run/nomadinit/hostname", text, (size_t) n, 0644);
+	util_replace_file("/run/nomadinit/hostname", text, (size_t)n, 0644);
 	n = snprintf(text, sizeof(text), "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 %s%s%s\n", name,
 		     strcmp(label, name) != 0 ? " " : "", strcmp(label, name) != 0 ? label : "");
-	return util_replace_file("/run/nomadinit/hosts", text, (size_t) n, 0644);
+	return util_replace_file("/run/nomadinit/hosts", text, (size_t)n, 0644);
 }
 
 void identity_load_seed(void)

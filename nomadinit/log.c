@@ -64,7 +64,7 @@ static void ring_begin(void)
 	struct stat st;
 
 	ring.fd = open(ring.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	ring.size = ring.fd >= 0 && fstat(ring.fd, &st) == 0 ? (size_t) st.st_size : 0;
+	ring.size = ring.fd >= 0 && fstat(ring.fd, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
 int log_ring_open(const char *dir, size_t max_bytes)
@@ -75,7 +75,7 @@ int log_ring_open(const char *dir, size_t max_bytes)
 	r = util_mkdirs(dir, 0755);
 	if (r < 0)
 		return r;
-	if ((size_t) snprintf(ring.path, sizeof(ring.path), "%s/log", dir) >= sizeof(ring.path))
+	if ((size_t)snprintf(ring.path, sizeof(ring.path), "%s/log", dir) >= sizeof(ring.path))
 		return -ENAMETOOLONG;
 	snprintf(ring.old, sizeof(ring.old), "%s.old", ring.path);
 	ring.max = max_bytes;
@@ -102,7 +102,7 @@ static void console_write(const char *text, size_t len)
 		for (done = 0; p.fd >= 0 && done < len;) {
 			n = write(p.fd, text + done, len - done);
 			if (n > 0)
-				done += (size_t) n;
+				done += (size_t)n;
 			else if (!(n < 0 && errno == EINTR) &&
 				 !(n < 0 && errno == EAGAIN && poll(&p, 1, 50) == 1 && (p.revents & POLLOUT)))
 				break;
@@ -144,19 +144,19 @@ static void emit(const char *who, const char *text, size_t len)
 	int head;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	head = snprintf(line, sizeof(line), "[%5ld.%06ld] %s: ", (long) ts.tv_sec, ts.tv_nsec / 1000, who);
-	n = (size_t) head;
+	head = snprintf(line, sizeof(line), "[%5ld.%06ld] %s: ", (long)ts.tv_sec, ts.tv_nsec / 1000, who);
+	n = (size_t)head;
 	for (i = 0; i < len && n < sizeof(line) - 3; i++)
 		/* What is not text could drive the terminal. */
-		line[n++] = ((unsigned char) text[i] < ' ' && text[i] != '\t') || text[i] == 127 ? '?' : text[i];
+		line[n++] = ((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 127 ? '?' : text[i];
 	line[n++] = '\r';
 	line[n++] = '\n';
 	console_write(line, n);
 	line[n - 2] = '\n';
 	ring_write(line, n - 1);
 	if (dropped > 0) {
-		n = (size_t) snprintf(line, sizeof(line), "[%5ld.%06ld] nomadinit: %u lines did not fit on a console\n",
-				      (long) ts.tv_sec, ts.tv_nsec / 1000, dropped);
+		n = (size_t)snprintf(line, sizeof(line), "[%5ld.%06ld] nomadinit: %u lines did not fit on a console\n",
+				     (long)ts.tv_sec, ts.tv_nsec / 1000, dropped);
 		dropped = 0;
 		ring_write(line, n);
 	}
@@ -174,7 +174,7 @@ static void vlog(const char *mark, const char *fmt, va_list ap)
 	int n, saved = errno;
 
 	n = snprintf(text, sizeof(text), "%s", mark);
-	vsnprintf(text + n, sizeof(text) - (size_t) n, fmt, ap);
+	vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
 	emit("nomadinit", text, strlen(text));
 	errno = saved;
 }

@@ -44,7 +44,7 @@ int loop_watch(int fd, uint32_t events, loop_fn *fn, void *data)
 	if (i == SLOTS)
 		return -ENOSPC;
 	slots[i].generation = ++next_generation;
-	ev.data.u64 = (uint64_t) slots[i].generation << 32 | i;
+	ev.data.u64 = (uint64_t)slots[i].generation << 32 | i;
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
 		return -errno;
 	slots[i].fd = fd;
@@ -101,14 +101,14 @@ int loop_once(int max_ms)
 	if (timers) {
 		uint64_t wait = timers->at_ms > now ? timers->at_ms - now : 0;
 
-		if (max_ms < 0 || wait < (uint64_t) max_ms)
-			max_ms = wait > 3600000 ? 3600000 : (int) wait;
+		if (max_ms < 0 || wait < (uint64_t)max_ms)
+			max_ms = wait > 3600000 ? 3600000 : (int)wait;
 	}
 	n = epoll_wait(epoll, ev, ARRAY_LEN(ev), max_ms);
 	if (n < 0 && errno != EINTR)
 		return -errno;
 	for (i = 0; i < n; i++) {
-		uint32_t slot = (uint32_t) ev[i].data.u64, generation = (uint32_t) (ev[i].data.u64 >> 32);
+		uint32_t slot = (uint32_t)ev[i].data.u64, generation = (uint32_t)(ev[i].data.u64 >> 32);
 
 		if (slots[slot].fn && slots[slot].generation == generation)
 			slots[slot].fn(slots[slot].data, ev[i].events);

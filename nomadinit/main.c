@@ -36,15 +36,15 @@ static int tell_pid1(int sig)
 
 static int poweroff_main(int argc, char **argv)
 {
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	return tell_pid1(SIGRTMIN + 4);
 }
 
 static int reboot_main(int argc, char **argv)
 {
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	return tell_pid1(SIGRTMIN + 5);
 }
 
@@ -58,7 +58,7 @@ static int check_main(int argc, char **argv)
 	int i, r = 0;
 
 	for (i = 1; i < argc && n < ARRAY_LEN(texts); i++) {
-		if (!strcmp(argv[i], "--show")) {
+		if (strcmp(argv[i], "--show") == 0) {
 			show = true;
 			continue;
 		}
@@ -84,22 +84,22 @@ static int check_main(int argc, char **argv)
 		config_done(&c);
 	}
 	while (n > 0)
-		free((char *) (uintptr_t) texts[--n]);
+		free((char *)(uintptr_t)texts[--n]);
 	return r < 0;
 }
 
 static int options_main(int argc, char **argv)
 {
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	config_help(stdout);
 	return 0;
 }
 
 static int bless_main(int argc, char **argv)
 {
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	return bootenv_bless_main();
 }
 
@@ -109,8 +109,8 @@ static int trial_failed_main(int argc, char **argv)
 	struct bootenv e;
 	char slot[8];
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	if (util_read_line("/run/nomadinit/slot", slot, sizeof(slot)) != 1 || bootenv_mount_esp(0) < 0)
 		return 0;
 	if (bootenv_read(ESP_BOOTENV, &e) < 0)
@@ -124,8 +124,8 @@ static int trial_failed_main(int argc, char **argv)
 
 static int version_main(int argc, char **argv)
 {
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	printf("nomadinit %s\n", NOMAD_VERSION);
 	return 0;
 }
@@ -152,7 +152,7 @@ static const struct command *find_command(const char *name)
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(commands); i++)
-		if (!strcmp(commands[i].name, name))
+		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
 }
@@ -174,14 +174,14 @@ int main(int argc, char **argv)
 
 	name = name ? name + 1 : argc > 0 ? argv[0] : "";
 	if (getpid() == 1) {
-		if (!strcmp(name, "init"))
+		if (strcmp(name, "init") == 0)
 			rootfs_main();
 		node_main();
 	}
 	c = find_command(name);
 	if (c)
 		return c->main(argc, argv);
-	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "--help"))
+	if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
 		return usage(argc < 2 ? stderr : stdout);
 	c = find_command(argv[1]);
 	if (!c)

@@ -34,7 +34,8 @@ static int load_file(const char *path)
 
 	if (fd < 0)
 		return -errno;
-	if (syscall(SYS_finit_module, fd, "", len > 3 && !strcmp(path + len - 3, ".ko") ? 0 : COMPRESSED_FILE) < 0 &&
+	if (syscall(SYS_finit_module, fd, "", len > 3 && strcmp(path + len - 3, ".ko") == 0 ? 0 : COMPRESSED_FILE) <
+		    0 &&
 	    errno != EEXIST)
 		return -errno;
 	return 0;
@@ -130,7 +131,7 @@ static int load_path(struct modules *m, const char *path, size_t len)
 	name_of(path, len, name, sizeof(name));
 	if (is_loaded(m, name))
 		return 0;
-	if ((size_t) snprintf(full, sizeof(full), "%s/%.*s", m->dir, (int) len, path) >= sizeof(full))
+	if ((size_t)snprintf(full, sizeof(full), "%s/%.*s", m->dir, (int)len, path) >= sizeof(full))
 		return -ENAMETOOLONG;
 	r = m->load(full);
 	mark_loaded(m, name);
@@ -222,10 +223,10 @@ static int load_named(struct modules *m, const char *wanted, int depth)
 	name_of(wanted, strlen(wanted), name, sizeof(name));
 	for (line = m->dep; line && *line; line = *end ? end + 1 : end) {
 		end = strchrnul(line, '\n');
-		colon = memchr(line, ':', (size_t) (end - line));
+		colon = memchr(line, ':', (size_t)(end - line));
 		if (!colon)
 			continue;
-		name_of(line, (size_t) (colon - line), have, sizeof(have));
+		name_of(line, (size_t)(colon - line), have, sizeof(have));
 		if (strcmp(have, name) != 0)
 			continue;
 		if (is_loaded(m, name))
@@ -238,10 +239,10 @@ static int load_named(struct modules *m, const char *wanted, int depth)
 			while (p > colon + 1 && p[-1] != ' ')
 				p--;
 			if (stop > p) {
-				name_of(p, (size_t) (stop - p), have, sizeof(have));
+				name_of(p, (size_t)(stop - p), have, sizeof(have));
 				if (!is_loaded(m, have)) {
 					load_softdeps(m, have, depth);
-					r2 = load_path(m, p, (size_t) (stop - p));
+					r2 = load_path(m, p, (size_t)(stop - p));
 					if (r2 < 0)
 						r = r2;
 				}
@@ -249,7 +250,7 @@ static int load_named(struct modules *m, const char *wanted, int depth)
 			while (p > colon + 1 && p[-1] == ' ')
 				p--;
 		}
-		r2 = load_path(m, line, (size_t) (colon - line));
+		r2 = load_path(m, line, (size_t)(colon - line));
 		return r2 < 0 ? r2 : r;
 	}
 	return -ENOENT;

@@ -30,7 +30,7 @@ static int record(const char *path)
 
 static int make(void **state)
 {
-	(void) state;
+	(void)state;
 	if (!mkdtemp(dir))
 		return -1;
 	put("modules.dep",
@@ -49,7 +49,7 @@ static int clean(void **state)
 {
 	const char *const argv[] = { "/bin/rm", "-rf", dir, NULL };
 
-	(void) state;
+	(void)state;
 	return util_run(argv, 10000);
 }
 
@@ -67,7 +67,7 @@ static const char *load(const char *name, int want)
 
 static void what_is_needed_is_loaded_first(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_string_equal(load("virtio_net", 0), "k/failover.ko.xz k/net_failover.ko.xz k/virtio_net.ko.xz ");
 	assert_string_equal(load("virtio:d00000001v00001AF4", 0),
 			    "k/failover.ko.xz k/net_failover.ko.xz k/virtio_net.ko.xz ");
@@ -77,19 +77,19 @@ static void what_is_needed_is_loaded_first(void **state)
 
 static void soft_dependencies_count(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_string_equal(load("fs-ext4", 0), "k/crc32c_generic.ko k/jbd2.ko k/ext4.ko ");
 }
 
 static void circles_end(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(strncmp(load("loop1", 0), "k/loop", 6), 0);
 }
 
 static void what_is_not_there_or_broken_is_said(void **state)
 {
-	(void) state;
+	(void)state;
 	load("nothing", -ENOENT);
 	load("broken", -ENOEXEC);
 	assert_string_equal(load("pci:v00001234d5678", -ENOEXEC), "k/broken.ko ");
@@ -99,7 +99,7 @@ static void nothing_is_loaded_twice(void **state)
 {
 	struct modules m;
 
-	(void) state;
+	(void)state;
 	order[0] = '\0';
 	assert_int_equal(modules_open_dir(&m, dir), 0);
 	m.load = record;
@@ -112,7 +112,7 @@ static void nothing_is_loaded_twice(void **state)
 
 static void patterns_match_as_the_kernel_means(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_true(modules_match("pci:v*d*", "pci:v1d2"));
 	assert_true(modules_match("a?c[0-9x]", "abc7"));
 	assert_true(modules_match("a?c[0-9x]", "abcx"));

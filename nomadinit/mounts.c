@@ -102,7 +102,7 @@ void mounts_unescape(char *path)
 	for (; *path; path++) {
 		if (path[0] == '\\' && path[1] >= '0' && path[1] <= '3' && path[2] >= '0' && path[2] <= '7' &&
 		    path[3] >= '0' && path[3] <= '7') {
-			*out++ = (char) ((path[1] - '0') * 64 + (path[2] - '0') * 8 + (path[3] - '0'));
+			*out++ = (char)((path[1] - '0') * 64 + (path[2] - '0') * 8 + (path[3] - '0'));
 			path += 3;
 		} else {
 			*out++ = *path;
@@ -139,10 +139,10 @@ static bool is_kernels_own(const char *point, const char *type)
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(keep); i++)
-		if (!strcmp(point, keep[i]))
+		if (strcmp(point, keep[i]) == 0)
 			return true;
-	return !strncmp(point, "/sys/", 5) || !strncmp(point, "/dev/", 5) || !strncmp(point, "/proc/", 6) ||
-	       !strcmp(type, "rootfs");
+	return strncmp(point, "/sys/", 5) == 0 || strncmp(point, "/dev/", 5) == 0 || strncmp(point, "/proc/", 6) == 0 ||
+	       strcmp(type, "rootfs") == 0;
 }
 
 int mounts_take_down(const char *below)

@@ -78,7 +78,7 @@ static void add_server(size_t *n, const char *text)
 	size_t i;
 
 	for (i = 0; i < *n; i++)
-		if (!strcmp(servers[i], text))
+		if (strcmp(servers[i], text) == 0)
 			return;
 	if (*n < MAX_SERVERS) {
 		util_copy(server_text[*n], sizeof(server_text[0]), text);
@@ -92,7 +92,7 @@ const char *const *net_name_servers(void *unused)
 	char text[INET6_ADDRSTRLEN + 17];
 	size_t i, j, n = 0;
 
-	(void) unused;
+	(void)unused;
 	servers[0] = NULL;
 	for (i = 0; config && config->dns && config->dns[i]; i++)
 		add_server(&n, config->dns[i]);
@@ -118,7 +118,7 @@ const char *const *net_time_servers(void *unused)
 	static const char *list[MAX_SERVERS + 1];
 	size_t i, j, n = 0;
 
-	(void) unused;
+	(void)unused;
 	for (i = 0; config && config->ntp && config->ntp[i] && n < MAX_SERVERS; i++)
 		list[n++] = config->ntp[i];
 	for (i = 0; i < MAX_LINKS; i++) {
@@ -138,17 +138,17 @@ int net_format_resolv(char *buf, int size, const char *const *list, char *const 
 	int n = 0, i;
 
 	if (search || (domains && domains[0])) {
-		n += snprintf(buf + n, (size_t) (size - n), "search");
+		n += snprintf(buf + n, (size_t)(size - n), "search");
 		for (i = 0; search && search[i] && n < size; i++)
-			n += snprintf(buf + n, (size_t) (size - n), " %s", search[i]);
+			n += snprintf(buf + n, (size_t)(size - n), " %s", search[i]);
 		for (i = 0; domains && domains[i] && n < size; i++)
-			n += snprintf(buf + n, (size_t) (size - n), " %s", domains[i]);
+			n += snprintf(buf + n, (size_t)(size - n), " %s", domains[i]);
 		if (n < size)
-			n += snprintf(buf + n, (size_t) (size - n), "\n");
+			n += snprintf(buf + n, (size_t)(size - n), "\n");
 	}
 	/* The resolver reads three. */
 	for (i = 0; i < 3 && list && list[i] && n < size; i++)
-		n += snprintf(buf + n, (size_t) (size - n), "nameserver %s\n", list[i]);
+		n += snprintf(buf + n, (size_t)(size - n), "nameserver %s\n", list[i]);
 	return n < size ? n : -ENOSPC;
 }
 
@@ -164,7 +164,7 @@ static void publish(void)
 			domains[n++] = links[i].applied.domain;
 	domains[n] = NULL;
 	len = net_format_resolv(text, sizeof(text), net_name_servers(NULL), config->search, domains);
-	r = len < 0 ? len : util_replace_file(RESOLV_CONF, text, (size_t) len, 0644);
+	r = len < 0 ? len : util_replace_file(RESOLV_CONF, text, (size_t)len, 0644);
 	if (r < 0)
 		log_warn("cannot write '%s': %s", RESOLV_CONF, strerror(-r));
 	if (hooks.changed)
@@ -286,7 +286,7 @@ static void on_packet(void *data, uint32_t events)
 	const char *why;
 	int r;
 
-	(void) events;
+	(void)events;
 	for (;;) {
 		r = packet_receive(l->packet_fd, buf, sizeof(buf), &at, &len);
 		if (r == -EBADMSG)
@@ -403,11 +403,11 @@ static struct link *adopt(const struct net_link *new)
 	l->packet_fd = -1;
 	util_copy(l->name, sizeof(l->name), new->name);
 	l->config = c;
-	l->metric = c->metric ? (unsigned int) c->metric : 100 + (unsigned int) new->index;
+	l->metric = c->metric ? (unsigned int)c->metric : 100 + (unsigned int)new->index;
 	set_ipv6(l->name, "accept_ra", c->accept_ra ? "2" : "0");
 	set_ipv6(l->name, "autoconf", c->accept_ra ? "1" : "0");
 	if (c->mtu) {
-		r = netlink_set_mtu(l->index, (unsigned int) c->mtu);
+		r = netlink_set_mtu(l->index, (unsigned int)c->mtu);
 		if (r < 0)
 			log_warn("'%s': cannot set MTU %ld: %s", l->name, c->mtu, strerror(-r));
 	}
@@ -424,7 +424,7 @@ static void on_link(void *data, const struct net_link *new, bool is_gone)
 {
 	struct link *l = find_link(new->index);
 
-	(void) data;
+	(void)data;
 	if (new->index <= 0)
 		return;
 	if (is_gone) {
@@ -459,7 +459,7 @@ static void on_rdnss(void *data, int index, const uint8_t (*list)[16], size_t n,
 {
 	struct link *l = find_link(index);
 
-	(void) data;
+	(void)data;
 	if (!l || !l->config->accept_ra)
 		return;
 	l->n_rdnss = lifetime_s == 0 ? 0 : n < ARRAY_LEN(l->rdnss) ? n : ARRAY_LEN(l->rdnss);
@@ -471,7 +471,7 @@ static void on_address(void *data, int index, int family)
 {
 	struct link *l = find_link(index);
 
-	(void) data;
+	(void)data;
 	if (l && family == AF_INET6 && !l->has_address) {
 		l->has_address = true;
 		log_info("'%s': has an IPv6 address", l->name);
@@ -483,8 +483,8 @@ static void on_monitor(void *data, uint32_t events)
 {
 	static const struct netlink_events to = { .link = on_link, .rdnss = on_rdnss, .address = on_address };
 
-	(void) data;
-	(void) events;
+	(void)data;
+	(void)events;
 	if (netlink_monitor_read(monitor, &to, NULL) < 0) {
 		/* Messages were lost: begin again with a full list. */
 		loop_unwatch(monitor);
@@ -496,7 +496,7 @@ static void on_monitor(void *data, uint32_t events)
 
 static void open_monitor(void *data)
 {
-	(void) data;
+	(void)data;
 	monitor = netlink_monitor_open();
 	if (monitor < 0 || loop_watch(monitor, EPOLLIN, on_monitor, NULL) < 0) {
 		log_error("cannot watch the network's links; trying again");

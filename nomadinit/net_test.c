@@ -20,7 +20,7 @@ static void addresses_are_parsed(void **state)
 {
 	struct net_address a;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(net_address_parse("192.0.2.7/24", &a), 0);
 	assert_int_equal(a.prefix, 24);
 	assert_int_equal(net_address_parse("2001:db8::1", &a), 0);
@@ -37,7 +37,7 @@ static void wrapped_packets_unwrap(void **state)
 	uint8_t buf[1500];
 	size_t len, at, n, i;
 
-	(void) state;
+	(void)state;
 	len = packet_wrap(buf, "hello world", 11, 0);
 	assert_int_equal(packet_unwrap(buf, len, 1, &at, &n), 0);
 	assert_int_equal(n, 11);
@@ -53,13 +53,13 @@ static void wrapped_packets_unwrap(void **state)
 
 static void dns_answers_are_read(void **state)
 {
-	static const uint8_t tail[] = { 0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, 3, 1, 'x', 0,	/* alias */
-					0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 9 }; /* address */
+	static const uint8_t tail[] = { 0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, 3, 1,   'x', 0,	  /* alias */
+					0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0,	  2, 9 }; /* address */
 	uint8_t p[512], *cut;
 	struct net_address a[2];
 	size_t len, i;
 
-	(void) state;
+	(void)state;
 	len = dns_build(p, 7, "time.example.com", false);
 	assert_int_equal(len, 12 + 18 + 4);
 	p[2] |= 0x80;
@@ -101,7 +101,7 @@ static void ntp_answers_are_judged(void **state)
 	const int64_t s = 1000000000;
 	int64_t offset;
 
-	(void) state;
+	(void)state;
 	memcpy(p + 24, &cookie, 8);
 	put_time(p + 32, THEN_NTP);
 	put_time(p + 40, THEN_NTP);
@@ -131,19 +131,19 @@ static int links, servers;
 
 static void on_link(void *data, const struct net_link *l, bool is_gone)
 {
-	(void) data;
-	(void) is_gone;
+	(void)data;
+	(void)is_gone;
 	got = *l;
 	links++;
 }
 
 static void on_rdnss(void *data, int index, const uint8_t (*list)[16], size_t n, uint32_t life)
 {
-	(void) data;
-	(void) index;
-	(void) list;
-	(void) life;
-	servers += (int) n;
+	(void)data;
+	(void)index;
+	(void)list;
+	(void)life;
+	servers += (int)n;
 }
 
 static void netlink_messages_are_read(void **state)
@@ -157,7 +157,7 @@ static void netlink_messages_are_read(void **state)
 	struct rtattr *a;
 	size_t i, len;
 
-	(void) state;
+	(void)state;
 	info->ifi_index = 2;
 	info->ifi_type = 1;
 	info->ifi_flags = 0x41;
@@ -166,7 +166,7 @@ static void netlink_messages_are_read(void **state)
 	a->rta_len = RTA_LENGTH(5);
 	memcpy(RTA_DATA(a), "eth0", 5);
 	len = NLMSG_LENGTH(sizeof(*info)) + RTA_ALIGN(a->rta_len);
-	m.h.nlmsg_len = (uint32_t) len;
+	m.h.nlmsg_len = (uint32_t)len;
 	netlink_parse(&m, len, &to, NULL);
 	assert_int_equal(links, 1);
 	assert_string_equal(got.name, "eth0");
@@ -177,13 +177,13 @@ static void netlink_messages_are_read(void **state)
 	netlink_parse(&m, len, &to, NULL);
 	m.h.nlmsg_type = RTM_NEWNDUSEROPT;
 	memset(info, 0, 64);
-	((uint8_t *) info)[0] = AF_INET6;
-	((uint8_t *) info)[16] = 25;
-	((uint8_t *) info)[17] = 3;
+	((uint8_t *)info)[0] = AF_INET6;
+	((uint8_t *)info)[16] = 25;
+	((uint8_t *)info)[17] = 3;
 	m.h.nlmsg_len = NLMSG_LENGTH(16 + 24);
 	netlink_parse(&m, m.h.nlmsg_len, &to, NULL);
 	assert_int_equal(servers, 1);
-	((uint8_t *) info)[17] = 30; /* says more than there is */
+	((uint8_t *)info)[17] = 30; /* says more than there is */
 	netlink_parse(&m, m.h.nlmsg_len, &to, NULL);
 	assert_int_equal(servers, 1);
 }
@@ -192,10 +192,10 @@ static void resolv_conf_has_three_servers(void **state)
 {
 	const char *const list[] = { "192.0.2.1", "192.0.2.2", "2001:db8::1", "192.0.2.4", NULL };
 	const char *const domains[] = { "example.com", NULL };
-	char *const search[] = { (char *) (uintptr_t) "first.example", NULL };
+	char *const search[] = { (char *)(uintptr_t) "first.example", NULL };
 	char buf[512];
 
-	(void) state;
+	(void)state;
 	assert_true(net_format_resolv(buf, sizeof(buf), list, search, domains) > 0);
 	assert_string_equal(buf, "search first.example example.com\nnameserver 192.0.2.1\nnameserver "
 				 "192.0.2.2\nnameserver 2001:db8::1\n");
@@ -205,12 +205,9 @@ static void resolv_conf_has_three_servers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses_are_parsed),
-		cmocka_unit_test(wrapped_packets_unwrap),
-		cmocka_unit_test(dns_answers_are_read),
-		cmocka_unit_test(ntp_answers_are_judged),
-		cmocka_unit_test(netlink_messages_are_read),
-		cmocka_unit_test(resolv_conf_has_three_servers),
+		cmocka_unit_test(addresses_are_parsed),	     cmocka_unit_test(wrapped_packets_unwrap),
+		cmocka_unit_test(dns_answers_are_read),	     cmocka_unit_test(ntp_answers_are_judged),
+		cmocka_unit_test(netlink_messages_are_read), cmocka_unit_test(resolv_conf_has_three_servers),
 	};
 
 	return cmocka_run_group_tests_name("net", tests, NULL, NULL);

@@ -42,9 +42,9 @@ int net_address_parse(const char *text, struct net_address *ret)
 	char ip[64];
 	long bits;
 
-	if ((size_t) (slash - text) >= sizeof(ip))
+	if ((size_t)(slash - text) >= sizeof(ip))
 		return -EINVAL;
-	memcpy(ip, text, (size_t) (slash - text));
+	memcpy(ip, text, (size_t)(slash - text));
 	ip[slash - text] = '\0';
 	if (inet_pton(AF_INET, ip, a.bytes) == 1)
 		a.family = AF_INET;
@@ -55,7 +55,7 @@ int net_address_parse(const char *text, struct net_address *ret)
 	bits = a.family == AF_INET ? 32 : 128;
 	if (*slash && util_parse_long(slash + 1, 0, bits, &bits) < 0)
 		return -EINVAL;
-	a.prefix = (unsigned int) bits;
+	a.prefix = (unsigned int)bits;
 	*ret = a;
 	return 0;
 }
@@ -65,17 +65,17 @@ static void begin(struct request *q, uint16_t type, uint16_t flags, size_t body)
 	memset(q, 0, sizeof(*q));
 	q->h.nlmsg_len = NLMSG_LENGTH(body);
 	q->h.nlmsg_type = type;
-	q->h.nlmsg_flags = (uint16_t) (NLM_F_REQUEST | NLM_F_ACK | flags);
+	q->h.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
 }
 
 static void put(struct request *q, uint16_t type, const void *data, size_t len)
 {
-	struct rtattr *a = (struct rtattr *) (void *) ((char *) q + NLMSG_ALIGN(q->h.nlmsg_len));
+	struct rtattr *a = (struct rtattr *)(void *)((char *)q + NLMSG_ALIGN(q->h.nlmsg_len));
 
 	a->rta_type = type;
-	a->rta_len = (uint16_t) RTA_LENGTH(len);
+	a->rta_len = (uint16_t)RTA_LENGTH(len);
 	memcpy(RTA_DATA(a), data, len);
-	q->h.nlmsg_len = (uint32_t) (NLMSG_ALIGN(q->h.nlmsg_len) + RTA_ALIGN(a->rta_len));
+	q->h.nlmsg_len = (uint32_t)(NLMSG_ALIGN(q->h.nlmsg_len) + RTA_ALIGN(a->rta_len));
 }
 
 static int ask(struct request *q)
@@ -92,14 +92,14 @@ static int ask(struct request *q)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (sendto(fd, q, q->h.nlmsg_len, 0, (struct sockaddr *) &kernel, sizeof(kernel)) < 0)
+	if (sendto(fd, q, q->h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return -errno;
 	n = recv(fd, &answer, sizeof(answer), 0);
 	if (n < 0)
 		return -errno;
-	if (!NLMSG_OK(&answer.h, (size_t) n) || answer.h.nlmsg_type != NLMSG_ERROR)
+	if (!NLMSG_OK(&answer.h, (size_t)n) || answer.h.nlmsg_type != NLMSG_ERROR)
 		return -EPROTO;
-	return ((struct nlmsgerr *) NLMSG_DATA(&answer.h))->error;
+	return ((struct nlmsgerr *)NLMSG_DATA(&answer.h))->error;
 }
 
 int netlink_set_up(int index)
@@ -133,9 +133,9 @@ static int change_address(uint16_t type, uint16_t flags, int index, const struct
 	struct request q;
 
 	begin(&q, type, flags, sizeof(q.address));
-	q.address.ifa_family = (uint8_t) a->family;
-	q.address.ifa_prefixlen = (uint8_t) a->prefix;
-	q.address.ifa_index = (unsigned int) index;
+	q.address.ifa_family = (uint8_t)a->family;
+	q.address.ifa_prefixlen = (uint8_t)a->prefix;
+	q.address.ifa_index = (unsigned int)index;
 	if (a->family == AF_INET6)
 		q.address.ifa_flags = IFA_F_NODAD; /* nobody waits for the test's end; the network is ours to plan */
 	put(&q, IFA_LOCAL, a->bytes, size_of(a->family));
@@ -171,8 +171,8 @@ static int change_route(uint16_t type, uint16_t flags, int index, const struct n
 	struct request q;
 
 	begin(&q, type, flags, sizeof(q.route));
-	q.route.rtm_family = (uint8_t) to->family;
-	q.route.rtm_dst_len = (uint8_t) to->prefix;
+	q.route.rtm_family = (uint8_t)to->family;
+	q.route.rtm_dst_len = (uint8_t)to->prefix;
 	q.route.rtm_table = RT_TABLE_MAIN;
 	q.route.rtm_protocol = RTPROT_STATIC;
 	q.route.rtm_type = RTN_UNICAST;
@@ -210,14 +210,14 @@ int netlink_monitor_open(void)
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (fd < 0)
 		return -errno;
-	if (bind(fd, (struct sockaddr *) &kernel, sizeof(kernel)) < 0) {
+	if (bind(fd, (struct sockaddr *)&kernel, sizeof(kernel)) < 0) {
 		close(fd);
 		return -errno;
 	}
 	for (i = 0; i < ARRAY_LEN(groups); i++)
 		setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(groups[i]));
 	begin(&q, RTM_GETLINK, NLM_F_DUMP, sizeof(q.link));
-	if (sendto(fd, &q, q.h.nlmsg_len, 0, (struct sockaddr *) &kernel, sizeof(kernel)) < 0) {
+	if (sendto(fd, &q, q.h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0) {
 		close(fd);
 		return -errno;
 	}
@@ -240,8 +240,7 @@ static void parse_link(const struct nlmsghdr *h, const struct netlink_events *to
 	len = h->nlmsg_len - NLMSG_LENGTH(sizeof(*info));
 	for (a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		if (a->rta_type == IFLA_IFNAME && RTA_PAYLOAD(a) <= sizeof(link.name))
-			snprintf(link.name, sizeof(link.name), "%.*s", (int) RTA_PAYLOAD(a),
-				 (const char *) RTA_DATA(a));
+			snprintf(link.name, sizeof(link.name), "%.*s", (int)RTA_PAYLOAD(a), (const char *)RTA_DATA(a));
 		else if (a->rta_type == IFLA_ADDRESS && RTA_PAYLOAD(a) == sizeof(link.mac))
 			memcpy(link.mac, RTA_DATA(a), sizeof(link.mac));
 	}
@@ -253,14 +252,14 @@ static void parse_link(const struct nlmsghdr *h, const struct netlink_events *to
 static void parse_user_option(const struct nlmsghdr *h, const struct netlink_events *to, void *data)
 {
 	const struct user_option *u = NLMSG_DATA(h);
-	const uint8_t *o = (const uint8_t *) (u + 1);
+	const uint8_t *o = (const uint8_t *)(u + 1);
 	size_t have, len;
 	uint32_t life;
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*u) + 8) || u->family != AF_INET6)
 		return;
 	have = h->nlmsg_len - NLMSG_LENGTH(sizeof(*u));
-	len = (size_t) o[1] * 8;
+	len = (size_t)o[1] * 8;
 	if (o[0] != 25 || len < 24 || len > have || !to->rdnss)
 		return;
 	memcpy(&life, o + 4, 4);
@@ -280,7 +279,7 @@ void netlink_parse(const void *buf, size_t len, const struct netlink_events *to,
 			const struct ifaddrmsg *a = NLMSG_DATA(h);
 
 			if (to->address && !(a->ifa_flags & IFA_F_TENTATIVE) && a->ifa_scope == RT_SCOPE_UNIVERSE)
-				to->address(data, (int) a->ifa_index, a->ifa_family);
+				to->address(data, (int)a->ifa_index, a->ifa_family);
 		}
 	}
 }
@@ -299,6 +298,6 @@ int netlink_monitor_read(int fd, const struct netlink_events *to, void *data)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
-		netlink_parse(&buf, (size_t) n, to, data);
+		netlink_parse(&buf, (size_t)n, to, data);
 	}
 }

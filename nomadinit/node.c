@@ -81,11 +81,11 @@ static void on_helper_output(void *data, uint32_t events)
 	char buf[512];
 	ssize_t n;
 
-	(void) data;
-	(void) events;
+	(void)data;
+	(void)events;
 	n = read(helper.fd, buf, sizeof(buf));
 	if (n > 0) {
-		log_split(&helper.lines, "nomadinit", buf, (size_t) n);
+		log_split(&helper.lines, "nomadinit", buf, (size_t)n);
 		return;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -113,7 +113,7 @@ static void run_self(const char *command)
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		dup2(pipes[1], 1);
 		dup2(pipes[1], 2);
-		execl("/proc/self/exe", "nomadinit", command, (char *) NULL);
+		execl("/proc/self/exe", "nomadinit", command, (char *)NULL);
 		_exit(127);
 	}
 	close(pipes[1]);
@@ -128,7 +128,7 @@ static void run_self(const char *command)
 
 static void on_trial_end(void *data)
 {
-	(void) data;
+	(void)data;
 	if (!healthy && !shutdown_is_under_way())
 		run_self("trial-failed");
 }
@@ -136,14 +136,14 @@ static void on_trial_end(void *data)
 /* What is done once or seldom (a lease, a log line, a dead child) leaves its code in our memory: it goes again. */
 static void on_settled(void *data)
 {
-	(void) data;
+	(void)data;
 	util_trim_memory();
 	just_trimmed = true;
 }
 
 static void on_healthy(void *data)
 {
-	(void) data;
+	(void)data;
 	healthy = true;
 	log_info("the agent is healthy");
 	run_self("bless");
@@ -151,7 +151,7 @@ static void on_healthy(void *data)
 
 static void on_agent_gone(void *data)
 {
-	(void) data;
+	(void)data;
 	shutdown_event(SHUTDOWN_AGENT_GONE);
 }
 
@@ -170,7 +170,7 @@ static void consider_agent(void *data)
 {
 	bool late = util_now_ms() >= agent_deadline;
 
-	(void) data;
+	(void)data;
 	if (agent_started || rescue > 0)
 		return;
 	if (late && !net_is_online())
@@ -185,7 +185,7 @@ static void consider_agent(void *data)
 
 static void on_net_changed(void *data)
 {
-	(void) data;
+	(void)data;
 	if (net_is_online())
 		ntp_kick();
 	if (agent_deadline)
@@ -194,7 +194,7 @@ static void on_net_changed(void *data)
 
 static void on_synced(void *data, bool is_first)
 {
-	(void) data;
+	(void)data;
 	if (is_first)
 		consider_agent(NULL);
 }
@@ -203,10 +203,10 @@ static void on_dhcp_hostname(void *data, const char *name)
 {
 	char now[65] = "";
 
-	(void) data;
+	(void)data;
 	gethostname(now, sizeof(now) - 1);
 	/* The node's name must not change under a running agent. */
-	if (config.hostname || agent_started || !strcmp(now, name))
+	if (config.hostname || agent_started || strcmp(now, name) == 0)
 		return;
 	if (identity_set_hostname(name) == 0)
 		log_info("host name '%s' by DHCP", name);
@@ -257,7 +257,7 @@ static void set_names(void)
 
 static void open_rescue(void)
 {
-	char *argv[] = { (char *) (uintptr_t) "-sh", NULL };
+	char *argv[] = { (char *)(uintptr_t) "-sh", NULL };
 	sigset_t none;
 	int fd;
 
@@ -297,11 +297,12 @@ static void write_agent_config(void)
 static void go_on(void *data)
 {
 	static const struct net_hooks net = { .changed = on_net_changed, .hostname = on_dhcp_hostname };
-	static const struct ntp_source time_source = { .names = net_time_servers, .resolvers = net_name_servers,
+	static const struct ntp_source time_source = { .names = net_time_servers,
+						       .resolvers = net_name_servers,
 						       .synced = on_synced };
 	int r;
 
-	(void) data;
+	(void)data;
 	r = state_mount(&config, in_container);
 	if (r == -EAGAIN) {
 		loop_timer_set(&state_timer, STATE_RETRY_MS);
@@ -309,7 +310,7 @@ static void go_on(void *data)
 	}
 	state_prepare();
 	if (config.log_bytes) {
-		r = log_ring_open("/state/log", (size_t) config.log_bytes);
+		r = log_ring_open("/state/log", (size_t)config.log_bytes);
 		if (r < 0)
 			log_warn("cannot keep the log in '/state/log': %s", strerror(-r));
 	}
@@ -323,19 +324,19 @@ static void go_on(void *data)
 	agent_timer.fn = consider_agent;
 	ntp_start(&time_source, build_time, in_container);
 	net_start(&config, &net);
-	agent_deadline = util_now_ms() + (uint64_t) config.wait_network_seconds * 1000;
+	agent_deadline = util_now_ms() + (uint64_t)config.wait_network_seconds * 1000;
 	if (rescue <= 0)
 		consider_agent(NULL);
 	trial_timer.fn = on_trial_end;
 	settled_timer.fn = on_settled;
-	loop_timer_set(&trial_timer, TRIAL_MS + (uint64_t) config.agent.healthy_seconds * 1000);
+	loop_timer_set(&trial_timer, TRIAL_MS + (uint64_t)config.agent.healthy_seconds * 1000);
 }
 
 static void try_config(void *data)
 {
 	char error[CONFIG_ERROR_SIZE];
 
-	(void) data;
+	(void)data;
 	if (confdrive_load(&config, in_container, error) < 0) {
 		log_error("the configuration is broken: %s; reading it again in %d s", error, CONFIG_RETRY_MS / 1000);
 		loop_timer_set(&config_timer, CONFIG_RETRY_MS);
@@ -372,10 +373,10 @@ static void on_signal(void *data, uint32_t events)
 	struct signalfd_siginfo s;
 	int sig;
 
-	(void) data;
-	(void) events;
+	(void)data;
+	(void)events;
 	while (read(signals, &s, sizeof(s)) == sizeof(s)) {
-		sig = (int) s.ssi_signo;
+		sig = (int)s.ssi_signo;
 		if (sig == SIGCHLD)
 			reap();
 		else if (sig == SIGHUP)

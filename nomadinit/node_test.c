@@ -31,11 +31,11 @@ static void shutdown_always_comes_to_an_end(void **state)
 	enum shutdown_state s;
 	int i;
 
-	(void) state;
+	(void)state;
 	/* every cell is within the table, never goes back, and time-outs alone lead to the end */
 	for (s = SHUTDOWN_NONE; s < SHUTDOWN_STATE_MAX; s++)
 		for (i = 0; i < SHUTDOWN_EVENT_MAX; i++)
-			assert_in_range(shutdown_next(s, (enum shutdown_event) i), s, SHUTDOWN_DONE);
+			assert_in_range(shutdown_next(s, (enum shutdown_event)i), s, SHUTDOWN_DONE);
 	s = shutdown_next(SHUTDOWN_NONE, SHUTDOWN_REQUEST);
 	assert_int_equal(s, SHUTDOWN_AGENT);
 	for (i = 0; i < 3; i++)
@@ -51,7 +51,7 @@ static void back_off_doubles_to_a_limit_and_forgets(void **state)
 	uint64_t w = 0;
 	int i;
 
-	(void) state;
+	(void)state;
 	w = service_backoff(w, 0, 1000, 60000, 30000);
 	assert_int_equal(w, 1000);
 	w = service_backoff(w, 0, 1000, 60000, 30000);
@@ -66,7 +66,7 @@ static void exit_statuses_are_explained(void **state)
 {
 	char why[128];
 
-	(void) state;
+	(void)state;
 	service_explain(127 << 8, why, sizeof(why));
 	assert_non_null(strstr(why, "missing"));
 	service_explain(1 << 8, why, sizeof(why));
@@ -80,7 +80,7 @@ static void slots_say_what_is_in_them(void **state)
 	static const char good[] = "nomadinit-slot 1\nroothash=00ff\nhashoffset=8192\nversion=1.2\n";
 	struct slot s;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(slot_parse(good, sizeof(good), &s), 0);
 	assert_string_equal(s.root_hash, "00ff");
 	assert_int_equal(s.hash_offset, 8192);
@@ -97,13 +97,13 @@ static void tar_headers_are_checked(void **state)
 	struct tar_member m;
 	unsigned int sum = 0, i;
 
-	(void) state;
-	assert_int_equal(update_parse_tar((const uint8_t[512]) { 0 }, &m), 1);
+	(void)state;
+	assert_int_equal(update_parse_tar((const uint8_t[512]){ 0 }, &m), 1);
 	memcpy(b + 124, "00000000123", 12);
 	memset(b + 148, ' ', 8);
 	for (i = 0; i < 512; i++)
 		sum += b[i];
-	snprintf((char *) b + 148, 8, "%06o", sum);
+	snprintf((char *)b + 148, 8, "%06o", sum);
 	assert_int_equal(update_parse_tar(b, &m), 0);
 	assert_string_equal(m.name, "root.img");
 	assert_int_equal(m.size, 0123);
@@ -117,7 +117,7 @@ static void verity_superblocks_are_checked(void **state)
 	struct verity v;
 	char table[256];
 
-	(void) state;
+	(void)state;
 	sb[8] = sb[12] = 1;
 	memcpy(sb + 32, "sha256", 7);
 	sb[65] = sb[69] = 0x10; /* 4096 */
@@ -142,7 +142,7 @@ static void firmware_ids_that_mean_nothing_are_refused(void **state)
 {
 	char id[33];
 
-	(void) state;
+	(void)state;
 	assert_true(identity_from_uuid("4C4C4544-0042-3510-8052-B4C04F4A5931", id));
 	assert_string_equal(id, "4c4c4544004235108052b4c04f4a5931");
 	assert_false(identity_from_uuid("00000000-0000-0000-0000-000000000000", id));
@@ -158,7 +158,7 @@ static void mount_lines_are_parsed(void **state)
 	char bad[][32] = { "", "1 2", "1 2 3 / /x rw", "1 2 3 / /x rw - ext4" };
 	size_t i;
 
-	(void) state;
+	(void)state;
 	assert_true(mounts_parse_line(line, &point, &type, &source));
 	assert_string_equal(point, "/mnt/a b");
 	assert_string_equal(type, "ext4");
@@ -173,7 +173,7 @@ static void df_finds_the_nearest_mount(void **state)
 		      "3 1 8:3 / /state rw - ext4 /dev/new rw\n4 1 8:4 / /stat rw - tmpfs tmpfs rw\n";
 	char *source, *point;
 
-	(void) state;
+	(void)state;
 	assert_true(df_find(text, "/state/nomad", &source, &point));
 	assert_string_equal(source, "/dev/new");
 	assert_string_equal(point, "/state");
@@ -183,7 +183,7 @@ static void sysctl_stays_below_its_root(void **state)
 {
 	char dir[] = "/tmp/nomadinit-sysctl.XXXXXX", path[64], buf[16];
 
-	(void) state;
+	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/net", dir);
 	assert_int_equal(mkdir(path, 0700), 0);
@@ -204,7 +204,7 @@ static void sysctl_stays_below_its_root(void **state)
 
 static void power_buttons_are_known(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_true(hardware_is_power_button("Power Button"));
 	assert_false(hardware_is_power_button("AT Translated Set 2 keyboard"));
 }
@@ -213,7 +213,7 @@ static void uevents_are_read(void **state)
 {
 	static const char event[] = "add@/devices/x\0ACTION=add\0MODALIAS=virtio:d1v2\0SUBSYSTEM=virtio";
 
-	(void) state;
+	(void)state;
 	assert_string_equal(hardware_uevent_get(event, sizeof(event), "MODALIAS"), "virtio:d1v2");
 	assert_string_equal(hardware_uevent_get(event, sizeof(event), "SUBSYSTEM"), "virtio");
 	assert_null(hardware_uevent_get(event, sizeof(event), "ACT"));
@@ -227,7 +227,7 @@ static void the_log_ring_keeps_its_limit(void **state)
 	struct stat a, b;
 	int i, null, saved;
 
-	(void) state;
+	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/log", dir);
 	snprintf(old, sizeof(old), "%s/log.old", dir);
@@ -266,25 +266,25 @@ static int fired[3];
 
 static void fire(void *data)
 {
-	fired[(intptr_t) data]++;
+	fired[(intptr_t)data]++;
 }
 
 static void on_fd(void *data, uint32_t events)
 {
-	(void) events;
-	loop_unwatch((int) (intptr_t) data);
+	(void)events;
+	loop_unwatch((int)(intptr_t)data);
 	fired[2]++;
 }
 
 static void the_loop_calls_what_is_due(void **state)
 {
-	struct loop_timer one = { .fn = fire, .data = (void *) 0 }, two = { .fn = fire, .data = (void *) 1 };
+	struct loop_timer one = { .fn = fire, .data = (void *)0 }, two = { .fn = fire, .data = (void *)1 };
 	int fds[2];
 
-	(void) state;
+	(void)state;
 	assert_int_equal(loop_init(), 0);
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	assert_int_equal(loop_watch(fds[0], 1, on_fd, (void *) (intptr_t) fds[0]), 0);
+	assert_int_equal(loop_watch(fds[0], 1, on_fd, (void *)(intptr_t)fds[0]), 0);
 	loop_timer_set(&two, 100000);
 	loop_timer_set(&one, 10);
 	while (fired[0] == 0)
@@ -307,7 +307,7 @@ static void file_systems_are_told_apart(void **state)
 	uint8_t b[4096] = { 0 };
 	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
-	(void) state;
+	(void)state;
 	assert_true(fd >= 0);
 	assert_true(blockdev_probe(fd, &l) < 0);
 	assert_int_equal(util_pwrite_all(fd, b, sizeof(b), 0), 0);

@@ -53,7 +53,7 @@ static int64_t clock_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 void ntp_build(uint8_t packet[NTP_PACKET], uint64_t cookie)
@@ -71,10 +71,10 @@ static int64_t time_at(const uint8_t *p)
 
 	memcpy(&s, p, 4);
 	memcpy(&f, p + 4, 4);
-	seconds = (int64_t) ntohl(s) - EPOCH;
+	seconds = (int64_t)ntohl(s) - EPOCH;
 	if (!(ntohl(s) & 0x80000000))
 		seconds += 1ll << 32;
-	return seconds * 1000000000 + (int64_t) (((uint64_t) ntohl(f) * 1000000000) >> 32);
+	return seconds * 1000000000 + (int64_t)(((uint64_t)ntohl(f) * 1000000000) >> 32);
 }
 
 int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns,
@@ -114,7 +114,7 @@ static void set_hardware_clock(void)
 
 static void set_clock(int64_t ns)
 {
-	struct timespec ts = { .tv_sec = (time_t) (ns / 1000000000), .tv_nsec = (long) (ns % 1000000000) };
+	struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
 
 	if (clock_settime(CLOCK_REALTIME, &ts) < 0)
 		log_warn("cannot set the clock: %s", strerror(errno));
@@ -145,8 +145,8 @@ static void got_time(int64_t offset)
 
 	finish();
 	if (first || offset > STEP_NS || offset < -STEP_NS)
-		log_info("time from '%s': the clock was %lld.%03lld s off", ntp.name, (long long) (offset / 1000000000),
-			 (long long) ((offset < 0 ? -offset : offset) / 1000000 % 1000));
+		log_info("time from '%s': the clock was %lld.%03lld s off", ntp.name, (long long)(offset / 1000000000),
+			 (long long)((offset < 0 ? -offset : offset) / 1000000 % 1000));
 	if (!ntp.in_container) {
 		if (offset > STEP_NS || offset < -STEP_NS) {
 			set_clock(clock_ns() + offset);
@@ -179,8 +179,8 @@ static int open_to(const struct net_address *a, uint16_t port)
 	ntp.fd = socket(a->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (ntp.fd < 0)
 		return -errno;
-	r = a->family == AF_INET ? connect(ntp.fd, (struct sockaddr *) &v4, sizeof(v4)) :
-				   connect(ntp.fd, (struct sockaddr *) &v6, sizeof(v6));
+	r = a->family == AF_INET ? connect(ntp.fd, (struct sockaddr *)&v4, sizeof(v4))
+				 : connect(ntp.fd, (struct sockaddr *)&v6, sizeof(v6));
 	r = r < 0 ? -errno : loop_watch(ntp.fd, EPOLLIN, on_answer, NULL);
 	if (r < 0) {
 		close(ntp.fd);
@@ -232,7 +232,7 @@ static void next_server(void *data)
 	size_t n;
 	int r;
 
-	(void) data;
+	(void)data;
 	finish();
 	for (n = 0; names && names[n]; n++)
 		;
@@ -264,8 +264,8 @@ static void on_answer(void *data, uint32_t events)
 	ssize_t n;
 	int r;
 
-	(void) data;
-	(void) events;
+	(void)data;
+	(void)events;
 	n = recv(ntp.fd, buf, sizeof(buf), MSG_DONTWAIT);
 	now = clock_ns();
 	if (n < 0) {
@@ -274,15 +274,15 @@ static void on_answer(void *data, uint32_t events)
 		return;
 	}
 	if (ntp.resolving) {
-		r = dns_parse(buf, (size_t) n, ntp.dns_id, ntp.name, ntp.ipv6_name, found, ARRAY_LEN(found));
+		r = dns_parse(buf, (size_t)n, ntp.dns_id, ntp.name, ntp.ipv6_name, found, ARRAY_LEN(found));
 		if (r == -EBADMSG)
 			return;
 		ntp.resolver_answers = r != -EAGAIN;
-		r = r > 0 ? ask_time(&found[ntp.cookie % (unsigned int) r]) : -ENOENT;
+		r = r > 0 ? ask_time(&found[ntp.cookie % (unsigned int)r]) : -ENOENT;
 		loop_timer_set(&ntp.timer, r < 0 ? 50 : ANSWER_MS);
 		return;
 	}
-	r = ntp_parse(buf, (size_t) n, ntp.cookie, ntp.sent_ns, now, ntp.floor_ns, &offset);
+	r = ntp_parse(buf, (size_t)n, ntp.cookie, ntp.sent_ns, now, ntp.floor_ns, &offset);
 	if (r == 0) {
 		/* The one that answers is asked first next time. */
 		ntp.server--;

@@ -23,8 +23,8 @@ int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_n
 /* Make ready; the first ntp_kick() begins, and then it goes on for as long as the machine runs.  The lists are asked
  * for each time.  in_container: only say what would be done. */
 struct ntp_source {
-	const char *const *(*names)(void *data);      /* NULL-ended: host names or addresses */
-	const char *const *(*resolvers)(void *data);  /* NULL-ended: addresses of name servers */
+	const char *const *(*names)(void *data);     /* NULL-ended: host names or addresses */
+	const char *const *(*resolvers)(void *data); /* NULL-ended: addresses of name servers */
 	void (*synced)(void *data, bool is_first);
 	void *data;
 };

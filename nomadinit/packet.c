@@ -38,7 +38,7 @@ int packet_open(int index)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ||
 	    setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof(on)) < 0 ||
-	    bind(fd, (struct sockaddr *) &me, sizeof(me)) < 0) {
+	    bind(fd, (struct sockaddr *)&me, sizeof(me)) < 0) {
 		r = -errno;
 		close(fd);
 		return r;
@@ -51,21 +51,21 @@ static uint32_t sum(const void *data, size_t len, uint32_t start)
 	const uint8_t *p = data;
 
 	for (; len > 1; p += 2, len -= 2)
-		start += (uint32_t) (p[0] << 8 | p[1]);
-	return len ? start + (uint32_t) (p[0] << 8) : start;
+		start += (uint32_t)(p[0] << 8 | p[1]);
+	return len ? start + (uint32_t)(p[0] << 8) : start;
 }
 
 static uint16_t fold(uint32_t s)
 {
 	while (s >> 16)
 		s = (s & 0xffff) + (s >> 16);
-	return (uint16_t) ~s;
+	return (uint16_t)~s;
 }
 
 static void put16(uint8_t *p, unsigned int v)
 {
-	p[0] = (uint8_t) (v >> 8);
-	p[1] = (uint8_t) v;
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
 }
 
 size_t packet_wrap(uint8_t *out, const void *data, size_t len, uint32_t from)
@@ -76,7 +76,7 @@ size_t packet_wrap(uint8_t *out, const void *data, size_t len, uint32_t from)
 	memset(out, 0, HEADERS);
 	out[0] = 0x45;
 	out[1] = 0x10;
-	put16(out + 2, (unsigned int) len + HEADERS);
+	put16(out + 2, (unsigned int)len + HEADERS);
 	out[8] = 64;
 	out[9] = 17;
 	memcpy(out + 12, &from, 4);
@@ -84,9 +84,9 @@ size_t packet_wrap(uint8_t *out, const void *data, size_t len, uint32_t from)
 	put16(out + 10, fold(sum(out, 20, 0)));
 	put16(out + 20, CLIENT_PORT);
 	put16(out + 22, SERVER_PORT);
-	put16(out + 24, (unsigned int) len + 8);
+	put16(out + 24, (unsigned int)len + 8);
 	memcpy(out + HEADERS, data, len);
-	pseudo = sum(out + 12, 8, 17 + (uint32_t) len + 8);
+	pseudo = sum(out + 12, 8, 17 + (uint32_t)len + 8);
 	check = fold(sum(out + 20, len + 8, pseudo));
 	put16(out + 26, check ? check : 0xffff);
 	return len + HEADERS;
@@ -94,14 +94,17 @@ size_t packet_wrap(uint8_t *out, const void *data, size_t len, uint32_t from)
 
 int packet_broadcast(int fd, int index, const void *data, size_t len, uint32_t from)
 {
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = index,
-				  .sll_halen = 6, .sll_addr = { 255, 255, 255, 255, 255, 255 } };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_IP),
+				  .sll_ifindex = index,
+				  .sll_halen = 6,
+				  .sll_addr = { 255, 255, 255, 255, 255, 255 } };
 	uint8_t buf[1500];
 
 	if (len > sizeof(buf) - HEADERS)
 		return -EMSGSIZE;
 	len = packet_wrap(buf, data, len, from);
-	return sendto(fd, buf, len, 0, (struct sockaddr *) &to, sizeof(to)) < 0 ? -errno : 0;
+	return sendto(fd, buf, len, 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? -errno : 0;
 }
 
 int packet_unicast(const char *interface, const void *data, size_t len, uint32_t from, uint32_t to)
@@ -114,9 +117,9 @@ int packet_unicast(const char *interface, const void *data, size_t len, uint32_t
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t) strlen(interface));
-	if (bind(fd, (struct sockaddr *) &me, sizeof(me)) < 0 ||
-	    sendto(fd, data, len, 0, (struct sockaddr *) &server, sizeof(server)) < 0)
+	setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface));
+	if (bind(fd, (struct sockaddr *)&me, sizeof(me)) < 0 ||
+	    sendto(fd, data, len, 0, (struct sockaddr *)&server, sizeof(server)) < 0)
 		return -errno;
 	return 0;
 }
@@ -127,15 +130,15 @@ int packet_unwrap(const uint8_t *buf, size_t len, int has_checksum, size_t *ret_
 
 	if (len < HEADERS || buf[0] >> 4 != 4)
 		return -EBADMSG;
-	head = (size_t) (buf[0] & 15) * 4;
-	total = (size_t) (buf[2] << 8 | buf[3]);
+	head = (size_t)(buf[0] & 15) * 4;
+	total = (size_t)(buf[2] << 8 | buf[3]);
 	if (head < 20 || total > len || total < head + 8 || buf[9] != 17 || fold(sum(buf, head, 0)) != 0)
 		return -EBADMSG;
-	udp = (size_t) (buf[head + 4] << 8 | buf[head + 5]);
+	udp = (size_t)(buf[head + 4] << 8 | buf[head + 5]);
 	if (udp < 8 || udp > total - head)
 		return -EBADMSG;
 	if (has_checksum && (buf[head + 6] || buf[head + 7]) &&
-	    fold(sum(buf + head, udp, sum(buf + 12, 8, 17 + (uint32_t) udp))) != 0)
+	    fold(sum(buf + head, udp, sum(buf + 12, 8, 17 + (uint32_t)udp))) != 0)
 		return -EBADMSG;
 	*ret_offset = head + 8;
 	*ret_len = udp - 8;
@@ -168,5 +171,5 @@ int packet_receive(int fd, uint8_t *buf, size_t size, size_t *ret_offset, size_t
 			has_checksum = !(aux.tp_status & TP_STATUS_CSUMNOTREADY);
 		}
 	}
-	return packet_unwrap(buf, (size_t) n, has_checksum, ret_offset, ret_len);
+	return packet_unwrap(buf, (size_t)n, has_checksum, ret_offset, ret_len);
 }

@@ -50,7 +50,7 @@ static void remove_tree(int parent, const char *name)
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	while (dir && (d = readdir(dir))) {
-		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
 		if (unlinkat(fd, d->d_name, 0) < 0)
 			remove_tree(fd, d->d_name);
@@ -111,8 +111,8 @@ void rootfs_main(void)
 {
 	static const char *const move[] = { "/dev", "/proc", "/sys" };
 	char env_slot[] = "NOMADINIT_SLOT=?", target[32];
-	char *argv[] = { (char *) (uintptr_t) "nomadinit", NULL };
-	char *envp[] = { env_slot, (char *) (uintptr_t) "TERM=linux", NULL };
+	char *argv[] = { (char *)(uintptr_t) "nomadinit", NULL };
+	char *envp[] = { env_slot, (char *)(uintptr_t) "TERM=linux", NULL };
 	const char *hash;
 	uint64_t end;
 	int r;

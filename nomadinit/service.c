@@ -69,12 +69,12 @@ static void on_output(void *data, uint32_t events)
 	ssize_t n;
 	int turn;
 
-	(void) data;
-	(void) events;
+	(void)data;
+	(void)events;
 	for (turn = 0; turn < 16; turn++) {
 		n = read(agent.out, buf, sizeof(buf));
 		if (n > 0) {
-			log_split(&agent.lines, "agent", buf, (size_t) n);
+			log_split(&agent.lines, "agent", buf, (size_t)n);
 			continue;
 		}
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -102,8 +102,8 @@ static void on_notify(void *data, uint32_t events)
 	struct cmsghdr *c;
 	ssize_t n;
 
-	(void) data;
-	(void) events;
+	(void)data;
+	(void)events;
 	n = recvmsg(agent.notify, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n <= 0)
 		return;
@@ -115,7 +115,7 @@ static void on_notify(void *data, uint32_t events)
 	if (who.pid != agent.pid || agent.pid <= 0)
 		return;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (!strcmp(line, "READY=1") && !agent.ready) {
+		if (strcmp(line, "READY=1") == 0 && !agent.ready) {
 			agent.ready = true;
 			log_info("the agent is ready");
 			if (agent.hooks.ready)
@@ -133,7 +133,7 @@ static int open_notify(void)
 	if (fd < 0)
 		return -errno;
 	unlink(NOTIFY_SOCKET);
-	if (bind(fd, (struct sockaddr *) &a, sizeof(a)) < 0 ||
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) {
 		on = -errno;
 		close(fd);
@@ -177,7 +177,7 @@ static void child(int out)
 
 static void on_healthy(void *data)
 {
-	(void) data;
+	(void)data;
 	agent.failures = 0;
 	if (agent.hooks.healthy)
 		agent.hooks.healthy(agent.hooks.data);
@@ -187,9 +187,9 @@ static void wait_again(uint64_t ran_ms)
 {
 	const struct config *c = agent.config;
 
-	agent.wait_ms = service_backoff(agent.wait_ms, ran_ms, (uint64_t) c->agent.restart_min_seconds * 1000,
-					(uint64_t) c->agent.restart_max_seconds * 1000,
-					(uint64_t) c->agent.healthy_seconds * 1000);
+	agent.wait_ms = service_backoff(agent.wait_ms, ran_ms, (uint64_t)c->agent.restart_min_seconds * 1000,
+					(uint64_t)c->agent.restart_max_seconds * 1000,
+					(uint64_t)c->agent.healthy_seconds * 1000);
 	agent.state = WAITING;
 	loop_timer_set(&agent.restart, agent.wait_ms);
 }
@@ -199,7 +199,7 @@ static void start(void *data)
 	int pipes[2] = { -1, -1 };
 	pid_t pid;
 
-	(void) data;
+	(void)data;
 	if (agent.out >= 0) {
 		/* Somebody it started still holds the old pipe. */
 		loop_unwatch(agent.out);
@@ -230,7 +230,7 @@ static void start(void *data)
 	agent.ready = false;
 	agent.state = RUNNING;
 	agent.started_ms = util_now_ms();
-	loop_timer_set(&agent.healthy, (uint64_t) agent.config->agent.healthy_seconds * 1000);
+	loop_timer_set(&agent.healthy, (uint64_t)agent.config->agent.healthy_seconds * 1000);
 }
 
 void service_start(const struct config *c, const struct service_hooks *hooks)
@@ -268,8 +268,8 @@ bool service_reaped(pid_t pid, int status)
 	wait_again(ran);
 	agent.failures++;
 	log_error("the agent ended after %llu.%llu s: %s; it is started again in %llu s (time %u)",
-		  (unsigned long long) ran / 1000, (unsigned long long) ran / 100 % 10, why,
-		  (unsigned long long) agent.wait_ms / 1000, agent.failures);
+		  (unsigned long long)ran / 1000, (unsigned long long)ran / 100 % 10, why,
+		  (unsigned long long)agent.wait_ms / 1000, agent.failures);
 	return true;
 }
 

@@ -31,11 +31,11 @@
 
 static const enum shutdown_state table[SHUTDOWN_STATE_MAX][SHUTDOWN_EVENT_MAX] = {
 	/*                   REQUEST         AGENT_GONE      NO_CHILDREN     TIMEOUT */
-	[SHUTDOWN_NONE]  = { SHUTDOWN_AGENT, SHUTDOWN_NONE,  SHUTDOWN_NONE,  SHUTDOWN_NONE },
-	[SHUTDOWN_AGENT] = { SHUTDOWN_TERM,  SHUTDOWN_TERM,  SHUTDOWN_AGENT, SHUTDOWN_TERM },
-	[SHUTDOWN_TERM]  = { SHUTDOWN_KILL,  SHUTDOWN_TERM,  SHUTDOWN_DONE,  SHUTDOWN_KILL },
-	[SHUTDOWN_KILL]  = { SHUTDOWN_KILL,  SHUTDOWN_KILL,  SHUTDOWN_DONE,  SHUTDOWN_DONE },
-	[SHUTDOWN_DONE]  = { SHUTDOWN_DONE,  SHUTDOWN_DONE,  SHUTDOWN_DONE,  SHUTDOWN_DONE },
+	[SHUTDOWN_NONE] = { SHUTDOWN_AGENT, SHUTDOWN_NONE, SHUTDOWN_NONE, SHUTDOWN_NONE },
+	[SHUTDOWN_AGENT] = { SHUTDOWN_TERM, SHUTDOWN_TERM, SHUTDOWN_AGENT, SHUTDOWN_TERM },
+	[SHUTDOWN_TERM] = { SHUTDOWN_KILL, SHUTDOWN_TERM, SHUTDOWN_DONE, SHUTDOWN_KILL },
+	[SHUTDOWN_KILL] = { SHUTDOWN_KILL, SHUTDOWN_KILL, SHUTDOWN_DONE, SHUTDOWN_DONE },
+	[SHUTDOWN_DONE] = { SHUTDOWN_DONE, SHUTDOWN_DONE, SHUTDOWN_DONE, SHUTDOWN_DONE },
 };
 
 static const struct config *config;
@@ -81,7 +81,7 @@ static void finish(void)
 
 static void on_timeout(void *data)
 {
-	(void) data;
+	(void)data;
 	shutdown_event(SHUTDOWN_TIMEOUT);
 }
 
@@ -92,8 +92,8 @@ static void enter(enum shutdown_state next)
 	state = next;
 	switch (state) {
 	case SHUTDOWN_AGENT:
-		limit = config ? (uint64_t) config->agent.stop_seconds * 1000 : 1000;
-		log_info("stopping the agent, which may take %llu s", (unsigned long long) limit / 1000);
+		limit = config ? (uint64_t)config->agent.stop_seconds * 1000 : 1000;
+		log_info("stopping the agent, which may take %llu s", (unsigned long long)limit / 1000);
 		loop_timer_set(&timer, limit);
 		service_stop();
 		return;

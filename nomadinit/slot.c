@@ -21,15 +21,15 @@ int slot_parse(const char *text, size_t len, struct slot *ret)
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	for (line = strtok_r(copy + sizeof(magic) - 1, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (!strncmp(line, "roothash=", 9)) {
+		if (strncmp(line, "roothash=", 9) == 0) {
 			if (!util_copy(s.root_hash, sizeof(s.root_hash), line + 9) ||
 			    strspn(s.root_hash, "0123456789abcdef") != strlen(s.root_hash))
 				return -EINVAL;
-		} else if (!strncmp(line, "hashoffset=", 11)) {
+		} else if (strncmp(line, "hashoffset=", 11) == 0) {
 			s.hash_offset = strtoull(line + 11, NULL, 10);
 			if (s.hash_offset == 0 || s.hash_offset % 4096)
 				return -EINVAL;
-		} else if (!strncmp(line, "version=", 8)) {
+		} else if (strncmp(line, "version=", 8) == 0) {
 			util_copy(s.version, sizeof(s.version), line + 8);
 		}
 	}

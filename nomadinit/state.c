@@ -33,8 +33,19 @@
 static int make_ext4(const struct blockdev *b, const char *label)
 {
 	char short_label[17];
-	const char *const argv[] = { "/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-L", short_label,
-				     "-E", "lazy_itable_init=1,lazy_journal_init=1,discard", b->path, NULL };
+	const char *const argv[] = { "/sbin/mke2fs",
+				     "-q",
+				     "-F",
+				     "-t",
+				     "ext4",
+				     "-b",
+				     "4096",
+				     "-L",
+				     short_label,
+				     "-E",
+				     "lazy_itable_init=1,lazy_journal_init=1,discard",
+				     b->path,
+				     NULL };
 	int r;
 
 	util_copy(short_label, sizeof(short_label), label);
@@ -104,7 +115,7 @@ static void grow_partition(struct blockdev *b)
 				r = gpt_tell_kernel(fd, b->partition, start, size, false);
 			if (r == 0) {
 				log_info("'%s' grew from %llu to %llu MiB", b->path,
-					 (unsigned long long) b->sectors >> 11, (unsigned long long) size >> 11);
+					 (unsigned long long)b->sectors >> 11, (unsigned long long)size >> 11);
 				b->sectors = size;
 			}
 		}
@@ -122,7 +133,7 @@ static void grow_ext4(const struct blockdev *b)
 
 	if (fd < 0 || fstatfs(fd, &s) < 0 || s.f_bsize <= 0)
 		return;
-	blocks = b->sectors * GPT_SECTOR / (uint64_t) s.f_bsize;
+	blocks = b->sectors * GPT_SECTOR / (uint64_t)s.f_bsize;
 	/* f_blocks leaves out the file system's own tables: the kernel knows best whether there is something to do. */
 	if (ioctl(fd, RESIZE_FS, &blocks) < 0 && errno != EINVAL && errno != EBUSY)
 		log_warn("cannot grow the file system on '%s': %s", b->path, strerror(errno));
@@ -152,14 +163,14 @@ static int add_partition(const char *label, struct blockdev *ret)
 	gpt_done(&g);
 	if (r < 0)
 		return r;
-	log_info("added the partition '%s' of %llu MiB to '%s'", label, (unsigned long long) size >> 11, root.disk);
+	log_info("added the partition '%s' of %llu MiB to '%s'", label, (unsigned long long)size >> 11, root.disk);
 	/* Added by hand it has no PARTNAME: the kernel reads names only from a table it scans. */
 	for (r = 0; r < 100; r++) {
 		struct blockdev list[64];
 		size_t n = blockdev_list(list, ARRAY_LEN(list)), i;
 
 		for (i = 0; i < n; i++) {
-			if (!strcmp(list[i].disk, root.disk) && list[i].start == start) {
+			if (strcmp(list[i].disk, root.disk) == 0 && list[i].start == start) {
 				*ret = list[i];
 				return 1;
 			}
@@ -211,8 +222,8 @@ static void tell_room(const char *where)
 
 	if (statfs("/state", &s) == 0)
 		log_info("state is on '%s', %llu of %llu MiB free", where,
-			 (unsigned long long) s.f_bavail * (unsigned long long) s.f_bsize >> 20,
-			 (unsigned long long) s.f_blocks * (unsigned long long) s.f_bsize >> 20);
+			 (unsigned long long)s.f_bavail * (unsigned long long)s.f_bsize >> 20,
+			 (unsigned long long)s.f_blocks * (unsigned long long)s.f_bsize >> 20);
 }
 
 int state_mount(const struct config *c, bool in_container)

@@ -40,7 +40,7 @@ static int octal(const uint8_t *p, size_t len, uint64_t *ret)
 	for (i = 0; i < len && p[i] == ' '; i++)
 		;
 	for (; i < len && p[i] >= '0' && p[i] <= '7'; i++)
-		v = v << 3 | (unsigned int) (p[i] - '0');
+		v = v << 3 | (unsigned int)(p[i] - '0');
 	if (i < len && p[i] != '\0' && p[i] != ' ')
 		return -EINVAL;
 	*ret = v;
@@ -82,7 +82,7 @@ static int find_parts(int fd, struct tar_member parts[PART_MAX])
 			break;
 		m.offset = at + 512;
 		for (i = 0; i < PART_MAX; i++) {
-			if (!strcmp(m.name, part_names[i])) {
+			if (strcmp(m.name, part_names[i]) == 0) {
 				parts[i] = m;
 				found |= 1 << i;
 			}
@@ -100,7 +100,7 @@ static int copy_part(int from, const struct tar_member *m, int to, uint64_t to_o
 	int r = 0;
 
 	while (r == 0 && done < m->size) {
-		n = m->size - done < sizeof(buf) ? (size_t) (m->size - done) : sizeof(buf);
+		n = m->size - done < sizeof(buf) ? (size_t)(m->size - done) : sizeof(buf);
 		r = util_pread_all(from, buf, n, m->offset + done);
 		if (r == 0)
 			r = util_pwrite_all(to, buf, n, to_offset + done);

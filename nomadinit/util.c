@@ -34,19 +34,19 @@ int util_read_file(const char *path, char *buf, size_t size)
 			return -errno;
 		if (n == 0)
 			break;
-		have += (size_t) n;
+		have += (size_t)n;
 		if (have >= size)
 			return -EFBIG;
 	}
 	buf[have] = '\0';
-	return (int) have;
+	return (int)have;
 }
 
 int util_read_line(const char *path, char *buf, size_t size)
 {
 	int n = util_read_file(path, buf, size);
 
-	while (n > 0 && isspace((unsigned char) buf[n - 1]))
+	while (n > 0 && isspace((unsigned char)buf[n - 1]))
 		buf[--n] = '\0';
 	return n;
 }
@@ -75,7 +75,7 @@ int util_read_alloc(const char *path, size_t max, char **ret_data, size_t *ret_l
 			continue;
 		if (n <= 0)
 			break;
-		have += (size_t) n;
+		have += (size_t)n;
 		if (have > max) {
 			free(data);
 			return -EFBIG;
@@ -84,7 +84,7 @@ int util_read_alloc(const char *path, size_t max, char **ret_data, size_t *ret_l
 	if (n < 0) {
 		n = -errno;
 		free(data);
-		return (int) n;
+		return (int)n;
 	}
 	data[have] = '\0';
 	*ret_data = data;
@@ -105,7 +105,7 @@ int util_write_all(int fd, const void *data, size_t len)
 		if (n < 0)
 			return -errno;
 		p += n;
-		len -= (size_t) n;
+		len -= (size_t)n;
 	}
 	return 0;
 }
@@ -116,7 +116,7 @@ int util_pread_all(int fd, void *data, size_t len, uint64_t offset)
 	ssize_t n;
 
 	while (len > 0) {
-		n = pread(fd, p, len, (off_t) offset);
+		n = pread(fd, p, len, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -124,8 +124,8 @@ int util_pread_all(int fd, void *data, size_t len, uint64_t offset)
 		if (n == 0)
 			return -ENODATA;
 		p += n;
-		len -= (size_t) n;
-		offset += (uint64_t) n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
 	}
 	return 0;
 }
@@ -136,14 +136,14 @@ int util_pwrite_all(int fd, const void *data, size_t len, uint64_t offset)
 	ssize_t n;
 
 	while (len > 0) {
-		n = pwrite(fd, p, len, (off_t) offset);
+		n = pwrite(fd, p, len, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
 		p += n;
-		len -= (size_t) n;
-		offset += (uint64_t) n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
 	}
 	return 0;
 }
@@ -163,7 +163,7 @@ int util_replace_file(const char *path, const void *data, size_t len, unsigned i
 	char temp[4096];
 	int fd, r;
 
-	if ((size_t) snprintf(temp, sizeof(temp), "%s.new", path) >= sizeof(temp))
+	if ((size_t)snprintf(temp, sizeof(temp), "%s.new", path) >= sizeof(temp))
 		return -ENAMETOOLONG;
 	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
@@ -205,12 +205,12 @@ uint64_t util_now_ms(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 void util_sleep_ms(unsigned int ms)
 {
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long) (ms % 1000) * 1000000 };
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
 
 	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
 		;
@@ -221,7 +221,7 @@ int util_parse_long(const char *text, long min, long max, long *ret)
 	char *end;
 	long v;
 
-	if (!isdigit((unsigned char) text[0]) && text[0] != '-')
+	if (!isdigit((unsigned char)text[0]) && text[0] != '-')
 		return -EINVAL;
 	errno = 0;
 	v = strtol(text, &end, 10);
@@ -255,7 +255,7 @@ bool util_is_hostname(const char *name)
 			if (label == 0 || name[i - 1] == '-')
 				return false;
 			label = 0;
-		} else if (isalnum((unsigned char) name[i]) || (name[i] == '-' && label > 0)) {
+		} else if (isalnum((unsigned char)name[i]) || (name[i] == '-' && label > 0)) {
 			if (++label > 63)
 				return false;
 		} else {
@@ -278,15 +278,15 @@ int util_run(const char *const argv[], unsigned int timeout_ms)
 	if (pid == 0) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		execv(argv[0], (char **) (uintptr_t) argv);
+		execv(argv[0], (char **)(uintptr_t)argv);
 		_exit(127);
 	}
-	poll_fd.fd = (int) syscall(SYS_pidfd_open, pid, 0);
+	poll_fd.fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (poll_fd.fd >= 0) {
 		uint64_t end = util_now_ms() + timeout_ms, now;
 
 		while ((now = util_now_ms()) < end) {
-			r = poll(&poll_fd, 1, (int) (end - now));
+			r = poll(&poll_fd, 1, (int)(end - now));
 			if (r != -1 || errno != EINTR)
 				break;
 		}
@@ -311,16 +311,16 @@ extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 static size_t find_segments(uintptr_t (*ranges)[2], size_t max)
 {
 	const ElfW(Ehdr) *e = &__ehdr_start;
-	const ElfW(Phdr) *p = (const void *) ((const char *) e + e->e_phoff);
-	uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
+	const ElfW(Phdr) *p = (const void *)((const char *)e + e->e_phoff);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	size_t n = 0;
 	int i;
 
 	for (i = 0; i < e->e_phnum && n < max; i++) {
 		if (p[i].p_type != PT_LOAD || (p[i].p_flags & PF_W))
 			continue;
-		ranges[n][0] = ((uintptr_t) e + p[i].p_vaddr) & ~(page - 1);
-		ranges[n][1] = ((uintptr_t) e + p[i].p_vaddr + p[i].p_filesz + page - 1) & ~(page - 1);
+		ranges[n][0] = ((uintptr_t)e + p[i].p_vaddr) & ~(page - 1);
+		ranges[n][1] = ((uintptr_t)e + p[i].p_vaddr + p[i].p_filesz + page - 1) & ~(page - 1);
 		n++;
 	}
 	return n;
@@ -336,17 +336,17 @@ void util_trim_memory(void)
 	if (n == 0)
 		n = find_segments(ranges, ARRAY_LEN(ranges));
 	for (i = 0; i < n; i++)
-		madvise((void *) ranges[i][0], ranges[i][1] - ranges[i][0], MADV_DONTNEED);
+		madvise((void *)ranges[i][0], ranges[i][1] - ranges[i][0], MADV_DONTNEED);
 }
 
 void util_random(void *buf, size_t len)
 {
 	ssize_t n = getrandom(buf, len, GRND_NONBLOCK);
 
-	if (n != (ssize_t) len) {
+	if (n != (ssize_t)len) {
 		CLEANUP_FD int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 
-		if (fd < 0 || read(fd, buf, len) != (ssize_t) len)
-			memset(buf, (int) util_now_ms(), len);
+		if (fd < 0 || read(fd, buf, len) != (ssize_t)len)
+			memset(buf, (int)util_now_ms(), len);
 	}
 }

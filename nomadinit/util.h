@@ -15,7 +15,7 @@
 
 static inline void util_free_at(void *p)
 {
-	free(*(void **) p);
+	free(*(void **)p);
 }
 static inline void util_close_at(int *fd)
 {

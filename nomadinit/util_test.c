@@ -14,7 +14,7 @@ static char dir[] = "/tmp/nomadinit-util.XXXXXX";
 
 static int make_dir(void **state)
 {
-	(void) state;
+	(void)state;
 	return mkdtemp(dir) ? 0 : -1;
 }
 
@@ -22,7 +22,7 @@ static int remove_dir(void **state)
 {
 	const char *const argv[] = { "/bin/rm", "-rf", dir, NULL };
 
-	(void) state;
+	(void)state;
 	return util_run(argv, 10000);
 }
 
@@ -31,7 +31,7 @@ static void files_are_read_within_bounds(void **state)
 	char path[64], buf[8], *data;
 	size_t len;
 
-	(void) state;
+	(void)state;
 	snprintf(path, sizeof(path), "%s/file", dir);
 	assert_int_equal(util_read_file(path, buf, sizeof(buf)), -ENOENT);
 	assert_int_equal(util_replace_file(path, "abc \n", 5, 0600), 0);
@@ -52,7 +52,7 @@ static void replacing_leaves_no_half_file(void **state)
 	char path[64], temp[80];
 	struct stat st;
 
-	(void) state;
+	(void)state;
 	snprintf(path, sizeof(path), "%s/sub", dir);
 	snprintf(temp, sizeof(temp), "%s.new", path);
 	assert_int_equal(mkdir(path, 0700), 0);
@@ -64,7 +64,7 @@ static void folders_are_made_on_the_way(void **state)
 {
 	char path[64], file[64];
 
-	(void) state;
+	(void)state;
 	snprintf(path, sizeof(path), "%s/a/b/c", dir);
 	assert_int_equal(util_mkdirs(path, 0755), 0);
 	assert_int_equal(util_mkdirs(path, 0755), 0);
@@ -77,7 +77,7 @@ static void numbers_are_whole(void **state)
 {
 	long v = 7;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(util_parse_long("12", 0, 100, &v), 0);
 	assert_int_equal(v, 12);
 	assert_int_equal(util_parse_long("12x", 0, 100, &v), -EINVAL);
@@ -96,7 +96,7 @@ static void host_names_are_told_from_rubbish(void **state)
 	char longest[300];
 	size_t i;
 
-	(void) state;
+	(void)state;
 	for (i = 0; i < ARRAY_LEN(good); i++)
 		assert_true(util_is_hostname(good[i]));
 	for (i = 0; i < ARRAY_LEN(bad); i++)
@@ -113,7 +113,7 @@ static void programs_are_run_with_a_limit(void **state)
 	const char *const good[] = { "/bin/true", NULL }, *const three[] = { "/bin/sh", "-c", "exit 3", NULL };
 	const char *const none[] = { "/no/such/program", NULL }, *const slow[] = { "/bin/sleep", "60", NULL };
 
-	(void) state;
+	(void)state;
 	assert_int_equal(util_run(good, 10000), 0);
 	assert_int_equal(util_run(three, 10000), 3);
 	assert_int_equal(util_run(none, 10000), 127);
@@ -123,12 +123,9 @@ static void programs_are_run_with_a_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(files_are_read_within_bounds),
-		cmocka_unit_test(replacing_leaves_no_half_file),
-		cmocka_unit_test(folders_are_made_on_the_way),
-		cmocka_unit_test(numbers_are_whole),
-		cmocka_unit_test(host_names_are_told_from_rubbish),
-		cmocka_unit_test(programs_are_run_with_a_limit),
+		cmocka_unit_test(files_are_read_within_bounds),	    cmocka_unit_test(replacing_leaves_no_half_file),
+		cmocka_unit_test(folders_are_made_on_the_way),	    cmocka_unit_test(numbers_are_whole),
+		cmocka_unit_test(host_names_are_told_from_rubbish), cmocka_unit_test(programs_are_run_with_a_limit),
 	};
 
 	return cmocka_run_group_tests_name("util", tests, make_dir, remove_dir);

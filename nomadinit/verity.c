@@ -38,8 +38,8 @@ int verity_parse(const uint8_t *sb, size_t len, struct verity *ret)
 	for (i = 0; ret->algorithm[i]; i++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-", ret->algorithm[i]))
 			return -EINVAL;
-	ret->data_block_size = (uint32_t) get_le(sb + 64, 4);
-	ret->hash_block_size = (uint32_t) get_le(sb + 68, 4);
+	ret->data_block_size = (uint32_t)get_le(sb + 64, 4);
+	ret->hash_block_size = (uint32_t)get_le(sb + 68, 4);
 	ret->data_blocks = get_le(sb + 72, 8);
 	salt = get_le(sb + 80, 2);
 	if (i == 0 || !is_block_size(ret->data_block_size) || !is_block_size(ret->hash_block_size) || salt > 256 ||
@@ -60,16 +60,16 @@ int verity_table(const struct verity *v, unsigned int major, unsigned int minor,
 	if (strspn(root_hash, "0123456789abcdef") != strlen(root_hash) || hash_offset % v->hash_block_size)
 		return -EINVAL;
 	n = snprintf(out, size, "1 %u:%u %u:%u %u %u %llu %llu %s %s %s 1 panic_on_corruption", major, minor, major,
-		     minor, v->data_block_size, v->hash_block_size, (unsigned long long) v->data_blocks,
-		     (unsigned long long) hash_offset / v->hash_block_size + 1, v->algorithm, root_hash, v->salt);
-	return n < 0 || (size_t) n >= size ? -ENOSPC : 0;
+		     minor, v->data_block_size, v->hash_block_size, (unsigned long long)v->data_blocks,
+		     (unsigned long long)hash_offset / v->hash_block_size + 1, v->algorithm, root_hash, v->salt);
+	return n < 0 || (size_t)n >= size ? -ENOSPC : 0;
 }
 
 static int dm_call(int fd, unsigned long what, struct dm_ioctl *dm, const char *name, size_t size, uint32_t flags)
 {
 	memset(dm, 0, sizeof(*dm));
 	dm->version[0] = 4;
-	dm->data_size = (uint32_t) size;
+	dm->data_size = (uint32_t)size;
 	dm->data_start = sizeof(*dm);
 	dm->flags = flags;
 	util_copy(dm->name, sizeof(dm->name), name);

@@ -31,7 +31,8 @@ static const char *const moods[] = { "happy", "tired", NULL };
 
 static const struct nomad_option task_options[] = {
 	NOMAD_OPTION(struct hello_task, name, STRING, .required = true, .non_empty = true, .help = "Who is greeted."),
-	NOMAD_OPTION(struct hello_task, times, INT, .def = "1", .min = 1, .max = 1000, .help = "How often, once a second."),
+	NOMAD_OPTION(struct hello_task, times, INT, .def = "1", .min = 1, .max = 1000,
+		     .help = "How often, once a second."),
 	NOMAD_OPTION(struct hello_task, mood, STRING, .def = "\"happy\"", .choices = moods,
 		     .help = "A tired driver exits with status 7."),
 };
@@ -41,13 +42,14 @@ static const struct nomad_schema task_schema = NOMAD_SCHEMA(struct hello_task, t
 static void hello_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)
 {
 	(void)plugin;
-	nomad_fp_check(fp, "shell", access("/bin/sh", X_OK) == 0, NOMAD_UNDETECTED, "there is no /bin/sh", "install a shell");
+	nomad_fp_check(fp, "shell", access("/bin/sh", X_OK) == 0, NOMAD_UNDETECTED, "there is no /bin/sh",
+		       "install a shell");
 	nomad_fp_string(fp, "greeting", "hello");
 }
 
 /* The name is an argument of the script and not a part of it. */
-static const char script[] = "i=0; while [ $i -lt \"$2\" ]; do echo \"hello, $1\"; i=$((i + 1)); "
-			     "[ $i -eq \"$2\" ] || sleep 1; done; [ \"$3\" = happy ] || exit 7";
+static const char script[] = "i=0; while [ $i -lt \"$2\" ]; do echo \"hello, $1\"; i=$((i + 1)); [ $i -eq \"$2\" ] || "
+			     "sleep 1; done; [ \"$3\" = happy ] || exit 7";
 
 static int hello_start(struct nomad_task *task, struct nomad_error **err)
 {

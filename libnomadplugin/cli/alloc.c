@@ -32,7 +32,7 @@ static int make_dir(const char *base, const char *name, mode_t mode, struct noma
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", base, name);
 	int r = path ? nomad__make_dirs(path, mode) : -ENOMEM;
 
-	if (r >= 0 && chmod(path, mode) < 0)	/* whatever the umask is */
+	if (r >= 0 && chmod(path, mode) < 0) /* whatever the umask is */
 		r = -errno;
 	return r < 0 ? nomad_error_errno(err, -r, "make directory '%s' in '%s'", name, base) : 0;
 }
@@ -134,7 +134,8 @@ static int add_ports(struct nomad_task_info *info, const json_t *ports)
 	const json_t *port;
 	size_t i;
 
-	json_array_foreach((json_t *)ports, i, port) {
+	json_array_foreach((json_t *)ports, i, port)
+	{
 		const char *label = nomad__job_string(port, "Label", "");
 		int value = (int)json_integer_value(json_object_get(port, "Value"));
 		int to = (int)json_integer_value(json_object_get(port, "To"));
@@ -174,7 +175,7 @@ static int set_resources(struct nomad_task_info *info, const struct nomad__job_t
 	size_t i;
 	int r = 0;
 
-	info->resources.cpu_shares = cpu > 0 ? cpu : 100;	/* Nomad's defaults */
+	info->resources.cpu_shares = cpu > 0 ? cpu : 100; /* Nomad's defaults */
 	if (cores > 0) {
 		info->resources.cpuset_cpus = cores > 1 ? nomad_strdupf("0-%lld", (long long)cores - 1) : strdup("0");
 		if (!info->resources.cpuset_cpus)
@@ -187,7 +188,8 @@ static int set_resources(struct nomad_task_info *info, const struct nomad__job_t
 	info->resources.memory_max_mb = most;
 	info->resources.memory_limit_bytes = (most > info->resources.memory_mb ? most : info->resources.memory_mb)
 					     << 20;
-	json_array_foreach(json_object_get(task->group_json, "Networks"), i, network) {
+	json_array_foreach(json_object_get(task->group_json, "Networks"), i, network)
+	{
 		r = add_ports(info, json_object_get(network, "ReservedPorts"));
 		if (r >= 0)
 			r = add_ports(info, json_object_get(network, "DynamicPorts"));
@@ -295,10 +297,10 @@ static int add_port(struct nomad_map *env, const struct nomad_port *port)
 		if (!name)
 			return -ENOMEM;
 		clean_name(name);
-		r = i == 0 ? set_env(env, name, "%d", inner) :
-		    i == 1 ? set_env(env, name, "%d", port->value) :
-		    i == 2 ? set_env(env, name, "%s", port->host_ip) :
-			     set_env(env, name, "%s:%d", port->host_ip, port->value);
+		r = i == 0   ? set_env(env, name, "%d", inner)
+		    : i == 1 ? set_env(env, name, "%d", port->value)
+		    : i == 2 ? set_env(env, name, "%s", port->host_ip)
+			     : set_env(env, name, "%s:%d", port->host_ip, port->value);
 	}
 	return r;
 }
@@ -309,10 +311,11 @@ static int add_members(struct nomad_map *env, const json_t *object, const char *
 	json_t *value;
 	int r = 0;
 
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach((json_t *)object, key, value)
+	{
 		NOMAD_AUTO_FREE char *name = nomad_strdupf("%s%s", prefix, key);
-		NOMAD_AUTO_FREE char *text = json_is_string(value) ? interpolate(env, json_string_value(value)) :
-								       json_dumps(value, JSON_ENCODE_ANY);
+		NOMAD_AUTO_FREE char *text = json_is_string(value) ? interpolate(env, json_string_value(value))
+								   : json_dumps(value, JSON_ENCODE_ANY);
 
 		if (name && *prefix)
 			clean_name(name);

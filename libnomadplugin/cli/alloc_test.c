@@ -17,12 +17,16 @@
 #include <unistd.h>
 
 static const char text[] =
-	"{\"Job\": {\"ID\": \"web\", \"Datacenters\": [\"home\"], \"Meta\": {\"a\": \"job\", \"b\": \"job\", \"odd-key\": \"1\"},"
+	"{\"Job\": {\"ID\": \"web\", \"Datacenters\": [\"home\"], \"Meta\": {\"a\": \"job\", \"b\": \"job\", "
+	"\"odd-key\": \"1\"},"
 	" \"TaskGroups\": [{\"Name\": \"g\", \"Meta\": {\"b\": \"group\", \"c\": \"group\"},"
 	"  \"Networks\": [{\"ReservedPorts\": [{\"Label\": \"http-in\", \"Value\": 8080, \"To\": 80}],"
-	"                 \"DynamicPorts\": [{\"Label\": \"x\", \"To\": -1, \"HostNetwork\": \"192.0.2.1\"}, {\"Label\": \"y\"}]}],"
-	"  \"Tasks\": [{\"Name\": \"t\", \"Driver\": \"mine\", \"Meta\": {\"c\": \"task\"}, \"KillTimeout\": 7000000000,"
-	"    \"KillSignal\": \"SIGINT\", \"Env\": {\"GREETING\": \"hi ${NOMAD_TASK_NAME} ${nope} ${env[\\\"NOMAD_DC\\\"]} ${\"},"
+	"                 \"DynamicPorts\": [{\"Label\": \"x\", \"To\": -1, \"HostNetwork\": \"192.0.2.1\"}, "
+	"{\"Label\": \"y\"}]}],"
+	"  \"Tasks\": [{\"Name\": \"t\", \"Driver\": \"mine\", \"Meta\": {\"c\": \"task\"}, \"KillTimeout\": "
+	"7000000000,"
+	"    \"KillSignal\": \"SIGINT\", \"Env\": {\"GREETING\": \"hi ${NOMAD_TASK_NAME} ${nope} "
+	"${env[\\\"NOMAD_DC\\\"]} ${\"},"
 	"    \"Resources\": {\"CPU\": 200, \"MemoryMB\": 64, \"MemoryMaxMB\": 128},"
 	"    \"Config\": {\"list\": [\"${NOMAD_META_c}\"], \"map\": {\"k\": \"${GREETING}\"}, \"n\": 5}},"
 	"   {\"Name\": \"other\", \"Driver\": \"docker\"}]}]}}";
@@ -43,7 +47,13 @@ static int load(const char *json, struct nomad__job *job, struct nomad_error **e
 static void test_job(void **state)
 {
 	static const char *const bad[] = {
-		"", "[", "{}", "[]", "{\"Job\": 5}", "{\"Job\": {\"TaskGroups\": {}}}", "{\"Job\": {\"TaskGroups\": []}}",
+		"",
+		"[",
+		"{}",
+		"[]",
+		"{\"Job\": 5}",
+		"{\"Job\": {\"TaskGroups\": {}}}",
+		"{\"Job\": {\"TaskGroups\": []}}",
 		"{\"TaskGroups\": [{\"Name\": \"g\", \"Tasks\": [{\"Name\": \"a/b\", \"Driver\": \"mine\"}]}]}",
 		"{\"TaskGroups\": [{\"Tasks\": [{\"Name\": \"a\", \"Driver\": \"mine\"}]}]}",
 		"{\"TaskGroups\": [{\"Name\": \"g\", \"Tasks\": [5]}]}",
@@ -103,7 +113,8 @@ static void test_alloc(void **state)
 	assert_int_equal(alloc.kill_timeout_ns, INT64_C(7000000000));
 	assert_string_equal(alloc.kill_signal, "SIGINT");
 	assert_string_equal(json_string_value(json_array_get(json_object_get(alloc.config, "list"), 0)), "task");
-	assert_string_equal(json_string_value(json_object_get(json_object_get(alloc.config, "map"), "k")), "hi t ${nope} home ${");
+	assert_string_equal(json_string_value(json_object_get(json_object_get(alloc.config, "map"), "k")),
+			    "hi t ${nope} home ${");
 	path = nomad_strdupf("%s/t/local", alloc.info.alloc_dir);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(stat(alloc.info.stdout_path, &st), 0);

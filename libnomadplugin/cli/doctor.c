@@ -49,7 +49,9 @@ static int print_json(const struct nomad_driver *driver, const struct nomad_fing
 int nomad__cli_doctor(int argc, char **argv, const struct nomad_driver *driver)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct nomad_fingerprint *fp = NULL;
 	struct nomad_plugin *plugin;
@@ -59,9 +61,14 @@ int nomad__cli_doctor(int argc, char **argv, const struct nomad_driver *driver)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'c': config = optarg; break;
-		case 'j': json = true; break;
-		default: return NOMAD__EXIT_USAGE;
+		case 'c':
+			config = optarg;
+			break;
+		case 'j':
+			json = true;
+			break;
+		default:
+			return NOMAD__EXIT_USAGE;
 		}
 	}
 	plugin = nomad__cli_plugin(driver, config);

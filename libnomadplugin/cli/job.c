@@ -46,8 +46,8 @@ int nomad__job_load(const char *path, const char *driver, struct nomad__job *ret
 	size_t i, j;
 	int r = 0;
 
-	job.root = strcmp(path, "-") == 0 ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &where) :
-					    json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+	job.root = strcmp(path, "-") == 0 ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &where)
+					  : json_load_file(path, JSON_REJECT_DUPLICATES, &where);
 	if (!job.root)
 		return nomad_error_set(err, EINVAL, "read job '%s': %s (line %d)%s", path, where.text, where.line,
 				       strstr(path, ".hcl") || strstr(path, ".nomad")
@@ -65,11 +65,10 @@ int nomad__job_load(const char *path, const char *driver, struct nomad__job *ret
 	if (!json_is_array(groups))
 		r = nomad_error_set(err, EINVAL,
 				    "read job '%s': it has no TaskGroups; is it in Nomad's JSON job format?", path);
-	json_array_foreach((json_t *)groups, i, group) {
+	json_array_foreach((json_t *)groups, i, group)
+	{
 		tasks = json_object_get(group, "Tasks");
-		json_array_foreach((json_t *)tasks, j, task)
-			if (r >= 0)
-				r = add_task(&job, group, task, driver, err);
+		json_array_foreach((json_t *)tasks, j, task) if (r >= 0) r = add_task(&job, group, task, driver, err);
 	}
 	if (r >= 0 && !job.n_tasks)
 		r = nomad_error_set(err, EINVAL, "read job '%s': none of its tasks has driver '%s'", path, driver);

@@ -10,19 +10,19 @@
 #include "nomad/error.h"
 
 struct nomad__job_task {
-	const char *group, *name;	/* borrowed from the file, as all here */
-	const json_t *json;		/* the task object */
+	const char *group, *name; /* borrowed from the file, as all here */
+	const json_t *json;	  /* the task object */
 	const json_t *group_json;
-	const json_t *config;		/* its Config; or NULL */
+	const json_t *config; /* its Config; or NULL */
 };
 
 struct nomad__job {
 	json_t *root;
 	const char *id, *name, *namespace_name, *datacenter, *region;
 	const json_t *json;
-	struct nomad__job_task *tasks;	/* those of the driver, in order */
+	struct nomad__job_task *tasks; /* those of the driver, in order */
 	size_t n_tasks;
-	size_t n_others;		/* tasks of other drivers */
+	size_t n_others; /* tasks of other drivers */
 };
 
 /* Reads `path` ("-" is stdin); takes tasks whose Driver is `driver`. */

@@ -149,11 +149,10 @@ int nomad_plugin_main(int argc, char **argv, const struct nomad_driver *driver)
 		return nomad__cli_main(argc, argv, driver);
 	}
 	if (strcmp(cookie, cookie_value) != 0)
-		return nomad__cli_fail(
-			driver, NOMAD__EXIT_FAILED,
-			"this is a plugin of HashiCorp Nomad, and what started it is not a Nomad that it knows: "
-			"%s has another value than expected",
-			cookie_name);
+		return nomad__cli_fail(driver, NOMAD__EXIT_FAILED,
+				       "this is a plugin of HashiCorp Nomad, and what started it is not a Nomad that "
+				       "it knows: %s has another value than expected",
+				       cookie_name);
 	/* The agent drops what is below its own level. */
 	nomad__log_setup(NOMAD__LOG_JSON, driver->name, log_level(NOMAD_LOG_TRACE));
 	if (driver->capabilities & NOMAD_ALL_REMOTE)

@@ -116,9 +116,14 @@ int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'c': config_file = optarg; break;
-		case 's': path = optarg; break;
-		default: return NOMAD__EXIT_USAGE;
+		case 'c':
+			config_file = optarg;
+			break;
+		case 's':
+			path = optarg;
+			break;
+		default:
+			return NOMAD__EXIT_USAGE;
 		}
 	}
 	if (optind < argc)

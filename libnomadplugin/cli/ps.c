@@ -142,8 +142,10 @@ static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_dri
 				   const struct option_flag flags[2], unsigned *ret_flags, int *ret_status)
 {
 	const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { flags[0].name, no_argument, NULL, 0 },
-		{ flags[1].name, no_argument, NULL, 1 }, { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ flags[0].name, no_argument, NULL, 0 },
+		{ flags[1].name, no_argument, NULL, 1 },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct nomad_plugin *plugin;
 	const char *config = NULL;
@@ -152,10 +154,15 @@ static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_dri
 	*ret_status = NOMAD__EXIT_USAGE;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'c': config = optarg; break;
+		case 'c':
+			config = optarg;
+			break;
 		case 0:
-		case 1: *ret_flags |= flags[c].flag; break;
-		default: return NULL;
+		case 1:
+			*ret_flags |= flags[c].flag;
+			break;
+		default:
+			return NULL;
 		}
 	}
 	if (optind < argc) {

@@ -24,12 +24,12 @@ struct run {
 	struct nomad_plugin *plugin;
 	struct nomad__alloc alloc;
 	char *id;
-	int wake[2];			/* 'e': the task ended, 's': stop it */
+	int wake[2]; /* 'e': the task ended, 's': stop it */
 	struct nomad_exit result;
 	int wait_result;
 };
 
-static int signal_fd = -1;		/* for the handler */
+static int signal_fd = -1; /* for the handler */
 
 static void on_signal(int number)
 {
@@ -230,8 +230,10 @@ static void say_what_is_left_out(const struct nomad_driver *driver, const struct
 int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "task", required_argument, NULL, 't' },
-		{ "alloc", required_argument, NULL, 'a' }, { NULL, 0, NULL, 0 },
+		{ "config", required_argument, NULL, 'c' },
+		{ "task", required_argument, NULL, 't' },
+		{ "alloc", required_argument, NULL, 'a' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct sigaction action = { .sa_handler = on_signal };
 	struct run run = { .driver = driver, .wake = { -1, -1 } };
@@ -243,10 +245,17 @@ int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'c': config = optarg; break;
-		case 't': want = optarg; break;
-		case 'a': shared = optarg; break;
-		default: return NOMAD__EXIT_USAGE;
+		case 'c':
+			config = optarg;
+			break;
+		case 't':
+			want = optarg;
+			break;
+		case 'a':
+			shared = optarg;
+			break;
+		default:
+			return NOMAD__EXIT_USAGE;
 		}
 	}
 	if (optind + 1 != argc)

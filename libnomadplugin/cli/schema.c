@@ -8,8 +8,10 @@
 int nomad__cli_schema(int argc, char **argv, const struct nomad_driver *driver)
 {
 	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },   { "pod", no_argument, NULL, 'p' },
-		{ "plugin", no_argument, NULL, 'P' }, { "task", no_argument, NULL, 'T' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "pod", no_argument, NULL, 'p' },
+		{ "plugin", no_argument, NULL, 'P' },
+		{ "task", no_argument, NULL, 'T' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool json = false, pod = false, plugin_only = false, task_only = false;
@@ -18,17 +20,26 @@ int nomad__cli_schema(int argc, char **argv, const struct nomad_driver *driver)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'j': json = true; break;
-		case 'p': pod = true; break;
-		case 'P': plugin_only = true; break;
-		case 'T': task_only = true; break;
-		default: return NOMAD__EXIT_USAGE;
+		case 'j':
+			json = true;
+			break;
+		case 'p':
+			pod = true;
+			break;
+		case 'P':
+			plugin_only = true;
+			break;
+		case 'T':
+			task_only = true;
+			break;
+		default:
+			return NOMAD__EXIT_USAGE;
 		}
 	}
 	if (optind < argc)
 		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE, "schema: unexpected argument '%s'", argv[optind]);
 	if (json && !plugin_only && !task_only)
-		task_only = true;	/* one document at a time */
+		task_only = true; /* one document at a time */
 	plugin = nomad__cli_plugin(driver, NULL);
 	if (!plugin)
 		return NOMAD__EXIT_FAILED;

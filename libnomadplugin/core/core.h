@@ -32,7 +32,7 @@ unsigned nomad__plugin_capabilities(struct nomad_plugin *plugin);
 
 /* Facts about the node from SetConfig, for CPU ticks. */
 struct nomad__node {
-	uint64_t total_compute_mhz;	/* 0: unknown */
+	uint64_t total_compute_mhz; /* 0: unknown */
 	unsigned cores;
 	uint32_t min_port, max_port;
 };
@@ -54,24 +54,24 @@ struct nomad__loop *nomad__plugin_loop(struct nomad_plugin *plugin);
 /* ---- Streams ---- */
 
 struct nomad__attribute {
-	char *key;			/* complete: "driver.nspawn.version" */
+	char *key; /* complete: "driver.nspawn.version" */
 	enum { NOMAD__ATTR_STRING, NOMAD__ATTR_BOOL, NOMAD__ATTR_INT } type;
 	char *string;
 	bool boolean;
 	int64_t integer;
-	char *unit;			/* or NULL */
+	char *unit; /* or NULL */
 };
 
 struct nomad__fingerprint_view {
 	enum nomad_health health;
 	const char *description;
-	const struct nomad__attribute *attributes;	/* sorted by key */
+	const struct nomad__attribute *attributes; /* sorted by key */
 	size_t n_attributes;
 };
 
 struct nomad__event {
 	const char *task_id, *alloc_id, *task_name, *message;
-	int64_t time_ns;			/* since the epoch */
+	int64_t time_ns; /* since the epoch */
 	const struct nomad_map *annotations;
 };
 
@@ -79,35 +79,36 @@ struct nomad__event {
  * nomad__sub_cancel() has returned, emit neither runs nor will run, unless
  * cancel was called from within emit itself. */
 struct nomad__sub;
-void nomad__sub_cancel(struct nomad__sub *sub);	/* frees it; NULL is fine */
+void nomad__sub_cancel(struct nomad__sub *sub); /* frees it; NULL is fine */
 
 /* First emit at once (as soon as the host was looked at), then on change. */
 struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
-	void (*emit)(void *ud, const struct nomad__fingerprint_view *fp), void *ud);
+						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp),
+						void *ud);
 struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
-	void (*emit)(void *ud, const struct nomad__event *event), void *ud);
+					   void (*emit)(void *ud, const struct nomad__event *event), void *ud);
 
 struct nomad__stats_view {
 	const char *task_id;
 	int64_t time_ns;
-	double total_ticks;			/* MHz; valid with NOMAD_STAT_CPU */
+	double total_ticks; /* MHz; valid with NOMAD_STAT_CPU */
 	const struct nomad_stats *stats;
 };
 
 /* `view` NULL: the task is gone, no more samples come.  A task without
  * statistics never emits.  The interval is clamped to 100 ms .. 1 h. */
 int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t interval_ns,
-	void (*emit)(void *ud, const struct nomad__stats_view *view), void *ud,
-	struct nomad__sub **ret_sub, struct nomad_error **err);
+			   void (*emit)(void *ud, const struct nomad__stats_view *view), void *ud,
+			   struct nomad__sub **ret_sub, struct nomad_error **err);
 
 /* ---- Tasks ---- */
 
 void nomad__task_info_done(struct nomad_task_info *info);
 
 struct nomad__started {
-	void *driver_state;		/* owned */
+	void *driver_state; /* owned */
 	size_t driver_state_size;
-	char *addr;			/* network override; or NULL */
+	char *addr; /* network override; or NULL */
 	bool auto_advertise;
 	bool has_network;
 	struct nomad_int_map port_map;
@@ -115,23 +116,22 @@ struct nomad__started {
 void nomad__started_done(struct nomad__started *started);
 
 /* StartTask, also its replay.  `take_info` is emptied.  Blocks. */
-int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info,
-		      const void *config, size_t config_size,
-		      struct nomad__started *ret, struct nomad_error **err);
+int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *config,
+		      size_t config_size, struct nomad__started *ret, struct nomad_error **err);
 /* RecoverTask.  `config` may be empty; driver_state decides.  Blocks (2 s at most). */
-int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info,
-			const void *driver_state, size_t driver_state_size, struct nomad_error **err);
+int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *driver_state,
+			size_t driver_state_size, struct nomad_error **err);
 
 /* WaitTask.  `done` runs exactly once unless cancelled: r = 0 and a result,
  * or r < 0 and an error (borrowed for the call).  -ENOENT at once if unknown. */
 int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
-	void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
-	void *ud, struct nomad__sub **ret_sub, struct nomad_error **err);
+		     void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
+		     void *ud, struct nomad__sub **ret_sub, struct nomad_error **err);
 
 /* StopTask.  Unknown or ended: done at once with 0.  A signal name that is
  * not known is -EINVAL.  Not cancellable: the stop goes on. */
 int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeout_ns, const char *signal,
-	void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err);
+		     void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err);
 /* DestroyTask.  Unknown: whatever the records tell is removed, 0.  Blocks. */
 int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force, struct nomad_error **err);
 int nomad__task_signal(struct nomad_plugin *plugin, const char *id, const char *signal, struct nomad_error **err);
@@ -141,25 +141,27 @@ enum nomad__task_state { NOMAD__TASK_UNKNOWN, NOMAD__TASK_RUNNING, NOMAD__TASK_E
 struct nomad__inspect {
 	char *id, *name;
 	enum nomad__task_state state;
-	int64_t started_ns, completed_ns;	/* since the epoch; 0: not yet */
+	int64_t started_ns, completed_ns; /* since the epoch; 0: not yet */
 	struct nomad_exit result;
 	struct nomad_map attributes;
-	struct nomad__started network;		/* the network part only */
+	struct nomad__started network; /* the network part only */
 };
-int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret, struct nomad_error **err);
+int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret,
+			struct nomad_error **err);
 void nomad__inspect_done(struct nomad__inspect *inspect);
 
 /* ---- Exec ---- */
 
 struct nomad__exec_result {
-	const void *stdout_data, *stderr_data;	/* the last 4096 bytes; stderr is merged into stdout */
+	const void *stdout_data, *stderr_data; /* the last 4096 bytes; stderr is merged into stdout */
 	size_t stdout_size, stderr_size;
 	struct nomad_exit exit;
 };
 
 int nomad__task_exec(struct nomad_plugin *plugin, const char *id, const char *const *argv, int64_t timeout_ns,
-	void (*done)(void *ud, int r, const struct nomad__exec_result *result, const struct nomad_error *err),
-	void *ud, struct nomad_error **err);
+		     void (*done)(void *ud, int r, const struct nomad__exec_result *result,
+				  const struct nomad_error *err),
+		     void *ud, struct nomad_error **err);
 
 struct nomad__exec_stream;
 
@@ -174,7 +176,8 @@ struct nomad__exec_events {
 /* Opens a stream; events come from the loop thread, possibly before this
  * returns.  `events` is borrowed until close.  May block: call on a worker. */
 int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *const *argv, bool tty,
-	const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret, struct nomad_error **err);
+		     const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
+		     struct nomad_error **err);
 /* Any thread.  Input is queued; returns the number of bytes in the queue, for flow control. */
 size_t nomad__exec_stdin(struct nomad__exec_stream *stream, const void *data, size_t size);
 void nomad__exec_stdin_close(struct nomad__exec_stream *stream);
@@ -187,9 +190,9 @@ void nomad__exec_close(struct nomad__exec_stream *stream);
 /* ---- Networks ---- */
 
 int nomad__create_network(struct nomad_plugin *plugin, const char *alloc_id, const char *hostname,
-	struct nomad_network_isolation *ret, bool *ret_created, struct nomad_error **err);
+			  struct nomad_network_isolation *ret, bool *ret_created, struct nomad_error **err);
 int nomad__destroy_network(struct nomad_plugin *plugin, const char *alloc_id,
-	const struct nomad_network_isolation *spec, struct nomad_error **err);
+			   const struct nomad_network_isolation *spec, struct nomad_error **err);
 void nomad__network_isolation_done(struct nomad_network_isolation *spec);
 
 /* ---- Metrics ---- */
@@ -198,11 +201,11 @@ void nomad__network_isolation_done(struct nomad_network_isolation *spec);
  * itself stands for one that nobody knows.  Once, before the first call; the
  * paths are borrowed.  0 or -ENOMEM. */
 struct nomad__rpc {
-	const char *path;		/* "/service/method" */
-	bool timed;			/* its duration tells something about us */
+	const char *path; /* "/service/method" */
+	bool timed;	  /* its duration tells something about us */
 };
 int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *rpcs, size_t count,
-	const char *(*code_name)(unsigned code)) NOMAD_MUST_CHECK;
+			 const char *(*code_name)(unsigned code)) NOMAD_MUST_CHECK;
 /* Any thread. */
 void nomad__metrics_call_begins(struct nomad_plugin *plugin, size_t rpc);
 void nomad__metrics_call_ends(struct nomad_plugin *plugin, size_t rpc, unsigned code, int64_t duration_ns);

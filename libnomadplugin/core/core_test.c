@@ -291,7 +291,7 @@ static void test_recover(void **state)
 	assert_int_equal(nomad__task_signal(plugin, id, "KILL", NULL), 0);
 	assert_int_equal(must_wait(plugin, id, NULL).signal, SIGKILL);
 	must_destroy(plugin, id);
-	must_destroy(plugin, other);	/* that this process never saw */
+	must_destroy(plugin, other); /* that this process never saw */
 	nomad__started_done(&handle);
 	nomad__started_done(&ended);
 	nomad__plugin_free(plugin);
@@ -379,7 +379,7 @@ static void test_not_recovered(void **state)
 	assert_true(lives(pid));
 	/* The supervisor killed: lost, and what is left is removed. */
 	assert_int_equal(kill(supervisor, SIGKILL), 0);
-	wait_until(kill(supervisor, 0) < 0);	/* a zombie is there as well */
+	wait_until(kill(supervisor, 0) < 0); /* a zombie is there as well */
 	not_recovered(plugin, id, &good, ENOENT, "lost");
 	must_destroy(plugin, id);
 	assert_false(lives(pid));
@@ -447,7 +447,8 @@ static void test_stop_late(void **state)
 	struct answer a[3] = { ANSWER_INIT, ANSWER_INIT, ANSWER_INIT };
 
 	(void)state;
-	must_start(plugin, id, "{\"script\": \"trap '' TERM INT; echo > $BASE/up; while :; do sleep 0.1; done\"}", NULL);
+	must_start(plugin, id, "{\"script\": \"trap '' TERM INT; echo > $BASE/up; while :; do sleep 0.1; done\"}",
+		   NULL);
 	wait_until(access(up, F_OK) == 0);
 	/* Several at a time: all are told. */
 	assert_int_equal(nomad__task_stop(plugin, id, INT64_MAX, "INT", on_stop, &a[0], NULL), 0);
@@ -606,7 +607,8 @@ static void test_exec(void **state)
 	assert_int_equal(a.exit.exit_code, 3);
 	assert_int_equal(a.out_size, 8);
 	/* Both outputs in the order in which they were written. */
-	assert_int_equal(exec_task(plugin, id, "i=0; while [ $i -lt 200 ]; do echo a; echo b >&2; i=$((i+1)); done", 0, &a), 0);
+	assert_int_equal(
+		exec_task(plugin, id, "i=0; while [ $i -lt 200 ]; do echo a; echo b >&2; i=$((i+1)); done", 0, &a), 0);
 	assert_int_equal(a.out_size, 800);
 	for (int i = 0; i < 800; i += 4)
 		assert_memory_equal(a.out + i, "a\nb\n", 4);
@@ -617,14 +619,14 @@ static void test_exec(void **state)
 	assert_int_equal(exec_task(plugin, id, "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1)); done", 0, &a), 0);
 	assert_int_equal(a.out_size, 4096);
 	assert_memory_equal(a.out + 4096 - 5, "4999\n", 5);
-	assert_int_equal(exec_task(plugin, id, "cat; echo end", 0, &a), 0);	/* no input */
+	assert_int_equal(exec_task(plugin, id, "cat; echo end", 0, &a), 0); /* no input */
 	assert_memory_equal(a.out, "end\n", 4);
 	assert_int_equal(exec_task(plugin, id, "sleep 1000", 100000000, &a), -ETIMEDOUT);
 	assert_non_null(strstr(a.text, "0.1 s"));
 	a = (struct answer)ANSWER_INIT;
 	assert_int_equal(nomad__task_exec(plugin, id, none, 0, on_exec, &a, NULL), 0);
 	assert_int_equal(answer_of(&a), -EINVAL);
-	for (int i = 0; i < 50; i++) {	/* its end may be told before it is open */
+	for (int i = 0; i < 50; i++) { /* its end may be told before it is open */
 		a = (struct answer)ANSWER_INIT;
 		assert_int_equal(nomad__task_exec(plugin, id, missing, 0, on_exec, &a, NULL), 0);
 		if (answer_of(&a) == 0)
@@ -713,7 +715,7 @@ static void test_lost_logs(void **state)
 			wait_until(was_heard("web: 10 bytes of stdout are lost"));
 	}
 	nomad__sub_cancel(sub);
-	nomad__plugin_free(plugin);	/* while the second one still waits for a reader */
+	nomad__plugin_free(plugin); /* while the second one still waits for a reader */
 }
 
 /* ---- Remote tasks ---- */
@@ -733,7 +735,7 @@ static void test_remote(void **state)
 	assert_int_equal(recover_task(plugin, id, &handle, NULL), 0);
 	assert_int_equal(nomad_task_exited_by_id(plugin, id, &end), 0);
 	assert_int_equal(nomad_task_exited_by_id(plugin, id, &other), 0);
-	assert_int_equal(must_wait(plugin, id, NULL).exit_code, 3);	/* the first report counts */
+	assert_int_equal(must_wait(plugin, id, NULL).exit_code, 3); /* the first report counts */
 	must_destroy(plugin, id);
 	assert_int_equal(recover_task(plugin, id, &handle, NULL), -ENOENT);
 	nomad__started_done(&handle);
@@ -744,13 +746,13 @@ static void test_remote(void **state)
 	must_destroy(plugin, id);
 
 	must_start(plugin, id, "{\"remote\": true, \"script\": \"deaf\"}", NULL);
-	assert_int_equal(stop_task(plugin, id, 50000000, ""), 0);	/* killed after that */
+	assert_int_equal(stop_task(plugin, id, 50000000, ""), 0); /* killed after that */
 	assert_int_equal(must_wait(plugin, id, NULL).signal, SIGKILL);
 	must_destroy(plugin, id);
 
 	must_start(plugin, id, "{\"remote\": true, \"script\": \"refuse\"}", NULL);
 	assert_int_equal(stop_task(plugin, id, 50000000, ""), -EIO);
-	must_destroy(plugin, id);	/* kills */
+	must_destroy(plugin, id); /* kills */
 	nomad__plugin_free(plugin);
 }
 
@@ -816,14 +818,17 @@ static void *storm(void *arg)
 		switch (rand_r(&seed) % 8) {
 		case 0:
 		case 1:
-			if (start_task(plugin, id, rand_r(&seed) % 2 ? "{}" : "{\"script\": \"sleep 0.05\"}", &started, NULL) == 0)
+			if (start_task(plugin, id, rand_r(&seed) % 2 ? "{}" : "{\"script\": \"sleep 0.05\"}", &started,
+				       NULL) == 0)
 				nomad__started_done(&started);
 			break;
 		case 2:
 			must_destroy(plugin, id);
 			break;
 		case 3:
-			assert_int_equal(nomad__task_stop(plugin, id, 30000000, rand_r(&seed) % 2 ? "" : "KILL", on_stop, &a, NULL), 0);
+			assert_int_equal(nomad__task_stop(plugin, id, 30000000, rand_r(&seed) % 2 ? "" : "KILL",
+							  on_stop, &a, NULL),
+					 0);
 			if (answer_of(&a) < 0)
 				fail_msg("stop: %s", a.text);
 			break;
@@ -896,13 +901,13 @@ static void test_init(void **state)
 	bad_init_calls = 0;
 	driver.init = bad_init;
 	plugin = plugin_up(&driver);
-	assert_int_equal(access(state_dir, F_OK), -1);	/* nothing is touched before */
+	assert_int_equal(access(state_dir, F_OK), -1); /* nothing is touched before */
 	assert_int_equal(nomad__plugin_init(plugin, &err), -EIO);
 	assert_string_equal(nomad_error_message(err), "initialise driver 'script': told to fail");
 	nomad_error_free(err);
 	err = NULL;
 	assert_int_equal(nomad__task_destroy(plugin, "x/y/z", true, NULL), -EIO);
-	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);	/* the next time it does not fail */
+	assert_int_equal(nomad__plugin_init(plugin, NULL), 0); /* the next time it does not fail */
 	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
 	assert_int_equal(bad_init_calls, 3);
 	assert_ptr_equal(nomad_plugin_data(plugin), &bad_init_calls);
@@ -951,11 +956,32 @@ static void test_bad_drivers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life), T(test_exit_codes), T(test_unknown), T(test_failed_starts), T(test_replay), T(test_replay_of_ended),
-		T(test_replay_not_adoptable), T(test_recover), T(test_end_while_down), T(test_not_recovered), T(test_moved_state_dir),
-		T(test_supervisor_dies), T(test_stop_late), T(test_free_busy), T(test_shutdown), T(test_destroy),
-		T(test_destroy_damaged), T(test_exec), T(test_lost_logs), T(test_exec_while_destroyed), T(test_remote), T(test_claims), T(test_storm),
-		T(test_init), T(test_trial), T(test_bad_drivers),
+		T(test_life),
+		T(test_exit_codes),
+		T(test_unknown),
+		T(test_failed_starts),
+		T(test_replay),
+		T(test_replay_of_ended),
+		T(test_replay_not_adoptable),
+		T(test_recover),
+		T(test_end_while_down),
+		T(test_not_recovered),
+		T(test_moved_state_dir),
+		T(test_supervisor_dies),
+		T(test_stop_late),
+		T(test_free_busy),
+		T(test_shutdown),
+		T(test_destroy),
+		T(test_destroy_damaged),
+		T(test_exec),
+		T(test_lost_logs),
+		T(test_exec_while_destroyed),
+		T(test_remote),
+		T(test_claims),
+		T(test_storm),
+		T(test_init),
+		T(test_trial),
+		T(test_bad_drivers),
 	};
 
 	return cmocka_run_group_tests_name("core", tests, NULL, NULL);

@@ -6,13 +6,14 @@
 #include "core/testing.h"
 
 static const char *const start_steps[] = {
-	"core-start-intent", "core-start-recorded", "core-run-recorded", "start-recorded", "start-launched", "start-sent",
-	"start-answered", "core-run-started", "core-start-driver", "core-start-done", "super-detached", "super-recorded",
-	"super-listening", "super-cgroups", "super-forked", "super-main", "super-execed", "super-started",
+	"core-start-intent", "core-start-recorded", "core-run-recorded", "start-recorded",    "start-launched",
+	"start-sent",	     "start-answered",	    "core-run-started",	 "core-start-driver", "core-start-done",
+	"super-detached",    "super-recorded",	    "super-listening",	 "super-cgroups",     "super-forked",
+	"super-main",	     "super-execed",	    "super-started",
 };
 static const char *const destroy_steps[] = {
-	"core-tidy-begin", "clean-begin", "clean-killed", "clean-removed", "core-tidy-killed", "core-tidy-destroyed",
-	"core-tidy-removed", "super-kill", "super-empty", "super-written", "super-exit",
+	"core-tidy-begin",   "clean-begin", "clean-killed", "clean-removed", "core-tidy-killed", "core-tidy-destroyed",
+	"core-tidy-removed", "super-kill",  "super-empty",  "super-written", "super-exit",
 };
 static const char *const recover_steps[] = { "attach-connected", "core-recover-attached" };
 
@@ -52,7 +53,8 @@ static int instances(void)
 }
 
 /* In a process of its own that is to die at `step`; returns its wait status. */
-static int in_child(const char *step, void (*act)(struct nomad_plugin *plugin, const char *id, const struct nomad__started *handle),
+static int in_child(const char *step,
+		    void (*act)(struct nomad_plugin *plugin, const char *id, const struct nomad__started *handle),
 		    const char *id, const struct nomad__started *handle)
 {
 	int status;
@@ -117,7 +119,7 @@ static void test_start_then_start(void **state)
 		wait_until(instances() == 1);
 		/* And so it stays: what was about to be born is not born later. */
 		usleep(50000);
-		wait_until(instances() == 1);	/* for a moment a shell that forks is two */
+		wait_until(instances() == 1); /* for a moment a shell that forks is two */
 		assert_int_equal(count_in("things"), 1);
 		assert_int_equal(stop_task(plugin, id, INT64_C(60000000000), "TERM"), 0);
 		assert_int_equal(must_wait(plugin, id, NULL).signal, SIGTERM);
@@ -171,7 +173,7 @@ static void test_start_then_gc(void **state)
 		assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
 		for (int round = 0; round < 100 && count_in("state/tasks"); round++) {
 			assert_int_equal(nomad__gc(plugin, 0, count_removed, &n, NULL), 0);
-			if (instances())	/* it runs: that is no garbage */
+			if (instances()) /* it runs: that is no garbage */
 				break;
 			usleep(20000);
 		}
@@ -244,8 +246,8 @@ static void test_recover_then_recover(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_start_then_start), T(test_start_then_destroy), T(test_start_then_gc), T(test_destroy_then_destroy),
-		T(test_recover_then_recover),
+		T(test_start_then_start),     T(test_start_then_destroy),   T(test_start_then_gc),
+		T(test_destroy_then_destroy), T(test_recover_then_recover),
 	};
 
 	return cmocka_run_group_tests_name("crash", tests, NULL, NULL);

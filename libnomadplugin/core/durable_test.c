@@ -43,10 +43,10 @@ static void test_supervised(void **state)
 	(void)state;
 	check(0, 0);
 	must_start(plugin, id, "{}", NULL);
-	check(1, 2);		/* the driver's thing, with who it is and the names of file and directory */
+	check(1, 2); /* the driver's thing, with who it is and the names of file and directory */
 	assert_int_equal(stop_task(plugin, id, INT64_C(60000000000), ""), 0);
 	must_destroy(plugin, id);
-	check(0, 0);		/* the exit record is the supervisor's */
+	check(0, 0); /* the exit record is the supervisor's */
 	nomad__plugin_free(plugin);
 }
 
@@ -57,9 +57,9 @@ static void test_remote(void **state)
 
 	(void)state;
 	must_start(plugin, id, "{\"remote\": true}", NULL);
-	check(2, 2);		/* and that it runs */
+	check(2, 2); /* and that it runs */
 	must_destroy(plugin, id);
-	check(1, 0);		/* that it is to go */
+	check(1, 0); /* that it is to go */
 	nomad__plugin_free(plugin);
 }
 

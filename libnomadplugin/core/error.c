@@ -72,7 +72,7 @@ int nomad_error_errno(struct nomad_error **err, int errnum, const char *fmt, ...
 	va_end(args);
 	if (message) {
 		char text[128];
-#if defined(__GLIBC__)	/* _GNU_SOURCE makes it return the text */
+#if defined(__GLIBC__) /* _GNU_SOURCE makes it return the text */
 		whole = nomad_strdupf("%s: %s", message, strerror_r(errnum, text, sizeof(text)));
 #else
 		if (strerror_r(errnum, text, sizeof(text)))

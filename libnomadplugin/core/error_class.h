@@ -10,8 +10,8 @@
 
 struct nomad__error_class {
 	const char *id;
-	const char *meaning, *remedy;	/* whole sentences */
-	int codes[8];			/* positive errnos, closed by 0 */
+	const char *meaning, *remedy; /* whole sentences */
+	int codes[8];		      /* positive errnos, closed by 0 */
 };
 
 /* The last one is for all codes that no other has. */

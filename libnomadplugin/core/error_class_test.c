@@ -13,7 +13,7 @@
 
 static void test_rows_are_whole(void **state)
 {
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < nomad__error_classes_count; i++) {
 		const struct nomad__error_class *class = &nomad__error_classes[i];
 
@@ -29,23 +29,36 @@ static void test_rows_are_whole(void **state)
 
 static void test_a_code_has_one_class(void **state)
 {
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < nomad__error_classes_count; i++)
-		for (size_t j = 0; j < NOMAD_ARRAY_LEN(nomad__error_classes[i].codes) && nomad__error_classes[i].codes[j]; j++)
-			assert_ptr_equal(nomad__error_class_of(nomad__error_classes[i].codes[j]), &nomad__error_classes[i]);
+		for (size_t j = 0;
+		     j < NOMAD_ARRAY_LEN(nomad__error_classes[i].codes) && nomad__error_classes[i].codes[j]; j++)
+			assert_ptr_equal(nomad__error_class_of(nomad__error_classes[i].codes[j]),
+					 &nomad__error_classes[i]);
 }
 
 /* These are known outside: a change of one is a change of the interface. */
 static void test_ids_are_stable(void **state)
 {
-	static const struct { int code; const char *id; } want[] = {
-		{ EINVAL, "nd-invalid" }, { ENOENT, "nd-missing" }, { EEXIST, "nd-exists" }, { EPERM, "nd-denied" },
-		{ EOPNOTSUPP, "nd-unsupported" }, { ECANCELED, "nd-cancelled" }, { ETIMEDOUT, "nd-timeout" },
-		{ ENOSPC, "nd-full" }, { EBUSY, "nd-busy" }, { ECONNREFUSED, "nd-network" }, { EIO, "nd-failed" },
+	static const struct {
+		int code;
+		const char *id;
+	} want[] = {
+		{ EINVAL, "nd-invalid" },
+		{ ENOENT, "nd-missing" },
+		{ EEXIST, "nd-exists" },
+		{ EPERM, "nd-denied" },
+		{ EOPNOTSUPP, "nd-unsupported" },
+		{ ECANCELED, "nd-cancelled" },
+		{ ETIMEDOUT, "nd-timeout" },
+		{ ENOSPC, "nd-full" },
+		{ EBUSY, "nd-busy" },
+		{ ECONNREFUSED, "nd-network" },
+		{ EIO, "nd-failed" },
 		{ EPROTO, "nd-failed" },
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(want); i++) {
 		struct nomad_error *err = NULL;
 

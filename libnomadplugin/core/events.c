@@ -18,7 +18,7 @@ struct kept {
 
 struct nomad__event_keeper {
 	pthread_mutex_t lock;
-	struct kept *kept[KEEP];	/* oldest first */
+	struct kept *kept[KEEP]; /* oldest first */
 	size_t count;
 };
 
@@ -102,7 +102,7 @@ static void greet(void *ud)
 	left = sub->dead;
 	pthread_mutex_unlock(&sub->lock);
 	pthread_mutex_lock(&keeper->lock);
-	if (!left) {	/* or they are kept for the next one */
+	if (!left) { /* or they are kept for the next one */
 		count = keeper->count;
 		memcpy(kept, keeper->kept, count * sizeof(kept[0]));
 		keeper->count = 0;

@@ -31,8 +31,8 @@ struct nomad__exec_stream {
 	void *ud;
 	bool tty;
 
-	struct nomad__supervisor_exec *exec;	/* under the task's lock */
-	struct nomad__spawn *spawn;		/* in its place, for a remote task; likewise */
+	struct nomad__supervisor_exec *exec; /* under the task's lock */
+	struct nomad__spawn *spawn;	     /* in its place, for a remote task; likewise */
 
 	/* loop thread only */
 	struct output {
@@ -40,7 +40,7 @@ struct nomad__exec_stream {
 		int number, fd;
 		bool ended;
 		struct nomad__watch *watch;
-	} out[2];				/* stdout (or the terminal), stderr */
+	} out[2]; /* stdout (or the terminal), stderr */
 	int in_fd;
 	struct nomad__watch *in_watch;
 	struct nomad__timer *linger;
@@ -55,10 +55,10 @@ struct nomad__exec_stream {
 	char *input;
 	size_t input_size;
 	bool input_close, resume, paused, pump_posted, closed, dead;
-	struct nomad__posted pump_post, end_post;	/* who waits for the end must not wait for memory */
-	bool end_posted;			/* under the task's lock */
+	struct nomad__posted pump_post, end_post; /* who waits for the end must not wait for memory */
+	bool end_posted;			  /* under the task's lock */
 	int rows, columns;
-	struct nomad__exec_stream *next;	/* of the task's, under the task's lock */
+	struct nomad__exec_stream *next; /* of the task's, under the task's lock */
 };
 
 static void stream_unref(struct nomad__exec_stream *s)
@@ -162,7 +162,7 @@ static void finish(struct nomad__exec_stream *s)
 	if (s->finished || s->dead)
 		return;
 	s->finished = true;
-	stream_ref(s);	/* its owner may close it from within */
+	stream_ref(s); /* its owner may close it from within */
 	for (int i = 0; i < (s->tty ? 1 : 2); i++)
 		if (!s->out[i].ended && !is_closed(s))
 			(void)s->events->output(s->ud, i + 1, NULL, 0);
@@ -245,8 +245,8 @@ static void output_ready(void *ud, unsigned events)
 			(void)s->events->output(s->ud, out->number, NULL, 0);
 	}
 	/* What the lead process of a terminal wrote is all here once nothing more is to be read. */
-	if (s->exited && ((s->out[0].ended && s->out[1].ended) ||
-			  (s->tty && n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))))
+	if (s->exited &&
+	    ((s->out[0].ended && s->out[1].ended) || (s->tty && n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))))
 		finish(s);
 	stream_unref(s);
 }
@@ -354,7 +354,7 @@ static void command_exited(void *ud, int r, int exit_code, int signal, const cha
 	}
 	nomad__timer_set(s->linger, s->tty ? LINGER_NS / 5 : LINGER_NS);
 	if (s->tty && s->out[0].watch)
-		output_ready(&s->out[0], NOMAD__READ);	/* what is there, and the end if it is all */
+		output_ready(&s->out[0], NOMAD__READ); /* what is there, and the end if it is all */
 }
 
 static void post(struct nomad__exec_stream *s)
@@ -426,7 +426,7 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 		goto out;
 	}
 	*s = (struct nomad__exec_stream){
-		.refs = 2,	/* the caller's and the task's list's */
+		.refs = 2, /* the caller's and the task's list's */
 		.task = nomad__task_ref(task),
 		.loop = plugin->loop,
 		.events = events,
@@ -458,7 +458,7 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 		stream_unref(s);
 		goto out;
 	}
-	ends.mine[0] = ends.mine[1] = ends.mine[2] = -1;	/* the stream's now */
+	ends.mine[0] = ends.mine[1] = ends.mine[2] = -1; /* the stream's now */
 	*ret = s;
 	if (nomad__loop_post(plugin->loop, begin, stream_ref(s)) < 0) {
 		stream_unref(s);

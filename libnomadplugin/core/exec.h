@@ -9,11 +9,11 @@
 enum nomad__exec_kind {
 	NOMAD__EXEC_PIPES,
 	NOMAD__EXEC_TTY,
-	NOMAD__EXEC_MERGED,	/* stderr goes where stdout goes */
+	NOMAD__EXEC_MERGED, /* stderr goes where stdout goes */
 };
-int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv, enum nomad__exec_kind kind,
-			const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
-			struct nomad_error **err);
+int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv,
+			enum nomad__exec_kind kind, const struct nomad__exec_events *events, void *ud,
+			struct nomad__exec_stream **ret, struct nomad_error **err);
 
 /* ---- exec_prepare.c ---- */
 struct nomad__exec_ends {

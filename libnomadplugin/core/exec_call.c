@@ -20,11 +20,11 @@ struct call {
 	void (*done)(void *ud, int r, const struct nomad__exec_result *result, const struct nomad_error *err);
 	void *ud;
 
-	pthread_mutex_t lock;		/* stream, over */
+	pthread_mutex_t lock; /* stream, over */
 	struct nomad__exec_stream *stream;
 	bool over;
 	struct nomad__posted post;
-	struct nomad__timer *timer;	/* loop thread, as the rest */
+	struct nomad__timer *timer; /* loop thread, as the rest */
 	char tail[TAIL];
 	size_t size;
 };
@@ -147,7 +147,7 @@ int nomad__task_exec(struct nomad_plugin *plugin, const char *id, const char *co
 	struct call *call = calloc(1, sizeof(*call));
 
 	if (call) {
-		call->refs = 2;		/* the answer's, the opening's */
+		call->refs = 2; /* the answer's, the opening's */
 		call->plugin = plugin;
 		call->id = strdup(id);
 		call->argv = nomad_strv_copy(argv);

@@ -66,7 +66,7 @@ void nomad__exec_undescribe(struct nomad_exec *exec)
 }
 
 int nomad__exec_describe(struct nomad_task *task, const char *const *argv, bool tty, struct nomad_exec *exec,
-		    struct nomad_error **err)
+			 struct nomad_error **err)
 {
 	const struct nomad_driver *driver = task->plugin->driver;
 	int r = 0;

@@ -28,7 +28,7 @@ static void add(struct nomad_fingerprint *fp, const char *key, struct nomad__att
 		return;
 	}
 	for (size_t i = 0; i < fp->n_attributes; i++)
-		if (strcmp(grown[i].key, attribute.key) == 0) {	/* the last word counts */
+		if (strcmp(grown[i].key, attribute.key) == 0) { /* the last word counts */
 			attribute_done(&grown[i]);
 			grown[i] = attribute;
 			return;
@@ -75,8 +75,8 @@ bool nomad_fp_check(struct nomad_fingerprint *fp, const char *what, bool ok, enu
 	} else if (!ok && otherwise < fp->health) {
 		fp->health = otherwise;
 		free(fp->description);
-		fp->description = *check->remedy ? nomad_strdupf("%s; %s", check->finding, check->remedy) :
-						   strdup(check->finding);
+		fp->description = *check->remedy ? nomad_strdupf("%s; %s", check->finding, check->remedy)
+						 : strdup(check->finding);
 	}
 	return ok;
 }

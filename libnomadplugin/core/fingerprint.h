@@ -13,14 +13,14 @@ struct nomad__check {
 };
 
 struct nomad_fingerprint {
-	char *prefix;				/* "driver.<name>" */
+	char *prefix; /* "driver.<name>" */
 	enum nomad_health health;
 	char *description;
-	struct nomad__attribute *attributes;	/* sorted by key when finished */
+	struct nomad__attribute *attributes; /* sorted by key when finished */
 	size_t n_attributes;
 	struct nomad__check *checks;
 	size_t n_checks;
-	bool failed;				/* for want of memory */
+	bool failed; /* for want of memory */
 };
 
 /* Calls the driver's fingerprint(); -ENOMEM at worst. */

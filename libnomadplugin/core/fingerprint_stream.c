@@ -13,11 +13,11 @@
 #include "core/fingerprint.h"
 
 struct nomad__fingerprint_keeper {
-	struct nomad__timer *timer;	/* loop thread */
-	pthread_mutex_t lock;		/* the next three */
+	struct nomad__timer *timer; /* loop thread */
+	pthread_mutex_t lock;	    /* the next three */
 	struct nomad_fingerprint *last;
 	bool looking, again;
-	pthread_mutex_t emitting;	/* keeps what is sent in order */
+	pthread_mutex_t emitting; /* keeps what is sent in order */
 };
 
 static void emit_one(struct nomad__sub *sub, void *arg)
@@ -166,7 +166,7 @@ static void greet(void *ud)
 	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
 
 	pthread_mutex_lock(&keeper->emitting);
-	if (keeper->last) {	/* replaced under `emitting` only */
+	if (keeper->last) { /* replaced under `emitting` only */
 		struct nomad__fingerprint_view view = view_of(keeper->last);
 
 		nomad__sub_call(sub, emit_one, &view);

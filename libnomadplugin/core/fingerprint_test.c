@@ -50,8 +50,8 @@ static void nearly(struct nomad_fingerprint *fp)
 
 static void test_order(void **state)
 {
-	static const char *const keys[] = { "driver.script", "driver.script.alpha", "driver.script.beta", "driver.script.mid",
-					    "driver.script.zeta" };
+	static const char *const keys[] = { "driver.script", "driver.script.alpha", "driver.script.beta",
+					    "driver.script.mid", "driver.script.zeta" };
 	struct nomad_driver driver = script_driver;
 	struct nomad_plugin *plugin;
 	struct nomad_fingerprint *a, *b, *c;
@@ -112,7 +112,7 @@ static void test_checks(void **state)
 	fp = look(plugin, checks_and_worse);
 	assert_int_equal(fp->health, NOMAD_UNDETECTED);
 	assert_string_equal(fp->description, "no kernel");
-	assert_int_equal(fp->n_attributes, 0);	/* driver.script too */
+	assert_int_equal(fp->n_attributes, 0); /* driver.script too */
 	nomad__fingerprint_free(fp);
 	nomad__plugin_free(plugin);
 }
@@ -125,7 +125,10 @@ struct heard {
 	char text[512];
 };
 
-#define HEARD_INIT { .lock = PTHREAD_MUTEX_INITIALIZER }
+#define HEARD_INIT                                                                                                     \
+	{                                                                                                              \
+		.lock = PTHREAD_MUTEX_INITIALIZER                                                                      \
+	}
 
 static void hear(void *ud, const struct nomad__fingerprint_view *fp)
 {
@@ -166,7 +169,7 @@ static bool heard_healthy(struct heard *h)
 	return healthy;
 }
 
-static int variant, looks;	/* atomic */
+static int variant, looks; /* atomic */
 
 static void print_variant(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)
 {
@@ -203,7 +206,7 @@ static void test_stream(void **state)
 	driver.fingerprint = print_variant;
 	driver.fingerprint_interval_s = 3600;
 	plugin = plugin_up(&driver);
-	assert_int_equal(looks, 0);	/* not before somebody asks */
+	assert_int_equal(looks, 0); /* not before somebody asks */
 	sub = nomad__fingerprint_subscribe(plugin, hear, &h);
 	wait_until(heard_n(&h) > 0);
 	assert_string_equal(h.text, "2:Healthy driver.script=! driver.script.a=x driver.script.m=1");
@@ -327,7 +330,7 @@ static void test_event_stream(void **state)
 	sub_late = nomad__events_subscribe(plugin, tell, &late);
 	emit(plugin, 101);
 	assert_int_equal(told_n(&t), 66);
-	wait_until(told_n(&late) == 1);	/* what another has heard is not told again */
+	wait_until(told_n(&late) == 1); /* what another has heard is not told again */
 	nomad__sub_cancel(sub);
 	nomad__sub_cancel(sub_late);
 	emit(plugin, 102);
@@ -335,7 +338,7 @@ static void test_event_stream(void **state)
 	wait_until(told_n(&t) == 67);
 	assert_string_equal(t.last, "web|event 102|k|v");
 	nomad__sub_cancel(sub);
-	emit(plugin, 103);	/* freed with the plugin */
+	emit(plugin, 103); /* freed with the plugin */
 	nomad__plugin_free(plugin);
 }
 
@@ -366,7 +369,8 @@ static void test_events_kept_for_who_stays(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_order), T(test_checks), T(test_stream), T(test_init_fails), T(test_event_stream), T(test_events_kept_for_who_stays),
+		T(test_order),	    T(test_checks),	  T(test_stream),
+		T(test_init_fails), T(test_event_stream), T(test_events_kept_for_who_stays),
 	};
 
 	return cmocka_run_group_tests_name("fingerprint", tests, NULL, NULL);

@@ -20,7 +20,7 @@
 #define WEB id_of("web/1")
 
 static int stride = 3, offset, fds_before;
-static int worked, failed;		/* how the runs ended */
+static int worked, failed; /* how the runs ended */
 static const char *name;
 static int number;
 
@@ -65,15 +65,15 @@ static void must_be_clean(const char *after)
 	bool clean = false;
 
 	while (!clean && nomad__now_ns() < end) {
-		clean = count_in("state/tasks") == 0 && count_in("things") == 0 && !process_with(mark) && !cgroup_with(slug) &&
-			count_entries("/proc/self/fd") <= fds_before;
+		clean = count_in("state/tasks") == 0 && count_in("things") == 0 && !process_with(mark) &&
+			!cgroup_with(slug) && count_entries("/proc/self/fd") <= fds_before;
 		if (!clean)
 			usleep(5000);
 	}
 	if (clean)
 		return;
-	printf("# records %d, things %d, processes %d, cgroups %d, descriptors %d of %d\n", count_in("state/tasks"), count_in("things"),
-	       process_with(mark), cgroup_with(slug), count_entries("/proc/self/fd"), fds_before);
+	printf("# records %d, things %d, processes %d, cgroups %d, descriptors %d of %d\n", count_in("state/tasks"),
+	       count_in("things"), process_with(mark), cgroup_with(slug), count_entries("/proc/self/fd"), fds_before);
 	tell("something is left", after);
 }
 
@@ -86,13 +86,15 @@ struct prepared {
 static void prepare(struct prepared *p)
 {
 	*p = (struct prepared){ .info = info_of(WEB) };
-	config_of(&script_schema, "{\"network\": true, \"script\": \"trap 'exit 3' TERM; : >$BASE/up; while :; do sleep 0.01; done\"}",
+	config_of(&script_schema,
+		  "{\"network\": true, \"script\": \"trap 'exit 3' TERM; : >$BASE/up; while :; do sleep 0.01; done\"}",
 		  &p->config, &p->size);
 	assert_int_equal(nomad_map_set(&p->info.env, "BASE", test_base), 0);
 	assert_int_equal(nomad_map_set(&p->info.env, "PATH", "/usr/bin:/bin"), 0);
 }
 
-static int start_prepared(struct nomad_plugin *plugin, struct prepared *p, struct nomad__started *ret, struct nomad_error **err)
+static int start_prepared(struct nomad_plugin *plugin, struct prepared *p, struct nomad__started *ret,
+			  struct nomad_error **err)
 {
 	return nomad__task_start(plugin, &p->info, p->config, p->size, ret, err);
 }
@@ -309,7 +311,7 @@ enum act { START, EXEC, STOP, DESTROY, RECOVER };
 static void all_of(enum act act, enum inject_kind kind)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
-	int step = kind == INJECT_EINTR ? 1 : stride, n = 1 + offset % step;	/* few can be interrupted */
+	int step = kind == INJECT_EINTR ? 1 : stride, n = 1 + offset % step; /* few can be interrupted */
 
 	/* What is made once and kept. */
 	number = 0;
@@ -349,14 +351,46 @@ static void all_of(enum act act, enum inject_kind kind)
 	assert_true(n > 2 * step);
 }
 
-static void test_start(void **state) { (void)state; all_of(START, INJECT_ERRORS); }
-static void test_exec(void **state) { (void)state; all_of(EXEC, INJECT_ERRORS); }
-static void test_stop(void **state) { (void)state; all_of(STOP, INJECT_ERRORS); }
-static void test_destroy(void **state) { (void)state; all_of(DESTROY, INJECT_ERRORS); }
-static void test_recover(void **state) { (void)state; all_of(RECOVER, INJECT_ERRORS); }
-static void test_start_eintr(void **state) { (void)state; all_of(START, INJECT_EINTR); }
-static void test_exec_eintr(void **state) { (void)state; all_of(EXEC, INJECT_EINTR); }
-static void test_recover_eintr(void **state) { (void)state; all_of(RECOVER, INJECT_EINTR); }
+static void test_start(void **state)
+{
+	(void)state;
+	all_of(START, INJECT_ERRORS);
+}
+static void test_exec(void **state)
+{
+	(void)state;
+	all_of(EXEC, INJECT_ERRORS);
+}
+static void test_stop(void **state)
+{
+	(void)state;
+	all_of(STOP, INJECT_ERRORS);
+}
+static void test_destroy(void **state)
+{
+	(void)state;
+	all_of(DESTROY, INJECT_ERRORS);
+}
+static void test_recover(void **state)
+{
+	(void)state;
+	all_of(RECOVER, INJECT_ERRORS);
+}
+static void test_start_eintr(void **state)
+{
+	(void)state;
+	all_of(START, INJECT_EINTR);
+}
+static void test_exec_eintr(void **state)
+{
+	(void)state;
+	all_of(EXEC, INJECT_EINTR);
+}
+static void test_recover_eintr(void **state)
+{
+	(void)state;
+	all_of(RECOVER, INJECT_EINTR);
+}
 
 /* ---- In the supervisor ---- */
 
@@ -389,8 +423,8 @@ static void one_life(struct nomad_plugin *plugin, enum inject_kind kind)
 	nomad__started_done(&started);
 	if (nomad__task_wait(plugin, WEB, on_wait, &wait, &sub, NULL) < 0)
 		tell("WaitTask", NULL);
-	if (exec_task(plugin, WEB, "exit 5", INT64_C(60000000000), &a) == 0 && a.exit.exit_code != 5 && a.exit.exit_code != 126 &&
-	    a.exit.exit_code != 127)
+	if (exec_task(plugin, WEB, "exit 5", INT64_C(60000000000), &a) == 0 && a.exit.exit_code != 5 &&
+	    a.exit.exit_code != 126 && a.exit.exit_code != 127)
 		tell("the exit code of a command", a.text);
 	if (kind == INJECT_EINTR && (a.r < 0 || a.exit.exit_code != 5))
 		tell("not invisible", a.text);
@@ -436,16 +470,27 @@ static void all_of_supervisor(enum inject_kind kind)
 	assert_true(fired > 3);
 }
 
-static void test_supervisor(void **state) { (void)state; all_of_supervisor(INJECT_ERRORS); }
-static void test_supervisor_eintr(void **state) { (void)state; all_of_supervisor(INJECT_EINTR); }
+static void test_supervisor(void **state)
+{
+	(void)state;
+	all_of_supervisor(INJECT_ERRORS);
+}
+static void test_supervisor_eintr(void **state)
+{
+	(void)state;
+	all_of_supervisor(INJECT_EINTR);
+}
 
 #define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_start), T(test_exec), T(test_stop), T(test_destroy), T(test_recover), T(test_supervisor),
-		T(test_start_eintr), T(test_exec_eintr), T(test_recover_eintr), T(test_supervisor_eintr),
+		T(test_start),	       T(test_exec),
+		T(test_stop),	       T(test_destroy),
+		T(test_recover),       T(test_supervisor),
+		T(test_start_eintr),   T(test_exec_eintr),
+		T(test_recover_eintr), T(test_supervisor_eintr),
 	};
 
 	if (getenv("INJECT_STRIDE"))

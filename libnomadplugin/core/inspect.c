@@ -21,8 +21,9 @@ int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct noma
 	pthread_mutex_lock(&task->lock);
 	inspect.id = strdup(task->info.id);
 	inspect.name = strdup(task->info.name);
-	inspect.state = task->phase == NOMAD__RUNNING ? NOMAD__TASK_RUNNING :
-			task->phase == NOMAD__EXITED ? NOMAD__TASK_EXITED : NOMAD__TASK_UNKNOWN;
+	inspect.state = task->phase == NOMAD__RUNNING  ? NOMAD__TASK_RUNNING
+			: task->phase == NOMAD__EXITED ? NOMAD__TASK_EXITED
+						       : NOMAD__TASK_UNKNOWN;
 	inspect.started_ns = task->started_ns;
 	inspect.completed_ns = task->ended_ns;
 	r = inspect.id && inspect.name ? 0 : -ENOMEM;

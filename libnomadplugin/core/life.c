@@ -105,12 +105,12 @@ int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
  * each. */
 struct nomad__stop {
 	int refs;
-	struct nomad__stop *next;	/* of the task's, under the task's lock */
+	struct nomad__stop *next; /* of the task's, under the task's lock */
 	struct nomad_task *task;
-	struct nomad__sub *sub;		/* the subscriber's reference: who told it has dropped but the list's */
+	struct nomad__sub *sub; /* the subscriber's reference: who told it has dropped but the list's */
 	int signal;
 	uint64_t timeout_ms;
-	struct nomad__timer *timer;	/* loop thread, as the next two */
+	struct nomad__timer *timer; /* loop thread, as the next two */
 	bool killed, over;
 };
 
@@ -183,7 +183,7 @@ void nomad__task_stops_over(struct nomad_task *task)
 	for (; stop; stop = next) {
 		next = stop->next;
 		if (nomad__loop_post(task->plugin->loop, stop_over, stop) < 0)
-			stop_unref(stop);	/* the timer finds out by itself */
+			stop_unref(stop); /* the timer finds out by itself */
 	}
 }
 
@@ -213,8 +213,8 @@ static int kill_busy(struct nomad_task *task, struct nomad_error **err)
 		return nomad__task_phase(task) < NOMAD__EXITED ? task->plugin->driver->kill(task, err) : 0;
 	pthread_mutex_lock(&task->lock);
 	if (task->phase < NOMAD__EXITED)
-		r = task->supervisor ? nomad__supervisor_kill(task->supervisor, err) :
-				       nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot kill this task",
+		r = task->supervisor ? nomad__supervisor_kill(task->supervisor, err)
+				     : nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot kill this task",
 						       task->plugin->driver->name);
 	pthread_mutex_unlock(&task->lock);
 	return r;
@@ -252,8 +252,8 @@ static void stop_late(void *ud)
 	}
 	if (!ended) {
 		nomad_error_set(&err, ETIMEDOUT,
-				"stop task '%s': it was killed and is not dead after %d s; the kernel may be "
-				"waiting for a device or a network file system",
+				"stop task '%s': it was killed and is not dead after %d s; the kernel may be waiting "
+				"for a device or a network file system",
 				task->info.id, (int)(KILL_PATIENCE_NS / 1000000000));
 		stop_fail(stop, err);
 	}
@@ -263,7 +263,7 @@ static void stop_late(void *ud)
 static void stop_arm(void *ud)
 {
 	struct nomad__stop *stop = ud;
-	const uint64_t longest = UINT64_C(1000000) * 3600;	/* a thousand hours */
+	const uint64_t longest = UINT64_C(1000000) * 3600; /* a thousand hours */
 	/* The supervisor keeps the time itself: here only in case that it is stuck. */
 	int64_t grace = stop->task->plugin->driver->stop ? 0 : KILL_PATIENCE_NS;
 	uint64_t delay_ms = stop->timeout_ms < longest ? stop->timeout_ms : longest;
@@ -271,7 +271,7 @@ static void stop_arm(void *ud)
 
 	if (!stop->over && nomad__timer_new(stop->task->plugin->loop, stop_late, stop, &stop->timer) == 0) {
 		nomad__timer_set(stop->timer, (int64_t)delay_ms * 1000000 + grace);
-		return;		/* the reference is the timer's now */
+		return; /* the reference is the timer's now */
 	}
 	if (!stop->over) {
 		nomad_error_errno(&err, ENOMEM, "stop task '%s'", stop->task->info.id);
@@ -288,8 +288,9 @@ static int stop_begin(struct nomad__stop *stop, struct nomad_error **err)
 	int r = 0;
 
 	if (driver->stop)
-		return nomad__task_phase(task) < NOMAD__EXITED ?
-			       driver->stop(task, stop->signal, (unsigned)stop->timeout_ms, err) : 0;
+		return nomad__task_phase(task) < NOMAD__EXITED
+			       ? driver->stop(task, stop->signal, (unsigned)stop->timeout_ms, err)
+			       : 0;
 	pthread_mutex_lock(&task->lock);
 	if (task->phase < NOMAD__EXITED && !task->supervisor)
 		r = nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot stop this task", driver->name);
@@ -336,7 +337,7 @@ int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeou
 	if (signal && *signal && nomad__signal_parse(signal, &number) < 0)
 		return nomad_error_set(err, EINVAL, "stop task '%s': unknown signal '%s'", id, signal);
 	task = nomad__task_find(plugin, id);
-	if (!task) {	/* Nomad would take any error for a reason to try again for minutes */
+	if (!task) { /* Nomad would take any error for a reason to try again for minutes */
 		done(ud, 0, NULL);
 		return 0;
 	}
@@ -478,8 +479,12 @@ static int unknown_task(struct nomad_plugin *plugin, const char *id, struct noma
 		const char *key;
 		char **field;
 	} facts[] = {
-		{ "alloc", &info.alloc_id }, { "name", &info.name },		    { "node", &info.node_id },
-		{ "job", &info.job_id },     { "namespace", &info.namespace_name }, { "dir", &info.alloc_dir },
+		{ "alloc", &info.alloc_id },
+		{ "name", &info.name },
+		{ "node", &info.node_id },
+		{ "job", &info.job_id },
+		{ "namespace", &info.namespace_name },
+		{ "dir", &info.alloc_dir },
 	};
 	const char *slash = strchr(id, '/'), *last = strrchr(id, '/'), *value;
 	int r = info.id ? 0 : -ENOMEM;
@@ -534,7 +539,7 @@ int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, st
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&task->busy);
-	r = nomad__task_insert(plugin, task, &other);	/* two at a time: the second waits for `busy` */
+	r = nomad__task_insert(plugin, task, &other); /* two at a time: the second waits for `busy` */
 	if (r == -EEXIST) {
 		pthread_mutex_unlock(&task->busy);
 		nomad__task_unref(task);
@@ -576,7 +581,7 @@ int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force,
 	task = nomad__task_find(plugin, id);
 	if (!task)
 		return destroy_unknown(plugin, id, err);
-	pthread_mutex_lock(&task->busy);	/* a start comes to its end first */
+	pthread_mutex_lock(&task->busy); /* a start comes to its end first */
 	running = nomad__task_phase(task) == NOMAD__RUNNING;
 	if (running && !force) {
 		r = nomad_error_set(err, EBUSY, "destroy task '%s': it still runs", id);

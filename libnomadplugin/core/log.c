@@ -22,7 +22,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *module = "plugin";
 static enum nomad__log_form form = NOMAD__LOG_TEXT;
 static enum nomad_log_level threshold = NOMAD_LOG_INFO;
-static unsigned long dropped;	/* since the last line that told of it */
+static unsigned long dropped; /* since the last line that told of it */
 static uint64_t lines[NOMAD_LOG_LEVEL_MAX], bytes_written, lost_lines;
 
 static const char *const level_names[NOMAD_LOG_LEVEL_MAX] = {

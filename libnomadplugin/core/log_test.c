@@ -54,8 +54,7 @@ static json_t *next_line(char *buffer, size_t size)
 	assert_non_null(object);
 	const char *key;
 	json_t *value;
-	json_object_foreach(object, key, value)
-		assert_true(json_is_string(value));
+	json_object_foreach(object, key, value) assert_true(json_is_string(value));
 	return object;
 }
 

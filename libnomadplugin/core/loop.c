@@ -29,14 +29,14 @@ struct nomad__timer {
 	struct nomad__loop *loop;
 	void (*fire)(void *ud);
 	void *ud;
-	int64_t due;		/* monotonic ns */
-	size_t slot;		/* in the heap; SIZE_MAX: disarmed */
+	int64_t due; /* monotonic ns */
+	size_t slot; /* in the heap; SIZE_MAX: disarmed */
 };
 
 struct nomad__loop {
 	pthread_t thread;
 	struct nomad__poller *poller;
-	pthread_mutex_t lock;	/* the next three */
+	pthread_mutex_t lock; /* the next three */
 	struct nomad__posted *first, **last;
 	bool stop;
 	struct nomad__timer **heap;
@@ -242,7 +242,7 @@ static bool run_posted(struct nomad__loop *loop)
 			list = p.next;
 			p.fn(p.ud);
 		}
-	} while (stop && ran);	/* what ran may have posted more; nobody wakes us for it any more */
+	} while (stop && ran); /* what ran may have posted more; nobody wakes us for it any more */
 	return stop;
 }
 

@@ -12,8 +12,8 @@ struct nomad__loop;
 struct nomad__watch;
 struct nomad__timer;
 
-int nomad__loop_new(struct nomad__loop **ret);	/* starts the thread; 0 or -errno */
-void nomad__loop_free(struct nomad__loop *loop);	/* stops and joins it */
+int nomad__loop_new(struct nomad__loop **ret);	 /* starts the thread; 0 or -errno */
+void nomad__loop_free(struct nomad__loop *loop); /* stops and joins it */
 bool nomad__loop_is_current(const struct nomad__loop *loop);
 /* Run fn(ud) on the loop thread, soon, in order. */
 int nomad__loop_post(struct nomad__loop *loop, void (*fn)(void *ud), void *ud);
@@ -32,17 +32,17 @@ enum { NOMAD__READ = 1, NOMAD__WRITE = 2, NOMAD__HANGUP = 4 };
 
 /* Watch `fd` (borrowed) for `events`; level-triggered.  Loop thread only, as
  * all calls below.  After _free() the callback does not run any more. */
-int nomad__watch_new(struct nomad__loop *loop, int fd, unsigned events,
-		     void (*ready)(void *ud, unsigned events), void *ud, struct nomad__watch **ret);
+int nomad__watch_new(struct nomad__loop *loop, int fd, unsigned events, void (*ready)(void *ud, unsigned events),
+		     void *ud, struct nomad__watch **ret);
 void nomad__watch_set(struct nomad__watch *watch, unsigned events);
 void nomad__watch_free(struct nomad__watch *watch);
 
 /* Call once in `delay_ns` (monotonic); re-arm from the callback if wanted. */
 int nomad__timer_new(struct nomad__loop *loop, void (*fire)(void *ud), void *ud, struct nomad__timer **ret);
-void nomad__timer_set(struct nomad__timer *timer, int64_t delay_ns);	/* negative: disarm */
+void nomad__timer_set(struct nomad__timer *timer, int64_t delay_ns); /* negative: disarm */
 void nomad__timer_free(struct nomad__timer *timer);
 
-int64_t nomad__now_ns(void);		/* CLOCK_MONOTONIC */
-int64_t nomad__wall_ns(void);		/* CLOCK_REALTIME */
+int64_t nomad__now_ns(void);  /* CLOCK_MONOTONIC */
+int64_t nomad__wall_ns(void); /* CLOCK_REALTIME */
 
 #endif

@@ -57,7 +57,7 @@ enum { TIMERS = 300 };
 
 static struct alarm {
 	struct nomad__timer *timer;
-	int64_t delay, earliest, latest;	/* due between these, as far as we know */
+	int64_t delay, earliest, latest; /* due between these, as far as we know */
 	bool fired;
 } alarms[TIMERS];
 static int64_t last_earliest;
@@ -210,7 +210,9 @@ static void watch_all(void *ud)
 	for (int i = 0; i < PIPES; i++) {
 		assert_int_equal(pipe2(readers[i].fds, O_CLOEXEC | O_NONBLOCK), 0);
 		assert_int_equal(write(readers[i].fds[1], "x", 1), 1);
-		assert_int_equal(nomad__watch_new(loop, readers[i].fds[0], NOMAD__READ, free_all, &readers[i], &readers[i].watch), 0);
+		assert_int_equal(nomad__watch_new(loop, readers[i].fds[0], NOMAD__READ, free_all, &readers[i],
+						  &readers[i].watch),
+				 0);
 	}
 }
 
@@ -341,8 +343,8 @@ static void test_posted_before_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_timers), T(test_rearm), T(test_free_in_timer), T(test_free_in_watch), T(test_pause), T(test_posts),
-		T(test_posted_before_end),
+		T(test_timers), T(test_rearm), T(test_free_in_timer),	  T(test_free_in_watch),
+		T(test_pause),	T(test_posts), T(test_posted_before_end),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

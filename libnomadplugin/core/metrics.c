@@ -25,7 +25,7 @@
 enum { CODES = 17, OWN_MAX = 64, NAME_MAX_BYTES = 48 };
 
 struct rpc {
-	const char *method;		/* behind the slash of path */
+	const char *method; /* behind the slash of path */
 	char *service;
 	bool timed;
 	uint64_t begun, ended[CODES];
@@ -40,13 +40,13 @@ struct nomad_counter {
 
 struct nomad__metrics {
 	uint64_t counts[NOMAD__METRIC_MAX];
-	int64_t since_ns;		/* wall clock */
-	struct rpc *rpcs;		/* n_rpcs, and one for unknown methods; NULL: there is no wire */
+	int64_t since_ns; /* wall clock */
+	struct rpc *rpcs; /* n_rpcs, and one for unknown methods; NULL: there is no wire */
 	size_t n_rpcs;
 	const char *(*code_name)(unsigned code);
 
-	pthread_mutex_t lock;		/* the next two; an entry stays, and but its count as it is */
-	struct nomad_counter *own;	/* those of one name beside each other */
+	pthread_mutex_t lock;	   /* the next two; an entry stays, and but its count as it is */
+	struct nomad_counter *own; /* those of one name beside each other */
 	unsigned n_own;
 };
 
@@ -54,25 +54,31 @@ struct nomad__metrics {
 
 /* One row for each enum nomad__metric; rows of one family beside each other. */
 static const struct {
-	const char *family, *unit, *help;	/* the last two in a family's first row */
+	const char *family, *unit, *help; /* the last two in a family's first row */
 	const char *label, *value;
 } rows[NOMAD__METRIC_MAX] = {
-	[NOMAD__STARTS_STARTED] = { "task_starts", NULL, "Calls of StartTask by result; adopted: it ran already, started by "
-				    "an earlier plugin.", "result", "started" },
+	[NOMAD__STARTS_STARTED] = { "task_starts", NULL,
+				    "Calls of StartTask by result; adopted: it ran already, started by an earlier "
+				    "plugin.",
+				    "result", "started" },
 	[NOMAD__STARTS_ADOPTED] = { "task_starts", .label = "result", .value = "adopted" },
 	[NOMAD__STARTS_FAILED] = { "task_starts", .label = "result", .value = "failed" },
-	[NOMAD__RECOVERS_RECOVERED] = { "task_recovers", NULL, "Tasks taken over after a restart of agent or plugin, by result; "
-					"lost: nothing was left of it.", "result", "recovered" },
+	[NOMAD__RECOVERS_RECOVERED] = { "task_recovers", NULL,
+					"Tasks taken over after a restart of agent or plugin, by result; lost: nothing "
+					"was left of it.",
+					"result", "recovered" },
 	[NOMAD__RECOVERS_LOST] = { "task_recovers", .label = "result", .value = "lost" },
 	[NOMAD__RECOVERS_FAILED] = { "task_recovers", .label = "result", .value = "failed" },
-	[NOMAD__ENDS_EXIT] = { "task_ends", NULL, "Ends of tasks by kind; lost: how it ended is not known.", "kind", "exit" },
+	[NOMAD__ENDS_EXIT] = { "task_ends", NULL, "Ends of tasks by kind; lost: how it ended is not known.", "kind",
+			       "exit" },
 	[NOMAD__ENDS_SIGNAL] = { "task_ends", .label = "kind", .value = "signal" },
 	[NOMAD__ENDS_OOM] = { "task_ends", .label = "kind", .value = "oom" },
 	[NOMAD__ENDS_LOST] = { "task_ends", .label = "kind", .value = "lost" },
 	[NOMAD__SUPERVISORS_DEAD] = { "supervisors_found_dead", NULL, "Supervisors that were gone without a word." },
 	[NOMAD__GC_RUNS] = { "gc_runs", NULL, "Searches for what no agent claims." },
-	[NOMAD__LEAKS + NOMAD__DISK_STARTING] = { "leaks_found", NULL, "Tasks that no agent claimed, found by a search, by state.",
-						  "state", "starting" },
+	[NOMAD__LEAKS + NOMAD__DISK_STARTING] = { "leaks_found", NULL,
+						  "Tasks that no agent claimed, found by a search, by state.", "state",
+						  "starting" },
 	[NOMAD__LEAKS + NOMAD__DISK_HALF_MADE] = { "leaks_found", .label = "state", .value = "half-made" },
 	[NOMAD__LEAKS + NOMAD__DISK_RUNNING] = { "leaks_found", .label = "state", .value = "running" },
 	[NOMAD__LEAKS + NOMAD__DISK_REMOTE] = { "leaks_found", .label = "state", .value = "remote" },
@@ -82,10 +88,11 @@ static const struct {
 	[NOMAD__LEAKS_REMOVED] = { "leaks_cleared", NULL, "What became of them.", "result", "removed" },
 	[NOMAD__LEAKS_LEFT] = { "leaks_cleared", .label = "result", .value = "failed" },
 	[NOMAD__EVENTS_EMITTED] = { "task_events", NULL, "Task events." },
-	[NOMAD__EVENTS_DROPPED] = { "task_events_dropped", NULL, "Task events that an agent which did not listen, or not fast "
-				    "enough, will never see." },
-	[NOMAD__LOG_LOST_BYTES] = { "task_log_lost_bytes", "bytes", "Output of tasks that nobody read before its supervisor "
-				    "gave up." },
+	[NOMAD__EVENTS_DROPPED] = { "task_events_dropped", NULL,
+				    "Task events that an agent which did not listen, or not fast enough, will never "
+				    "see." },
+	[NOMAD__LOG_LOST_BYTES] = { "task_log_lost_bytes", "bytes",
+				    "Output of tasks that nobody read before its supervisor gave up." },
 };
 
 /* ---- Counting ---- */
@@ -107,8 +114,12 @@ void nomad__metric_add(struct nomad_plugin *plugin, enum nomad__metric metric, u
 
 void nomad__metric_end(struct nomad_plugin *plugin, const struct nomad_exit *result)
 {
-	nomad__metric_add(plugin, result->message ? NOMAD__ENDS_LOST : result->oom_killed ? NOMAD__ENDS_OOM :
-			  result->signal ? NOMAD__ENDS_SIGNAL : NOMAD__ENDS_EXIT, 1);
+	nomad__metric_add(plugin,
+			  result->message      ? NOMAD__ENDS_LOST
+			  : result->oom_killed ? NOMAD__ENDS_OOM
+			  : result->signal     ? NOMAD__ENDS_SIGNAL
+					       : NOMAD__ENDS_EXIT,
+			  1);
 }
 
 void nomad__metrics_event_dropped(struct nomad_plugin *plugin)
@@ -330,9 +341,9 @@ static void show_calls(const struct nomad__metrics *metrics, struct nomad__openm
 		if (was_called(rpc))
 			nomad__openmetrics_int(om, "_total", counted(&rpc->begun), "grpc_service", rpc->service,
 					       "grpc_method", rpc->method, NULL);
-	nomad__openmetrics_family(om, NOMAD__COUNTER, "grpc_server_handled", NULL,
-				  "Calls that have ended, by their code; what the "
-				  "agent gave up, as it does with streams, is CANCELLED.");
+	nomad__openmetrics_family(
+		om, NOMAD__COUNTER, "grpc_server_handled", NULL,
+		"Calls that have ended, by their code; what the agent gave up, as it does with streams, is CANCELLED.");
 	for (const struct rpc *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++)
 		for (unsigned code = 0; code < CODES; code++)
 			if (was_called(rpc) && (code == 0 || counted(&rpc->ended[code])))

@@ -21,15 +21,24 @@
 
 /* The order is that of the table in metrics.c, and of the output. */
 enum nomad__metric {
-	NOMAD__STARTS_STARTED, NOMAD__STARTS_ADOPTED, NOMAD__STARTS_FAILED,
-	NOMAD__RECOVERS_RECOVERED, NOMAD__RECOVERS_LOST, NOMAD__RECOVERS_FAILED,
-	NOMAD__ENDS_EXIT, NOMAD__ENDS_SIGNAL, NOMAD__ENDS_OOM, NOMAD__ENDS_LOST,
+	NOMAD__STARTS_STARTED,
+	NOMAD__STARTS_ADOPTED,
+	NOMAD__STARTS_FAILED,
+	NOMAD__RECOVERS_RECOVERED,
+	NOMAD__RECOVERS_LOST,
+	NOMAD__RECOVERS_FAILED,
+	NOMAD__ENDS_EXIT,
+	NOMAD__ENDS_SIGNAL,
+	NOMAD__ENDS_OOM,
+	NOMAD__ENDS_LOST,
 	NOMAD__SUPERVISORS_DEAD,
 	NOMAD__GC_RUNS,
-	NOMAD__LEAKS,	/* one for each enum nomad__disk_state */
+	NOMAD__LEAKS, /* one for each enum nomad__disk_state */
 	NOMAD__LEAKS_LAST = NOMAD__LEAKS + 6,
-	NOMAD__LEAKS_REMOVED, NOMAD__LEAKS_LEFT,
-	NOMAD__EVENTS_EMITTED, NOMAD__EVENTS_DROPPED,
+	NOMAD__LEAKS_REMOVED,
+	NOMAD__LEAKS_LEFT,
+	NOMAD__EVENTS_EMITTED,
+	NOMAD__EVENTS_DROPPED,
 	NOMAD__LOG_LOST_BYTES,
 	NOMAD__METRIC_MAX,
 };
@@ -41,7 +50,7 @@ struct nomad__metrics_config {
 extern const struct nomad_schema nomad__metrics_schema;
 
 struct nomad__metrics;
-int nomad__metrics_setup(struct nomad_plugin *plugin);		/* 0 or -ENOMEM */
+int nomad__metrics_setup(struct nomad_plugin *plugin); /* 0 or -ENOMEM */
 void nomad__metrics_teardown(struct nomad_plugin *plugin);
 void nomad__metric_add(struct nomad_plugin *plugin, enum nomad__metric metric, uint64_t n);
 /* The end of a task, by its kind. */

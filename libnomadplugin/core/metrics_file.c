@@ -56,10 +56,9 @@ int nomad__metrics_write(const char *path, const char *text, size_t size, struct
 	if (!beside)
 		return nomad_error_errno(err, ENOMEM, "write metrics to '%s'", path);
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return nomad_error_set(err, EEXIST,
-				       "write metrics to '%s': what is there is no file; remove it, or name "
-				       "another one",
-				       path);
+		return nomad_error_set(
+			err, EEXIST, "write metrics to '%s': what is there is no file; remove it, or name another one",
+			path);
 	fd = open(beside, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 	r = fd < 0 ? -errno : lock_new(fd, beside, &st);
 	if (r == -EWOULDBLOCK)

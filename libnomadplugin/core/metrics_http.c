@@ -29,7 +29,7 @@ static const char *status_of(const char *line, const char *end, bool *ret_head)
 
 	if (!target)
 		*ret_head = (target = after(line, end, "HEAD"));
-	if (!target)	/* a word and a blank: some other method */
+	if (!target) /* a word and a blank: some other method */
 		return (size_t)strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") < (size_t)(end - line) && *line >= 'A' &&
 				       *line <= 'Z' && line[strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] == ' '
 			       ? "405 Method Not Allowed"

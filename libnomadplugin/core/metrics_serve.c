@@ -31,11 +31,11 @@
 enum {
 	CLIENTS_MAX = 16,
 	BACKLOG = 16,
-	SOCKET_PATH_MAX = 103,		/* what clients can connect to everywhere */
-	LINGER_MAX_BYTES = 65536,	/* of a client that goes on talking */
+	SOCKET_PATH_MAX = 103,	  /* what clients can connect to everywhere */
+	LINGER_MAX_BYTES = 65536, /* of a client that goes on talking */
 };
-static const int64_t look_ns = 5 * SECOND;	/* after the socket */
-static const int64_t pause_ns = SECOND / 2;	/* when no client can be accepted */
+static const int64_t look_ns = 5 * SECOND;  /* after the socket */
+static const int64_t pause_ns = SECOND / 2; /* when no client can be accepted */
 static const int64_t request_ns = 5 * SECOND, answer_ns = 10 * SECOND, linger_ns = SECOND;
 
 enum state { READING, WRITING, LINGERING };
@@ -64,11 +64,11 @@ struct nomad__metrics_server {
 	struct nomad__watch *watch;
 	struct client *clients;
 	unsigned n_clients;
-	char *socket_trouble;		/* what was said last */
+	char *socket_trouble; /* what was said last */
 
-	bool writing;			/* atomic: a worker is at the file */
-	struct stat file_st;		/* the worker's; st_ino 0: not written yet */
-	char *file_trouble;		/* the worker's */
+	bool writing;	     /* atomic: a worker is at the file */
+	struct stat file_st; /* the worker's; st_ino 0: not written yet */
+	char *file_trouble;  /* the worker's */
 };
 
 /* Say what is wrong, once. */
@@ -269,10 +269,9 @@ static int remove_old(int dirfd, const char *name, const char *path, struct noma
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : nomad_error_errno(err, errno, "look at '%s'", path);
 	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-		return nomad_error_set(err, EEXIST,
-				       "listen on '%s': what is there is no socket of ours; remove it, or name another "
-				       "path",
-				       path);
+		return nomad_error_set(
+			err, EEXIST,
+			"listen on '%s': what is there is no socket of ours; remove it, or name another path", path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return nomad_error_errno(err, errno, "make a socket");
@@ -413,15 +412,18 @@ static const char *check_socket(const char *value)
 }
 
 static const struct nomad_option metrics_rows[] = {
-	NOMAD_OPTION(struct nomad__metrics_config, socket, STRING, .check = check_socket, .example = "\"/run/nomad-metrics/NAME.sock\"",
-		     .help = "A unix socket, for the plugin's own user and root alone, that answers HTTP: GET /metrics, as by "
-			     "`curl --unix-socket`, or by the command `metrics`. Missing directories are made. What is at the path "
-			     "and is not a socket that a plugin left is not touched; then there are no metrics, and the log says why."),
+	NOMAD_OPTION(struct nomad__metrics_config, socket, STRING, .check = check_socket,
+		     .example = "\"/run/nomad-metrics/NAME.sock\"",
+		     .help = "A unix socket, for the plugin's own user and root alone, that answers HTTP: GET "
+			     "/metrics, as by `curl --unix-socket`, or by the command `metrics`. Missing directories "
+			     "are made. What is at the path and is not a socket that a plugin left is not touched; "
+			     "then there are no metrics, and the log says why."),
 	NOMAD_OPTION(struct nomad__metrics_config, file, STRING, .check = nomad_check_absolute_path,
 		     .example = "\"/var/lib/prometheus/node-exporter/nomad-driver-NAME.prom\"",
-		     .help = "A file, readable for all, that is replaced as a whole at each interval, for the textfile collector of "
-			     "node_exporter, which wants its name to end with .prom. Its directory has to be there. It is removed when "
-			     "the plugin ends, but not when it is killed: see the collector's time of last change."),
+		     .help = "A file, readable for all, that is replaced as a whole at each interval, for the textfile "
+			     "collector of node_exporter, which wants its name to end with .prom. Its directory has to "
+			     "be there. It is removed when the plugin ends, but not when it is killed: see the "
+			     "collector's time of last change."),
 	NOMAD_OPTION(struct nomad__metrics_config, interval, STRING, .def = "\"15s\"", .check = check_interval,
 		     .help = "How often the file is written: seconds, or a number with s, m or h."),
 };
@@ -430,8 +432,10 @@ static int check_metrics(const void *arg, struct nomad_error **err)
 {
 	const struct nomad__metrics_config *config = arg;
 
-	return config->socket || config->file ? 0 :
-	       nomad_error_set(err, EINVAL, "block 'metrics' has neither 'socket' nor 'file': say where to show them");
+	return config->socket || config->file
+		       ? 0
+		       : nomad_error_set(err, EINVAL,
+					 "block 'metrics' has neither 'socket' nor 'file': say where to show them");
 }
 
 const struct nomad_schema nomad__metrics_schema =

@@ -48,17 +48,19 @@ static void test_form(void **state)
 	nomad__openmetrics_seconds(&om, "", INT64_C(1000000001), NULL);
 	assert_int_equal(nomad__openmetrics_end(&om), 0);
 	assert_string_equal(om.text,
-		"# TYPE nomad_driver_log_bytes counter\n# UNIT nomad_driver_log_bytes bytes\n"
-		"# HELP nomad_driver_log_bytes With \\\"quotes\\\",\\na line and a \\\\.\n"
-		"nomad_driver_log_bytes_total{driver=\"a\\\"b\\\\c\\nd\",x=\"y\"} 18446744073709551615\n"
-		"# TYPE nomad_driver_age_seconds gauge\n# UNIT nomad_driver_age_seconds seconds\n"
-		"# HELP nomad_driver_age_seconds Age.\nnomad_driver_age_seconds{driver=\"a\\\"b\\\\c\\nd\"} 1.000000001\n# EOF\n");
+			    "# TYPE nomad_driver_log_bytes counter\n# UNIT nomad_driver_log_bytes bytes\n"
+			    "# HELP nomad_driver_log_bytes With \\\"quotes\\\",\\na line and a \\\\.\n"
+			    "nomad_driver_log_bytes_total{driver=\"a\\\"b\\\\c\\nd\",x=\"y\"} 18446744073709551615\n"
+			    "# TYPE nomad_driver_age_seconds gauge\n# UNIT nomad_driver_age_seconds seconds\n"
+			    "# HELP nomad_driver_age_seconds "
+			    "Age.\nnomad_driver_age_seconds{driver=\"a\\\"b\\\\c\\nd\"} 1.000000001\n# EOF\n");
 	nomad__openmetrics_done(&om);
 }
 
 static void test_histogram(void **state)
 {
-	static const int64_t durations[] = { -5, 0, 1000000, 1000001, 2500000, 999999999, 1000000000, 30000000000, 30000000001, INT64_MAX / 4 };
+	static const int64_t durations[] = { -5,	0,	    1000000,	 1000001,     2500000,
+					     999999999, 1000000000, 30000000000, 30000000001, INT64_MAX / 4 };
 	struct nomad__openmetrics om = { .driver = "d" };
 	struct nomad__latency latency = { 0 };
 
@@ -110,7 +112,7 @@ static void test_calls(void **state)
 	assert_true(nomad__metrics_wanted(plugin));
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(threads); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, call_often, plugin), 0);
-	for (int i = 0; i < 20; i++)	/* looked at meanwhile: open calls are never fewer than none */
+	for (int i = 0; i < 20; i++) /* looked at meanwhile: open calls are never fewer than none */
 		free(text_of(plugin));
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(threads); i++)
 		pthread_join(threads[i], NULL);
@@ -122,8 +124,10 @@ static void test_calls(void **state)
 	has(plugin, "nomad_driver_grpc_server_handled_total" OF_START ",grpc_code=\"OK\"} 36000");
 	has(plugin, "nomad_driver_grpc_server_handled_total" OF_START ",grpc_code=\"FAILED\"} 4000");
 	has(plugin, "nomad_driver_grpc_server_in_flight" OF_START "} 0");
-	has(plugin, "nomad_driver_grpc_server_in_flight{driver=\"script\",grpc_service=\"a.B\",grpc_method=\"Wait\"} 1");
-	has(plugin, "nomad_driver_grpc_server_handled_total{driver=\"script\",grpc_service=\"unknown\",grpc_method=\"unknown\",grpc_code=\"FAILED\"} 1");
+	has(plugin,
+	    "nomad_driver_grpc_server_in_flight{driver=\"script\",grpc_service=\"a.B\",grpc_method=\"Wait\"} 1");
+	has(plugin, "nomad_driver_grpc_server_handled_total{driver=\"script\",grpc_service=\"unknown\",grpc_method="
+		    "\"unknown\",grpc_code=\"FAILED\"} 1");
 	has(plugin, "nomad_driver_grpc_server_handling_seconds_count" OF_START "} 40000");
 	has(plugin, "nomad_driver_grpc_server_handling_seconds_bucket" OF_START ",le=\"0.001\"} 4004");
 	has(plugin, "nomad_driver_task_events_dropped_total{driver=\"script\"} 40000");
@@ -142,11 +146,18 @@ static void test_own(void **state)
 		const char *name, *help, *label, *value;
 		int error;
 	} bad[] = {
-		{ "info", "H.", NULL, NULL, EEXIST },	/* nomad_driver_build_info is the library's */
-		{ "", "H.", NULL, NULL, EINVAL }, { "1a", "H.", NULL, NULL, EINVAL }, { "a-b", "H.", NULL, NULL, EINVAL },
-		{ "a_total", "H.", NULL, NULL, EINVAL }, { "a_", "H.", NULL, NULL, EINVAL }, { "A", "H.", NULL, NULL, EINVAL },
-		{ "c", "", NULL, NULL, EINVAL }, { "c", "H.", "l", NULL, EINVAL }, { "c", "H.", "driver", "x", EINVAL },
-		{ "pulls", "H.", NULL, NULL, EINVAL }, { "pulls", "H.", "other", "x", EINVAL },
+		{ "info", "H.", NULL, NULL, EEXIST }, /* nomad_driver_build_info is the library's */
+		{ "", "H.", NULL, NULL, EINVAL },
+		{ "1a", "H.", NULL, NULL, EINVAL },
+		{ "a-b", "H.", NULL, NULL, EINVAL },
+		{ "a_total", "H.", NULL, NULL, EINVAL },
+		{ "a_", "H.", NULL, NULL, EINVAL },
+		{ "A", "H.", NULL, NULL, EINVAL },
+		{ "c", "", NULL, NULL, EINVAL },
+		{ "c", "H.", "l", NULL, EINVAL },
+		{ "c", "H.", "driver", "x", EINVAL },
+		{ "pulls", "H.", NULL, NULL, EINVAL },
+		{ "pulls", "H.", "other", "x", EINVAL },
 		{ "a234567890123456789012345678901234567890123456789", "H.", NULL, NULL, EINVAL },
 	};
 
@@ -161,8 +172,9 @@ static void test_own(void **state)
 	nomad_counter_add(b, 1);
 	nomad_counter_add(NULL, 1);
 	has(plugin, "# TYPE nomad_driver_build_pulls counter\n# HELP nomad_driver_build_pulls Images got.\n"
-	    "nomad_driver_build_pulls_total{driver=\"build\",result=\"ok\"} 2\n"
-	    "nomad_driver_build_pulls_total{driver=\"build\",result=\"\\\"fail\\\"\"} 0\n# TYPE nomad_driver_build_steps counter");
+		    "nomad_driver_build_pulls_total{driver=\"build\",result=\"ok\"} 2\n"
+		    "nomad_driver_build_pulls_total{driver=\"build\",result=\"\\\"fail\\\"\"} 0\n# TYPE "
+		    "nomad_driver_build_steps counter");
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(bad); i++) {
 		assert_null(nomad_counter_new(plugin, bad[i].name, bad[i].help, bad[i].label, bad[i].value, &err));
 		assert_int_equal(nomad_error_code(err), bad[i].error);
@@ -186,7 +198,8 @@ static void test_own(void **state)
 static void test_tasks(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
-	const char *exits = id_of("exits/1"), *killed = id_of("killed/1"), *runs = id_of("runs/1"), *fails = id_of("fails/1");
+	const char *exits = id_of("exits/1"), *killed = id_of("killed/1"), *runs = id_of("runs/1"),
+		   *fails = id_of("fails/1");
 	struct nomad__started handle = { 0 }, other = { 0 };
 	struct nomad_error *err = NULL;
 
@@ -231,14 +244,24 @@ static void test_http(void **state)
 	static const struct {
 		const char *request, *status;
 	} cases[] = {
-		{ "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK" }, { "GET /metrics HTTP/1.0\n\n", "200 OK" },
-		{ "HEAD /metrics?x=y HTTP/1.1\r\n\r\n", "200 OK" }, { "GET / HTTP/1.1\r\n\r\n", "404 Not Found" },
-		{ "GET /metrics/ HTTP/1.1\r\n\r\n", "404 Not Found" }, { "GET /metric HTTP/1.1\r\n\r\n", "404 Not Found" },
-		{ "GET /?/metrics HTTP/1.1\r\n\r\n", "404 Not Found" }, { "POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed" },
-		{ "GET /metrics HTTP/2.0\r\n\r\n", "400 Bad Request" }, { "GET /metrics\r\n\r\n", "400 Bad Request" },
-		{ "GET  HTTP/1.1\r\n\r\n", "400 Bad Request" }, { "get /metrics HTTP/1.1\r\n\r\n", "400 Bad Request" },
-		{ "GET metrics HTTP/1.1\r\n\r\n", "400 Bad Request" }, { "\r\n\r\n", "400 Bad Request" }, { "\n\n", "400 Bad Request" },
-		{ "G\n\n", "400 Bad Request" }, { "GET\n\n", "400 Bad Request" }, { "GET \n\n", "400 Bad Request" },
+		{ "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "200 OK" },
+		{ "GET /metrics HTTP/1.0\n\n", "200 OK" },
+		{ "HEAD /metrics?x=y HTTP/1.1\r\n\r\n", "200 OK" },
+		{ "GET / HTTP/1.1\r\n\r\n", "404 Not Found" },
+		{ "GET /metrics/ HTTP/1.1\r\n\r\n", "404 Not Found" },
+		{ "GET /metric HTTP/1.1\r\n\r\n", "404 Not Found" },
+		{ "GET /?/metrics HTTP/1.1\r\n\r\n", "404 Not Found" },
+		{ "POST /metrics HTTP/1.1\r\n\r\n", "405 Method Not Allowed" },
+		{ "GET /metrics HTTP/2.0\r\n\r\n", "400 Bad Request" },
+		{ "GET /metrics\r\n\r\n", "400 Bad Request" },
+		{ "GET  HTTP/1.1\r\n\r\n", "400 Bad Request" },
+		{ "get /metrics HTTP/1.1\r\n\r\n", "400 Bad Request" },
+		{ "GET metrics HTTP/1.1\r\n\r\n", "400 Bad Request" },
+		{ "\r\n\r\n", "400 Bad Request" },
+		{ "\n\n", "400 Bad Request" },
+		{ "G\n\n", "400 Bad Request" },
+		{ "GET\n\n", "400 Bad Request" },
+		{ "GET \n\n", "400 Bad Request" },
 		{ "GET / HTTP/1\n\n", "400 Bad Request" },
 	};
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
@@ -246,7 +269,8 @@ static void test_http(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
-		NOMAD_AUTO_FREE char *answer = nomad__http_answer(plugin, cases[i].request, strlen(cases[i].request), false, &size);
+		NOMAD_AUTO_FREE char *answer =
+			nomad__http_answer(plugin, cases[i].request, strlen(cases[i].request), false, &size);
 		NOMAD_AUTO_FREE char *begin = nomad_strdupf("HTTP/1.1 %s\r\nContent-Type: ", cases[i].status);
 
 		assert_non_null(answer);
@@ -261,7 +285,8 @@ static void test_http(void **state)
 	}
 	free(nomad__http_answer(plugin, "\0GET / HTTP/1.1\n\n", 17, false, &size));
 	{
-		NOMAD_AUTO_FREE char *answer = nomad__http_answer(plugin, "GET /metrics HTTP/1.1\r\nx: yyy", 29, true, &size);
+		NOMAD_AUTO_FREE char *answer =
+			nomad__http_answer(plugin, "GET /metrics HTTP/1.1\r\nx: yyy", 29, true, &size);
 
 		assert_int_equal(strncmp(answer, "HTTP/1.1 431 ", 13), 0);
 	}
@@ -274,13 +299,15 @@ static void test_interval(void **state)
 		const char *text;
 		int64_t s;
 	} cases[] = {
-		{ "15s", 15 }, { "1", 1 }, { "2m", 120 }, { "24h", 86400 }, { "86400s", 86400 }, { "25h", -1 }, { "86401", -1 }, { "0s", -1 },
-		{ "", -1 }, { "s", -1 }, { "-1s", -1 }, { "1.5s", -1 }, { "1 s", -1 }, { "500ms", -1 }, { "99999999999999999999s", -1 },
+		{ "15s", 15 }, { "1", 1 },	{ "2m", 120 }, { "24h", 86400 }, { "86400s", 86400 },
+		{ "25h", -1 }, { "86401", -1 }, { "0s", -1 },  { "", -1 },	 { "s", -1 },
+		{ "-1s", -1 }, { "1.5s", -1 },	{ "1 s", -1 }, { "500ms", -1 },	 { "99999999999999999999s", -1 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++)
-		assert_int_equal(nomad__metrics_interval(cases[i].text), cases[i].s < 0 ? -EINVAL : cases[i].s * 1000000000);
+		assert_int_equal(nomad__metrics_interval(cases[i].text),
+				 cases[i].s < 0 ? -EINVAL : cases[i].s * 1000000000);
 }
 
 /* ---- The socket ---- */
@@ -294,8 +321,8 @@ static void settled(void *ud)
 
 static struct nomad_plugin *serving_plugin(void)
 {
-	NOMAD_AUTO_FREE char *extra = nomad_strdupf("\"metrics\": {\"socket\": \"%s\", \"file\": \"%s\", \"interval\": \"1s\"}",
-						    socket_path, file_path);
+	NOMAD_AUTO_FREE char *extra = nomad_strdupf(
+		"\"metrics\": {\"socket\": \"%s\", \"file\": \"%s\", \"interval\": \"1s\"}", socket_path, file_path);
 	struct nomad_plugin *plugin = plugin_with(&script_driver, extra);
 	struct nomad_error *err = NULL;
 	bool done = false;
@@ -396,7 +423,7 @@ static void test_many_bytes(void **state)
 	for (size_t done = 0; done < sizeof(request);) {
 		ssize_t n = send(fd, request + done, sizeof(request) - done, MSG_NOSIGNAL);
 
-		if (n < 0)	/* it has been closed already; the answer is there */
+		if (n < 0) /* it has been closed already; the answer is there */
 			break;
 		done += (size_t)n;
 	}
@@ -553,7 +580,7 @@ static void test_file(void **state)
 	assert_int_equal(read(fd, text, sizeof(text)), 6);
 	close(fd);
 	assert_int_equal(access(beside, F_OK), -1);
-	nomad__metrics_remove(path, &first);	/* it is another one by now */
+	nomad__metrics_remove(path, &first); /* it is another one by now */
 	assert_int_equal(access(path, F_OK), 0);
 	nomad__metrics_remove(path, &st);
 	assert_int_equal(access(path, F_OK), -1);

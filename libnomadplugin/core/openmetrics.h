@@ -15,8 +15,8 @@ struct nomad__openmetrics {
 	char *text;
 	size_t size, room;
 	bool failed;
-	const char *driver;	/* the label that every sample has */
-	char family[128];	/* the one that samples belong to now */
+	const char *driver; /* the label that every sample has */
+	char family[128];   /* the one that samples belong to now */
 };
 
 /* Types that the older Prometheus format knows as well, so that readers of that one understand all. */
@@ -28,19 +28,21 @@ void nomad__openmetrics_family(struct nomad__openmetrics *om, enum nomad__openme
 			       const char *unit, const char *help);
 /* A sample; `suffix` is "_total" of a counter, "_bucket", "_count" or "_sum" of
  * a histogram, "" of a gauge.  Then labels and values in pairs, closed by NULL. */
-void nomad__openmetrics_int(struct nomad__openmetrics *om, const char *suffix, uint64_t value, ...) __attribute__((sentinel));
-void nomad__openmetrics_seconds(struct nomad__openmetrics *om, const char *suffix, int64_t value_ns, ...) __attribute__((sentinel));
+void nomad__openmetrics_int(struct nomad__openmetrics *om, const char *suffix, uint64_t value, ...)
+	__attribute__((sentinel));
+void nomad__openmetrics_seconds(struct nomad__openmetrics *om, const char *suffix, int64_t value_ns, ...)
+	__attribute__((sentinel));
 /* The last line.  0 or -ENOMEM. */
 int nomad__openmetrics_end(struct nomad__openmetrics *om) NOMAD_MUST_CHECK;
 void nomad__openmetrics_done(struct nomad__openmetrics *om);
 
 /* ---- Histograms of durations ---- */
 
-enum { NOMAD__LATENCIES = 14 };		/* bounds; beyond the last there is +Inf */
+enum { NOMAD__LATENCIES = 14 }; /* bounds; beyond the last there is +Inf */
 
 /* Zeroed is empty.  Counted into from any thread. */
 struct nomad__latency {
-	uint64_t buckets[NOMAD__LATENCIES + 1];	/* not added up */
+	uint64_t buckets[NOMAD__LATENCIES + 1]; /* not added up */
 	uint64_t sum_ns;
 };
 

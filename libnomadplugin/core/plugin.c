@@ -22,24 +22,29 @@ static const char *const log_collections[] = { "nomad", "driver", NULL };
 static const struct nomad_option library_rows[] = {
 	NOMAD_OPTION(struct nomad__library_config, state_dir, STRING, .check = nomad_check_absolute_path,
 		     .help = "Directory for the records of tasks. The default is /var/lib/nomad-driver-NAME, or "
-			     "$XDG_STATE_HOME/nomad-driver-NAME for an agent that does not run as root. Two agents on one host "
-			     "may share it."),
-	NOMAD_OPTION(struct nomad__library_config, log_collection, STRING, .def = "\"nomad\"", .choices = log_collections,
-		     .help = "Who collects what tasks write: \"nomad\" is the agent's own logmon process, one for each task; "
-			     "\"driver\" lets the task's supervisor write and rotate the files, which saves that process. "
-			     "`nomad alloc logs` works with both."),
+			     "$XDG_STATE_HOME/nomad-driver-NAME for an agent that does not run as root. Two agents on "
+			     "one host may share it."),
+	NOMAD_OPTION(struct nomad__library_config, log_collection, STRING, .def = "\"nomad\"",
+		     .choices = log_collections,
+		     .help = "Who collects what tasks write: \"nomad\" is the agent's own logmon process, one for each "
+			     "task; \"driver\" lets the task's supervisor write and rotate the files, which saves that "
+			     "process. `nomad alloc logs` works with both."),
 	NOMAD_OPTION(struct nomad__library_config, log_max_files, INT, .def = "10", .min = 1, .max = 1000,
-		     .help = "With log_collection = \"driver\": how many files are kept for each stream of a task. Nomad does not "
-			     "tell drivers what a job's logs block says."),
-	NOMAD_OPTION_AS(struct nomad__library_config, log_max_file_size_mb, "log_max_file_size", INT, .def = "10", .min = 1,
-			.max = 1048576, .unit = "MiB", .help = "With log_collection = \"driver\": the size at which a new file is begun."),
-	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0, .max = 31536000,
-			.unit = "seconds", .help = "How long after its start the driver clears away what tasks left that no agent has "
-			"claimed by then: those of a former boot, and those that are dead. 0 leaves them; `gc` does the same by hand."),
-	NOMAD_OPTION(struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
-		     .help = "Show what the plugin counts as OpenMetrics text: calls and how long they took, tasks, their starts and "
-			     "ends, what was cleared away, memory. Without this block nothing is shown.",
-		     .example = "{\n  socket = \"/run/nomad-metrics/NAME.sock\"\n}"),
+		     .help = "With log_collection = \"driver\": how many files are kept for each stream of a task. "
+			     "Nomad does not tell drivers what a job's logs block says."),
+	NOMAD_OPTION_AS(struct nomad__library_config, log_max_file_size_mb, "log_max_file_size", INT, .def = "10",
+			.min = 1, .max = 1048576, .unit = "MiB",
+			.help = "With log_collection = \"driver\": the size at which a new file is begun."),
+	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0,
+			.max = 31536000, .unit = "seconds",
+			.help = "How long after its start the driver clears away what tasks left that no agent has "
+				"claimed by then: those of a former boot, and those that are dead. 0 leaves them; `gc` "
+				"does the same by hand."),
+	NOMAD_OPTION(
+		struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
+		.help = "Show what the plugin counts as OpenMetrics text: calls and how long they took, tasks, their "
+			"starts and ends, what was cleared away, memory. Without this block nothing is shown.",
+		.example = "{\n  socket = \"/run/nomad-metrics/NAME.sock\"\n}"),
 };
 
 const struct nomad__library_config *nomad__library_config(const struct nomad_plugin *plugin)
@@ -178,7 +183,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	let_tasks_go(plugin);
 	nomad__lingering_drop(plugin);
 	nomad__loop_free(plugin->loop);
-	free(plugin->gc_timer);		/* its heap went with the loop */
+	free(plugin->gc_timer); /* its heap went with the loop */
 	nomad_map_done(&plugin->orphans);
 	nomad__pool_free(plugin->pool);
 	nomad__stats_teardown(plugin);
@@ -218,7 +223,7 @@ int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, siz
 		nomad__config_free(&plugin->schema, decoded);
 		return r;
 	}
-	pthread_mutex_lock(&plugin->init_lock);	/* init() may be looking at the one that is there */
+	pthread_mutex_lock(&plugin->init_lock); /* init() may be looking at the one that is there */
 	pthread_mutex_lock(&plugin->lock);
 	if (plugin->inited) {
 		/* A running driver keeps what it was initialised with. */
@@ -323,7 +328,7 @@ unsigned nomad__plugin_capabilities(struct nomad_plugin *plugin)
 {
 	unsigned capabilities = plugin->driver->capabilities;
 
-	pthread_mutex_lock(&plugin->lock);	/* a configuration may come */
+	pthread_mutex_lock(&plugin->lock); /* a configuration may come */
 	if (strcmp(nomad__library_config(plugin)->log_collection, "driver") == 0)
 		capabilities |= NOMAD_OWN_LOGS;
 	pthread_mutex_unlock(&plugin->lock);

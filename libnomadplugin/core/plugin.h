@@ -17,8 +17,8 @@
  * Locks, in the order they may be taken: plugin->init_lock, a task's `busy`
  * (held around driver callbacks), plugin->lock (table), a task's `journal`
  * (held while the disk is waited for: never on the loop thread), a task's
- * `lock`, the lock of a list of subscriptions, that of a supervisor's handle; alone: that of the driver's counters.  None but init_lock and
- * `busy` is held while foreign code runs, none at all on the loop thread. */
+ * `lock`, the lock of a list of subscriptions, that of a supervisor's handle; alone: that of the driver's counters.
+ *None but init_lock and `busy` is held while foreign code runs, none at all on the loop thread. */
 #ifndef NOMAD_CORE_PLUGIN_H
 #define NOMAD_CORE_PLUGIN_H
 
@@ -35,30 +35,30 @@
 #include "supervisor/client.h"
 
 enum nomad__phase {
-	NOMAD__STARTING,	/* start() or recover() runs */
+	NOMAD__STARTING, /* start() or recover() runs */
 	NOMAD__RUNNING,
-	NOMAD__EXITED,		/* the end is known, or known to be unknown */
-	NOMAD__GONE,		/* destroyed: not in the table any more */
+	NOMAD__EXITED, /* the end is known, or known to be unknown */
+	NOMAD__GONE,   /* destroyed: not in the table any more */
 };
 
 enum { NOMAD__BUCKETS = 256 };
 
 struct nomad_task {
 	int refs;
-	struct nomad_task *next;	/* in the plugin's table */
+	struct nomad_task *next; /* in the plugin's table */
 	struct nomad_plugin *plugin;
 	struct nomad_task_info info;
 	char *slug, *dir, *local_dir, *secrets_dir, *shared_dir, *state_dir;
-	void *config;			/* decoded; or NULL */
-	void *stored_config;		/* msgpack without secrets, for the handle */
+	void *config;	     /* decoded; or NULL */
+	void *stored_config; /* msgpack without secrets, for the handle */
 	size_t stored_config_size;
 
-	pthread_mutex_t busy;		/* one driver callback at a time */
+	pthread_mutex_t busy; /* one driver callback at a time */
 
 	pthread_mutex_t journal;
 	struct nomad__record record;
 
-	pthread_mutex_t lock;		/* all below */
+	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
 	enum nomad__phase phase;
 	struct nomad__supervisor *supervisor;
@@ -68,9 +68,9 @@ struct nomad_task {
 	bool has_network, auto_advertise;
 	char *addr;
 	struct nomad_int_map port_map;
-	struct nomad__exec_stream *execs;	/* that hold on to the supervisor */
-	unsigned opening;		/* driver->exec() runs that often */
-	struct nomad__stop *stops;	/* under way */
+	struct nomad__exec_stream *execs; /* that hold on to the supervisor */
+	unsigned opening;		  /* driver->exec() runs that often */
+	struct nomad__stop *stops;	  /* under way */
 };
 
 /* The options that every driver has. */
@@ -80,7 +80,7 @@ struct nomad__library_config {
 	int64_t log_max_files;
 	int64_t log_max_file_size_mb;
 	int64_t gc_grace_s;
-	struct nomad__metrics_config *metrics;	/* or NULL */
+	struct nomad__metrics_config *metrics; /* or NULL */
 };
 
 struct nomad_plugin {
@@ -95,26 +95,26 @@ struct nomad_plugin {
 	struct nomad_schema no_options;
 
 	pthread_mutex_t lock;
-	void *config;			/* of the schema above; never changes once init ran */
+	void *config; /* of the schema above; never changes once init ran */
 	struct nomad__node node;
 	bool final, shut_down;
 	char *state_dir;
 	char boot_id[NOMAD__BOOT_ID_SIZE];
-	struct nomad_task *tasks[NOMAD__BUCKETS];	/* by id */
+	struct nomad_task *tasks[NOMAD__BUCKETS]; /* by id */
 
 	pthread_mutex_t init_lock;
 	bool inited;
 	void *data;
-	struct nomad__timer *gc_timer;	/* loop thread */
-	struct nomad__lingering *lingering;	/* supervisors of tasks that are over */
-	struct nomad_map orphans;	/* what gc saw running unclaimed: slug -> since when; one gc at a time */
+	struct nomad__timer *gc_timer;	    /* loop thread */
+	struct nomad__lingering *lingering; /* supervisors of tasks that are over */
+	struct nomad_map orphans;	    /* what gc saw running unclaimed: slug -> since when; one gc at a time */
 
 	struct nomad__sub_list fingerprints, events, stats, waiters, stoppers;
 	struct nomad__fingerprint_keeper *fingerprint;
 	struct nomad__event_keeper *event_keeper;
 	struct nomad__stats_keeper *stats_keeper;
 	struct nomad__metrics *metrics;
-	struct nomad__metrics_server *metrics_server;	/* loop thread; NULL: nothing is shown */
+	struct nomad__metrics_server *metrics_server; /* loop thread; NULL: nothing is shown */
 	struct nomad__posted metrics_end;
 };
 

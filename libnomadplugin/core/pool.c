@@ -93,7 +93,7 @@ int nomad__pool_run(struct nomad__pool *pool, void (*fn)(void *ud), void *ud)
 	else if (pool->idle <= pool->queued && pool->threads < pool->max_threads)
 		r = add_thread(pool);
 	if (r == -EAGAIN && pool->threads)
-		r = 0;	/* those that are there will come to it */
+		r = 0; /* those that are there will come to it */
 	if (r == 0) {
 		*pool->last = job;
 		pool->last = &job->next;

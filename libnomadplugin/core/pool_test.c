@@ -128,7 +128,9 @@ static void test_from_everywhere(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty), cmocka_unit_test(test_limit), cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_from_everywhere),
 	};
 

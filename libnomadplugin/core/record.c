@@ -27,7 +27,7 @@ static int read_line(struct nomad__record *record, char *line, size_t size)
 	size_t key_size = equals ? (size_t)(equals - line) : size;
 
 	if (memchr(line, 0, size) || !is_key(line, key_size))
-		return 0;	/* not ours: ignored */
+		return 0; /* not ours: ignored */
 	memcpy(key, line, key_size);
 	key[key_size] = 0;
 	if (!equals) {
@@ -43,7 +43,7 @@ static int read_line(struct nomad__record *record, char *line, size_t size)
 			*out++ = *p;
 		}
 	}
-	*out = 0;	/* over the line feed at the latest */
+	*out = 0; /* over the line feed at the latest */
 	return nomad_map_set(&record->map, key, equals + 1);
 }
 
@@ -107,7 +107,7 @@ static int sync_directory(const char *path)
 
 	if (fd < 0)
 		return -errno;
-	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;	/* there are file systems that cannot */
+	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0; /* there are file systems that cannot */
 }
 
 /* A journal that is new is on the disk only with its name, and that of its directory. */

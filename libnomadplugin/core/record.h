@@ -19,15 +19,18 @@
 enum { NOMAD__RECORD_MAX_VALUE = 4096, NOMAD__RECORD_MAX_SIZE = 1 << 20 };
 
 struct nomad__record {
-	int fd;			/* of the journal; -1 before open */
+	int fd; /* of the journal; -1 before open */
 	char *path;
 	struct nomad_map map;
-	off_t torn_at;		/* where half a line begins that a crash left; -1: none */
-	bool named;		/* its name, and that of its directory, are on the disk */
-	bool broken;		/* half a line could not be taken back: nothing is written behind it */
+	off_t torn_at; /* where half a line begins that a crash left; -1: none */
+	bool named;    /* its name, and that of its directory, are on the disk */
+	bool broken;   /* half a line could not be taken back: nothing is written behind it */
 };
 
-#define NOMAD__RECORD_INIT { .fd = -1, .torn_at = -1 }
+#define NOMAD__RECORD_INIT                                                                                             \
+	{                                                                                                              \
+		.fd = -1, .torn_at = -1                                                                                \
+	}
 
 /* Open or create `path` and read what is there.  Nothing is written: others may have it open. */
 int nomad__record_open(struct nomad__record *record, const char *path, bool create, struct nomad_error **err);

@@ -79,7 +79,9 @@ static void put(struct nomad__record *record, const char *key, const char *value
 
 static void test_round_trip(void **state)
 {
-	static const char *const values[] = { "", "a", "a b", "=", "a=b=c", "\n", "\\", "\\n", "a\\\nb\n\n\\\\", "\\\\n", "ü\t\x01\xff" };
+	static const char *const values[] = {
+		"", "a", "a b", "=", "a=b=c", "\n", "\\", "\\n", "a\\\nb\n\n\\\\", "\\\\n", "ü\t\x01\xff"
+	};
 	struct nomad__record record = opened(true);
 	struct stat st;
 	char key[16];
@@ -141,7 +143,7 @@ static void test_torn(void **state)
 		write_file(text, cut);
 		record = opened(false);
 		assert_int_equal(stat(path, &st), 0);
-		assert_int_equal(st.st_size, cut);	/* looking changes nothing */
+		assert_int_equal(st.st_size, cut); /* looking changes nothing */
 		assert_int_equal(!!nomad_map_get(&record.map, "id"), cut >= 9);
 		assert_int_equal(!!nomad_map_get(&record.map, "boot"), cut >= 19);
 		assert_int_equal(!!nomad_map_get(&record.map, "started"), cut >= sizeof(text) - 1);
@@ -339,8 +341,8 @@ static void test_claim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_round_trip), T(test_put_all), T(test_torn), T(test_hostile), T(test_limits), T(test_open_errors),
-		T(test_no_space), T(test_short_write), T(test_claim),
+		T(test_round_trip),  T(test_put_all),  T(test_torn),	    T(test_hostile), T(test_limits),
+		T(test_open_errors), T(test_no_space), T(test_short_write), T(test_claim),
 	};
 
 	return cmocka_run_group_tests_name("record", tests, NULL, NULL);

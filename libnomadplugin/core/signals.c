@@ -15,14 +15,15 @@ static const struct {
 	const char *name;
 	int number;
 } signals[] = {
-	{ "NULL", 0 },	     { "ABRT", SIGABRT }, { "ALRM", SIGALRM },	 { "BUS", SIGBUS },   { "CHLD", SIGCHLD },
-	{ "CONT", SIGCONT }, { "FPE", SIGFPE },	  { "HUP", SIGHUP },	 { "ILL", SIGILL },   { "INT", SIGINT },
-	{ "IO", SIGIO },     { "IOT", SIGABRT },  { "KILL", SIGKILL },	 { "PIPE", SIGPIPE }, { "PROF", SIGPROF },
-	{ "QUIT", SIGQUIT }, { "SEGV", SIGSEGV }, { "STOP", SIGSTOP },	 { "SYS", SIGSYS },   { "TERM", SIGTERM },
-	{ "TRAP", SIGTRAP }, { "TSTP", SIGTSTP }, { "TTIN", SIGTTIN },	 { "TTOU", SIGTTOU }, { "URG", SIGURG },
-	{ "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "VTALRM", SIGVTALRM }, { "WINCH", SIGWINCH }, { "XCPU", SIGXCPU },
-	{ "XFSZ", SIGXFSZ },
-	/* Some systems' own, and other names of the same. */
+	{ "NULL", 0 },		 { "ABRT", SIGABRT }, { "ALRM", SIGALRM }, { "BUS", SIGBUS },
+	{ "CHLD", SIGCHLD },	 { "CONT", SIGCONT }, { "FPE", SIGFPE },   { "HUP", SIGHUP },
+	{ "ILL", SIGILL },	 { "INT", SIGINT },   { "IO", SIGIO },	   { "IOT", SIGABRT },
+	{ "KILL", SIGKILL },	 { "PIPE", SIGPIPE }, { "PROF", SIGPROF }, { "QUIT", SIGQUIT },
+	{ "SEGV", SIGSEGV },	 { "STOP", SIGSTOP }, { "SYS", SIGSYS },   { "TERM", SIGTERM },
+	{ "TRAP", SIGTRAP },	 { "TSTP", SIGTSTP }, { "TTIN", SIGTTIN }, { "TTOU", SIGTTOU },
+	{ "URG", SIGURG },	 { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "VTALRM", SIGVTALRM },
+	{ "WINCH", SIGWINCH },	 { "XCPU", SIGXCPU }, { "XFSZ", SIGXFSZ },
+/* Some systems' own, and other names of the same. */
 #ifdef SIGPWR
 	{ "PWR", SIGPWR },
 #endif

@@ -15,9 +15,10 @@
 static void test_names(void **state)
 {
 	/* All that Nomad's own drivers know, in their order. */
-	static const char *const names[] = { "ABRT", "ALRM", "BUS", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
-					     "PIPE", "PROF", "QUIT", "SEGV", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN",
-					     "TTOU", "USR1", "USR2", "WINCH", "XCPU", "XFSZ", "CHLD", "URG", "VTALRM", "PWR" };
+	static const char *const names[] = { "ABRT",  "ALRM", "BUS",  "CONT", "FPE",  "HUP",	"ILL",	"INT",
+					     "IO",    "IOT",  "KILL", "PIPE", "PROF", "QUIT",	"SEGV", "STOP",
+					     "SYS",   "TERM", "TRAP", "TSTP", "TTIN", "TTOU",	"USR1", "USR2",
+					     "WINCH", "XCPU", "XFSZ", "CHLD", "URG",  "VTALRM", "PWR" };
 	int number, again;
 	char text[32];
 
@@ -49,9 +50,30 @@ static void test_names(void **state)
 
 static void test_unknown(void **state)
 {
-	static const char *const names[] = { "", "SIG", "SIGSIGHUP", "HUPX", " HUP", "HUP ", "SIGHUP\n", "-1", "+1", "1x", "65", "999",
-					     "99999999999999999999", "RTMIN+", "RTMIN-1", "RTMIN+x", "RTMIN+31", "RTMIN+99999999999999999999",
-					     "RTMAX+1", "RTMAX-31", "RTMINX", "NOPE", "SIGFOO", "\xff" };
+	static const char *const names[] = { "",
+					     "SIG",
+					     "SIGSIGHUP",
+					     "HUPX",
+					     " HUP",
+					     "HUP ",
+					     "SIGHUP\n",
+					     "-1",
+					     "+1",
+					     "1x",
+					     "65",
+					     "999",
+					     "99999999999999999999",
+					     "RTMIN+",
+					     "RTMIN-1",
+					     "RTMIN+x",
+					     "RTMIN+31",
+					     "RTMIN+99999999999999999999",
+					     "RTMAX+1",
+					     "RTMAX-31",
+					     "RTMINX",
+					     "NOPE",
+					     "SIGFOO",
+					     "\xff" };
 	int number = 77;
 
 	(void)state;
@@ -70,7 +92,7 @@ static void test_back(void **state)
 	for (int i = 1; i <= SIGRTMAX; i++) {
 		const char *name = nomad__signal_name(i);
 
-		if (i >= 32 && i < SIGRTMIN) {	/* of the C library */
+		if (i >= 32 && i < SIGRTMIN) { /* of the C library */
 			assert_memory_equal(name, "SIG3", 4);
 			continue;
 		}
@@ -85,7 +107,8 @@ static void test_back(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_unknown), cmocka_unit_test(test_back) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names), cmocka_unit_test(test_unknown),
+					    cmocka_unit_test(test_back) };
 
 	return cmocka_run_group_tests_name("signals", tests, NULL, NULL);
 }

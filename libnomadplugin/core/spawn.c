@@ -17,12 +17,12 @@
 #include <unistd.h>
 
 struct nomad__spawn {
-	int refs;			/* owner, thread (then its message) */
+	int refs; /* owner, thread (then its message) */
 	struct nomad__loop *loop;
 	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message);
 	void *ud;
 	pid_t pid;
-	pthread_mutex_t lock;		/* reaped, dead */
+	pthread_mutex_t lock; /* reaped, dead */
 	bool reaped, dead;
 	int status;
 	struct nomad__posted post;
@@ -123,7 +123,7 @@ int nomad__spawn(struct nomad__loop *loop, const struct nomad_exec *exec, const 
 
 	if (!s)
 		return nomad_error_errno(err, ENOMEM, "run '%s'", exec->argv[0]);
-	*s = (struct nomad__spawn) { .refs = 2, .loop = loop, .exited = exited, .ud = ud };
+	*s = (struct nomad__spawn){ .refs = 2, .loop = loop, .exited = exited, .ud = ud };
 	pthread_mutex_init(&s->lock, NULL);
 	r = launch(s, exec, fds);
 	if (r < 0) {

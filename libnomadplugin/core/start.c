@@ -22,7 +22,8 @@
 
 enum {
 	/* Another plugin may just be ending, or collecting garbage. */
-	START_PATIENCE_MS = 2000, RECOVER_PATIENCE_MS = 300,
+	START_PATIENCE_MS = 2000,
+	RECOVER_PATIENCE_MS = 300,
 	OPEN_ATTEMPTS = 20,
 };
 
@@ -78,10 +79,17 @@ static int write_identity(struct nomad_task *task, struct nomad_error **err)
 		const char *key, *value;
 	} facts[] = {
 		{ "driver", task->plugin->driver->name },
-		{ "time", now },	      { "cpu", cpu },		       { "memory", memory },
-		{ "id", info->id },	      { "alloc", info->alloc_id },     { "name", info->name },
-		{ "node", info->node_id },    { "job", info->job_id },	       { "namespace", info->namespace_name },
-		{ "dir", info->alloc_dir },   { "boot", task->plugin->boot_id },
+		{ "time", now },
+		{ "cpu", cpu },
+		{ "memory", memory },
+		{ "id", info->id },
+		{ "alloc", info->alloc_id },
+		{ "name", info->name },
+		{ "node", info->node_id },
+		{ "job", info->job_id },
+		{ "namespace", info->namespace_name },
+		{ "dir", info->alloc_dir },
+		{ "boot", task->plugin->boot_id },
 	};
 
 	snprintf(now, sizeof(now), "%lld", (long long)nomad__wall_ns());
@@ -475,7 +483,7 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	r = nomad__plugin_ensure_init(plugin, err);
 	if (r >= 0)
 		other = nomad__task_find(plugin, take_info->id ? take_info->id : "");
-	if (other)	/* known: the agent reattached to this process */
+	if (other) /* known: the agent reattached to this process */
 		r = recovered_already(other, err);
 	if (r < 0 || other) {
 		nomad__task_info_done(take_info);
@@ -521,8 +529,11 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	if (r >= 0)
 		r = take_over(task, err);
 	nomad__crash_at("core-recover-attached");
-	nomad__metric_add(plugin, r >= 0 ? NOMAD__RECOVERS_RECOVERED : r == -ENOENT ? NOMAD__RECOVERS_LOST :
-			  NOMAD__RECOVERS_FAILED, 1);
+	nomad__metric_add(plugin,
+			  r >= 0	 ? NOMAD__RECOVERS_RECOVERED
+			  : r == -ENOENT ? NOMAD__RECOVERS_LOST
+					 : NOMAD__RECOVERS_FAILED,
+			  1);
 	if (r >= 0) {
 		set_running(task);
 		nomad_task_event(task, "Recovered after a restart of the driver");

@@ -14,12 +14,12 @@
 
 #define GRID_NS INT64_C(100000000)
 
-struct ticker {				/* `extra` of a subscription */
+struct ticker { /* `extra` of a subscription */
 	struct nomad_task *task;
-	int64_t interval_ns, due_ns;	/* loop thread */
-	bool sampling;			/* loop thread sets, worker clears by posting */
+	int64_t interval_ns, due_ns; /* loop thread */
+	bool sampling;		     /* loop thread sets, worker clears by posting */
 	bool warned;
-	struct nomad__stats_cache cache;	/* loop thread */
+	struct nomad__stats_cache cache; /* loop thread */
 };
 
 struct nomad__stats_keeper {
@@ -87,7 +87,7 @@ static void sample_job(void *ud)
 			     nomad_error_message(err), NULL);
 	}
 	if (nomad__loop_post(task->plugin->loop, sampled, sub) < 0)
-		nomad__sub_unref(sub);	/* never sampled again: no memory to say so */
+		nomad__sub_unref(sub); /* never sampled again: no memory to say so */
 }
 
 static void sample(struct nomad__sub *sub)
@@ -153,7 +153,7 @@ static void tick(void *ud)
 		nomad__sub_unref(all[i]);
 	}
 	if (n && !all)
-		round.next = round.now + 1000000000;	/* try again */
+		round.next = round.now + 1000000000; /* try again */
 	free(all);
 	if (round.next != INT64_MAX)
 		nomad__timer_set(plugin->stats_keeper->timer, round.next - round.now);
@@ -181,7 +181,7 @@ static void begin(void *ud)
 	struct nomad_task *task = ((struct ticker *)sub->extra)->task;
 	struct nomad_plugin *plugin = task->plugin;
 
-	if (nomad__task_phase(task) >= NOMAD__EXITED)	/* it ended while we came */
+	if (nomad__task_phase(task) >= NOMAD__EXITED) /* it ended while we came */
 		nomad__stats_task_ended(task);
 	nomad__sub_unref(sub);
 	if (!plugin->stats_keeper->timer &&
@@ -205,8 +205,9 @@ int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t 
 		free(ticker);
 		return r;
 	}
-	ticker->interval_ns = interval_ns < MIN_INTERVAL_NS ? MIN_INTERVAL_NS :
-			      interval_ns > MAX_INTERVAL_NS ? MAX_INTERVAL_NS : interval_ns;
+	ticker->interval_ns = interval_ns < MIN_INTERVAL_NS   ? MIN_INTERVAL_NS
+			      : interval_ns > MAX_INTERVAL_NS ? MAX_INTERVAL_NS
+							      : interval_ns;
 	sub = nomad__sub_new_of(&plugin->stats, (void (*)(void))emit, ud, ticker, ticker_free);
 	if (!sub) {
 		ticker_free(ticker);

@@ -10,14 +10,17 @@ struct samples {
 	int64_t first_ns, last_ns;
 };
 
-#define SAMPLES_INIT { .lock = PTHREAD_MUTEX_INITIALIZER }
+#define SAMPLES_INIT                                                                                                   \
+	{                                                                                                              \
+		.lock = PTHREAD_MUTEX_INITIALIZER                                                                      \
+	}
 
 static void sample(void *ud, const struct nomad__stats_view *view)
 {
 	struct samples *s = ud;
 
 	pthread_mutex_lock(&s->lock);
-	assert_int_equal(s->gone, 0);	/* nothing after the last */
+	assert_int_equal(s->gone, 0); /* nothing after the last */
 	if (view) {
 		s->n++;
 		s->ticks = view->total_ticks;
@@ -76,10 +79,10 @@ static void test_supervised(void **state)
 	assert_int_equal(nomad__stats_subscribe(plugin, id, INT64_MAX, sample, &slow, &subs[1], NULL), 0);
 	wait_until(samples_n(&fast) >= 4);
 	assert_true(fast.last_ns - fast.first_ns >= 3 * INT64_C(90000000));
-	assert_int_equal(samples_n(&slow), 1);	/* the first at once */
+	assert_int_equal(samples_n(&slow), 1); /* the first at once */
 	assert_true(fast.measured & NOMAD_STAT_CPU);
 	assert_true(fast.measured & NOMAD_STAT_RSS);
-	wait_until(samples_rss(&fast) > 0);	/* the kernel sums up a group's pages every two seconds */
+	wait_until(samples_rss(&fast) > 0); /* the kernel sums up a group's pages every two seconds */
 	assert_int_equal(stop_task(plugin, id, 0, ""), 0);
 	wait_until(samples_gone(&fast) == 1 && samples_gone(&slow) == 1);
 	/* One who comes afterwards is told at once. */
@@ -179,7 +182,8 @@ static void test_come_and_go(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(test_supervised), T(test_of_the_driver), T(test_without), T(test_come_and_go) };
+	const struct CMUnitTest tests[] = { T(test_supervised), T(test_of_the_driver), T(test_without),
+					    T(test_come_and_go) };
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
 }

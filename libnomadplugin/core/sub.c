@@ -123,7 +123,7 @@ void nomad__sub_call(struct nomad__sub *sub, void (*call)(struct nomad__sub *sub
 		bool nested = !sub->dead;
 
 		pthread_mutex_unlock(&sub->lock);
-		if (nested)	/* what it does causes more of the same */
+		if (nested) /* what it does causes more of the same */
 			call(sub, arg);
 		return;
 	}

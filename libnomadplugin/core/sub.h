@@ -17,10 +17,10 @@ struct nomad__sub_list {
 
 struct nomad__sub {
 	struct nomad__sub_list *list;
-	struct nomad__sub *next;	/* in the list */
-	void (*fn)(void);		/* cast by who knows its type */
+	struct nomad__sub *next; /* in the list */
+	void (*fn)(void);	 /* cast by who knows its type */
 	void *ud;
-	void *extra;			/* of the list's owner, freed with the subscription */
+	void *extra; /* of the list's owner, freed with the subscription */
 	void (*extra_free)(void *extra);
 
 	pthread_mutex_t lock;

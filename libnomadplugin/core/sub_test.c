@@ -29,7 +29,7 @@ static int tear_down(void **state)
 
 struct listener {
 	struct nomad__sub *sub;
-	int calls, inside, limit;	/* atomic */
+	int calls, inside, limit; /* atomic */
 	bool cancel;
 	int gate[2];
 };
@@ -39,7 +39,7 @@ static void emit(struct nomad__sub *sub, void *arg)
 	struct listener *l = sub->ud;
 
 	(void)arg;
-	assert_int_equal(__atomic_add_fetch(&l->inside, 1, __ATOMIC_SEQ_CST), 1);	/* one thing at a time */
+	assert_int_equal(__atomic_add_fetch(&l->inside, 1, __ATOMIC_SEQ_CST), 1); /* one thing at a time */
 	__atomic_add_fetch(&l->calls, 1, __ATOMIC_SEQ_CST);
 	if (l->gate[0]) {
 		char c;
@@ -195,7 +195,7 @@ static void *come_and_go(void *arg)
 			nomad__sub_call_all(&list, NULL, emit, NULL);
 		nomad__sub_cancel(l->sub);
 		assert_int_equal(l->inside, 0);
-		free(l);	/* nobody comes any more */
+		free(l); /* nobody comes any more */
 	}
 	return NULL;
 }
@@ -243,7 +243,8 @@ static void test_storm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_simple), T(test_cancel_within), T(test_nested), T(test_cancel_while_running), T(test_take), T(test_storm),
+		T(test_simple), T(test_cancel_within), T(test_nested), T(test_cancel_while_running),
+		T(test_take),	T(test_storm),
 	};
 
 	return cmocka_run_group_tests_name("sub", tests, NULL, NULL);

@@ -214,7 +214,7 @@ int nomad_task_put(struct nomad_task *task, const char *key, const char *value, 
 
 const char *nomad_task_get(const struct nomad_task *task, const char *key)
 {
-	struct nomad_task *t = (struct nomad_task *)task;	/* only for its lock */
+	struct nomad_task *t = (struct nomad_task *)task; /* only for its lock */
 	const char *value;
 	char name[80];
 

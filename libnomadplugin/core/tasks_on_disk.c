@@ -161,7 +161,7 @@ int nomad__tasks_on_disk(struct nomad_plugin *plugin, struct nomad__disk_task **
 		r = look(plugin, entry->d_name, &tasks[count], NULL);
 		if (r >= 0)
 			count++;
-		else if (r != -ENOMEM)	/* it went, or is not ours to read */
+		else if (r != -ENOMEM) /* it went, or is not ours to read */
 			r = 0;
 	}
 	if (dir)
@@ -258,7 +258,7 @@ static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task
 	return r;
 }
 
-static pthread_mutex_t gc_lock = PTHREAD_MUTEX_INITIALIZER;	/* before all others: one gc at a time */
+static pthread_mutex_t gc_lock = PTHREAD_MUTEX_INITIALIZER; /* before all others: one gc at a time */
 
 int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,

@@ -31,23 +31,23 @@
 #include "core/core.h"
 
 enum nomad__disk_state {
-	NOMAD__DISK_STARTING,	/* a plugin is at it */
-	NOMAD__DISK_HALF_MADE,	/* a start that was cut */
+	NOMAD__DISK_STARTING,  /* a plugin is at it */
+	NOMAD__DISK_HALF_MADE, /* a start that was cut */
 	NOMAD__DISK_RUNNING,
-	NOMAD__DISK_REMOTE,	/* without a process on this host: only its driver knows */
+	NOMAD__DISK_REMOTE, /* without a process on this host: only its driver knows */
 	NOMAD__DISK_EXITED,
 	NOMAD__DISK_LOST,	/* the host was restarted, or the supervisor was killed */
-	NOMAD__DISK_DESTROYING,	/* Nomad has given the order: a plugin is at it, or died */
+	NOMAD__DISK_DESTROYING, /* Nomad has given the order: a plugin is at it, or died */
 };
 
 struct nomad__disk_task {
-	char *slug;			/* name of the directory */
-	struct nomad_map record;	/* id, alloc, name, node, job, ...; what the driver holds is x.* */
+	char *slug;		 /* name of the directory */
+	struct nomad_map record; /* id, alloc, name, node, job, ...; what the driver holds is x.* */
 	enum nomad__disk_state state;
 	bool claimed;			/* a living plugin looks after it */
 	bool foreign;			/* of another driver */
 	bool alive;			/* its supervisor */
-	int supervisor_pid, leader_pid;	/* 0: none */
+	int supervisor_pid, leader_pid; /* 0: none */
 	int exit_code, signal;		/* of an exited one */
 	int64_t since_ns;		/* when it was made; wall clock */
 };

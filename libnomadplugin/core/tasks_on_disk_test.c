@@ -39,7 +39,8 @@ static void on_removed(void *ud, const struct nomad__disk_task *task, const stru
 	const char *name = nomad_map_get(&task->record, "name");
 
 	(void)ud;
-	snprintf(removed + strlen(removed), sizeof(removed) - strlen(removed), "%s%s ", name ? name : task->slug, err ? "!" : "");
+	snprintf(removed + strlen(removed), sizeof(removed) - strlen(removed), "%s%s ", name ? name : task->slug,
+		 err ? "!" : "");
 }
 
 /* The names of what was removed, in the order of their making. */
@@ -94,7 +95,7 @@ static void test_states(void **state)
 	const char *run = id_of("run/1"), *end = id_of("end/1");
 
 	(void)state;
-	list(plugin);	/* there is not even a directory */
+	list(plugin); /* there is not even a directory */
 	assert_int_equal(n_tasks, 0);
 	must_start(plugin, run, "{}", NULL);
 	must_start(plugin, end, "{\"script\": \"exit 6\"}", NULL);
@@ -138,7 +139,8 @@ static void test_gc(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver), *other;
 	const char *run = id_of("run/1"), *end = id_of("end/1"), *claimed = id_of("claimed/1"), *old = id_of("old/1"),
-		   *half = id_of("half/1"), *foreign = id_of("foreign/1"), *remote = id_of("remote/1"), *lost = id_of("lost/1");
+		   *half = id_of("half/1"), *foreign = id_of("foreign/1"), *remote = id_of("remote/1"),
+		   *lost = id_of("lost/1");
 
 	(void)state;
 	must_start(plugin, run, "{}", NULL);
@@ -207,7 +209,7 @@ static void test_gc_of_nodes(void **state)
 	write_record(other, "node", "node-2");
 	plugin = plugin_up(&script_driver);
 	wait_until((list(plugin), !of(mine)->alive && !of(other)->alive));
-	assert_string_equal(gc(plugin, 0), "");		/* it does not know yet which node it is */
+	assert_string_equal(gc(plugin, 0), ""); /* it does not know yet which node it is */
 	must_start(plugin, now, "{}", NULL);
 	assert_string_equal(gc(plugin, 0), "mine ");
 	must_destroy(plugin, other);
@@ -305,11 +307,11 @@ static void test_orphans(void **state)
 	plugin = plugin_with(&script_driver, "\"gc_grace\": 1");
 	assert_string_equal(gc(plugin, 0), "");
 	sleep(2);
-	assert_string_equal(gc(plugin, 0), "");		/* it does not know which node it is */
+	assert_string_equal(gc(plugin, 0), ""); /* it does not know which node it is */
 	must_start(plugin, now, "{}", NULL);
 	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
-	assert_string_equal(gc(plugin, 0), "");		/* the first look */
-	assert_string_equal(gc(plugin, 0), "");		/* too soon */
+	assert_string_equal(gc(plugin, 0), ""); /* the first look */
+	assert_string_equal(gc(plugin, 0), ""); /* too soon */
 	sleep(2);
 	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
 	assert_string_equal(gc(plugin, 0), "mine ");
@@ -420,9 +422,11 @@ static void test_gc_beside_starts(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(test_states),   T(test_gc),	    T(test_gc_of_nodes),
-					    T(test_gc_fails), T(test_gc_by_itself), T(test_gc_beside_starts),
-					    T(test_remote_and_boot), T(test_half_destroyed), T(test_orphans) };
+	const struct CMUnitTest tests[] = { T(test_states),	     T(test_gc),
+					    T(test_gc_of_nodes),     T(test_gc_fails),
+					    T(test_gc_by_itself),    T(test_gc_beside_starts),
+					    T(test_remote_and_boot), T(test_half_destroyed),
+					    T(test_orphans) };
 
 	return cmocka_run_group_tests_name("tasks_on_disk", tests, NULL, NULL);
 }

@@ -27,14 +27,15 @@ struct script_config {
 static const char *const script_fails[] = { "", "early", "made", "late", "recover", "destroy", NULL };
 static const struct nomad_option script_rows[] = {
 	NOMAD_OPTION(struct script_config, script, STRING, .def = "\"exec sleep 1000\"", .help = "What to run."),
-	NOMAD_OPTION(struct script_config, fail, STRING, .def = "\"\"", .choices = script_fails, .help = "Where to fail."),
+	NOMAD_OPTION(struct script_config, fail, STRING, .def = "\"\"", .choices = script_fails,
+		     .help = "Where to fail."),
 	NOMAD_OPTION(struct script_config, remote, BOOL, .help = "No process here."),
 	NOMAD_OPTION(struct script_config, network, BOOL, .help = "Tell an address."),
 };
 static const struct nomad_schema script_schema = NOMAD_SCHEMA(struct script_config, script_rows);
 
 static char test_base[64];
-static char test_alloc[40];	/* found in the command line of each supervisor of this test */
+static char test_alloc[40]; /* found in the command line of each supervisor of this test */
 static int fini_calls, destroy_calls, exec_inside;
 static bool destroy_stuck, exec_slow;
 static enum nomad_health health = NOMAD_HEALTHY;
@@ -194,7 +195,9 @@ static int remote_stats(struct nomad_task *task, struct nomad_stats *ret, struct
 {
 	(void)task;
 	(void)err;
-	*ret = (struct nomad_stats){ .cpu_percent = 50, .rss_bytes = 4096, .measured = NOMAD_STAT_CPU | NOMAD_STAT_RSS };
+	*ret = (struct nomad_stats){ .cpu_percent = 50,
+				     .rss_bytes = 4096,
+				     .measured = NOMAD_STAT_CPU | NOMAD_STAT_RSS };
 	return 0;
 }
 
@@ -233,7 +236,8 @@ static inline struct nomad_plugin *plugin_with(const struct nomad_driver *driver
 	struct nomad_error *err = NULL;
 	struct nomad_plugin *plugin = nomad__plugin_new(driver, &err);
 	const struct nomad__node node = { .total_compute_mhz = 8000, .cores = 4 };
-	NOMAD_AUTO_FREE char *text = nomad_strdupf("{\"state_dir\": \"%s/state\"%s%s}", test_base, extra ? ", " : "", extra ? extra : "");
+	NOMAD_AUTO_FREE char *text =
+		nomad_strdupf("{\"state_dir\": \"%s/state\"%s%s}", test_base, extra ? ", " : "", extra ? extra : "");
 	NOMAD_AUTO_FREE void *config = NULL;
 	size_t size;
 
@@ -261,7 +265,10 @@ struct answer {
 	size_t out_size;
 };
 
-#define ANSWER_INIT { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER }
+#define ANSWER_INIT                                                                                                    \
+	{                                                                                                              \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER                                    \
+	}
 
 static inline void answered(struct answer *a, int r, const struct nomad_exit *exit, const struct nomad_error *err)
 {
@@ -272,7 +279,10 @@ static inline void answered(struct answer *a, int r, const struct nomad_exit *ex
 		a->exit = *exit;
 		a->exit.message = NULL;
 	}
-	snprintf(a->text, sizeof(a->text), "%s", err ? nomad_error_message(err) : exit && exit->message ? exit->message : "");
+	snprintf(a->text, sizeof(a->text), "%s",
+		 err			 ? nomad_error_message(err)
+		 : exit && exit->message ? exit->message
+					 : "");
 	pthread_cond_broadcast(&a->cond);
 	pthread_mutex_unlock(&a->lock);
 }
@@ -347,8 +357,8 @@ static inline struct nomad_task_info info_of(const char *id)
 	};
 }
 
-static inline int start_task(struct nomad_plugin *plugin, const char *id, const char *config_text, struct nomad__started *ret,
-			     struct nomad_error **err)
+static inline int start_task(struct nomad_plugin *plugin, const char *id, const char *config_text,
+			     struct nomad__started *ret, struct nomad_error **err)
 {
 	struct nomad_task_info info = info_of(id);
 	NOMAD_AUTO_FREE void *config = NULL;
@@ -361,7 +371,8 @@ static inline int start_task(struct nomad_plugin *plugin, const char *id, const 
 }
 
 /* A start that has to succeed; the handle into *ret if wanted. */
-static inline void must_start(struct nomad_plugin *plugin, const char *id, const char *config, struct nomad__started *ret)
+static inline void must_start(struct nomad_plugin *plugin, const char *id, const char *config,
+			      struct nomad__started *ret)
 {
 	struct nomad__started started = { 0 };
 	struct nomad_error *err = NULL;
@@ -379,7 +390,7 @@ static inline int recover_task(struct nomad_plugin *plugin, const char *id, cons
 {
 	struct nomad_task_info info = info_of(id);
 
-	assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);	/* Nomad keeps it */
+	assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0); /* Nomad keeps it */
 	return nomad__task_recover(plugin, &info, handle->driver_state, handle->driver_state_size, err);
 }
 
@@ -406,7 +417,8 @@ static inline int stop_task(struct nomad_plugin *plugin, const char *id, int64_t
 	return r < 0 ? r : answer_of(&a);
 }
 
-static inline int exec_task(struct nomad_plugin *plugin, const char *id, const char *script, int64_t timeout_ns, struct answer *a)
+static inline int exec_task(struct nomad_plugin *plugin, const char *id, const char *script, int64_t timeout_ns,
+			    struct answer *a)
 {
 	const char *const argv[] = { "/bin/sh", "-c", script, NULL };
 	int r;
@@ -442,7 +454,8 @@ static inline int place_set_up(void **state)
 	char path[96];
 
 	(void)state;
-	snprintf(test_alloc, sizeof(test_alloc), "%06x%02x-0000-4000-8000-000000000000", (unsigned)getpid(), ++counter & 255);
+	snprintf(test_alloc, sizeof(test_alloc), "%06x%02x-0000-4000-8000-000000000000", (unsigned)getpid(),
+		 ++counter & 255);
 	strcpy(test_base, "/tmp/nomad-core-test-XXXXXX");
 	if (!mkdtemp(test_base))
 		return -1;
@@ -458,7 +471,7 @@ static inline int place_set_up(void **state)
 
 static inline char *alloc_mark(void)
 {
-	return nomad_strdupf("-%.8s-", test_alloc);	/* as in a slug */
+	return nomad_strdupf("-%.8s-", test_alloc); /* as in a slug */
 }
 
 /* No task on disk, no thing, no supervisor, no descriptor. */

@@ -29,9 +29,9 @@ enum {
 	LINE_BYTES = 300,
 	OUTPUT_MAX = 65536,
 	DEFAULT_TIMEOUT_MS = 30000,
-	TERM_MS = 2000,		/* between SIGTERM and SIGKILL after the timeout */
-	KILL_MS = 5000,		/* a process in the kernel's hands may not even die of SIGKILL */
-	HANG_ON_MS = 500,	/* for output that something left behind holds open */
+	TERM_MS = 2000,	  /* between SIGTERM and SIGKILL after the timeout */
+	KILL_MS = 5000,	  /* a process in the kernel's hands may not even die of SIGKILL */
+	HANG_ON_MS = 500, /* for output that something left behind holds open */
 };
 
 static const char usual_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -298,7 +298,7 @@ static bool wait_for_end(struct run *run)
 		kill(-run->pid, SIGKILL);
 		(void)follow(run, now_ms() + KILL_MS);
 	} else {
-		kill(-run->pid, SIGKILL);	/* its children */
+		kill(-run->pid, SIGKILL); /* its children */
 	}
 	return false;
 }
@@ -306,9 +306,10 @@ static bool wait_for_end(struct run *run)
 int nomad_tool_run(struct nomad_tool *tool, struct nomad_error **err)
 {
 	const char *slash = strrchr(tool->argv[0], '/');
-	NOMAD_AUTO_FREE char *what = tool->what ? strdup(tool->what) :
-			   nomad_strdupf("'%s%s%s'", slash ? slash + 1 : tool->argv[0], tool->argv[1] ? " " : "",
-					 tool->argv[1] ? tool->argv[1] : "");
+	NOMAD_AUTO_FREE char *what =
+		tool->what ? strdup(tool->what)
+			   : nomad_strdupf("'%s%s%s'", slash ? slash + 1 : tool->argv[0], tool->argv[1] ? " " : "",
+					   tool->argv[1] ? tool->argv[1] : "");
 	NOMAD_AUTO_FREE struct run *run = calloc(1, sizeof(*run));
 	char said[TAIL_LINES * LINE_BYTES + 16];
 	bool ended;

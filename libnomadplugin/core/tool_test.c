@@ -23,7 +23,7 @@ static struct nomad_tool shell(const char *script, const char *argv[4])
 	argv[1] = "-c";
 	argv[2] = script;
 	argv[3] = NULL;
-	return (struct nomad_tool) { .argv = argv, .path = PATH_VALUE, .timeout_ms = 60000 };
+	return (struct nomad_tool){ .argv = argv, .path = PATH_VALUE, .timeout_ms = 60000 };
 }
 
 static void test_output(void **state)
@@ -31,7 +31,7 @@ static void test_output(void **state)
 	const char *argv[4];
 	struct nomad_tool run = shell("echo out; echo err >&2", argv);
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_int_equal(run.status, 0);
 	assert_string_equal(run.output, "out\n");
@@ -41,14 +41,16 @@ static void test_output(void **state)
 static void test_failure_tells_what_was_said(void **state)
 {
 	const char *argv[4];
-	struct nomad_tool run = shell("echo lost; echo one; echo '###>  A tag\tis mandatory'; echo '===>  done'; printf 'no\\033 end'; exit 7",
-				   argv);
+	struct nomad_tool run = shell("echo lost; echo one; echo '###>  A tag\tis mandatory'; echo '===>  done'; "
+				      "printf 'no\\033 end'; exit 7",
+				      argv);
 	struct nomad_error *err = NULL;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_tool_run(&run, &err), -EIO);
 	assert_int_equal(run.status, 7);
-	assert_string_equal(nomad_error_message(err), "'sh -c' ended with 7: one; ###>  A tag is mandatory; ===>  done; no  end");
+	assert_string_equal(nomad_error_message(err),
+			    "'sh -c' ended with 7: one; ###>  A tag is mandatory; ===>  done; no  end");
 	nomad_error_free(err);
 	free(run.output);
 
@@ -66,7 +68,7 @@ static void test_death_by_signal(void **state)
 	const char *argv[4];
 	struct nomad_tool run = shell("kill -9 $$", argv);
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_tool_run(&run, NULL), -EIO);
 	assert_int_equal(run.status, 137);
 	free(run.output);
@@ -79,13 +81,13 @@ static void test_missing(void **state)
 	struct nomad_tool run = { .argv = argv, .path = PATH_VALUE, .timeout_ms = 1000 };
 	struct nomad_error *err = NULL;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_tool_run(&run, &err), -ENOENT);
 	assert_int_equal(run.status, -1);
 	assert_non_null(strstr(nomad_error_message(err), "/nonexistent/pot"));
 	nomad_error_free(err);
 	free(run.output);
-	run = (struct nomad_tool) { .argv = argv2, .path = PATH_VALUE, .timeout_ms = 1000 };
+	run = (struct nomad_tool){ .argv = argv2, .path = PATH_VALUE, .timeout_ms = 1000 };
 	assert_int_equal(nomad_tool_run(&run, NULL), -ENOENT);
 	free(run.output);
 }
@@ -95,7 +97,7 @@ static void test_environment_is_small(void **state)
 	const char *argv[] = { "env", NULL };
 	struct nomad_tool run = { .argv = argv, .path = PATH_VALUE, .timeout_ms = 60000 };
 
-	(void) state;
+	(void)state;
 	setenv("NOMAD_TOKEN", "canary", 1);
 	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_string_equal(run.output, "PATH=" PATH_VALUE "\nHOME=/root\nLC_ALL=C.UTF-8\n");
@@ -107,9 +109,9 @@ static void test_no_descriptor_is_inherited(void **state)
 	const char *argv[4];
 	struct nomad_tool run = shell("ls -l /dev/fd/ | grep -c canary; :", argv);
 	char name[] = "/tmp/pot-canary.XXXXXX";
-	int fd = mkstemp(name);		/* without O_CLOEXEC */
+	int fd = mkstemp(name); /* without O_CLOEXEC */
 
-	(void) state;
+	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_string_equal(run.output, "0\n");
@@ -124,7 +126,7 @@ static void test_signals_are_reset(void **state)
 	struct nomad_tool run = shell("kill -PIPE $$; echo survived", argv);
 	sigset_t mask, old;
 
-	(void) state;
+	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	sigfillset(&mask);
 	sigprocmask(SIG_BLOCK, &mask, &old);
@@ -138,20 +140,21 @@ static void test_timeout_takes_all_of_it(void **state)
 {
 	const char *argv[4];
 	/* A child of the child, which does not care for SIGTERM. */
-	struct nomad_tool run = shell("echo $$; trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & wait; wait; wait", argv);
+	struct nomad_tool run =
+		shell("echo $$; trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & wait; wait; wait", argv);
 	struct nomad_error *err = NULL;
 	pid_t pid;
 	int tries;
 
-	(void) state;
+	(void)state;
 	run.timeout_ms = 300;
 	assert_int_equal(nomad_tool_run(&run, &err), -ETIMEDOUT);
 	assert_non_null(strstr(nomad_error_message(err), "did not end within"));
 	assert_int_equal(run.status, -1);
-	pid = (pid_t) atoi(run.output);
+	pid = (pid_t)atoi(run.output);
 	assert_true(pid > 1);
 	for (tries = 0; kill(-pid, 0) == 0 && tries < 500; tries++)
-		nanosleep(&(struct timespec) { .tv_nsec = 20000000 }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	assert_int_equal(kill(-pid, 0), -1);
 	nomad_error_free(err);
 	free(run.output);
@@ -163,10 +166,10 @@ static void test_does_not_wait_for_what_is_left_behind(void **state)
 	struct nomad_tool run = shell("sleep 300 & echo $!", argv);
 	time_t began = time(NULL);
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_true(time(NULL) - began < 200);
-	kill((pid_t) atoi(run.output), SIGKILL);
+	kill((pid_t)atoi(run.output), SIGKILL);
 	free(run.output);
 }
 
@@ -186,10 +189,11 @@ static void count_line(void *ud, const char *line)
 static void test_lines(void **state)
 {
 	const char *argv[4];
-	struct nomad_tool run = shell("echo '===>  importing a @ 1 as a_1'; echo; echo '=====>  more'; printf last", argv);
+	struct nomad_tool run =
+		shell("echo '===>  importing a @ 1 as a_1'; echo; echo '=====>  more'; printf last", argv);
 	char all[256] = "";
 
-	(void) state;
+	(void)state;
 	run.line = count_line;
 	run.trim = without_mark;
 	run.ud = all;
@@ -201,10 +205,11 @@ static void test_lines(void **state)
 static void test_much_output(void **state)
 {
 	const char *argv[4];
-	struct nomad_tool run = shell("i=0; while [ $i -lt 3000 ]; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; "
-				   "i=$((i + 1)); done", argv);
+	struct nomad_tool run = shell("i=0; while [ $i -lt 3000 ]; do echo "
+				      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; i=$((i + 1)); done",
+				      argv);
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_true(strlen(run.output) < 65536);
 	free(run.output);
@@ -214,7 +219,7 @@ static void test_find(void **state)
 {
 	char *path = nomad_tool_find("sh");
 
-	(void) state;
+	(void)state;
 	assert_non_null(path);
 	free(path);
 	assert_null(nomad_tool_find("no-such-program"));
@@ -225,7 +230,7 @@ static void test_input_is_given(void **state)
 	const char *argv[4];
 	struct nomad_tool run = shell("cat", argv);
 
-	(void) state;
+	(void)state;
 	run.input = "hello\n";
 	assert_int_equal(nomad_tool_run(&run, NULL), 0);
 	assert_string_equal(run.output, "hello\n");

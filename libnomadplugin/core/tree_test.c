@@ -143,7 +143,13 @@ static void test_deep(void **state)
 /* In a mount namespace of its own: 0, 77 to skip, else the line that failed. */
 static int try_mounts(void)
 {
-#define MUST(x) do { if (!(x)) { fprintf(stderr, "# line %d: %s: %s\n", __LINE__, #x, strerror(errno)); return 1; } } while (0)
+#define MUST(x)                                                                                                        \
+	do {                                                                                                           \
+		if (!(x)) {                                                                                            \
+			fprintf(stderr, "# line %d: %s: %s\n", __LINE__, #x, strerror(errno));                         \
+			return 1;                                                                                      \
+		}                                                                                                      \
+	} while (0)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return 77;
 	MUST(nomad__make_dirs(at("outside/deep"), 0755) == 0);
@@ -162,7 +168,7 @@ static int try_mounts(void)
 	MUST(access(at("outside/deep/file"), F_OK) == 0);
 	MUST(access(at("outside/file"), F_OK) == 0);
 	MUST(access(at("tree/tmpfs/file"), F_OK) == 0);
-	MUST(access(at("tree/plain"), F_OK) < 0);	/* it went on */
+	MUST(access(at("tree/plain"), F_OK) < 0); /* it went on */
 	/* The tree itself a mount point. */
 	MUST(nomad__remove_tree(at("tree/bind")) == -EBUSY);
 	MUST(access(at("outside/deep/file"), F_OK) == 0);

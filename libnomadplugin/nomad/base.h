@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define NOMAD_PRINTF(fmt, args)	__attribute__((format(printf, fmt, args)))
-#define NOMAD_MUST_CHECK	__attribute__((warn_unused_result))
-#define NOMAD_CLEANUP(f)	__attribute__((cleanup(f)))
+#define NOMAD_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define NOMAD_MUST_CHECK __attribute__((warn_unused_result))
+#define NOMAD_CLEANUP(f) __attribute__((cleanup(f)))
 #else
 #error "the clean-up attribute of gcc and clang is needed"
 #endif
@@ -95,8 +95,18 @@ void nomad_autostrv_(char ***strv);
 #define NOMAD_AUTO_STRV NOMAD_CLEANUP(nomad_autostrv_)
 
 /* Hand a pointer or descriptor over: the variable is empty afterwards. */
-#define NOMAD_TAKE_PTR(p) __extension__({ __typeof__(p) nomad_taken_ = (p); (p) = NULL; nomad_taken_; })
-#define NOMAD_TAKE_FD(fd) __extension__({ int nomad_taken_ = (fd); (fd) = -1; nomad_taken_; })
+#define NOMAD_TAKE_PTR(p)                                                                                              \
+	__extension__({                                                                                                \
+		__typeof__(p) nomad_taken_ = (p);                                                                      \
+		(p) = NULL;                                                                                            \
+		nomad_taken_;                                                                                          \
+	})
+#define NOMAD_TAKE_FD(fd)                                                                                              \
+	__extension__({                                                                                                \
+		int nomad_taken_ = (fd);                                                                               \
+		(fd) = -1;                                                                                             \
+		nomad_taken_;                                                                                          \
+	})
 
 #define NOMAD_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -18,8 +18,8 @@ struct nomad_plugin;
 /* ---- Fingerprint ---- */
 
 enum nomad_health {
-	NOMAD_UNDETECTED,	/* this host has not what the driver drives */
-	NOMAD_UNHEALTHY,	/* it has, but no task can run now */
+	NOMAD_UNDETECTED, /* this host has not what the driver drives */
+	NOMAD_UNHEALTHY,  /* it has, but no task can run now */
 	NOMAD_HEALTHY,
 };
 
@@ -38,36 +38,36 @@ void nomad_fp_int(struct nomad_fingerprint *fp, const char *key, int64_t value, 
  * "finding; remedy"), and `doctor` shows all.  With otherwise =
  * NOMAD_HEALTHY a failed check is but a warning of `doctor`.  Returns ok.
  * Without any failed check the driver is healthy. */
-bool nomad_fp_check(struct nomad_fingerprint *fp, const char *what, bool ok,
-		    enum nomad_health otherwise, const char *finding, const char *remedy);
+bool nomad_fp_check(struct nomad_fingerprint *fp, const char *what, bool ok, enum nomad_health otherwise,
+		    const char *finding, const char *remedy);
 
 /* ---- Exec in a task ---- */
 
 /* How the library is to run a command in a task.  Filled with the defaults
  * named here before exec() is called; strings are owned by the struct. */
 struct nomad_exec {
-	char **argv;			/* what Nomad asked for */
+	char **argv; /* what Nomad asked for */
 	bool tty;
-	struct nomad_map env;		/* the task's environment */
-	char *cwd;			/* in the namespaces entered; NULL: "/" */
-	char *user;			/* NULL: that of the command */
-	bool enter_leader;		/* enter all namespaces and the root of nomad_task_leader(),
-					 * with its capability bounding set; default false */
+	struct nomad_map env; /* the task's environment */
+	char *cwd;	      /* in the namespaces entered; NULL: "/" */
+	char *user;	      /* NULL: that of the command */
+	bool enter_leader;    /* enter all namespaces and the root of nomad_task_leader(),
+			       * with its capability bounding set; default false */
 };
 
 /* ---- Statistics ---- */
 
 struct nomad_stats {
-	double cpu_percent;		/* 100.0 is one core */
+	double cpu_percent; /* 100.0 is one core */
 	double cpu_system_percent, cpu_user_percent;
 	uint64_t throttled_periods, throttled_ns;
 	uint64_t rss_bytes, cache_bytes, swap_bytes, usage_bytes, max_usage_bytes;
 	uint64_t kernel_usage_bytes, kernel_max_usage_bytes;
-	unsigned measured;		/* NOMAD_STAT_*: which of the above are known */
+	unsigned measured; /* NOMAD_STAT_*: which of the above are known */
 };
 
 enum {
-	NOMAD_STAT_CPU = 1 << 0,	/* cpu_percent (total ticks follow from it) */
+	NOMAD_STAT_CPU = 1 << 0, /* cpu_percent (total ticks follow from it) */
 	NOMAD_STAT_CPU_SYSTEM = 1 << 1,
 	NOMAD_STAT_CPU_USER = 1 << 2,
 	NOMAD_STAT_THROTTLED = 1 << 3,
@@ -85,14 +85,14 @@ enum {
 enum nomad_capability {
 	NOMAD_CAN_SIGNAL = 1 << 0,
 	NOMAD_CAN_EXEC = 1 << 1,
-	NOMAD_NEEDS_NETWORK = 1 << 2,		/* must_create_network */
-	NOMAD_NO_VOLUMES = 1 << 3,		/* host and CSI volumes cannot be mounted */
-	NOMAD_OWN_LOGS = 1 << 4,		/* disable_log_collection, always */
+	NOMAD_NEEDS_NETWORK = 1 << 2, /* must_create_network */
+	NOMAD_NO_VOLUMES = 1 << 3,    /* host and CSI volumes cannot be mounted */
+	NOMAD_OWN_LOGS = 1 << 4,      /* disable_log_collection, always */
 	NOMAD_DYNAMIC_USERS = 1 << 5,
-	NOMAD_JOIN_GROUP_NETWORK = 1 << 6,	/* network modes bridge, cni/..., none */
-	NOMAD_OWN_TASK_NETWORK = 1 << 7,	/* network mode driver */
-	NOMAD_ALL_REMOTE = 1 << 8,	/* runs no task on this host: the plugin gives up what that takes (mounts,
-					 * namespaces, capabilities), for good and for its children */
+	NOMAD_JOIN_GROUP_NETWORK = 1 << 6, /* network modes bridge, cni/..., none */
+	NOMAD_OWN_TASK_NETWORK = 1 << 7,   /* network mode driver */
+	NOMAD_ALL_REMOTE = 1 << 8,	   /* runs no task on this host: the plugin gives up what that takes (mounts,
+					    * namespaces, capabilities), for good and for its children */
 };
 
 enum nomad_fs_isolation {
@@ -103,15 +103,15 @@ enum nomad_fs_isolation {
 };
 
 struct nomad_driver {
-	const char *name;		/* as jobs name it: "nspawn"; the executable is nomad-driver-<name> */
-	const char *version;		/* "0.1.0" */
-	const char *summary;		/* one line, for --help */
-	unsigned capabilities;		/* enum nomad_capability */
+	const char *name;      /* as jobs name it: "nspawn"; the executable is nomad-driver-<name> */
+	const char *version;   /* "0.1.0" */
+	const char *summary;   /* one line, for --help */
+	unsigned capabilities; /* enum nomad_capability */
 	enum nomad_fs_isolation fs_isolation;
-	unsigned fingerprint_interval_s;	/* 0: 30 */
+	unsigned fingerprint_interval_s; /* 0: 30 */
 
-	const struct nomad_schema *config_schema;	/* of the plugin block; NULL: the library's own options only */
-	const struct nomad_schema *task_schema;		/* of the task's config block */
+	const struct nomad_schema *config_schema; /* of the plugin block; NULL: the library's own options only */
+	const struct nomad_schema *task_schema;	  /* of the task's config block */
 
 	/* Threads: each callback runs on a worker thread and may block; those of
 	 * different tasks run at the same time.  nomad_plugin_config() and

@@ -23,8 +23,8 @@ struct nomad_plugin;
  * end with "_total"; `help` is a sentence.  Counters of one name differ by the
  * value of one `label`; both NULL: there is only one.  Asked for again, the
  * same counter is given.  At most 64 in all: -ENOSPC, NULL.  Best made in init(). */
-struct nomad_counter *nomad_counter_new(struct nomad_plugin *plugin, const char *name, const char *help, const char *label,
-					const char *value, struct nomad_error **err);
+struct nomad_counter *nomad_counter_new(struct nomad_plugin *plugin, const char *name, const char *help,
+					const char *label, const char *value, struct nomad_error **err);
 /* Count `n` more.  Any thread; NULL, a counter that could not be made, counts nothing. */
 void nomad_counter_add(struct nomad_counter *counter, uint64_t n);
 

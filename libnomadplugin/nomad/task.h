@@ -20,58 +20,58 @@ struct nomad_task;
 
 enum nomad_network_mode {
 	NOMAD_NET_HOST,
-	NOMAD_NET_GROUP,	/* join the namespace at .path */
+	NOMAD_NET_GROUP, /* join the namespace at .path */
 	NOMAD_NET_TASK,
 	NOMAD_NET_NONE,
 };
 
 struct nomad_network_isolation {
 	enum nomad_network_mode mode;
-	char *path;			/* network namespace file, or NULL */
+	char *path; /* network namespace file, or NULL */
 	struct nomad_map labels;
-	char *hosts_hostname, *hosts_address;	/* or NULL */
+	char *hosts_hostname, *hosts_address; /* or NULL */
 };
 
 struct nomad_port {
 	char *label;
-	int32_t value;			/* on the host */
-	int32_t to;			/* in the task; 0: as on the host */
+	int32_t value; /* on the host */
+	int32_t to;    /* in the task; 0: as on the host */
 	char *host_ip;
 };
 
 struct nomad_mount {
 	char *task_path, *host_path;
 	bool readonly;
-	char *propagation_mode;		/* "" or "private", "host-to-task", "bidirectional" */
+	char *propagation_mode; /* "" or "private", "host-to-task", "bidirectional" */
 	char *selinux_label;
 };
 
 struct nomad_device {
 	char *task_path, *host_path;
-	char *cgroup_permissions;	/* of "rwm" */
+	char *cgroup_permissions; /* of "rwm" */
 };
 
 struct nomad_resources {
-	int64_t cpu_shares;		/* MHz granted */
-	double percent_ticks;		/* the same as fraction of the node */
-	char *cpuset_cpus;		/* "2,3", or NULL */
-	char *cpuset_cgroup;		/* directory that Nomad made, may not exist; or NULL */
+	int64_t cpu_shares;   /* MHz granted */
+	double percent_ticks; /* the same as fraction of the node */
+	char *cpuset_cpus;    /* "2,3", or NULL */
+	char *cpuset_cgroup;  /* directory that Nomad made, may not exist; or NULL */
 	int64_t memory_mb;
-	int64_t memory_max_mb;		/* 0: not set; -1: no limit */
+	int64_t memory_max_mb; /* 0: not set; -1: no limit */
 	int64_t memory_limit_bytes;
 	struct nomad_port *ports;
 	size_t n_ports;
 };
 
 struct nomad_task_info {
-	char *id;			/* alloc id / task name / 8 hex: new at each start */
+	char *id; /* alloc id / task name / 8 hex: new at each start */
 	char *name, *alloc_id, *task_group_name;
 	char *job_id, *job_name, *namespace_name, *node_id, *node_name;
-	char *user;			/* of the job, or NULL */
-	char *alloc_dir;		/* directory of the allocation on the host */
-	char *stdout_path, *stderr_path;	/* FIFOs, or /dev/null; or NULL */
-	struct nomad_map env;		/* the task's environment, complete */
-	struct nomad_map device_env;	/* the part of it that device plugins set */
+	char *user;			 /* of the job, or NULL */
+	char *alloc_dir;		 /* directory of the allocation on the host */
+	char *stdout_path, *stderr_path; /* FIFOs, or /dev/null; or NULL */
+	struct nomad_map env;		 /* the task's environment, complete */
+	struct nomad_map device_env;	 /* the part of it that device plugins set */
 	struct nomad_resources resources;
 	struct nomad_mount *mounts;
 	size_t n_mounts;
@@ -136,7 +136,7 @@ int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_
 /* Which device files the task's processes may open, whatever the file system
  * shows them.  (What they are shown is the driver's business.) */
 enum nomad_device_policy {
-	NOMAD_DEVICES_ANY,	/* no rule of ours: there is none, or the program makes its own */
+	NOMAD_DEVICES_ANY, /* no rule of ours: there is none, or the program makes its own */
 	/* What every program expects (null, zero, full, random, urandom, tty,
 	 * ptmx, terminals), those that Nomad gave to the task
 	 * (nomad_task_info()->devices), and the command's own list.  Device
@@ -146,10 +146,10 @@ enum nomad_device_policy {
 
 /* A limit of setrlimit(2). */
 struct nomad_rlimit {
-	int resource;			/* RLIMIT_NOFILE, ... of <sys/resource.h> */
+	int resource; /* RLIMIT_NOFILE, ... of <sys/resource.h> */
 	uint64_t soft, hard;
 };
-#define NOMAD_RLIMIT_NONE UINT64_MAX	/* unlimited */
+#define NOMAD_RLIMIT_NONE UINT64_MAX /* unlimited */
 
 /* For an option of the form `ulimit { nofile = "1024:4096" }`: `name` is as
  * in prlimit(1) (nofile, nproc, core, memlock, ...), `value` is "SOFT:HARD" or
@@ -229,10 +229,10 @@ int nomad_task_leader(const struct nomad_task *task);
 /* ---- Remote tasks: the driver watches by itself ---- */
 
 struct nomad_exit {
-	int exit_code;			/* 128 + signal for a death by signal */
+	int exit_code; /* 128 + signal for a death by signal */
 	int signal;
 	bool oom_killed;
-	char *message;			/* why the end is not known: then neither code nor signal counts; or NULL */
+	char *message; /* why the end is not known: then neither code nor signal counts; or NULL */
 };
 
 /* Report the end of a task that nomad_task_run() did not start.  The first

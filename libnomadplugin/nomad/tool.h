@@ -21,22 +21,22 @@ struct nomad_tool {
 	 * the usual six from /usr/local/sbin to /bin.  With PATH it gets HOME and
 	 * LC_ALL=C.UTF-8, and nothing else. */
 	const char *path;
-	const char *cwd;		/* NULL: "/" */
-	const char *input;		/* for its stdin; NULL: /dev/null */
-	unsigned timeout_ms;		/* then its process group is ended; 0: 30 s */
-	const char *what;		/* for the error; NULL: program and first argument */
-	bool quiet;			/* its words may hold secrets: keep them out of the error */
-	bool any_status;		/* a status other than 0 is no error */
-	int keep_fd;			/* becomes its descriptor 3; 0: none */
-	void (*started)(void *ud, pid_t pid);	/* it runs; or NULL */
-	void (*line)(void *ud, const char *line);	/* each line of stdout and stderr as it comes; or NULL */
-	const char *(*trim)(const char *line);	/* the part of a line that is worth telling; NULL: all of it */
-	void (*tick)(void *ud);		/* each second while it runs; or NULL */
+	const char *cwd;			  /* NULL: "/" */
+	const char *input;			  /* for its stdin; NULL: /dev/null */
+	unsigned timeout_ms;			  /* then its process group is ended; 0: 30 s */
+	const char *what;			  /* for the error; NULL: program and first argument */
+	bool quiet;				  /* its words may hold secrets: keep them out of the error */
+	bool any_status;			  /* a status other than 0 is no error */
+	int keep_fd;				  /* becomes its descriptor 3; 0: none */
+	void (*started)(void *ud, pid_t pid);	  /* it runs; or NULL */
+	void (*line)(void *ud, const char *line); /* each line of stdout and stderr as it comes; or NULL */
+	const char *(*trim)(const char *line);	  /* the part of a line that is worth telling; NULL: all of it */
+	void (*tick)(void *ud);			  /* each second while it runs; or NULL */
 	void *ud;
 
 	/* Results, also on failure. */
-	char *output;			/* the first 64 KiB of stdout, closed by NUL; malloc()ed, the caller frees */
-	int status;			/* exit code; 128 + n for a death by signal; -1 if it did not run to its end */
+	char *output; /* the first 64 KiB of stdout, closed by NUL; malloc()ed, the caller frees */
+	int status;   /* exit code; 128 + n for a death by signal; -1 if it did not run to its end */
 };
 
 /* Run it and wait.  0; -ENOENT if there is no such program, -EIO if it ended

@@ -22,10 +22,10 @@ enum { NOMAD__MAX_CGROUPS = 12 };
 
 struct nomad__cgroup {
 	bool ours;
-	char kind;			/* '2', 'f', '1' */
+	char kind; /* '2', 'f', '1' */
 	char ctl[48];
-	char path[336];			/* the whole */
-	size_t root;			/* length of ROOT in it */
+	char path[336]; /* the whole */
+	size_t root;	/* length of ROOT in it */
 };
 
 int nomad__cgroup_parse(const char *s, struct nomad__cgroup *ret);
@@ -51,8 +51,8 @@ enum { NOMAD__MAX_DEVICE_RULES = 64 };
 struct nomad__device_rules {
 	struct nomad__device_rule {
 		char type;
-		int32_t major, minor;		/* -1: any */
-		unsigned access;		/* of NOMAD__MAY_* */
+		int32_t major, minor; /* -1: any */
+		unsigned access;      /* of NOMAD__MAY_* */
 	} list[NOMAD__MAX_DEVICE_RULES];
 	int count;
 };

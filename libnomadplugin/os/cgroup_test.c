@@ -18,12 +18,13 @@
 static void test_parse(void **state)
 {
 	static const char *const bad[] = {
-		"", "o", "o2", "x2::/a:/b", "o3::/a:/b", "o2:/a:/b", "o2::a:/b", "o2::/a:b", "o2::/a:/", "o2::/a:/../b", "o2::/a",
+		"",	    "o",	"o2",	    "x2::/a:/b",    "o3::/a:/b", "o2:/a:/b",
+		"o2::a:/b", "o2::/a:b", "o2::/a:/", "o2::/a:/../b", "o2::/a",
 	};
 	struct nomad__cgroup cg;
 	char far[600];
 
-	(void) state;
+	(void)state;
 	if (nomad__cgroup_parse("nf:freezer:/sys/fs/cgroup/freezer:/nomad/x.y", &cg) == -EOPNOTSUPP)
 		skip();
 	assert_int_equal(nomad__cgroup_parse("nf:freezer:/sys/fs/cgroup/freezer:/nomad/x.y", &cg), 0);
@@ -65,7 +66,7 @@ static void kill_in(const char *record)
 			if (nomad__cgroup_join(&below) < 0)
 				_exit(1);
 			if (fork() == 0)
-				(void) !write(ready[1], "x", 1);
+				(void)!write(ready[1], "x", 1);
 			signal(SIGTERM, SIG_IGN);
 			for (;;)
 				pause();
@@ -97,19 +98,21 @@ static void test_kill(void **state)
 	static const struct {
 		const char *kind, *ctl, *root;
 	} hierarchies[] = {
-		{ "2", "", "/sys/fs/cgroup" }, { "2", "", "/sys/fs/cgroup/unified" },
-		{ "f", "freezer", "/sys/fs/cgroup/freezer" }, { "1", "memory", "/sys/fs/cgroup/memory" },
+		{ "2", "", "/sys/fs/cgroup" },
+		{ "2", "", "/sys/fs/cgroup/unified" },
+		{ "f", "freezer", "/sys/fs/cgroup/freezer" },
+		{ "1", "memory", "/sys/fs/cgroup/memory" },
 	};
 	char path[128], record[256];
 	int done = 0;
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < sizeof(hierarchies) / sizeof(hierarchies[0]); i++) {
 		snprintf(path, sizeof(path), "%s/cgroup.procs", hierarchies[i].root);
 		if (access(path, W_OK) < 0)
 			continue;
-		snprintf(record, sizeof(record), "o%s:%s:%s:/nomad-drivers/cgroup-test-%d", hierarchies[i].kind, hierarchies[i].ctl,
-			 hierarchies[i].root, getpid());
+		snprintf(record, sizeof(record), "o%s:%s:%s:/nomad-drivers/cgroup-test-%d", hierarchies[i].kind,
+			 hierarchies[i].ctl, hierarchies[i].root, getpid());
 		kill_in(record);
 		done++;
 	}

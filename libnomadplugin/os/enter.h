@@ -14,18 +14,18 @@
 
 struct nomad__enter {
 	int pidfd, root;
-	int flags;			/* namespaces that are not ours already */
+	int flags; /* namespaces that are not ours already */
 	bool needs_fork;
-	bool other_users;		/* a user namespace: become its root at least */
-	uint64_t capabilities;		/* the bounding set; not known: all */
+	bool other_users;      /* a user namespace: become its root at least */
+	uint64_t capabilities; /* the bounding set; not known: all */
 	bool no_new_privs;
 };
 
 int nomad__enter_open(int pid, uint64_t start, struct nomad__enter *ret);
 int nomad__enter_apply(const struct nomad__enter *enter);
 /* Drop what the other process cannot have either.  0 or -errno. */
-int nomad__enter_restrict_bounds(const struct nomad__enter *enter);	/* before the user is changed */
-int nomad__enter_restrict(const struct nomad__enter *enter);		/* after */
+int nomad__enter_restrict_bounds(const struct nomad__enter *enter); /* before the user is changed */
+int nomad__enter_restrict(const struct nomad__enter *enter);	    /* after */
 /* fork(); the child is our parent's child, not ours. */
 int nomad__fork_sibling(void);
 

@@ -15,10 +15,10 @@ enum { NOMAD__POLL_READ = 1, NOMAD__POLL_WRITE = 2, NOMAD__POLL_HANGUP = 4 };
 
 struct nomad__poller_event {
 	void *ud;
-	unsigned events;	/* NOMAD__POLL_*; HANGUP (also an error on the fd) comes unasked */
+	unsigned events; /* NOMAD__POLL_*; HANGUP (also an error on the fd) comes unasked */
 };
 
-int nomad__poller_new(struct nomad__poller **ret);	/* 0 or -errno */
+int nomad__poller_new(struct nomad__poller **ret); /* 0 or -errno */
 void nomad__poller_free(struct nomad__poller *poller);
 
 /* Level-triggered.  An fd is there once only.  `ud` must not be NULL. */

@@ -16,7 +16,7 @@ static void test_pipe(void **state)
 	int fds[2], tag;
 	char c;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(nomad__poller_new(&poller), 0);
 	assert_int_equal(nomad__poller_add(poller, fds[0], NOMAD__POLL_READ, &tag), 0);
@@ -45,7 +45,7 @@ static void test_wake(void **state)
 	struct nomad__poller *poller = NULL;
 	struct nomad__poller_event ev[4];
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad__poller_new(&poller), 0);
 	nomad__poller_wake(poller);
 	nomad__poller_wake(poller);

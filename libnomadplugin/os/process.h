@@ -50,7 +50,7 @@ void nomad__close_from(int first);
 /* ---- A program that is not a file ---- */
 
 /* Memory that can be read and passed as a descriptor. */
-int nomad__memory_file(const char *name);		/* fd or -errno */
+int nomad__memory_file(const char *name); /* fd or -errno */
 /* A sealed copy of a program; an fd for nomad__program_exec(), or -errno. */
 int nomad__program_load(const char *name, const void *data, size_t size);
 /* Replaces the process; returns -errno.  Async-signal-safe. */

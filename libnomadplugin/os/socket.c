@@ -31,7 +31,7 @@ static int bind_socket(int dirfd, const char *name, int type)
 
 	if (fd < 0)
 		return -errno;
-	(void) unlinkat(dirfd, name, 0);
+	(void)unlinkat(dirfd, name, 0);
 	mask = umask(0177);
 	r = nomad__unix_bind_at(fd, dirfd, name);
 	umask(mask);
@@ -73,7 +73,7 @@ int nomad__unix_send(int fd, const void *data, size_t size, const int *fds, int 
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(sizeof(int) * NOMAD__MAX_FDS)];
 	} control;
-	struct iovec iov = { .iov_base = (void *) (uintptr_t) data, .iov_len = size };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = size };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
@@ -82,12 +82,12 @@ int nomad__unix_send(int fd, const void *data, size_t size, const int *fds, int 
 
 		memset(&control, 0, sizeof(control));
 		msg.msg_control = control.buf;
-		msg.msg_controllen = (socklen_t) CMSG_SPACE(sizeof(int) * (size_t) n_fds);
+		msg.msg_controllen = (socklen_t)CMSG_SPACE(sizeof(int) * (size_t)n_fds);
 		c = CMSG_FIRSTHDR(&msg);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = (socklen_t) CMSG_LEN(sizeof(int) * (size_t) n_fds);
-		memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t) n_fds);
+		c->cmsg_len = (socklen_t)CMSG_LEN(sizeof(int) * (size_t)n_fds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)n_fds);
 	}
 	do
 		n = sendmsg(fd, &msg, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
@@ -126,7 +126,10 @@ ssize_t nomad__unix_receive(int fd, void *buf, size_t size, int *fds, bool wait)
 	} control;
 	struct iovec iov = { .iov_base = buf, .iov_len = size };
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
 	};
 	ssize_t n;
 
@@ -157,7 +160,10 @@ ssize_t nomad__unix_receive_from(int fd, void *buf, size_t size, int *ret_pid)
 	} control;
 	struct iovec iov = { .iov_base = buf, .iov_len = size };
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
 	};
 	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 

@@ -64,8 +64,8 @@ static bool has_type(enum nomad_option_type type, const enum nomad_option_type *
 	return false;
 }
 #define IS_ONE_OF(type, ...)                                                                                           \
-	has_type(type, (const enum nomad_option_type[]){__VA_ARGS__},                                                  \
-		 NOMAD_ARRAY_LEN(((const enum nomad_option_type[]){__VA_ARGS__})))
+	has_type(type, (const enum nomad_option_type[]){ __VA_ARGS__ },                                                \
+		 NOMAD_ARRAY_LEN(((const enum nomad_option_type[]){ __VA_ARGS__ })))
 
 /* Does the literal begin as one of the option's own type does? */
 static bool is_own_type(const struct nomad_option *option)
@@ -92,7 +92,7 @@ static int check_default(const struct nomad_option *option, const struct nomad__
 {
 	/* A schema of this one row gives the field its absent value and frees it. */
 	struct nomad_option row = *option;
-	struct nomad_schema single = {.options = &row, .count = 1, .size = nomad__field_size(option->type)};
+	struct nomad_schema single = { .options = &row, .count = 1, .size = nomad__field_size(option->type) };
 	void *field;
 	int r;
 
@@ -123,14 +123,14 @@ static int check_limits(const struct nomad_option *option, const struct nomad__p
 		return nomad__fault(err, what, path, "its list of choices is empty");
 	if (option->check && !IS_ONE_OF(option->type, NOMAD_STRING, NOMAD_STRING_LIST, NOMAD_STRING_MAP))
 		return nomad__fault(err, what, path, "only strings are checked");
-	if (option->max_items && !IS_ONE_OF(option->type, NOMAD_STRING_LIST, NOMAD_STRING_MAP, NOMAD_INT_MAP,
-					    NOMAD_BLOCK_LIST))
+	if (option->max_items &&
+	    !IS_ONE_OF(option->type, NOMAD_STRING_LIST, NOMAD_STRING_MAP, NOMAD_INT_MAP, NOMAD_BLOCK_LIST))
 		return nomad__fault(err, what, path, "only lists, maps and block lists have max_items");
 	if (option->max_items > NOMAD__OPTION_MAX_ITEMS)
 		return nomad__fault(err, what, path, "max_items is above the library's limit of %d",
 				    NOMAD__OPTION_MAX_ITEMS);
-	if (option->non_empty && IS_ONE_OF(option->type, NOMAD_INT, NOMAD_NUMBER, NOMAD_BOOL, NOMAD_TRISTATE,
-					   NOMAD_BLOCK))
+	if (option->non_empty &&
+	    IS_ONE_OF(option->type, NOMAD_INT, NOMAD_NUMBER, NOMAD_BOOL, NOMAD_TRISTATE, NOMAD_BLOCK))
 		return nomad__fault(err, what, path, "only strings, lists and maps can be empty");
 	return 0;
 }
@@ -167,7 +167,7 @@ static int check_row(const struct nomad_schema *schema, size_t row, const struct
 		     struct nomad_error **err)
 {
 	const struct nomad_option *option = &schema->options[row];
-	struct nomad__path path = {.up = up, .name = option->name, .secret = option->secret || (up && up->secret)};
+	struct nomad__path path = { .up = up, .name = option->name, .secret = option->secret || (up && up->secret) };
 	bool is_block = option->type == NOMAD_BLOCK || option->type == NOMAD_BLOCK_LIST;
 	int r;
 

@@ -129,14 +129,16 @@ static bool number_of(const msgpack_object *value, struct nomad__number *ret)
 	switch (value->type) {
 	case MSGPACK_OBJECT_POSITIVE_INTEGER:
 		if (value->via.u64 > INT64_MAX)
-			*ret = (struct nomad__number){.real = (double)value->via.u64};
+			*ret = (struct nomad__number){ .real = (double)value->via.u64 };
 		else
-			*ret = (struct nomad__number){
-				.is_int = true, .integer = (int64_t)value->via.u64, .real = (double)value->via.u64};
+			*ret = (struct nomad__number){ .is_int = true,
+						       .integer = (int64_t)value->via.u64,
+						       .real = (double)value->via.u64 };
 		return true;
 	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-		*ret = (struct nomad__number){
-			.is_int = true, .integer = value->via.i64, .real = (double)value->via.i64};
+		*ret = (struct nomad__number){ .is_int = true,
+					       .integer = value->via.i64,
+					       .real = (double)value->via.i64 };
 		return true;
 	case MSGPACK_OBJECT_FLOAT32:
 	case MSGPACK_OBJECT_FLOAT64:
@@ -179,8 +181,7 @@ static int decode_int(struct decoder *d, const struct nomad_option *option, cons
 
 	if (!number_of(value, &number) || (!number.is_int && !nomad__is_whole(number.real)))
 		return not_a(d, value, path, "a whole number");
-	if (is_bounded(option) &&
-	    (!number.is_int || number.integer < option->min || number.integer > option->max))
+	if (is_bounded(option) && (!number.is_int || number.integer < option->min || number.integer > option->max))
 		return out_of_bounds(d, option, value, path);
 	/* The smallest one means "not given". */
 	if (!number.is_int || number.integer == NOMAD_INT_UNSET) {
@@ -211,7 +212,7 @@ static int decode_bool(struct decoder *d, const msgpack_object *value, const str
 	static const struct {
 		const char *text;
 		bool value;
-	} words[] = {{"true", true}, {"false", false}, {"1", true}, {"0", false}};
+	} words[] = { { "true", true }, { "false", false }, { "1", true }, { "0", false } };
 
 	if (value->type == MSGPACK_OBJECT_BOOLEAN) {
 		*ret = value->via.boolean;
@@ -256,7 +257,7 @@ static int decode_list(struct decoder *d, const struct nomad_option *option, con
 	if (!*field)
 		return nomad__fault_memory(d->err, d->what);
 	for (size_t i = 0; i < count; i++) {
-		struct nomad__path element = {.up = path, .index = i, .secret = path->secret};
+		struct nomad__path element = { .up = path, .index = i, .secret = path->secret };
 
 		r = decode_text(d, &value->via.array.ptr[i], &element, &(*field)[i]);
 		if (r == 0)
@@ -320,7 +321,8 @@ static int merge_map(struct decoder *d, const struct nomad_option *option, const
 		const msgpack_object_str *name = &pairs->ptr[i].key.via.str;
 		const msgpack_object *value = &pairs->ptr[i].val;
 		struct nomad__path entry = {
-			.up = path, .name = nomad__bytes(name), .length = name->size, .secret = path->secret};
+			.up = path, .name = nomad__bytes(name), .length = name->size, .secret = path->secret
+		};
 		char *key;
 
 		if (value->type == MSGPACK_OBJECT_NIL)
@@ -406,7 +408,7 @@ static int decode_block_list(struct decoder *d, const struct nomad_option *optio
 	if (!field->items)
 		return nomad__fault_memory(d->err, d->what);
 	for (size_t i = 0; i < count; i++) {
-		struct nomad__path element = {.up = path, .index = i, .secret = path->secret};
+		struct nomad__path element = { .up = path, .index = i, .secret = path->secret };
 		void *item = (char *)field->items + i * size;
 
 		if (blocks[i].type != MSGPACK_OBJECT_MAP)
@@ -485,7 +487,7 @@ static int decode_default(struct decoder *d, const struct nomad_option *option, 
 int nomad__default_decode(const struct nomad_option *option, const char *what, const struct nomad__path *path,
 			  void *field, struct nomad_error **err)
 {
-	struct decoder d = {.what = what, .err = err};
+	struct decoder d = { .what = what, .err = err };
 
 	return decode_default(&d, option, path, field);
 }
@@ -596,7 +598,7 @@ static int decode_block(struct decoder *d, const struct nomad_schema *schema, co
 int nomad__config_decode(const struct nomad_schema *schema, const char *what, const void *msgpack, size_t size,
 			 unsigned flags, void **ret_config, struct nomad_error **err)
 {
-	struct decoder d = {.what = what, .flags = flags, .err = err};
+	struct decoder d = { .what = what, .flags = flags, .err = err };
 	msgpack_object root;
 	msgpack_zone zone;
 	void *config;
@@ -615,7 +617,7 @@ int nomad__config_decode(const struct nomad_schema *schema, const char *what, co
 	}
 	r = nomad__unpack(what, msgpack, size, &zone, &root, err);
 	if (r == 0 && root.type == MSGPACK_OBJECT_NIL)
-		root = (msgpack_object){.type = MSGPACK_OBJECT_MAP};
+		root = (msgpack_object){ .type = MSGPACK_OBJECT_MAP };
 	if (r == 0 && root.type != MSGPACK_OBJECT_MAP)
 		r = nomad_error_set(err, EINVAL, "%s: it is not a map of options", what);
 	if (r == 0)

@@ -48,7 +48,7 @@ struct everything {
 	char *both;
 };
 
-static const char *const everything_modes[] = {"yes", "state", "overlay", "no", NULL};
+static const char *const everything_modes[] = { "yes", "state", "overlay", "no", NULL };
 
 static const struct nomad_option leaf_options[] = {
 	NOMAD_OPTION(struct leaf, name, STRING, .required = true, .non_empty = true, .help = "What it is called."),
@@ -75,7 +75,8 @@ static const struct nomad_option everything_options[] = {
 		     .help = "A secret."),
 	NOMAD_OPTION(struct everything, filled, STRING, .non_empty = true, .help = "Never empty."),
 	NOMAD_OPTION(struct everything, count, INT, .help = "Any number."),
-	NOMAD_OPTION(struct everything, bounded, INT, .min = 1, .max = 10, .unit = "seconds", .help = "A small number."),
+	NOMAD_OPTION(struct everything, bounded, INT, .min = 1, .max = 10, .unit = "seconds",
+		     .help = "A small number."),
 	NOMAD_OPTION(struct everything, least, INT, .min = 5, .max = INT64_MAX, .help = "A number from five on."),
 	NOMAD_OPTION(struct everything, most, INT, .min = INT64_MIN, .max = 5, .help = "A number up to five."),
 	NOMAD_OPTION(struct everything, ratio, NUMBER, .min = 0, .max = 2, .help = "A ratio."),
@@ -87,8 +88,8 @@ static const struct nomad_option everything_options[] = {
 	NOMAD_OPTION(struct everything, names, STRING_LIST, .check = nomad_check_env_name, .help = "Names."),
 	NOMAD_OPTION(struct everything, some, STRING_LIST, .non_empty = true, .choices = everything_modes,
 		     .help = "Some modes."),
-	NOMAD_OPTION(struct everything, map, STRING_MAP, .max_items = 4, .def = "{ a = \"b\", c = 1 }", .help = "A map.",
-		     .example = "{ a = \"b\" }"),
+	NOMAD_OPTION(struct everything, map, STRING_MAP, .max_items = 4, .def = "{ a = \"b\", c = 1 }",
+		     .help = "A map.", .example = "{ a = \"b\" }"),
 	NOMAD_OPTION(struct everything, env, STRING_MAP, .secret = true, .help = "A secret map."),
 	NOMAD_OPTION(struct everything, ports, INT_MAP, .min = 1, .max = 65535, .help = "Ports by name."),
 	NOMAD_OPTION(struct everything, branch, BLOCK, .block = &branch_schema, .help = "A block."),

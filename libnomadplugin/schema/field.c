@@ -13,7 +13,10 @@
 static const struct {
 	size_t size, align;
 } fields[NOMAD_OPTION_TYPE_MAX] = {
-#define FIELD(type) {sizeof(type), _Alignof(type)}
+#define FIELD(type)                                                                                                    \
+	{                                                                                                              \
+		sizeof(type), _Alignof(type)                                                                           \
+	}
 	[NOMAD_STRING] = FIELD(char *),
 	[NOMAD_INT] = FIELD(int64_t),
 	[NOMAD_NUMBER] = FIELD(double),
@@ -114,7 +117,7 @@ static void blocks_done(const struct nomad_schema *block, struct nomad_block_lis
 	for (size_t i = 0; i < list->count; i++)
 		nomad__config_done(block, (char *)list->items + i * block->size, secret);
 	free(list->items);
-	*list = (struct nomad_block_list){0};
+	*list = (struct nomad_block_list){ 0 };
 }
 
 static void field_done(const struct nomad_option *option, void *field, bool secret)

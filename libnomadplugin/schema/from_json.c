@@ -45,14 +45,17 @@ static int not_a(struct writer *w, const json_t *json, const struct nomad__path 
 		nomad__show_string(json_string_value(json), json_string_length(json), false, shown);
 	} else if (json_is_number(json)) {
 		if (json_is_integer(json))
-			n = (struct nomad__number){.is_int = true, .integer = json_integer_value(json)};
+			n = (struct nomad__number){ .is_int = true, .integer = json_integer_value(json) };
 		else
 			nomad__number_from_double(json_real_value(json), &n);
 		nomad__number_text(&n, number);
 		nomad__show_string(number, strlen(number), false, shown);
 	} else {
-		strcpy(shown, json_is_array(json) ? "a list" : json_is_object(json) ? "a block" :
-			      json_is_true(json) ? "'true'" : json_is_false(json) ? "'false'" : "null");
+		strcpy(shown, json_is_array(json)    ? "a list"
+			      : json_is_object(json) ? "a block"
+			      : json_is_true(json)   ? "'true'"
+			      : json_is_false(json)  ? "'false'"
+						     : "null");
 	}
 	return nomad__fault(w->err, w->what, path, "%s is not %s", shown, kind);
 }
@@ -87,7 +90,7 @@ static void number_of(const json_t *json, struct nomad__number *ret)
 	char text[64];
 
 	if (json_is_integer(json)) {
-		*ret = (struct nomad__number){.is_int = true, .integer = json_integer_value(json)};
+		*ret = (struct nomad__number){ .is_int = true, .integer = json_integer_value(json) };
 		return;
 	}
 	/* Nomad sees the digits, not the double: let 0.1 be one tenth again. */
@@ -112,7 +115,7 @@ static bool has_template(const json_t *json)
 		if (s[1] == '{')
 			return true;
 		if (s[1] == *s && s[2] == '{')
-			s += 2;	/* escaped */
+			s += 2; /* escaped */
 	}
 	return false;
 }
@@ -174,7 +177,7 @@ static int key_sort(const void *a, const void *b)
 static const char **sorted_keys(const json_t *json, size_t *ret_count)
 {
 	const char **keys = calloc(json_object_size(json) + 1, sizeof(keys[0]));
-	json_t *object = (json_t *)json;	/* iterating does not change it */
+	json_t *object = (json_t *)json; /* iterating does not change it */
 	size_t n = 0;
 
 	if (!keys)
@@ -199,7 +202,8 @@ static int write_any_object(struct writer *w, const json_t *json, size_t depth, 
 		return no_memory(w);
 	for (size_t i = 0; i < count && r == 0; i++) {
 		struct nomad__path entry = {
-			.up = path, .name = keys[i], .length = strlen(keys[i]), .secret = path->secret};
+			.up = path, .name = keys[i], .length = strlen(keys[i]), .secret = path->secret
+		};
 
 		r = write_text(w, keys[i], entry.length, path);
 		if (r == 0)
@@ -228,7 +232,7 @@ static int write_any(struct writer *w, const json_t *json, size_t depth, const s
 	if (msgpack_pack_array(&w->pk, json_array_size(json)))
 		return no_memory(w);
 	for (size_t i = 0; i < json_array_size(json) && r == 0; i++) {
-		struct nomad__path element = {.up = path, .index = i, .secret = path->secret};
+		struct nomad__path element = { .up = path, .index = i, .secret = path->secret };
 
 		r = write_any(w, json_array_get(json, i), depth + 1, &element);
 	}
@@ -244,7 +248,7 @@ static int write_list(struct writer *w, const json_t *json, const struct nomad__
 	if (msgpack_pack_array(&w->pk, json_array_size(json)))
 		return no_memory(w);
 	for (size_t i = 0; i < json_array_size(json) && r == 0; i++) {
-		struct nomad__path element = {.up = path, .index = i, .secret = path->secret};
+		struct nomad__path element = { .up = path, .index = i, .secret = path->secret };
 
 		r = write_string(w, json_array_get(json, i), &element);
 	}
@@ -274,7 +278,8 @@ static int write_map_list(struct writer *w, bool numbers, const json_t *json, co
 		for (size_t k = 0; k < count; k++) {
 			const json_t *value = json_object_get(map, keys[k]);
 			struct nomad__path entry = {
-				.up = path, .name = keys[k], .length = strlen(keys[k]), .secret = path->secret};
+				.up = path, .name = keys[k], .length = strlen(keys[k]), .secret = path->secret
+			};
 
 			r = write_text(w, keys[k], entry.length, path);
 			if (r == 0 && json_is_null(value))
@@ -323,7 +328,7 @@ static int write_blocks(struct writer *w, const struct nomad__spec *spec, const 
 	if (many ? msgpack_pack_array(&w->pk, count) : count == 0 && msgpack_pack_nil(&w->pk))
 		return no_memory(w);
 	for (size_t i = 0; i < count && r == 0; i++) {
-		struct nomad__path element = {.up = path, .index = i, .secret = path->secret};
+		struct nomad__path element = { .up = path, .index = i, .secret = path->secret };
 		const struct nomad__path *place = many ? &element : path;
 		const json_t *block = json_is_array(json) ? json_array_get(json, i) : json;
 
@@ -355,8 +360,9 @@ static int write_row(struct writer *w, const struct nomad__spec *spec, const str
 			return write_row(w, spec->children[0], option, json, up);
 		r = nomad__literal_pack(&w->pk, spec->children[1]->literal, &cause);
 		if (r < 0)
-			return r == -ENOMEM ? no_memory(w) : nomad__fault(w->err, w->what, &path, "bad default: %s",
-									  nomad_error_message(cause));
+			return r == -ENOMEM ? no_memory(w)
+					    : nomad__fault(w->err, w->what, &path, "bad default: %s",
+							   nomad_error_message(cause));
 		return 0;
 	}
 	if (spec->kind != NOMAD__SPEC_ATTR)
@@ -401,8 +407,8 @@ static int write_object(struct writer *w, const struct nomad__spec *spec, const 
 
 		if (msgpack_pack_str(&w->pk, length) || msgpack_pack_str_body(&w->pk, rows[i]->name, length))
 			return no_memory(w);
-		r = write_row(w, spec->children[rows[i] - schema->options], rows[i],
-			      json_is_null(value) ? NULL : value, up);
+		r = write_row(w, spec->children[rows[i] - schema->options], rows[i], json_is_null(value) ? NULL : value,
+			      up);
 	}
 	return r;
 }
@@ -410,7 +416,7 @@ static int write_object(struct writer *w, const struct nomad__spec *spec, const 
 int nomad__config_from_json(const struct nomad_schema *schema, const char *what, const struct json_t *json,
 			    void **ret_msgpack, size_t *ret_size, struct nomad_error **err)
 {
-	struct writer w = {.what = what, .err = err};
+	struct writer w = { .what = what, .err = err };
 	struct nomad__spec *spec;
 	msgpack_sbuffer out;
 	int r;

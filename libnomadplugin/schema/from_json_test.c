@@ -62,8 +62,26 @@ static void as_nomad_encodes(void **state)
 {
 #define ROW(json, b, d, k, l, m, n, s, v)                                                                              \
 	{                                                                                                              \
-		json, "\x88\xa1" "b" b "\xa1" "d" d "\xa1" "k" k "\xa1" "l" l "\xa1" "m" m "\xa1" "n" n "\xa1" "s" s "\xa1" "v" v, \
-			sizeof("\x88\xa1" "b" b "\xa1" "d" d "\xa1" "k" k "\xa1" "l" l "\xa1" "m" m "\xa1" "n" n "\xa1" "s" s "\xa1" "v" v) - 1 \
+		json,                                                                                                  \
+			"\x88\xa1"                                                                                     \
+			"b" b "\xa1"                                                                                   \
+			"d" d "\xa1"                                                                                   \
+			"k" k "\xa1"                                                                                   \
+			"l" l "\xa1"                                                                                   \
+			"m" m "\xa1"                                                                                   \
+			"n" n "\xa1"                                                                                   \
+			"s" s "\xa1"                                                                                   \
+			"v" v,                                                                                         \
+			sizeof("\x88\xa1"                                                                              \
+			       "b" b "\xa1"                                                                            \
+			       "d" d "\xa1"                                                                            \
+			       "k" k "\xa1"                                                                            \
+			       "l" l "\xa1"                                                                            \
+			       "m" m "\xa1"                                                                            \
+			       "n" n "\xa1"                                                                            \
+			       "s" s "\xa1"                                                                            \
+			       "v" v) -                                                                                \
+				1                                                                                      \
 	}
 #define NIL "\xc0"
 #define DEF "\xa1x"
@@ -75,7 +93,9 @@ static void as_nomad_encodes(void **state)
 #define M(json, m) ROW("{\"m\":" json "}", NIL, DEF, NIL, NIL, m, NIL, NIL, NOV)
 #define K(json, k) ROW("{\"k\":" json "}", NIL, DEF, k, NIL, NIL, NIL, NIL, NOV)
 #define V(json, v) ROW("{\"v\":" json "}", NIL, DEF, NIL, NIL, NIL, NIL, NIL, v)
-#define TINY "\x82\xa1" "a"
+#define TINY                                                                                                           \
+	"\x82\xa1"                                                                                                     \
+	"a"
 	static const struct {
 		const char *json, *bytes;
 		size_t size;
@@ -83,24 +103,87 @@ static void as_nomad_encodes(void **state)
 		ROW("{}", NIL, DEF, NIL, NIL, NIL, NIL, NIL, NOV),
 		ROW("{\"//\": \"comment\", \"d\": \"y\"}", NIL, "\xa1y", NIL, NIL, NIL, NIL, NIL, NOV),
 		ROW("{\"d\": null}", NIL, DEF, NIL, NIL, NIL, NIL, NIL, NOV),
-		S("\"a\"", "\xa1" "a"), S("5", "\xa1" "5"), S("true", "\xa4" "true"), S("0.1", "\xa3" "0.1"),
-		S("1e30", "\xbf" "1000000000000000000000000000000"), S("1e-7", "\xa9" "0.0000001"), S("null", NIL),
-		S("\"a$${b}c%%{d}\"", "\xaa" "a${b}c%{d}"), S("\"${NOMAD_TASK_DIR}/x\"", "\xb3" "${NOMAD_TASK_DIR}/x"),
-		N("5", "\x05"), N("\"8080\"", "\xcd\x1f\x90"), N("\"1e3\"", "\xcd\x03\xe8"), N("0.5", "\xcb\x3f\xe0\0\0\0\0\0\0"),
-		N("0.1", "\xa3" "0.1"), N("1.0", "\x01"), N("\"+5\"", "\x05"), N("\".5\"", "\xcb\x3f\xe0\0\0\0\0\0\0"),
-		N("-0.0", "\x00"), N("1e30", "\xbf" "1000000000000000000000000000000"),
-		N("\"9223372036854775808\"", "\xb3" "9223372036854775808"),
-		N("\"${NOMAD_PORT_http}\"", "\xb2" "${NOMAD_PORT_http}"),
-		B("true", "\xc3"), B("\"true\"", "\xc3"), B("\"1\"", "\xc3"), B("\"false\"", "\xc2"), B("\"0\"", "\xc2"),
-		L("[]", "\x90"), L("[1, true, \"x\", 0.1]", "\x94\xa1" "1\xa4" "true\xa1" "x\xa3" "0.1"),
-		M("[]", "\x90"), M("{}", "\x80"), M("[{}]", "\x91\x80"), M("[{\"a\":\"b\"}]", "\x91\x81\xa1" "a\xa1" "b"),
-		M("[{\"a\":\"b\"},{\"f\":0.5,\"e\":0.1,\"d\":true,\"c\":5}]",
-		  "\x92\x81\xa1" "a\xa1" "b\x84\xa1" "c\x05\xa1" "d\xc3\xa1" "e\xa3" "0.1\xa1" "f\xcb\x3f\xe0\0\0\0\0\0\0"),
-		M("{\"a\":1,\"b\":null}", "\x82\xa1" "a\x01\xa1" "b\xc0"), M("[{\"a\":\"$${x}\"}]", "\x91\x81\xa1" "a\xa4" "${x}"),
-		K("[]", NIL), K("null", NIL), K("{}", TINY "\xc0\xa1" "z\x01"), K("[{}]", TINY "\xc0\xa1" "z\x01"),
-		K("{\"z\":\"7\",\"a\":5}", TINY "\xa1" "5\xa1" "z\x07"),
-		V("null", "\x90"), V("{}", "\x91" TINY "\xc0\xa1" "z\x01"),
-		V("[{\"a\":\"p\"},{\"a\":\"q\"}]", "\x92" TINY "\xa1" "p\xa1" "z\x01" TINY "\xa1" "q\xa1" "z\x01"),
+		S("\"a\"", "\xa1"
+			   "a"),
+		S("5", "\xa1"
+		       "5"),
+		S("true", "\xa4"
+			  "true"),
+		S("0.1", "\xa3"
+			 "0.1"),
+		S("1e30", "\xbf"
+			  "1000000000000000000000000000000"),
+		S("1e-7", "\xa9"
+			  "0.0000001"),
+		S("null", NIL),
+		S("\"a$${b}c%%{d}\"", "\xaa"
+				      "a${b}c%{d}"),
+		S("\"${NOMAD_TASK_DIR}/x\"", "\xb3"
+					     "${NOMAD_TASK_DIR}/x"),
+		N("5", "\x05"),
+		N("\"8080\"", "\xcd\x1f\x90"),
+		N("\"1e3\"", "\xcd\x03\xe8"),
+		N("0.5", "\xcb\x3f\xe0\0\0\0\0\0\0"),
+		N("0.1", "\xa3"
+			 "0.1"),
+		N("1.0", "\x01"),
+		N("\"+5\"", "\x05"),
+		N("\".5\"", "\xcb\x3f\xe0\0\0\0\0\0\0"),
+		N("-0.0", "\x00"),
+		N("1e30", "\xbf"
+			  "1000000000000000000000000000000"),
+		N("\"9223372036854775808\"", "\xb3"
+					     "9223372036854775808"),
+		N("\"${NOMAD_PORT_http}\"", "\xb2"
+					    "${NOMAD_PORT_http}"),
+		B("true", "\xc3"),
+		B("\"true\"", "\xc3"),
+		B("\"1\"", "\xc3"),
+		B("\"false\"", "\xc2"),
+		B("\"0\"", "\xc2"),
+		L("[]", "\x90"),
+		L("[1, true, \"x\", 0.1]", "\x94\xa1"
+					   "1\xa4"
+					   "true\xa1"
+					   "x\xa3"
+					   "0.1"),
+		M("[]", "\x90"),
+		M("{}", "\x80"),
+		M("[{}]", "\x91\x80"),
+		M("[{\"a\":\"b\"}]", "\x91\x81\xa1"
+				     "a\xa1"
+				     "b"),
+		M("[{\"a\":\"b\"},{\"f\":0.5,\"e\":0.1,\"d\":true,\"c\":5}]", "\x92\x81\xa1"
+									      "a\xa1"
+									      "b\x84\xa1"
+									      "c\x05\xa1"
+									      "d\xc3\xa1"
+									      "e\xa3"
+									      "0.1\xa1"
+									      "f\xcb\x3f\xe0\0\0\0\0\0\0"),
+		M("{\"a\":1,\"b\":null}", "\x82\xa1"
+					  "a\x01\xa1"
+					  "b\xc0"),
+		M("[{\"a\":\"$${x}\"}]", "\x91\x81\xa1"
+					 "a\xa4"
+					 "${x}"),
+		K("[]", NIL),
+		K("null", NIL),
+		K("{}", TINY "\xc0\xa1"
+			     "z\x01"),
+		K("[{}]", TINY "\xc0\xa1"
+			       "z\x01"),
+		K("{\"z\":\"7\",\"a\":5}", TINY "\xa1"
+						"5\xa1"
+						"z\x07"),
+		V("null", "\x90"),
+		V("{}", "\x91" TINY "\xc0\xa1"
+			"z\x01"),
+		V("[{\"a\":\"p\"},{\"a\":\"q\"}]", "\x92" TINY "\xa1"
+						   "p\xa1"
+						   "z\x01" TINY "\xa1"
+						   "q\xa1"
+						   "z\x01"),
 	};
 
 	(void)state;
@@ -122,38 +205,38 @@ static void errors_say_what_is_wrong(void **state)
 	static const struct {
 		const char *json, *message;
 	} rows[] = {
-		{"[]", "it is not a map of options"},
-		{"{\"comand\":1}", "unknown option 'comand'"},
-		{"{\"wrds\":1}", "unknown option 'wrds' (did you mean 'words'?)"},
-		{"{\"branch\":{\"ulr\":1}}", "unknown option 'branch.ulr' (did you mean 'url'?)"},
-		{"{\"branch\":[{}]}", "option 'branch.password' is missing"},
-		{"{\"branch\":[{\"password\":\"x\"}]}", "option 'branch.url' is missing"},
-		{"{\"mount\":[{\"name\":\"x\"},{}]}", "option 'mount[1].name' is missing"},
-		{"{\"preset\":[{\"name\":\"x\"},{}]}", "option 'preset': it is given more than once"},
-		{"{\"preset\":5}", "option 'preset': '5' is not a block"},
-		{"{\"mount\":[5]}", "option 'mount[0]': '5' is not a block"},
-		{"{\"mount\":[{},{},{},{}]}", "option 'mount': 4 entries are too many, the limit is 3"},
-		{"{\"text\":[]}", "option 'text': a list is not a string"},
-		{"{\"text\":{}}", "option 'text': a block is not a string"},
-		{"{\"text\":\"a\\u0000b\"}", "option 'text': the text is not UTF-8 or holds a NUL"},
-		{"{\"count\":\"abc\"}", "option 'count': 'abc' is not a number"},
-		{"{\"count\":true}", "option 'count': 'true' is not a number"},
-		{"{\"count\":\"$${abc}\"}", "option 'count': '$${abc}' is not a number"},
-		{"{\"mount\":{\"name\":\"x\",\"labels\":{\"a\":1}}}",
-		 "option 'mount[0].labels': a block is not a list of maps (a block, or several)"},
-		{"{\"mount\":{\"name\":\"x\",\"labels\":[5]}}",
-		 "option 'mount[0].labels': '5' is not a list of maps (a block, or several)"},
-		{"{\"mount\":{\"name\":\"x\",\"labels\":[{\"a\":[]}]}}",
-		 "option 'mount[0].labels.a': a list is not a string"},
-		{"{\"flag\":1}", "option 'flag': '1' is not true or false"},
-		{"{\"flag\":1.5}", "option 'flag': '1.5' is not true or false"},
-		{"{\"flag\":\"yes\"}", "option 'flag': 'yes' is not true or false"},
-		{"{\"words\":\"x\"}", "option 'words': 'x' is not a list of strings"},
-		{"{\"words\":[null]}", "option 'words[0]': null is not a string"},
-		{"{\"words\":[\"a\",[]]}", "option 'words[1]': a list is not a string"},
-		{"{\"token\":[\"s3cret\"]}", "option 'token': the value is not a string"},
-		{"{\"map\":[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]}",
-		 "option 'map[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]': it is nested too deeply"},
+		{ "[]", "it is not a map of options" },
+		{ "{\"comand\":1}", "unknown option 'comand'" },
+		{ "{\"wrds\":1}", "unknown option 'wrds' (did you mean 'words'?)" },
+		{ "{\"branch\":{\"ulr\":1}}", "unknown option 'branch.ulr' (did you mean 'url'?)" },
+		{ "{\"branch\":[{}]}", "option 'branch.password' is missing" },
+		{ "{\"branch\":[{\"password\":\"x\"}]}", "option 'branch.url' is missing" },
+		{ "{\"mount\":[{\"name\":\"x\"},{}]}", "option 'mount[1].name' is missing" },
+		{ "{\"preset\":[{\"name\":\"x\"},{}]}", "option 'preset': it is given more than once" },
+		{ "{\"preset\":5}", "option 'preset': '5' is not a block" },
+		{ "{\"mount\":[5]}", "option 'mount[0]': '5' is not a block" },
+		{ "{\"mount\":[{},{},{},{}]}", "option 'mount': 4 entries are too many, the limit is 3" },
+		{ "{\"text\":[]}", "option 'text': a list is not a string" },
+		{ "{\"text\":{}}", "option 'text': a block is not a string" },
+		{ "{\"text\":\"a\\u0000b\"}", "option 'text': the text is not UTF-8 or holds a NUL" },
+		{ "{\"count\":\"abc\"}", "option 'count': 'abc' is not a number" },
+		{ "{\"count\":true}", "option 'count': 'true' is not a number" },
+		{ "{\"count\":\"$${abc}\"}", "option 'count': '$${abc}' is not a number" },
+		{ "{\"mount\":{\"name\":\"x\",\"labels\":{\"a\":1}}}",
+		  "option 'mount[0].labels': a block is not a list of maps (a block, or several)" },
+		{ "{\"mount\":{\"name\":\"x\",\"labels\":[5]}}",
+		  "option 'mount[0].labels': '5' is not a list of maps (a block, or several)" },
+		{ "{\"mount\":{\"name\":\"x\",\"labels\":[{\"a\":[]}]}}",
+		  "option 'mount[0].labels.a': a list is not a string" },
+		{ "{\"flag\":1}", "option 'flag': '1' is not true or false" },
+		{ "{\"flag\":1.5}", "option 'flag': '1.5' is not true or false" },
+		{ "{\"flag\":\"yes\"}", "option 'flag': 'yes' is not true or false" },
+		{ "{\"words\":\"x\"}", "option 'words': 'x' is not a list of strings" },
+		{ "{\"words\":[null]}", "option 'words[0]': null is not a string" },
+		{ "{\"words\":[\"a\",[]]}", "option 'words[1]': a list is not a string" },
+		{ "{\"token\":[\"s3cret\"]}", "option 'token': the value is not a string" },
+		{ "{\"map\":[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]}",
+		  "option 'map[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]': it is nested too deeply" },
 	};
 
 	(void)state;

@@ -66,10 +66,10 @@ bool nomad__is_text(const char *s, size_t size);
 /* ---- number.c ---- */
 
 struct nomad__number {
-	bool is_int;		/* else `real` */
+	bool is_int; /* else `real` */
 	int64_t integer;
 	double real;
-	bool exact;		/* `real` is what the text says, no digit lost */
+	bool exact; /* `real` is what the text says, no digit lost */
 };
 
 /* "-12", "0.1", "1e3"; whole numbers in range become integers.  -EINVAL for

@@ -290,7 +290,7 @@ static int read_value(struct reader *r, msgpack_packer *pk)
 
 int nomad__literal_pack(msgpack_packer *pk, const char *text, struct nomad_error **err)
 {
-	struct reader r = {.at = text, .err = err};
+	struct reader r = { .at = text, .err = err };
 	int rc;
 
 	skip_blanks(&r, true);

@@ -15,7 +15,7 @@
 
 #include "schema/everything.h"
 
-static long left = -1;	/* allocations until one fails; negative: none does */
+static long left = -1; /* allocations until one fails; negative: none does */
 
 static bool fails(void)
 {
@@ -59,14 +59,45 @@ char *__wrap_strndup(const char *s, size_t n)
 }
 
 static const char config_bytes[] = "\x87"
-	"\xa4" "text\xa1" "t"
-	"\xa5" "names\x92\xa1" "x\xa1" "y"
-	"\xa3" "env\x92\x81\xa1" "b\xa1" "b\x82\xa1" "b\xa1" "c\xa1" "a\x05"
-	"\xa5" "ports\x81\xa1" "p\x05"
-	"\xa6" "branch\x84\xa3" "url\xa1" "u\xa8" "password\xa1" "p\xa4" "leaf\x81\xa4" "name\xa1" "n"
-		"\xa6" "leaves\x92\x81\xa4" "name\xa1" "n\x81\xa4" "name\xa1" "m"
-	"\xa5" "mount\x91\x81\xa4" "name\xa1" "n"
-	"\xa3" "old\xa1" "o";
+				   "\xa4"
+				   "text\xa1"
+				   "t"
+				   "\xa5"
+				   "names\x92\xa1"
+				   "x\xa1"
+				   "y"
+				   "\xa3"
+				   "env\x92\x81\xa1"
+				   "b\xa1"
+				   "b\x82\xa1"
+				   "b\xa1"
+				   "c\xa1"
+				   "a\x05"
+				   "\xa5"
+				   "ports\x81\xa1"
+				   "p\x05"
+				   "\xa6"
+				   "branch\x84\xa3"
+				   "url\xa1"
+				   "u\xa8"
+				   "password\xa1"
+				   "p\xa4"
+				   "leaf\x81\xa4"
+				   "name\xa1"
+				   "n"
+				   "\xa6"
+				   "leaves\x92\x81\xa4"
+				   "name\xa1"
+				   "n\x81\xa4"
+				   "name\xa1"
+				   "m"
+				   "\xa5"
+				   "mount\x91\x81\xa4"
+				   "name\xa1"
+				   "n"
+				   "\xa3"
+				   "old\xa1"
+				   "o";
 
 static json_t *json;
 
@@ -168,8 +199,8 @@ static void exhaust(int (*run)(struct nomad_error **err))
 
 static void each_allocation_may_fail(void **state)
 {
-	int (*const runs[])(struct nomad_error **err) = {decode, redact, from_json, spec, check,
-							 print_text, print_pod, print_json};
+	int (*const runs[])(struct nomad_error * *err) = { decode, redact,     from_json, spec,
+							   check,  print_text, print_pod, print_json };
 
 	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(runs); i++) {
@@ -197,7 +228,8 @@ int main(void)
 
 	json_set_alloc_funcs(json_malloc, json_release);
 	json = json_loads("{\"text\":\"t\",\"map\":[{\"a\":1,\"b\":0.1}],\"words\":[1],\"branch\":{\"url\":\"u\","
-			  "\"password\":\"p\",\"leaves\":[{\"name\":\"n\"}]}}", 0, NULL);
+			  "\"password\":\"p\",\"leaves\":[{\"name\":\"n\"}]}}",
+			  0, NULL);
 	null_device = fopen("/dev/null", "we");
 	if (!json || !null_device)
 		return 1;

@@ -110,7 +110,7 @@ bool nomad__is_whole(double real)
 
 void nomad__number_from_double(double real, struct nomad__number *ret)
 {
-	*ret = (struct nomad__number){.real = real, .exact = true};
+	*ret = (struct nomad__number){ .real = real, .exact = true };
 	/* 2^63 itself is a double and does not fit. */
 	if (nomad__is_whole(real) && real >= -0x1p63 && real < 0x1p63) {
 		ret->is_int = true;
@@ -121,7 +121,7 @@ void nomad__number_from_double(double real, struct nomad__number *ret)
 int nomad__number_parse(const char *s, size_t size, struct nomad__number *ret)
 {
 	char text[NOMAD__NUMBER_MAX_TEXT], *end;
-	struct nomad__number number = {.exact = true};
+	struct nomad__number number = { .exact = true };
 	bool integer;
 
 	if (size >= sizeof(text) || !is_decimal(s, size, &integer))

@@ -14,7 +14,7 @@
 
 struct maker {
 	json_t *defs;
-	bool failed;	/* out of memory: looked at once, at the end */
+	bool failed; /* out of memory: looked at once, at the end */
 };
 
 static void set(struct maker *m, json_t *object, const char *key, json_t *take_value)
@@ -268,7 +268,7 @@ static json_t *schema_of_table(struct maker *m, const struct nomad_schema *table
 
 int nomad__schema_print_json(const struct nomad_schema *schema, const char *title, FILE *out)
 {
-	struct maker m = {.defs = json_object()};
+	struct maker m = { .defs = json_object() };
 	json_t *root = object_with(&m, "$schema", json_string("https://json-schema.org/draft/2020-12/schema"));
 	json_t *table;
 	int r = 0;

@@ -31,7 +31,8 @@ static json_t *printed(const struct nomad_schema *schema)
 /* The property of that name is exactly this. */
 static void property_is(const json_t *object, const char *name, const char *expected)
 {
-	json_t *want = json_loads(expected, 0, NULL), *got = json_object_get(json_object_get(object, "properties"), name);
+	json_t *want = json_loads(expected, 0, NULL),
+	       *got = json_object_get(json_object_get(object, "properties"), name);
 	char *text = json_dumps(got, JSON_ENCODE_ANY);
 
 	assert_non_null(want);
@@ -54,29 +55,36 @@ static void every_type(void **state)
 	assert_null(json_object_get(root, "required"));
 	assert_int_equal(json_object_size(json_object_get(root, "properties")), everything_schema.count);
 	property_is(root, "text", "{\"type\":\"string\",\"description\":\"Any text.\"}");
-	property_is(root, "mode", "{\"type\":\"string\",\"enum\":[\"yes\",\"state\",\"overlay\",\"no\"],\"default\":\"no\","
-				  "\"description\":\"How much of it is kept.\"}");
+	property_is(root, "mode",
+		    "{\"type\":\"string\",\"enum\":[\"yes\",\"state\",\"overlay\",\"no\"],\"default\":\"no\","
+		    "\"description\":\"How much of it is kept.\"}");
 	property_is(root, "path", "{\"type\":\"string\",\"pattern\":\"^/\",\"description\":\"A path.\"}");
-	property_is(root, "token", "{\"type\":\"string\",\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\","
-				   "\"description\":\"A secret.\",\"writeOnly\":true}");
+	property_is(root, "token",
+		    "{\"type\":\"string\",\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\","
+		    "\"description\":\"A secret.\",\"writeOnly\":true}");
 	property_is(root, "filled", "{\"type\":\"string\",\"minLength\":1,\"description\":\"Never empty.\"}");
-	property_is(root, "bounded", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10,"
-				     "\"description\":\"A small number. Unit: seconds.\"}");
+	property_is(root, "bounded",
+		    "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10,"
+		    "\"description\":\"A small number. Unit: seconds.\"}");
 	property_is(root, "least", "{\"type\":\"integer\",\"minimum\":5,\"description\":\"A number from five on.\"}");
 	property_is(root, "most", "{\"type\":\"integer\",\"maximum\":5,\"description\":\"A number up to five.\"}");
 	property_is(root, "half", "{\"type\":\"number\",\"default\":0.1,\"description\":\"A tenth, by its default.\"}");
 	property_is(root, "on", "{\"type\":\"boolean\",\"default\":true,\"description\":\"A flag that is on.\"}");
 	property_is(root, "maybe", "{\"type\":\"boolean\",\"description\":\"A flag that may be unset.\"}");
-	property_is(root, "words", "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":4,"
-				   "\"default\":[\"a\",\"b\"],\"description\":\"Words.\"}");
-	property_is(root, "map", "{\"anyOf\":[{\"type\":\"object\",\"maxProperties\":4,"
-				 "\"additionalProperties\":{\"type\":\"string\"}},{\"type\":\"array\",\"items\":"
-				 "{\"type\":\"object\",\"maxProperties\":4,\"additionalProperties\":{\"type\":\"string\"}}}],"
-				 "\"default\":{\"a\":\"b\",\"c\":1},\"examples\":[{\"a\":\"b\"}],\"description\":\"A map.\"}");
-	property_is(root, "branch", "{\"anyOf\":[{\"$ref\":\"#/$defs/branch\"},{\"type\":\"array\",\"maxItems\":1,"
-				    "\"items\":{\"$ref\":\"#/$defs/branch\"}}],\"description\":\"A block.\"}");
-	property_is(root, "mount", "{\"anyOf\":[{\"$ref\":\"#/$defs/mount\"},{\"type\":\"array\",\"maxItems\":3,"
-				   "\"items\":{\"$ref\":\"#/$defs/mount\"}}],\"description\":\"Blocks.\"}");
+	property_is(root, "words",
+		    "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":4,"
+		    "\"default\":[\"a\",\"b\"],\"description\":\"Words.\"}");
+	property_is(root, "map",
+		    "{\"anyOf\":[{\"type\":\"object\",\"maxProperties\":4,"
+		    "\"additionalProperties\":{\"type\":\"string\"}},{\"type\":\"array\",\"items\":"
+		    "{\"type\":\"object\",\"maxProperties\":4,\"additionalProperties\":{\"type\":\"string\"}}}],"
+		    "\"default\":{\"a\":\"b\",\"c\":1},\"examples\":[{\"a\":\"b\"}],\"description\":\"A map.\"}");
+	property_is(root, "branch",
+		    "{\"anyOf\":[{\"$ref\":\"#/$defs/branch\"},{\"type\":\"array\",\"maxItems\":1,"
+		    "\"items\":{\"$ref\":\"#/$defs/branch\"}}],\"description\":\"A block.\"}");
+	property_is(root, "mount",
+		    "{\"anyOf\":[{\"$ref\":\"#/$defs/mount\"},{\"type\":\"array\",\"maxItems\":3,"
+		    "\"items\":{\"$ref\":\"#/$defs/mount\"}}],\"description\":\"Blocks.\"}");
 	property_is(root, "old", "{\"type\":\"string\",\"deprecated\":true,\"description\":\"Use both instead.\"}");
 
 	defs = json_object_get(root, "$defs");

@@ -12,8 +12,8 @@ enum { WIDTH = 80, NAMES_MAX = 26, NEST = 2 };
 
 struct page {
 	FILE *out;
-	size_t left;	/* of the right column */
-	size_t column;	/* where the next character goes */
+	size_t left;   /* of the right column */
+	size_t column; /* where the next character goes */
 };
 
 /* Columns of the first n bytes: one each, but for UTF-8's further bytes. */
@@ -55,7 +55,7 @@ static void put_words(struct page *p, const char *text)
 			text += n;
 		}
 		if (text[0] == '\n' && text[1] == '\n')
-			p->column = WIDTH + 1;	/* a paragraph ends */
+			p->column = WIDTH + 1; /* a paragraph ends */
 		text += strspn(text, " \t\n");
 	}
 }
@@ -150,7 +150,7 @@ static int print_rows(struct page *p, const struct nomad_schema *schema, size_t 
 int nomad__schema_print_text(const struct nomad_schema *schema, const char *title, FILE *out)
 {
 	size_t names = name_width(schema, NEST);
-	struct page page = {.out = out, .left = (names < NAMES_MAX ? names : NAMES_MAX) + 2};
+	struct page page = { .out = out, .left = (names < NAMES_MAX ? names : NAMES_MAX) + 2 };
 	int r;
 
 	fprintf(out, "%s\n\n", title);

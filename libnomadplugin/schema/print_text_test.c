@@ -24,8 +24,8 @@ static const struct nomad_option mount_options[] = {
 static const struct nomad_schema mount_schema = NOMAD_SCHEMA(struct leaf, mount_options);
 static const struct nomad_option sample_options[] = {
 	NOMAD_OPTION(struct sample, image, STRING, .required = true, .non_empty = true,
-		     .help = "The image that the machine is made from, a name or an absolute path; it is copied "
-			     "before the first start.\n\nIt has to be there."),
+		     .help = "The image that the machine is made from, a name or an absolute path; it is copied before "
+			     "the first start.\n\nIt has to be there."),
 	NOMAD_OPTION(struct sample, grace, INT, .min = 1, .max = 60, .unit = "seconds", .def = "5",
 		     .help = "Time to end by itself."),
 	NOMAD_OPTION(struct sample, key, STRING, .secret = true, .def = "\"hush\"", .help = "The key."),
@@ -52,33 +52,32 @@ static void a_page(void **state)
 	char *text = printed(&sample_schema);
 
 	(void)state;
-	assert_string_equal(text,
-		"Options of a task\n"
-		"\n"
-		"  image   string, required\n"
-		"          The image that the machine is made from, a name or an absolute path;\n"
-		"          it is copied before the first start.\n"
-		"          It has to be there.\n"
-		"          Must not be empty.\n"
-		"  grace   whole number\n"
-		"          Time to end by itself.\n"
-		"          Default: 5. From 1 to 60 seconds.\n"
-		"  key     string\n"
-		"          The key.\n"
-		"          It has a default. Secret: it is never shown, logged or stored.\n"
-		"  mode    string\n"
-		"          Use <b> & C<c> instead.\n"
-		"          Deprecated. One of: yes, state, overlay, no.\n"
-		"  mount   block, repeatable\n"
-		"          Mounts.\n"
-		"          At most 9 entries.\n"
-		"          Example:\n"
-		"          mount {\n"
-		"            name = \"/data\"\n"
-		"          }\n"
-		"    name  string, required\n"
-		"          Where it appears inside.\n"
-		"          Example: name = \"/data\"\n");
+	assert_string_equal(text, "Options of a task\n"
+				  "\n"
+				  "  image   string, required\n"
+				  "          The image that the machine is made from, a name or an absolute path;\n"
+				  "          it is copied before the first start.\n"
+				  "          It has to be there.\n"
+				  "          Must not be empty.\n"
+				  "  grace   whole number\n"
+				  "          Time to end by itself.\n"
+				  "          Default: 5. From 1 to 60 seconds.\n"
+				  "  key     string\n"
+				  "          The key.\n"
+				  "          It has a default. Secret: it is never shown, logged or stored.\n"
+				  "  mode    string\n"
+				  "          Use <b> & C<c> instead.\n"
+				  "          Deprecated. One of: yes, state, overlay, no.\n"
+				  "  mount   block, repeatable\n"
+				  "          Mounts.\n"
+				  "          At most 9 entries.\n"
+				  "          Example:\n"
+				  "          mount {\n"
+				  "            name = \"/data\"\n"
+				  "          }\n"
+				  "    name  string, required\n"
+				  "          Where it appears inside.\n"
+				  "          Example: name = \"/data\"\n");
 	free(text);
 }
 
@@ -95,7 +94,7 @@ static void no_line_is_too_long(void **state)
 
 static void nothing_to_tell(void **state)
 {
-	static const struct nomad_schema empty = {.size = 1};
+	static const struct nomad_schema empty = { .size = 1 };
 	char *text = printed(&empty);
 
 	(void)state;
@@ -126,42 +125,39 @@ static void the_manual(void **state)
 	(void)state;
 	assert_int_equal(nomad__schema_print_pod(&sample_schema, out), 0);
 	fclose(out);
-	assert_string_equal(text,
-		"=over 4\n\n"
-		"=item B<image> (string, required)\n\n"
-		"The image that the machine is made from, a name or an absolute path; it is copied before the first start."
-		"\n\nIt has to be there.\n\n"
-		"Must not be empty.\n\n"
-		"=item B<grace> (whole number)\n\n"
-		"Time to end by itself.\n\n"
-		"Default: 5.\nFrom 1 to 60 seconds.\n\n"
-		"=item B<key> (string)\n\n"
-		"The key.\n\n"
-		"It has a default.\nSecret: it is never shown, logged or stored.\n\n"
-		"=item B<mode> (string)\n\n"
-		"Use E<lt>bE<gt> & CE<lt>cE<gt> instead.\n\n"
-		"Deprecated.\nOne of: yes, state, overlay, no.\n\n"
-		"=item B<mount> (block, repeatable)\n\n"
-		"Mounts.\n\n"
-		"At most 9 entries.\n\n"
-		"Example:\n\n    mount {\n      name = \"/data\"\n    }\n\n"
-		"=over 4\n\n"
-		"=item B<name> (string, required)\n\n"
-		"Where it appears inside.\n\n"
-		"Example: C<name = \"/data\">\n\n"
-		"=back\n\n"
-		"=back\n\n");
+	assert_string_equal(text, "=over 4\n\n"
+				  "=item B<image> (string, required)\n\n"
+				  "The image that the machine is made from, a name or an absolute path; it is copied "
+				  "before the first start."
+				  "\n\nIt has to be there.\n\n"
+				  "Must not be empty.\n\n"
+				  "=item B<grace> (whole number)\n\n"
+				  "Time to end by itself.\n\n"
+				  "Default: 5.\nFrom 1 to 60 seconds.\n\n"
+				  "=item B<key> (string)\n\n"
+				  "The key.\n\n"
+				  "It has a default.\nSecret: it is never shown, logged or stored.\n\n"
+				  "=item B<mode> (string)\n\n"
+				  "Use E<lt>bE<gt> & CE<lt>cE<gt> instead.\n\n"
+				  "Deprecated.\nOne of: yes, state, overlay, no.\n\n"
+				  "=item B<mount> (block, repeatable)\n\n"
+				  "Mounts.\n\n"
+				  "At most 9 entries.\n\n"
+				  "Example:\n\n    mount {\n      name = \"/data\"\n    }\n\n"
+				  "=over 4\n\n"
+				  "=item B<name> (string, required)\n\n"
+				  "Where it appears inside.\n\n"
+				  "Example: C<name = \"/data\">\n\n"
+				  "=back\n\n"
+				  "=back\n\n");
 	free(text);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_page),
-		cmocka_unit_test(no_line_is_too_long),
-		cmocka_unit_test(nothing_to_tell),
-		cmocka_unit_test(the_manual),
-		cmocka_unit_test(a_full_disk_is_told),
+		cmocka_unit_test(a_page),     cmocka_unit_test(no_line_is_too_long), cmocka_unit_test(nothing_to_tell),
+		cmocka_unit_test(the_manual), cmocka_unit_test(a_full_disk_is_told),
 	};
 
 	return cmocka_run_group_tests_name("schema/print_text, print_pod", tests, NULL, NULL);

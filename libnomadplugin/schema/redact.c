@@ -62,8 +62,8 @@ static int redact_block(const struct nomad_schema *schema, const msgpack_object_
 	return 0;
 }
 
-int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack, size_t size,
-			 void **ret_data, size_t *ret_size, struct nomad_error **err)
+int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack, size_t size, void **ret_data,
+			 size_t *ret_size, struct nomad_error **err)
 {
 	static const char what[] = "config to store";
 	msgpack_sbuffer out;
@@ -82,7 +82,7 @@ int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack,
 	msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
 	r = nomad__unpack(what, msgpack, size, &zone, &root, err);
 	if (r == 0 && root.type == MSGPACK_OBJECT_NIL)
-		root = (msgpack_object){.type = MSGPACK_OBJECT_MAP};
+		root = (msgpack_object){ .type = MSGPACK_OBJECT_MAP };
 	if (r == 0 && root.type != MSGPACK_OBJECT_MAP)
 		r = nomad_error_set(err, EINVAL, "%s: it is not a map of options", what);
 	if (r == 0 && redact_block(schema, &root.via.map, &pk))

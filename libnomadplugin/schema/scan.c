@@ -25,7 +25,7 @@ struct scanner {
 	size_t size, at;
 	size_t items;
 	struct {
-		size_t left;	/* values to come, a pair counts two */
+		size_t left; /* values to come, a pair counts two */
 		bool is_map;
 	} levels[NOMAD__CONFIG_MAX_DEPTH];
 	size_t depth;
@@ -75,7 +75,7 @@ static int take_string(struct scanner *s, uint64_t n)
 
 static int take_container(struct scanner *s, uint64_t count, bool is_map)
 {
-	uint64_t values = is_map ? count * 2 : count;	/* count < 2^32 */
+	uint64_t values = is_map ? count * 2 : count; /* count < 2^32 */
 
 	if (s->depth == NOMAD__CONFIG_MAX_DEPTH)
 		return scan_fault(s, "it is nested too deeply");
@@ -105,30 +105,30 @@ static int take_value(struct scanner *s)
 		return take_string(s, head & 0x1f);
 
 	switch (head) {
-	case 0xc4:	/* binary */
+	case 0xc4: /* binary */
 	case 0xc5:
 	case 0xc6:
 		r = take_number(s, (size_t)1 << (head - 0xc4), &n);
 		return r < 0 ? r : take_bytes(s, n);
-	case 0xc7:	/* extension: a type byte goes before */
+	case 0xc7: /* extension: a type byte goes before */
 	case 0xc8:
 	case 0xc9:
 		r = take_number(s, (size_t)1 << (head - 0xc7), &n);
 		return r < 0 ? r : take_bytes(s, n + 1);
-	case 0xca:	/* float */
+	case 0xca: /* float */
 	case 0xcb:
 		return take_bytes(s, (uint64_t)4 << (head - 0xca));
-	case 0xcc:	/* unsigned */
+	case 0xcc: /* unsigned */
 	case 0xcd:
 	case 0xce:
 	case 0xcf:
 		return take_bytes(s, (uint64_t)1 << (head - 0xcc));
-	case 0xd0:	/* signed */
+	case 0xd0: /* signed */
 	case 0xd1:
 	case 0xd2:
 	case 0xd3:
 		return take_bytes(s, (uint64_t)1 << (head - 0xd0));
-	case 0xd4:	/* extension of fixed size */
+	case 0xd4: /* extension of fixed size */
 	case 0xd5:
 	case 0xd6:
 	case 0xd7:
@@ -160,7 +160,7 @@ static bool is_string_head(unsigned char head)
 
 int nomad__scan(const char *what, const void *data, size_t size, struct nomad_error **err)
 {
-	struct scanner s = {.what = what, .data = data, .size = size, .err = err};
+	struct scanner s = { .what = what, .data = data, .size = size, .err = err };
 	int r;
 
 	if (size > NOMAD__CONFIG_MAX_SIZE)

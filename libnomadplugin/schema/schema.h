@@ -12,26 +12,31 @@
 
 /* Limits on what arrives, whatever a table says. */
 enum {
-	NOMAD__CONFIG_MAX_SIZE = 4 << 20,	/* bytes of one msgpack config */
+	NOMAD__CONFIG_MAX_SIZE = 4 << 20, /* bytes of one msgpack config */
 	NOMAD__CONFIG_MAX_DEPTH = 16,
-	NOMAD__CONFIG_MAX_ITEMS = 65536,	/* values in all */
+	NOMAD__CONFIG_MAX_ITEMS = 65536, /* values in all */
 	NOMAD__CONFIG_MAX_STRING = 1 << 20,
 };
 
 /* The hclspec, as a tree that wire/ encodes and a text form shows. */
 enum nomad__spec_kind {
-	NOMAD__SPEC_OBJECT, NOMAD__SPEC_ATTR, NOMAD__SPEC_BLOCK, NOMAD__SPEC_BLOCK_LIST,
-	NOMAD__SPEC_BLOCK_ATTRS, NOMAD__SPEC_DEFAULT, NOMAD__SPEC_LITERAL,
+	NOMAD__SPEC_OBJECT,
+	NOMAD__SPEC_ATTR,
+	NOMAD__SPEC_BLOCK,
+	NOMAD__SPEC_BLOCK_LIST,
+	NOMAD__SPEC_BLOCK_ATTRS,
+	NOMAD__SPEC_DEFAULT,
+	NOMAD__SPEC_LITERAL,
 };
 
 struct nomad__spec {
 	enum nomad__spec_kind kind;
-	char *name;			/* of attribute or block; also the key in an object */
-	char *type;			/* ATTR, BLOCK_ATTRS: type expression */
+	char *name; /* of attribute or block; also the key in an object */
+	char *type; /* ATTR, BLOCK_ATTRS: type expression */
 	bool required;
-	char *literal;			/* LITERAL: HCL expression */
-	uint64_t min_items, max_items;	/* BLOCK_LIST */
-	struct nomad__spec **children;	/* OBJECT: members; BLOCK*: [nested]; DEFAULT: [primary, default] */
+	char *literal;		       /* LITERAL: HCL expression */
+	uint64_t min_items, max_items; /* BLOCK_LIST */
+	struct nomad__spec **children; /* OBJECT: members; BLOCK*: [nested]; DEFAULT: [primary, default] */
 	size_t n_children;
 };
 
@@ -43,7 +48,7 @@ void nomad__spec_free(struct nomad__spec *spec);
 int nomad__schema_check(const struct nomad_schema *schema, struct nomad_error **err);
 
 enum {
-	NOMAD__DECODE_STORED = 1 << 0,	/* own stored config: required secrets may be absent */
+	NOMAD__DECODE_STORED = 1 << 0, /* own stored config: required secrets may be absent */
 };
 
 /* Decode msgpack (a map; size 0: an empty map) into a new zeroed struct of
@@ -56,8 +61,8 @@ int nomad__config_decode(const struct nomad_schema *schema, const char *what, co
 void nomad__config_free(const struct nomad_schema *schema, void *config);
 
 /* The same msgpack without the values of secret options, malloc()ed. */
-int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack, size_t size,
-			 void **ret_data, size_t *ret_size, struct nomad_error **err);
+int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack, size_t size, void **ret_data,
+			 size_t *ret_size, struct nomad_error **err);
 
 /* JSON of a job's config map -> the msgpack that Nomad would send, for
  * `validate` and `run`: block lists unwrapped, defaults applied, unknown

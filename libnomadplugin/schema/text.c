@@ -31,7 +31,7 @@ void nomad__path_text(const struct nomad__path *path, char text[NOMAD__PATH_MAX_
 
 		if (parts[n]->name) {
 			nomad__show_string(parts[n]->name, parts[n]->length, false, shown);
-			shown[strlen(shown) - 1] = '\0';	/* without its quotes */
+			shown[strlen(shown) - 1] = '\0'; /* without its quotes */
 			r = snprintf(text + used, NOMAD__PATH_MAX_TEXT - used, "%s%s", used ? "." : "", shown + 1);
 		} else {
 			r = snprintf(text + used, NOMAD__PATH_MAX_TEXT - used, "[%zu]", parts[n]->index);
@@ -48,7 +48,7 @@ static size_t utf8_next(const unsigned char *s, size_t size, uint32_t *ret_rune)
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t least;
-	} forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
 
 	for (size_t n = 0; n < NOMAD_ARRAY_LEN(forms); n++) {
 		uint32_t rune;
@@ -273,7 +273,7 @@ int nomad__fault_missing(struct nomad_error **err, const char *what, const struc
 int nomad__fault_unknown(struct nomad_error **err, const char *what, const struct nomad__path *up,
 			 const struct nomad_schema *schema, const char *name, size_t size)
 {
-	struct nomad__path path = {.up = up, .name = name, .length = size};
+	struct nomad__path path = { .up = up, .name = name, .length = size };
 	const char *guess = suggest(schema, name, size);
 	char where[NOMAD__PATH_MAX_TEXT];
 

@@ -30,7 +30,7 @@ static int64_t now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t) t.tv_sec * second + t.tv_nsec;
+	return (int64_t)t.tv_sec * second + t.tv_nsec;
 }
 
 int nomad__task_dir_open(const char *dir)
@@ -47,16 +47,16 @@ int nomad__identity_read(int dirfd, struct nomad__identity *ret)
 	const char *theirs;
 
 	if (n < 0)
-		return (int) n;
-	*ret = (struct nomad__identity) {
-		.pid = (int) nomad__record_get_num(buf, (size_t) n, "pid", 0),
-		.start = (uint64_t) nomad__record_get_num(buf, (size_t) n, "start", 0),
-		.main_pid = (int) nomad__record_get_num(buf, (size_t) n, "main_pid", 0),
-		.main_start = (uint64_t) nomad__record_get_num(buf, (size_t) n, "main_start", 0),
-		.leader_pid = (int) nomad__record_get_num(buf, (size_t) n, "leader_pid", 0),
-		.leader_start = (uint64_t) nomad__record_get_num(buf, (size_t) n, "leader_start", 0),
+		return (int)n;
+	*ret = (struct nomad__identity){
+		.pid = (int)nomad__record_get_num(buf, (size_t)n, "pid", 0),
+		.start = (uint64_t)nomad__record_get_num(buf, (size_t)n, "start", 0),
+		.main_pid = (int)nomad__record_get_num(buf, (size_t)n, "main_pid", 0),
+		.main_start = (uint64_t)nomad__record_get_num(buf, (size_t)n, "main_start", 0),
+		.leader_pid = (int)nomad__record_get_num(buf, (size_t)n, "leader_pid", 0),
+		.leader_start = (uint64_t)nomad__record_get_num(buf, (size_t)n, "leader_start", 0),
 	};
-	theirs = nomad__record_get(buf, (size_t) n, "boot");
+	theirs = nomad__record_get(buf, (size_t)n, "boot");
 	ret->this_boot = theirs && nomad__boot_id(boot) >= 0 && strcmp(theirs, boot) == 0;
 	return 0;
 }
@@ -65,9 +65,9 @@ int nomad__exit_parse(const char *buf, size_t size, struct nomad__supervisor_exi
 {
 	if (nomad__record_get_num(buf, size, "exit_code", -1) < 0)
 		return -EBADMSG;
-	*ret = (struct nomad__supervisor_exit) {
-		.exit_code = (int) nomad__record_get_num(buf, size, "exit_code", 0),
-		.signal = (int) nomad__record_get_num(buf, size, "signal", 0),
+	*ret = (struct nomad__supervisor_exit){
+		.exit_code = (int)nomad__record_get_num(buf, size, "exit_code", 0),
+		.signal = (int)nomad__record_get_num(buf, size, "signal", 0),
 		.oom_killed = nomad__record_get_num(buf, size, "oom_killed", 0) != 0,
 		.killed = nomad__record_get_num(buf, size, "killed", 0) != 0,
 		.started_ns = nomad__record_get_num(buf, size, "started_ns", 0),
@@ -86,11 +86,11 @@ static ssize_t read_nameless_exit(int dirfd, char *buf, size_t size)
 	ssize_t n = nomad__record_read(dirfd, ".exit.new", buf, size);
 	int fd;
 
-	if (n < 0 || !nomad__record_is_sealed(buf, (size_t) n))
+	if (n < 0 || !nomad__record_is_sealed(buf, (size_t)n))
 		return -ENOENT;
 	fd = openat(dirfd, ".exit.new", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd >= 0) {
-		(void) fsync(fd);
+		(void)fsync(fd);
 		close(fd);
 	}
 	return n;
@@ -103,9 +103,9 @@ int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
 
 	if (n == -ENOENT)
 		n = read_nameless_exit(dirfd, buf, sizeof(buf));
-	if (n == -ENOENT)	/* it may have got its name between the two looks */
+	if (n == -ENOENT) /* it may have got its name between the two looks */
 		n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
-	return n < 0 ? (int) n : nomad__exit_parse(buf, (size_t) n, ret);
+	return n < 0 ? (int)n : nomad__exit_parse(buf, (size_t)n, ret);
 }
 
 int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret)
@@ -117,8 +117,8 @@ int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret)
 	int count = 0;
 
 	if (n < 0 && n != -ENOENT)
-		return (int) n;
-	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__record_next(buf, (size_t) n, key, &pos)))
+		return (int)n;
+	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__record_next(buf, (size_t)n, key, &pos)))
 		if (nomad__cgroup_parse(s, &ret[count]) >= 0)
 			count++;
 	return count;
@@ -128,7 +128,7 @@ static void nap(int64_t ns)
 {
 	struct timespec t = { .tv_nsec = ns };
 
-	(void) nanosleep(&t, NULL);
+	(void)nanosleep(&t, NULL);
 }
 
 /* Everything below a process, the process itself last. */
@@ -141,9 +141,9 @@ static void kill_tree(int pid, int depth)
 
 		if (nomad__process_start_time(children[i], &start) < 0 || nomad__process_parent(children[i]) != pid)
 			continue;
-		(void) nomad__process_signal(children[i], start, SIGSTOP);
+		(void)nomad__process_signal(children[i], start, SIGSTOP);
 		kill_tree(children[i], depth + 1);
-		(void) nomad__process_signal(children[i], start, SIGKILL);
+		(void)nomad__process_signal(children[i], start, SIGKILL);
 	}
 }
 
@@ -151,7 +151,7 @@ static bool kill_one(int pid, uint64_t start)
 {
 	if (pid <= 1 || !nomad__process_is(pid, start))
 		return false;
-	(void) nomad__process_signal(pid, start, SIGSTOP);
+	(void)nomad__process_signal(pid, start, SIGSTOP);
 	kill_tree(pid, 0);
 	return nomad__process_signal(pid, start, SIGKILL) == 0;
 }
@@ -166,7 +166,7 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 	if (n < 0)
 		return n;
 	if (nomad__identity_read(dirfd, &who) < 0 || !who.this_boot)
-		who = (struct nomad__identity) { 0 };
+		who = (struct nomad__identity){ 0 };
 	for (;;) {
 		/* The supervisor first, or it would report what we do to it. */
 		bool left = kill_one(who.pid, who.start);
@@ -176,7 +176,7 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 		for (int i = 0; i < n; i++)
 			if (cgroups[i].ours && !nomad__cgroup_is_empty(&cgroups[i])) {
 				left = true;
-				(void) nomad__cgroup_kill(&cgroups[i]);
+				(void)nomad__cgroup_kill(&cgroups[i]);
 			}
 		if (!left)
 			return 0;
@@ -228,9 +228,9 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	}
 	/* One that has written its exit record only waits for the readers of the logs. */
 	if (nomad__exit_read(dirfd, &done) == 0 && nomad__identity_read(dirfd, &who) == 0)
-		(void) unlinkat(dirfd, "supervisor", 0);
+		(void)unlinkat(dirfd, "supervisor", 0);
 	else
-		who = (struct nomad__identity) { 0 };
+		who = (struct nomad__identity){ 0 };
 	r = kill_and_lock(dirfd, deadline);
 	if (r < 0) {
 		nomad_error_errno(err, -r, "kill the processes that the task of '%s' left", dir);
@@ -251,9 +251,9 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	}
 	nomad__crash_at("clean-removed");
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(files); i++)
-		(void) unlinkat(dirfd, files[i], 0);
+		(void)unlinkat(dirfd, files[i], 0);
 	/* Last: without it the cgroups would not be found again. */
-	(void) unlinkat(dirfd, "cgroups", 0);
+	(void)unlinkat(dirfd, "cgroups", 0);
 out:
 	close(dirfd);
 	return r;

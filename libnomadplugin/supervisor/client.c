@@ -60,7 +60,7 @@ static int handle_new(struct nomad__loop *loop, const char *dir, const struct no
 
 	if (!s)
 		return -ENOMEM;
-	*s = (struct nomad__supervisor) { .loop = loop, .events = events, .ud = ud, .fd = -1, .refs = 1 };
+	*s = (struct nomad__supervisor){ .loop = loop, .events = events, .ud = ud, .fd = -1, .refs = 1 };
 	pthread_mutex_init(&s->lock, NULL);
 	s->dir = strdup(dir);
 	s->dirfd = nomad__task_dir_open(dir);
@@ -126,7 +126,7 @@ static void disconnect(struct nomad__supervisor *s)
 static void ended(struct nomad__supervisor *s)
 {
 	nomad__exec_all_over(s);
-	(void) nomad__exit_read(s->dirfd, &s->result);
+	(void)nomad__exit_read(s->dirfd, &s->result);
 	nomad__supervisor_ref(s);
 	tell_exit(s);
 }
@@ -148,8 +148,11 @@ static void connection_over(struct nomad__supervisor *s)
 		tell_exit(s);
 		return;
 	}
-	s->result = (struct nomad__supervisor_exit) {
-		.lost = true, .exit_code = -1, .started_ns = s->started_ns, .ended_ns = nomad__wall_ns(),
+	s->result = (struct nomad__supervisor_exit){
+		.lost = true,
+		.exit_code = -1,
+		.started_ns = s->started_ns,
+		.ended_ns = nomad__wall_ns(),
 	};
 	snprintf(s->result.message, sizeof(s->result.message),
 		 "the supervisor of the task (pid %d) died without a record of the end; the task was killed", s->pid);
@@ -159,17 +162,17 @@ static void connection_over(struct nomad__supervisor *s)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	if (pthread_create(&thread, &attr, end_lost, s) != 0)
-		(void) end_lost(s);
+		(void)end_lost(s);
 	pthread_attr_destroy(&attr);
 }
 
 static void take_state(struct nomad__supervisor *s, const char *message, size_t size)
 {
-	s->pid = (int) nomad__record_get_num(message, size, "pid", s->pid);
+	s->pid = (int)nomad__record_get_num(message, size, "pid", s->pid);
 	s->started_ns = nomad__record_get_num(message, size, "started_ns", s->started_ns);
 	pthread_mutex_lock(&s->lock);
-	s->leader = (int) nomad__record_get_num(message, size, "leader_pid", 0);
-	s->main_pid = (int) nomad__record_get_num(message, size, "main_pid", 0);
+	s->leader = (int)nomad__record_get_num(message, size, "leader_pid", 0);
+	s->main_pid = (int)nomad__record_get_num(message, size, "main_pid", 0);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -180,7 +183,7 @@ static void connection_ready(void *ud, unsigned events)
 	char message[NOMAD__MESSAGE_SIZE];
 	int fds[NOMAD__MAX_FDS];
 
-	(void) events;
+	(void)events;
 	nomad__supervisor_ref(s);
 	while (!s->freed && s->watch) {
 		ssize_t n = nomad__unix_receive(s->fd, message, sizeof(message), fds, false);
@@ -188,7 +191,7 @@ static void connection_ready(void *ud, unsigned events)
 
 		if (n == -EAGAIN || n == -EMSGSIZE)
 			break;
-		op = n > 0 ? nomad__record_get(message, (size_t) n, "op") : "exited";
+		op = n > 0 ? nomad__record_get(message, (size_t)n, "op") : "exited";
 		for (int i = 0; i < NOMAD__MAX_FDS; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
@@ -196,20 +199,20 @@ static void connection_ready(void *ud, unsigned events)
 			continue;
 		if (strcmp(op, "exited") == 0) {
 			/* A full disk has no record; what is heard has to do then. */
-			s->has_result = !s->told && n > 0 && nomad__exit_parse(message, (size_t) n, &s->result) >= 0;
+			s->has_result = !s->told && n > 0 && nomad__exit_parse(message, (size_t)n, &s->result) >= 0;
 			if (s->has_result)
 				ended(s);
 			else
 				connection_over(s);
 		} else if (strcmp(op, "state") == 0) {
-			take_state(s, message, (size_t) n);
+			take_state(s, message, (size_t)n);
 		} else if (strcmp(op, "notice") == 0) {
-			const char *text = nomad__record_get(message, (size_t) n, "text");
+			const char *text = nomad__record_get(message, (size_t)n, "text");
 
 			if (text && s->events->notice)
 				s->events->notice(s->ud, text);
 		} else {
-			nomad__exec_message(s, op, message, (size_t) n);
+			nomad__exec_message(s, op, message, (size_t)n);
 		}
 	}
 	nomad__supervisor_unref(s);
@@ -247,7 +250,7 @@ static void sanitize(char *text)
 	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
 		text[--n] = 0;
 	for (char *p = text; *p; p++)
-		if ((unsigned char) *p < ' ' || *p == 127)
+		if ((unsigned char)*p < ' ' || *p == 127)
 			*p = *p == '\n' ? '|' : ' ';
 }
 
@@ -264,7 +267,7 @@ static ssize_t receive_reply(int fd, char *buf, size_t size, int64_t timeout_ns)
 
 		if (left <= 0)
 			return -ETIMEDOUT;
-		if (poll(&p, 1, (int) (left / 1000000) + 1) <= 0)
+		if (poll(&p, 1, (int)(left / 1000000) + 1) <= 0)
 			continue;
 		n = nomad__unix_receive(fd, buf, size, fds, false);
 		if (n != -EAGAIN)
@@ -274,7 +277,7 @@ static ssize_t receive_reply(int fd, char *buf, size_t size, int64_t timeout_ns)
 
 static int start_failed(const char *buf, size_t size, struct nomad_error **err)
 {
-	int errnum = (int) nomad__record_get_num(buf, size, "errno", EIO);
+	int errnum = (int)nomad__record_get_num(buf, size, "errno", EIO);
 	const char *act = nomad__record_get(buf, size, "act"), *tail = nomad__record_get(buf, size, "tail");
 	char last[2100] = "";
 	bool own_words = errnum == ECHILD || errnum == EINTR || errnum == EEXIST;
@@ -344,16 +347,16 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 	if (n <= 0)
 		return nomad_error_set(err, n == -ETIMEDOUT ? ETIMEDOUT : EIO, "the supervisor %s",
 				       n == -ETIMEDOUT ? "does not answer" : "died while it started the task");
-	op = nomad__record_get(buf, (size_t) n, "op");
+	op = nomad__record_get(buf, (size_t)n, "op");
 	if (!op || strcmp(op, "started") != 0)
-		return start_failed(buf, (size_t) n, err);
-	take_state(s, buf, (size_t) n);
+		return start_failed(buf, (size_t)n, err);
+	take_state(s, buf, (size_t)n);
 	return 0;
 }
 
 int nomad__supervisor_start(struct nomad__loop *loop, const struct nomad__supervise *what,
-			    const struct nomad__supervisor_events *events, void *ud,
-			    struct nomad__supervisor **ret, struct nomad_error **err)
+			    const struct nomad__supervisor_events *events, void *ud, struct nomad__supervisor **ret,
+			    struct nomad_error **err)
 {
 	struct nomad__spec spec = { 0 };
 	struct nomad__supervisor *s = NULL;
@@ -385,7 +388,7 @@ int nomad__supervisor_start(struct nomad__loop *loop, const struct nomad__superv
 		if (s->fd >= 0)
 			close(s->fd);
 		s->fd = -1;
-		(void) nomad__supervisor_clean(what->dir, NULL);
+		(void)nomad__supervisor_clean(what->dir, NULL);
 	}
 out:
 	nomad__spec_done(&spec);
@@ -419,17 +422,17 @@ static int greet(struct nomad__supervisor *s, int64_t deadline)
 			r = -ETIMEDOUT;
 			break;
 		}
-		op = n > 0 ? nomad__record_get(buf, (size_t) n, "op") : NULL;
+		op = n > 0 ? nomad__record_get(buf, (size_t)n, "op") : NULL;
 		if (n <= 0 || (op && strcmp(op, "exited") == 0)) {
 			r = -EAGAIN;
 			break;
 		}
 		if (op && strcmp(op, "state") == 0) {
-			if (nomad__record_get_num(buf, (size_t) n, "v", 1) != 1) {
+			if (nomad__record_get_num(buf, (size_t)n, "v", 1) != 1) {
 				r = -EPROTONOSUPPORT;
 				break;
 			}
-			take_state(s, buf, (size_t) n);
+			take_state(s, buf, (size_t)n);
 			s->fd = fd;
 			return 0;
 		}
@@ -478,8 +481,8 @@ int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const st
 		}
 		if (r == -EPROTONOSUPPORT) {
 			nomad_error_set(err, EPROTONOSUPPORT,
-					"the supervisor of '%s' (pid %d) speaks another version of the "
-					"control protocol than 1: use the driver that started the task, or destroy it",
+					"the supervisor of '%s' (pid %d) speaks another version of the control "
+					"protocol than 1: use the driver that started the task, or destroy it",
 					dir, who.pid);
 			goto fail;
 		}
@@ -488,7 +491,7 @@ int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const st
 					    strerror(r == -EAGAIN ? ETIMEDOUT : -r));
 			goto fail;
 		}
-		(void) poll(NULL, 0, 5);
+		(void)poll(NULL, 0, 5);
 	}
 	if (r < 0) {
 		nomad_error_errno(err, -r, "watch the supervisor");
@@ -580,7 +583,7 @@ int nomad__supervisor_pid(const struct nomad__supervisor *s)
 
 int nomad__supervisor_leader(const struct nomad__supervisor *s)
 {
-	pthread_mutex_t *lock = (pthread_mutex_t *) &s->lock;
+	pthread_mutex_t *lock = (pthread_mutex_t *)&s->lock;
 	int leader;
 
 	pthread_mutex_lock(lock);

@@ -18,18 +18,18 @@ struct nomad__supervisor;
 
 /* What the supervisor is to do, beyond struct nomad_command. */
 struct nomad__supervise {
-	const char *dir;		/* the task's state directory, 0700; socket, exit record and pid live in it */
-	const char *title;		/* shown by ps: "nomad-driver-nspawn: web (1a2b3c4d)" */
+	const char *dir;   /* the task's state directory, 0700; socket, exit record and pid live in it */
+	const char *title; /* shown by ps: "nomad-driver-nspawn: web (1a2b3c4d)" */
 	const struct nomad_command *command;
-	const struct nomad_map *env;	/* never NULL */
-	const char *stdout_path, *stderr_path;	/* FIFO or /dev/null or NULL (= /dev/null) */
+	const struct nomad_map *env;	       /* never NULL */
+	const char *stdout_path, *stderr_path; /* FIFO or /dev/null or NULL (= /dev/null) */
 	/* "driver" log collection: files are written and rotated here instead. */
-	const char *log_dir;		/* NULL: use the paths above */
-	const char *log_name;		/* "<task>": <task>.stdout.N */
+	const char *log_dir;  /* NULL: use the paths above */
+	const char *log_name; /* "<task>": <task>.stdout.N */
 	unsigned log_max_files;
 	uint64_t log_max_bytes;
 	/* Limits, put on the task's cgroup. */
-	const char *alloc_id, *task_name;	/* for finding Nomad's own cgroup v1 directories */
+	const char *alloc_id, *task_name; /* for finding Nomad's own cgroup v1 directories */
 	const struct nomad_resources *resources;
 	const struct nomad_device *devices;
 	size_t n_devices;
@@ -38,11 +38,11 @@ struct nomad__supervise {
 struct nomad__supervisor_exit {
 	int exit_code, signal;
 	bool oom_killed;
-	bool killed;			/* by us: the stop timed out, or a kill was asked for */
-	bool lost;			/* the supervisor died without a record: the end is not known */
-	int64_t started_ns, ended_ns;	/* wall clock */
+	bool killed;		      /* by us: the stop timed out, or a kill was asked for */
+	bool lost;		      /* the supervisor died without a record: the end is not known */
+	int64_t started_ns, ended_ns; /* wall clock */
 	int64_t user_ns, system_ns, max_rss_bytes;
-	char message[256];		/* why `lost`, or "" */
+	char message[256]; /* why `lost`, or "" */
 };
 
 /* Callbacks, on the loop thread. */
@@ -59,23 +59,23 @@ struct nomad__supervisor_events {
  * command->notify).  Blocks; any thread but the loop's.  On failure nothing
  * is left.  `events` is borrowed until _free(). */
 int nomad__supervisor_start(struct nomad__loop *loop, const struct nomad__supervise *spec,
-			    const struct nomad__supervisor_events *events, void *ud,
-			    struct nomad__supervisor **ret, struct nomad_error **err);
+			    const struct nomad__supervisor_events *events, void *ud, struct nomad__supervisor **ret,
+			    struct nomad_error **err);
 /* Find the supervisor of `dir` again, or its exit record (then `exited` comes
  * at once from the loop).  At most 2 s.  -ENOENT: neither is there: nothing
  * was started, or it is lost (another boot, killed). */
-int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir,
-			     const struct nomad__supervisor_events *events, void *ud,
-			     struct nomad__supervisor **ret, struct nomad_error **err);
+int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
+			     void *ud, struct nomad__supervisor **ret, struct nomad_error **err);
 /* Let go of it: the supervisor and the task go on.  No event afterwards. */
 void nomad__supervisor_free(struct nomad__supervisor *supervisor);
 
 int64_t nomad__supervisor_started_ns(const struct nomad__supervisor *supervisor);
-int nomad__supervisor_pid(const struct nomad__supervisor *supervisor);		/* of the supervisor */
-int nomad__supervisor_leader(const struct nomad__supervisor *supervisor);	/* 0 when over */
+int nomad__supervisor_pid(const struct nomad__supervisor *supervisor);	  /* of the supervisor */
+int nomad__supervisor_leader(const struct nomad__supervisor *supervisor); /* 0 when over */
 
 /* Any thread; they do not wait.  signal 0 at stop: the command's stop_signal. */
-int nomad__supervisor_stop(struct nomad__supervisor *supervisor, int signal, uint64_t timeout_ms, struct nomad_error **err);
+int nomad__supervisor_stop(struct nomad__supervisor *supervisor, int signal, uint64_t timeout_ms,
+			   struct nomad_error **err);
 int nomad__supervisor_signal(struct nomad__supervisor *supervisor, int signal, struct nomad_error **err);
 int nomad__supervisor_kill(struct nomad__supervisor *supervisor, struct nomad_error **err);
 
@@ -85,8 +85,8 @@ int nomad__supervisor_kill(struct nomad__supervisor *supervisor, struct nomad_er
  * The handle stays valid until _exec_free(), which kills what still runs. */
 struct nomad__supervisor_exec;
 int nomad__supervisor_exec(struct nomad__supervisor *supervisor, const struct nomad_exec *exec, const int fds[3],
-	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
-	struct nomad__supervisor_exec **ret, struct nomad_error **err);
+			   void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
+			   struct nomad__supervisor_exec **ret, struct nomad_error **err);
 void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal);
 void nomad__supervisor_exec_free(struct nomad__supervisor_exec *exec);
 
@@ -97,7 +97,13 @@ bool nomad__supervisor_lingers(struct nomad__supervisor *supervisor);
 /* One sample from the task's cgroup, or summed over its processes where
  * there is none.  `state` is a cache that the caller zeroes at first and
  * gives to _stats_done() at last. */
-struct nomad__stats_cache { int fds[8]; bool open; uint64_t last_cpu_ns, last_user_ns, last_system_ns; int64_t last_time_ns; uint64_t max_bytes; };
+struct nomad__stats_cache {
+	int fds[8];
+	bool open;
+	uint64_t last_cpu_ns, last_user_ns, last_system_ns;
+	int64_t last_time_ns;
+	uint64_t max_bytes;
+};
 int nomad__supervisor_stats(struct nomad__supervisor *supervisor, struct nomad__stats_cache *cache,
 			    struct nomad_stats *ret, struct nomad_error **err);
 void nomad__stats_cache_done(struct nomad__stats_cache *cache);

@@ -7,7 +7,7 @@ static void test_exit_code(void **state)
 {
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "exit 43");
 	task_wait(&t);
@@ -22,7 +22,7 @@ static void test_own_signal(void **state)
 {
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "kill -USR1 $$");
 	task_wait(&t);
@@ -37,7 +37,7 @@ static void test_signal_and_stop(void **state)
 	struct task t;
 	char path[PATH_MAX + 8];
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	snprintf(path, sizeof(path), "%s/got", t.base);
 	assert_int_equal(nomad_map_set(&t.env, "GOT", path), 0);
@@ -65,7 +65,7 @@ static void test_stop_late(void **state)
 	char path[PATH_MAX];
 	int64_t begin;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	snprintf(path, sizeof(path), "%s/up", t.base);
 	assert_int_equal(nomad_map_set(&t.env, "UP", path), 0);
@@ -85,7 +85,7 @@ static void test_kill(void **state)
 {
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
 	assert_int_equal(nomad__supervisor_kill(t.s, NULL), 0);
@@ -100,7 +100,7 @@ static void test_start_errors(void **state)
 	struct nomad_error *err = NULL;
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/x/y", NULL, NULL, &err), -ENOENT);
 	assert_string_equal(nomad_error_message(err), "execute '/x/y': No such file or directory");
@@ -131,7 +131,7 @@ static void test_attach(void **state)
 	struct task t;
 	int pid;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, &err), -ENOENT);
 	nomad_error_free(err);
@@ -160,7 +160,7 @@ static void test_lost(void **state)
 {
 	struct task t;
 
-	(void) state;
+	(void)state;
 	/* Without cgroups a daemon of a dead supervisor's is nobody's. */
 	if (geteuid() != 0)
 		skip();
@@ -184,7 +184,7 @@ static void test_fifo(void **state)
 	struct task t;
 	int fd;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	snprintf(out, sizeof(out), "%s/out", t.base);
 	assert_int_equal(mkfifo(out, 0600), 0);

@@ -19,7 +19,7 @@ void nomad__crash_at(const char *step)
 	const char *at = getenv(VARIABLE);
 
 	if (at && strcmp(at, step) == 0)
-		(void) kill(getpid(), SIGKILL);
+		(void)kill(getpid(), SIGKILL);
 }
 
 const char *nomad__crash_of_supervisor(char *buf, size_t size)
@@ -36,13 +36,13 @@ const char *nomad__crash_of_supervisor(char *buf, size_t size)
 
 void nomad__crash_at(const char *step)
 {
-	(void) step;
+	(void)step;
 }
 
 const char *nomad__crash_of_supervisor(char *buf, size_t size)
 {
-	(void) buf;
-	(void) size;
+	(void)buf;
+	(void)size;
 	return NULL;
 }
 

@@ -32,7 +32,7 @@ static void test_bomb(void **state)
 	struct task t;
 	char up[256];
 
-	(void) state;
+	(void)state;
 	/* Never without the limit: the bomb would be the host's. */
 	if (geteuid() != 0 || !has_controller("pids"))
 		skip();
@@ -54,12 +54,11 @@ static void test_survivors(void **state)
 	struct task t;
 	char up[256];
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	up_file(&t, up, sizeof(up));
-	task_sh(&t, "(setsid setsid sleep #9292 >/dev/null 2>&1 &); "
-		    "(trap '' TERM HUP INT; sleep #9293) & "
-		    "sleep #9294 & kill -STOP $!; echo >$UP; exit 6");
+	task_sh(&t, "(setsid setsid sleep #9292 >/dev/null 2>&1 &); (trap '' TERM HUP INT; sleep #9293) & sleep #9294 "
+		    "& kill -STOP $!; echo >$UP; exit 6");
 	task_wait(&t);
 	assert_int_equal(t.result.exit_code, 6);
 	assert_false(t.result.killed);
@@ -76,7 +75,7 @@ static char process_state(int pid)
 	f = fopen(path, "re");
 	if (!f)
 		return 0;
-	(void) !fgets(line, sizeof(line), f);
+	(void)!fgets(line, sizeof(line), f);
 	fclose(f);
 	return strrchr(line, ')') ? strrchr(line, ')')[2] : 0;
 }
@@ -85,7 +84,7 @@ static void test_stopped_main(void **state)
 {
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "9295", NULL, NULL), 0);
 	assert_int_equal(kill(nomad__supervisor_leader(t.s), SIGSTOP), 0);
@@ -101,7 +100,7 @@ static void test_oom(void **state)
 	struct nomad_resources resources = { .memory_mb = 32 };
 	struct task t;
 
-	(void) state;
+	(void)state;
 	if (!has_controller("memory"))
 		skip();
 	task_init(&t);
@@ -115,10 +114,10 @@ static void test_oom(void **state)
 	/* In a cgroup that the task has made below its own. */
 	task_init(&t);
 	t.what.resources = &resources;
-	task_sh(&t, "d=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup); d=/sys/fs/cgroup/memory$d/inner; "
-		    "[ \"$d\" != /sys/fs/cgroup/memory/inner ] && mkdir $d || { echo $$ >/dev/null; "
-		    "exec python3 -c 'b = bytearray(500 << 20)'; }; "
-		    "sh -c \"echo 0 >$d/tasks; exec python3 -c 'b = bytearray(500 << 20)'\"; exit 9");
+	task_sh(&t,
+		"d=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup); d=/sys/fs/cgroup/memory$d/inner; [ \"$d\" != "
+		"/sys/fs/cgroup/memory/inner ] && mkdir $d || { echo $$ >/dev/null; exec python3 -c 'b = bytearray(500 "
+		"<< 20)'; }; sh -c \"echo 0 >$d/tasks; exec python3 -c 'b = bytearray(500 << 20)'\"; exit 9");
 	task_wait(&t);
 	assert_true(t.result.oom_killed);
 	task_done(&t);
@@ -140,7 +139,7 @@ static void test_stats(void **state)
 	char up[256];
 	double most = 0;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	up_file(&t, up, sizeof(up));
 	t.what.resources = &resources;
@@ -153,7 +152,8 @@ static void test_stats(void **state)
 			most = stats.cpu_percent;
 		usleep(100000);
 	}
-	assert_true(stats.measured & NOMAD_STAT_CPU && stats.measured & NOMAD_STAT_RSS && stats.measured & NOMAD_STAT_USAGE);
+	assert_true(stats.measured & NOMAD_STAT_CPU && stats.measured & NOMAD_STAT_RSS &&
+		    stats.measured & NOMAD_STAT_USAGE);
 	assert_true(most >= 5 && most < 2000);
 	assert_true(stats.rss_bytes >= 10000 && stats.rss_bytes < 64 << 20);
 	assert_true(stats.usage_bytes > 0 && stats.max_usage_bytes > 0);
@@ -170,7 +170,7 @@ static void test_plugin_dies(void **state)
 	struct task t, *shared;
 	int status, pid;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid = fork();
@@ -202,7 +202,8 @@ static ssize_t record_of(const struct task *t, const char *name, char *buf, size
 	return n;
 }
 
-/* The place of the exit record is made while the task runs; a torn record is none, a whole one counts under either name. */
+/* The place of the exit record is made while the task runs; a torn record is none, a whole one counts under either
+ * name. */
 static void test_place_of_the_record(void **state)
 {
 	char buf[4096], path[300], named[300];
@@ -211,7 +212,7 @@ static void test_place_of_the_record(void **state)
 	int dirfd;
 	ssize_t n;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "trap 'exit 33' TERM; while :; do sleep 0.01; done");
 	wait_until((n = record_of(&t, ".exit.new", buf, sizeof(buf))) == 1024);
@@ -245,7 +246,7 @@ static void test_short(void **state)
 	char buf[4096];
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "exit 3");
 	task_wait(&t);
@@ -273,10 +274,10 @@ static void crash_at(const char *step, bool in_client)
 			_exit(3);
 		usleep(50000);
 		if (strcmp(step, "attach-connected") == 0)
-			(void) nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, NULL);
-		(void) nomad__supervisor_stop(t.s, 0, 200, NULL);
+			(void)nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, NULL);
+		(void)nomad__supervisor_stop(t.s, 0, 200, NULL);
 		task_wait(&t);
-		(void) nomad__supervisor_clean(t.dir, NULL);
+		(void)nomad__supervisor_clean(t.dir, NULL);
 		_exit(t.result.lost ? 4 : 5);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -286,7 +287,7 @@ static void crash_at(const char *step, bool in_client)
 		assert_true(WIFEXITED(status) && WEXITSTATUS(status) >= 3 && WEXITSTATUS(status) <= 5);
 	/* As the next plugin does it: look for it, kill it, clean up. */
 	if (nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, NULL) == 0) {
-		(void) nomad__supervisor_kill(t.s, NULL);
+		(void)nomad__supervisor_kill(t.s, NULL);
 		task_wait(&t);
 	}
 	task_done(&t);
@@ -296,11 +297,11 @@ static void crash_at(const char *step, bool in_client)
 static void test_crash_client(void **state)
 {
 	static const char *const steps[] = {
-		"start-recorded", "start-launched", "start-sent", "start-answered", "attach-connected",
-		"clean-begin", "clean-killed", "clean-removed",
+		"start-recorded",   "start-launched", "start-sent",   "start-answered",
+		"attach-connected", "clean-begin",    "clean-killed", "clean-removed",
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(steps); i++)
 		crash_at(steps[i], true);
 }
@@ -308,12 +309,12 @@ static void test_crash_client(void **state)
 static void test_crash_supervisor(void **state)
 {
 	static const char *const steps[] = {
-		"super-detached", "super-recorded", "super-listening", "super-cgroups", "super-forked", "super-main",
-		"super-execed", "super-started", "super-stop", "super-kill", "super-empty",
-		"super-written", "super-exit",
+		"super-detached", "super-recorded", "super-listening", "super-cgroups", "super-forked",
+		"super-main",	  "super-execed",   "super-started",   "super-stop",	"super-kill",
+		"super-empty",	  "super-written",  "super-exit",
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(steps); i++)
 		crash_at(steps[i], false);
 }
@@ -342,12 +343,13 @@ static void test_many(void **state)
 	static const char *const argv[] = { "/bin/sleep", "9494", NULL };
 	int most = 0;
 
-	(void) state;
+	(void)state;
 	for (int i = 0; i < MANY; i++) {
 		task_init(&tasks[i]);
 		tasks[i].command.argv = argv;
-		assert_int_equal(nomad__supervisor_start(tasks[i].loop, &tasks[i].what, &test_events, &tasks[i], &tasks[i].s,
-							 NULL), 0);
+		assert_int_equal(nomad__supervisor_start(tasks[i].loop, &tasks[i].what, &test_events, &tasks[i],
+							 &tasks[i].s, NULL),
+				 0);
 	}
 	for (int i = 0; i < MANY; i++) {
 		int kib = private_kib(nomad__supervisor_pid(tasks[i].s));
@@ -379,12 +381,12 @@ static void test_foreign_boot(void **state)
 		pause();
 		_exit(0);
 	}
-	(void) state;
+	(void)state;
 	task_init(&t);
 	n = snprintf(buf, sizeof(buf), "v=1%cboot=another%cpid=%d%cmain_pid=%d%c", 0, 0, victim, 0, victim, 0);
 	snprintf(path, sizeof(path), "%s/supervisor", t.dir);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(write(fd, buf, (size_t) n), n);
+	assert_int_equal(write(fd, buf, (size_t)n), n);
 	close(fd);
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, &err), -ENOENT);
 	assert_non_null(strstr(nomad_error_message(err), "booted"));

@@ -23,9 +23,9 @@ struct nomad__supervisor_exec {
 	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message);
 	void *ud;
 	/* Under the supervisor's lock. */
-	bool listed;			/* its end is still to come */
-	bool telling;			/* the callback runs */
-	bool freed;			/* from within the callback */
+	bool listed;  /* its end is still to come */
+	bool telling; /* the callback runs */
+	bool freed;   /* from within the callback */
 };
 
 static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
@@ -85,7 +85,7 @@ void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char
 {
 	struct nomad__supervisor_exec *exec;
 	const char *act = nomad__record_get(message, size, "act");
-	int errnum = (int) nomad__record_get_num(message, size, "errno", 0);
+	int errnum = (int)nomad__record_get_num(message, size, "errno", 0);
 	int64_t id = nomad__record_get_num(message, size, "id", -1);
 	char text[800];
 
@@ -98,8 +98,8 @@ void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char
 		snprintf(text, sizeof(text), "%s: %s", act ? act : "run the command", strerror(errnum));
 		tell(exec, -errnum, 0, 0, text);
 	} else {
-		tell(exec, 0, (int) nomad__record_get_num(message, size, "code", 0),
-		     (int) nomad__record_get_num(message, size, "signal", 0), NULL);
+		tell(exec, 0, (int)nomad__record_get_num(message, size, "code", 0),
+		     (int)nomad__record_get_num(message, size, "signal", 0), NULL);
 	}
 }
 
@@ -112,8 +112,8 @@ void nomad__exec_all_over(struct nomad__supervisor *s)
 }
 
 int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec *what, const int fds[3],
-	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
-	struct nomad__supervisor_exec **ret, struct nomad_error **err)
+			   void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
+			   struct nomad__supervisor_exec **ret, struct nomad_error **err)
 {
 	struct nomad__supervisor_exec *exec = calloc(1, sizeof(*exec));
 	struct nomad__spec spec = { 0 };
@@ -123,7 +123,7 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 
 	if (!exec)
 		return nomad_error_errno(err, ENOMEM, "run a command in the task");
-	*exec = (struct nomad__supervisor_exec) { .supervisor = s, .exited = exited, .ud = ud };
+	*exec = (struct nomad__supervisor_exec){ .supervisor = s, .exited = exited, .ud = ud };
 	nomad__supervisor_ref(s);
 	r = nomad__spec_exec(&spec, what, err);
 	if (r < 0)
@@ -187,7 +187,7 @@ static void send_signal(struct nomad__supervisor_exec *exec, int signal)
 	nomad__record_add(&m, "op", "exec-signal");
 	nomad__record_num(&m, "id", exec->id);
 	nomad__record_num(&m, "signal", signal);
-	(void) nomad__supervisor_send(exec->supervisor, m.buf, m.used, NULL, 0);
+	(void)nomad__supervisor_send(exec->supervisor, m.buf, m.used, NULL, 0);
 }
 
 void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal)

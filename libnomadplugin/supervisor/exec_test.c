@@ -14,7 +14,7 @@ struct run {
 	int ends, r, code, signal;
 	char message[256];
 	struct nomad__supervisor_exec *handle;
-	int in, out;			/* our ends */
+	int in, out; /* our ends */
 };
 
 static void on_end(void *ud, int r, int code, int signal, const char *message)
@@ -87,17 +87,17 @@ static void read_all(int fd, char *buf, size_t size)
 	ssize_t n;
 
 	while (used < size - 1 && (n = read(fd, buf + used, size - 1 - used)) > 0)
-		used += (size_t) n;
+		used += (size_t)n;
 	buf[used] = 0;
 }
 
-static char *sh_argv[] = { (char *) "/bin/sh", (char *) "-c", NULL, NULL };
+static char *sh_argv[] = { (char *)"/bin/sh", (char *)"-c", NULL, NULL };
 
 static void exec_sh(struct nomad_exec *exec, const char *script)
 {
 	static char expanded[4096];
 
-	*exec = (struct nomad_exec) { .argv = sh_argv };
+	*exec = (struct nomad_exec){ .argv = sh_argv };
 	strcpy(expanded, own_numbers(script));
 	sh_argv[2] = expanded;
 	assert_int_equal(nomad_map_set(&exec->env, "PATH", "/usr/bin:/bin"), 0);
@@ -111,11 +111,11 @@ static void test_pipes(void **state)
 	struct run run;
 	char buf[256];
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "sleep 1000");
 	exec_sh(&exec, "read a; echo \"<$a $COLOUR>\"; pwd; echo err >&2; exit 43");
-	exec.cwd = (char *) "/usr";
+	exec.cwd = (char *)"/usr";
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	assert_int_equal(write(run.in, "line\n", 5), 5);
 	read_all(run.out, buf, sizeof(buf));
@@ -137,13 +137,13 @@ static void test_pipes(void **state)
 
 static void test_failures(void **state)
 {
-	static char *argv[] = { (char *) "/no/such", NULL };
+	static char *argv[] = { (char *)"/no/such", NULL };
 	struct nomad_error *err = NULL;
 	struct nomad_exec exec = { .argv = argv };
 	struct task t;
 	struct run run;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "sleep 1000");
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
@@ -151,7 +151,7 @@ static void test_failures(void **state)
 	assert_int_equal(run.r, -ENOENT);
 	assert_string_equal(run.message, "execute '/no/such': No such file or directory");
 	run_done(&run);
-	exec.cwd = (char *) "/nowhere";
+	exec.cwd = (char *)"/nowhere";
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	run_wait(&run);
 	assert_string_equal(run.message, "change to directory '/nowhere': No such file or directory");
@@ -175,7 +175,7 @@ static void test_tty(void **state)
 	char buf[256];
 	int master, slave, fds[3];
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "sleep 1000");
 	exec_sh(&exec, "stty size; tty -s && echo yes; read x </dev/tty; echo got $x; exit 5");
@@ -207,7 +207,7 @@ static void test_vanish(void **state)
 	struct run run;
 	char buf[64];
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "sleep 1000");
 	exec_sh(&exec, "echo up; sleep #7171 & sleep #7172");
@@ -239,7 +239,7 @@ static void test_lost(void **state)
 	struct task t;
 	struct run run;
 
-	(void) state;
+	(void)state;
 	if (geteuid() != 0)
 		skip();
 	task_init(&t);
@@ -265,7 +265,7 @@ static void test_many(void **state)
 	struct nomad_exec exec;
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	task_sh(&t, "sleep 1000");
 	for (int i = 0; i < MANY; i++) {
@@ -298,7 +298,7 @@ static void test_namespaces(void **state)
 	struct nomad_map *env;
 	ssize_t n;
 
-	(void) state;
+	(void)state;
 	if (geteuid() != 0)
 		skip();
 	task_init(&t);
@@ -306,8 +306,8 @@ static void test_namespaces(void **state)
 	t.argv[1] = "-mui";
 	t.argv[2] = "/bin/sh";
 	t.argv[3] = "-c";
-	t.argv[4] = "exec setpriv --bounding-set -sys_time --no-new-privs "
-		    "sh -c 'hostname inside; echo >$UP; sleep 1000 & wait'";
+	t.argv[4] = "exec setpriv --bounding-set -sys_time --no-new-privs sh -c 'hostname inside; echo >$UP; sleep "
+		    "1000 & wait'";
 	env = &t.env;
 	snprintf(buf, sizeof(buf), "%s/up", t.base);
 	assert_int_equal(nomad_map_set(env, "UP", buf), 0);
@@ -316,7 +316,7 @@ static void test_namespaces(void **state)
 
 	exec_sh(&exec, "readlink /proc/self/ns/uts; hostname; grep CapBnd /proc/self/status; cat /proc/self/cgroup");
 	exec.enter_leader = true;
-	exec.user = (char *) "daemon";
+	exec.user = (char *)"daemon";
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	read_all(run.out, buf, sizeof(buf));
 	run_wait(&run);
@@ -326,7 +326,7 @@ static void test_namespaces(void **state)
 	n = readlink(path, uts, sizeof(uts) - 1);
 	assert_true(n > 0);
 	uts[n] = 0;
-	assert_memory_equal(buf, uts, (size_t) n);
+	assert_memory_equal(buf, uts, (size_t)n);
 	assert_non_null(strstr(buf, "\ninside\n"));
 	assert_non_null(strstr(buf, task_tag(&t)));
 	run_done(&run);
@@ -342,21 +342,20 @@ static void test_pid_namespace(void **state)
 	struct run run;
 	char buf[2048];
 
-	(void) state;
+	(void)state;
 	if (geteuid() != 0)
 		skip();
 	task_init(&t);
 	t.command.notify = true;
 	t.command.leader_key = "LEADER";
-	task_sh(&t, "unshare -fpm --mount-proc setpriv --bounding-set -sys_time --no-new-privs sh -c "
-		    "'sleep #8181 & wait' & "
-		    "while ! pgrep -P $! >/dev/null; do sleep 0.01; done; p=$(pgrep -P $!); "
-		    "while ! grep -q NoNewPrivs:.1 /proc/$p/status; do sleep 0.01; done; "
-		    "python3 -c \"import os,socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
-		    "s.sendto(b'STATUS=fine\\nLEADER=%s\\nREADY=1' % sys.argv[1].encode(), os.environ['NOTIFY_SOCKET'])\" $p; wait");
+	task_sh(&t, "unshare -fpm --mount-proc setpriv --bounding-set -sys_time --no-new-privs sh -c 'sleep #8181 & "
+		    "wait' & while ! pgrep -P $! >/dev/null; do sleep 0.01; done; p=$(pgrep -P $!); while ! grep -q "
+		    "NoNewPrivs:.1 /proc/$p/status; do sleep 0.01; done; python3 -c \"import os,socket,sys; "
+		    "s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.sendto(b'STATUS=fine\\nLEADER=%s\\nREADY=1' "
+		    "% sys.argv[1].encode(), os.environ['NOTIFY_SOCKET'])\" $p; wait");
 	assert_true(nomad__supervisor_leader(t.s) > 1);
-	exec_sh(&exec, "echo $$; ps ax | grep -cE ':[0-9]+ sleep [0-9]*818[1]'; "
-		       "grep -E 'CapBnd|NoNewPrivs' /proc/self/status; kill -USR1 $$");
+	exec_sh(&exec, "echo $$; ps ax | grep -cE ':[0-9]+ sleep [0-9]*818[1]'; grep -E 'CapBnd|NoNewPrivs' "
+		       "/proc/self/status; kill -USR1 $$");
 	exec.enter_leader = true;
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
 	read_all(run.out, buf, sizeof(buf));
@@ -376,14 +375,9 @@ static void test_pid_namespace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pipes),
-		cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_tty),
-		cmocka_unit_test(test_vanish),
-		cmocka_unit_test(test_lost),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_namespaces),
-		cmocka_unit_test(test_pid_namespace),
+		cmocka_unit_test(test_pipes),	   cmocka_unit_test(test_failures),	 cmocka_unit_test(test_tty),
+		cmocka_unit_test(test_vanish),	   cmocka_unit_test(test_lost),		 cmocka_unit_test(test_many),
+		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_pid_namespace),
 	};
 
 	return cmocka_run_group_tests_name("supervisor/exec", tests, NULL, NULL);

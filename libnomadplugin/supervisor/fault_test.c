@@ -37,15 +37,31 @@ static ssize_t greet(int fd, char *buf, size_t size)
 static void test_strange_messages(void **state)
 {
 	static const char *const words[] = {
-		"op=exec", "op=exec-signal", "op=signal", "op=hello", "op=start", "op=what", "id=1", "id=-9", "signal=0",
-		"signal=-5", "signal=999999", "timeout_ms=99999999999999999999", "=", "", "op", "v=0", "op=", "\xff\xfe",
+		"op=exec",
+		"op=exec-signal",
+		"op=signal",
+		"op=hello",
+		"op=start",
+		"op=what",
+		"id=1",
+		"id=-9",
+		"signal=0",
+		"signal=-5",
+		"signal=999999",
+		"timeout_ms=99999999999999999999",
+		"=",
+		"",
+		"op",
+		"v=0",
+		"op=",
+		"\xff\xfe",
 	};
 	struct task t;
 	char buf[9000];
 	unsigned seed = 1;
 	int fd, null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
 	fd = connect_to(&t);
@@ -56,7 +72,7 @@ static void test_strange_messages(void **state)
 		int fds[NOMAD__MAX_FDS] = { null, null, null, null }, n = rand_r(&seed) % 5;
 
 		for (int k = rand_r(&seed) % 6; k >= 0; k--) {
-			const char *word = words[(size_t) rand_r(&seed) % NOMAD_ARRAY_LEN(words)];
+			const char *word = words[(size_t)rand_r(&seed) % NOMAD_ARRAY_LEN(words)];
 
 			strcpy(buf + used, word);
 			used += strlen(word) + (rand_r(&seed) % 8 != 0);
@@ -92,15 +108,15 @@ static void test_versions(void **state)
 	ssize_t n;
 	int fd;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
 	fd = connect_to(&t);
 	n = greet(fd, buf, sizeof(buf));
 	assert_true(n > 0);
-	assert_string_equal(nomad__record_get(buf, (size_t) n, "op"), "state");
-	assert_string_equal(nomad__record_get(buf, (size_t) n, "state"), "running");
-	assert_int_equal(nomad__record_get_num(buf, (size_t) n, "leader_pid", 0), nomad__supervisor_leader(t.s));
+	assert_string_equal(nomad__record_get(buf, (size_t)n, "op"), "state");
+	assert_string_equal(nomad__record_get(buf, (size_t)n, "state"), "running");
+	assert_int_equal(nomad__record_get_num(buf, (size_t)n, "leader_pid", 0), nomad__supervisor_leader(t.s));
 	close(fd);
 	task_done(&t);
 }
@@ -111,13 +127,13 @@ static void test_many_clients(void **state)
 	char buf[9000];
 	int fds[40];
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
 	for (int i = 0; i < 40; i++)
 		fds[i] = connect_to(&t);
 	for (int i = 0; i < 40; i++)
-		(void) greet(fds[i], buf, sizeof(buf));
+		(void)greet(fds[i], buf, sizeof(buf));
 	for (int i = 0; i < 40; i++)
 		close(fds[i]);
 	/* There is room again, and the first one was never in danger. */
@@ -141,7 +157,7 @@ static void test_stands_still(void **state)
 	struct task t;
 	int64_t begin;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
 	assert_int_equal(kill(nomad__supervisor_pid(t.s), SIGSTOP), 0);
@@ -176,7 +192,7 @@ static void test_zombie(void **state)
 	siginfo_t info;
 	int pid;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad__reaper_acquire(), 0);
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
@@ -184,12 +200,12 @@ static void test_zombie(void **state)
 	nomad__supervisor_free(t.s);
 	t.s = NULL;
 	assert_int_equal(kill(pid, SIGKILL), 0);
-	assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	assert_int_equal(kill(pid, 0), 0);
 	begin = nomad__now_ns();
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &other, &err), -ENOENT);
 	assert_non_null(strstr(nomad_error_message(err), "is dead"));
-	assert_true(nomad__now_ns() - begin < INT64_C(1900000000));	/* less than what one that is stuck is given */
+	assert_true(nomad__now_ns() - begin < INT64_C(1900000000)); /* less than what one that is stuck is given */
 	nomad_error_free(err);
 	task_done(&t);
 	while (waitpid(-1, NULL, 0) > 0)
@@ -203,7 +219,7 @@ static void test_second_start(void **state)
 	struct nomad__supervisor *other = NULL;
 	struct task t;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
 	assert_int_equal(nomad__supervisor_start(t.loop, &t.what, &test_events, &t, &other, &err), -EEXIST);
@@ -225,7 +241,7 @@ static void test_large_and_secret(void **state)
 	ssize_t n;
 	int fd;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	memset(big, 'b', sizeof(big) - 1);
 	for (int i = 0; i < 8; i++) {
@@ -236,9 +252,8 @@ static void test_large_and_secret(void **state)
 	assert_int_equal(nomad_map_set(&t.env, "LINES", "a\nb=c\xff"), 0);
 	argv[0] = "/bin/sh";
 	argv[1] = "-c";
-	argv[2] = "[ $# = 4999 ] && [ ${#BIG7} = 122879 ] && [ \"$TOKEN\" = canary-5a5a ] && "
-		  "[ \"$(printenv LINES | od -An -tx1 | tr -d ' \\n')\" = 610a623d63ff0a ] && "
-		  "{ [ \"$HOLD\" ] && sleep 1000; exit 12; }";
+	argv[2] = "[ $# = 4999 ] && [ ${#BIG7} = 122879 ] && [ \"$TOKEN\" = canary-5a5a ] && [ \"$(printenv LINES | od "
+		  "-An -tx1 | tr -d ' \\n')\" = 610a623d63ff0a ] && { [ \"$HOLD\" ] && sleep 1000; exit 12; }";
 	for (int i = 0; i < ARGS; i++)
 		argv[3 + i] = "argument";
 	t.command.argv = argv;
@@ -259,7 +274,7 @@ static void test_large_and_secret(void **state)
 		n = read(fd, buf, sizeof(buf));
 		close(fd);
 		assert_true(n >= 0);
-		assert_null(memmem(buf, (size_t) n, "canary", 6));
+		assert_null(memmem(buf, (size_t)n, "canary", 6));
 	}
 	d = opendir(t.dir);
 	while ((e = readdir(d))) {
@@ -268,7 +283,7 @@ static void test_large_and_secret(void **state)
 		n = fd < 0 ? 0 : read(fd, buf, sizeof(buf));
 		if (fd >= 0)
 			close(fd);
-		assert_null(n > 0 ? memmem(buf, (size_t) n, "canary", 6) : NULL);
+		assert_null(n > 0 ? memmem(buf, (size_t)n, "canary", 6) : NULL);
 	}
 	closedir(d);
 	/* Nor is it in its memory any more, nor does it hold what is not its own. */
@@ -277,13 +292,14 @@ static void test_large_and_secret(void **state)
 	n = read(fd, buf, sizeof(buf));
 	close(fd);
 	assert_true(n > 0);
-	assert_null(memmem(buf, (size_t) n, "supervisor-spec", 15));
+	assert_null(memmem(buf, (size_t)n, "supervisor-spec", 15));
 	snprintf(path, sizeof(path), "/proc/%d/fd", nomad__supervisor_pid(t.s));
 	assert_true(count_entries(path) <= 8);
 	task_done(&t);
 }
 
-/* A directory on a disk that is full: at the start, and at the end, which is recorded if there was time to make its place. */
+/* A directory on a disk that is full: at the start, and at the end, which is recorded if there was time to make its
+ * place. */
 static void full_disk(bool prepared)
 {
 	struct nomad_error *err = NULL;
@@ -338,7 +354,7 @@ static void full_disk(bool prepared)
 
 static void test_full_disk(void **state)
 {
-	(void) state;
+	(void)state;
 	full_disk(false);
 	full_disk(true);
 }
@@ -350,7 +366,7 @@ static void test_no_descriptors(void **state)
 	struct task t;
 	int first, failures = 0;
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	/* The program is in memory from now on. */
 	task_sh(&t, "exit 0");
@@ -366,7 +382,7 @@ static void test_no_descriptors(void **state)
 		int r;
 
 		low = limit;
-		low.rlim_cur = (rlim_t) (first + room);
+		low.rlim_cur = (rlim_t)(first + room);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 		r = task_start_argv(&t, "/bin/sleep", "1000", NULL, &err);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -390,7 +406,7 @@ static void test_exit_file(void **state)
 	struct task t;
 	char path[300];
 
-	(void) state;
+	(void)state;
 	task_init(&t);
 	snprintf(path, sizeof(path), "%s/payload-exit", t.base);
 	t.command.exit_file = path;
@@ -412,7 +428,7 @@ static void test_user(void **state)
 {
 	struct task t;
 
-	(void) state;
+	(void)state;
 	if (geteuid() != 0)
 		skip();
 	task_init(&t);

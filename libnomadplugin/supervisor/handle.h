@@ -21,24 +21,24 @@ struct nomad__supervisor {
 	void *ud;
 	int dirfd;
 	char *dir;
-	int pid;			/* of the supervisor */
+	int pid; /* of the supervisor */
 	int64_t started_ns;
 
-	pthread_mutex_t lock;		/* of all below */
+	pthread_mutex_t lock; /* of all below */
 	unsigned refs;
-	int fd;				/* -1: no connection (any more) */
+	int fd; /* -1: no connection (any more) */
 	int leader, main_pid;
-	bool over;			/* the end is known */
-	bool ending;			/* it was lost, a thread kills what is left */
+	bool over;   /* the end is known */
+	bool ending; /* it was lost, a thread kills what is left */
 	int64_t last_exec_id;
 	struct nomad__supervisor_exec *execs;
 
 	/* Loop thread only. */
 	struct nomad__watch *watch;
 	bool freed, told;
-	bool has_result;		/* the message brought it */
+	bool has_result; /* the message brought it */
 	struct nomad__supervisor_exit result;
-	struct nomad__posted end_post;	/* the end of a lost task is told even without memory */
+	struct nomad__posted end_post; /* the end of a lost task is told even without memory */
 };
 
 /* What `dir`/supervisor says. */
@@ -47,7 +47,7 @@ struct nomad__identity {
 	uint64_t start, main_start, leader_start;
 	bool this_boot;
 };
-int nomad__identity_read(int dirfd, struct nomad__identity *ret);	/* 0 or -errno */
+int nomad__identity_read(int dirfd, struct nomad__identity *ret); /* 0 or -errno */
 int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret);
 int nomad__exit_parse(const char *data, size_t size, struct nomad__supervisor_exit *ret);
 int nomad__task_dir_open(const char *dir);

@@ -53,7 +53,7 @@ static int program_file(int dirfd)
 		ssize_t n = write(fd, data + done, size - done);
 
 		if (n > 0)
-			done += (size_t) n;
+			done += (size_t)n;
 		else if (n == 0 || errno != EINTR)
 			r = n < 0 ? -errno : -EIO;
 	}
@@ -72,7 +72,7 @@ static int run_program(int dirfd, int fd, char *const argv[], char *const envp[]
 	if (program >= 0)
 		pid = spawn(program, fd, argv, envp, &errnum);
 	if (pid > 0 && errnum)
-		(void) waitpid(pid, &status, 0);
+		(void)waitpid(pid, &status, 0);
 	if (!is_denied(errnum))
 		return errnum ? -errnum : pid;
 	program = program_file(dirfd);
@@ -81,7 +81,7 @@ static int run_program(int dirfd, int fd, char *const argv[], char *const envp[]
 	pid = spawn(program, fd, argv, envp, &errnum);
 	close(program);
 	if (pid > 0 && errnum)
-		(void) waitpid(pid, &status, 0);
+		(void)waitpid(pid, &status, 0);
 	return errnum ? -errnum : pid;
 }
 

@@ -36,7 +36,7 @@ static void test_tricks(void **state)
 	char fifo[256], path[256], other[256];
 	int fd;
 
-	(void) state;
+	(void)state;
 	log_task_init(&t);
 	make_fifo(&t, fifo, sizeof(fifo), "fifo");
 	snprintf(path, sizeof(path), "%s/logs/missing", t.base);
@@ -70,7 +70,7 @@ static void test_reader_dies(void **state)
 	ssize_t n;
 	int fd, rounds = 0;
 
-	(void) state;
+	(void)state;
 	log_task_init(&t);
 	make_fifo(&t, fifo, sizeof(fifo), "fifo");
 	t.what.stdout_path = fifo;
@@ -83,7 +83,7 @@ static void test_reader_dies(void **state)
 			assert_int_equal(n, 100);
 			buf[100] = 0;
 			assert_int_equal(strtol(buf, NULL, 10), total / 100);
-			total += (size_t) n;
+			total += (size_t)n;
 			sum++;
 		}
 		close(fd);
@@ -103,7 +103,7 @@ static void test_late_reader(void **state)
 	char fifo[256], buf[64];
 	int fd;
 
-	(void) state;
+	(void)state;
 	log_task_init(&t);
 	make_fifo(&t, fifo, sizeof(fifo), "fifo");
 	t.what.stderr_path = fifo;
@@ -122,7 +122,7 @@ static void test_unread(void **state)
 	struct task t;
 	char fifo[256];
 
-	(void) state;
+	(void)state;
 	log_task_init(&t);
 	make_fifo(&t, fifo, sizeof(fifo), "fifo");
 	t.what.stdout_path = fifo;
@@ -144,7 +144,7 @@ static void test_stall(void **state)
 	char fifo[256], buf[64];
 	int fd;
 
-	(void) state;
+	(void)state;
 	log_task_init(&t);
 	make_fifo(&t, fifo, sizeof(fifo), "fifo");
 	t.what.stdout_path = fifo;
@@ -157,9 +157,8 @@ static void test_stall(void **state)
 	task_done(&t);
 }
 
-static const char notify_script[] =
-	"python3 -c \"import os,socket; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
-	"s.sendto(b'STATUS=up\\nREADY=1', os.environ['NOTIFY_SOCKET'])\"";
+static const char notify_script[] = "python3 -c \"import os,socket; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
+				    "s.sendto(b'STATUS=up\\nREADY=1', os.environ['NOTIFY_SOCKET'])\"";
 
 static void test_last_words(void **state)
 {
@@ -168,7 +167,7 @@ static void test_last_words(void **state)
 	char script[512], fifo[256], buf[256];
 	int fd;
 
-	(void) state;
+	(void)state;
 	log_task_init(&t);
 	make_fifo(&t, fifo, sizeof(fifo), "err");
 	fd = open(fifo, O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -181,7 +180,7 @@ static void test_last_words(void **state)
 	assert_int_equal(read(fd, buf, sizeof(buf)), 8);
 	assert_memory_equal(buf, "one\ntwo\n", 8);
 
-	t.command.ready_timeout_ms = 3000;	/* a shell must come so far, even under emulation */
+	t.command.ready_timeout_ms = 3000; /* a shell must come so far, even under emulation */
 	assert_int_equal(task_start_argv(&t, "/bin/sh", "-c", "echo slow >&2; sleep 1000", &err), -ETIMEDOUT);
 	assert_non_null(strstr(nomad_error_message(err), "wait for the process to be ready"));
 	assert_non_null(strstr(nomad_error_message(err), "it said 'slow'"));
@@ -204,7 +203,7 @@ static size_t file_size(const char *dir, const char *name)
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return lstat(path, &st) == 0 ? (size_t) st.st_size : 0;
+	return lstat(path, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
 static void test_rotation(void **state)
@@ -216,7 +215,7 @@ static void test_rotation(void **state)
 	struct dirent *e;
 	int files = 0;
 
-	(void) state;
+	(void)state;
 	log_task_init(&t);
 	snprintf(dir, sizeof(dir), "%s/logs", t.base);
 	t.what.log_dir = dir;
@@ -269,12 +268,8 @@ static void test_rotation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tricks),
-		cmocka_unit_test(test_reader_dies),
-		cmocka_unit_test(test_late_reader),
-		cmocka_unit_test(test_unread),
-		cmocka_unit_test(test_stall),
-		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_tricks),	 cmocka_unit_test(test_reader_dies), cmocka_unit_test(test_late_reader),
+		cmocka_unit_test(test_unread),	 cmocka_unit_test(test_stall),	     cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_rotation),
 	};
 

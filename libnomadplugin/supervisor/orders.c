@@ -41,7 +41,7 @@ int nomad__supervisor_stop(struct nomad__supervisor *s, int signal, uint64_t tim
 {
 	const uint64_t longest = 10ull * 365 * 86400 * 1000;
 
-	return order(s, "stop", signal, (int64_t) (timeout_ms < longest ? timeout_ms : longest), err);
+	return order(s, "stop", signal, (int64_t)(timeout_ms < longest ? timeout_ms : longest), err);
 }
 
 int nomad__supervisor_signal(struct nomad__supervisor *s, int signal, struct nomad_error **err)

@@ -22,7 +22,7 @@ int nomad__supervisor_program(void)
 	pthread_mutex_lock(&lock);
 	if (loaded < 0)
 		loaded = nomad__program_load("nomad-supervisor", nomad__supervisor_blob,
-					     (size_t) (nomad__supervisor_blob_end - nomad__supervisor_blob));
+					     (size_t)(nomad__supervisor_blob_end - nomad__supervisor_blob));
 	r = loaded;
 	pthread_mutex_unlock(&lock);
 	return r;
@@ -30,6 +30,6 @@ int nomad__supervisor_program(void)
 
 void nomad__supervisor_blob_get(const char **ret_data, size_t *ret_size)
 {
-	*ret_data = (const char *) nomad__supervisor_blob;
-	*ret_size = (size_t) (nomad__supervisor_blob_end - nomad__supervisor_blob);
+	*ret_data = (const char *)nomad__supervisor_blob;
+	*ret_size = (size_t)(nomad__supervisor_blob_end - nomad__supervisor_blob);
 }

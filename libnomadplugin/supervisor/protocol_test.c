@@ -17,13 +17,16 @@ struct message {
 	const char *data;
 	size_t size;
 };
-#define MESSAGE(text) { text, sizeof(text) }
+#define MESSAGE(text)                                                                                                  \
+	{                                                                                                              \
+		text, sizeof(text)                                                                                     \
+	}
 
 struct player {
 	struct task t;
 	int dirfd, ctl, child;
 	pthread_t thread;
-	const struct message *script;	/* [0]: the answer to the greeting; then all at once; then the end */
+	const struct message *script; /* [0]: the answer to the greeting; then all at once; then the end */
 	size_t n_script;
 	char greeting[256];
 	ssize_t greeting_size;
@@ -38,10 +41,10 @@ static void *play(void *arg)
 
 	if (poll(&poll_ctl, 1, 60000) <= 0 || (fd = nomad__unix_accept(p->ctl, &uid)) < 0)
 		return NULL;
-	(void) fcntl(fd, F_SETFL, 0);
+	(void)fcntl(fd, F_SETFL, 0);
 	p->greeting_size = nomad__unix_receive(fd, p->greeting, sizeof(p->greeting), fds, true);
 	for (size_t i = 0; i < p->n_script; i++)
-		(void) nomad__unix_send(fd, p->script[i].data, p->script[i].size, NULL, 0, true);
+		(void)nomad__unix_send(fd, p->script[i].data, p->script[i].size, NULL, 0, true);
 	/* The other side reads all before the end, a seqpacket socket keeps it. */
 	close(fd);
 	return NULL;
@@ -69,7 +72,7 @@ static void player_init(struct player *p, const struct message *script, size_t n
 	nomad__record_add(&record, "wings", "two");
 	nomad__record_add(&record, "boot", boot);
 	nomad__record_num(&record, "pid", p->child);
-	nomad__record_num(&record, "start", (int64_t) start);
+	nomad__record_num(&record, "start", (int64_t)start);
 	assert_int_equal(nomad__record_write(p->dirfd, "supervisor", &record, false), 0);
 	p->ctl = nomad__unix_listen(p->dirfd, "ctl");
 	assert_true(p->ctl >= 0);
@@ -97,7 +100,8 @@ static void test_newer_supervisor(void **state)
 {
 	static const struct message script[] = {
 		MESSAGE("v=1\0op=prelude\0key=c-minor"),
-		MESSAGE("v=1\0op=state\0version=99.0\0state=levitating\0pid=1\0aura=blue\0started_ns=123\0leader_pid=2\0leader_pid=3"),
+		MESSAGE("v=1\0op=state\0version=99.0\0state=levitating\0pid=1\0aura=blue\0started_ns=123\0leader_pid="
+			"2\0leader_pid=3"),
 		MESSAGE("v=1\0op=hologram\0x=1\0y=2"),
 		MESSAGE("v=1\0op=notice\0text=from the future\0font=serif"),
 		MESSAGE("no equals sign at all"),
@@ -106,7 +110,7 @@ static void test_newer_supervisor(void **state)
 	struct nomad_error *err = NULL;
 	struct player p;
 
-	(void) state;
+	(void)state;
 	player_init(&p, script, NOMAD_ARRAY_LEN(script));
 	if (attach(&p, &err) < 0)
 		fail_msg("%s", nomad_error_message(err));
@@ -128,7 +132,7 @@ static void test_older_supervisor(void **state)
 	};
 	struct player p;
 
-	(void) state;
+	(void)state;
 	player_init(&p, script, NOMAD_ARRAY_LEN(script));
 	assert_int_equal(attach(&p, NULL), 0);
 	assert_int_equal(nomad__supervisor_pid(p.t.s), p.child);
@@ -145,7 +149,7 @@ static void test_silent_end(void **state)
 	static const struct message script[] = { MESSAGE("v=1\0op=state\0started_ns=5") };
 	struct player p;
 
-	(void) state;
+	(void)state;
 	player_init(&p, script, NOMAD_ARRAY_LEN(script));
 	assert_int_equal(attach(&p, NULL), 0);
 	task_wait(&p.t);
@@ -159,13 +163,13 @@ static void test_other_protocol(void **state)
 	struct nomad_error *err = NULL;
 	struct player p;
 
-	(void) state;
+	(void)state;
 	player_init(&p, script, NOMAD_ARRAY_LEN(script));
 	assert_int_equal(attach(&p, &err), -EPROTONOSUPPORT);
 	assert_non_null(strstr(nomad_error_message(err), "another version of the control protocol"));
 	nomad_error_free(err);
 	assert_null(p.t.s);
-	assert_int_equal(kill(p.child, 0), 0);	/* and it lives */
+	assert_int_equal(kill(p.child, 0), 0); /* and it lives */
 	player_done(&p);
 }
 
@@ -176,7 +180,7 @@ static void test_stranger(void **state)
 	char path[300];
 	int pid, status;
 
-	(void) state;
+	(void)state;
 	if (geteuid() != 0)
 		skip();
 	task_init(&t);
@@ -198,9 +202,9 @@ static void test_stranger(void **state)
 			if (fd < 0 || fcntl(fd, F_SETFL, 0) < 0)
 				_exit(4);
 			/* It may be closed before the second one. */
-			(void) nomad__unix_send(fd, hello, sizeof(hello), NULL, 0, true);
+			(void)nomad__unix_send(fd, hello, sizeof(hello), NULL, 0, true);
 			if (!entitled)
-				(void) nomad__unix_send(fd, kill_it, sizeof(kill_it), NULL, 0, true);
+				(void)nomad__unix_send(fd, kill_it, sizeof(kill_it), NULL, 0, true);
 			_exit(nomad__unix_receive(fd, buf, sizeof(buf), fds, true) > 0 ? 1 : 0);
 		}
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -217,8 +221,9 @@ static void test_stranger(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_newer_supervisor), cmocka_unit_test(test_older_supervisor), cmocka_unit_test(test_silent_end),
-		cmocka_unit_test(test_other_protocol),	 cmocka_unit_test(test_stranger),
+		cmocka_unit_test(test_newer_supervisor), cmocka_unit_test(test_older_supervisor),
+		cmocka_unit_test(test_silent_end),	 cmocka_unit_test(test_other_protocol),
+		cmocka_unit_test(test_stranger),
 	};
 
 	return cmocka_run_group_tests_name("supervisor/protocol", tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
 void nomad__text_init(struct nomad__text *text, char *buf, size_t size)
 {
-	*text = (struct nomad__text) { .buf = buf, .size = size };
+	*text = (struct nomad__text){ .buf = buf, .size = size };
 	buf[0] = 0;
 }
 
@@ -35,10 +35,10 @@ void nomad__text_num(struct nomad__text *text, int64_t n)
 {
 	char digits[24];
 	size_t at = sizeof(digits);
-	uint64_t rest = n < 0 ? -(uint64_t) n : (uint64_t) n;
+	uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
 
 	do
-		digits[--at] = (char) ('0' + rest % 10);
+		digits[--at] = (char)('0' + rest % 10);
 	while ((rest /= 10));
 	if (n < 0)
 		digits[--at] = '-';
@@ -56,16 +56,16 @@ int64_t nomad__parse_num(const char *s, int64_t otherwise)
 	if (*s < '0' || *s > '9')
 		return otherwise;
 	for (; *s >= '0' && *s <= '9'; s++) {
-		if (n > (uint64_t) INT64_MAX / 10 - 1)
+		if (n > (uint64_t)INT64_MAX / 10 - 1)
 			return otherwise;
-		n = n * 10 + (uint64_t) (*s - '0');
+		n = n * 10 + (uint64_t)(*s - '0');
 	}
-	return minus ? -(int64_t) n : (int64_t) n;
+	return minus ? -(int64_t)n : (int64_t)n;
 }
 
 void nomad__record_init_bare(struct nomad__record *record, char *buf, size_t size)
 {
-	*record = (struct nomad__record) { .buf = buf, .size = size };
+	*record = (struct nomad__record){ .buf = buf, .size = size };
 }
 
 void nomad__record_init(struct nomad__record *record, char *buf, size_t size)
@@ -104,7 +104,7 @@ static uint32_t sum_of(const char *data, size_t size)
 	uint32_t sum = 2166136261u;
 
 	for (size_t i = 0; i < size; i++)
-		sum = (sum ^ (unsigned char) data[i]) * 16777619u;
+		sum = (sum ^ (unsigned char)data[i]) * 16777619u;
 	return sum;
 }
 
@@ -117,7 +117,7 @@ bool nomad__record_is_sealed(const char *data, size_t size)
 {
 	const char *sum = nomad__record_get(data, size, "sum");
 
-	return sum && nomad__parse_num(sum, -1) == sum_of(data, (size_t) (sum - data) - sizeof("sum=") + 1);
+	return sum && nomad__parse_num(sum, -1) == sum_of(data, (size_t)(sum - data) - sizeof("sum=") + 1);
 }
 
 const char *nomad__record_next(const char *data, size_t size, const char *key, size_t *pos)
@@ -130,8 +130,8 @@ const char *nomad__record_next(const char *data, size_t size, const char *key, s
 
 		if (!end)
 			return NULL;
-		*pos += (size_t) (end - s) + 1;
-		if ((size_t) (end - s) > k && memcmp(s, key, k) == 0 && s[k] == '=')
+		*pos += (size_t)(end - s) + 1;
+		if ((size_t)(end - s) > k && memcmp(s, key, k) == 0 && s[k] == '=')
 			return s + k + 1;
 	}
 	return NULL;
@@ -159,7 +159,7 @@ static int write_all(int fd, const char *data, size_t size)
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
 		data += n;
-		size -= (size_t) n;
+		size -= (size_t)n;
 	}
 	return 0;
 }
@@ -186,7 +186,7 @@ int nomad__record_write(int dirfd, const char *name, const struct nomad__record 
 	if (r >= 0 && renameat(dirfd, temp, dirfd, name) < 0)
 		r = -errno;
 	if (r < 0) {
-		(void) unlinkat(dirfd, temp, 0);
+		(void)unlinkat(dirfd, temp, 0);
 		return r;
 	}
 	return durable && fsync(dirfd) < 0 ? -errno : 0;
@@ -220,10 +220,10 @@ ssize_t nomad__record_read(int dirfd, const char *name, char *buf, size_t size)
 			continue;
 		if (n <= 0)
 			break;
-		done += (size_t) n;
+		done += (size_t)n;
 	}
 	if (n < 0)
 		n = -errno;
 	close(fd);
-	return n < 0 ? n : (ssize_t) done;
+	return n < 0 ? n : (ssize_t)done;
 }

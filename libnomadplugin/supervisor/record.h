@@ -18,8 +18,8 @@
 /* Text in a buffer that somebody else holds; what does not fit is cut off. */
 struct nomad__text {
 	char *buf;
-	size_t size, used;		/* used: without the closing NUL */
-	bool full;			/* something was cut off */
+	size_t size, used; /* used: without the closing NUL */
+	bool full;	   /* something was cut off */
 };
 
 void nomad__text_init(struct nomad__text *text, char *buf, size_t size);
@@ -31,7 +31,7 @@ int64_t nomad__parse_num(const char *s, int64_t otherwise);
 struct nomad__record {
 	char *buf;
 	size_t size, used;
-	bool full;			/* something did not fit: do not send it */
+	bool full; /* something did not fit: do not send it */
 };
 
 /* Begins with "v=1". */

@@ -17,7 +17,7 @@ static void test_text(void **state)
 	char buf[8];
 	struct nomad__text t;
 
-	(void) state;
+	(void)state;
 	nomad__text_init(&t, buf, sizeof(buf));
 	nomad__text_num(&t, -12);
 	nomad__text_add(&t, "abc");
@@ -30,7 +30,7 @@ static void test_text(void **state)
 
 static void test_numbers(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(nomad__parse_num("12x", 0), 12);
 	assert_int_equal(nomad__parse_num("-7", 0), -7);
 	assert_int_equal(nomad__parse_num("x", 5), 5);
@@ -47,7 +47,7 @@ static void test_round_trip(void **state)
 	struct nomad__record r;
 	size_t pos = 0;
 
-	(void) state;
+	(void)state;
 	nomad__record_init(&r, buf, sizeof(buf));
 	nomad__record_add(&r, "env", "A=1");
 	nomad__record_add(&r, "env", "");
@@ -80,14 +80,14 @@ static void test_seal(void **state)
 	struct nomad__record r;
 	size_t n;
 
-	(void) state;
+	(void)state;
 	nomad__record_init(&r, buf, sizeof(buf));
 	nomad__record_num(&r, "exit_code", 137);
 	assert_false(nomad__record_is_sealed(buf, r.used));
 	nomad__record_seal(&r);
 	assert_false(r.full);
 	assert_true(nomad__record_is_sealed(buf, r.used));
-	assert_true(nomad__record_is_sealed(buf, sizeof(buf)));		/* with the zeros behind it */
+	assert_true(nomad__record_is_sealed(buf, sizeof(buf))); /* with the zeros behind it */
 	/* Cut anywhere, with or without zeros in place of the rest, or a bit changed. */
 	for (n = 0; n < r.used - 1; n++) {
 		char torn[sizeof(buf)] = { 0 };
@@ -111,7 +111,7 @@ static void test_files(void **state)
 	struct nomad__record r;
 	int fd;
 
-	(void) state;
+	(void)state;
 	assert_non_null(mkdtemp(dir));
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
@@ -137,11 +137,8 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_seal),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_text), cmocka_unit_test(test_numbers), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_seal), cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests_name("supervisor/record", tests, NULL, NULL);

@@ -62,7 +62,7 @@ static bool parse(const char *s, size_t n, uint64_t *ret)
 	}
 	errno = 0;
 	*ret = strtoull(text, &end, 10);
-	return isdigit((unsigned char) *text) && !*end && !errno && *ret <= INT64_MAX;
+	return isdigit((unsigned char)*text) && !*end && !errno && *ret <= INT64_MAX;
 }
 
 int nomad_rlimit_parse(const char *name, const char *value, struct nomad_rlimit *ret, struct nomad_error **err)
@@ -78,12 +78,12 @@ int nomad_rlimit_parse(const char *name, const char *value, struct nomad_rlimit 
 				       "there is no resource limit '%s'; there are nofile, nproc, core, memlock, stack "
 				       "and the others of setrlimit(2), in lower case",
 				       name);
-	if (!parse(value, colon ? (size_t) (colon - value) : strlen(value), &limit.soft) ||
+	if (!parse(value, colon ? (size_t)(colon - value) : strlen(value), &limit.soft) ||
 	    (colon && !parse(colon + 1, strlen(colon + 1), &limit.hard)))
-		return nomad_error_set(err, EINVAL,
-				       "resource limit '%s' cannot be '%s'; write SOFT:HARD or one number for both, or "
-				       "unlimited",
-				       name, value);
+		return nomad_error_set(
+			err, EINVAL,
+			"resource limit '%s' cannot be '%s'; write SOFT:HARD or one number for both, or unlimited",
+			name, value);
 	if (!colon)
 		limit.hard = limit.soft;
 	if (limit.soft > limit.hard)

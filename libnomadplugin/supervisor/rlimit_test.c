@@ -26,7 +26,7 @@ static void test_good(void **state)
 		{ "stack", "9223372036854775807", { RLIMIT_STACK, INT64_MAX, INT64_MAX } },
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
 		struct nomad_rlimit got;
 
@@ -39,15 +39,23 @@ static void test_good(void **state)
 static void test_bad(void **state)
 {
 	static const char *const cases[][3] = {
-		{ "nofiles", "1", "no resource limit 'nofiles'" }, { "", "1", "no resource limit ''" },
-		{ "nofile", "", "cannot be ''" }, { "nofile", "many", "cannot be 'many'" }, { "nofile", "1:", "cannot be '1:'" },
-		{ "nofile", ":1", "cannot be ':1'" }, { "nofile", "1:2:3", "cannot be '1:2:3'" }, { "nofile", "-2", "cannot be '-2'" },
-		{ "nofile", " 1", "cannot be ' 1'" }, { "nofile", "1k", "cannot be '1k'" },
-		{ "nofile", "9223372036854775808", "cannot be" }, { "nofile", "99999999999999999999999999", "cannot be" },
-		{ "nofile", "2:1", "above the hard one" }, { "nofile", "unlimited:1", "above the hard one" },
+		{ "nofiles", "1", "no resource limit 'nofiles'" },
+		{ "", "1", "no resource limit ''" },
+		{ "nofile", "", "cannot be ''" },
+		{ "nofile", "many", "cannot be 'many'" },
+		{ "nofile", "1:", "cannot be '1:'" },
+		{ "nofile", ":1", "cannot be ':1'" },
+		{ "nofile", "1:2:3", "cannot be '1:2:3'" },
+		{ "nofile", "-2", "cannot be '-2'" },
+		{ "nofile", " 1", "cannot be ' 1'" },
+		{ "nofile", "1k", "cannot be '1k'" },
+		{ "nofile", "9223372036854775808", "cannot be" },
+		{ "nofile", "99999999999999999999999999", "cannot be" },
+		{ "nofile", "2:1", "above the hard one" },
+		{ "nofile", "unlimited:1", "above the hard one" },
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
 		NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 		struct nomad_rlimit got;

@@ -60,7 +60,7 @@ void nomad__spec_add(struct nomad__spec *spec, const char *key, const char *valu
 
 void nomad__spec_num(struct nomad__spec *spec, const char *key, int64_t value)
 {
-	nomad__spec_addf(spec, key, "%lld", (long long) value);
+	nomad__spec_addf(spec, key, "%lld", (long long)value);
 }
 
 void nomad__spec_addf(struct nomad__spec *spec, const char *key, const char *fmt, ...)
@@ -85,7 +85,7 @@ void nomad__spec_done(struct nomad__spec *spec)
 	if (spec->data)
 		explicit_bzero(spec->data, spec->size);
 	free(spec->data);
-	*spec = (struct nomad__spec) { 0 };
+	*spec = (struct nomad__spec){ 0 };
 }
 
 int nomad__spec_file(const struct nomad__spec *spec)
@@ -106,7 +106,7 @@ int nomad__spec_file(const struct nomad__spec *spec)
 			close(fd);
 			return r;
 		}
-		done += (size_t) n;
+		done += (size_t)n;
 	}
 	return fd;
 }
@@ -130,7 +130,7 @@ static int lookup(const char *user, uid_t *ret_uid, gid_t *ret_gid, char **ret_n
 		r = getpwnam_r(user, &pw, buf, size, &found);
 		if (!found && r != ERANGE && *user >= '0' && *user <= '9') {
 			number = strtol(user, &end, 10);
-			r = *end ? 0 : getpwuid_r((uid_t) number, &pw, buf, size, &found);
+			r = *end ? 0 : getpwuid_r((uid_t)number, &pw, buf, size, &found);
 		}
 		if (r != ERANGE || size > 1 << 20)
 			break;
@@ -154,7 +154,7 @@ static int lookup(const char *user, uid_t *ret_uid, gid_t *ret_gid, char **ret_n
 	number = strtol(user, &end, 10);
 	if (*end || errno || number >= UINT32_MAX)
 		return -ENOENT;
-	*ret_uid = *ret_gid = (uid_t) number;
+	*ret_uid = *ret_gid = (uid_t)number;
 	return 0;
 }
 
@@ -253,7 +253,7 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 		nomad__spec_add(spec, "log_dir", what->log_dir);
 		nomad__spec_add(spec, "log_name", what->log_name);
 		nomad__spec_num(spec, "log_files", what->log_max_files);
-		nomad__spec_num(spec, "log_bytes", (int64_t) what->log_max_bytes);
+		nomad__spec_num(spec, "log_bytes", (int64_t)what->log_max_bytes);
 	}
 	return 0;
 }

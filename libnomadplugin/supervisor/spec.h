@@ -16,7 +16,7 @@ struct nomad__supervise;
 struct nomad__spec {
 	char *data;
 	size_t size, room;
-	bool failed;		/* memory ran out, or a value cannot be: all later calls do nothing */
+	bool failed; /* memory ran out, or a value cannot be: all later calls do nothing */
 };
 
 void nomad__spec_add(struct nomad__spec *spec, const char *key, const char *value);

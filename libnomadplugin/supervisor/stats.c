@@ -11,7 +11,7 @@
 
 #include "supervisor/handle.h"
 
-_Static_assert(sizeof(((struct nomad__stats_cache *) 0)->fds) == NOMAD__STATS_FDS * sizeof(int), "one slot each");
+_Static_assert(sizeof(((struct nomad__stats_cache *)0)->fds) == NOMAD__STATS_FDS * sizeof(int), "one slot each");
 
 /* Without cgroups: the process and what descends from it. */
 static void sum_tree(int pid, int depth, struct nomad__process_usage *sum)
@@ -35,9 +35,12 @@ static void add_processes(int pid, struct nomad_stats *ret, struct nomad__counte
 
 	sum_tree(pid, 0, &sum);
 	if (!counters->has_cpu) {
-		*counters = (struct nomad__counters) {
-			.has_cpu = true, .has_split = true, .cpu_ns = sum.user_ns + sum.system_ns,
-			.user_ns = sum.user_ns, .system_ns = sum.system_ns,
+		*counters = (struct nomad__counters){
+			.has_cpu = true,
+			.has_split = true,
+			.cpu_ns = sum.user_ns + sum.system_ns,
+			.user_ns = sum.user_ns,
+			.system_ns = sum.system_ns,
 		};
 	}
 	if (!(ret->measured & NOMAD_STAT_RSS)) {
@@ -49,7 +52,7 @@ static void add_processes(int pid, struct nomad_stats *ret, struct nomad__counte
 static double percent(uint64_t now, uint64_t before, int64_t span_ns)
 {
 	/* Less than before: a process of the sum has ended. */
-	return span_ns > 0 && now > before ? 100.0 * (double) (now - before) / (double) span_ns : 0;
+	return span_ns > 0 && now > before ? 100.0 * (double)(now - before) / (double)span_ns : 0;
 }
 
 int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cache *cache, struct nomad_stats *ret,

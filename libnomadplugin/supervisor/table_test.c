@@ -14,7 +14,7 @@ static void each_cell(void (*check)(enum super_state from, enum super_event even
 {
 	for (int s = 0; s < ST_MAX; s++)
 		for (int e = 0; e < EV_MAX; e++)
-			check((enum super_state) s, (enum super_event) e, &super_table[s][e]);
+			check((enum super_state)s, (enum super_event)e, &super_table[s][e]);
 }
 
 static void cell_is_sane(enum super_state from, enum super_event event, const struct super_cell *cell)
@@ -40,7 +40,7 @@ static void cell_is_sane(enum super_state from, enum super_event event, const st
 
 static void test_cells(void **state)
 {
-	(void) state;
+	(void)state;
 	each_cell(cell_is_sane);
 }
 
@@ -52,10 +52,10 @@ static void leads(enum super_state from, enum super_event event, enum super_stat
 
 static void test_rules(void **state)
 {
-	(void) state;
+	(void)state;
 	for (int s = ST_STARTING; s <= ST_STOPPING; s++) {
 		/* A kill is obeyed in every state, and the process' end is seen. */
-		leads((enum super_state) s, EV_KILL, ST_KILLING, ACT_KILL);
+		leads((enum super_state)s, EV_KILL, ST_KILLING, ACT_KILL);
 		assert_int_equal(super_table[s][EV_MAIN_EXIT].next, ST_KILLING);
 		/* An end by itself is not our doing. */
 		assert_true(super_table[s][EV_MAIN_EXIT].action != ACT_KILL);

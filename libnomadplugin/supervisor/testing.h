@@ -65,7 +65,7 @@ static inline void on_notice(void *ud, const char *message)
 	pthread_mutex_unlock(&t->lock);
 }
 
-static int test_number;			/* of the process that runs the test, not of one it forks */
+static int test_number; /* of the process that runs the test, not of one it forks */
 
 static const struct nomad__supervisor_events test_events = { on_exited, on_notice };
 
@@ -101,10 +101,14 @@ static inline void task_init(struct task *t)
 	snprintf(t->title, sizeof(t->title), "nomad-supervisor: test %s", t->base + strlen(t->base) - 6);
 	assert_int_equal(nomad__loop_new(&t->loop), 0);
 	assert_int_equal(nomad_map_set(&t->env, "PATH", "/usr/bin:/bin"), 0);
-	t->command = (struct nomad_command) { .argv = t->argv };
-	t->what = (struct nomad__supervise) {
-		.dir = t->dir, .title = t->title, .command = &t->command, .env = &t->env,
-		.alloc_id = "00000000-0000-0000-0000-000000000000", .task_name = "test",
+	t->command = (struct nomad_command){ .argv = t->argv };
+	t->what = (struct nomad__supervise){
+		.dir = t->dir,
+		.title = t->title,
+		.command = &t->command,
+		.env = &t->env,
+		.alloc_id = "00000000-0000-0000-0000-000000000000",
+		.task_name = "test",
 	};
 }
 
@@ -129,7 +133,7 @@ static inline const char *own_numbers(const char *script)
 		if (*script != '#' || script[1] < '0' || script[1] > '9')
 			buf[n++] = *script;
 		else
-			n += (size_t) snprintf(buf + n, 32, "%d", test_number);
+			n += (size_t)snprintf(buf + n, 32, "%d", test_number);
 	}
 	buf[n] = 0;
 	return buf;
@@ -165,13 +169,13 @@ static inline void task_wait(struct task *t)
 }
 
 /* Wait until `ok` holds, 30 s at most. */
-#define wait_until(ok)									\
-	do {										\
-		bool held_ = false;							\
-		for (int i_ = 0; i_ < 3000 && !(held_ = (ok)); i_++)			\
-			usleep(10000);							\
-		if (!held_)								\
-			fail_msg("waited 30 s for: %s", #ok);				\
+#define wait_until(ok)                                                                                                 \
+	do {                                                                                                           \
+		bool held_ = false;                                                                                    \
+		for (int i_ = 0; i_ < 3000 && !(held_ = (ok)); i_++)                                                   \
+			usleep(10000);                                                                                 \
+		if (!held_)                                                                                            \
+			fail_msg("waited 30 s for: %s", #ok);                                                          \
 	} while (0)
 
 /* Is the name of the task's directory anywhere among the processes or cgroups? */
@@ -193,7 +197,7 @@ static inline bool process_with(const char *text)
 		n = fd < 0 ? -1 : read(fd, buf, sizeof(buf));
 		if (fd >= 0)
 			close(fd);
-		found = n > 0 && memmem(buf, (size_t) n, text, strlen(text));
+		found = n > 0 && memmem(buf, (size_t)n, text, strlen(text));
 	}
 	if (d)
 		closedir(d);

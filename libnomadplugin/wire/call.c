@@ -27,10 +27,10 @@
 #include "core/loop.h"
 
 enum {
-	BOUNDED_MAX = 1024,	/* messages that wait, with SEND_BOUNDED */
+	BOUNDED_MAX = 1024, /* messages that wait, with SEND_BOUNDED */
 };
 
-#define CALL_OF(tag, member) ((struct nomad__call *) ((char *) (tag) - offsetof(struct nomad__call, member)))
+#define CALL_OF(tag, member) ((struct nomad__call *)((char *)(tag)-offsetof(struct nomad__call, member)))
 
 /* ---- Life ---- */
 
@@ -52,7 +52,7 @@ static void count_end(struct nomad__call *call, grpc_status_code code)
 	if (call->counted)
 		return;
 	call->counted = true;
-	nomad__metrics_call_ends(call->server->plugin, call->rpc, (unsigned) code, nomad__now_ns() - call->begun_ns);
+	nomad__metrics_call_ends(call->server->plugin, call->rpc, (unsigned)code, nomad__now_ns() - call->begun_ns);
 }
 
 void nomad__call_unref(struct nomad__call *call)
@@ -126,7 +126,7 @@ static void call_closed(struct nomad__tag *tag, bool ok)
 	void (*drop)(struct nomad__call *, void *);
 	void *data;
 
-	(void) ok;
+	(void)ok;
 	pthread_mutex_lock(&call->lock);
 	call->closed = true;
 	count_end(call, GRPC_STATUS_CANCELLED);
@@ -267,7 +267,7 @@ static void queue_packet(struct nomad__call *call, struct nomad__packet *packet,
 		call->queued--;
 		call->queued_bytes -= old->size;
 		packet_free(old);
-		if (how == NOMAD__SEND_BOUNDED)	/* only events are sent so */
+		if (how == NOMAD__SEND_BOUNDED) /* only events are sent so */
 			nomad__metrics_event_dropped(call->server->plugin);
 	}
 	*call->tail = packet;
@@ -481,7 +481,7 @@ static void dispatch(struct nomad__call *call)
 	r = nomad__work(call->server->plugin, run_handler, call);
 	if (r >= 0)
 		return;
-	if (r == -ESHUTDOWN)	/* here it is the truth */
+	if (r == -ESHUTDOWN) /* here it is the truth */
 		nomad__call_fail_status(call, GRPC_STATUS_UNAVAILABLE, "the plugin is shutting down");
 	else
 		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "no worker for the call");
@@ -543,13 +543,13 @@ void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const
 	grpc_op op = { .op = GRPC_OP_RECV_CLOSE_ON_SERVER };
 
 	if (!call) {
-		(void) grpc_call_cancel_with_status(take_grpc, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory", NULL);
+		(void)grpc_call_cancel_with_status(take_grpc, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory", NULL);
 		grpc_call_unref(take_grpc);
 		return;
 	}
 	call->server = server;
 	call->grpc = take_grpc;
-	call->refs = 1;		/* of this function */
+	call->refs = 1; /* of this function */
 	call->tail = &call->head;
 	call->close_tag.fn = call_closed;
 	call->send_tag.fn = sent;
@@ -557,7 +557,7 @@ void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const
 	call->status_slice = grpc_empty_slice();
 	call->trailer.value = grpc_empty_slice();
 	call->method = find_method(details->method);
-	call->rpc = call->method ? (size_t) (call->method - nomad__methods) : nomad__n_methods;
+	call->rpc = call->method ? (size_t)(call->method - nomad__methods) : nomad__n_methods;
 	call->begun_ns = nomad__now_ns();
 	nomad__metrics_call_begins(server->plugin, call->rpc);
 	pthread_mutex_init(&call->lock, NULL);

@@ -34,14 +34,15 @@ struct nomad__server {
 	struct nomad__tag stopped_tag;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct nomad__call *calls;	/* all, linked by .next */
+	struct nomad__call *calls; /* all, linked by .next */
 	size_t n_calls;
 	int64_t idle_since_ns;	/* monotonic; valid with n_calls 0 */
-	int64_t looks_until_ns;	/* till then the thread looks after .soon by itself; monotonic */
-	struct nomad__call *soon, **soon_tail;	/* calls with something to send, linked by .next_soon; each has a reference */
-	bool stopped;		/* grpc's own shutdown is complete */
-	bool draining;		/* the queue was told to end */
-	bool ended;		/* the thread has left its loop */
+	int64_t looks_until_ns; /* till then the thread looks after .soon by itself; monotonic */
+	struct nomad__call *soon,
+		**soon_tail; /* calls with something to send, linked by .next_soon; each has a reference */
+	bool stopped;	     /* grpc's own shutdown is complete */
+	bool draining;	     /* the queue was told to end */
+	bool ended;	     /* the thread has left its loop */
 };
 
 struct nomad__packet {
@@ -57,34 +58,34 @@ struct nomad__packet {
 struct nomad__call {
 	struct nomad__server *server;
 	const struct nomad__method *method;
-	size_t rpc;		/* of the metrics */
-	int64_t begun_ns;	/* monotonic */
+	size_t rpc;	  /* of the metrics */
+	int64_t begun_ns; /* monotonic */
 	grpc_call *grpc;
-	struct nomad__call *next, **link;	/* in server->calls, under server->lock */
+	struct nomad__call *next, **link; /* in server->calls, under server->lock */
 	struct nomad__call *next_soon;
-	bool is_soon;		/* in server->soon, under server->lock */
-	bool ending;		/* nomad__call_end() has it, under server->lock */
-	unsigned refs;		/* atomic */
+	bool is_soon;  /* in server->soon, under server->lock */
+	bool ending;   /* nomad__call_end() has it, under server->lock */
+	unsigned refs; /* atomic */
 	struct nomad__tag close_tag, receive_tag, send_tag;
-	int cancelled;		/* filled by RECV_CLOSE_ON_SERVER */
+	int cancelled; /* filled by RECV_CLOSE_ON_SERVER */
 	grpc_byte_buffer *received;
 	ProtobufCMessage *request;
 
 	pthread_mutex_t lock;
 	char *task_id;
-	bool closed;		/* it has ended, whoever ended it */
-	bool broken;		/* nothing can be sent any more */
-	bool answered;		/* reply, fail or finish was called */
+	bool closed;   /* it has ended, whoever ended it */
+	bool broken;   /* nothing can be sent any more */
+	bool answered; /* reply, fail or finish was called */
 	bool initial_sent, sending, status_sent;
 	bool receiving, handled;
 	bool then_shutdown;
-	bool counted;		/* its end is in the metrics */
+	bool counted; /* its end is in the metrics */
 	struct nomad__status status;
 	grpc_slice status_slice;
 	grpc_metadata trailer;
 	struct nomad__packet *head, **tail;
 	size_t queued_bytes, queued;
-	size_t high;		/* of on_drained; armed once it was reached */
+	size_t high; /* of on_drained; armed once it was reached */
 	bool high_reached;
 	void (*drained)(struct nomad__call *call);
 	void (*drop)(struct nomad__call *call, void *data);

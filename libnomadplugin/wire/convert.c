@@ -8,15 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GO_NO_TIME INT64_C(-62135596800)	/* the year 1, in seconds */
+#define GO_NO_TIME INT64_C(-62135596800) /* the year 1, in seconds */
 
 /* All map<string, string> fields have entries of this shape. */
 typedef Pb__TaskConfig__EnvEntry string_entry;
 
 _Static_assert(sizeof(Pb__TaskConfig__DeviceEnvEntry) == sizeof(string_entry) &&
-	       sizeof(Pb__NetworkIsolationSpec__LabelsEntry) == sizeof(string_entry) &&
-	       sizeof(Pb__TaskDriverStatus__AttributesEntry) == sizeof(string_entry) &&
-	       sizeof(Pb__DriverTaskEvent__AnnotationsEntry) == sizeof(string_entry), "entries of one shape");
+		       sizeof(Pb__NetworkIsolationSpec__LabelsEntry) == sizeof(string_entry) &&
+		       sizeof(Pb__TaskDriverStatus__AttributesEntry) == sizeof(string_entry) &&
+		       sizeof(Pb__DriverTaskEvent__AnnotationsEntry) == sizeof(string_entry),
+	       "entries of one shape");
 
 /* ---- From the wire ---- */
 
@@ -77,7 +78,7 @@ static int isolation(const Pb__NetworkIsolationSpec *spec, struct nomad_network_
 	ret->mode = network_mode(spec->mode);
 	r = copy(&ret->path, spec->path, true);
 	if (r >= 0)
-		r = copy_map(&ret->labels, (string_entry **) spec->labels, spec->n_labels);
+		r = copy_map(&ret->labels, (string_entry **)spec->labels, spec->n_labels);
 	if (r >= 0 && hosts)
 		r = copy(&ret->hosts_hostname, hosts->hostname, true);
 	if (r >= 0 && hosts)
@@ -236,7 +237,7 @@ int nomad__task_info_of(const Pb__TaskConfig *config, struct nomad_task_info *re
 	if (r >= 0)
 		r = copy_map(&info.env, config->env, config->n_env);
 	if (r >= 0)
-		r = copy_map(&info.device_env, (string_entry **) config->device_env, config->n_device_env);
+		r = copy_map(&info.device_env, (string_entry **)config->device_env, config->n_device_env);
 	if (r >= 0 && config->resources)
 		r = resources(config->resources, &info.resources);
 	if (r >= 0)
@@ -262,7 +263,7 @@ int64_t nomad__duration_ns(const Pb__Duration *duration)
 	if (!duration)
 		return 0;
 	if (__builtin_mul_overflow(duration->seconds, INT64_C(1000000000), &ns) ||
-	    __builtin_add_overflow(ns, (int64_t) duration->nanos, &ns))
+	    __builtin_add_overflow(ns, (int64_t)duration->nanos, &ns))
 		return duration->seconds < 0 ? INT64_MIN : INT64_MAX;
 	return ns;
 }
@@ -279,7 +280,7 @@ void nomad__timestamp_of(int64_t time_ns, Pb__Timestamp *ret)
 	}
 	pb__timestamp__init(ret);
 	ret->seconds = time_ns == 0 ? GO_NO_TIME : seconds;
-	ret->nanos = time_ns == 0 ? 0 : (int32_t) nanos;
+	ret->nanos = time_ns == 0 ? 0 : (int32_t)nanos;
 }
 
 int nomad__map_entries(const struct nomad_map *map, const ProtobufCMessageDescriptor *type, void *ret_entries,
@@ -288,21 +289,21 @@ int nomad__map_entries(const struct nomad_map *map, const ProtobufCMessageDescri
 	string_entry **pointers, *entries;
 
 	if (!map || map->count == 0) {
-		*(void **) ret_entries = NULL;
+		*(void **)ret_entries = NULL;
 		*ret_n = 0;
 		return 0;
 	}
 	pointers = calloc(map->count, sizeof(*pointers) + sizeof(*entries));
 	if (!pointers)
 		return -ENOMEM;
-	entries = (string_entry *) (pointers + map->count);
+	entries = (string_entry *)(pointers + map->count);
 	for (size_t i = 0; i < map->count; i++) {
 		protobuf_c_message_init(type, &entries[i]);
 		entries[i].key = map->pairs[i].key;
 		entries[i].value = map->pairs[i].value;
 		pointers[i] = &entries[i];
 	}
-	*(void **) ret_entries = pointers;
+	*(void **)ret_entries = pointers;
 	*ret_n = map->count;
 	return 0;
 }
@@ -318,10 +319,10 @@ Pb__NetworkIsolationSpec *nomad__isolation_message(const struct nomad_network_is
 		return NULL;
 	pb__network_isolation_spec__init(&m->spec);
 	pb__hosts_config__init(&m->hosts);
-	m->spec.mode = from->mode == NOMAD_NET_GROUP ? PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__GROUP :
-		       from->mode == NOMAD_NET_TASK ? PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__TASK :
-		       from->mode == NOMAD_NET_NONE ? PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__NONE :
-						      PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__HOST;
+	m->spec.mode = from->mode == NOMAD_NET_GROUP  ? PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__GROUP
+		       : from->mode == NOMAD_NET_TASK ? PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__TASK
+		       : from->mode == NOMAD_NET_NONE ? PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__NONE
+						      : PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__HOST;
 	if (from->path)
 		m->spec.path = from->path;
 	if (from->hosts_hostname || from->hosts_address) {

@@ -8,12 +8,12 @@
 #include "wire/message.h"
 
 enum {
-	NOMAD__MAP_MAX = 16384,		/* entries of env and the like */
+	NOMAD__MAP_MAX = 16384, /* entries of env and the like */
 };
 
 /* TaskConfig -> task info, deep copies.  -EINVAL if it has no id. */
-int nomad__task_info_of(const Pb__TaskConfig *config, struct nomad_task_info *ret, struct nomad_error **err)
-	NOMAD_MUST_CHECK;
+int nomad__task_info_of(const Pb__TaskConfig *config, struct nomad_task_info *ret,
+			struct nomad_error **err) NOMAD_MUST_CHECK;
 
 int nomad__isolation_of(const Pb__NetworkIsolationSpec *spec, struct nomad_network_isolation *ret,
 			struct nomad_error **err) NOMAD_MUST_CHECK;

@@ -16,8 +16,10 @@ static void a_task_arrives_whole(void **state)
 {
 	Pb__TaskConfig__EnvEntry env[2] = { PB__TASK_CONFIG__ENV_ENTRY__INIT, PB__TASK_CONFIG__ENV_ENTRY__INIT };
 	Pb__TaskConfig__EnvEntry *envs[] = { &env[0], &env[1] };
-	Pb__TaskConfig__DeviceEnvEntry device_env = PB__TASK_CONFIG__DEVICE_ENV_ENTRY__INIT, *device_envs[] = { &device_env };
-	Pb__NetworkIsolationSpec__LabelsEntry label = PB__NETWORK_ISOLATION_SPEC__LABELS_ENTRY__INIT, *labels[] = { &label };
+	Pb__TaskConfig__DeviceEnvEntry device_env = PB__TASK_CONFIG__DEVICE_ENV_ENTRY__INIT,
+				       *device_envs[] = { &device_env };
+	Pb__NetworkIsolationSpec__LabelsEntry label = PB__NETWORK_ISOLATION_SPEC__LABELS_ENTRY__INIT,
+					      *labels[] = { &label };
 	Pb__Resources resources = PB__RESOURCES__INIT;
 	Pb__AllocatedTaskResources allocated = PB__ALLOCATED_TASK_RESOURCES__INIT;
 	Pb__AllocatedCpuResources cpu = PB__ALLOCATED_CPU_RESOURCES__INIT;
@@ -30,15 +32,15 @@ static void a_task_arrives_whole(void **state)
 	Pb__HostsConfig hosts = PB__HOSTS_CONFIG__INIT;
 	Pb__NetworkIsolationSpec network = PB__NETWORK_ISOLATION_SPEC__INIT;
 	Pb__TaskConfig config = PB__TASK_CONFIG__INIT;
-	char *servers[] = { (char *) "10.0.0.1", (char *) "10.0.0.2" }, *searches[] = { (char *) "x.example" };
-	char *options[] = { (char *) "ndots:2" };
+	char *servers[] = { (char *)"10.0.0.1", (char *)"10.0.0.2" }, *searches[] = { (char *)"x.example" };
+	char *options[] = { (char *)"ndots:2" };
 	struct nomad_task_info info;
 	Pb__TaskConfig *read;
 	uint8_t bytes[4096];
 	size_t size;
 
-	(void) state;
-#define SET(field, value) config.field = (char *) (value)
+	(void)state;
+#define SET(field, value) config.field = (char *)(value)
 	SET(id, "a/t/1");
 	SET(name, "t");
 	SET(user, "nobody");
@@ -53,14 +55,14 @@ static void a_task_arrives_whole(void **state)
 	SET(node_name, "nn");
 	SET(node_id, "ni");
 #undef SET
-	env[0].key = (char *) "A";
-	env[0].value = (char *) "1";
-	env[1].key = (char *) "B";
-	env[1].value = (char *) "";
+	env[0].key = (char *)"A";
+	env[0].value = (char *)"1";
+	env[1].key = (char *)"B";
+	env[1].value = (char *)"";
 	config.env = envs;
 	config.n_env = 2;
-	device_env.key = (char *) "A";
-	device_env.value = (char *) "1";
+	device_env.key = (char *)"A";
+	device_env.value = (char *)"1";
 	config.device_env = device_envs;
 	config.n_device_env = 1;
 	cpu.cpu_shares = 500;
@@ -70,26 +72,26 @@ static void a_task_arrives_whole(void **state)
 	allocated.memory = &memory;
 	linux_part.percentticks = 0.25;
 	linux_part.memory_limit_bytes = INT64_C(1) << 40;
-	linux_part.cpuset_cpus = (char *) "2,3";
-	linux_part.cpuset_cgroup = (char *) "/sys/fs/cgroup/x";
-	port.label = (char *) "http";
+	linux_part.cpuset_cpus = (char *)"2,3";
+	linux_part.cpuset_cgroup = (char *)"/sys/fs/cgroup/x";
+	port.label = (char *)"http";
 	port.value = 25000;
 	port.to = 80;
-	port.host_ip = (char *) "127.0.0.1";
+	port.host_ip = (char *)"127.0.0.1";
 	resources.allocated_resources = &allocated;
 	resources.linux_resources = &linux_part;
 	resources.ports = ports;
 	resources.n_ports = 1;
 	config.resources = &resources;
-	mount.task_path = (char *) "/data";
-	mount.host_path = (char *) "/srv";
+	mount.task_path = (char *)"/data";
+	mount.host_path = (char *)"/srv";
 	mount.readonly = true;
-	mount.propagation_mode = (char *) "host-to-task";
+	mount.propagation_mode = (char *)"host-to-task";
 	config.mounts = mounts;
 	config.n_mounts = 1;
-	device.task_path = (char *) "/dev/x";
-	device.host_path = (char *) "/dev/y";
-	device.cgroup_permissions = (char *) "rw";
+	device.task_path = (char *)"/dev/x";
+	device.host_path = (char *)"/dev/y";
+	device.cgroup_permissions = (char *)"rw";
 	config.devices = devices;
 	config.n_devices = 1;
 	dns.servers = servers;
@@ -100,20 +102,20 @@ static void a_task_arrives_whole(void **state)
 	dns.n_options = 1;
 	config.dns = &dns;
 	network.mode = PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__GROUP;
-	network.path = (char *) "/run/netns/a";
-	label.key = (char *) "l";
-	label.value = (char *) "v";
+	network.path = (char *)"/run/netns/a";
+	label.key = (char *)"l";
+	label.value = (char *)"v";
 	network.labels = labels;
 	network.n_labels = 1;
-	hosts.hostname = (char *) "h";
-	hosts.address = (char *) "10.1.1.1";
+	hosts.hostname = (char *)"h";
+	hosts.address = (char *)"10.1.1.1";
 	network.hostsconfig = &hosts;
 	config.network_isolation_spec = &network;
 
 	size = pb__task_config__pack(&config, bytes);
 	read = pb__task_config__unpack(NULL, size, bytes);
 	assert_int_equal(nomad__task_info_of(read, &info, NULL), 0);
-	pb__task_config__free_unpacked(read, NULL);	/* all was copied */
+	pb__task_config__free_unpacked(read, NULL); /* all was copied */
 
 	assert_string_equal(info.id, "a/t/1");
 	assert_string_equal(info.name, "t");
@@ -155,7 +157,7 @@ static void a_task_arrives_whole(void **state)
 	assert_string_equal(info.devices[0].host_path, "/dev/y");
 	assert_string_equal(info.devices[0].cgroup_permissions, "rw");
 	assert_true(info.has_dns);
-	assert_int_equal(nomad_strv_count((const char *const *) info.dns_servers), 2);
+	assert_int_equal(nomad_strv_count((const char *const *)info.dns_servers), 2);
 	assert_string_equal(info.dns_servers[1], "10.0.0.2");
 	assert_string_equal(info.dns_searches[0], "x.example");
 	assert_string_equal(info.dns_options[0], "ndots:2");
@@ -173,8 +175,8 @@ static void what_is_not_said_is_absent(void **state)
 	struct nomad_error *err = NULL;
 	struct nomad_task_info info;
 
-	(void) state;
-	config.id = (char *) "x";
+	(void)state;
+	config.id = (char *)"x";
 	assert_int_equal(nomad__task_info_of(&config, &info, NULL), 0);
 	assert_string_equal(info.name, "");
 	assert_string_equal(info.alloc_id, "");
@@ -186,7 +188,7 @@ static void what_is_not_said_is_absent(void **state)
 	assert_int_equal(info.network.mode, NOMAD_NET_HOST);
 	nomad__task_info_done(&info);
 
-	config.id = (char *) "";
+	config.id = (char *)"";
 	assert_int_equal(nomad__task_info_of(&config, &info, &err), -EINVAL);
 	nomad_error_free(err);
 	assert_int_equal(nomad__task_info_of(NULL, &info, NULL), -EINVAL);
@@ -198,12 +200,12 @@ static void an_environment_without_end_is_refused(void **state)
 	Pb__TaskConfig config = PB__TASK_CONFIG__INIT;
 	struct nomad_task_info info;
 
-	(void) state;
+	(void)state;
 	entries = calloc(NOMAD__MAP_MAX + 1, sizeof(*entries));
 	assert_non_null(entries);
 	for (int i = 0; i <= NOMAD__MAP_MAX; i++)
 		entries[i] = &entry;
-	config.id = (char *) "x";
+	config.id = (char *)"x";
 	config.env = entries;
 	config.n_env = NOMAD__MAP_MAX + 1;
 	assert_int_equal(nomad__task_info_of(&config, &info, NULL), -E2BIG);
@@ -212,16 +214,17 @@ static void an_environment_without_end_is_refused(void **state)
 
 static void an_isolation_spec_goes_there_and_back(void **state)
 {
-	static const enum nomad_network_mode modes[] = { NOMAD_NET_HOST, NOMAD_NET_GROUP, NOMAD_NET_TASK, NOMAD_NET_NONE };
+	static const enum nomad_network_mode modes[] = { NOMAD_NET_HOST, NOMAD_NET_GROUP, NOMAD_NET_TASK,
+							 NOMAD_NET_NONE };
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(modes); i++) {
-		struct nomad_network_isolation from = { .mode = modes[i], .path = (char *) "/n" }, to;
+		struct nomad_network_isolation from = { .mode = modes[i], .path = (char *)"/n" }, to;
 		Pb__NetworkIsolationSpec *spec;
 
 		assert_int_equal(nomad_map_set(&from.labels, "k", "v"), 0);
 		if (i == 1)
-			from.hosts_address = (char *) "1.2.3.4";
+			from.hosts_address = (char *)"1.2.3.4";
 		spec = nomad__isolation_message(&from);
 		assert_non_null(spec);
 		assert_int_equal(nomad__isolation_of(spec, &to, NULL), 0);
@@ -241,7 +244,7 @@ static void times_keep_within_bounds(void **state)
 	Pb__Duration duration = PB__DURATION__INIT;
 	Pb__Timestamp timestamp;
 
-	(void) state;
+	(void)state;
 	assert_true(nomad__duration_ns(NULL) == 0);
 	duration.seconds = 5;
 	duration.nanos = 7;

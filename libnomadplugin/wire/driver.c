@@ -12,7 +12,7 @@ void nomad__serve_init(struct nomad__call *call, const ProtobufCMessage *request
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__InitResponse answer = PB__INIT_RESPONSE__INIT;
 
-	(void) request;
+	(void)request;
 	if (nomad__plugin_init(nomad__call_plugin(call), &err) < 0)
 		nomad__call_fail(call, err);
 	else
@@ -23,7 +23,7 @@ void nomad__serve_shutdown(struct nomad__call *call, const ProtobufCMessage *req
 {
 	Pb__ShutdownResponse answer = PB__SHUTDOWN_RESPONSE__INIT;
 
-	(void) request;
+	(void)request;
 	nomad__plugin_shutdown(nomad__call_plugin(call));
 	nomad__call_reply(call, &answer.base);
 }
@@ -51,7 +51,7 @@ void nomad__serve_capabilities(struct nomad__call *call, const ProtobufCMessage 
 	Pb__CapabilitiesResponse answer = PB__CAPABILITIES_RESPONSE__INIT;
 	size_t n = 0;
 
-	(void) request;
+	(void)request;
 	modes[n++] = PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__HOST;
 	if (flags & (NOMAD_JOIN_GROUP_NETWORK | NOMAD_NEEDS_NETWORK))
 		modes[n++] = PB__NETWORK_ISOLATION_SPEC__NETWORK_ISOLATION_MODE__GROUP;
@@ -63,8 +63,8 @@ void nomad__serve_capabilities(struct nomad__call *call, const ProtobufCMessage 
 	capabilities.exec = flags & NOMAD_CAN_EXEC;
 	capabilities.fs_isolation = fs_isolation(nomad__plugin_driver(plugin)->fs_isolation);
 	capabilities.must_create_network = flags & NOMAD_NEEDS_NETWORK;
-	capabilities.mount_configs = flags & NOMAD_NO_VOLUMES ? PB__DRIVER_CAPABILITIES__MOUNT_CONFIGS__NO_MOUNTS :
-								PB__DRIVER_CAPABILITIES__MOUNT_CONFIGS__ANY_MOUNTS;
+	capabilities.mount_configs = flags & NOMAD_NO_VOLUMES ? PB__DRIVER_CAPABILITIES__MOUNT_CONFIGS__NO_MOUNTS
+							      : PB__DRIVER_CAPABILITIES__MOUNT_CONFIGS__ANY_MOUNTS;
 	capabilities.disable_log_collection = flags & NOMAD_OWN_LOGS;
 	capabilities.dynamic_workload_users = flags & NOMAD_DYNAMIC_USERS;
 	answer.capabilities = &capabilities;
@@ -73,7 +73,7 @@ void nomad__serve_capabilities(struct nomad__call *call, const ProtobufCMessage 
 
 void nomad__serve_create_network(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__CreateNetworkRequest *create = (const Pb__CreateNetworkRequest *) request;
+	const Pb__CreateNetworkRequest *create = (const Pb__CreateNetworkRequest *)request;
 	struct nomad_plugin *plugin = nomad__call_plugin(call);
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__CreateNetworkResponse answer = PB__CREATE_NETWORK_RESPONSE__INIT;
@@ -100,7 +100,7 @@ void nomad__serve_create_network(struct nomad__call *call, const ProtobufCMessag
 
 void nomad__serve_destroy_network(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__DestroyNetworkRequest *destroy = (const Pb__DestroyNetworkRequest *) request;
+	const Pb__DestroyNetworkRequest *destroy = (const Pb__DestroyNetworkRequest *)request;
 	struct nomad_plugin *plugin = nomad__call_plugin(call);
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__DestroyNetworkResponse answer = PB__DESTROY_NETWORK_RESPONSE__INIT;

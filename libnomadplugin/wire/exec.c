@@ -27,8 +27,8 @@
 #include "wire/convert.h"
 
 enum {
-	OUTPUT_HIGH = 256 << 10,	/* bytes on their way to the host */
-	INPUT_HIGH = 1 << 20,		/* bytes on their way to the command */
+	OUTPUT_HIGH = 256 << 10, /* bytes on their way to the host */
+	INPUT_HIGH = 1 << 20,	 /* bytes on their way to the command */
 	INPUT_LOOK_MS = 20,
 };
 
@@ -62,9 +62,9 @@ static void command_done(void *ud, int r, const struct nomad__exec_result *resul
 		nomad__call_fail(call, err);
 	} else {
 		exit_result(&result->exit, &exit);
-		answer.stdout.data = (uint8_t *) result->stdout_data;
+		answer.stdout.data = (uint8_t *)result->stdout_data;
 		answer.stdout.len = result->stdout_size;
-		answer.stderr.data = (uint8_t *) result->stderr_data;
+		answer.stderr.data = (uint8_t *)result->stderr_data;
 		answer.stderr.len = result->stderr_size;
 		answer.result = &exit;
 		nomad__call_reply(call, &answer.base);
@@ -74,7 +74,7 @@ static void command_done(void *ud, int r, const struct nomad__exec_result *resul
 
 void nomad__serve_exec_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__ExecTaskRequest *exec = (const Pb__ExecTaskRequest *) request;
+	const Pb__ExecTaskRequest *exec = (const Pb__ExecTaskRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	NOMAD_AUTO_FREE const char **argv = argv_of(exec->command, exec->n_command);
 
@@ -88,7 +88,7 @@ void nomad__serve_exec_task(struct nomad__call *call, const ProtobufCMessage *re
 					"run a command in the task: no command given");
 		return;
 	}
-	nomad__call_ref(call);	/* of command_done() */
+	nomad__call_ref(call); /* of command_done() */
 	if (nomad__task_exec(nomad__call_plugin(call), exec->task_id, argv, nomad__duration_ns(exec->timeout),
 			     command_done, call, &err) < 0) {
 		nomad__call_fail(call, err);
@@ -99,12 +99,12 @@ void nomad__serve_exec_task(struct nomad__call *call, const ProtobufCMessage *re
 /* ---- ExecTaskStreaming ---- */
 
 struct exec {
-	unsigned refs;			/* atomic */
+	unsigned refs; /* atomic */
 	struct nomad__loop *loop;
-	pthread_mutex_t lock;		/* may be held when the call's is taken */
-	struct nomad__call *call;	/* NULL: dropped */
-	struct nomad__exec_stream *stream;	/* NULL: not open (yet, or any more) */
-	struct nomad__timer *timer;	/* loop thread */
+	pthread_mutex_t lock;		   /* may be held when the call's is taken */
+	struct nomad__call *call;	   /* NULL: dropped */
+	struct nomad__exec_stream *stream; /* NULL: not open (yet, or any more) */
+	struct nomad__timer *timer;	   /* loop thread */
 };
 
 static void exec_unref(struct exec *exec)
@@ -151,7 +151,7 @@ static bool send_output(void *ud, int fd, const void *data, size_t size)
 	Pb__ExecTaskStreamingIOOperation operation = PB__EXEC_TASK_STREAMING_IOOPERATION__INIT;
 	size_t queued = 0;
 
-	operation.data.data = (uint8_t *) data;
+	operation.data.data = (uint8_t *)data;
 	operation.data.len = size;
 	operation.close = size == 0;
 	if (fd == 2)
@@ -249,7 +249,7 @@ bool nomad__serve_exec_streaming_more(struct nomad__call *call, const ProtobufCM
 		return false;
 	pthread_mutex_lock(&exec->lock);
 	if (request)
-		go_on = feed(exec, (const Pb__ExecTaskStreamingRequest *) request);
+		go_on = feed(exec, (const Pb__ExecTaskStreamingRequest *)request);
 	else if (exec->stream)
 		nomad__exec_stdin_close(exec->stream);
 	pthread_mutex_unlock(&exec->lock);
@@ -265,12 +265,12 @@ static void drop(struct nomad__call *call, void *data)
 	struct exec *exec = data;
 	struct nomad__exec_stream *stream;
 
-	(void) call;
+	(void)call;
 	pthread_mutex_lock(&exec->lock);
 	exec->call = NULL;
 	stream = NOMAD_TAKE_PTR(exec->stream);
 	pthread_mutex_unlock(&exec->lock);
-	if (stream)	/* not under the lock: it waits for events, which take it */
+	if (stream) /* not under the lock: it waits for events, which take it */
 		nomad__exec_close(stream);
 	exec_unref(exec);
 }
@@ -281,7 +281,7 @@ static struct exec *exec_new(struct nomad__call *call)
 
 	if (!exec)
 		return NULL;
-	exec->refs = 2;		/* of the call, and of the worker */
+	exec->refs = 2; /* of the call, and of the worker */
 	exec->call = call;
 	exec->loop = nomad__plugin_loop(nomad__call_plugin(call));
 	pthread_mutex_init(&exec->lock, NULL);
@@ -290,7 +290,7 @@ static struct exec *exec_new(struct nomad__call *call)
 
 void nomad__serve_exec_streaming(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__ExecTaskStreamingRequest *first = (const Pb__ExecTaskStreamingRequest *) request;
+	const Pb__ExecTaskStreamingRequest *first = (const Pb__ExecTaskStreamingRequest *)request;
 	const Pb__ExecTaskStreamingRequest__Setup *setup = first->setup;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	NOMAD_AUTO_FREE const char **argv = NULL;
@@ -326,9 +326,9 @@ void nomad__serve_exec_streaming(struct nomad__call *call, const ProtobufCMessag
 		exec->stream = NOMAD_TAKE_PTR(stream);
 	feed(exec, first);
 	pthread_mutex_unlock(&exec->lock);
-	if (stream)	/* the call has ended meanwhile */
+	if (stream) /* the call has ended meanwhile */
 		nomad__exec_close(stream);
-	else if (!post(exec, resume_output))	/* it may have paused before we knew the stream */
+	else if (!post(exec, resume_output)) /* it may have paused before we knew the stream */
 		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
 out:
 	if (exec)

@@ -28,7 +28,7 @@ static void *budget_alloc(void *ud, size_t size)
 
 static void budget_free(void *ud, void *p)
 {
-	(void) ud;
+	(void)ud;
 	free(p);
 }
 
@@ -72,7 +72,7 @@ size_t nomad__utf8_prefix(const char *s, size_t size)
 	size_t i = 0;
 
 	while (i < size) {
-		size_t n = utf8_length((const unsigned char *) s + i, size - i);
+		size_t n = utf8_length((const unsigned char *)s + i, size - i);
 
 		if (n == 0)
 			break;
@@ -104,20 +104,20 @@ static bool check_strings(ProtobufCMessage *message, bool repair)
 
 	for (unsigned i = 0; i < type->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &type->fields[i];
-		char *member = (char *) message + field->offset;
+		char *member = (char *)message + field->offset;
 		size_t n = 1;
 
 		if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_MESSAGE)
 			continue;
 		if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
-		    *(const uint32_t *) ((char *) message + field->quantifier_offset) != field->id)
+		    *(const uint32_t *)((char *)message + field->quantifier_offset) != field->id)
 			continue;
 		if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-			n = *(const size_t *) ((char *) message + field->quantifier_offset);
-			member = *(char **) member;
+			n = *(const size_t *)((char *)message + field->quantifier_offset);
+			member = *(char **)member;
 		}
 		for (size_t k = 0; k < n; k++) {
-			void *item = ((void **) member)[k];
+			void *item = ((void **)member)[k];
 
 			if (!item || item == field->default_value)
 				continue;
@@ -126,7 +126,7 @@ static bool check_strings(ProtobufCMessage *message, bool repair)
 			else if (repair)
 				nomad__utf8_repair(item);
 			else
-				fine &= ((const char *) item)[nomad__utf8_prefix(item, strlen(item))] == '\0';
+				fine &= ((const char *)item)[nomad__utf8_prefix(item, strlen(item))] == '\0';
 		}
 	}
 	return fine;
@@ -140,15 +140,15 @@ void nomad__message_free(ProtobufCMessage *message)
 		protobuf_c_message_free_unpacked(message, NULL);
 }
 
-int nomad__message_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size,
-			  ProtobufCMessage **ret, struct nomad_error **err)
+int nomad__message_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size, ProtobufCMessage **ret,
+			  struct nomad_error **err)
 {
 	struct budget budget = { NOMAD__MESSAGE_MAX_MEMORY };
 	ProtobufCAllocator allocator = { budget_alloc, budget_free, &budget };
 	ProtobufCMessage *message = NULL;
 
 	if (size <= NOMAD__MESSAGE_MAX_SIZE)
-		message = protobuf_c_message_unpack(type, &allocator, size, size ? data : (const void *) "");
+		message = protobuf_c_message_unpack(type, &allocator, size, size ? data : (const void *)"");
 	if (!message)
 		return nomad_error_set(err, EINVAL, "decode the %zu bytes of a %s: malformed or too large", size,
 				       type->short_name);
@@ -167,7 +167,7 @@ int nomad__message_pack(const ProtobufCMessage *message, void *(*alloc)(void *ud
 	size_t size = protobuf_c_message_get_packed_size(message);
 	uint8_t *data;
 
-	if (!check_strings((ProtobufCMessage *) message, false)) {
+	if (!check_strings((ProtobufCMessage *)message, false)) {
 		/* '?' has the length of what it replaces: the size stays. */
 		void *bytes = malloc(size);
 

@@ -19,17 +19,19 @@ static void utf8_is_told_from_what_is_not(void **state)
 		{ "", "" },
 		{ "plain", "plain" },
 		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80" },
-		{ "a\xff" "b", "a?b" },
+		{ "a\xff"
+		  "b",
+		  "a?b" },
 		{ "\xc3", "?" },
 		{ "\xe2\x82", "??" },
-		{ "\xc0\xaf", "??" },			/* overlong */
-		{ "\xed\xa0\x80", "???" },		/* a surrogate */
-		{ "\xf4\x90\x80\x80", "????" },		/* beyond U+10FFFF */
+		{ "\xc0\xaf", "??" },		/* overlong */
+		{ "\xed\xa0\x80", "???" },	/* a surrogate */
+		{ "\xf4\x90\x80\x80", "????" }, /* beyond U+10FFFF */
 		{ "\xf5x", "?x" },
 		{ "\x80\xc3\xa4\x80", "?\xc3\xa4?" },
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
 		char *text = strdup(rows[i].text);
 		bool wrong = strcmp(rows[i].text, rows[i].repaired) != 0;
@@ -56,8 +58,8 @@ static void *bytes_alloc(void *ud, size_t size)
 
 static void *no_alloc(void *ud, size_t size)
 {
-	(void) ud;
-	(void) size;
+	(void)ud;
+	(void)size;
 	return NULL;
 }
 
@@ -70,21 +72,21 @@ static void wrong_strings_are_repaired_wherever_they_are(void **state)
 	Pb__FingerprintResponse *read;
 	struct bytes bytes;
 
-	(void) state;
+	(void)state;
 	value.value_case = PB__ATTRIBUTE__VALUE_STRING_VAL;
-	value.string_val = (char *) "v\xff";
-	entry.key = (char *) "k\xfe";
+	value.string_val = (char *)"v\xff";
+	entry.key = (char *)"k\xfe";
 	entry.value = &value;
 	fp.attributes = entries;
 	fp.n_attributes = 1;
-	fp.health_description = (char *) "caf\xe9";
+	fp.health_description = (char *)"caf\xe9";
 	assert_int_equal(nomad__message_pack(&fp.base, no_alloc, NULL), -ENOMEM);
 	assert_int_equal(nomad__message_pack(&fp.base, bytes_alloc, &bytes), 0);
 	read = pb__fingerprint_response__unpack(NULL, bytes.size, bytes.data);
 	assert_string_equal(read->health_description, "caf?");
 	assert_string_equal(read->attributes[0]->key, "k?");
 	assert_string_equal(read->attributes[0]->value->string_val, "v?");
-	assert_string_equal(value.string_val, "v\xff");		/* ours is untouched */
+	assert_string_equal(value.string_val, "v\xff"); /* ours is untouched */
 	pb__fingerprint_response__free_unpacked(read, NULL);
 	free(bytes.data);
 
@@ -100,19 +102,26 @@ static void malformed_bytes_name_the_message(void **state)
 	struct nomad_error *err = NULL;
 	ProtobufCMessage *message = NULL;
 
-	(void) state;
-	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, "\x0a\x7f", 2, &message, &err), -EINVAL);
+	(void)state;
+	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, "\x0a\x7f", 2, &message, &err),
+			 -EINVAL);
 	assert_non_null(strstr(nomad_error_message(err), "StartTaskRequest"));
 	nomad_error_free(err);
 	err = NULL;
 	assert_null(message);
 	/* A string of proto3 is UTF-8: TaskConfig.id, in a StartTaskRequest. */
-	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, "\x0a\x05\x0a\x03" "a\xc3\xa9", 7, &message,
-					       NULL), 0);
+	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor,
+					       "\x0a\x05\x0a\x03"
+					       "a\xc3\xa9",
+					       7, &message, NULL),
+			 0);
 	nomad__message_free(message);
 	message = NULL;
-	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor, "\x0a\x05\x0a\x03" "a\xc3z", 7, &message,
-					       &err), -EINVAL);
+	assert_int_equal(nomad__message_unpack(&pb__start_task_request__descriptor,
+					       "\x0a\x05\x0a\x03"
+					       "a\xc3z",
+					       7, &message, &err),
+			 -EINVAL);
 	assert_non_null(strstr(nomad_error_message(err), "UTF-8"));
 	nomad_error_free(err);
 	assert_null(message);
@@ -129,10 +138,10 @@ static void memory_is_bounded(void **state)
 	struct nomad_error *err = NULL;
 	ProtobufCMessage *message = NULL;
 
-	(void) state;
+	(void)state;
 	assert_non_null(config);
 	for (size_t i = 0; i < size; i += 2)
-		memcpy(config + i, "\x22\x00", 2);	/* env {} */
+		memcpy(config + i, "\x22\x00", 2); /* env {} */
 	assert_int_equal(nomad__message_unpack(&pb__task_config__descriptor, config, size, &message, &err), -EINVAL);
 	nomad_error_free(err);
 	free(config);

@@ -6,8 +6,10 @@
 #define BASE "/hashicorp.nomad.plugins.base.proto.BasePlugin/"
 #define DRIVER "/hashicorp.nomad.plugins.drivers.proto.Driver/"
 
-#define ROW(service, name, kind, type, ...) \
-	{ service name, NOMAD__##kind, .request = &pb__##type##__descriptor, __VA_ARGS__ }
+#define ROW(service, name, kind, type, ...)                                                                            \
+	{                                                                                                              \
+		service name, NOMAD__##kind, .request = &pb__##type##__descriptor, __VA_ARGS__                         \
+	}
 #define AT_ONCE(f) .handle = nomad__serve_##f
 #define ON_WORKER(f) .handle = nomad__serve_##f, .blocks = true
 

@@ -41,14 +41,14 @@
 
 enum {
 	PROTOCOL_VERSION = 2,
-	TICK_MS = 5000,			/* the host is looked after so often */
-	ORPHAN_TICK_MS = 500,		/* and so often when it is gone */
-	SETTLE_MS = 1000,		/* a connection's first calls are over by then */
-	ACCEPT_PAUSE_MS = 100,		/* after EMFILE and the like */
+	TICK_MS = 5000,	       /* the host is looked after so often */
+	ORPHAN_TICK_MS = 500,  /* and so often when it is gone */
+	SETTLE_MS = 1000,      /* a connection's first calls are over by then */
+	ACCEPT_PAUSE_MS = 100, /* after EMFILE and the like */
 };
 static const int64_t orphan_ns = 5 * SECOND;
 static const int64_t socket_check_ns = 60 * SECOND;
-static const int64_t stop_calls_ns = SECOND;	/* of the two seconds that the host waits */
+static const int64_t stop_calls_ns = SECOND; /* of the two seconds that the host waits */
 static const int64_t stop_all_ns = 3 * SECOND / 2;
 
 struct life {
@@ -56,11 +56,11 @@ struct life {
 	struct nomad__server *server;
 	char *path;
 	int listener;
-	int host_pipe;		/* our end of the host's pipe on stdout, or -1 */
-	int wake[2];		/* a byte: told to end */
+	int host_pipe; /* our end of the host's pipe on stdout, or -1 */
+	int wake[2];   /* a byte: told to end */
 	pid_t host;
 	bool host_gone;
-	bool busy;		/* somebody connected since release_code() */
+	bool busy; /* somebody connected since release_code() */
 	int64_t socket_checked_ns;
 };
 
@@ -68,7 +68,7 @@ static void told_to_end(void *ud)
 {
 	struct life *life = ud;
 
-	(void) !write(life->wake[1], "", 1);
+	(void)!write(life->wake[1], "", 1);
 }
 
 static int check_environment(struct nomad_error **err)
@@ -77,25 +77,26 @@ static int check_environment(struct nomad_error **err)
 	const char *certificate = getenv("PLUGIN_CLIENT_CERT");
 
 	if (certificate && *certificate)
-		return nomad_error_set(err, EOPNOTSUPP, "the host asks for TLS (PLUGIN_CLIENT_CERT is set), which this "
-				       "plugin does not speak: switch AutoMTLS off, or unset the variable");
+		return nomad_error_set(err, EOPNOTSUPP,
+				       "the host asks for TLS (PLUGIN_CLIENT_CERT is set), which this plugin does not "
+				       "speak: switch AutoMTLS off, or unset the variable");
 	if (!nomad__handshake_has_version(versions, PROTOCOL_VERSION))
 		return nomad_error_set(err, EPROTONOSUPPORT,
-				       "the host speaks plugin protocol '%s', this plugin version %d: "
-				       "use a driver made for this release of Nomad",
+				       "the host speaks plugin protocol '%s', this plugin version %d: use a driver "
+				       "made for this release of Nomad",
 				       versions, PROTOCOL_VERSION);
 	return 0;
 }
 
-static int end_fd = -1;		/* for the handler */
+static int end_fd = -1; /* for the handler */
 
 /* A stop of the agent's whole unit: leave, and no socket behind. */
 static void on_sigterm(int signal)
 {
 	int saved = errno;
 
-	(void) signal;
-	(void) !write(end_fd, "", 1);
+	(void)signal;
+	(void)!write(end_fd, "", 1);
 	errno = saved;
 }
 
@@ -116,7 +117,7 @@ static void set_signals(const struct life *life)
 /* gRPC's own log would mix with our JSON lines: errors only, unless asked. */
 static void quiet_grpc(void)
 {
-	(void) setenv("GRPC_VERBOSITY", "ERROR", 0);
+	(void)setenv("GRPC_VERBOSITY", "ERROR", 0);
 }
 
 static int tell_host(struct life *life, struct nomad_error **err)
@@ -153,12 +154,12 @@ static int tell_host(struct life *life, struct nomad_error **err)
  * can go and come back. */
 static int release_segments(struct dl_phdr_info *info, size_t size, void *ud)
 {
-	uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
-	(void) size;
-	(void) ud;
+	(void)size;
+	(void)ud;
 	for (size_t i = 0; i < info->dlpi_phnum; i++) {
-		uintptr_t start = (uintptr_t) (info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+		uintptr_t start = (uintptr_t)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
 		uintptr_t end = start + info->dlpi_phdr[i].p_memsz;
 
 		if (info->dlpi_phdr[i].p_type != PT_LOAD || info->dlpi_phdr[i].p_flags & PF_W)
@@ -166,9 +167,9 @@ static int release_segments(struct dl_phdr_info *info, size_t size, void *ud)
 		start = (start + page - 1) / page * page;
 		end = end / page * page;
 		if (start < end)
-			(void) madvise((void *) start, end - start, MADV_DONTNEED);
+			(void)madvise((void *)start, end - start, MADV_DONTNEED);
 	}
-	return 1;	/* the first is the program; that is all */
+	return 1; /* the first is the program; that is all */
 }
 
 /* The start and a connection's first calls run through much of gRPC that an
@@ -177,7 +178,7 @@ static int release_segments(struct dl_phdr_info *info, size_t size, void *ud)
  * has to set its breakpoints after the handshake: they go with the pages.) */
 static void release_code(void)
 {
-	(void) dl_iterate_phdr(release_segments, NULL);
+	(void)dl_iterate_phdr(release_segments, NULL);
 }
 
 static bool accept_one(struct life *life)
@@ -203,9 +204,10 @@ static void keep_socket(struct life *life)
 	if (lstat(life->path, &st) == 0 || errno != ENOENT)
 		return;
 	r = nomad__socket_listen_at(life->path, &fd, &err);
-	nomad_log_kv(NOMAD_LOG_WARN, r < 0 ? "the plugin's socket was removed and cannot be made again" :
-		     "the plugin's socket was removed; made it again", "path", life->path,
-		     r < 0 ? "error" : NULL, nomad_error_message(err), NULL);
+	nomad_log_kv(NOMAD_LOG_WARN,
+		     r < 0 ? "the plugin's socket was removed and cannot be made again"
+			   : "the plugin's socket was removed; made it again",
+		     "path", life->path, r < 0 ? "error" : NULL, nomad_error_message(err), NULL);
 	if (r < 0)
 		return;
 	close(life->listener);
@@ -218,10 +220,12 @@ static void serve(struct life *life)
 		struct pollfd fds[] = {
 			{ .fd = life->wake[0], .events = POLLIN },
 			{ .fd = life->listener, .events = POLLIN },
-			{ .fd = life->host_gone ? -1 : life->host_pipe },	/* POLLERR: nobody reads it */
+			{ .fd = life->host_gone ? -1 : life->host_pipe }, /* POLLERR: nobody reads it */
 		};
-		int n = poll(fds, NOMAD_ARRAY_LEN(fds), life->host_gone ? ORPHAN_TICK_MS :
-			     life->busy ? SETTLE_MS : TICK_MS);
+		int n = poll(fds, NOMAD_ARRAY_LEN(fds),
+			     life->host_gone ? ORPHAN_TICK_MS
+			     : life->busy    ? SETTLE_MS
+					     : TICK_MS);
 
 		if (n < 0 && errno != EINTR)
 			return;
@@ -249,7 +253,7 @@ static void *exit_in_time(void *ud)
 {
 	struct timespec left = { stop_all_ns / SECOND, stop_all_ns % SECOND };
 
-	(void) ud;
+	(void)ud;
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
 	_exit(0);
@@ -260,7 +264,7 @@ static void end(struct life *life)
 	pthread_t thread;
 
 	close(life->listener);
-	(void) unlink(life->path);
+	(void)unlink(life->path);
 	/* What blocks (a driver in a call of its own) does not hold us up. */
 	if (pthread_create(&thread, NULL, exit_in_time, NULL) == 0)
 		pthread_detach(thread);
@@ -298,7 +302,7 @@ int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **er
 		return r;
 	r = tell_host(&life, err);
 	if (r < 0) {
-		(void) unlink(life.path);
+		(void)unlink(life.path);
 		return r;
 	}
 	release_code();

@@ -21,7 +21,7 @@
 
 #include <grpc/grpc_posix.h>
 #if __has_include(<grpc/credentials.h>)
-#include <grpc/credentials.h>	/* gRPC 1.56 and later */
+#include <grpc/credentials.h> /* gRPC 1.56 and later */
 #else
 #include <grpc/grpc_security.h>
 #endif
@@ -41,7 +41,7 @@ static void expect_call(struct nomad__server *server)
 	e = grpc_server_request_call(server->grpc, &server->incoming, &server->incoming_details,
 				     &server->incoming_metadata, server->cq, server->cq, &server->incoming_tag);
 	if (e != GRPC_CALL_OK)
-		nomad_log(NOMAD_LOG_ERROR, "wait for the next call: grpc error %d", (int) e);
+		nomad_log(NOMAD_LOG_ERROR, "wait for the next call: grpc error %d", (int)e);
 }
 
 static void call_arrived(struct nomad__tag *tag, bool ok)
@@ -50,7 +50,7 @@ static void call_arrived(struct nomad__tag *tag, bool ok)
 		(struct nomad__server *)((char *)tag - offsetof(struct nomad__server, incoming_tag));
 
 	if (!ok)
-		return;		/* the server shuts down */
+		return; /* the server shuts down */
 	nomad__call_begin(server, server->incoming, &server->incoming_details);
 	grpc_call_details_destroy(&server->incoming_details);
 	grpc_call_details_init(&server->incoming_details);
@@ -73,7 +73,7 @@ static void grpc_stopped(struct nomad__tag *tag, bool ok)
 	struct nomad__server *server =
 		(struct nomad__server *)((char *)tag - offsetof(struct nomad__server, stopped_tag));
 
-	(void) ok;
+	(void)ok;
 	pthread_mutex_lock(&server->lock);
 	server->stopped = true;
 	drain_if_done(server);
@@ -126,8 +126,8 @@ static gpr_timespec next_look(struct nomad__server *server)
 	if (!looks)
 		server->looks_until_ns = 0;
 	pthread_mutex_unlock(&server->lock);
-	return looks ? gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(LOOK_MS, GPR_TIMESPAN)) :
-		       gpr_inf_future(GPR_CLOCK_REALTIME);
+	return looks ? gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(LOOK_MS, GPR_TIMESPAN))
+		     : gpr_inf_future(GPR_CLOCK_REALTIME);
 }
 
 static void pump_all(struct nomad__server *server)
@@ -199,7 +199,7 @@ static void *queue_thread(void *ud)
 
 static const char *code_name(unsigned code)
 {
-	return nomad__status_name((grpc_status_code) code);
+	return nomad__status_name((grpc_status_code)code);
 }
 
 static int count_calls(struct nomad_plugin *plugin)
@@ -215,8 +215,8 @@ static int count_calls(struct nomad_plugin *plugin)
 	return nomad__metrics_calls(plugin, rpcs, nomad__n_methods, code_name);
 }
 
-int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud,
-		      struct nomad__server **ret, struct nomad_error **err)
+int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud, struct nomad__server **ret,
+		      struct nomad_error **err)
 {
 	grpc_arg args[] = {
 		{ .type = GRPC_ARG_INTEGER,
@@ -264,7 +264,7 @@ int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), v
 	expect_call(server);
 
 	r = pthread_create(&server->thread, NULL, queue_thread, server);
-	if (r != 0)	/* the process is about to end: what grpc holds may stay */
+	if (r != 0) /* the process is about to end: what grpc holds may stay */
 		return nomad_error_errno(err, r, "start the thread of the server");
 	*ret = server;
 	return 0;
@@ -277,7 +277,7 @@ void nomad__server_accept(struct nomad__server *server, int take_fd)
 
 int64_t nomad__server_idle_ns(const struct nomad__server *const_server)
 {
-	struct nomad__server *server = (struct nomad__server *) const_server;
+	struct nomad__server *server = (struct nomad__server *)const_server;
 	int64_t idle = 0;
 
 	pthread_mutex_lock(&server->lock);

@@ -21,15 +21,15 @@ struct nomad__call;
 struct nomad__server;
 
 enum nomad__call_kind {
-	NOMAD__UNARY,		/* one request, one answer */
-	NOMAD__STREAM,		/* one request, many answers */
-	NOMAD__BIDI,		/* many of both */
+	NOMAD__UNARY,  /* one request, one answer */
+	NOMAD__STREAM, /* one request, many answers */
+	NOMAD__BIDI,   /* many of both */
 };
 
 struct nomad__method {
 	const char *path;
 	enum nomad__call_kind kind;
-	bool blocks;		/* handle() may block */
+	bool blocks; /* handle() may block */
 	const ProtobufCMessageDescriptor *request;
 	/* The (first) request, valid until the call is answered or, in a
 	 * stream, until handle() returns. */
@@ -38,8 +38,8 @@ struct nomad__method {
 	 * client will send no more.  False pauses the input until
 	 * nomad__call_receive(). */
 	bool (*more)(struct nomad__call *call, const ProtobufCMessage *request);
-	bool may_be_empty;	/* a stream that ends without any message is fine */
-	bool waits;		/* for something that may take days: how long tells nothing about us */
+	bool may_be_empty; /* a stream that ends without any message is fine */
+	bool waits;	   /* for something that may take days: how long tells nothing about us */
 };
 
 extern const struct nomad__method nomad__methods[];
@@ -48,8 +48,8 @@ extern const size_t nomad__n_methods;
 /* ---- The server ---- */
 
 /* `shutdown` runs (any thread) when GRPCController.Shutdown was answered. */
-int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud,
-		      struct nomad__server **ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud, struct nomad__server **ret,
+		      struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Serve a connected socket. */
 void nomad__server_accept(struct nomad__server *server, int take_fd);
 /* For how long no call has been open; 0 while one is. */
@@ -70,8 +70,8 @@ void nomad__call_set_task(struct nomad__call *call, const char *id);
 /* Give the call data of the handler's.  When the call has ended, whoever
  * ended it, drop(call, data) runs once on the completion-queue thread.
  * False: it has ended already; then drop does not run. */
-bool nomad__call_attach(struct nomad__call *call, void (*drop)(struct nomad__call *call, void *data), void *data)
-	NOMAD_MUST_CHECK;
+bool nomad__call_attach(struct nomad__call *call, void (*drop)(struct nomad__call *call, void *data),
+			void *data) NOMAD_MUST_CHECK;
 void *nomad__call_data(struct nomad__call *call);
 
 /* Send the one answer and end the call. */
@@ -82,10 +82,10 @@ void nomad__call_fail(struct nomad__call *call, const struct nomad_error *err);
 void nomad__call_fail_status(struct nomad__call *call, grpc_status_code code, const char *message);
 
 enum nomad__send {
-	NOMAD__SEND_ALL,	/* keep all that wait; the sender watches the queue */
-	NOMAD__SEND_LATEST,	/* it replaces what still waits */
-	NOMAD__SEND_SOON,	/* the same, but not at once: the queue's thread sends it with those of other calls */
-	NOMAD__SEND_BOUNDED,	/* the oldest waiting ones are dropped beyond a bound */
+	NOMAD__SEND_ALL,     /* keep all that wait; the sender watches the queue */
+	NOMAD__SEND_LATEST,  /* it replaces what still waits */
+	NOMAD__SEND_SOON,    /* the same, but not at once: the queue's thread sends it with those of other calls */
+	NOMAD__SEND_BOUNDED, /* the oldest waiting ones are dropped beyond a bound */
 };
 
 /* Send one of many.  Returns the bytes that wait in the queue. */

@@ -17,7 +17,7 @@ void nomad__serve_shutdown_process(struct nomad__call *call, const ProtobufCMess
 {
 	Pb__Empty answer = PB__EMPTY__INIT;
 
-	(void) request;
+	(void)request;
 	nomad__call_then_shutdown(call);
 	nomad__call_reply(call, &answer.base);
 }
@@ -26,15 +26,15 @@ void nomad__serve_shutdown_process(struct nomad__call *call, const ProtobufCMess
  * is /dev/null and stderr is read from its pipe. */
 void nomad__serve_stdio(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	(void) call;
-	(void) request;
+	(void)call;
+	(void)request;
 }
 
 /* Held open too: Nomad's drivers broker nothing. */
 void nomad__serve_broker(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	(void) call;
-	(void) request;
+	(void)call;
+	(void)request;
 }
 
 bool nomad__serve_broker_more(struct nomad__call *call, const ProtobufCMessage *request)
@@ -53,7 +53,7 @@ static bool is_served(const char *service)
 
 void nomad__serve_health_check(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__HealthCheckRequest *check = (const Pb__HealthCheckRequest *) request;
+	const Pb__HealthCheckRequest *check = (const Pb__HealthCheckRequest *)request;
 	Pb__HealthCheckResponse answer = PB__HEALTH_CHECK_RESPONSE__INIT;
 
 	if (!is_served(check->service)) {
@@ -68,11 +68,11 @@ void nomad__serve_health_check(struct nomad__call *call, const ProtobufCMessage 
  * the stream kept. */
 void nomad__serve_health_watch(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__HealthCheckRequest *check = (const Pb__HealthCheckRequest *) request;
+	const Pb__HealthCheckRequest *check = (const Pb__HealthCheckRequest *)request;
 	Pb__HealthCheckResponse answer = PB__HEALTH_CHECK_RESPONSE__INIT;
 
-	answer.status = is_served(check->service) ? PB__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING :
-						    PB__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN;
+	answer.status = is_served(check->service) ? PB__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
+						  : PB__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVICE_UNKNOWN;
 	nomad__call_send(call, &answer.base, NOMAD__SEND_LATEST);
 }
 
@@ -81,15 +81,15 @@ void nomad__serve_health_watch(struct nomad__call *call, const ProtobufCMessage 
 void nomad__serve_plugin_info(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	const struct nomad_driver *driver = nomad__plugin_driver(nomad__call_plugin(call));
-	char *versions[] = { (char *) API_VERSION };
+	char *versions[] = { (char *)API_VERSION };
 	Pb__PluginInfoResponse answer = PB__PLUGIN_INFO_RESPONSE__INIT;
 
-	(void) request;
+	(void)request;
 	answer.type = PB__PLUGIN_TYPE__DRIVER;
 	answer.plugin_api_versions = versions;
 	answer.n_plugin_api_versions = 1;
-	answer.plugin_version = (char *) driver->version;
-	answer.name = (char *) driver->name;
+	answer.plugin_version = (char *)driver->version;
+	answer.name = (char *)driver->name;
 	nomad__call_reply(call, &answer.base);
 }
 
@@ -117,7 +117,7 @@ void nomad__serve_config_schema(struct nomad__call *call, const ProtobufCMessage
 	Pb__ConfigSchemaResponse answer = PB__CONFIG_SCHEMA_RESPONSE__INIT;
 	struct nomad__spec *tree = NULL;
 
-	(void) request;
+	(void)request;
 	if (make_spec(nomad__plugin_config_schema(nomad__call_plugin(call)), &tree, &answer.spec, &err) < 0) {
 		nomad__call_fail(call, err);
 		return;
@@ -133,7 +133,7 @@ void nomad__serve_task_config_schema(struct nomad__call *call, const ProtobufCMe
 	Pb__TaskConfigSchemaResponse answer = PB__TASK_CONFIG_SCHEMA_RESPONSE__INIT;
 	struct nomad__spec *tree = NULL;
 
-	(void) request;
+	(void)request;
 	if (make_spec(nomad__plugin_driver(nomad__call_plugin(call))->task_schema, &tree, &answer.spec, &err) < 0) {
 		nomad__call_fail(call, err);
 		return;
@@ -149,15 +149,16 @@ static void node_facts(const Pb__NomadDriverConfig *config, struct nomad__node *
 {
 	const Pb__ClientTopology *topology = config->topology;
 
-	*node = (struct nomad__node) { .min_port = config->clientminport, .max_port = config->clientmaxport };
+	*node = (struct nomad__node){ .min_port = config->clientminport, .max_port = config->clientmaxport };
 	if (!topology)
 		return;
 	node->cores = topology->n_cores;
 	for (size_t i = 0; i < topology->n_cores; i++) {
 		const Pb__ClientTopologyCore *core = topology->cores[i];
 
-		node->total_compute_mhz += core->base_speed ? core->base_speed :
-					   core->max_speed ? core->max_speed : core->guess_speed;
+		node->total_compute_mhz += core->base_speed  ? core->base_speed
+					   : core->max_speed ? core->max_speed
+							     : core->guess_speed;
 	}
 	if (topology->override_total_compute > 0)
 		node->total_compute_mhz = topology->override_total_compute;
@@ -165,7 +166,7 @@ static void node_facts(const Pb__NomadDriverConfig *config, struct nomad__node *
 
 void nomad__serve_set_config(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__SetConfigRequest *set = (const Pb__SetConfigRequest *) request;
+	const Pb__SetConfigRequest *set = (const Pb__SetConfigRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__SetConfigResponse answer = PB__SET_CONFIG_RESPONSE__INIT;
 	struct nomad__node node, *real = NULL;
@@ -174,8 +175,8 @@ void nomad__serve_set_config(struct nomad__call *call, const ProtobufCMessage *r
 		node_facts(set->nomad_config->driver, &node);
 		real = &node;
 	}
-	if (nomad__plugin_configure(nomad__call_plugin(call), set->msgpack_config.data, set->msgpack_config.len,
-				    real, &err) < 0)
+	if (nomad__plugin_configure(nomad__call_plugin(call), set->msgpack_config.data, set->msgpack_config.len, real,
+				    &err) < 0)
 		nomad__call_fail(call, err);
 	else
 		nomad__call_reply(call, &answer.base);

@@ -24,13 +24,13 @@
 #define BASE "/hashicorp.nomad.plugins.base.proto.BasePlugin/"
 #define DRIVER "/hashicorp.nomad.plugins.drivers.proto.Driver/"
 
-enum { TIMEOUT_S = 120 };	/* for a loaded machine; nothing waits for it if all is well */
+enum { TIMEOUT_S = 120 }; /* for a loaded machine; nothing waits for it if all is well */
 
 /* ---- The plugin process ---- */
 
 struct server {
 	pid_t pid;
-	int out;		/* its stdout */
+	int out; /* its stdout */
 	char path[128];
 	grpc_channel *channel;
 };
@@ -38,7 +38,9 @@ struct server {
 static grpc_channel *client_connect(const char *path)
 {
 	grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
-	grpc_arg arg = { .type = GRPC_ARG_INTEGER, .key = (char *) GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, .value.integer = -1 };
+	grpc_arg arg = { .type = GRPC_ARG_INTEGER,
+			 .key = (char *)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+			 .value.integer = -1 };
 	grpc_channel_args args = { 1, &arg };
 	char target[160];
 	grpc_channel *channel;
@@ -64,7 +66,7 @@ static void server_start(struct server *server)
 		close(out[0]);
 		close(out[1]);
 		setenv("SMOKE_SERVE", "1", 1);
-		execl("/proc/self/exe", "smoke", (char *) NULL);
+		execl("/proc/self/exe", "smoke", (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -95,7 +97,7 @@ static unsigned server_threads(const struct server *server)
 	unsigned n = 0;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int) server->pid);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)server->pid);
 	dir = opendir(path);
 	assert(dir);
 	while (readdir(dir))
@@ -111,13 +113,13 @@ enum { SENT = 1, RECEIVED = 2, STATUS = 4, INITIAL = 8 };
 struct rpc {
 	grpc_completion_queue *cq;
 	grpc_call *call;
-	unsigned done;		/* tags that came */
+	unsigned done; /* tags that came */
 	unsigned pending;
 	grpc_metadata_array initial, trailing;
 	grpc_byte_buffer *bytes;
 	grpc_status_code status;
 	grpc_slice message;
-	char text[512];		/* the message, once the status came */
+	char text[512]; /* the message, once the status came */
 };
 
 static gpr_timespec deadline_in(int64_t ms)
@@ -133,8 +135,8 @@ static bool rpc_wait(struct rpc *rpc, unsigned tag, int64_t ms)
 
 		if (event.type != GRPC_OP_COMPLETE)
 			return false;
-		rpc->done |= (unsigned) (uintptr_t) event.tag;
-		rpc->pending &= ~(unsigned) (uintptr_t) event.tag;
+		rpc->done |= (unsigned)(uintptr_t)event.tag;
+		rpc->pending &= ~(unsigned)(uintptr_t)event.tag;
 	}
 	return true;
 }
@@ -143,7 +145,7 @@ static void rpc_batch(struct rpc *rpc, const grpc_op *ops, size_t n, unsigned ta
 {
 	rpc->done &= ~tag;
 	rpc->pending |= tag;
-	assert(grpc_call_start_batch(rpc->call, ops, n, (void *) (uintptr_t) tag, NULL) == GRPC_CALL_OK);
+	assert(grpc_call_start_batch(rpc->call, ops, n, (void *)(uintptr_t)tag, NULL) == GRPC_CALL_OK);
 }
 
 static void rpc_open(struct rpc *rpc, grpc_channel *channel, const char *path, int64_t deadline_ms)
@@ -160,10 +162,10 @@ static void rpc_open(struct rpc *rpc, grpc_channel *channel, const char *path, i
 	op.data.recv_status_on_client.status = &rpc->status;
 	op.data.recv_status_on_client.status_details = &rpc->message;
 	rpc_batch(rpc, &op, 1, STATUS);
-	op = (grpc_op) { .op = GRPC_OP_RECV_INITIAL_METADATA };
+	op = (grpc_op){ .op = GRPC_OP_RECV_INITIAL_METADATA };
 	op.data.recv_initial_metadata.recv_initial_metadata = &rpc->initial;
 	rpc_batch(rpc, &op, 1, INITIAL);
-	op = (grpc_op) { .op = GRPC_OP_SEND_INITIAL_METADATA };
+	op = (grpc_op){ .op = GRPC_OP_SEND_INITIAL_METADATA };
 	rpc_batch(rpc, &op, 1, SENT);
 }
 
@@ -262,7 +264,8 @@ static void rpc_close(struct rpc *rpc)
 	grpc_slice_unref(rpc->message);
 	grpc_call_unref(rpc->call);
 	grpc_completion_queue_shutdown(rpc->cq);
-	while (grpc_completion_queue_next(rpc->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type != GRPC_QUEUE_SHUTDOWN)
+	while (grpc_completion_queue_next(rpc->cq, gpr_inf_future(GPR_CLOCK_REALTIME), NULL).type !=
+	       GRPC_QUEUE_SHUTDOWN)
 		;
 	grpc_completion_queue_destroy(rpc->cq);
 }
@@ -277,7 +280,7 @@ static grpc_status_code unary(struct server *server, struct rpc *rpc, const char
 	rpc_send(rpc, request, true);
 	answer = rpc_receive(rpc, type);
 	if (ret_answer)
-		*(void **) ret_answer = answer;
+		*(void **)ret_answer = answer;
 	else
 		nomad__message_free(answer);
 	return rpc_status(rpc);

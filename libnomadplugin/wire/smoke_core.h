@@ -24,7 +24,7 @@ struct nomad__sub {
 	struct nomad_plugin *plugin;
 	enum fake_kind kind;
 	char id[128];
-	pthread_mutex_t running;	/* recursive: cancel from within */
+	pthread_mutex_t running; /* recursive: cancel from within */
 	bool cancelled;
 	unsigned refs;
 	void *ud;
@@ -48,7 +48,7 @@ struct nomad_plugin {
 	struct nomad__sub *subs;
 	struct fake_task *tasks;
 	unsigned n_subs, n_workers, n_exec_closed, n_begun, n_ended, n_dropped;
-	int64_t cores, mhz;	/* what SetConfig told; -1: nothing */
+	int64_t cores, mhz; /* what SetConfig told; -1: nothing */
 };
 
 static const struct nomad_option fake_options[] = {
@@ -62,7 +62,7 @@ struct nomad_plugin *nomad__plugin_new(const struct nomad_driver *driver, struct
 {
 	struct nomad_plugin *plugin = calloc(1, sizeof(*plugin));
 
-	(void) err;
+	(void)err;
 	assert(plugin);
 	plugin->driver = driver;
 	plugin->cores = -1;
@@ -79,7 +79,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	pthread_mutex_lock(&plugin->lock);
 	while (plugin->n_workers > 0)
 		pthread_cond_wait(&plugin->idle, &plugin->lock);
-	assert(plugin->n_subs == 0);	/* each was cancelled before */
+	assert(plugin->n_subs == 0); /* each was cancelled before */
 	assert(plugin->n_begun == plugin->n_ended);
 	pthread_mutex_unlock(&plugin->lock);
 	nomad__loop_free(plugin->loop);
@@ -97,7 +97,7 @@ const struct nomad_driver *nomad__plugin_driver(const struct nomad_plugin *plugi
 
 const struct nomad_schema *nomad__plugin_config_schema(const struct nomad_plugin *plugin)
 {
-	(void) plugin;
+	(void)plugin;
 	return &fake_schema;
 }
 
@@ -113,9 +113,10 @@ struct nomad__loop *nomad__plugin_loop(struct nomad_plugin *plugin)
 
 /* ---- Metrics: added up ---- */
 
-int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *rpcs, size_t count, const char *(*code_name)(unsigned code))
+int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *rpcs, size_t count,
+			 const char *(*code_name)(unsigned code))
 {
-	(void) plugin;
+	(void)plugin;
 	assert(count == nomad__n_methods && strcmp(code_name(5), "NOT_FOUND") == 0);
 	for (size_t i = 0; i < count; i++)
 		assert(rpcs[i].path[0] == '/' && strchr(rpcs[i].path + 1, '/'));
@@ -142,23 +143,23 @@ void nomad__metrics_event_dropped(struct nomad_plugin *plugin)
 int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, size_t size,
 			    const struct nomad__node *node, struct nomad_error **err)
 {
-	if (size == 1 && *(const char *) config == '!')
+	if (size == 1 && *(const char *)config == '!')
 		return nomad_error_set(err, EINVAL, "option 'x': there is no such option");
-	plugin->cores = node ? (int64_t) node->cores : -1;
-	plugin->mhz = node ? (int64_t) node->total_compute_mhz : -1;
+	plugin->cores = node ? (int64_t)node->cores : -1;
+	plugin->mhz = node ? (int64_t)node->total_compute_mhz : -1;
 	return 0;
 }
 
 int nomad__plugin_init(struct nomad_plugin *plugin, struct nomad_error **err)
 {
-	(void) plugin;
-	(void) err;
+	(void)plugin;
+	(void)err;
 	return 0;
 }
 
 void nomad__plugin_shutdown(struct nomad_plugin *plugin)
 {
-	(void) plugin;
+	(void)plugin;
 }
 
 struct fake_work {
@@ -169,7 +170,7 @@ struct fake_work {
 
 static void *fake_worker(void *ud)
 {
-	struct fake_work work = *(struct fake_work *) ud;
+	struct fake_work work = *(struct fake_work *)ud;
 
 	free(ud);
 	work.fn(work.ud);
@@ -186,7 +187,7 @@ int nomad__work(struct nomad_plugin *plugin, void (*fn)(void *ud), void *ud)
 	pthread_t thread;
 
 	assert(work);
-	*work = (struct fake_work) { plugin, fn, ud };
+	*work = (struct fake_work){ plugin, fn, ud };
 	pthread_mutex_lock(&plugin->lock);
 	plugin->n_workers++;
 	pthread_mutex_unlock(&plugin->lock);
@@ -214,7 +215,7 @@ static struct nomad__sub *fake_sub(struct nomad_plugin *plugin, enum fake_kind k
 	sub->plugin = plugin;
 	sub->kind = kind;
 	sub->ud = ud;
-	sub->refs = 2;		/* of the subscriber, and of its first delivery */
+	sub->refs = 2; /* of the subscriber, and of its first delivery */
 	snprintf(sub->id, sizeof(sub->id), "%s", id);
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
@@ -249,14 +250,16 @@ void nomad__sub_cancel(struct nomad__sub *sub)
 static void fake_emit(struct nomad__sub *sub, const char *text)
 {
 	struct nomad__attribute attributes[] = {
-		{ .key = (char *) "driver.fake", .type = NOMAD__ATTR_BOOL, .boolean = true },
-		{ .key = (char *) "driver.fake.memory", .type = NOMAD__ATTR_INT, .integer = 4, .unit = (char *) "GiB" },
-		{ .key = (char *) "driver.fake.version", .type = NOMAD__ATTR_STRING, .string = (char *) "1.0" },
+		{ .key = (char *)"driver.fake", .type = NOMAD__ATTR_BOOL, .boolean = true },
+		{ .key = (char *)"driver.fake.memory", .type = NOMAD__ATTR_INT, .integer = 4, .unit = (char *)"GiB" },
+		{ .key = (char *)"driver.fake.version", .type = NOMAD__ATTR_STRING, .string = (char *)"1.0" },
 	};
 	struct nomad__fingerprint_view fp = { NOMAD_HEALTHY, "Healthy", attributes, 3 };
 	struct nomad_map annotations = { 0 };
 	struct nomad__event event = { "a/t/1", "a", "t", text, INT64_C(1700000000000000123), &annotations };
-	struct nomad_stats stats = { .cpu_percent = 12.5, .rss_bytes = 4096, .measured = NOMAD_STAT_CPU | NOMAD_STAT_RSS };
+	struct nomad_stats stats = { .cpu_percent = 12.5,
+				     .rss_bytes = 4096,
+				     .measured = NOMAD_STAT_CPU | NOMAD_STAT_RSS };
 	struct nomad__stats_view view = { sub->id, INT64_C(1700000000000000123), 250.0, &stats };
 	struct nomad_exit exit = { .exit_code = 7 };
 
@@ -294,7 +297,8 @@ static void fake_first_event(void *ud)
 }
 
 struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
-	void (*emit)(void *ud, const struct nomad__fingerprint_view *fp), void *ud)
+						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp),
+						void *ud)
 {
 	struct nomad__sub *sub = fake_sub(plugin, FAKE_FINGERPRINT, "", ud);
 
@@ -304,7 +308,7 @@ struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
 }
 
 struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
-	void (*emit)(void *ud, const struct nomad__event *event), void *ud)
+					   void (*emit)(void *ud, const struct nomad__event *event), void *ud)
 {
 	struct nomad__sub *sub = fake_sub(plugin, FAKE_EVENTS, "", ud);
 
@@ -330,12 +334,12 @@ static int fake_unknown(struct nomad_error **err)
 }
 
 int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t interval_ns,
-	void (*emit)(void *ud, const struct nomad__stats_view *view), void *ud,
-	struct nomad__sub **ret_sub, struct nomad_error **err)
+			   void (*emit)(void *ud, const struct nomad__stats_view *view), void *ud,
+			   struct nomad__sub **ret_sub, struct nomad_error **err)
 {
 	struct nomad__sub *sub;
 
-	(void) interval_ns;
+	(void)interval_ns;
 	if (!fake_find(plugin, id))
 		return fake_unknown(err);
 	sub = fake_sub(plugin, FAKE_STATS, id, ud);
@@ -345,8 +349,8 @@ int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t 
 }
 
 int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
-	void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
-	void *ud, struct nomad__sub **ret_sub, struct nomad_error **err)
+		     void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
+		     void *ud, struct nomad__sub **ret_sub, struct nomad_error **err)
 {
 	struct fake_task *task = fake_find(plugin, id);
 	struct nomad__sub *sub;
@@ -384,9 +388,10 @@ static void fake_tell(struct nomad_plugin *plugin, enum fake_kind kind, const ch
 
 void nomad__task_info_done(struct nomad_task_info *info)
 {
-	char **strings[] = { &info->id, &info->name, &info->alloc_id, &info->task_group_name, &info->job_id,
-		&info->job_name, &info->namespace_name, &info->node_id, &info->node_name, &info->user,
-		&info->alloc_dir, &info->stdout_path, &info->stderr_path };
+	char **strings[] = { &info->id,		&info->name,	 &info->alloc_id,	&info->task_group_name,
+			     &info->job_id,	&info->job_name, &info->namespace_name, &info->node_id,
+			     &info->node_name,	&info->user,	 &info->alloc_dir,	&info->stdout_path,
+			     &info->stderr_path };
 
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(strings); i++)
 		free(*strings[i]);
@@ -403,9 +408,8 @@ void nomad__started_done(struct nomad__started *started)
 	memset(started, 0, sizeof(*started));
 }
 
-int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info,
-		      const void *config, size_t config_size,
-		      struct nomad__started *ret, struct nomad_error **err)
+int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *config,
+		      size_t config_size, struct nomad__started *ret, struct nomad_error **err)
 {
 	struct fake_task *task;
 	int r = 0;
@@ -434,8 +438,8 @@ int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_
 	return r;
 }
 
-int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info,
-			const void *driver_state, size_t driver_state_size, struct nomad_error **err)
+int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *driver_state,
+			size_t driver_state_size, struct nomad_error **err)
 {
 	int r = 0;
 
@@ -456,7 +460,7 @@ struct fake_stop {
 
 static void fake_stop(void *ud)
 {
-	struct fake_stop stop = *(struct fake_stop *) ud;
+	struct fake_stop stop = *(struct fake_stop *)ud;
 
 	free(ud);
 	if (stop.task) {
@@ -468,25 +472,25 @@ static void fake_stop(void *ud)
 }
 
 int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeout_ns, const char *signal,
-	void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err)
+		     void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err)
 {
 	struct fake_stop *stop;
 
-	(void) timeout_ns;
+	(void)timeout_ns;
 	if (strcmp(signal, "SIGNONE") == 0)
 		return nomad_error_set(err, EINVAL, "signal '%s' is unknown", signal);
 	stop = malloc(sizeof(*stop));
 	assert(stop);
-	*stop = (struct fake_stop) { plugin, fake_find(plugin, id), done, ud };
+	*stop = (struct fake_stop){ plugin, fake_find(plugin, id), done, ud };
 	return nomad__work(plugin, fake_stop, stop);
 }
 
 int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force, struct nomad_error **err)
 {
-	(void) plugin;
-	(void) id;
-	(void) force;
-	(void) err;
+	(void)plugin;
+	(void)id;
+	(void)force;
+	(void)err;
 	return 0;
 }
 
@@ -505,12 +509,12 @@ static void fake_fact(struct nomad_map *map, const char *key, int64_t value)
 {
 	char text[32];
 
-	snprintf(text, sizeof(text), "%lld", (long long) value);
+	snprintf(text, sizeof(text), "%lld", (long long)value);
 	assert(nomad_map_set(map, key, text) == 0);
 }
 
 int nomad__task_inspect(struct nomad_plugin *plugin, const char *id, struct nomad__inspect *ret,
-		struct nomad_error **err)
+			struct nomad_error **err)
 {
 	struct fake_task *task = fake_find(plugin, id);
 
@@ -545,7 +549,7 @@ struct fake_command {
 
 static void fake_command(void *ud)
 {
-	struct fake_command command = *(struct fake_command *) ud;
+	struct fake_command command = *(struct fake_command *)ud;
 	struct nomad__exec_result result = { "out", "err", 3, 3, { .exit_code = 3 } };
 
 	free(ud);
@@ -553,19 +557,20 @@ static void fake_command(void *ud)
 }
 
 int nomad__task_exec(struct nomad_plugin *plugin, const char *id, const char *const *argv, int64_t timeout_ns,
-	void (*done)(void *ud, int r, const struct nomad__exec_result *result, const struct nomad_error *err),
-	void *ud, struct nomad_error **err)
+		     void (*done)(void *ud, int r, const struct nomad__exec_result *result,
+				  const struct nomad_error *err),
+		     void *ud, struct nomad_error **err)
 {
 	struct fake_command *command;
 
-	(void) timeout_ns;
+	(void)timeout_ns;
 	if (!fake_find(plugin, id))
 		return fake_unknown(err);
 	if (strcmp(argv[0], "no-such") == 0)
 		return nomad_error_set(err, ENOENT, "run '%s': no such file or directory", argv[0]);
 	command = malloc(sizeof(*command));
 	assert(command);
-	*command = (struct fake_command) { done, ud };
+	*command = (struct fake_command){ done, ud };
 	return nomad__work(plugin, fake_command, command);
 }
 
@@ -574,7 +579,7 @@ struct nomad__exec_stream {
 	struct nomad_plugin *plugin;
 	const struct nomad__exec_events *events;
 	void *ud;
-	bool cat, paused, eof, ended;	/* of the loop thread, but for eof */
+	bool cat, paused, eof, ended; /* of the loop thread, but for eof */
 	size_t flood;
 	pthread_mutex_t lock;
 	char *input;
@@ -634,12 +639,13 @@ static void fake_exec_poke(struct nomad__exec_stream *s)
 }
 
 int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *const *argv, bool tty,
-	const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret, struct nomad_error **err)
+		     const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
+		     struct nomad_error **err)
 {
 	struct nomad__exec_stream *s;
 	pthread_mutexattr_t attr;
 
-	(void) tty;
+	(void)tty;
 	if (!fake_find(plugin, id))
 		return fake_unknown(err);
 	s = calloc(1, sizeof(*s));
@@ -649,7 +655,7 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 	s->ud = ud;
 	s->refs = 1;
 	s->cat = strcmp(argv[0], "cat") == 0 || strcmp(argv[0], "hold") == 0;
-	s->flood = strcmp(argv[0], "flood") == 0 ? (size_t) atoi(argv[1]) / 32 : 0;
+	s->flood = strcmp(argv[0], "flood") == 0 ? (size_t)atoi(argv[1]) / 32 : 0;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
@@ -722,11 +728,11 @@ void nomad__exec_close(struct nomad__exec_stream *s)
 /* ---- Networks ---- */
 
 int nomad__create_network(struct nomad_plugin *plugin, const char *alloc_id, const char *hostname,
-	struct nomad_network_isolation *ret, bool *ret_created, struct nomad_error **err)
+			  struct nomad_network_isolation *ret, bool *ret_created, struct nomad_error **err)
 {
-	(void) plugin;
-	(void) alloc_id;
-	(void) err;
+	(void)plugin;
+	(void)alloc_id;
+	(void)err;
 	ret->mode = NOMAD_NET_GROUP;
 	ret->path = strdup("/run/netns/x");
 	ret->hosts_hostname = strdup(hostname);
@@ -736,12 +742,13 @@ int nomad__create_network(struct nomad_plugin *plugin, const char *alloc_id, con
 }
 
 int nomad__destroy_network(struct nomad_plugin *plugin, const char *alloc_id,
-	const struct nomad_network_isolation *spec, struct nomad_error **err)
+			   const struct nomad_network_isolation *spec, struct nomad_error **err)
 {
-	(void) plugin;
-	(void) alloc_id;
-	return strcmp(spec->path ? spec->path : "", "/run/netns/x") == 0 ? 0 :
-	       nomad_error_set(err, EINVAL, "not the network that was made");
+	(void)plugin;
+	(void)alloc_id;
+	return strcmp(spec->path ? spec->path : "", "/run/netns/x") == 0
+		       ? 0
+		       : nomad_error_set(err, EINVAL, "not the network that was made");
 }
 
 void nomad__network_isolation_done(struct nomad_network_isolation *spec)

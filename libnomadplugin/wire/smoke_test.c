@@ -31,7 +31,7 @@ static struct server server;
 
 static int start_server(void **state)
 {
-	(void) state;
+	(void)state;
 	server_start(&server);
 	return 0;
 }
@@ -40,7 +40,8 @@ static grpc_status_code shut_down(struct server *s)
 {
 	Pb__Empty request = PB__EMPTY__INIT;
 	struct rpc rpc;
-	grpc_status_code code = unary(s, &rpc, "/plugin.GRPCController/Shutdown", &request, &pb__empty__descriptor, NULL);
+	grpc_status_code code =
+		unary(s, &rpc, "/plugin.GRPCController/Shutdown", &request, &pb__empty__descriptor, NULL);
 
 	rpc_close(&rpc);
 	return code;
@@ -50,7 +51,7 @@ static int stop_server(void **state)
 {
 	int status;
 
-	(void) state;
+	(void)state;
 	assert_status(OK, shut_down(&server));
 	status = server_wait(&server);
 	assert_true(WIFEXITED(status));
@@ -66,8 +67,8 @@ static grpc_status_code start_task(const char *id, const char *config, struct rp
 	Pb__StartTaskRequest request = PB__START_TASK_REQUEST__INIT;
 	Pb__TaskConfig task = PB__TASK_CONFIG__INIT;
 
-	task.id = (char *) id;
-	task.msgpack_driver_config.data = (uint8_t *) config;
+	task.id = (char *)id;
+	task.msgpack_driver_config.data = (uint8_t *)config;
 	task.msgpack_driver_config.len = strlen(config);
 	request.task = &task;
 	return unary(&server, rpc, DRIVER "StartTask", &request, &pb__start_task_response__descriptor, ret);
@@ -87,8 +88,8 @@ static grpc_status_code stop_task(const char *id, const char *signal)
 	struct rpc rpc;
 	grpc_status_code code;
 
-	request.task_id = (char *) id;
-	request.signal = (char *) signal;
+	request.task_id = (char *)id;
+	request.signal = (char *)signal;
 	code = unary(&server, &rpc, DRIVER "StopTask", &request, &pb__stop_task_response__descriptor, NULL);
 	rpc_close(&rpc);
 	return code;
@@ -100,8 +101,8 @@ static grpc_status_code signal_task(const char *id, const char *signal)
 	struct rpc rpc;
 	grpc_status_code code;
 
-	request.task_id = (char *) id;
-	request.signal = (char *) signal;
+	request.task_id = (char *)id;
+	request.signal = (char *)signal;
 	code = unary(&server, &rpc, DRIVER "SignalTask", &request, &pb__signal_task_response__descriptor, NULL);
 	rpc_close(&rpc);
 	return code;
@@ -111,7 +112,7 @@ static void wait_open(struct rpc *rpc, const char *id, int64_t deadline_ms)
 {
 	Pb__WaitTaskRequest request = PB__WAIT_TASK_REQUEST__INIT;
 
-	request.task_id = (char *) id;
+	request.task_id = (char *)id;
 	rpc_open(rpc, server.channel, DRIVER "WaitTask", deadline_ms);
 	rpc_send(rpc, &request.base, true);
 }
@@ -124,7 +125,7 @@ static long fact(const char *key)
 	struct rpc rpc;
 	long value = -2;
 
-	request.task_id = (char *) "facts";
+	request.task_id = (char *)"facts";
 	assert_status(OK, unary(&server, &rpc, DRIVER "InspectTask", &request, &pb__inspect_task_response__descriptor,
 				&answer));
 	for (size_t i = 0; i < answer->driver->n_attributes; i++)
@@ -157,7 +158,7 @@ static void base_plugin_tells_who_it_is(void **state)
 	Pb__ConfigSchemaResponse *spec;
 	struct rpc rpc;
 
-	(void) state;
+	(void)state;
 	assert_status(OK, unary(&server, &rpc, BASE "PluginInfo", &info, &pb__plugin_info_response__descriptor, &who));
 	assert_int_equal(who->type, PB__PLUGIN_TYPE__DRIVER);
 	assert_string_equal(who->name, "fake");
@@ -167,13 +168,14 @@ static void base_plugin_tells_who_it_is(void **state)
 	nomad__message_free(&who->base);
 	rpc_close(&rpc);
 
-	assert_status(OK, unary(&server, &rpc, BASE "ConfigSchema", &schema, &pb__config_schema_response__descriptor, &spec));
+	assert_status(
+		OK, unary(&server, &rpc, BASE "ConfigSchema", &schema, &pb__config_schema_response__descriptor, &spec));
 	assert_int_equal(spec->spec->block_case, PB__SPEC__BLOCK_OBJECT);
 	nomad__message_free(&spec->base);
 	rpc_close(&rpc);
 
 	must_start("facts");
-	set.plugin_api_version = (char *) "v0.1.0";
+	set.plugin_api_version = (char *)"v0.1.0";
 	assert_status(OK, unary(&server, &rpc, BASE "SetConfig", &set, &pb__set_config_response__descriptor, NULL));
 	rpc_close(&rpc);
 	assert_int_equal(fact("cores"), -1);
@@ -189,10 +191,10 @@ static void base_plugin_tells_who_it_is(void **state)
 	assert_int_equal(fact("cores"), 2);
 	assert_int_equal(fact("mhz"), 4000);
 
-	set.msgpack_config.data = (uint8_t *) "!";
+	set.msgpack_config.data = (uint8_t *)"!";
 	set.msgpack_config.len = 1;
-	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, BASE "SetConfig", &set, &pb__set_config_response__descriptor,
-			NULL));
+	assert_status(INVALID_ARGUMENT,
+		      unary(&server, &rpc, BASE "SetConfig", &set, &pb__set_config_response__descriptor, NULL));
 	assert_string_equal(rpc.text, "option 'x': there is no such option [nd-invalid]");
 	rpc_close(&rpc);
 }
@@ -204,21 +206,21 @@ static void health_knows_its_services(void **state)
 	const char *const names[] = { "", "plugin" };
 	struct rpc rpc;
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		request.service = (char *) names[i];
+		request.service = (char *)names[i];
 		assert_status(OK, unary(&server, &rpc, "/grpc.health.v1.Health/Check", &request,
 					&pb__health_check_response__descriptor, &answer));
 		assert_int_equal(answer->status, PB__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
 		nomad__message_free(&answer->base);
 		rpc_close(&rpc);
 	}
-	request.service = (char *) "other";
+	request.service = (char *)"other";
 	assert_status(NOT_FOUND, unary(&server, &rpc, "/grpc.health.v1.Health/Check", &request,
 				       &pb__health_check_response__descriptor, NULL));
 	rpc_close(&rpc);
 
-	request.service = (char *) "plugin";
+	request.service = (char *)"plugin";
 	rpc_open(&rpc, server.channel, "/grpc.health.v1.Health/Watch", TIMEOUT_S * 1000);
 	rpc_send(&rpc, &request.base, true);
 	answer = rpc_receive(&rpc, &pb__health_check_response__descriptor);
@@ -234,7 +236,7 @@ static void stdio_and_broker_stay_open(void **state)
 	Pb__ConnInfo conn = PB__CONN_INFO__INIT;
 	struct rpc stdio, broker;
 
-	(void) state;
+	(void)state;
 	rpc_open(&stdio, server.channel, "/plugin.GRPCStdio/StreamStdio", TIMEOUT_S * 1000);
 	rpc_send(&stdio, &empty.base, true);
 	rpc_open(&broker, server.channel, "/plugin.GRPCBroker/StartStream", TIMEOUT_S * 1000);
@@ -261,7 +263,7 @@ static void what_is_wrong_is_refused(void **state)
 	struct rpc rpc;
 	char *huge;
 
-	(void) state;
+	(void)state;
 	assert_status(UNIMPLEMENTED, unary(&server, &rpc, DRIVER "NoSuch", &empty, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
 
@@ -280,10 +282,11 @@ static void what_is_wrong_is_refused(void **state)
 	/* A start without a task, a recovery without a handle, an exec without a command. */
 	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "StartTask", &empty, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
-	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "RecoverTask", &empty, &pb__empty__descriptor, NULL));
+	assert_status(INVALID_ARGUMENT,
+		      unary(&server, &rpc, DRIVER "RecoverTask", &empty, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
-	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "ExecTaskStreaming", &empty, &pb__empty__descriptor,
-			NULL));
+	assert_status(INVALID_ARGUMENT,
+		      unary(&server, &rpc, DRIVER "ExecTaskStreaming", &empty, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
 
 	huge = calloc(1, NOMAD__MESSAGE_MAX_SIZE + 1);
@@ -304,11 +307,11 @@ static void driver_tells_its_facts(void **state)
 	Pb__TaskConfigSchemaResponse *schema;
 	struct rpc rpc;
 
-	(void) state;
+	(void)state;
 	assert_status(OK, unary(&server, &rpc, DRIVER "Init", &empty, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
 	assert_status(OK, unary(&server, &rpc, DRIVER "Capabilities", &empty, &pb__capabilities_response__descriptor,
-			&answer));
+				&answer));
 	assert_true(answer->capabilities->send_signals);
 	assert_true(answer->capabilities->exec);
 	assert_int_equal(answer->capabilities->fs_isolation, PB__DRIVER_CAPABILITIES__FSISOLATION__IMAGE);
@@ -336,11 +339,11 @@ static void networks_come_and_go(void **state)
 	Pb__CreateNetworkResponse *answer;
 	struct rpc rpc, second;
 
-	(void) state;
-	create.alloc_id = (char *) "a";
-	create.hostname = (char *) "web";
-	assert_status(OK, unary(&server, &rpc, DRIVER "CreateNetwork", &create, &pb__create_network_response__descriptor,
-				&answer));
+	(void)state;
+	create.alloc_id = (char *)"a";
+	create.hostname = (char *)"web";
+	assert_status(OK, unary(&server, &rpc, DRIVER "CreateNetwork", &create,
+				&pb__create_network_response__descriptor, &answer));
 	assert_true(answer->created);
 	assert_string_equal(answer->isolation_spec->path, "/run/netns/x");
 	assert_string_equal(answer->isolation_spec->hostsconfig->hostname, "web");
@@ -361,7 +364,7 @@ static void streams_tell_and_stay_open(void **state)
 	Pb__TaskStatsResponse *sample;
 	struct rpc rpc[3];
 
-	(void) state;
+	(void)state;
 	must_start("s");
 	rpc_open(&rpc[0], server.channel, DRIVER "Fingerprint", TIMEOUT_S * 1000);
 	rpc_send(&rpc[0], &empty.base, true);
@@ -389,7 +392,7 @@ static void streams_tell_and_stay_open(void **state)
 	assert_string_equal(event->message, "not ? utf-8 ?, this is: \xc3\xa4");
 	nomad__message_free(&event->base);
 
-	stats.task_id = (char *) "s";
+	stats.task_id = (char *)"s";
 	rpc_open(&rpc[2], server.channel, DRIVER "TaskStats", TIMEOUT_S * 1000);
 	rpc_send(&rpc[2], &stats.base, true);
 	sample = rpc_receive(&rpc[2], &pb__task_stats_response__descriptor);
@@ -422,9 +425,9 @@ static void a_slow_reader_gets_the_latest_sample(void **state)
 	double ticks = 0;
 	int n = 0;
 
-	(void) state;
+	(void)state;
 	must_start("flood");
-	stats.task_id = (char *) "flood";
+	stats.task_id = (char *)"flood";
 	rpc_open(&rpc, server.channel, DRIVER "TaskStats", TIMEOUT_S * 1000);
 	rpc_send(&rpc, &stats.base, true);
 	wait_for_fact("subs", 1);
@@ -449,14 +452,14 @@ static void a_task_lives(void **state)
 	Pb__DestroyTaskRequest destroy = PB__DESTROY_TASK_REQUEST__INIT;
 	Pb__InspectTaskRequest inspect = PB__INSPECT_TASK_REQUEST__INIT;
 	Pb__ExecTaskRequest exec = PB__EXEC_TASK_REQUEST__INIT;
-	char *command[] = { (char *) "true", (char *) "x" };
+	char *command[] = { (char *)"true", (char *)"x" };
 	Pb__StartTaskResponse *started;
 	Pb__InspectTaskResponse *inspected;
 	Pb__ExecTaskResponse *executed;
 	Pb__WaitTaskResponse *waited;
 	struct rpc rpc, wait[2];
 
-	(void) state;
+	(void)state;
 	assert_status(OK, start_task("live", "config", &rpc, &started));
 	assert_int_equal(started->handle->version, 1);
 	assert_int_equal(started->handle->state, PB__TASK_STATE__RUNNING);
@@ -475,7 +478,7 @@ static void a_task_lives(void **state)
 	rpc_close(&rpc);
 	nomad__message_free(&started->base);
 
-	inspect.task_id = (char *) "live";
+	inspect.task_id = (char *)"live";
 	assert_status(OK, unary(&server, &rpc, DRIVER "InspectTask", &inspect, &pb__inspect_task_response__descriptor,
 				&inspected));
 	assert_int_equal(inspected->task->state, PB__TASK_STATE__RUNNING);
@@ -491,20 +494,22 @@ static void a_task_lives(void **state)
 	assert_status(INVALID_ARGUMENT, signal_task("live", "SIGNONE"));
 	assert_status(NOT_FOUND, signal_task("nobody", "SIGHUP"));
 
-	exec.task_id = (char *) "live";
-	assert_status(INVALID_ARGUMENT, unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor,
-			NULL));
+	exec.task_id = (char *)"live";
+	assert_status(INVALID_ARGUMENT,
+		      unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor, NULL));
 	rpc_close(&rpc);
 	exec.command = command;
 	exec.n_command = 2;
-	assert_status(OK, unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor, &executed));
+	assert_status(OK,
+		      unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor, &executed));
 	assert_int_equal(executed->result->exit_code, 3);
 	assert_memory_equal(executed->stdout.data, "out", 3);
 	assert_memory_equal(executed->stderr.data, "err", 3);
 	nomad__message_free(&executed->base);
 	rpc_close(&rpc);
-	command[0] = (char *) "no-such";
-	assert_status(NOT_FOUND, unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor, NULL));
+	command[0] = (char *)"no-such";
+	assert_status(NOT_FOUND,
+		      unary(&server, &rpc, DRIVER "ExecTask", &exec, &pb__exec_task_response__descriptor, NULL));
 	assert_string_equal(rpc.text, "run 'no-such': no such file or directory [nd-missing]");
 	rpc_close(&rpc);
 
@@ -528,7 +533,7 @@ static void a_task_lives(void **state)
 	nomad__message_free(&waited->base);
 	rpc_close(&wait[0]);
 
-	destroy.task_id = (char *) "live";
+	destroy.task_id = (char *)"live";
 	destroy.force = true;
 	assert_status(OK, unary(&server, &rpc, DRIVER "DestroyTask", &destroy, &pb__empty__descriptor, NULL));
 	rpc_close(&rpc);
@@ -543,7 +548,7 @@ static void a_failed_start_says_whether_to_try_again(void **state)
 	struct rpc rpc;
 	bool found = false;
 
-	(void) state;
+	(void)state;
 	assert_status(PERMISSION_DENIED, start_task("f", "fail", &rpc, NULL));
 	assert_string_equal(rpc.text, "start it: not allowed [nd-denied]");
 	rpc_close(&rpc);
@@ -563,7 +568,7 @@ static void hundreds_of_waits_take_no_threads(void **state)
 	Pb__WaitTaskResponse *answer;
 	unsigned before, with;
 
-	(void) state;
+	(void)state;
 	assert_non_null(rpcs);
 	must_start("many");
 	wait_for_fact("subs", 0);
@@ -573,7 +578,7 @@ static void hundreds_of_waits_take_no_threads(void **state)
 	wait_for_fact("subs", N);
 	with = server_threads(&server);
 	print_message("# %u threads before, %u with %d waits\n", before, with, N);
-	assert_true(with <= before + 6);	/* gRPC's own pool breathes */
+	assert_true(with <= before + 6); /* gRPC's own pool breathes */
 
 	/* One in five is cancelled, one in five runs out of time at the others' expense not at all. */
 	for (int i = 0; i < N; i += 5)
@@ -598,7 +603,7 @@ static void a_deadline_ends_a_call(void **state)
 {
 	struct rpc rpc;
 
-	(void) state;
+	(void)state;
 	must_start("late");
 	wait_open(&rpc, "late", 200);
 	assert_status(DEADLINE_EXCEEDED, rpc_status(&rpc));
@@ -613,7 +618,7 @@ static void five_megabytes_pass(void **state)
 	Pb__StartTaskResponse *answer;
 	struct rpc rpc;
 
-	(void) state;
+	(void)state;
 	assert_non_null(config);
 	memset(config, 'x', size);
 	config[size] = '\0';
@@ -630,9 +635,9 @@ static void exec_open(struct rpc *rpc, const char *a, const char *b)
 {
 	Pb__ExecTaskStreamingRequest request = PB__EXEC_TASK_STREAMING_REQUEST__INIT;
 	Pb__ExecTaskStreamingRequest__Setup setup = PB__EXEC_TASK_STREAMING_REQUEST__SETUP__INIT;
-	char *command[] = { (char *) a, (char *) b };
+	char *command[] = { (char *)a, (char *)b };
 
-	setup.task_id = (char *) "facts";
+	setup.task_id = (char *)"facts";
 	setup.command = command;
 	setup.n_command = b ? 2 : 1;
 	request.setup = &setup;
@@ -645,7 +650,7 @@ static void exec_feed(struct rpc *rpc, const void *data, size_t size, bool end)
 	Pb__ExecTaskStreamingRequest request = PB__EXEC_TASK_STREAMING_REQUEST__INIT;
 	Pb__ExecTaskStreamingIOOperation operation = PB__EXEC_TASK_STREAMING_IOOPERATION__INIT;
 
-	operation.data.data = (uint8_t *) data;
+	operation.data.data = (uint8_t *)data;
 	operation.data.len = size;
 	operation.close = end;
 	request.stdin = &operation;
@@ -686,11 +691,11 @@ static void exec_streams_both_ways(void **state)
 	long closed = fact("exec_closed");
 	struct rpc rpc;
 
-	(void) state;
+	(void)state;
 	assert_non_null(megabyte);
 	exec_open(&rpc, "cat", NULL);
 	exec_feed(&rpc, "hello", 5, false);
-	rpc_send(&rpc, &request.base, false);	/* heartbeat */
+	rpc_send(&rpc, &request.base, false); /* heartbeat */
 	size.height = 100;
 	size.width = 80;
 	request.tty_size = &size;
@@ -723,20 +728,20 @@ static void exec_input_is_bounded(void **state)
 	size_t got = 0;
 	struct rpc rpc;
 
-	(void) state;
+	(void)state;
 	exec_open(&rpc, "cat", NULL);
 	for (int i = 0; i < BLOCKS; i++) {
 		exec_feed(&rpc, block, BLOCK, i == BLOCKS - 1);
 		/* Read little by little, or both sides would wait. */
-		while ((answer = (void *) rpc_receive_for(&rpc, &pb__exec_task_streaming_response__descriptor,
-							   i < BLOCKS - 1 ? 1 : 10))) {
+		while ((answer = (void *)rpc_receive_for(&rpc, &pb__exec_task_streaming_response__descriptor,
+							 i < BLOCKS - 1 ? 1 : 10))) {
 			got += answer->stdout ? answer->stdout->data.len : 0;
 			nomad__message_free(&answer->base);
 		}
 	}
 	if (!(rpc.done & STATUS))
 		got += exec_drain(&rpc, 43);
-	assert_int_equal(got, (size_t) BLOCK * BLOCKS);
+	assert_int_equal(got, (size_t)BLOCK * BLOCKS);
 	rpc_close(&rpc);
 }
 
@@ -749,7 +754,7 @@ static void shutdown_ends_open_streams(void **state)
 	struct rpc rpc[3];
 	int status;
 
-	(void) state;
+	(void)state;
 	server_start(&own);
 	server = own;
 	must_start("facts");
@@ -783,7 +788,7 @@ static void a_plugin_without_host_ends_when_nobody_calls(void **state)
 	struct rpc rpc;
 	int status;
 
-	(void) state;
+	(void)state;
 	server_start(&own);
 	/* The host dies; another one takes the plugin over. */
 	close(own.out);
@@ -809,7 +814,7 @@ static void the_socket_is_private(void **state)
 {
 	struct stat st;
 
-	(void) state;
+	(void)state;
 	assert_int_equal(stat(server.path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 }

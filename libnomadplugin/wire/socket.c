@@ -45,7 +45,7 @@ static int find_group(const char *name, gid_t *ret, struct nomad_error **err)
 	number = strtoul(name, &end, 10);
 	if (errno != 0 || *end || *name < '0' || *name > '9' || number >= UINT32_MAX)
 		return nomad_error_set(err, EINVAL, "PLUGIN_UNIX_SOCKET_GROUP: there is no group '%s'", name);
-	*ret = (gid_t) number;
+	*ret = (gid_t)number;
 	return 0;
 }
 
@@ -60,7 +60,7 @@ static int open_to_group(const char *path, struct nomad_error **err)
 	r = find_group(name, &gid, err);
 	if (r < 0)
 		return r;
-	if (chown(path, (uid_t) -1, gid) < 0 || chmod(path, 0660) < 0)
+	if (chown(path, (uid_t)-1, gid) < 0 || chmod(path, 0660) < 0)
 		return nomad_error_errno(err, errno, "give the socket '%s' to group '%s'", path, name);
 	return 0;
 }
@@ -73,11 +73,14 @@ int nomad__socket_listen_at(const char *path, int *ret_fd, struct nomad_error **
 	int r;
 
 	if (strlen(path) > NOMAD__SOCKET_PATH_MAX)
-		return nomad_error_set(err, ENAMETOOLONG, "socket path '%s' has more than %d characters: set TMPDIR or "
-				       "PLUGIN_UNIX_SOCKET_DIR to a shorter directory", path, NOMAD__SOCKET_PATH_MAX);
-	if (strpbrk(path, "|\r\n"))	/* it would break the handshake line */
-		return nomad_error_set(err, EINVAL, "socket path has a '|' or a line break: set TMPDIR or "
-				       "PLUGIN_UNIX_SOCKET_DIR to another directory");
+		return nomad_error_set(err, ENAMETOOLONG,
+				       "socket path '%s' has more than %d characters: set TMPDIR or "
+				       "PLUGIN_UNIX_SOCKET_DIR to a shorter directory",
+				       path, NOMAD__SOCKET_PATH_MAX);
+	if (strpbrk(path, "|\r\n")) /* it would break the handshake line */
+		return nomad_error_set(err, EINVAL,
+				       "socket path has a '|' or a line break: set TMPDIR or PLUGIN_UNIX_SOCKET_DIR to "
+				       "another directory");
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -85,7 +88,7 @@ int nomad__socket_listen_at(const char *path, int *ret_fd, struct nomad_error **
 
 	/* Private from the first moment: nothing may connect in between. */
 	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(mask);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "bind socket '%s'", path);
@@ -93,7 +96,7 @@ int nomad__socket_listen_at(const char *path, int *ret_fd, struct nomad_error **
 	if (r >= 0 && listen(fd, BACKLOG) < 0)
 		r = nomad_error_errno(err, errno, "listen on socket '%s'", path);
 	if (r < 0) {
-		(void) unlink(path);
+		(void)unlink(path);
 		return r;
 	}
 	*ret_fd = NOMAD_TAKE_FD(fd);
@@ -122,8 +125,8 @@ int nomad__socket_listen(char **ret_path, int *ret_fd, struct nomad_error **err)
 		int r;
 
 		if (random_number(&number) < 0)
-			number = (uint32_t) getpid() * 1000u + (uint32_t) i;
-		path = nomad_strdupf("%s/plugin%010u", dir, (unsigned) number);
+			number = (uint32_t)getpid() * 1000u + (uint32_t)i;
+		path = nomad_strdupf("%s/plugin%010u", dir, (unsigned)number);
 		if (!path)
 			return nomad_error_errno(err, ENOMEM, "name the socket");
 		r = nomad__socket_listen_at(path, ret_fd, &e);

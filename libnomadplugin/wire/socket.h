@@ -10,7 +10,7 @@
 #include "nomad/error.h"
 
 enum {
-	NOMAD__SOCKET_PATH_MAX = 103,	/* characters: sun_path of FreeBSD has 104 bytes */
+	NOMAD__SOCKET_PATH_MAX = 103, /* characters: sun_path of FreeBSD has 104 bytes */
 };
 
 /* Listen on a new socket `plugin*` in PLUGIN_UNIX_SOCKET_DIR, TMPDIR or

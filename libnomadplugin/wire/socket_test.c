@@ -18,14 +18,14 @@ static char dir[64];
 
 static int make_dir(void **state)
 {
-	(void) state;
+	(void)state;
 	strcpy(dir, "/tmp/wire-socket-XXXXXX");
 	return mkdtemp(dir) ? 0 : -1;
 }
 
 static int remove_dir(void **state)
 {
-	(void) state;
+	(void)state;
 	return rmdir(dir);
 }
 
@@ -33,7 +33,7 @@ static void the_line_has_six_segments(void **state)
 {
 	char *line;
 
-	(void) state;
+	(void)state;
 	line = nomad__handshake_line("/tmp/plugin1", NULL);
 	assert_string_equal(line, "1|2|unix|/tmp/plugin1|grpc|\n");
 	free(line);
@@ -47,7 +47,7 @@ static void the_line_has_six_segments(void **state)
 
 static void versions_are_found_in_the_list(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_true(nomad__handshake_has_version(NULL, 2));
 	assert_true(nomad__handshake_has_version("", 2));
 	assert_true(nomad__handshake_has_version("2", 2));
@@ -65,7 +65,7 @@ static void the_directory_comes_from_the_environment(void **state)
 	char *path;
 	int fd;
 
-	(void) state;
+	(void)state;
 	mask = umask(0);
 	setenv("TMPDIR", "/nowhere", 1);
 	setenv("PLUGIN_UNIX_SOCKET_DIR", dir, 1);
@@ -75,7 +75,7 @@ static void the_directory_comes_from_the_environment(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(S_ISSOCK(st.st_mode));
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(umask(mask), 0);	/* as it was before */
+	assert_int_equal(umask(mask), 0); /* as it was before */
 	/* Taken is taken: nobody's socket is pushed aside. */
 	assert_int_equal(nomad__socket_listen_at(path, &fd, NULL), -EADDRINUSE);
 	unlink(path);
@@ -100,9 +100,9 @@ static void a_group_gets_the_socket(void **state)
 	char *path, gid[32];
 	int fd;
 
-	(void) state;
+	(void)state;
 	setenv("PLUGIN_UNIX_SOCKET_DIR", dir, 1);
-	snprintf(gid, sizeof(gid), "%u", (unsigned) getgid());
+	snprintf(gid, sizeof(gid), "%u", (unsigned)getgid());
 	setenv("PLUGIN_UNIX_SOCKET_GROUP", gid, 1);
 	assert_int_equal(nomad__socket_listen(&path, &fd, NULL), 0);
 	assert_int_equal(stat(path, &st), 0);
@@ -126,7 +126,7 @@ static void a_path_fits_or_is_refused(void **state)
 	char path[256];
 	int fd;
 
-	(void) state;
+	(void)state;
 	memset(path, 'x', sizeof(path));
 	memcpy(path, dir, strlen(dir));
 	path[strlen(dir)] = '/';

@@ -99,16 +99,16 @@ static int convert(const struct nomad__spec *tree, Pb__Spec **ret)
 
 	if (!tree)
 		return -EINVAL;
-	*ret = spec = new_message(&pb__spec__descriptor);	/* even if incomplete: the root frees all */
+	*ret = spec = new_message(&pb__spec__descriptor); /* even if incomplete: the root frees all */
 	if (!spec)
 		return -ENOMEM;
 
-#define NEW(member, type, which)						\
-	do {									\
-		spec->member = new_message(&pb__##type##__descriptor);		\
-		if (!spec->member)						\
-			return -ENOMEM;						\
-		spec->block_case = PB__SPEC__BLOCK_##which;			\
+#define NEW(member, type, which)                                                                                       \
+	do {                                                                                                           \
+		spec->member = new_message(&pb__##type##__descriptor);                                                 \
+		if (!spec->member)                                                                                     \
+			return -ENOMEM;                                                                                \
+		spec->block_case = PB__SPEC__BLOCK_##which;                                                            \
 	} while (0)
 
 	switch (tree->kind) {

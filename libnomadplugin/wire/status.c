@@ -17,7 +17,7 @@
 #define RECOVERABLE_URL "type.googleapis.com/hashicorp.nomad.plugins.shared.structs.RecoverableError"
 
 enum {
-	MESSAGE_MAX = 4096,	/* it becomes an HTTP/2 header */
+	MESSAGE_MAX = 4096, /* it becomes an HTTP/2 header */
 	ID_MAX = 32,
 };
 
@@ -56,25 +56,26 @@ grpc_status_code nomad__status_code(int errnum)
 const char *nomad__status_name(grpc_status_code code)
 {
 	static const char *const names[] = {
-		"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-		"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
-		"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+		"OK",	     "CANCELLED",	"UNKNOWN",	     "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+		"NOT_FOUND", "ALREADY_EXISTS",	"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+		"ABORTED",   "OUT_OF_RANGE",	"UNIMPLEMENTED",     "INTERNAL",	   "UNAVAILABLE",
+		"DATA_LOSS", "UNAUTHENTICATED",
 	};
 
-	return (size_t) code < NOMAD_ARRAY_LEN(names) ? names[code] : "UNKNOWN";
+	return (size_t)code < NOMAD_ARRAY_LEN(names) ? names[code] : "UNKNOWN";
 }
 
 void nomad__status_set(struct nomad__status *ret, grpc_status_code code, const char *message)
 {
 	size_t size = strlen(message);
 
-	*ret = (struct nomad__status) { .code = code, .message = strndup(message, MESSAGE_MAX) };
+	*ret = (struct nomad__status){ .code = code, .message = strndup(message, MESSAGE_MAX) };
 	if (!ret->message)
 		return;
 	if (size > MESSAGE_MAX) {
 		/* Not in the middle of a character. */
 		size = MESSAGE_MAX;
-		while (size > MESSAGE_MAX - 4 && ((unsigned char) message[size] & 0xc0) == 0x80)
+		while (size > MESSAGE_MAX - 4 && ((unsigned char)message[size] & 0xc0) == 0x80)
 			size--;
 		ret->message[size] = '\0';
 	}
@@ -103,22 +104,22 @@ void nomad__status_of(const struct nomad_error *err, struct nomad__status *ret)
 	if (!nomad_error_is_retryable(err))
 		return;
 
-	ret->code = GRPC_STATUS_FAILED_PRECONDITION;	/* as Nomad's own */
+	ret->code = GRPC_STATUS_FAILED_PRECONDITION; /* as Nomad's own */
 	recoverable.recoverable = true;
-	any.type_url = (char *) RECOVERABLE_URL;
+	any.type_url = (char *)RECOVERABLE_URL;
 	any.value.data = value;
 	any.value.len = pb__recoverable_error__pack(&recoverable, value);
 	status.code = ret->code;
-	status.message = ret->message ? ret->message : (char *) "";
+	status.message = ret->message ? ret->message : (char *)"";
 	status.details = details;
 	status.n_details = 1;
 	if (nomad__message_pack(&status.base, details_alloc, ret) < 0)
-		ret->details = NULL;	/* then it is a plain error */
+		ret->details = NULL; /* then it is a plain error */
 }
 
 void nomad__status_done(struct nomad__status *status)
 {
 	free(status->message);
 	free(status->details);
-	*status = (struct nomad__status) { 0 };
+	*status = (struct nomad__status){ 0 };
 }

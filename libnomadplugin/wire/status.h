@@ -11,8 +11,8 @@
 /* What ends a call that failed. */
 struct nomad__status {
 	grpc_status_code code;
-	char *message;			/* NULL: out of memory */
-	void *details;			/* grpc-status-details-bin, or NULL */
+	char *message; /* NULL: out of memory */
+	void *details; /* grpc-status-details-bin, or NULL */
 	size_t details_size;
 };
 

@@ -34,13 +34,13 @@ static void errnos_become_codes(void **state)
 		{ ECONNREFUSED, GRPC_STATUS_INTERNAL },
 	};
 
-	(void) state;
+	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
 		struct nomad_error *err = NULL;
 		struct nomad__status status;
 		char text[64];
 
-		(void) nomad_error_set(&err, rows[i].errnum, "pull image 'x'");
+		(void)nomad_error_set(&err, rows[i].errnum, "pull image 'x'");
 		nomad__status_of(err, &status);
 		assert_int_equal(status.code, rows[i].code);
 		snprintf(text, sizeof(text), "pull image 'x' [%s]", nomad_error_id(err));
@@ -54,24 +54,25 @@ static void errnos_become_codes(void **state)
 		assert_int_not_equal(nomad__status_code(errnum), GRPC_STATUS_UNAVAILABLE);
 	assert_string_equal(nomad__status_name(GRPC_STATUS_NOT_FOUND), "NOT_FOUND");
 	assert_string_equal(nomad__status_name(GRPC_STATUS_UNAUTHENTICATED), "UNAUTHENTICATED");
-	assert_string_equal(nomad__status_name((grpc_status_code) 99), "UNKNOWN");
+	assert_string_equal(nomad__status_name((grpc_status_code)99), "UNKNOWN");
 }
 
 /* Byte for byte what Go's library makes of a recoverable error. */
 static void a_retryable_error_has_its_110_bytes(void **state)
 {
-	static const char expected[] =
-		"\x08\x09"
-		"\x12\x17" "pull failed [nd-failed]"
-		"\x1a\x51"
-		"\x0a\x4b" "type.googleapis.com/hashicorp.nomad.plugins.shared.structs.RecoverableError"
-		"\x12\x02\x08\x01";
+	static const char expected[] = "\x08\x09"
+				       "\x12\x17"
+				       "pull failed [nd-failed]"
+				       "\x1a\x51"
+				       "\x0a\x4b"
+				       "type.googleapis.com/hashicorp.nomad.plugins.shared.structs.RecoverableError"
+				       "\x12\x02\x08\x01";
 	struct nomad_error *err = NULL;
 	struct nomad__status status;
 
-	(void) state;
-	(void) nomad_error_set(&err, EIO, "pull failed");
-	(void) nomad_error_retryable(&err);
+	(void)state;
+	(void)nomad_error_set(&err, EIO, "pull failed");
+	(void)nomad_error_retryable(&err);
 	nomad__status_of(err, &status);
 	assert_int_equal(sizeof(expected) - 1, 110);
 	assert_int_equal(status.code, GRPC_STATUS_FAILED_PRECONDITION);
@@ -86,7 +87,7 @@ static void long_messages_are_cut_between_characters(void **state)
 	struct nomad__status status;
 	char text[6001];
 
-	(void) state;
+	(void)state;
 	for (int shift = 0; shift < 4; shift++) {
 		memset(text, 'a', shift);
 		for (size_t i = shift; i + 1 < sizeof(text); i += 2)
@@ -105,10 +106,10 @@ static void a_long_message_keeps_its_id(void **state)
 	struct nomad__status status;
 	char text[6001];
 
-	(void) state;
+	(void)state;
 	memset(text, 'a', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	(void) nomad_error_set(&err, ENOENT, "%s", text);
+	(void)nomad_error_set(&err, ENOENT, "%s", text);
 	nomad__status_of(err, &status);
 	assert_string_equal(status.message + strlen(status.message) - strlen("aa [nd-missing]"), "aa [nd-missing]");
 	nomad__status_done(&status);
@@ -119,7 +120,7 @@ static void no_error_at_all_is_internal(void **state)
 {
 	struct nomad__status status;
 
-	(void) state;
+	(void)state;
 	nomad__status_of(NULL, &status);
 	assert_int_equal(status.code, GRPC_STATUS_INTERNAL);
 	assert_non_null(status.message);

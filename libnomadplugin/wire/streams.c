@@ -14,7 +14,7 @@
 
 static void drop_subscription(struct nomad__call *call, void *data)
 {
-	(void) call;
+	(void)call;
 	nomad__sub_cancel(data);
 }
 
@@ -34,7 +34,7 @@ static void attribute_of(const struct nomad__attribute *from, struct attribute *
 	switch (from->type) {
 	case NOMAD__ATTR_STRING:
 		to->value.value_case = PB__ATTRIBUTE__VALUE_STRING_VAL;
-		to->value.string_val = from->string ? from->string : (char *) "";
+		to->value.string_val = from->string ? from->string : (char *)"";
 		break;
 	case NOMAD__ATTR_BOOL:
 		to->value.value_case = PB__ATTRIBUTE__VALUE_BOOL_VAL;
@@ -59,18 +59,18 @@ static void send_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
 	if (!attributes || !answer.attributes) {
 		free(attributes);
 		free(answer.attributes);
-		return;		/* the next one may fit */
+		return; /* the next one may fit */
 	}
 	for (size_t i = 0; i < fp->n_attributes; i++) {
 		attribute_of(&fp->attributes[i], &attributes[i]);
 		answer.attributes[i] = &attributes[i].entry;
 	}
 	answer.n_attributes = fp->n_attributes;
-	answer.health = fp->health == NOMAD_HEALTHY ? PB__FINGERPRINT_RESPONSE__HEALTH_STATE__HEALTHY :
-			fp->health == NOMAD_UNHEALTHY ? PB__FINGERPRINT_RESPONSE__HEALTH_STATE__UNHEALTHY :
-							PB__FINGERPRINT_RESPONSE__HEALTH_STATE__UNDETECTED;
+	answer.health = fp->health == NOMAD_HEALTHY	? PB__FINGERPRINT_RESPONSE__HEALTH_STATE__HEALTHY
+			: fp->health == NOMAD_UNHEALTHY ? PB__FINGERPRINT_RESPONSE__HEALTH_STATE__UNHEALTHY
+							: PB__FINGERPRINT_RESPONSE__HEALTH_STATE__UNDETECTED;
 	if (fp->description)
-		answer.health_description = (char *) fp->description;
+		answer.health_description = (char *)fp->description;
 	nomad__call_send(call, &answer.base, NOMAD__SEND_LATEST);
 	free(answer.attributes);
 	free(attributes);
@@ -86,7 +86,7 @@ static void keep_subscription(struct nomad__call *call, struct nomad__sub *sub)
 
 void nomad__serve_fingerprint(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	(void) request;
+	(void)request;
 	keep_subscription(call, nomad__fingerprint_subscribe(nomad__call_plugin(call), send_fingerprint, call));
 }
 
@@ -99,11 +99,11 @@ static void send_event(void *ud, const struct nomad__event *event)
 	Pb__Timestamp timestamp;
 
 	nomad__timestamp_of(event->time_ns, &timestamp);
-	answer.task_id = (char *) event->task_id;
-	answer.alloc_id = (char *) event->alloc_id;
-	answer.task_name = (char *) event->task_name;
+	answer.task_id = (char *)event->task_id;
+	answer.alloc_id = (char *)event->alloc_id;
+	answer.task_name = (char *)event->task_name;
 	answer.timestamp = &timestamp;
-	answer.message = (char *) event->message;
+	answer.message = (char *)event->message;
 	if (nomad__map_entries(event->annotations, &pb__driver_task_event__annotations_entry__descriptor,
 			       &answer.annotations, &answer.n_annotations) < 0)
 		return;
@@ -113,16 +113,16 @@ static void send_event(void *ud, const struct nomad__event *event)
 
 void nomad__serve_task_events(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	(void) request;
+	(void)request;
 	keep_subscription(call, nomad__events_subscribe(nomad__call_plugin(call), send_event, call));
 }
 
 /* ---- TaskStats ---- */
 
-#define MEASURED(flag, field)					\
-	do {							\
-		if (stats->measured & NOMAD_STAT_##flag)	\
-			fields[n++] = field;			\
+#define MEASURED(flag, field)                                                                                          \
+	do {                                                                                                           \
+		if (stats->measured & NOMAD_STAT_##flag)                                                               \
+			fields[n++] = field;                                                                           \
 	} while (0)
 
 static size_t cpu_fields(const struct nomad_stats *stats, Pb__CPUUsage__Fields *fields)
@@ -166,7 +166,7 @@ static void send_stats(void *ud, const struct nomad__stats_view *view)
 	const struct nomad_stats *stats;
 
 	if (!view) {
-		nomad__call_finish(call);	/* the task is gone */
+		nomad__call_finish(call); /* the task is gone */
 		return;
 	}
 	stats = view->stats;
@@ -190,7 +190,7 @@ static void send_stats(void *ud, const struct nomad__stats_view *view)
 	usage.cpu = &cpu;
 	usage.memory = &memory;
 	nomad__timestamp_of(view->time_ns, &timestamp);
-	sample.id = (char *) view->task_id;
+	sample.id = (char *)view->task_id;
 	sample.timestamp = &timestamp;
 	sample.agg_resource_usage = &usage;
 	answer.stats = &sample;
@@ -199,7 +199,7 @@ static void send_stats(void *ud, const struct nomad__stats_view *view)
 
 void nomad__serve_task_stats(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__TaskStatsRequest *wanted = (const Pb__TaskStatsRequest *) request;
+	const Pb__TaskStatsRequest *wanted = (const Pb__TaskStatsRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct nomad__sub *sub = NULL;
 	int64_t interval_ns = nomad__duration_ns(wanted->collection_interval);

@@ -30,11 +30,11 @@ static int port_entries(const struct nomad_int_map *map, Pb__NetworkOverride *to
 	pointers = calloc(map->count, sizeof(*pointers) + sizeof(*entries));
 	if (!pointers)
 		return -1;
-	entries = (Pb__NetworkOverride__PortMapEntry *) (pointers + map->count);
+	entries = (Pb__NetworkOverride__PortMapEntry *)(pointers + map->count);
 	for (size_t i = 0; i < map->count; i++) {
 		pb__network_override__port_map_entry__init(&entries[i]);
 		entries[i].key = map->pairs[i].key;
-		entries[i].value = (int32_t) map->pairs[i].value;
+		entries[i].value = (int32_t)map->pairs[i].value;
 		pointers[i] = &entries[i];
 	}
 	to->port_map = pointers;
@@ -56,7 +56,7 @@ static bool network_override(const struct nomad__started *started, Pb__NetworkOv
 
 void nomad__serve_start_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__StartTaskRequest *start = (const Pb__StartTaskRequest *) request;
+	const Pb__StartTaskRequest *start = (const Pb__StartTaskRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__StartTaskResponse answer = PB__START_TASK_RESPONSE__INIT;
 	Pb__TaskHandle handle = PB__TASK_HANDLE__INIT;
@@ -92,7 +92,7 @@ void nomad__serve_start_task(struct nomad__call *call, const ProtobufCMessage *r
 
 void nomad__serve_recover_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__RecoverTaskRequest *recover = (const Pb__RecoverTaskRequest *) request;
+	const Pb__RecoverTaskRequest *recover = (const Pb__RecoverTaskRequest *)request;
 	const Pb__TaskHandle *handle = recover->handle;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__RecoverTaskResponse answer = PB__RECOVER_TASK_RESPONSE__INIT;
@@ -120,7 +120,7 @@ void nomad__serve_recover_task(struct nomad__call *call, const ProtobufCMessage 
 
 static void drop_subscription(struct nomad__call *call, void *data)
 {
-	(void) call;
+	(void)call;
 	nomad__sub_cancel(data);
 }
 
@@ -143,7 +143,7 @@ static void task_ended(void *ud, int r, const struct nomad_exit *exit, const str
 
 void nomad__serve_wait_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__WaitTaskRequest *wait = (const Pb__WaitTaskRequest *) request;
+	const Pb__WaitTaskRequest *wait = (const Pb__WaitTaskRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct nomad__sub *sub = NULL;
 
@@ -170,11 +170,11 @@ static void task_stopped(void *ud, int r, const struct nomad_error *err)
 
 void nomad__serve_stop_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__StopTaskRequest *stop = (const Pb__StopTaskRequest *) request;
+	const Pb__StopTaskRequest *stop = (const Pb__StopTaskRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 
 	nomad__call_set_task(call, stop->task_id);
-	nomad__call_ref(call);	/* of task_stopped(), which comes even if the host went away */
+	nomad__call_ref(call); /* of task_stopped(), which comes even if the host went away */
 	if (nomad__task_stop(nomad__call_plugin(call), stop->task_id, nomad__duration_ns(stop->timeout), stop->signal,
 			     task_stopped, call, &err) < 0) {
 		nomad__call_fail(call, err);
@@ -184,7 +184,7 @@ void nomad__serve_stop_task(struct nomad__call *call, const ProtobufCMessage *re
 
 void nomad__serve_destroy_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__DestroyTaskRequest *destroy = (const Pb__DestroyTaskRequest *) request;
+	const Pb__DestroyTaskRequest *destroy = (const Pb__DestroyTaskRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__DestroyTaskResponse answer = PB__DESTROY_TASK_RESPONSE__INIT;
 
@@ -197,7 +197,7 @@ void nomad__serve_destroy_task(struct nomad__call *call, const ProtobufCMessage 
 
 void nomad__serve_signal_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__SignalTaskRequest *signal = (const Pb__SignalTaskRequest *) request;
+	const Pb__SignalTaskRequest *signal = (const Pb__SignalTaskRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__SignalTaskResponse answer = PB__SIGNAL_TASK_RESPONSE__INIT;
 
@@ -224,7 +224,7 @@ static Pb__TaskState task_state(enum nomad__task_state state)
 
 void nomad__serve_inspect_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
-	const Pb__InspectTaskRequest *wanted = (const Pb__InspectTaskRequest *) request;
+	const Pb__InspectTaskRequest *wanted = (const Pb__InspectTaskRequest *)request;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	Pb__InspectTaskResponse answer = PB__INSPECT_TASK_RESPONSE__INIT;
 	Pb__TaskStatus status = PB__TASK_STATUS__INIT;

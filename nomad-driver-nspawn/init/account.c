@@ -49,7 +49,7 @@ static int group_find(const char *group, gid_t *ret)
 	file = fopen("/etc/group", "re");
 	errno = ENOENT;
 	while (file && r < 0 && fgets(line, sizeof(line), file))
-		if (split(line, f, 4) >= 3 && !strcmp(f[0], group) && !parse_id(f[2], &id)) {
+		if (split(line, f, 4) >= 3 && strcmp(f[0], group) == 0 && !parse_id(f[2], &id)) {
 			*ret = (gid_t)id;
 			r = 0;
 		}
@@ -88,7 +88,7 @@ int account_find(const char *who, struct account *ret)
 	}
 	if (file)
 		fclose(file);
-	if (!found && (numeric || !strcmp(name, "root"))) {
+	if (!found && (numeric || strcmp(name, "root") == 0)) {
 		found = 1;
 		ret->uid = (uid_t)wanted;
 		ret->gid = (gid_t)wanted;
@@ -114,8 +114,8 @@ int setgroups_of(const struct account *account)
 	while (file && n < GROUPS_MAX && fgets(line, sizeof(line), file)) {
 		if (split(line, f, 4) < 4 || parse_id(f[2], &id) || id == account->gid)
 			continue;
-		for (rest = f[3]; (member = strsep(&rest, ",")); )
-			if (!strcmp(member, account->name)) {
+		for (rest = f[3]; (member = strsep(&rest, ","));)
+			if (strcmp(member, account->name) == 0) {
 				groups[n++] = (gid_t)id;
 				break;
 			}

@@ -15,7 +15,7 @@ static const char *passwd_text, *group_text;
 /* Of the image, as it were. */
 static FILE *open_text(const char *path, const char *mode)
 {
-	const char *text = !strcmp(path, "/etc/passwd") ? passwd_text : group_text;
+	const char *text = strcmp(path, "/etc/passwd") == 0 ? passwd_text : group_text;
 
 	(void)mode;
 	return text && *text ? fmemopen((void *)text, strlen(text), "r") : NULL;
@@ -55,7 +55,7 @@ static void test_users(void **state)
 	is("4711", 4711, 4711, "4711", "/");
 	is("4711:staff", 4711, 50, "4711", "/");
 	is("root", 0, 0, "root", "/root");
-	passwd_text = NULL;		/* a tree without users has root, and numbers */
+	passwd_text = NULL; /* a tree without users has root, and numbers */
 	is("root", 0, 0, "root", "/root");
 	is("0", 0, 0, "0", "/root");
 }
@@ -77,7 +77,7 @@ static void test_nobody(void **state)
 	isnt("who", ENOENT);
 	isnt("web:who", ENOENT);
 	isnt("-1", ENOENT);
-	isnt("4294967295", ENOENT);	/* means "no change" to the kernel */
+	isnt("4294967295", ENOENT); /* means "no change" to the kernel */
 	isnt("99999999999999999999", ENOENT);
 	isnt("", ENOENT);
 	isnt("web:", ENOENT);
@@ -104,7 +104,8 @@ static void test_odd_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_users, set_up), cmocka_unit_test_setup(test_nobody, set_up),
+		cmocka_unit_test_setup(test_users, set_up),
+		cmocka_unit_test_setup(test_nobody, set_up),
 		cmocka_unit_test_setup(test_odd_files, set_up),
 	};
 

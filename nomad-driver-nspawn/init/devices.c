@@ -21,20 +21,20 @@
 enum { RULES_MAX = 256, PER_RULE = 9, ANY = -1 };
 
 struct rule {
-	int type, access;		/* BPF_DEVCG_* */
+	int type, access; /* BPF_DEVCG_* */
 	int major, minor;
 };
 
 static const struct rule usual[] = {
-	{ BPF_DEVCG_DEV_CHAR, 7, 1, 3 },	/* null */
-	{ BPF_DEVCG_DEV_CHAR, 7, 1, 5 },	/* zero */
-	{ BPF_DEVCG_DEV_CHAR, 7, 1, 7 },	/* full */
-	{ BPF_DEVCG_DEV_CHAR, 7, 1, 8 },	/* random */
-	{ BPF_DEVCG_DEV_CHAR, 7, 1, 9 },	/* urandom */
-	{ BPF_DEVCG_DEV_CHAR, 7, 5, 0 },	/* tty */
-	{ BPF_DEVCG_DEV_CHAR, 7, 5, 2 },	/* ptmx */
-	{ BPF_DEVCG_DEV_CHAR, BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE, 136, ANY },	/* pts */
-	{ BPF_DEVCG_DEV_CHAR, 7, 10, 200 },	/* net/tun */
+	{ BPF_DEVCG_DEV_CHAR, 7, 1, 3 },					    /* null */
+	{ BPF_DEVCG_DEV_CHAR, 7, 1, 5 },					    /* zero */
+	{ BPF_DEVCG_DEV_CHAR, 7, 1, 7 },					    /* full */
+	{ BPF_DEVCG_DEV_CHAR, 7, 1, 8 },					    /* random */
+	{ BPF_DEVCG_DEV_CHAR, 7, 1, 9 },					    /* urandom */
+	{ BPF_DEVCG_DEV_CHAR, 7, 5, 0 },					    /* tty */
+	{ BPF_DEVCG_DEV_CHAR, 7, 5, 2 },					    /* ptmx */
+	{ BPF_DEVCG_DEV_CHAR, BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE, 136, ANY }, /* pts */
+	{ BPF_DEVCG_DEV_CHAR, 7, 10, 200 },					    /* net/tun */
 };
 
 struct program {
@@ -103,14 +103,14 @@ static int own_cgroup(char *path, size_t size)
 	FILE *file = fopen("/proc/self/cgroup", "re");
 
 	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, "0::", 3))
+		if (strncmp(line, "0::", 3) == 0)
 			snprintf(own, sizeof(own), "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
 	if (file)
 		fclose(file);
 	file = *own ? setmntent("/proc/self/mounts", "re") : NULL;
 	errno = ENOENT;
 	while (file && (m = getmntent_r(file, &entry, line, sizeof(line))))
-		if (!strcmp(m->mnt_type, "cgroup2")) {
+		if (strcmp(m->mnt_type, "cgroup2") == 0) {
 			snprintf(path, size, "%s%s", m->mnt_dir, own);
 			endmntent(file);
 			return 0;

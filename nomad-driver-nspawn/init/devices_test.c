@@ -25,8 +25,8 @@ static void test_rules(void **state)
 
 static void test_wrong(void **state)
 {
-	static const char *const bad[] = { "x1:2:r", "c1:2", "c1:2:", "c1:2:q",
-					   "c1:2:rwmr", "c1:2:r;c1:3:r", "c:2:r", "c1::r", ",", "c" };
+	static const char *const bad[] = { "x1:2:r",	    "c1:2",  "c1:2:", "c1:2:q", "c1:2:rwmr",
+					   "c1:2:r;c1:3:r", "c:2:r", "c1::r", ",",	"c" };
 	struct rule rules[2];
 	size_t i;
 
@@ -49,13 +49,25 @@ static int run(const struct program *p, int type, int access, int major, int min
 
 		assert_true(++steps < 10000);
 		switch (i->code) {
-		case BPF_JMP | BPF_JNE | BPF_K: pc += r[i->dst_reg] != i->imm ? i->off : 0; break;
-		case BPF_JMP | BPF_JNE | BPF_X: pc += r[i->dst_reg] != r[i->src_reg] ? i->off : 0; break;
-		case BPF_ALU64 | BPF_MOV | BPF_X: r[i->dst_reg] = r[i->src_reg]; break;
-		case BPF_ALU64 | BPF_MOV | BPF_K: r[i->dst_reg] = i->imm; break;
-		case BPF_ALU64 | BPF_AND | BPF_K: r[i->dst_reg] &= i->imm; break;
-		case BPF_JMP | BPF_EXIT: return (int)r[0];
-		default: fail_msg("instruction %d", i->code);
+		case BPF_JMP | BPF_JNE | BPF_K:
+			pc += r[i->dst_reg] != i->imm ? i->off : 0;
+			break;
+		case BPF_JMP | BPF_JNE | BPF_X:
+			pc += r[i->dst_reg] != r[i->src_reg] ? i->off : 0;
+			break;
+		case BPF_ALU64 | BPF_MOV | BPF_X:
+			r[i->dst_reg] = r[i->src_reg];
+			break;
+		case BPF_ALU64 | BPF_MOV | BPF_K:
+			r[i->dst_reg] = i->imm;
+			break;
+		case BPF_ALU64 | BPF_AND | BPF_K:
+			r[i->dst_reg] &= i->imm;
+			break;
+		case BPF_JMP | BPF_EXIT:
+			return (int)r[0];
+		default:
+			fail_msg("instruction %d", i->code);
 		}
 	}
 	fail_msg("the program has no end");
@@ -86,7 +98,9 @@ static void test_program(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rules), cmocka_unit_test(test_wrong), cmocka_unit_test(test_program),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_program),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/init/devices", tests, NULL, NULL);

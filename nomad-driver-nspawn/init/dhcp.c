@@ -60,7 +60,7 @@ static const unsigned char magic[4] = { 99, 130, 83, 99 };
 
 struct lease {
 	unsigned char mac[6];
-	uint32_t address, gateway;	/* network order */
+	uint32_t address, gateway; /* network order */
 	int bits;
 };
 
@@ -97,17 +97,21 @@ static size_t answer(const struct lease *l, const unsigned char *m, size_t n, un
 	unsigned char routes[14] = { 32 }, *p, kind;
 	uint32_t mask = htonl(l->bits ? ~0u << (32 - l->bits) : 0), lease = htonl(LEASE_S);
 
-	if (n < FIRST || m[OP] != 1 || m[HLEN] != 6 || memcmp(m + MAGIC, magic, 4) || memcmp(m + CHADDR, l->mac, 6))
+	if (n < FIRST || m[OP] != 1 || m[HLEN] != 6 || memcmp(m + MAGIC, magic, 4) != 0 ||
+	    memcmp(m + CHADDR, l->mac, 6) != 0)
 		return 0;
 	type = option(m, n, O_TYPE, 1);
 	wanted = option(m, n, O_REQUESTED, 4);
 	server = option(m, n, O_SERVER, 4);
-	if (!type || (server && memcmp(server, &l->gateway, 4)))
-		return 0;	/* for another server */
-	if (!wanted && memcmp(m + CIADDR, "\0\0\0\0", 4))
+	if (!type || (server && memcmp(server, &l->gateway, 4) != 0))
+		return 0; /* for another server */
+	if (!wanted && memcmp(m + CIADDR, "\0\0\0\0", 4) != 0)
 		wanted = m + CIADDR;
-	kind = *type == DISCOVER ? OFFER : *type == INFORM ? ACK : *type != REQUEST ? 0 :
-		wanted && memcmp(wanted, &l->address, 4) ? NAK : ACK;
+	kind = *type == DISCOVER			       ? OFFER
+	       : *type == INFORM			       ? ACK
+	       : *type != REQUEST			       ? 0
+	       : wanted && memcmp(wanted, &l->address, 4) != 0 ? NAK
+							       : ACK;
 	if (!kind)
 		return 0;
 	memset(reply, 0, PACKET);
@@ -124,7 +128,7 @@ static size_t answer(const struct lease *l, const unsigned char *m, size_t n, un
 			p = put(p, O_LEASE, &lease, 4);
 		p = put(p, O_MASK, &mask, 4);
 		p = put(p, O_ROUTER, &l->gateway, 4);
-		if (l->bits == 32) {	/* the router first, which no subnet leads to */
+		if (l->bits == 32) { /* the router first, which no subnet leads to */
 			memcpy(routes + 1, &l->gateway, 4);
 			memcpy(routes + 10, &l->gateway, 4);
 			p = put(p, O_ROUTES, routes, sizeof(routes));
@@ -163,7 +167,8 @@ static int server_open(const char *link)
 
 static void serve(int fd, const struct lease *lease)
 {
-	struct sockaddr_in all = { .sin_family = AF_INET, .sin_port = htons(CLIENT),
+	struct sockaddr_in all = { .sin_family = AF_INET,
+				   .sin_port = htons(CLIENT),
 				   .sin_addr.s_addr = htonl(INADDR_BROADCAST) };
 	unsigned char message[PACKET], reply[PACKET];
 
@@ -172,7 +177,7 @@ static void serve(int fd, const struct lease *lease)
 		size_t size = n > 0 ? answer(lease, message, (size_t)n, reply) : 0;
 
 		if (n < 0 && errno != EINTR)
-			_exit(0);	/* the link is gone */
+			_exit(0); /* the link is gone */
 		if (size && sendto(fd, reply, size, 0, (struct sockaddr *)&all, sizeof(all)) < 0)
 			continue;
 	}
@@ -201,7 +206,7 @@ int dhcp_start(const char *link, const char *peer, const char *address, const ch
 	if (fd < 0)
 		_exit(0);
 	for (i = 0; i < 3; i++)
-		close(i);	/* the log ends with the container */
+		close(i); /* the log ends with the container */
 	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		_exit(0);

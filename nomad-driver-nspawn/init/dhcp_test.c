@@ -27,7 +27,7 @@ static int set_up(void **state)
 	message[OP] = 1;
 	message[1] = 1;
 	message[HLEN] = 6;
-	message[4] = 0xaa;	/* number of the exchange */
+	message[4] = 0xaa; /* number of the exchange */
 	memcpy(message + CHADDR, lease.mac, 6);
 	memcpy(message + MAGIC, magic, 4);
 	size = FIRST;
@@ -136,7 +136,7 @@ static void test_not_ours(void **state)
 	message[MAGIC]++;
 	assert_int_equal(told(), 0);
 	set_up(state);
-	ask(7);		/* it gives it back */
+	ask(7); /* it gives it back */
 	assert_int_equal(told(), 0);
 	set_up(state);
 	assert_int_equal(told(), 0);
@@ -183,8 +183,8 @@ static void test_malformed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_offer, set_up), cmocka_unit_test_setup(test_zone, set_up),
-		cmocka_unit_test_setup(test_request, set_up), cmocka_unit_test_setup(test_not_ours, set_up),
+		cmocka_unit_test_setup(test_offer, set_up),	cmocka_unit_test_setup(test_zone, set_up),
+		cmocka_unit_test_setup(test_request, set_up),	cmocka_unit_test_setup(test_not_ours, set_up),
 		cmocka_unit_test_setup(test_malformed, set_up),
 	};
 

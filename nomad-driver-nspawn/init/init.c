@@ -51,9 +51,9 @@ enum { SPEC_MAX = 2 << 20 };
 static const char spec_path[] = "/run/host/credentials/" NSPAWN_SPEC_NAME;
 
 struct spec {
-	char *data;		/* what all below points into */
+	char *data; /* what all below points into */
 	const char *user, *cwd;
-	char **env;		/* NULL-terminated, with room for what we add */
+	char **env; /* NULL-terminated, with room for what we add */
 	size_t n_env;
 };
 
@@ -68,7 +68,7 @@ static void env_put(struct spec *spec, char *pair, int replace)
 	size_t i, n = (size_t)(strchr(pair, '=') - pair) + 1;
 
 	for (i = 0; i < spec->n_env; i++)
-		if (!strncmp(spec->env[i], pair, n)) {
+		if (strncmp(spec->env[i], pair, n) == 0) {
 			if (replace)
 				spec->env[i] = pair;
 			return;
@@ -92,7 +92,7 @@ static void env_drop(char **env, const char *name)
 	char **from, **to = env;
 
 	for (from = env; *from; from++)
-		if (strncmp(*from, name, n) || (*from)[n] != '=')
+		if (strncmp(*from, name, n) != 0 || (*from)[n] != '=')
 			*to++ = *from;
 	*to = NULL;
 }
@@ -137,8 +137,9 @@ static void spec_read(struct spec *spec)
 /* What systemd-nspawn says about the container, where the task says nothing. */
 static void env_from_nspawn(struct spec *spec)
 {
-	static const char *const names[] = { "container", "container_uuid", "container_host_id",
-					     "container_host_version_id", "LANG", "TERM", "PATH" };
+	static const char *const names[] = {
+		"container", "container_uuid", "container_host_id", "container_host_version_id", "LANG", "TERM", "PATH"
+	};
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -161,9 +162,9 @@ static void execute(char **argv, char **env)
 		return;
 	}
 	for (e = env; *e; e++)
-		if (!strncmp(*e, "PATH=", 5))
+		if (strncmp(*e, "PATH=", 5) == 0)
 			path = *e + 5;
-	for (p = path; ; p++) {
+	for (p = path;; p++) {
 		int n = (int)strcspn(p, ":");
 
 		if (snprintf(name, sizeof(name), "%.*s%s%s", n, p, n ? "/" : "./", argv[0]) < (int)sizeof(name)) {
@@ -264,7 +265,7 @@ static int supervise(struct spec *spec, char **argv)
 		setsid();
 		act = become(spec, argv, &object);
 		error[0] = errno;
-		error[1] = !strcmp(act, "run") ? (errno == ENOENT ? 127 : 126) : 125;
+		error[1] = strcmp(act, "run") == 0 ? (errno == ENOENT ? 127 : 126) : 125;
 		dprintf(2, "cannot %s '%s': %s\n", act, object, strerror(error[0]));
 		if (write(failed[1], error, sizeof(error)) < 0)
 			_exit(125);
@@ -276,7 +277,7 @@ static int supervise(struct spec *spec, char **argv)
 	while (got < 0 && errno == EINTR);
 	close(failed[0]);
 	if (got == (ssize_t)sizeof(error))
-		return error[1];	/* never ready: the start fails, with what is on stderr */
+		return error[1]; /* never ready: the start fails, with what is on stderr */
 	if (notify >= 0 && write(notify, "READY=1", 7) < 0)
 		dprintf(2, "cannot tell systemd-nspawn that the task runs: %s\n", strerror(errno));
 
@@ -307,7 +308,7 @@ ended:
 static int boot(struct spec *spec, char **argv)
 {
 	static const char *const inits[] = { "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init",
-		"/init" };
+					     "/init" };
 	const char *value = getenv("NOTIFY_SOCKET");
 	size_t i;
 
@@ -331,13 +332,13 @@ int main(int argc, char **argv)
 	struct spec spec = { 0 };
 	const char *mode = argc > 1 ? argv[1] : "";
 
-	if (!strcmp(mode, "launch"))
+	if (strcmp(mode, "launch") == 0)
 		return launch(argc - 2, argv + 2);
-	if (!strcmp(mode, "probe") && argc == 3)
+	if (strcmp(mode, "probe") == 0 && argc == 3)
 		return probe(argv[2]);
-	if (!strcmp(mode, "open-netns") && argc == 3)
+	if (strcmp(mode, "open-netns") == 0 && argc == 3)
 		return netns_open(argv[2]);
-	if (getpid() != 1 || (argc < 3 && strcmp(mode, "boot"))) {
+	if (getpid() != 1 || (argc < 3 && strcmp(mode, "boot") != 0)) {
 		dprintf(2, "nspawn-init is a part of nomad-driver-nspawn and nothing to run by hand\n");
 		return 64;
 	}
@@ -345,18 +346,18 @@ int main(int argc, char **argv)
 	spec_read(&spec);
 	env_from_nspawn(&spec);
 	env_drop(spec.env, "CREDENTIALS_DIRECTORY");
-	if (!strcmp(mode, "supervise"))
+	if (strcmp(mode, "supervise") == 0)
 		return supervise(&spec, argv + 2);
-	if (!strcmp(mode, "boot"))
+	if (strcmp(mode, "boot") == 0)
 		return boot(&spec, argv + 1);
-	if (!strcmp(mode, "exec")) {
+	if (strcmp(mode, "exec") == 0) {
 		const char *object = NULL, *act;
 		int notify = notify_socket();
 
 		if (notify >= 0 && write(notify, "READY=1", 7) == 7)
 			notify_flush(notify);
 		act = become(&spec, argv + 2, &object);
-		init_fail(!strcmp(act, "run") && errno == ENOENT ? 127 : 126, act, object);
+		init_fail(strcmp(act, "run") == 0 && errno == ENOENT ? 127 : 126, act, object);
 	}
 	dprintf(2, "nspawn-init: unknown mode '%s'\n", mode);
 	return 64;

@@ -7,12 +7,12 @@
 
 #include <sys/types.h>
 
-#define NSPAWN_SPEC_NAME	"nomad.task"		/* credential of systemd-nspawn */
-#define NSPAWN_INIT_PATH	"/run/nomad/init"	/* in the container */
-#define NSPAWN_EXIT_PATH	"/run/nomad/exit"
-#define NSPAWN_NET_PATH		"/run/nomad/net"
-#define NSPAWN_NET_NAME		"net-socket"		/* the same in the task's directory */
-#define NSPAWN_LINK		"host0"			/* name of the link in the container */
+#define NSPAWN_SPEC_NAME "nomad.task"	   /* credential of systemd-nspawn */
+#define NSPAWN_INIT_PATH "/run/nomad/init" /* in the container */
+#define NSPAWN_EXIT_PATH "/run/nomad/exit"
+#define NSPAWN_NET_PATH "/run/nomad/net"
+#define NSPAWN_NET_NAME "net-socket" /* the same in the task's directory */
+#define NSPAWN_LINK "host0"	     /* name of the link in the container */
 
 /* account.c: a user of the image, without NSS: from /etc/passwd and
  * /etc/group.  "name", "uid" or either with ":group". */

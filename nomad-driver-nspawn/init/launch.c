@@ -201,7 +201,7 @@ static int make_within(const char *path, uid_t owner, int is_file)
 	if (strlen(path) >= sizeof(part))
 		return ENAMETOOLONG;
 	strcpy(part, path);
-	for (p = part + 1; ; p++) {
+	for (p = part + 1;; p++) {
 		char c = *p;
 
 		if (c && c != '/')
@@ -235,7 +235,7 @@ static int machine_id(const char *uuid, uid_t owner)
 	(void)unlink("/etc/machine-id");
 	fd = open("/etc/machine-id", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (fd < 0)
-		return 0;	/* no /etc */
+		return 0; /* no /etc */
 	if (write(fd, id, n) != (ssize_t)n || fchown(fd, owner, owner) < 0)
 		r = errno ? errno : EIO;
 	close(fd);
@@ -244,7 +244,7 @@ static int machine_id(const char *uuid, uid_t owner)
 
 static int is_within(const char *act)
 {
-	return !strcmp(act, "mkdir") || !strcmp(act, "mkfile") || !strcmp(act, "machine-id");
+	return strcmp(act, "mkdir") == 0 || strcmp(act, "mkfile") == 0 || strcmp(act, "machine-id") == 0;
 }
 
 /* All such steps for one tree that follow each other, in one child.  Returns how many arguments they
@@ -255,7 +255,7 @@ static int within(int argc, char **argv)
 	int n = 0, status, r;
 	pid_t pid;
 
-	while (n + 3 < argc && is_within(argv[n]) && !strcmp(argv[n + 1], name))
+	while (n + 3 < argc && is_within(argv[n]) && strcmp(argv[n + 1], name) == 0)
 		n += 4;
 	pid = fork();
 	if (!pid) {
@@ -264,8 +264,9 @@ static int within(int argc, char **argv)
 		for (; n > 0; n -= 4, argv += 4) {
 			uid_t owner = (uid_t)strtoul(argv[3], NULL, 10);
 
-			r = !strcmp(argv[0], "machine-id") ? machine_id(argv[2], owner) :
-				make_within(argv[2], owner, !strcmp(argv[0], "mkfile"));
+			r = strcmp(argv[0], "machine-id") == 0
+				    ? machine_id(argv[2], owner)
+				    : make_within(argv[2], owner, strcmp(argv[0], "mkfile") == 0);
 			if (r)
 				_exit(r);
 		}
@@ -288,23 +289,23 @@ static int loop_at(const char *file, const char *name, int writable)
 
 static int step(const char *act, char **a)
 {
-	if (!strcmp(act, "dir"))
+	if (strcmp(act, "dir") == 0)
 		return chdir(a[0]);
-	if (!strcmp(act, "clone"))
+	if (strcmp(act, "clone") == 0)
 		return tree_clone(a[0], a[1], NULL);
-	if (!strcmp(act, "idmap"))
+	if (strcmp(act, "idmap") == 0)
 		return tree_clone(a[0], a[1], a[2]);
-	if (!strcmp(act, "node"))
+	if (strcmp(act, "node") == 0)
 		return node_copy(a[0], a[1], a[2]);
-	if (!strcmp(act, "loop"))
-		return loop_at(a[0], a[1], !strcmp(a[2], "rw"));
-	if (!strcmp(act, "tmpfs"))
+	if (strcmp(act, "loop") == 0)
+		return loop_at(a[0], a[1], strcmp(a[2], "rw") == 0);
+	if (strcmp(act, "tmpfs") == 0)
 		return mkdirs(a[0]) < 0 ? -1 : mount("tmpfs", a[0], "tmpfs", MS_NODEV, "mode=0755");
-	if (!strcmp(act, "dhcp"))
+	if (strcmp(act, "dhcp") == 0)
 		return dhcp_start(a[0], a[1], a[2], a[3], a[4]);
-	if (!strcmp(act, "net"))
+	if (strcmp(act, "net") == 0)
 		return net_start(a[0], a[1], a[2], a[3]);
-	if (!strcmp(act, "devices"))
+	if (strcmp(act, "devices") == 0)
 		return devices_limit(a[0]);
 	return overlay_mount(a[0], a[1], a[2]);
 }
@@ -346,15 +347,15 @@ int launch(int argc, char **argv)
 		const char *name;
 		int args;
 	} steps[] = {
-		{ "dir", 1 }, { "clone", 2 }, { "idmap", 3 }, { "node", 3 }, { "loop", 3 }, { "tmpfs", 1 },
-		{ "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 }, { "net", 4 },
+		{ "dir", 1 },	{ "clone", 2 },	  { "idmap", 3 },   { "node", 3 }, { "loop", 3 },
+		{ "tmpfs", 1 }, { "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 }, { "net", 4 },
 	};
 	size_t s;
 	int i = 0, n;
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		init_fail(125, "make a mount namespace for", "the container");
-	while (i < argc && strcmp(argv[i], "--")) {
+	while (i < argc && strcmp(argv[i], "--") != 0) {
 		if (is_within(argv[i]) && i + 3 < argc) {
 			n = within(argc - i, argv + i);
 			if (n < 0)
@@ -363,7 +364,7 @@ int launch(int argc, char **argv)
 			continue;
 		}
 		for (s = 0; s < sizeof(steps) / sizeof(steps[0]); s++)
-			if (!strcmp(argv[i], steps[s].name) && i + steps[s].args < argc)
+			if (strcmp(argv[i], steps[s].name) == 0 && i + steps[s].args < argc)
 				break;
 		errno = EINVAL;
 		if (s == sizeof(steps) / sizeof(steps[0]))

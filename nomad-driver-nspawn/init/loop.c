@@ -39,8 +39,8 @@ static const unsigned char guid_root[16] =
 #else
 	{ 0 };
 #endif
-static const unsigned char guid_linux[16] =
-	{ 0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4 };
+static const unsigned char guid_linux[16] = { 0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47,
+					      0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4 };
 
 void prctl_die_with_parent(void)
 {
@@ -62,7 +62,7 @@ static int gpt_find(int fd, uint64_t *ret_offset, uint64_t *ret_size)
 	uint64_t table, first = 0, size = 0;
 	unsigned i, n, each;
 
-	if (pread(fd, header, SECTOR, SECTOR) != SECTOR || memcmp(header, "EFI PART", 8))
+	if (pread(fd, header, SECTOR, SECTOR) != SECTOR || memcmp(header, "EFI PART", 8) != 0)
 		return 0;
 	table = le(header + 72, 8);
 	n = (unsigned)le(header + 80, 4);
@@ -76,8 +76,8 @@ static int gpt_find(int fd, uint64_t *ret_offset, uint64_t *ret_size)
 
 		if (pread(fd, entry, sizeof(entry), (off_t)(table * SECTOR + (uint64_t)i * each)) != sizeof(entry))
 			break;
-		root = !memcmp(entry, guid_root, 16);
-		if (!root && (first || memcmp(entry, guid_linux, 16)))
+		root = memcmp(entry, guid_root, 16) == 0;
+		if (!root && (first || memcmp(entry, guid_linux, 16) != 0))
 			continue;
 		first = le(entry + 32, 8);
 		size = le(entry + 40, 8) + 1 - first;
@@ -85,7 +85,7 @@ static int gpt_find(int fd, uint64_t *ret_offset, uint64_t *ret_size)
 			break;
 	}
 	if (!first || first > (1ULL << 50) || size > (1ULL << 50)) {
-		errno = ENOENT;		/* a partition table without a root */
+		errno = ENOENT; /* a partition table without a root */
 		return -1;
 	}
 	*ret_offset = first * SECTOR;
@@ -172,7 +172,7 @@ int device_mount(const char *device, const char *target, int writable)
 
 		type[strcspn(type, "\n")] = 0;
 		if (type == line || !*type)
-			continue;	/* "nodev ..." begins in the first column */
+			continue; /* "nodev ..." begins in the first column */
 		if (!mount(device, target, type, writable ? 0 : MS_RDONLY, NULL) ||
 		    (!writable && !mount(device, target, type, MS_RDONLY, "noload"))) {
 			fclose(file);

@@ -32,7 +32,7 @@ static void poke(off_t at, const void *data, size_t n)
 
 static void number(off_t at, uint64_t v, size_t n)
 {
-	poke(at, &v, n);	/* little end first, as here */
+	poke(at, &v, n); /* little end first, as here */
 }
 
 static int find(void)
@@ -90,12 +90,12 @@ static void test_whole(void **state)
 static void test_mbr(void **state)
 {
 	(void)state;
-	mbr(0, 0, 0x82, 8, 8);		/* swap */
+	mbr(0, 0, 0x82, 8, 8); /* swap */
 	mbr(1, 0x80, 0x83, 2048, 100);
 	assert_int_equal(find(), 0);
 	assert_int_equal(offset, 2048 * 512);
 	assert_int_equal(size, 100 * 512);
-	mbr(1, 0x31, 0x83, 2048, 100);	/* no boot flag is like that: this is no table */
+	mbr(1, 0x31, 0x83, 2048, 100); /* no boot flag is like that: this is no table */
 	assert_int_equal(find(), 0);
 	assert_int_equal(offset, 0);
 	mbr(1, 0, 0x83, 0, 100);
@@ -133,14 +133,10 @@ static void test_bad_gpt(void **state)
 		uint32_t n, each;
 		int error;
 	} rows[] = {
-		{ 2, 4, 128, ENOENT },			/* empty */
-		{ 2, 0, 128, ENOENT },
-		{ 2, 0xffffffff, 128, EINVAL },
-		{ 2, 4, 0, EINVAL },
-		{ 2, 4, 127, EINVAL },
-		{ 2, 4, 0xffffffff, EINVAL },
-		{ 0xffffffffffffffff, 4, 128, EINVAL },
-		{ 1ULL << 39, 4, 128, ENOENT },		/* behind the end */
+		{ 2, 4, 128, ENOENT }, /* empty */
+		{ 2, 0, 128, ENOENT },		{ 2, 0xffffffff, 128, EINVAL }, { 2, 4, 0, EINVAL },
+		{ 2, 4, 127, EINVAL },		{ 2, 4, 0xffffffff, EINVAL },	{ 0xffffffffffffffff, 4, 128, EINVAL },
+		{ 1ULL << 39, 4, 128, ENOENT }, /* behind the end */
 	};
 	size_t i;
 
@@ -153,7 +149,7 @@ static void test_bad_gpt(void **state)
 	gpt(2, 4, 128);
 	entry(0, guid_root, 1ULL << 60, 1ULL << 61);
 	assert_int_equal(find(), -1);
-	entry(0, guid_root, 100, 50);		/* ends before it begins */
+	entry(0, guid_root, 100, 50); /* ends before it begins */
 	assert_int_equal(find(), -1);
 }
 

@@ -82,8 +82,9 @@ static int say(int fd, struct message *m)
 	n = recv(fd, &answer, sizeof(answer), 0);
 	if (n < 0)
 		return -1;
-	errno = n < (ssize_t)NLMSG_LENGTH(sizeof(answer.error)) || answer.head.nlmsg_type != NLMSG_ERROR ? EPROTO :
-		-answer.error.error;
+	errno = n < (ssize_t)NLMSG_LENGTH(sizeof(answer.error)) || answer.head.nlmsg_type != NLMSG_ERROR
+			? EPROTO
+			: -answer.error.error;
 	return errno ? -1 : 0;
 }
 
@@ -112,7 +113,9 @@ static int link_up(int fd, int index, const char *name)
 static int address_add(int fd, int index, const struct in_addr *address, int bits)
 {
 	struct ifaddrmsg body = {
-		.ifa_family = AF_INET, .ifa_prefixlen = (unsigned char)bits, .ifa_index = (unsigned)index,
+		.ifa_family = AF_INET,
+		.ifa_prefixlen = (unsigned char)bits,
+		.ifa_index = (unsigned)index,
 	};
 	struct in_addr broadcast = *address;
 	struct message m;
@@ -155,7 +158,7 @@ static int route_add(int fd, int index, const struct in_addr *to, const struct i
 struct plan {
 	const char *peer;
 	struct in_addr address, gateway;
-	int bits;			/* 0: no address */
+	int bits; /* 0: no address */
 };
 
 /* What failed, or NULL. */
@@ -222,13 +225,15 @@ static void serve(int listener, const struct plan *plan)
 
 static int plan_parse(struct plan *p, const char *peer, const char *address, const char *gateway, const char *bits)
 {
-	*p = (struct plan) { .peer = peer };
+	*p = (struct plan){ .peer = peer };
 	errno = EINVAL;
-	if (!strcmp(address, "-"))
+	if (strcmp(address, "-") == 0)
 		return 0;
 	p->bits = atoi(bits);
 	return inet_pton(AF_INET, address, &p->address) == 1 && inet_pton(AF_INET, gateway, &p->gateway) == 1 &&
-	       p->bits >= 1 && p->bits <= 32 ? 0 : -1;
+			       p->bits >= 1 && p->bits <= 32
+		       ? 0
+		       : -1;
 }
 
 int net_start(const char *peer, const char *address, const char *gateway, const char *bits)
@@ -251,7 +256,7 @@ int net_start(const char *peer, const char *address, const char *gateway, const 
 		prctl_die_with_parent();
 		prctl(PR_SET_NAME, "nspawn-net");
 		for (i = 0; i < 3; i++)
-			close(i);	/* the log ends with the container */
+			close(i); /* the log ends with the container */
 		serve(fd, &plan);
 	}
 	close(fd);
@@ -280,7 +285,7 @@ void net_await(void)
 	}
 	close(pfd.fd);
 	answer[n] = 0;
-	if (!strcmp(answer, "ok"))
+	if (strcmp(answer, "ok") == 0)
 		return;
 	dprintf(2, "cannot %s\n", answer);
 	_exit(125);

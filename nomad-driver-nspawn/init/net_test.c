@@ -25,8 +25,13 @@ void init_fail(int status, const char *act, const char *object)
 static void test_plan(void **state)
 {
 	static const char *const bad[][3] = {
-		{ "10.88.0.2", "10.88.0.1", "0" }, { "10.88.0.2", "10.88.0.1", "33" }, { "10.88.0.2", "10.88.0.1", "x" },
-		{ "10.88.0", "10.88.0.1", "32" }, { "10.88.0.2", "-", "32" }, { "", "", "" }, { "::1", "::2", "32" },
+		{ "10.88.0.2", "10.88.0.1", "0" },
+		{ "10.88.0.2", "10.88.0.1", "33" },
+		{ "10.88.0.2", "10.88.0.1", "x" },
+		{ "10.88.0", "10.88.0.1", "32" },
+		{ "10.88.0.2", "-", "32" },
+		{ "", "", "" },
+		{ "::1", "::2", "32" },
 	};
 	struct plan p;
 	size_t i;
@@ -95,7 +100,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plan), cmocka_unit_test(test_message), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/init/net", tests, NULL, NULL);

@@ -76,7 +76,8 @@ static const struct nomad_option task_options[] = {
 	TASK(ready_timeout_ms, INT, .min = 0, .max = 3600000, .def = "0", .help = "How long that may take."),
 	TASK(stop_signal, STRING, .choices = stop_signals, .help = "Signal for a stop without a signal."),
 	TASK(cpu_hard_limit, BOOL, .help = "The CPU time granted is a limit."),
-	TASK(cpu_period, INT, .def = "0", .min = 0, .max = 10000000, .unit = "microseconds", .help = "Over which it is counted."),
+	TASK(cpu_period, INT, .def = "0", .min = 0, .max = 10000000, .unit = "microseconds",
+	     .help = "Over which it is counted."),
 	TASK(device_policy, STRING, .def = "\"any\"", .choices = device_policies, .help = "Which devices may be used."),
 	TASK(devices, STRING_LIST, .max_items = 8, .help = "Devices that may be used: PATH or PATH:PERMISSIONS."),
 	TASK(ulimit, STRING_MAP, .help = "Resource limits."),
@@ -190,8 +191,9 @@ int testdriver_show_config(const struct testdriver_task_config *config, struct n
 	r = r ? r : show_string(attributes, "path", config->path);
 	r = r ? r : show_int(attributes, "count", config->count);
 	r = r ? r : show_int(attributes, "big", config->big);
-	r = r ? r : isnan(config->number) ? show_string(attributes, "number", NULL)
-					   : show(attributes, "number", "%.17g", config->number);
+	r = r			    ? r
+	    : isnan(config->number) ? show_string(attributes, "number", NULL)
+				    : show(attributes, "number", "%.17g", config->number);
 	r = r ? r : show_string(attributes, "flag", config->flag ? "true" : "false");
 	r = r ? r : show_string(attributes, "tristate", tristates[config->tristate + 1]);
 	r = r ? r : show_list(attributes, "words", config->words);

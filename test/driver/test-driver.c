@@ -149,7 +149,8 @@ static int testdriver_init(struct nomad_plugin *plugin, void **ret_data, struct 
 	data->plugin = plugin;
 	data->runs = nomad_counter_new(plugin, "modes", "Starts by mode.", "mode", "run", err);
 	data->fails = data->runs ? nomad_counter_new(plugin, "modes", "Starts by mode.", "mode", "fail", err) : NULL;
-	data->remote_starts = data->fails ? nomad_counter_new(plugin, "modes", "Starts by mode.", "mode", "remote", err) : NULL;
+	data->remote_starts =
+		data->fails ? nomad_counter_new(plugin, "modes", "Starts by mode.", "mode", "remote", err) : NULL;
 	if (!data->remote_starts) {
 		free(data);
 		return -nomad_error_code(*err);
@@ -212,8 +213,8 @@ static void testdriver_fingerprint(struct nomad_plugin *plugin, struct nomad_fin
 	nomad_fp_bool(fp, "flag", config->flag);
 	nomad_fp_check(fp, "backend", strcmp(health, "undetected") != 0, NOMAD_UNDETECTED,
 		       "the backend is not installed", "install it");
-	nomad_fp_check(fp, "daemon", strcmp(health, "unhealthy") != 0, NOMAD_UNHEALTHY,
-		       "the daemon does not answer", "start it");
+	nomad_fp_check(fp, "daemon", strcmp(health, "unhealthy") != 0, NOMAD_UNHEALTHY, "the daemon does not answer",
+		       "start it");
 }
 
 static int start_remote(struct nomad_task *task, const struct testdriver_task_config *config, struct nomad_error **err)
@@ -235,9 +236,9 @@ static int stop_signal_of(const struct testdriver_task_config *config)
 {
 	if (!config->stop_signal)
 		return 0;
-	if (!strcmp(config->stop_signal, "SIGINT"))
+	if (strcmp(config->stop_signal, "SIGINT") == 0)
 		return SIGINT;
-	return !strcmp(config->stop_signal, "SIGUSR1") ? SIGUSR1 : SIGTERM;
+	return strcmp(config->stop_signal, "SIGUSR1") == 0 ? SIGUSR1 : SIGTERM;
 }
 
 struct limits {
@@ -262,7 +263,8 @@ static int set_limits(const struct testdriver_task_config *config, struct limits
 	command->devices = limits->devices;
 	command->rlimits = limits->rlimits;
 	for (size_t i = 0; i < config->ulimit.count && i < NOMAD_ARRAY_LEN(limits->rlimits); i++) {
-		int r = nomad_rlimit_parse(config->ulimit.pairs[i].key, config->ulimit.pairs[i].value, &limits->rlimits[i], err);
+		int r = nomad_rlimit_parse(config->ulimit.pairs[i].key, config->ulimit.pairs[i].value,
+					   &limits->rlimits[i], err);
 
 		if (r < 0)
 			return r;
@@ -277,7 +279,8 @@ static int set_limits(const struct testdriver_task_config *config, struct limits
 		colon = strchr(limits->paths[i], ':');
 		if (colon)
 			*colon++ = 0;
-		limits->devices[i] = (struct nomad_device){ .host_path = limits->paths[i], .cgroup_permissions = colon };
+		limits->devices[i] =
+			(struct nomad_device){ .host_path = limits->paths[i], .cgroup_permissions = colon };
 		command->n_devices++;
 	}
 	return 0;
@@ -299,21 +302,23 @@ static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 	};
 	int r;
 
-	nomad_counter_add(!strncmp(config->mode, "fail", 4) ? data->fails : !strcmp(config->mode, "remote") ? data->remote_starts :
-			  data->runs, 1);
+	nomad_counter_add(strncmp(config->mode, "fail", 4) == 0 ? data->fails
+			  : strcmp(config->mode, "remote") == 0 ? data->remote_starts
+								: data->runs,
+			  1);
 	if (nomad_task_info(task)->network.mode == NOMAD_NET_GROUP)
 		command.netns = nomad_task_info(task)->network.path;
-	if (!strcmp(config->mode, "fail"))
+	if (strcmp(config->mode, "fail") == 0)
 		return nomad_error_set(err, EINVAL, "start '%s': told to fail", nomad_task_info(task)->name);
-	if (!strcmp(config->mode, "fail-retryable")) {
+	if (strcmp(config->mode, "fail-retryable") == 0) {
 		(void)nomad_error_set(err, EIO, "start '%s': told to fail for now", nomad_task_info(task)->name);
 		return nomad_error_retryable(err);
 	}
-	if (!strcmp(config->mode, "remote"))
+	if (strcmp(config->mode, "remote") == 0)
 		return start_remote(task, config, err);
 	if (!config->command)
 		return nomad_error_set(err, EINVAL, "start '%s': command is missing", nomad_task_info(task)->name);
-	if (!strcmp(config->mode, "slow"))
+	if (strcmp(config->mode, "slow") == 0)
 		usleep((useconds_t)config->delay_ms * 1000);
 	nomad_task_event(task, "starting %s", nomad_task_info(task)->name);
 	if (nomad_strv_add(&argv, "/bin/sh") < 0 || nomad_strv_add(&argv, "-c") < 0 ||

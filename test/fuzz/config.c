@@ -47,8 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	nomad__config_free(&everything_schema, config);
 	if (nomad__config_redact(&everything_schema, data, size, &stored, &stored_size, &err) < 0)
 		abort();
-	if (nomad__config_decode(&everything_schema, "stored config", stored, stored_size, NOMAD__DECODE_STORED, &config,
-				 &err) < 0)
+	if (nomad__config_decode(&everything_schema, "stored config", stored, stored_size, NOMAD__DECODE_STORED,
+				 &config, &err) < 0)
 		abort();
 	nomad__config_free(&everything_schema, config);
 	free(stored);

@@ -25,7 +25,11 @@ static int start(struct nomad_task *task, struct nomad_error **err)
 
 static const struct nomad_schema no_options;
 static const struct nomad_driver driver = {
-	.name = "fuzz", .version = "0", .task_schema = &no_options, .fingerprint = fingerprint, .start = start,
+	.name = "fuzz",
+	.version = "0",
+	.task_schema = &no_options,
+	.fingerprint = fingerprint,
+	.start = start,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -137,7 +137,8 @@ static void pack_again(const ProtobufCMessage *message)
 
 	if (nomad__message_pack(message, take_bytes, &bytes) < 0 && !unknown)
 		abort();
-	if (bytes.data && nomad__message_unpack(message->descriptor, bytes.data, bytes.size, &again, NULL) < 0 && !unknown)
+	if (bytes.data && nomad__message_unpack(message->descriptor, bytes.data, bytes.size, &again, NULL) < 0 &&
+	    !unknown)
 		abort();
 	nomad__message_free(again);
 	free(bytes.data);

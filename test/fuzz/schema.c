@@ -99,10 +99,11 @@ static const struct nomad_schema *make_table(struct source *s, unsigned depth)
 			s->choices[table][i][1] = take_string(s);
 			row->choices = s->choices[table][i];
 		}
-		if ((row->type == NOMAD_BLOCK || row->type == NOMAD_BLOCK_LIST) && s->n_tables < MAX_TABLES && depth < 8)
+		if ((row->type == NOMAD_BLOCK || row->type == NOMAD_BLOCK_LIST) && s->n_tables < MAX_TABLES &&
+		    depth < 8)
 			row->block = make_table(s, depth + 1);
 		align = nomad__field_align(row->type);
-		if (more & 32 && i > 0)	/* a second name, if the types are the same */
+		if (more & 32 && i > 0) /* a second name, if the types are the same */
 			row->offset = s->rows[table][i - 1].offset;
 		else
 			row->offset = (offset + align - 1) / align * align;
@@ -140,7 +141,7 @@ static void use_table(const struct nomad_schema *schema)
 	fclose(out);
 	free(text);
 	if (nomad__config_decode(schema, "defaults", NULL, 0, 0, &config, &err) < 0)
-		nomad_error_free(err);	/* something is required */
+		nomad_error_free(err); /* something is required */
 	else
 		nomad__config_free(schema, config);
 }

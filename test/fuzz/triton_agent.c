@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned char *out = NULL;
 	size_t n = 0;
 
-	if (triton_agent_parse_identities(data, size, "MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff", &out, &n, &err) >= 0)
+	if (triton_agent_parse_identities(data, size, "MD5:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff", &out, &n,
+					  &err) >= 0)
 		free(out);
 	else if (!err)
 		abort();

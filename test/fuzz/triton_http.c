@@ -24,8 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct nomad_error *err = NULL;
 	json_t *json;
 
-	if (!http && (triton_budget_init(&budget, 1) < 0 ||
-		      triton_http_new(&(struct triton_http_options) { .what = "x", .base_url = "https://h", .budget = &budget }, &http, NULL) < 0))
+	if (!http &&
+	    (triton_budget_init(&budget, 1) < 0 ||
+	     triton_http_new(&(struct triton_http_options){ .what = "x", .base_url = "https://h", .budget = &budget },
+			     &http, NULL) < 0))
 		abort();
 	if (size < 2)
 		return 0;

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = triton_demux_feed(&whole, data, size, take, &a);
 	for (size_t at = 0; s == 0 && at < size; at += step)
 		s = triton_demux_feed(&cut, data + at, size - at < step ? size - at : step, take, &b);
-	if (r != s || (r == 0 && memcmp(&a, &b, sizeof(a))))
+	if (r != s || (r == 0 && memcmp(&a, &b, sizeof(a)) != 0))
 		abort();
 	return 0;
 }

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	if (triton_fwrule_canonical(text, &form, NULL) == 0 && strlen(form) <= 8192 &&
-	    (triton_fwrule_canonical(form, &again, NULL) < 0 || strcmp(form, again)))
+	    (triton_fwrule_canonical(form, &again, NULL) < 0 || strcmp(form, again) != 0))
 		abort();
 	free(text);
 	free(form);

@@ -27,7 +27,7 @@
 
 #define VARIABLE "NOMAD_TEST_INJECT"
 
-static int left = -1;		/* calls until one fails; negative: none does */
+static int left = -1; /* calls until one fails; negative: none does */
 static int kind;
 static const char *fired_name;
 static char supervisor_variable[256];
@@ -42,7 +42,7 @@ static void look(void)
 {
 	const char *s;
 
-	if (looked || !environ)		/* before main() the C library opens files, too */
+	if (looked || !environ) /* before main() the C library opens files, too */
 		return;
 	looked = true;
 	s = getenv(VARIABLE);
@@ -57,7 +57,8 @@ static void look(void)
 static void fired(void)
 {
 	if (fired_file) {
-		int fd = (int)syscall(SYS_openat, AT_FDCWD, fired_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+		int fd =
+			(int)syscall(SYS_openat, AT_FDCWD, fired_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
 		(void)!syscall(SYS_write, fd, fired_name, strlen(fired_name));
 		(void)!syscall(SYS_write, fd, "\n", 1);
@@ -132,7 +133,8 @@ static bool waits(int fd)
 {
 	struct stat st;
 
-	return kind == INJECT_EINTR && left >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+	return kind == INJECT_EINTR && left >= 0 && fstat(fd, &st) == 0 &&
+	       (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
 /* A disk may be full; an eventfd or a pipe that is open never is, not that way. */
@@ -144,28 +146,28 @@ static bool is_file(int fd)
 }
 
 #define REAL(name) __real_##name
-#define WRAP(type, name, parameters, errnum, failure, ...)				\
-	type __real_##name parameters;							\
-	type __wrap_##name parameters;							\
-	type __wrap_##name parameters							\
-	{										\
-		if (fails(INJECT_ERRORS, #name, errnum))				\
-			return failure;							\
-		return REAL(name)(__VA_ARGS__);						\
+#define WRAP(type, name, parameters, errnum, failure, ...)                                                             \
+	type __real_##name parameters;                                                                                 \
+	type __wrap_##name parameters;                                                                                 \
+	type __wrap_##name parameters                                                                                  \
+	{                                                                                                              \
+		if (fails(INJECT_ERRORS, #name, errnum))                                                               \
+			return failure;                                                                                \
+		return REAL(name)(__VA_ARGS__);                                                                        \
 	}
 /* One that may also be interrupted, if `slow`; `errnum` 0: nothing else. */
-#define WRAP_SLOW(type, name, parameters, errnum, slow, ...)					\
-	type __real_##name parameters;							\
-	type __wrap_##name parameters;							\
-	type __wrap_##name parameters							\
-	{										\
-		if (((errnum) != 0 && fails(INJECT_ERRORS, #name, errnum)) ||	\
-		    ((slow) && fails(INJECT_EINTR, #name, EINTR)))					\
-			return -1;							\
-		return REAL(name)(__VA_ARGS__);						\
+#define WRAP_SLOW(type, name, parameters, errnum, slow, ...)                                                           \
+	type __real_##name parameters;                                                                                 \
+	type __wrap_##name parameters;                                                                                 \
+	type __wrap_##name parameters                                                                                  \
+	{                                                                                                              \
+		if (((errnum) != 0 && fails(INJECT_ERRORS, #name, errnum)) ||                                          \
+		    ((slow) && fails(INJECT_EINTR, #name, EINTR)))                                                     \
+			return -1;                                                                                     \
+		return REAL(name)(__VA_ARGS__);                                                                        \
 	}
 
-#ifndef INJECT_SUPERVISOR	/* it needs none of these */
+#ifndef INJECT_SUPERVISOR /* it needs none of these */
 WRAP(void *, malloc, (size_t size), ENOMEM, NULL, size)
 WRAP(void *, calloc, (size_t n, size_t size), ENOMEM, NULL, n, size)
 WRAP(void *, realloc, (void *p, size_t size), ENOMEM, NULL, p, size)
@@ -183,10 +185,12 @@ WRAP(int, ftruncate, (int fd, off_t size), ENOSPC, -1, fd, size)
 WRAP(int, fdatasync, (int fd), ENOSPC, -1, fd)
 WRAP_SLOW(ssize_t, pread, (int fd, void *p, size_t size, off_t at), 0, waits(fd), fd, p, size, at)
 WRAP_SLOW(pid_t, waitpid, (pid_t pid, int *status, int options), 0, true, pid, status, options)
-WRAP(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg), EAGAIN, EAGAIN, t, a, fn, arg)
+WRAP(int, pthread_create, (pthread_t * t, const pthread_attr_t *a, void *(*fn)(void *), void *arg), EAGAIN, EAGAIN, t,
+     a, fn, arg)
 #endif
 
-WRAP(void *, mmap, (void *p, size_t size, int prot, int flags, int fd, off_t at), ENOMEM, MAP_FAILED, p, size, prot, flags, fd, at)
+WRAP(void *, mmap, (void *p, size_t size, int prot, int flags, int fd, off_t at), ENOMEM, MAP_FAILED, p, size, prot,
+     flags, fd, at)
 
 WRAP(int, mkdir, (const char *path, mode_t mode), ENOSPC, -1, path, mode)
 WRAP(int, renameat, (int a, const char *from, int b, const char *to), ENOSPC, -1, a, from, b, to)
@@ -202,7 +206,7 @@ WRAP_SLOW(ssize_t, write, (int fd, const void *p, size_t size), is_file(fd) ? EN
 WRAP_SLOW(ssize_t, read, (int fd, void *p, size_t size), 0, waits(fd), fd, p, size)
 WRAP_SLOW(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), ENOBUFS, waits(fd), fd, m, flags)
 WRAP_SLOW(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), 0, waits(fd), fd, m, flags)
-WRAP_SLOW(int, poll, (struct pollfd *p, nfds_t n, int timeout), 0, timeout != 0, p, n, timeout)
+WRAP_SLOW(int, poll, (struct pollfd * p, nfds_t n, int timeout), 0, timeout != 0, p, n, timeout)
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -264,7 +268,8 @@ long __wrap_syscall(long number, ...)
 	for (int i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	if (((number == SYS_memfd_create || number == SYS_pidfd_open) && fails(INJECT_ERRORS, "memfd_create or pidfd_open", EMFILE)) ||
+	if (((number == SYS_memfd_create || number == SYS_pidfd_open) &&
+	     fails(INJECT_ERRORS, "memfd_create or pidfd_open", EMFILE)) ||
 	    (number == SYS_clone3 && fails(INJECT_ERRORS, "clone3", EAGAIN)) ||
 	    (number == SYS_execveat && fails(INJECT_ERRORS, "execveat", ENOMEM)))
 		return -1;

@@ -15,8 +15,8 @@
 #include <stdbool.h>
 
 enum inject_kind {
-	INJECT_ERRORS,		/* ENOMEM, EMFILE, ENOSPC, EAGAIN: as the call may have it */
-	INJECT_EINTR,		/* what has to be invisible */
+	INJECT_ERRORS, /* ENOMEM, EMFILE, ENOSPC, EAGAIN: as the call may have it */
+	INJECT_EINTR,  /* what has to be invisible */
 };
 
 void inject_arm(enum inject_kind kind, int n);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MPL-2.0
+/* SPDX-License-Identifier: MPL-2.0 */
 /* A stand-in for the Nomad agent: static, small, and obedient.
  *
  * It speaks as much of the agent's manners as PID 1 sees: sd_notify, SIGHUP, draining on SIGTERM, exit statuses;
@@ -40,7 +40,7 @@ static void notify(const char *text)
 		return;
 	strcpy(a.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sendto(fd, text, strlen(text), 0, (struct sockaddr *) &a, sizeof(a)) < 0)
+	if (sendto(fd, text, strlen(text), 0, (struct sockaddr *)&a, sizeof(a)) < 0)
 		perror("notify");
 	close(fd);
 }
@@ -77,14 +77,14 @@ static void serve(int fd)
 	if (!f || !to || !fgets(request, sizeof(request), f))
 		_exit(1);
 	while (fgets(line, sizeof(line), f) && line[0] != '\r' && line[0] != '\n')
-		if (!strncasecmp(line, "Content-Length:", 15))
+		if (strncasecmp(line, "Content-Length:", 15) == 0)
 			length = strtoul(line + 15, NULL, 10);
 	n = fread(body, 1, length < sizeof(body) - 1 ? length : sizeof(body) - 1, f);
 	body[n] = '\0';
-	if (!strncmp(request, "POST /run ", 10)) {
+	if (strncmp(request, "POST /run ", 10) == 0) {
 		run(to, body);
 	} else {
-		n = (size_t) snprintf(self, sizeof(self), "{\"stand-in\":true,\"pid\":%d}\n", (int) getppid());
+		n = (size_t)snprintf(self, sizeof(self), "{\"stand-in\":true,\"pid\":%d}\n", (int)getppid());
 		answer(to, self, n);
 	}
 	_exit(0);
@@ -100,17 +100,17 @@ int main(void)
 	mode = mode ? mode : "";
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("stand-in agent, mode '%s'\n", mode);
-	if (!strncmp(mode, "exit ", 5))
+	if (strncmp(mode, "exit ", 5) == 0)
 		return atoi(mode + 5);
-	if (!strcmp(mode, "crash"))
+	if (strcmp(mode, "crash") == 0)
 		abort();
-	if (!strcmp(mode, "noise")) {
+	if (strcmp(mode, "noise") == 0) {
 		for (c = 0; c < 20000; c++)
 			printf("noise line %d of twenty thousand, somewhat long to fill up the log soon\n", c);
 		printf("noise ends\n");
 	}
 	sigaction(SIGHUP, &sa, NULL);
-	if (!strcmp(mode, "deaf"))
+	if (strcmp(mode, "deaf") == 0)
 		signal(SIGTERM, SIG_IGN);
 	else
 		sigaction(SIGTERM, &sa, NULL);
@@ -118,7 +118,7 @@ int main(void)
 	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (bind(fd, (struct sockaddr *) &a, sizeof(a)) < 0 || listen(fd, 16) < 0) {
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 16) < 0) {
 		perror("listen");
 		return 1;
 	}
@@ -136,9 +136,9 @@ int main(void)
 			serve(c);
 		close(c);
 	}
-	if (!strncmp(mode, "drain ", 6)) {
+	if (strncmp(mode, "drain ", 6) == 0) {
 		printf("stand-in agent: draining\n");
-		sleep((unsigned int) atoi(mode + 6));
+		sleep((unsigned int)atoi(mode + 6));
 	}
 	printf("stand-in agent: ends\n");
 	return 0;

@@ -1,5 +1,5 @@
-// SPDX-License-Identifier: MPL-2.0
-/*
+/* SPDX-License-Identifier: MPL-2.0
+ *
  * One life of the plugin, without an agent: what Nomad asks in it is given as
  * words.  Tests kill it, and start another on the same directory.
  *
@@ -43,7 +43,7 @@ enum { PATIENCE_S = 240 };
 
 /* Ids are of the directory and the number alone, for engines are common. */
 static uint32_t hash = 2166136261u;
-static char id[64];		/* of number 0 */
+static char id[64]; /* of number 0 */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool ended, stopped;
@@ -117,11 +117,19 @@ static struct nomad_task_info info_of(const char *folder, unsigned n)
 	struct nomad_task_info info;
 
 	id_of(n, alloc_id, task_id);
-	info = (struct nomad_task_info) {
-		.id = text(task_id), .name = text("task"), .alloc_id = text(alloc_id),
-		.task_group_name = text("group"), .job_id = text("job"), .job_name = text("job"), .namespace_name = text("default"),
-		.node_id = text("node"), .node_name = text("node"), .alloc_dir = nomad_strdupf("%s/alloc", folder),
-		.stdout_path = text("/dev/null"), .stderr_path = text("/dev/null"),
+	info = (struct nomad_task_info){
+		.id = text(task_id),
+		.name = text("task"),
+		.alloc_id = text(alloc_id),
+		.task_group_name = text("group"),
+		.job_id = text("job"),
+		.job_name = text("job"),
+		.namespace_name = text("default"),
+		.node_id = text("node"),
+		.node_name = text("node"),
+		.alloc_dir = nomad_strdupf("%s/alloc", folder),
+		.stdout_path = text("/dev/null"),
+		.stderr_path = text("/dev/null"),
 	};
 
 	if (!info.alloc_dir || nomad_map_set(&info.env, "NOMAD_TASK_NAME", "task") < 0)
@@ -139,7 +147,8 @@ static int start(struct nomad_plugin *plugin, const char *folder, const char *co
 	void *config = NULL;
 	size_t size = 0;
 	FILE *file;
-	int r = nomad__config_from_json(nomad__plugin_driver(plugin)->task_schema, "task config", json, &config, &size, &err);
+	int r = nomad__config_from_json(nomad__plugin_driver(plugin)->task_schema, "task config", json, &config, &size,
+					&err);
 
 	json_decref(json);
 	if (r >= 0)
@@ -149,7 +158,8 @@ static int start(struct nomad_plugin *plugin, const char *folder, const char *co
 	if (r < 0)
 		return fail("start", err);
 	file = fopen(path, "w");
-	if (!file || fwrite(started.driver_state, 1, started.driver_state_size, file) != started.driver_state_size || fclose(file))
+	if (!file || fwrite(started.driver_state, 1, started.driver_state_size, file) != started.driver_state_size ||
+	    fclose(file))
 		abort();
 	if (!n)
 		printf("started at %s\n", started.addr ? started.addr : "no address");
@@ -185,7 +195,7 @@ static int up(struct nomad_plugin *plugin)
 		if (nomad__task_inspect(plugin, id, &inspect, &err) < 0)
 			return fail("up", err);
 		state = nomad_map_get(&inspect.attributes, "state");
-		running = state && !strcmp(state, "running");
+		running = state && strcmp(state, "running") == 0;
 		nomad__inspect_done(&inspect);
 		if (running)
 			return 0;
@@ -238,7 +248,7 @@ enum { THREADS = 12 };
 
 struct crowd {
 	struct nomad_plugin *plugin;
-	const char *folder, *config_file;	/* NULL: destroy */
+	const char *folder, *config_file; /* NULL: destroy */
 	unsigned count;
 	atomic_uint next, failed;
 };
@@ -266,7 +276,9 @@ static void *some_of(void *arg)
 
 static int all_of(struct nomad_plugin *plugin, const char *folder, const char *config_file, const char *count)
 {
-	struct crowd crowd = { .plugin = plugin, .folder = folder, .config_file = config_file,
+	struct crowd crowd = { .plugin = plugin,
+			       .folder = folder,
+			       .config_file = config_file,
 			       .count = (unsigned)strtoul(count, NULL, 10) };
 	pthread_t threads[THREADS];
 
@@ -306,7 +318,7 @@ int main(int argc, char **argv)
 	FILE *file;
 	int r;
 
-	if (argc > 1 && !strcmp(argv[1], TRITON_HOLD_WORD))
+	if (argc > 1 && strcmp(argv[1], TRITON_HOLD_WORD) == 0)
 		return triton_hold_main(argc, argv);
 	if (argc < 5)
 		return 2;
@@ -314,7 +326,8 @@ int main(int argc, char **argv)
 		hash = (hash ^ (unsigned char)*c) * 16777619u;
 	id_of(0, alloc_id, id);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (chdir(argv[3]) < 0 || !(file = fopen("pid", "w")) || fprintf(file, "%d\n", (int)getpid()) < 0 || fclose(file))
+	if (chdir(argv[3]) < 0 || !(file = fopen("pid", "w")) || fprintf(file, "%d\n", (int)getpid()) < 0 ||
+	    fclose(file))
 		return 2;
 	json = json_load_file(argv[1], 0, NULL);
 	state_dir = json_string_value(json_object_get(json, "state_dir"));
@@ -332,29 +345,29 @@ int main(int argc, char **argv)
 		const char *word = argv[i];
 
 		err = NULL;
-		if (!strcmp(word, "start"))
+		if (strcmp(word, "start") == 0)
 			r = start(plugin, argv[3], argv[2], 0);
-		else if (!strcmp(word, "late"))
+		else if (strcmp(word, "late") == 0)
 			r = start(plugin, argv[3], argv[2], 0) < 0 ? 0 : -1;
-		else if (!strcmp(word, "recover"))
+		else if (strcmp(word, "recover") == 0)
 			r = recover(plugin, argv[3]);
-		else if (!strcmp(word, "reboot"))
+		else if (strcmp(word, "reboot") == 0)
 			memset(plugin->boot_id, 'b', strlen(plugin->boot_id));
-		else if (!strcmp(word, "up"))
+		else if (strcmp(word, "up") == 0)
 			r = up(plugin);
-		else if (!strcmp(word, "wait") || !strcmp(word, "stop"))
+		else if (strcmp(word, "wait") == 0 || strcmp(word, "stop") == 0)
 			r = end(plugin, *word == 's');
-		else if (!strcmp(word, "destroy"))
+		else if (strcmp(word, "destroy") == 0)
 			r = nomad__task_destroy(plugin, id, true, &err) < 0 ? fail("destroy", err) : 0;
-		else if (!strncmp(word, "crowd=", 6))
+		else if (strncmp(word, "crowd=", 6) == 0)
 			r = all_of(plugin, argv[3], argv[2], word + 6);
-		else if (!strncmp(word, "disperse=", 9))
+		else if (strncmp(word, "disperse=", 9) == 0)
 			r = all_of(plugin, argv[3], NULL, word + 9);
-		else if (!strcmp(word, "rest"))
+		else if (strcmp(word, "rest") == 0)
 			r = wait_for_file(argv[3], "go");
-		else if (!strcmp(word, "idle"))
+		else if (strcmp(word, "idle") == 0)
 			r = wait_for_file(argv[3], "leave");
-		else if (!strcmp(word, "settle"))
+		else if (strcmp(word, "settle") == 0)
 			r = settle(state_dir);
 		else
 			r = fail(word, NULL);

@@ -21,7 +21,7 @@ int nomad__enter_open(int pid, uint64_t start, struct nomad__enter *ret)
 	struct kinfo_proc p;
 	size_t size = sizeof(p);
 
-	*ret = (struct nomad__enter) { .pidfd = -1, .root = -1, .capabilities = ~0ull };
+	*ret = (struct nomad__enter){ .pidfd = -1, .root = -1, .capabilities = ~0ull };
 	if (sysctl(name, 4, &p, &size, NULL, 0) < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
 	if (size != sizeof(p) || !nomad__process_is(pid, start))
@@ -40,13 +40,13 @@ int nomad__enter_apply(const struct nomad__enter *enter)
 
 int nomad__enter_restrict_bounds(const struct nomad__enter *enter)
 {
-	(void) enter;
+	(void)enter;
 	return 0;
 }
 
 int nomad__enter_restrict(const struct nomad__enter *enter)
 {
-	(void) enter;
+	(void)enter;
 	return 0;
 }
 
@@ -57,13 +57,13 @@ int nomad__fork_sibling(void)
 
 int nomad__enter_netns(int fd)
 {
-	(void) fd;
+	(void)fd;
 	return -EOPNOTSUPP;
 }
 
 int nomad__enter_netns_of(int pid)
 {
-	(void) pid;
+	(void)pid;
 	return 0;
 }
 

@@ -9,7 +9,7 @@ int nomad__limits_plan(const struct nomad__supervise *what, struct nomad__spec *
 {
 	const struct nomad_command *command = what->command;
 
-	(void) spec;
+	(void)spec;
 	if (command->no_limits)
 		return 0;
 	if (command->cpu_hard_limit || command->pids_max > 0 || command->device_policy != NOMAD_DEVICES_ANY)

@@ -84,8 +84,8 @@ int nomad__poller_mod(struct nomad__poller *poller, int fd, unsigned events, voi
 
 void nomad__poller_del(struct nomad__poller *poller, int fd)
 {
-	(void) set(poller, fd, EVFILT_READ, 0, 0, 0, NULL);
-	(void) set(poller, fd, EVFILT_WRITE, 0, 0, 0, NULL);
+	(void)set(poller, fd, EVFILT_READ, 0, 0, 0, NULL);
+	(void)set(poller, fd, EVFILT_WRITE, 0, 0, 0, NULL);
 }
 
 int nomad__poller_wait(struct nomad__poller *poller, int64_t timeout_ns, struct nomad__poller_event *ret, int max)
@@ -114,5 +114,5 @@ void nomad__poller_wake(struct nomad__poller *poller)
 	struct kevent ev;
 
 	EV_SET(&ev, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, NULL);
-	(void) kevent(poller->kq, &ev, 1, NULL, 0, NULL);
+	(void)kevent(poller->kq, &ev, 1, NULL, 0, NULL);
 }

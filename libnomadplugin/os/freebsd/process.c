@@ -27,7 +27,7 @@ static int boot_time_us(uint64_t *ret)
 
 	if (sysctlbyname("kern.boottime", &tv, &size, NULL, 0) < 0 || size != sizeof(tv))
 		return -errno;
-	*ret = (uint64_t) tv.tv_sec * 1000000 + (uint64_t) tv.tv_usec;
+	*ret = (uint64_t)tv.tv_sec * 1000000 + (uint64_t)tv.tv_usec;
 	return 0;
 }
 
@@ -52,7 +52,7 @@ int nomad__boot_id(char ret[NOMAD__BOOT_ID_SIZE])
 	r = boot_time_us(&us);
 	if (r < 0)
 		return r;
-	nomad__text_num(&t, (int64_t) (us / 1000000));
+	nomad__text_num(&t, (int64_t)(us / 1000000));
 	return 0;
 }
 
@@ -85,7 +85,7 @@ int nomad__process_start_time(int pid, uint64_t *ret)
 		if (r < 0)
 			return r;
 	} while (before != after);
-	*ret = (uint64_t) p.ki_start.tv_sec * 1000000 + (uint64_t) p.ki_start.tv_usec - before;
+	*ret = (uint64_t)p.ki_start.tv_sec * 1000000 + (uint64_t)p.ki_start.tv_usec - before;
 	return 0;
 }
 
@@ -144,7 +144,7 @@ int nomad__process_children(int pid, int *ret, int max)
 		memcpy(&p, all + at, sizeof(p));
 		if (p.ki_structsize <= 0)
 			break;
-		at += (size_t) p.ki_structsize;
+		at += (size_t)p.ki_structsize;
 		if (p.ki_ppid == pid && count < max)
 			ret[count++] = p.ki_pid;
 	}
@@ -154,7 +154,7 @@ int nomad__process_children(int pid, int *ret, int max)
 
 static uint64_t ns(const struct timeval *tv)
 {
-	return (uint64_t) tv->tv_sec * 1000000000 + (uint64_t) tv->tv_usec * 1000;
+	return (uint64_t)tv->tv_sec * 1000000000 + (uint64_t)tv->tv_usec * 1000;
 }
 
 int nomad__process_usage(int pid, struct nomad__process_usage *ret)
@@ -166,7 +166,7 @@ int nomad__process_usage(int pid, struct nomad__process_usage *ret)
 		return r;
 	ret->user_ns = ns(&p.ki_rusage.ru_utime);
 	ret->system_ns = ns(&p.ki_rusage.ru_stime);
-	ret->rss_bytes = (uint64_t) p.ki_rssize * (uint64_t) getpagesize();
+	ret->rss_bytes = (uint64_t)p.ki_rssize * (uint64_t)getpagesize();
 	return 0;
 }
 
@@ -192,7 +192,7 @@ void nomad__die_with_parent(void)
 {
 	int sig = SIGKILL;
 
-	(void) procctl(P_PID, 0, PROC_PDEATHSIG_CTL, &sig);
+	(void)procctl(P_PID, 0, PROC_PDEATHSIG_CTL, &sig);
 }
 
 void nomad__process_name(const char *name)
@@ -234,10 +234,10 @@ static int load_in(const char *dir, const void *data, size_t size)
 	if (fd < 0)
 		return -errno;
 	while (r == 0 && done < size) {
-		ssize_t n = write(fd, (const char *) data + done, size - done);
+		ssize_t n = write(fd, (const char *)data + done, size - done);
 
 		if (n > 0)
-			done += (size_t) n;
+			done += (size_t)n;
 		else if (n == 0 || errno != EINTR)
 			r = n == 0 ? -EIO : -errno;
 	}
@@ -249,7 +249,7 @@ static int load_in(const char *dir, const void *data, size_t size)
 		if (program < 0)
 			r = -errno;
 	}
-	(void) unlink(path);
+	(void)unlink(path);
 	close(fd);
 	return r < 0 ? r : program;
 }
@@ -258,7 +258,7 @@ int nomad__program_load(const char *name, const void *data, size_t size)
 {
 	int fd = load_in("/var/run", data, size);
 
-	(void) name;
+	(void)name;
 	return fd < 0 ? load_in("/tmp", data, size) : fd;
 }
 

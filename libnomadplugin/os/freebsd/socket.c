@@ -16,7 +16,7 @@ static int address(const char *name, struct sockaddr_un *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->sun_family = AF_UNIX;
 	strcpy(ret->sun_path, name);
-	ret->sun_len = (unsigned char) SUN_LEN(ret);
+	ret->sun_len = (unsigned char)SUN_LEN(ret);
 	return 0;
 }
 
@@ -25,7 +25,7 @@ int nomad__unix_bind_at(int fd, int dirfd, const char *name)
 	struct sockaddr_un sa;
 	int r = address(name, &sa);
 
-	return r < 0 ? r : bindat(dirfd, fd, (struct sockaddr *) &sa, (socklen_t) SUN_LEN(&sa)) < 0 ? -errno : 0;
+	return r < 0 ? r : bindat(dirfd, fd, (struct sockaddr *)&sa, (socklen_t)SUN_LEN(&sa)) < 0 ? -errno : 0;
 }
 
 int nomad__unix_connect_at(int fd, int dirfd, const char *name)
@@ -33,7 +33,7 @@ int nomad__unix_connect_at(int fd, int dirfd, const char *name)
 	struct sockaddr_un sa;
 	int r = address(name, &sa);
 
-	return r < 0 ? r : connectat(dirfd, fd, (struct sockaddr *) &sa, (socklen_t) SUN_LEN(&sa)) < 0 ? -errno : 0;
+	return r < 0 ? r : connectat(dirfd, fd, (struct sockaddr *)&sa, (socklen_t)SUN_LEN(&sa)) < 0 ? -errno : 0;
 }
 
 int nomad__unix_peer(int fd, uid_t *ret_uid)

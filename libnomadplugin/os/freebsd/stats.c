@@ -5,15 +5,15 @@
 
 void nomad__stats_open(const struct nomad__cgroup *cgroups, int n, int fds[NOMAD__STATS_FDS])
 {
-	(void) cgroups;
-	(void) n;
+	(void)cgroups;
+	(void)n;
 	for (int i = 0; i < NOMAD__STATS_FDS; i++)
 		fds[i] = -1;
 }
 
 void nomad__stats_read(const int fds[NOMAD__STATS_FDS], struct nomad_stats *ret, struct nomad__counters *ret_counters)
 {
-	(void) fds;
-	(void) ret;
-	*ret_counters = (struct nomad__counters) { .has_cpu = false };
+	(void)fds;
+	(void)ret;
+	*ret_counters = (struct nomad__counters){ .has_cpu = false };
 }

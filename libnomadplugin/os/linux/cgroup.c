@@ -43,10 +43,10 @@ int nomad__cgroup_parse(const char *s, struct nomad__cgroup *ret)
 	root = strchr(ctl, ':');
 	rel = root ? strchr(root + 1, ':') : NULL;
 	if (!rel || root[1] != '/' || rel[1] != '/' || rel[2] == 0 || strstr(rel, "/..") ||
-	    (size_t) (root - ctl) >= sizeof(ret->ctl))
+	    (size_t)(root - ctl) >= sizeof(ret->ctl))
 		return -EINVAL;
-	memcpy(ret->ctl, ctl, (size_t) (root - ctl));
-	ret->root = (size_t) (rel - root - 1);
+	memcpy(ret->ctl, ctl, (size_t)(root - ctl));
+	ret->root = (size_t)(rel - root - 1);
 	if (ret->root >= sizeof(ret->path))
 		return -ENAMETOOLONG;
 	nomad__text_init(&t, ret->path, sizeof(ret->path));
@@ -68,7 +68,7 @@ int nomad__cgroup_create(const struct nomad__cgroup *cgroup)
 		if (errno != ENOENT)
 			break;
 		slash = strrchr(parent, '/');
-		if ((size_t) (slash - parent) <= cgroup->root)
+		if ((size_t)(slash - parent) <= cgroup->root)
 			break;
 		*slash = 0;
 		if (mkdir(parent, 0755) < 0 && errno != EEXIST)
@@ -109,10 +109,10 @@ int nomad__cgroup_fork(const char *path)
 
 	if (fd >= 0) {
 		args.flags = INTO_CGROUP;
-		args.cgroup = (uint64_t) fd;
-		pid = (int) syscall(SYS_clone3, &args, sizeof(args));
+		args.cgroup = (uint64_t)fd;
+		pid = (int)syscall(SYS_clone3, &args, sizeof(args));
 		if (pid == 0)
-			return 0;	/* the descriptor is closed by exec */
+			return 0; /* the descriptor is closed by exec */
 		close(fd);
 		if (pid > 0)
 			return pid;
@@ -189,9 +189,9 @@ static int walk(int dirfd, const char *name, int depth, int (*visit)(int fd, int
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	while (depth < MAX_DEPTH && (n = (int) nomad__getdents(fd, buf, sizeof(buf))) > 0) {
+	while (depth < MAX_DEPTH && (n = (int)nomad__getdents(fd, buf, sizeof(buf))) > 0) {
 		for (int at = 0; at < n && r >= 0;) {
-			struct dirent *d = (struct dirent *) (void *) (buf + at);
+			struct dirent *d = (struct dirent *)(void *)(buf + at);
 
 			at += d->d_reclen;
 			if (d->d_type == DT_DIR && d->d_name[0] != '.') {
@@ -211,7 +211,7 @@ static int walk(int dirfd, const char *name, int depth, int (*visit)(int fd, int
 }
 
 struct procs {
-	int signal;			/* 0: only count */
+	int signal; /* 0: only count */
 	int count;
 };
 
@@ -222,8 +222,8 @@ static int visit_procs(int dirfd, int parent, const char *name, void *ud)
 	char buf[2048];
 	ssize_t n;
 
-	(void) parent;
-	(void) name;
+	(void)parent;
+	(void)name;
 	if (fd < 0)
 		return 0;
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
@@ -235,7 +235,7 @@ static int visit_procs(int dirfd, int parent, const char *name, void *ud)
 			/* 0: a process that this pid namespace does not see. */
 			procs->count++;
 			if (procs->signal && pid > 1 && pid != getpid())
-				(void) kill(pid, procs->signal);
+				(void)kill(pid, procs->signal);
 			pid = 0;
 		}
 	close(fd);
@@ -250,11 +250,11 @@ int nomad__cgroup_kill(const struct nomad__cgroup *cgroup)
 	if (cgroup->kind == '2' && write_at(cgroup->path, "cgroup.kill", "1") == 0)
 		return 0;
 	if (cgroup->kind == 'f')
-		(void) write_at(cgroup->path, "freezer.state", "FROZEN");
+		(void)write_at(cgroup->path, "freezer.state", "FROZEN");
 	r = walk(AT_FDCWD, cgroup->path, 0, visit_procs, &procs);
 	/* A frozen process dies when it is thawed. */
 	if (cgroup->kind == 'f')
-		(void) write_at(cgroup->path, "freezer.state", "THAWED");
+		(void)write_at(cgroup->path, "freezer.state", "THAWED");
 	return r < 0 ? r : procs.count > 0;
 }
 
@@ -269,7 +269,7 @@ static int visit_remove(int fd, int parent, const char *name, void *ud)
 {
 	const struct nomad__cgroup *cgroup = ud;
 
-	(void) fd;
+	(void)fd;
 	/* The top one is handed over by its whole path. */
 	if (parent == AT_FDCWD && !cgroup->ours)
 		return 0;
@@ -280,7 +280,7 @@ static int visit_remove(int fd, int parent, const char *name, void *ud)
 
 int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 {
-	int r = walk(AT_FDCWD, cgroup->path, 0, visit_remove, (void *) cgroup);
+	int r = walk(AT_FDCWD, cgroup->path, 0, visit_remove, (void *)cgroup);
 
 	/* The parent stays: whoever starts a task just now may be about to use it. */
 	return r > 0 ? -EBUSY : r;
@@ -301,15 +301,15 @@ static uint64_t oom_kills_of(int dirfd, const char *file)
 		return 0;
 	buf[n] = 0;
 	found = strstr(buf, "oom_kill ");
-	return found ? (uint64_t) nomad__parse_num(found + 9, 0) : 0;
+	return found ? (uint64_t)nomad__parse_num(found + 9, 0) : 0;
 }
 
 static int visit_oom(int dirfd, int parent, const char *name, void *ud)
 {
 	uint64_t *sum = ud;
 
-	(void) parent;
-	(void) name;
+	(void)parent;
+	(void)name;
 	*sum += oom_kills_of(dirfd, "memory.oom_control");
 	return 0;
 }
@@ -322,7 +322,7 @@ uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)
 
 	if (cgroup->kind != '2') {
 		if (strstr(cgroup->ctl, "memory"))
-			(void) walk(AT_FDCWD, cgroup->path, 0, visit_oom, &sum);
+			(void)walk(AT_FDCWD, cgroup->path, 0, visit_oom, &sum);
 		return sum;
 	}
 	fd = open(cgroup->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -24,7 +24,7 @@
 
 #if defined(__x86_64__)
 #define OWN_ARCH AUDIT_ARCH_X86_64
-#define FOREIGN_CALLS 0x40000000u	/* x32 */
+#define FOREIGN_CALLS 0x40000000u /* x32 */
 #elif defined(__aarch64__)
 #define OWN_ARCH AUDIT_ARCH_AARCH64
 #elif defined(__riscv) && __riscv_xlen == 64
@@ -96,7 +96,7 @@ static bool filter_calls(void)
 	struct sock_fprog program = { .filter = code };
 	size_t n = 0;
 
-#define ADD(...) (code[n++] = (struct sock_filter) __VA_ARGS__)
+#define ADD(...) (code[n++] = (struct sock_filter)__VA_ARGS__)
 	ADD(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
 	ADD(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0));
 	ADD(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
@@ -109,7 +109,7 @@ static bool filter_calls(void)
 	ADD(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1));
 	ADD(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(forbidden); i++) {
-		ADD(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) forbidden[i], 0, 1));
+		ADD(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)forbidden[i], 0, 1));
 		ADD(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
 	}
 	ADD(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3));
@@ -119,7 +119,7 @@ static bool filter_calls(void)
 	ADD(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
 	ADD(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 #undef ADD
-	program.len = (unsigned short) n;
+	program.len = (unsigned short)n;
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
 }
 #else

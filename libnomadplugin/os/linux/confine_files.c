@@ -27,7 +27,7 @@
 #define SYS_landlock_add_rule 445
 #define SYS_landlock_restrict_self 446
 #endif
-enum { VERSION = 1, PATH_BENEATH = 1 };	/* a flag, a type of rule */
+enum { VERSION = 1, PATH_BENEATH = 1 }; /* a flag, a type of rule */
 enum {
 	WRITE_FILE = 1 << 1,
 	REMOVE_DIR = 1 << 4,
@@ -54,7 +54,7 @@ static void allow(int rules, int dirfd, const char *path, int flags, uint64_t ri
 	struct rule rule = { .allowed = rights, .fd = fd };
 
 	if (fd >= 0)
-		(void) syscall(SYS_landlock_add_rule, rules, PATH_BENEATH, &rule, 0);
+		(void)syscall(SYS_landlock_add_rule, rules, PATH_BENEATH, &rule, 0);
 }
 
 static bool is_of_the_system(const char *name)
@@ -109,7 +109,7 @@ bool nomad__confine_files(void)
 	if (abi < 2)
 		return false;
 	rights |= REFER | (abi >= 3 ? TRUNCATE : 0);
-	rules = (int) syscall(SYS_landlock_create_ruleset, &rights, sizeof(rights), 0);
+	rules = (int)syscall(SYS_landlock_create_ruleset, &rights, sizeof(rights), 0);
 	if (rules < 0 || !allow_places(rules, rights))
 		return false;
 	return syscall(SYS_landlock_restrict_self, rules, 0) == 0;

@@ -51,10 +51,11 @@ static int in_child(int (*f)(void))
 	return r;
 }
 
-#define REFUSED(call) do { \
-		errno = 0; \
-		if ((call) != -1 || errno != EPERM) \
-			return __LINE__ % 99 + 1; \
+#define REFUSED(call)                                                                                                  \
+	do {                                                                                                           \
+		errno = 0;                                                                                             \
+		if ((call) != -1 || errno != EPERM)                                                                    \
+			return __LINE__ % 99 + 1;                                                                      \
 	} while (0)
 
 static int machine(void)
@@ -101,7 +102,7 @@ static int work(void)
 	return 0;
 }
 
-static char own_dir[64];	/* in /etc, with a file x */
+static char own_dir[64]; /* in /etc, with a file x */
 
 static int has_landlock(void)
 {
@@ -122,10 +123,11 @@ static int system_files(void)
 {
 	char a[] = "/tmp/confine.XXXXXX", b[96], c[96], x[96];
 
-#define NO_ACCESS(call) do { \
-		errno = 0; \
-		if ((call) != -1 || errno != EACCES) \
-			return __LINE__ % 99 + 1; \
+#define NO_ACCESS(call)                                                                                                \
+	do {                                                                                                           \
+		errno = 0;                                                                                             \
+		if ((call) != -1 || errno != EACCES)                                                                   \
+			return __LINE__ % 99 + 1;                                                                      \
 	} while (0)
 	if (!has_landlock())
 		return 100;
@@ -147,7 +149,8 @@ static int system_files(void)
 		return 102;
 	snprintf(b, sizeof(b), "%s/b", a);
 	snprintf(c, sizeof(c), "%s.c", a);
-	if (mkfifo(b, 0600) < 0 || close(open(b, O_RDWR | O_CLOEXEC)) < 0 || rename(b, c) < 0 || unlink(c) < 0 || rmdir(a) < 0)
+	if (mkfifo(b, 0600) < 0 || close(open(b, O_RDWR | O_CLOEXEC)) < 0 || rename(b, c) < 0 || unlink(c) < 0 ||
+	    rmdir(a) < 0)
 		return 103;
 	return 0;
 }
@@ -174,19 +177,19 @@ static int shown(void)
 
 static void test_the_machine_is_out_of_reach(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(in_child(machine), 0);
 }
 
 static void test_work_goes_on(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(in_child(work), 0);
 }
 
 static void test_the_kernel_shows_it(void **state)
 {
-	(void) state;
+	(void)state;
 	assert_int_equal(in_child(shown), 0);
 }
 
@@ -210,7 +213,7 @@ static void with_own_dir(int (*f)(void), const char *writable)
 		assert_int_equal(setenv("NOMAD_DRIVER_WRITABLE", list, 1), 0);
 	}
 	r = run_child(f);
-	(void) unsetenv("NOMAD_DRIVER_WRITABLE");
+	(void)unsetenv("NOMAD_DRIVER_WRITABLE");
 	snprintf(command, sizeof(command), "rm -r '%s'", own_dir);
 	assert_int_equal(system(command), 0);
 	assert_int_equal(made, 0);
@@ -221,23 +224,21 @@ static void with_own_dir(int (*f)(void), const char *writable)
 
 static void test_files_of_the_system_stay(void **state)
 {
-	(void) state;
+	(void)state;
 	with_own_dir(system_files, NULL);
 }
 
 static void test_but_what_the_operator_names(void **state)
 {
-	(void) state;
+	(void)state;
 	with_own_dir(own_directory, ":relative:/nonexistent:");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_machine_is_out_of_reach),
-		cmocka_unit_test(test_work_goes_on),
-		cmocka_unit_test(test_the_kernel_shows_it),
-		cmocka_unit_test(test_files_of_the_system_stay),
+		cmocka_unit_test(test_the_machine_is_out_of_reach), cmocka_unit_test(test_work_goes_on),
+		cmocka_unit_test(test_the_kernel_shows_it),	    cmocka_unit_test(test_files_of_the_system_stay),
 		cmocka_unit_test(test_but_what_the_operator_names),
 	};
 

@@ -27,7 +27,7 @@ static const char *number(const char *s, int32_t *ret)
 		return NULL;
 	for (; *s >= '0' && *s <= '9' && value < INT32_MAX; s++)
 		value = value * 10 + (*s - '0');
-	*ret = (int32_t) value;
+	*ret = (int32_t)value;
 	return value < INT32_MAX ? s : NULL;
 }
 
@@ -62,8 +62,9 @@ int nomad__device_rule_add(struct nomad__device_rules *rules, const char *text)
 	return 0;
 }
 
-_Static_assert((int) NOMAD__MAY_MKNOD == BPF_DEVCG_ACC_MKNOD && (int) NOMAD__MAY_READ == BPF_DEVCG_ACC_READ &&
-	       (int) NOMAD__MAY_WRITE == BPF_DEVCG_ACC_WRITE, "the kernel's numbers");
+_Static_assert((int)NOMAD__MAY_MKNOD == BPF_DEVCG_ACC_MKNOD && (int)NOMAD__MAY_READ == BPF_DEVCG_ACC_READ &&
+		       (int)NOMAD__MAY_WRITE == BPF_DEVCG_ACC_WRITE,
+	       "the kernel's numbers");
 
 enum { INSNS_OF_RULE = 9, MAX_INSNS = 16 + INSNS_OF_RULE * NOMAD__MAX_DEVICE_RULES };
 
@@ -74,8 +75,12 @@ struct program {
 
 static void emit(struct program *p, unsigned code, unsigned dst, unsigned src, int offset, int32_t value)
 {
-	p->list[p->count++] = (struct bpf_insn) {
-		.code = (uint8_t) code, .dst_reg = dst & 15, .src_reg = src & 15, .off = (int16_t) offset, .imm = value,
+	p->list[p->count++] = (struct bpf_insn){
+		.code = (uint8_t)code,
+		.dst_reg = dst & 15,
+		.src_reg = src & 15,
+		.off = (int16_t)offset,
+		.imm = value,
 	};
 }
 
@@ -102,7 +107,7 @@ static void assemble(struct program *p, const struct nomad__device_rules *rules)
 		emit(p, NOT_VALUE, 2, 0, next - p->count - 1,
 		     rule->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
 		emit(p, BPF_ALU | BPF_MOV | BPF_X, 1, 3, 0, 0);
-		emit(p, BPF_ALU | BPF_AND | BPF_K, 1, 0, 0, (int32_t) rule->access);
+		emit(p, BPF_ALU | BPF_AND | BPF_K, 1, 0, 0, (int32_t)rule->access);
 		emit(p, NOT_SAME, 1, 3, next - p->count - 1, 0);
 		if (rule->major >= 0)
 			emit(p, NOT_VALUE, 4, 0, next - p->count - 1, rule->major);
@@ -117,7 +122,7 @@ static void assemble(struct program *p, const struct nomad__device_rules *rules)
 
 static int bpf(int command, union bpf_attr *attr)
 {
-	int r = (int) syscall(SYS_bpf, command, attr, sizeof(*attr));
+	int r = (int)syscall(SYS_bpf, command, attr, sizeof(*attr));
 
 	return r < 0 ? -errno : r;
 }
@@ -132,10 +137,10 @@ static int load(const struct nomad__device_rules *rules)
 	assemble(&program, rules);
 	memset(&attr, 0, sizeof(attr));
 	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-	attr.insns = (uintptr_t) program.list;
-	attr.insn_cnt = (uint32_t) program.count;
-	attr.license = (uintptr_t) license;
-	return bpf(BPF_PROG_LOAD, &attr);	/* close-on-exec always */
+	attr.insns = (uintptr_t)program.list;
+	attr.insn_cnt = (uint32_t)program.count;
+	attr.license = (uintptr_t)license;
+	return bpf(BPF_PROG_LOAD, &attr); /* close-on-exec always */
 }
 
 int nomad__cgroup_allow_devices(const struct nomad__cgroup *cgroup, const struct nomad__device_rules *rules)
@@ -151,8 +156,8 @@ int nomad__cgroup_allow_devices(const struct nomad__cgroup *cgroup, const struct
 		return program;
 	}
 	memset(&attr, 0, sizeof(attr));
-	attr.target_fd = (uint32_t) dir;
-	attr.attach_bpf_fd = (uint32_t) program;
+	attr.target_fd = (uint32_t)dir;
+	attr.attach_bpf_fd = (uint32_t)program;
 	attr.attach_type = BPF_CGROUP_DEVICE;
 	/* The host's own rules above, and those that the task may make below, hold as well. */
 	attr.attach_flags = BPF_F_ALLOW_MULTI;

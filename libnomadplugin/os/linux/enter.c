@@ -23,8 +23,8 @@ static const struct {
 	const char *name;
 	int flag;
 } namespaces[] = {
-	{ "user", CLONE_NEWUSER }, { "mnt", CLONE_NEWNS }, { "pid", CLONE_NEWPID }, { "uts", CLONE_NEWUTS },
-	{ "ipc", CLONE_NEWIPC }, { "net", CLONE_NEWNET }, { "cgroup", CLONE_NEWCGROUP },
+	{ "user", CLONE_NEWUSER }, { "mnt", CLONE_NEWNS },  { "pid", CLONE_NEWPID },	   { "uts", CLONE_NEWUTS },
+	{ "ipc", CLONE_NEWIPC },   { "net", CLONE_NEWNET }, { "cgroup", CLONE_NEWCGROUP },
 };
 
 enum { LAST_CAPABILITY = 63 };
@@ -47,7 +47,7 @@ static bool is_ours(int pid, const char *name)
 
 	proc_path(path, sizeof(path), pid, "/ns/", name);
 	if (stat(path, &theirs) < 0)
-		return true;	/* a kernel without it */
+		return true; /* a kernel without it */
 	proc_path(path, sizeof(path), getpid(), "/ns/", name);
 	return stat(path, &ours) == 0 && theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
 }
@@ -58,9 +58,9 @@ static uint64_t parse_hex(const char *s)
 
 	for (; *s; s++) {
 		if (*s >= '0' && *s <= '9')
-			n = n * 16 + (uint64_t) (*s - '0');
+			n = n * 16 + (uint64_t)(*s - '0');
 		else if (*s >= 'a' && *s <= 'f')
-			n = n * 16 + (uint64_t) (*s - 'a' + 10);
+			n = n * 16 + (uint64_t)(*s - 'a' + 10);
 		else
 			break;
 	}
@@ -92,8 +92,8 @@ int nomad__enter_open(int pid, uint64_t start, struct nomad__enter *ret)
 {
 	char path[64];
 
-	*ret = (struct nomad__enter) { .root = -1, .capabilities = ~0ull };
-	ret->pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+	*ret = (struct nomad__enter){ .root = -1, .capabilities = ~0ull };
+	ret->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (ret->pidfd < 0)
 		return -errno;
 	if (!nomad__process_is(pid, start))
@@ -138,7 +138,7 @@ int nomad__enter_restrict(const struct nomad__enter *enter)
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -errno;
 	for (int i = 0; i < 2; i++) {
-		uint32_t allowed = (uint32_t) (enter->capabilities >> (32 * i));
+		uint32_t allowed = (uint32_t)(enter->capabilities >> (32 * i));
 
 		data[i].effective &= allowed;
 		data[i].permitted &= allowed;
@@ -155,7 +155,7 @@ int nomad__fork_sibling(void)
 {
 	long pid = syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL);
 
-	return pid < 0 ? -errno : (int) pid;
+	return pid < 0 ? -errno : (int)pid;
 }
 
 int nomad__enter_netns(int fd)

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 /* The library's struct is the kernel's where offsets have 64 bits. */
-_Static_assert(sizeof(((struct dirent *) 0)->d_off) == sizeof(int64_t), "_FILE_OFFSET_BITS=64 is needed");
+_Static_assert(sizeof(((struct dirent *)0)->d_off) == sizeof(int64_t), "_FILE_OFFSET_BITS=64 is needed");
 
 ssize_t nomad__getdents(int fd, void *buf, size_t size)
 {
-	return (ssize_t) syscall(SYS_getdents64, fd, buf, size);
+	return (ssize_t)syscall(SYS_getdents64, fd, buf, size);
 }

@@ -87,7 +87,7 @@ static void look(void)
 		struct nomad__hierarchy *h = &found.list[found.count];
 		char *ctl = strchr(line, ':'), *end = ctl ? strchr(ctl + 1, ':') : NULL;
 
-		if (!end || (size_t) (end - ctl) > sizeof(h->ctl))
+		if (!end || (size_t)(end - ctl) > sizeof(h->ctl))
 			continue;
 		*end = 0;
 		strcpy(h->ctl, ctl + 1);

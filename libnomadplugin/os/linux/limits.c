@@ -43,10 +43,10 @@ struct plan {
 	const struct nomad__supervise *what;
 	struct nomad__spec *spec;
 	const char *name;
-	int64_t hard, soft;		/* bytes; -1: no limit, 0: leave it alone */
-	int64_t quota, period;		/* of CPU time, microseconds; 0: none */
-	bool can_kill;			/* v2 is there */
-	bool has_cpu, has_pids, has_devices;	/* planned */
+	int64_t hard, soft;		     /* bytes; -1: no limit, 0: leave it alone */
+	int64_t quota, period;		     /* of CPU time, microseconds; 0: none */
+	bool can_kill;			     /* v2 is there */
+	bool has_cpu, has_pids, has_devices; /* planned */
 	bool used[NOMAD__MAX_HIERARCHIES];
 	int r;
 	struct nomad_error **err;
@@ -94,7 +94,7 @@ static void set_num(struct plan *plan, char must, const char *path, const char *
 {
 	char text[24];
 
-	snprintf(text, sizeof(text), "%lld", (long long) value);
+	snprintf(text, sizeof(text), "%lld", (long long)value);
 	set(plan, must, path, file, value < 0 ? none : text);
 }
 
@@ -144,7 +144,7 @@ static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
 
 		plan->has_cpu = true;
 		if (plan->quota)
-			snprintf(text, sizeof(text), "%lld %lld", (long long) plan->quota, (long long) plan->period);
+			snprintf(text, sizeof(text), "%lld %lld", (long long)plan->quota, (long long)plan->period);
 		set(plan, plan->quota ? '!' : '?', path, "cpu.max", text);
 	}
 	if (nomad__list_has(h->controllers, "pids") && (what->command->pids_max > 0 || scope)) {
@@ -321,11 +321,11 @@ static int plan_cpu(struct plan *plan)
 				       "a CPU period of %lld microseconds is not between 1000 and 1000000",
 				       (long long)period);
 	if (!res || !(res->percent_ticks > 0))
-		return nomad_error_set(plan->err, EINVAL,
-				       "a hard limit of CPU time needs to know the task's part of the node, which "
-				       "was not told");
+		return nomad_error_set(
+			plan->err, EINVAL,
+			"a hard limit of CPU time needs to know the task's part of the node, which was not told");
 	plan->period = period;
-	plan->quota = (int64_t) (res->percent_ticks * (double) sysconf(_SC_NPROCESSORS_ONLN) * (double) period);
+	plan->quota = (int64_t)(res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * (double)period);
 	/* The kernel takes no less. */
 	if (plan->quota < 1000)
 		plan->quota = 1000;
@@ -341,18 +341,17 @@ static int check(struct plan *plan)
 		return plan->r;
 	if (plan->quota && !plan->has_cpu)
 		return nomad_error_set(plan->err, EOPNOTSUPP,
-				       "a hard limit of CPU time cannot be kept: this host has no cpu controller "
-				       "of cgroups that may be written to; leave the limit out, or mount it");
+				       "a hard limit of CPU time cannot be kept: this host has no cpu controller of "
+				       "cgroups that may be written to; leave the limit out, or mount it");
 	if (command->pids_max > 0 && !plan->has_pids)
 		return nomad_error_set(plan->err, EOPNOTSUPP,
-				       "a limit of %lld processes cannot be kept: this host has no pids "
-				       "controller of cgroups that may be written to; leave the limit out, or mount it",
+				       "a limit of %lld processes cannot be kept: this host has no pids controller of "
+				       "cgroups that may be written to; leave the limit out, or mount it",
 				       (long long)command->pids_max);
 	if (command->device_policy == NOMAD_DEVICES_LISTED && !plan->has_devices)
-		return nomad_error_set(
-			plan->err, EOPNOTSUPP,
-			"devices cannot be kept from the task: this host has neither cgroup v2 "
-			"nor the devices controller of v1 that may be written to; allow all, or mount it");
+		return nomad_error_set(plan->err, EOPNOTSUPP,
+				       "devices cannot be kept from the task: this host has neither cgroup v2 nor the "
+				       "devices controller of v1 that may be written to; allow all, or mount it");
 	return 0;
 }
 

@@ -40,8 +40,11 @@ static void host_init(struct host *host)
 	memset(host, 0, sizeof(*host));
 	strcpy(host->root, "/tmp/nomad-limits-test-XXXXXX");
 	assert_non_null(mkdtemp(host->root));
-	host->what = (struct nomad__supervise) {
-		.dir = "/state/web-1a2b", .command = &host->command, .resources = &host->resources, .alloc_id = "alloc",
+	host->what = (struct nomad__supervise){
+		.dir = "/state/web-1a2b",
+		.command = &host->command,
+		.resources = &host->resources,
+		.alloc_id = "alloc",
 		.task_name = "web",
 	};
 }
@@ -83,7 +86,7 @@ static bool has(const struct host *host, const char *key, const char *value)
 		if (*p != '@')
 			want[n++] = *p;
 		else
-			n += (size_t) sprintf(want + n, "%s", host->root);
+			n += (size_t)sprintf(want + n, "%s", host->root);
 	}
 	while ((s = nomad__record_next(host->spec.data, host->spec.size, key, &pos)))
 		if (strcmp(s, want) == 0)
@@ -131,11 +134,11 @@ static void test_v2(void **state)
 	struct host host;
 	char scope[200];
 
-	(void) state;
+	(void)state;
 	host_init(&host);
 	add(&host, "", "cg", "cpuset,cpu,io,memory,pids");
-	host.resources = (struct nomad_resources) { .memory_mb = 100, .memory_max_mb = 200, .cpu_shares = 1024 };
-	host.resources.cpuset_cpus = (char *) "2,3";
+	host.resources = (struct nomad_resources){ .memory_mb = 100, .memory_max_mb = 200, .cpu_shares = 1024 };
+	host.resources.cpuset_cpus = (char *)"2,3";
 	host.command.pids_max = 77;
 
 	/* Reserved cores are limit enough. */
@@ -188,12 +191,12 @@ static void test_set_back(void **state)
 	struct host host;
 	char scope[200];
 
-	(void) state;
+	(void)state;
 	host_init(&host);
 	add(&host, "", "cg", "cpuset,cpu,io,memory,pids");
 	make(&host, "cg/nomad.slice/s");
 	snprintf(scope, sizeof(scope), "%s/cg/nomad.slice/s", host.root);
-	host.resources = (struct nomad_resources) { .memory_mb = 10, .percent_ticks = 0.5, .cpuset_cgroup = scope };
+	host.resources = (struct nomad_resources){ .memory_mb = 10, .percent_ticks = 0.5, .cpuset_cgroup = scope };
 	plan(&host);
 	assert_true(has(&host, "set", "?@/cg/nomad.slice/s/cpu.max\tmax"));
 	assert_true(has(&host, "set", "?@/cg/nomad.slice/s/pids.max\tmax"));
@@ -207,11 +210,11 @@ static void test_hard_limit(void **state)
 	struct host host;
 	char want[200];
 
-	(void) state;
+	(void)state;
 	host_init(&host);
 	add(&host, "", "cg", "cpu");
 	host.command.cpu_hard_limit = true;
-	host.resources = (struct nomad_resources) { .cpu_shares = 500, .percent_ticks = 0.25 };
+	host.resources = (struct nomad_resources){ .cpu_shares = 500, .percent_ticks = 0.25 };
 	plan(&host);
 	snprintf(want, sizeof(want), "!@/cg/nomad-drivers/web-1a2b/cpu.max\t%ld 100000", cpus * 25000);
 	assert_true(has(&host, "set", want));
@@ -236,11 +239,11 @@ static void test_hard_limit(void **state)
 
 static void test_devices(void **state)
 {
-	const struct nomad_device of_nomad = { .host_path = (char *) "/dev/zero", .cgroup_permissions = (char *) "r" };
-	struct nomad_device of_driver = { .host_path = (char *) "/dev/full" };
+	const struct nomad_device of_nomad = { .host_path = (char *)"/dev/zero", .cgroup_permissions = (char *)"r" };
+	struct nomad_device of_driver = { .host_path = (char *)"/dev/full" };
 	struct host host;
 
-	(void) state;
+	(void)state;
 	host_init(&host);
 	host.what.devices = &of_nomad;
 	host.what.n_devices = 1;
@@ -262,11 +265,11 @@ static void test_devices(void **state)
 	assert_true(has(&host, "cg", "o1:devices:@/devices:/nomad-drivers/web-1a2b"));
 	assert_true(has(&host, "set", "!@/devices/nomad-drivers/web-1a2b/devices.deny\ta"));
 	assert_true(has(&host, "set", "!@/devices/nomad-drivers/web-1a2b/devices.allow\tc 1:5 r"));
-	of_driver.cgroup_permissions = (char *) "rx";
+	of_driver.cgroup_permissions = (char *)"rx";
 	refused(&host, 0, NULL, "not of r, w and m");
-	of_driver.host_path = (char *) "/dev";
+	of_driver.host_path = (char *)"/dev";
 	refused(&host, 0, NULL, "'/dev' is no device");
-	of_driver.host_path = (char *) "/dev/nothing-of-the-kind";
+	of_driver.host_path = (char *)"/dev/nothing-of-the-kind";
 	refused(&host, 0, NULL, "look at device '/dev/nothing-of-the-kind'");
 	host.command.n_devices = 0;
 	host.count = 0;
@@ -289,10 +292,10 @@ static void test_v1(void **state)
 	struct host host;
 	char cpuset[200];
 
-	(void) state;
+	(void)state;
 	host_init(&host);
 	add_v1(&host);
-	host.resources = (struct nomad_resources) { .memory_mb = 100, .cpu_shares = 500 };
+	host.resources = (struct nomad_resources){ .memory_mb = 100, .cpu_shares = 500 };
 	plan(&host);
 	assert_true(has(&host, "cg", "of:freezer:@/freezer:/nomad-drivers/web-1a2b"));
 	assert_true(has(&host, "cg", "o1:memory:@/memory:/nomad-drivers/web-1a2b"));
@@ -314,7 +317,7 @@ static void test_v1(void **state)
 	plan(&host);
 	/* Without Nomad's, reserved cores are in a directory of ours. */
 	host.resources.cpuset_cgroup = NULL;
-	host.resources.cpuset_cpus = (char *) "1";
+	host.resources.cpuset_cpus = (char *)"1";
 	plan(&host);
 	assert_true(has(&host, "cg", "o1:cpuset:@/cpuset:/nomad-drivers/web-1a2b"));
 	assert_true(has(&host, "set", "!@/cpuset/nomad-drivers/web-1a2b/cpuset.cpus\t1"));
@@ -335,11 +338,11 @@ static void test_hybrid(void **state)
 {
 	struct host host;
 
-	(void) state;
+	(void)state;
 	host_init(&host);
 	add_v1(&host);
 	add(&host, "", "unified", "misc");
-	host.resources = (struct nomad_resources) { .memory_mb = 100, .cpu_shares = 500 };
+	host.resources = (struct nomad_resources){ .memory_mb = 100, .cpu_shares = 500 };
 	plan(&host);
 	assert_true(has(&host, "cg", "o2::@/unified:/nomad-drivers/web-1a2b"));
 	assert_true(has(&host, "cg", "o1:memory:@/memory:/nomad-drivers/web-1a2b"));
@@ -356,9 +359,9 @@ static void test_none(void **state)
 {
 	struct host host;
 
-	(void) state;
+	(void)state;
 	host_init(&host);
-	host.resources = (struct nomad_resources) { .memory_mb = 100, .cpu_shares = 500 };
+	host.resources = (struct nomad_resources){ .memory_mb = 100, .cpu_shares = 500 };
 	plan(&host);
 	assert_int_equal(count(&host, "cg") + count(&host, "set") + count(&host, "supercg"), 0);
 	refused(&host, 7, &host.command.pids_max, "no pids controller");
@@ -371,12 +374,8 @@ static void test_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_v2),
-		cmocka_unit_test(test_set_back),
-		cmocka_unit_test(test_hard_limit),
-		cmocka_unit_test(test_devices),
-		cmocka_unit_test(test_v1),
-		cmocka_unit_test(test_hybrid),
+		cmocka_unit_test(test_v2),	cmocka_unit_test(test_set_back), cmocka_unit_test(test_hard_limit),
+		cmocka_unit_test(test_devices), cmocka_unit_test(test_v1),	 cmocka_unit_test(test_hybrid),
 		cmocka_unit_test(test_none),
 	};
 

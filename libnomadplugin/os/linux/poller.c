@@ -81,7 +81,7 @@ int nomad__poller_mod(struct nomad__poller *poller, int fd, unsigned events, voi
 
 void nomad__poller_del(struct nomad__poller *poller, int fd)
 {
-	(void) epoll_ctl(poller->epoll, EPOLL_CTL_DEL, fd, NULL);
+	(void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 int nomad__poller_wait(struct nomad__poller *poller, int64_t timeout_ns, struct nomad__poller_event *ret, int max)
@@ -92,13 +92,13 @@ int nomad__poller_wait(struct nomad__poller *poller, int64_t timeout_ns, struct 
 
 	/* Rounded up: a timer must not find that it is early, and spin. */
 	if (timeout_ns >= 0)
-		timeout_ms = timeout_ns / 1000000 >= INT_MAX ? INT_MAX : (int) ((timeout_ns + 999999) / 1000000);
+		timeout_ms = timeout_ns / 1000000 >= INT_MAX ? INT_MAX : (int)((timeout_ns + 999999) / 1000000);
 	n = epoll_wait(poller->epoll, ev, max < BATCH ? max : BATCH, timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
 		if (!ev[i].data.ptr) {
-			(void) !read(poller->wake, &ignored, sizeof(ignored));
+			(void)!read(poller->wake, &ignored, sizeof(ignored));
 			continue;
 		}
 		ret[count].ud = ev[i].data.ptr;
@@ -111,5 +111,5 @@ void nomad__poller_wake(struct nomad__poller *poller)
 {
 	uint64_t one = 1;
 
-	(void) !write(poller->wake, &one, sizeof(one));
+	(void)!write(poller->wake, &one, sizeof(one));
 }

@@ -23,7 +23,7 @@ static int read_file(const char *path, char *buf, size_t size)
 
 	if (fd < 0)
 		return -errno;
-	r = (int) read(fd, buf, size - 1);
+	r = (int)read(fd, buf, size - 1);
 	if (r < 0)
 		r = -errno;
 	else
@@ -88,7 +88,7 @@ int nomad__process_start_time(int pid, uint64_t *ret)
 	field = stat_field(stat, 22);
 	if (!field)
 		return -EIO;
-	*ret = (uint64_t) nomad__parse_num(field, 0);
+	*ret = (uint64_t)nomad__parse_num(field, 0);
 	return 0;
 }
 
@@ -101,7 +101,7 @@ bool nomad__process_is(int pid, uint64_t start)
 		return false;
 	state = stat_field(stat, 3);
 	field = stat_field(stat, 22);
-	return field && (uint64_t) nomad__parse_num(field, 0) == start && *state != 'Z' && *state != 'X';
+	return field && (uint64_t)nomad__parse_num(field, 0) == start && *state != 'Z' && *state != 'X';
 }
 
 int nomad__process_parent(int pid)
@@ -113,7 +113,7 @@ int nomad__process_parent(int pid)
 	if (r < 0)
 		return r;
 	field = stat_field(stat, 4);
-	return field ? (int) nomad__parse_num(field, 0) : -EIO;
+	return field ? (int)nomad__parse_num(field, 0) : -EIO;
 }
 
 int nomad__process_signal(int pid, uint64_t start, int sig)
@@ -123,12 +123,12 @@ int nomad__process_signal(int pid, uint64_t start, int sig)
 	if (pid <= 1)
 		return -ESRCH;
 	/* The pidfd pins the process; what it was is asked after. */
-	fd = (int) syscall(SYS_pidfd_open, pid, 0);
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0 && errno == ESRCH)
 		return -ESRCH;
 	if (!nomad__process_is(pid, start))
 		r = -ESRCH;
-	else if ((fd >= 0 ? (int) syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) : kill(pid, sig)) < 0)
+	else if ((fd >= 0 ? (int)syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) : kill(pid, sig)) < 0)
 		r = -errno;
 	if (fd >= 0)
 		close(fd);
@@ -179,7 +179,7 @@ int nomad__process_children(int pid, int *ret, int max)
 		return -errno;
 	while ((n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
 		for (ssize_t at = 0; at < n;) {
-			struct dirent *d = (struct dirent *) (void *) (buf + at);
+			struct dirent *d = (struct dirent *)(void *)(buf + at);
 
 			at += d->d_reclen;
 			if (d->d_name[0] == '.')
@@ -197,7 +197,7 @@ int nomad__process_usage(int pid, struct nomad__process_usage *ret)
 {
 	char stat[1024];
 	const char *utime, *stime, *rss;
-	uint64_t tick = 1000000000ull / (uint64_t) sysconf(_SC_CLK_TCK);
+	uint64_t tick = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);
 	int r = read_stat(pid, stat, sizeof(stat));
 
 	if (r < 0)
@@ -207,23 +207,23 @@ int nomad__process_usage(int pid, struct nomad__process_usage *ret)
 	rss = stat_field(stat, 24);
 	if (!utime || !stime || !rss)
 		return -EIO;
-	ret->user_ns = (uint64_t) nomad__parse_num(utime, 0) * tick;
-	ret->system_ns = (uint64_t) nomad__parse_num(stime, 0) * tick;
-	ret->rss_bytes = (uint64_t) nomad__parse_num(rss, 0) * (uint64_t) sysconf(_SC_PAGESIZE);
+	ret->user_ns = (uint64_t)nomad__parse_num(utime, 0) * tick;
+	ret->system_ns = (uint64_t)nomad__parse_num(stime, 0) * tick;
+	ret->rss_bytes = (uint64_t)nomad__parse_num(rss, 0) * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
 }
 
 int nomad__process_descriptors(void)
 {
 	char buf[1024] __attribute__((aligned(8)));
-	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), count = -1;	/* but this one */
+	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), count = -1; /* but this one */
 	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
 	while ((n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
 		for (ssize_t at = 0; at < n;) {
-			struct dirent *d = (struct dirent *) (void *) (buf + at);
+			struct dirent *d = (struct dirent *)(void *)(buf + at);
 
 			at += d->d_reclen;
 			count += d->d_name[0] != '.';
@@ -239,12 +239,12 @@ int nomad__reaper_acquire(void)
 
 void nomad__die_with_parent(void)
 {
-	(void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
 void nomad__process_name(const char *name)
 {
-	(void) prctl(PR_SET_NAME, name, 0, 0, 0);
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
 }
 
 int nomad__oom_score(int adjust)
@@ -273,7 +273,7 @@ void nomad__close_from(int first)
 
 int nomad__memory_file(const char *name)
 {
-	int fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC);
+	int fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -285,21 +285,21 @@ int nomad__memory_file(const char *name)
 int nomad__program_load(const char *name, const void *data, size_t size)
 {
 	/* Kernels before 6.3 do not know MFD_EXEC, later ones may insist on it. */
-	int fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC), r;
+	int fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC), r;
 	size_t done = 0;
 
 	if (fd < 0 && errno == EINVAL)
-		fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	while (done < size) {
-		ssize_t n = write(fd, (const char *) data + done, size - done);
+		ssize_t n = write(fd, (const char *)data + done, size - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			goto fail;
-		done += (size_t) n;
+		done += (size_t)n;
 	}
 	if (fchmod(fd, 0500) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)

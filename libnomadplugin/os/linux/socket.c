@@ -13,7 +13,7 @@ static int address(int dirfd, const char *name, struct sockaddr_un *ret)
 {
 	struct nomad__text t;
 
-	*ret = (struct sockaddr_un) { .sun_family = AF_UNIX };
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	nomad__text_init(&t, ret->sun_path, sizeof(ret->sun_path));
 	nomad__text_add(&t, "/proc/self/fd/");
 	nomad__text_num(&t, dirfd);
@@ -27,7 +27,7 @@ int nomad__unix_bind_at(int fd, int dirfd, const char *name)
 	struct sockaddr_un sa;
 	int r = address(dirfd, name, &sa);
 
-	return r < 0 ? r : bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : 0;
+	return r < 0 ? r : bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
 }
 
 int nomad__unix_connect_at(int fd, int dirfd, const char *name)
@@ -35,7 +35,7 @@ int nomad__unix_connect_at(int fd, int dirfd, const char *name)
 	struct sockaddr_un sa;
 	int r = address(dirfd, name, &sa);
 
-	return r < 0 ? r : connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : 0;
+	return r < 0 ? r : connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
 }
 
 int nomad__unix_peer(int fd, uid_t *ret_uid)

@@ -72,7 +72,7 @@ static bool number(const int *fds, enum slot slot, uint64_t *ret)
 
 	if (!read_slot(fds, slot, buf, sizeof(buf)) || buf[0] < '0' || buf[0] > '9')
 		return false;
-	*ret = (uint64_t) nomad__parse_num(buf, 0);
+	*ret = (uint64_t)nomad__parse_num(buf, 0);
 	return true;
 }
 
@@ -83,7 +83,7 @@ static bool find(const char *text, const char *key, uint64_t *ret)
 
 	for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
 		if (strncmp(line, key, n) == 0 && line[n] == ' ') {
-			*ret = (uint64_t) nomad__parse_num(line + n + 1, 0);
+			*ret = (uint64_t)nomad__parse_num(line + n + 1, 0);
 			return true;
 		}
 	return false;
@@ -91,7 +91,7 @@ static bool find(const char *text, const char *key, uint64_t *ret)
 
 static void read_cpu(const int *fds, struct nomad_stats *ret, struct nomad__counters *counters)
 {
-	const uint64_t tick = 1000000000ull / (uint64_t) sysconf(_SC_CLK_TCK);
+	const uint64_t tick = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);
 	char buf[2048];
 	uint64_t value, other;
 
@@ -123,7 +123,7 @@ void nomad__stats_read(const int fds[NOMAD__STATS_FDS], struct nomad_stats *ret,
 	char buf[8192];
 	uint64_t more;
 
-	*counters = (struct nomad__counters) { 0 };
+	*counters = (struct nomad__counters){ 0 };
 	read_cpu(fds, ret, counters);
 	if (number(fds, MEMORY_USAGE, &ret->usage_bytes))
 		ret->measured |= NOMAD_STAT_USAGE;

@@ -30,13 +30,13 @@ void ctl_accept(void)
 	if (fd < 0) {
 		/* Without a descriptor to spare it stays ready: do not spin. */
 		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
-			(void) poll(NULL, 0, 20);
+			(void)poll(NULL, 0, 20);
 		return;
 	}
 	if (uid == 0 || uid == geteuid())
 		for (int i = 0; i < MAX_CLIENTS; i++)
 			if (S.clients[i].fd < 0) {
-				S.clients[i] = (struct super_client) { .fd = fd };
+				S.clients[i] = (struct super_client){ .fd = fd };
 				return;
 			}
 	close(fd);
@@ -47,7 +47,7 @@ int ctl_drop(int client)
 	bool starter = S.clients[client].starter;
 
 	close(S.clients[client].fd);
-	S.clients[client] = (struct super_client) { .fd = -1 };
+	S.clients[client] = (struct super_client){ .fd = -1 };
 	exec_client_gone(client);
 	if (starter && !S.told)
 		dispatch(EV_STARTER_GONE);
@@ -59,7 +59,7 @@ void ctl_send(int client, const struct nomad__record *message)
 	if (S.clients[client].fd < 0 || message->full)
 		return;
 	if (nomad__unix_send(S.clients[client].fd, message->buf, message->used, NULL, 0, false) < 0)
-		(void) ctl_drop(client);
+		(void)ctl_drop(client);
 }
 
 void ctl_broadcast(const struct nomad__record *message)
@@ -88,7 +88,7 @@ static void add_state(struct nomad__record *m)
 	nomad__record_num(m, "pid", getpid());
 	nomad__record_num(m, "main_pid", S.main_reaped ? 0 : S.main_pid);
 	nomad__record_num(m, "leader_pid", S.leader_pid);
-	nomad__record_num(m, "leader_start", (int64_t) S.leader_start);
+	nomad__record_num(m, "leader_start", (int64_t)S.leader_start);
 	nomad__record_num(m, "started_ns", S.started_wall_ns);
 	nomad__record_add(m, "status", S.status);
 }
@@ -152,17 +152,17 @@ static void handle(int client, const char *message, size_t size, const int *fds)
 		add_state(&m);
 		ctl_send(client, &m);
 	} else if (strcmp(op, "stop") == 0) {
-		S.ask_signal = (int) number;
+		S.ask_signal = (int)number;
 		S.ask_timeout_ns = nomad__record_get_num(message, size, "timeout_ms", 0) * 1000000;
 		dispatch(EV_STOP);
 	} else if (strcmp(op, "signal") == 0) {
-		signal_leader((int) number);
+		signal_leader((int)number);
 	} else if (strcmp(op, "kill") == 0) {
 		dispatch(EV_KILL);
 	} else if (strcmp(op, "exec") == 0) {
 		exec_start(client, message, size, fds);
 	} else if (strcmp(op, "exec-signal") == 0) {
-		exec_signal(client, nomad__record_get_num(message, size, "id", -1), (int) number);
+		exec_signal(client, nomad__record_get_num(message, size, "id", -1), (int)number);
 	}
 	/* Others are from a newer plugin, which can do without an answer. */
 }
@@ -176,10 +176,10 @@ void ctl_read(int client)
 	if (n == -EAGAIN || n == -EMSGSIZE)
 		return;
 	if (n <= 0) {
-		(void) ctl_drop(client);
+		(void)ctl_drop(client);
 		return;
 	}
-	handle(client, message, (size_t) n, fds);
+	handle(client, message, (size_t)n, fds);
 	for (int i = 0; i < NOMAD__MAX_FDS; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

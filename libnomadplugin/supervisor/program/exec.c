@@ -57,7 +57,7 @@ static void __attribute__((noreturn)) fail_exec(int fd, int errnum, const char *
 		nomad__text_add(&t, object);
 		nomad__text_add(&t, "'");
 	}
-	(void) !write(fd, buf, head + t.used + 1);
+	(void)!write(fd, buf, head + t.used + 1);
 	_exit(127);
 }
 
@@ -78,11 +78,11 @@ static void second_birth(int status)
 		nomad__text_init(&t, buf, sizeof(buf));
 		nomad__text_add(&t, "P");
 		nomad__text_num(&t, pid);
-		(void) !write(status, buf, t.used + 1);
+		(void)!write(status, buf, t.used + 1);
 		_exit(0);
 	}
 	close(hold[1]);
-	(void) !read(hold[0], &c, 1);
+	(void)!read(hold[0], &c, 1);
 	close(hold[0]);
 }
 
@@ -174,7 +174,7 @@ void exec_start(int client, const char *message, size_t size, const int *fds)
 		tell_failure(client, id, EPROTO, "read what command to run");
 		return;
 	}
-	spec = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_PRIVATE, fds[3], 0);
+	spec = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fds[3], 0);
 	if (spec == MAP_FAILED) {
 		tell_failure(client, id, ENOMEM, "map what command to run");
 		return;
@@ -183,11 +183,12 @@ void exec_start(int client, const char *message, size_t size, const int *fds)
 		tell_failure(client, id, errno, "make a pipe");
 		goto out;
 	}
-	pid = limits_fork_beside(nomad__record_get_num(spec, (size_t) st.st_size, "enter_leader", 0) && S.leader_pid ?
-					 S.leader_pid : S.main_pid);
+	pid = limits_fork_beside(nomad__record_get_num(spec, (size_t)st.st_size, "enter_leader", 0) && S.leader_pid
+					 ? S.leader_pid
+					 : S.main_pid);
 	if (pid == 0) {
 		close(status[0]);
-		run(spec, (size_t) st.st_size, fds, status[1]);
+		run(spec, (size_t)st.st_size, fds, status[1]);
 	}
 	close(status[1]);
 	if (pid < 0) {
@@ -196,9 +197,9 @@ void exec_start(int client, const char *message, size_t size, const int *fds)
 		goto out;
 	}
 	nomad__crash_at("super-exec");
-	*exec = (struct super_exec) { .pid = pid, .client = client, .id = id, .status_fd = status[0] };
+	*exec = (struct super_exec){ .pid = pid, .client = client, .id = id, .status_fd = status[0] };
 out:
-	munmap((void *) spec, (size_t) st.st_size);
+	munmap((void *)spec, (size_t)st.st_size);
 }
 
 void exec_read_status(struct super_exec *exec)
@@ -215,16 +216,16 @@ void exec_read_status(struct super_exec *exec)
 		return;
 	}
 	buf[n] = 0;
-	while (at < (size_t) n) {
+	while (at < (size_t)n) {
 		const char *s = buf + at;
 
 		at += strlen(s) + 1;
 		if (*s == 'P') {
-			exec->pid = (int) nomad__parse_num(s + 1, exec->pid);
+			exec->pid = (int)nomad__parse_num(s + 1, exec->pid);
 		} else if (*s == 'E' && !exec->told) {
 			exec->told = true;
-			tell_failure(exec->client, exec->id, (int) nomad__parse_num(s + 1, EIO),
-				     at < (size_t) n ? buf + at : "run the command");
+			tell_failure(exec->client, exec->id, (int)nomad__parse_num(s + 1, EIO),
+				     at < (size_t)n ? buf + at : "run the command");
 		}
 	}
 }
@@ -233,7 +234,7 @@ static void kill_group(const struct super_exec *exec, int signal)
 {
 	/* Before its setsid() it has no group of its own. */
 	if (kill(-exec->pid, signal) < 0)
-		(void) kill(exec->pid, signal);
+		(void)kill(exec->pid, signal);
 }
 
 void exec_signal(int client, int64_t id, int signal)
@@ -286,5 +287,5 @@ void exec_reaped(struct super_exec *exec, int status)
 		nomad__record_num(&m, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 		ctl_send(exec->client, &m);
 	}
-	*exec = (struct super_exec) { .status_fd = -1 };
+	*exec = (struct super_exec){ .status_fd = -1 };
 }

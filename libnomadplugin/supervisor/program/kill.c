@@ -41,7 +41,7 @@ void stop_main(int signal)
 {
 	/* Our own child, not reaped yet: the pid is its own. */
 	if (S.main_pid && !S.main_reaped)
-		(void) kill(S.main_pid, signal);
+		(void)kill(S.main_pid, signal);
 }
 
 void signal_leader(int signal)
@@ -49,7 +49,7 @@ void signal_leader(int signal)
 	if (signal < 0 || signal >= NSIG)
 		return;
 	if (S.leader_pid && S.leader_pid != S.main_pid)
-		(void) nomad__process_signal(S.leader_pid, S.leader_start, signal);
+		(void)nomad__process_signal(S.leader_pid, S.leader_start, signal);
 	else
 		stop_main(signal);
 }
@@ -60,7 +60,7 @@ static int signal_tree(int pid, int signal, int depth)
 	int children[128], n = nomad__process_children(pid, children, 128), count = 0;
 
 	for (int i = 0; i < n; i++) {
-		(void) kill(children[i], signal);
+		(void)kill(children[i], signal);
 		count++;
 		if (depth < 32)
 			count += signal_tree(children[i], signal, depth + 1);
@@ -107,8 +107,8 @@ void sweep(void)
 	limits_kill(thorough);
 	/* Stop them before they are killed, or a fork bomb outruns us. */
 	if (thorough)
-		(void) signal_tree(getpid(), SIGSTOP, 0);
-	(void) signal_tree(getpid(), SIGKILL, 0);
+		(void)signal_tree(getpid(), SIGSTOP, 0);
+	(void)signal_tree(getpid(), SIGKILL, 0);
 	if (S.kill_delay == 0)
 		S.kill_delay = FIRST_DELAY_NS;
 	else if (S.kill_delay < LAST_DELAY_NS)
@@ -139,14 +139,14 @@ static void read_exit_file(int *code, int *signal)
 	c = nomad__parse_num(buf, -1);
 	s = nomad__parse_num(second ? second + 1 : NULL, -1);
 	if (c >= 0 && c < 65536 && s >= 0 && s < NSIG) {
-		*code = (int) c;
-		*signal = (int) s;
+		*code = (int)c;
+		*signal = (int)s;
 	}
 }
 
 static int64_t timeval_ns(struct timeval t)
 {
-	return (int64_t) t.tv_sec * 1000000000 + (int64_t) t.tv_usec * 1000;
+	return (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
 }
 
 static int open_exit_record(void)
@@ -180,7 +180,7 @@ void prepare_exit_record(void)
 		return;
 	if (put_exit_record(fd, zeros) < 0 || fsync(fd) < 0 || fsync(S.dirfd) < 0) {
 		close(fd);
-		(void) unlinkat(S.dirfd, ".exit.new", 0);
+		(void)unlinkat(S.dirfd, ".exit.new", 0);
 		return;
 	}
 	S.exit_fd = fd;
@@ -221,7 +221,7 @@ static void write_exit_record(struct nomad__record *m, char *buf)
 	}
 	read_exit_file(&code, &sig);
 	nomad__record_init(m, buf, EXIT_SIZE);
-	nomad__record_add(m, "op", "exited");		/* it is the message as well */
+	nomad__record_add(m, "op", "exited"); /* it is the message as well */
 	nomad__record_add(m, "version", NOMAD_VERSION);
 	nomad__record_num(m, "exit_code", code);
 	nomad__record_num(m, "signal", sig);
@@ -232,7 +232,7 @@ static void write_exit_record(struct nomad__record *m, char *buf)
 	nomad__record_num(m, "ended_ns", S.ended_wall_ns ? S.ended_wall_ns : wall_ns());
 	nomad__record_num(m, "user_ns", timeval_ns(S.usage.ru_utime));
 	nomad__record_num(m, "system_ns", timeval_ns(S.usage.ru_stime));
-	nomad__record_num(m, "max_rss_bytes", (int64_t) S.usage.ru_maxrss * 1024);
+	nomad__record_num(m, "max_rss_bytes", (int64_t)S.usage.ru_maxrss * 1024);
 	nomad__record_seal(m);
 	r = m->full ? -EMSGSIZE : save_exit_record(buf);
 	/* A full disk must not turn an end into a loss: without the sync, then. */
@@ -249,13 +249,13 @@ void leave_directory(void)
 		return;
 	if (S.ctl_fd >= 0) {
 		close(S.ctl_fd);
-		(void) unlinkat(S.dirfd, "ctl", 0);
+		(void)unlinkat(S.dirfd, "ctl", 0);
 	}
 	if (S.notify_fd >= 0) {
 		close(S.notify_fd);
-		(void) unlinkat(S.dirfd, "notify", 0);
+		(void)unlinkat(S.dirfd, "notify", 0);
 	}
-	close(S.dirfd);			/* and with it the lock */
+	close(S.dirfd); /* and with it the lock */
 	S.ctl_fd = S.notify_fd = S.dirfd = -1;
 }
 
@@ -276,7 +276,7 @@ void finish(void)
 	if (S.spec) {
 		/* It never got as far as to be a task. */
 		if (!S.failure[0])
-			(void) fail(ECANCELED, "the task was ended while it was started", NULL);
+			(void)fail(ECANCELED, "the task was ended while it was started", NULL);
 		ctl_failed();
 	}
 	ctl_broadcast(&end);

@@ -44,7 +44,10 @@ static int allow_devices(void)
 
 /* What is set by each process; the specification is gone when a command is run. */
 static struct {
-	struct { int resource; struct rlimit limit; } list[16];
+	struct {
+		int resource;
+		struct rlimit limit;
+	} list[16];
 	int count;
 	int oom_score;
 } own;
@@ -54,16 +57,16 @@ static int read_own(void)
 	const char *s;
 	size_t pos = 0;
 
-	own.oom_score = (int) spec_num("oom_score_adj", 0);
+	own.oom_score = (int)spec_num("oom_score_adj", 0);
 	while ((s = nomad__record_next(S.spec, S.spec_size, "rlimit", &pos))) {
 		const char *soft = strchr(s, ' '), *hard = soft ? strchr(soft + 1, ' ') : NULL;
 		int64_t low, high;
 
-		if (!hard || own.count == (int) (sizeof(own.list) / sizeof(own.list[0])))
+		if (!hard || own.count == (int)(sizeof(own.list) / sizeof(own.list[0])))
 			return fail(EPROTO, "read the limit", s);
 		low = nomad__parse_num(soft + 1, -1);
 		high = nomad__parse_num(hard + 1, -1);
-		own.list[own.count].resource = (int) nomad__parse_num(s, -1);
+		own.list[own.count].resource = (int)nomad__parse_num(s, -1);
 		own.list[own.count++].limit = (struct rlimit){
 			.rlim_cur = low < 0 ? RLIM_INFINITY : (rlim_t)low,
 			.rlim_max = high < 0 ? RLIM_INFINITY : (rlim_t)high,
@@ -107,7 +110,7 @@ int limits_create(void)
 	while ((s = nomad__record_next(S.spec, S.spec_size, "set", &pos))) {
 		const char *tab = strchr(s, '\t');
 
-		if (!tab || (size_t) (tab - s) > sizeof(path))
+		if (!tab || (size_t)(tab - s) > sizeof(path))
 			return fail(EPROTO, "read the limit", s);
 		nomad__text_init(&t, path, sizeof(path));
 		nomad__text_add(&t, s + 1);
@@ -148,8 +151,8 @@ int limits_fork_beside(int pid)
 
 	for (int i = 0; i < n_cgroups; i++)
 		if (cgroups[i].kind == '2' && cgroups[i].ours)
-			return nomad__cgroup_fork(nomad__cgroup_of(&cgroups[i], pid, path, sizeof(path)) >= 0 ?
-							  path : cgroups[i].path);
+			return nomad__cgroup_fork(
+				nomad__cgroup_of(&cgroups[i], pid, path, sizeof(path)) >= 0 ? path : cgroups[i].path);
 	return nomad__cgroup_fork(NULL);
 }
 
@@ -194,7 +197,7 @@ void limits_leave_agent(void)
 
 	while ((s = nomad__record_next(S.spec, S.spec_size, "supercg", &pos)))
 		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind != '2' && nomad__cgroup_create(&cg) >= 0)
-			(void) nomad__cgroup_join(&cg);
+			(void)nomad__cgroup_join(&cg);
 }
 
 /* cgroup.kill, where there is one, gets them all; else, or if that was not
@@ -207,7 +210,7 @@ void limits_kill(bool thorough)
 			return;
 	for (int i = 0; i < n_cgroups; i++)
 		if (cgroups[i].kind != '2' && cgroups[i].ours)
-			(void) nomad__cgroup_kill(&cgroups[i]);
+			(void)nomad__cgroup_kill(&cgroups[i]);
 }
 
 bool limits_empty(void)

@@ -34,14 +34,14 @@ enum { PUMP_SIZE = 4096, PUMP_ROUNDS = 32 };
 static const int64_t stall_ns = 10ll * 1000000000;
 
 struct stream {
-	int hold;		/* our end of the FIFO, for reading and writing; -1: none */
-	int task;		/* the task's end, until it is forked */
-	int source;		/* where a pumped stream is read from; -1: not pumped, or at its end */
+	int hold;   /* our end of the FIFO, for reading and writing; -1: none */
+	int task;   /* the task's end, until it is forked */
+	int source; /* where a pumped stream is read from; -1: not pumped, or at its end */
 	struct rotation files;
-	size_t pending_at, pending;	/* of `buf`: read, not yet written into the FIFO */
-	bool watched;		/* something is in the FIFO, the timer looks after it */
+	size_t pending_at, pending; /* of `buf`: read, not yet written into the FIFO */
+	bool watched;		    /* something is in the FIFO, the timer looks after it */
 	bool stalled;
-	int was_waiting;	/* bytes in the FIFO at the last look */
+	int was_waiting; /* bytes in the FIFO at the last look */
 	char buf[PUMP_SIZE];
 };
 
@@ -163,8 +163,8 @@ static int open_files(struct stream *s, const char *suffix)
 	dir = t.full ? -ENAMETOOLONG : open_parent(path, &rest);
 	r = dir;
 	if (dir >= 0)
-		r = rotation_open(&s->files, dir, name ? name : "", suffix, (unsigned) spec_num("log_files", 0),
-				  (uint64_t) spec_num("log_bytes", 0));
+		r = rotation_open(&s->files, dir, name ? name : "", suffix, (unsigned)spec_num("log_files", 0),
+				  (uint64_t)spec_num("log_bytes", 0));
 	return r < 0 ? fail(-r, "open a log file in", log_dir) : 0;
 }
 
@@ -240,9 +240,9 @@ static bool flush(struct stream *s)
 		if (n < 0 && errno == EAGAIN)
 			return false;
 		if (n <= 0)
-			n = (ssize_t) s->pending;	/* it cannot be; never spin */
-		s->pending_at += (size_t) n;
-		s->pending -= (size_t) n;
+			n = (ssize_t)s->pending; /* it cannot be; never spin */
+		s->pending_at += (size_t)n;
+		s->pending -= (size_t)n;
 	}
 	return true;
 }
@@ -262,12 +262,12 @@ static void pump(struct stream *s)
 			return;
 		}
 		if (!S.told)
-			keep_tail(s->buf, (size_t) n);
+			keep_tail(s->buf, (size_t)n);
 		if (s->files.fd >= 0) {
-			rotation_write(&s->files, s->buf, (size_t) n);
+			rotation_write(&s->files, s->buf, (size_t)n);
 		} else if (s->hold >= 0) {
 			s->pending_at = 0;
-			s->pending = (size_t) n;
+			s->pending = (size_t)n;
 		}
 	}
 }
@@ -291,7 +291,7 @@ int logs_pollfd(int i, short *ret_events)
 		*ret_events = POLLIN;
 		return s->pending == 0 ? s->source : -1;
 	}
-	*ret_events = (short) ((s->pending > 0 ? POLLOUT : 0) | (s->watched ? 0 : POLLIN));
+	*ret_events = (short)((s->pending > 0 ? POLLOUT : 0) | (s->watched ? 0 : POLLIN));
 	return *ret_events ? s->hold : -1;
 }
 
@@ -371,7 +371,7 @@ static int64_t unread(const struct stream *s)
 
 	if (s->source < 0 || ioctl(s->source, FIONREAD, &n) < 0)
 		n = 0;
-	return (int64_t) n + (int64_t) s->pending + waiting(s);
+	return (int64_t)n + (int64_t)s->pending + waiting(s);
 }
 
 void logs_give_up(void)

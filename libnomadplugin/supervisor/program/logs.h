@@ -10,13 +10,13 @@
 
 /* Rotated files NAME.0, NAME.1, ... in a directory: the highest is written. */
 struct rotation {
-	int dir;			/* -1: not in use */
+	int dir; /* -1: not in use */
 	int fd;
-	char name[160];			/* "TASK.stdout." */
+	char name[160]; /* "TASK.stdout." */
 	int64_t number;
 	uint64_t bytes, max_bytes;
 	unsigned max_files;
-	uint64_t dropped;		/* bytes that could not be written */
+	uint64_t dropped; /* bytes that could not be written */
 };
 
 /* 0 or -errno; the directory is borrowed until the end. */

@@ -34,7 +34,7 @@ static void act(enum super_action action)
 			S.leader_pid = S.main_pid;
 			S.leader_start = S.main_start;
 		}
-		(void) munmap((void *) S.spec, S.spec_size);
+		(void)munmap((void *)S.spec, S.spec_size);
 		S.spec = NULL;
 		S.spec_size = 0;
 		logs_started();
@@ -43,7 +43,7 @@ static void act(enum super_action action)
 		timer_set(TIMER_RECORD, record_delay_ns);
 		break;
 	case ACT_FAIL:
-		(void) fail(ECHILD, "the process ended before it was ready", NULL);
+		(void)fail(ECHILD, "the process ended before it was ready", NULL);
 		sweep_begin();
 		break;
 	case ACT_STOP:
@@ -88,7 +88,7 @@ static void timer_fired(enum super_timer timer)
 {
 	switch (timer) {
 	case TIMER_READY:
-		(void) fail(ETIMEDOUT, "wait for the process to be ready", NULL);
+		(void)fail(ETIMEDOUT, "wait for the process to be ready", NULL);
 		dispatch(EV_READY_LATE);
 		break;
 	case TIMER_STOP:
@@ -145,7 +145,7 @@ void reap(void)
 
 static void on_sigchld(int sig)
 {
-	(void) sig;
+	(void)sig;
 }
 
 enum slot_kind { SLOT_CTL, SLOT_NOTIFY, SLOT_EXEC_FD, SLOT_CLIENT, SLOT_EXEC, SLOT_LOG };
@@ -161,8 +161,8 @@ static int add_slot(struct pollfd *fds, struct slot *slots, int n, enum slot_kin
 {
 	if (fd < 0 || n == MAX_SLOTS)
 		return n;
-	fds[n] = (struct pollfd) { .fd = fd, .events = events };
-	slots[n] = (struct slot) { .kind = (unsigned char) kind, .index = (short) index };
+	fds[n] = (struct pollfd){ .fd = fd, .events = events };
+	slots[n] = (struct slot){ .kind = (unsigned char)kind, .index = (short)index };
 	return n + 1;
 }
 
@@ -190,7 +190,7 @@ static int fill_slots(struct pollfd *fds, struct slot *slots)
 
 static void slot_ready(const struct slot *slot, short events)
 {
-	switch ((enum slot_kind) slot->kind) {
+	switch ((enum slot_kind)slot->kind) {
 	case SLOT_CTL:
 		ctl_accept();
 		break;
@@ -251,7 +251,7 @@ void super_loop(void)
 		for (int i = 0; i < TIMER_MAX; i++)
 			if (S.deadline[i] && S.deadline[i] <= now) {
 				S.deadline[i] = 0;
-				timer_fired((enum super_timer) i);
+				timer_fired((enum super_timer)i);
 			}
 		if (S.state == ST_OVER && !(S.lingers && logs_pending())) {
 			logs_give_up();
@@ -266,7 +266,7 @@ void super_loop(void)
 			ts.tv_sec = left > 0 ? left / 1000000000 : 0;
 			ts.tv_nsec = left > 0 ? left % 1000000000 : 0;
 		}
-		ready = ppoll(fds, (nfds_t) n, next ? &ts : NULL, &open_mask);
+		ready = ppoll(fds, (nfds_t)n, next ? &ts : NULL, &open_mask);
 		for (int i = 0; i < n && ready > 0; i++)
 			if (fds[i].revents)
 				slot_ready(&slots[i], fds[i].revents);

@@ -40,7 +40,7 @@ static int64_t clock_ns(clockid_t clock)
 	struct timespec t;
 
 	clock_gettime(clock, &t);
-	return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 int64_t now_ns(void)
@@ -98,7 +98,7 @@ int write_identity(void)
 	nomad__record_add(&record, "version", NOMAD_VERSION);
 	nomad__record_add(&record, "boot", boot);
 	nomad__record_num(&record, "pid", getpid());
-	nomad__record_num(&record, "start", (int64_t) start);
+	nomad__record_num(&record, "start", (int64_t)start);
 	/* Not synced: another boot makes it worthless, and a killed process
 	 * does not take the page cache along. */
 	return nomad__record_write(S.dirfd, "supervisor", &record, false);
@@ -111,7 +111,7 @@ int add_identity(const char *pid_key, int pid, const char *start_key, uint64_t s
 
 	nomad__record_init_bare(&record, buf, sizeof(buf));
 	nomad__record_num(&record, pid_key, pid);
-	nomad__record_num(&record, start_key, (int64_t) start);
+	nomad__record_num(&record, start_key, (int64_t)start);
 	return nomad__record_append(S.dirfd, "supervisor", &record);
 }
 
@@ -121,7 +121,7 @@ static void reset_signals(void)
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
-		(void) sigaction(i, &sa, NULL);
+		(void)sigaction(i, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Writers to pipes and sockets look at what write() says. */
@@ -145,16 +145,16 @@ static int receive_spec(void)
 	ssize_t n = nomad__unix_receive(START_FD, message, sizeof(message), fds, true);
 
 	if (n <= 0 || fds[0] < 0)
-		return fail(n < 0 ? (int) -n : EPROTO, "receive the specification", NULL);
+		return fail(n < 0 ? (int)-n : EPROTO, "receive the specification", NULL);
 	if (fstat(fds[0], &st) < 0 || st.st_size <= 0)
 		return fail(EPROTO, "look at the specification", NULL);
-	map = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_PRIVATE, fds[0], 0);
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fds[0], 0);
 	r = errno;
 	close(fds[0]);
 	if (map == MAP_FAILED)
 		return fail(r, "map the specification", NULL);
 	S.spec = map;
-	S.spec_size = (size_t) st.st_size;
+	S.spec_size = (size_t)st.st_size;
 	return 0;
 }
 
@@ -177,7 +177,7 @@ static int begin(void)
 	if (!dir || !spec_get("arg"))
 		return fail(EPROTO, "read the specification", NULL);
 	S.notify = spec_num("notify", 0) != 0;
-	S.stop_signal = (int) spec_num("stop_signal", SIGTERM);
+	S.stop_signal = (int)spec_num("stop_signal", SIGTERM);
 	r = copy_option("leader_key", S.leader_key, sizeof(S.leader_key));
 	if (r >= 0)
 		r = copy_option("exit_file", S.exit_file, sizeof(S.exit_file));
@@ -190,14 +190,14 @@ static int begin(void)
 	if (flock(S.dirfd, LOCK_EX | LOCK_NB) < 0)
 		return fail(errno == EWOULDBLOCK ? EEXIST : errno, "lock directory", dir);
 	/* A plugin that died before this may have been cleaned up after already. */
-	if (poll(&(struct pollfd) { .fd = START_FD }, 1, 0) != 0)
+	if (poll(&(struct pollfd){ .fd = START_FD }, 1, 0) != 0)
 		_exit(0);
 	nomad__crash_at("super-detached");
 	r = write_identity();
 	if (r < 0)
 		return fail(-r, "write into directory", dir);
-	(void) unlinkat(S.dirfd, "exit", 0);
-	(void) unlinkat(S.dirfd, ".exit.new", 0);
+	(void)unlinkat(S.dirfd, "exit", 0);
+	(void)unlinkat(S.dirfd, ".exit.new", 0);
 	nomad__crash_at("super-recorded");
 	r = ctl_listen();
 	if (r < 0)
@@ -216,8 +216,8 @@ int main(int argc, char **argv)
 {
 	int r, null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	for (int i = 0; i < 3; i++)
 		if (null < 0 || dup2(null, i) < 0)
 			return 1;
@@ -228,24 +228,24 @@ int main(int argc, char **argv)
 	nomad__process_name("supervisor");
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		S.clients[i].fd = -1;
-	S.clients[0] = (struct super_client) { .fd = START_FD, .starter = true };
+	S.clients[0] = (struct super_client){ .fd = START_FD, .starter = true };
 
 	if (receive_spec() >= 0) {
 		r = limits_fork_supervisor();
 		if (r > 0)
 			_exit(0);
 		if (r < 0)
-			(void) fail(-r, "fork", NULL);
+			(void)fail(-r, "fork", NULL);
 	}
 	if (!S.failure[0]) {
 		setsid();
-		(void) !chdir("/");
+		(void)!chdir("/");
 		umask(022);
 		limits_leave_agent();
-		(void) nomad__oom_score(-900);
+		(void)nomad__oom_score(-900);
 		r = nomad__reaper_acquire();
 		if (r < 0)
-			(void) fail(-r, "become the reaper of the task", NULL);
+			(void)fail(-r, "become the reaper of the task", NULL);
 	}
 	if (S.failure[0] || begin() < 0) {
 		leave_directory();

@@ -63,7 +63,7 @@ static void set_leader(int pid)
 		return;
 	S.leader_pid = pid;
 	S.leader_start = start;
-	(void) add_identity("leader_pid", pid, "leader_start", start);
+	(void)add_identity("leader_pid", pid, "leader_start", start);
 }
 
 static bool handle(char *message)
@@ -80,7 +80,7 @@ static bool handle(char *message)
 			nomad__text_init(&t, S.status, sizeof(S.status));
 			nomad__text_add(&t, line + 7);
 		} else if (key && strncmp(line, S.leader_key, key) == 0 && line[key] == '=') {
-			set_leader((int) nomad__parse_num(line + key + 1, 0));
+			set_leader((int)nomad__parse_num(line + key + 1, 0));
 		}
 	}
 	return ready;

@@ -49,12 +49,12 @@ static int64_t scan(const struct rotation *r, int64_t oldest)
 
 	while (fd >= 0 && (n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
 		for (ssize_t at = 0; at < n;) {
-			struct dirent *d = (struct dirent *) (void *) (buf + at);
+			struct dirent *d = (struct dirent *)(void *)(buf + at);
 			int64_t number = number_of(r, d->d_name);
 
 			at += d->d_reclen;
 			if (number >= 0 && number < oldest)
-				(void) unlinkat(r->dir, d->d_name, 0);
+				(void)unlinkat(r->dir, d->d_name, 0);
 			if (number > highest)
 				highest = number;
 		}
@@ -82,7 +82,7 @@ static int open_number(struct rotation *r, int64_t number)
 		close(r->fd);
 	r->fd = fd;
 	r->number = number;
-	r->bytes = (uint64_t) st.st_size;
+	r->bytes = (uint64_t)st.st_size;
 	return 0;
 }
 
@@ -93,8 +93,10 @@ int rotation_open(struct rotation *r, int dir, const char *task, const char *str
 	int64_t highest;
 	int result;
 
-	*r = (struct rotation) { .dir = dir, .fd = -1, .max_files = max_files ? max_files : 10,
-				 .max_bytes = max_bytes ? max_bytes : 10 << 20 };
+	*r = (struct rotation){ .dir = dir,
+				.fd = -1,
+				.max_files = max_files ? max_files : 10,
+				.max_bytes = max_bytes ? max_bytes : 10 << 20 };
 	nomad__text_init(&t, r->name, sizeof(r->name));
 	nomad__text_add(&t, task);
 	nomad__text_add(&t, stream);
@@ -118,7 +120,7 @@ static void next_file(struct rotation *r)
 		r->bytes = 0;
 		return;
 	}
-	(void) scan(r, r->number - (int64_t) r->max_files + 1);
+	(void)scan(r, r->number - (int64_t)r->max_files + 1);
 }
 
 static void put(struct rotation *r, const char *data, size_t size)
@@ -134,9 +136,9 @@ static void put(struct rotation *r, const char *data, size_t size)
 			r->dropped += size;
 			return;
 		}
-		r->bytes += (uint64_t) n;
+		r->bytes += (uint64_t)n;
 		data += n;
-		size -= (size_t) n;
+		size -= (size_t)n;
 	}
 }
 
@@ -148,9 +150,9 @@ void rotation_write(struct rotation *r, const char *data, size_t size)
 
 		if (size > room) {
 			/* Break behind a line, if one ends within the room. */
-			const char *line = memrchr(data, '\n', (size_t) room);
+			const char *line = memrchr(data, '\n', (size_t)room);
 
-			n = line ? (size_t) (line - data) + 1 : (size_t) room;
+			n = line ? (size_t)(line - data) + 1 : (size_t)room;
 		}
 		if (n > 0)
 			put(r, data, n);

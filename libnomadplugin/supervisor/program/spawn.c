@@ -40,7 +40,7 @@ void child_fail(int fd, int errnum, const char *act, const char *object)
 		nomad__text_add(&t, object);
 		nomad__text_add(&t, "'");
 	}
-	(void) !write(fd, buf, digits + t.used);
+	(void)!write(fd, buf, digits + t.used);
 	_exit(127);
 }
 
@@ -58,9 +58,9 @@ char **child_strings(const char *spec, size_t size, const char *key, const char 
 		return NULL;
 	pos = n = 0;
 	while ((s = nomad__record_next(spec, size, key, &pos)))
-		v[n++] = (char *) s;
+		v[n++] = (char *)s;
 	if (extra)
-		v[n] = (char *) extra;
+		v[n] = (char *)extra;
 	return v;
 }
 
@@ -70,7 +70,7 @@ void child_defaults(void)
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
-		(void) sigaction(i, &sa, NULL);
+		(void)sigaction(i, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -87,8 +87,8 @@ int child_become(const char *spec, size_t size)
 	if (uid < 0 || gid < 0)
 		return 0;
 	for (const char *p = list; p && *p && n < 64; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-		groups[n++] = (gid_t) nomad__parse_num(p, gid);
-	if (setgroups((size_t) n, groups) < 0 || setgid((gid_t) gid) < 0 || setuid((uid_t) uid) < 0)
+		groups[n++] = (gid_t)nomad__parse_num(p, gid);
+	if (setgroups((size_t)n, groups) < 0 || setgid((gid_t)gid) < 0 || setuid((uid_t)uid) < 0)
 		return -errno;
 	return 0;
 }
@@ -118,7 +118,7 @@ int child_exec(char **argv, char **env)
 			path = *e + 5;
 	while (path && *path) {
 		const char *end = strchr(path, ':');
-		size_t n = end ? (size_t) (end - path) : strlen(path);
+		size_t n = end ? (size_t)(end - path) : strlen(path);
 
 		if (n > 0 && n < sizeof(buf)) {
 			memcpy(buf, path, n);
@@ -223,7 +223,7 @@ int spawn_main(void)
 		r = add_identity("main_pid", pid, "main_start", S.main_start);
 	if (r < 0) {
 		/* The child sees the end of the pipe and goes; the loop reaps it. */
-		(void) fail(-r, "record the process in", spec_get("dir"));
+		(void)fail(-r, "record the process in", spec_get("dir"));
 		r = 0;
 		close(hold[1]);
 		hold[1] = -1;
@@ -266,9 +266,9 @@ void spawn_read_status(void)
 	}
 	buf[n] = 0;
 	if (!S.failure[0]) {
-		S.failure_errno = (int) nomad__parse_num(buf, EIO);
+		S.failure_errno = (int)nomad__parse_num(buf, EIO);
 		nomad__text_init(&t, S.failure, sizeof(S.failure));
-		nomad__text_add(&t, buf + strlen(buf) + (strlen(buf) < (size_t) n));
+		nomad__text_add(&t, buf + strlen(buf) + (strlen(buf) < (size_t)n));
 	}
 	dispatch(EV_EXEC_FAILED);
 }

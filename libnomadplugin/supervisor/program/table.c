@@ -21,7 +21,10 @@
  * Nomad will ask the next one to begin anew. */
 #include "supervisor/program/table.h"
 
-#define STAY(state)	{ state, ACT_NONE }
+#define STAY(state)                                                                                                    \
+	{                                                                                                              \
+		state, ACT_NONE                                                                                        \
+	}
 
 const struct super_cell super_table[ST_MAX][EV_MAX] = {
 	[ST_STARTING] = {

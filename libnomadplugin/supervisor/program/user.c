@@ -27,15 +27,15 @@ static bool each_line(const char *path, bool (*line)(char *line, void *ud), void
 	while (fd >= 0 && !hit && (n = read(fd, buf + used, sizeof(buf) - 1 - used)) > 0) {
 		char *start = buf, *end;
 
-		used += (size_t) n;
+		used += (size_t)n;
 		buf[used] = 0;
-		while (!hit && (end = memchr(start, '\n', used - (size_t) (start - buf)))) {
+		while (!hit && (end = memchr(start, '\n', used - (size_t)(start - buf)))) {
 			*end = 0;
 			hit = !skip && line(start, ud);
 			skip = false;
 			start = end + 1;
 		}
-		used -= (size_t) (start - buf);
+		used -= (size_t)(start - buf);
 		memmove(buf, start, used);
 		if (used == sizeof(buf) - 1) {
 			/* Longer than any sane line: passed over. */
@@ -64,7 +64,7 @@ static char *field(char **rest)
 	*rest = end ? end + 1 : NULL;
 	if (end)
 		*end = 0;
-	return start ? start : (char *) "";
+	return start ? start : (char *)"";
 }
 
 static bool passwd_line(char *line, void *ud)
@@ -74,7 +74,7 @@ static bool passwd_line(char *line, void *ud)
 	int64_t uid, gid;
 	struct nomad__text t;
 
-	(void) field(&line);
+	(void)field(&line);
 	uid = nomad__parse_num(field(&line), -1);
 	gid = nomad__parse_num(field(&line), -1);
 	if (uid < 0 || gid < 0 || (s->uid >= 0 ? uid != s->uid : strcmp(name, s->name) != 0))
@@ -91,12 +91,12 @@ static bool group_line(char *line, void *ud)
 	struct search *s = ud;
 	int64_t gid;
 
-	(void) field(&line);
-	(void) field(&line);
+	(void)field(&line);
+	(void)field(&line);
 	gid = nomad__parse_num(field(&line), -1);
 	for (char *member = strtok(line, ","); gid >= 0 && member; member = strtok(NULL, ","))
 		if (strcmp(member, s->found) == 0 && s->n_groups < MAX_GROUPS) {
-			s->groups[s->n_groups++] = (gid_t) gid;
+			s->groups[s->n_groups++] = (gid_t)gid;
 			break;
 		}
 	return false;
@@ -113,13 +113,13 @@ int child_become_inside(const char *user)
 		return -ENOENT;
 	if (s.gid < 0)
 		s.gid = s.uid;
-	s.groups[s.n_groups++] = (gid_t) s.gid;
+	s.groups[s.n_groups++] = (gid_t)s.gid;
 	if (known)
-		(void) each_line("/etc/group", group_line, &s);
+		(void)each_line("/etc/group", group_line, &s);
 	/* A user namespace may forbid setgroups(): then there are none to keep. */
-	if (setgroups((size_t) s.n_groups, s.groups) < 0 && errno != EPERM)
+	if (setgroups((size_t)s.n_groups, s.groups) < 0 && errno != EPERM)
 		return -errno;
-	if (setgid((gid_t) s.gid) < 0 || setuid((uid_t) s.uid) < 0)
+	if (setgid((gid_t)s.gid) < 0 || setuid((uid_t)s.uid) < 0)
 		return -errno;
 	return 0;
 }

@@ -28,7 +28,7 @@ const bool pot_os_has_usage = true;
 
 static struct iovec string_iov(const char *s)
 {
-	return (struct iovec) { .iov_base = (void *) (uintptr_t) s, .iov_len = strlen(s) + 1 };
+	return (struct iovec){ .iov_base = (void *)(uintptr_t)s, .iov_len = strlen(s) + 1 };
 }
 
 /* All processes as the kernel has them, malloc()ed; they become more between the two questions. */
@@ -79,16 +79,16 @@ static int sum_of_processes(const char *jail, char *buffer, size_t size)
 		memcpy(&p, list + at, sizeof(p));
 		if (p.ki_structsize <= 0)
 			break;
-		at += (size_t) p.ki_structsize;
+		at += (size_t)p.ki_structsize;
 		if (p.ki_jid == jid) {
-			pages += (uint64_t) p.ki_rssize;
+			pages += (uint64_t)p.ki_rssize;
 			pcpu += p.ki_pctcpu;
 		}
 	}
 	free(list);
 	n = snprintf(buffer, size, "pcpu=%" PRIu64 ",memoryuse=%" PRIu64, pcpu * 100 / FSCALE,
-		     pages * (uint64_t) getpagesize());
-	return n < 0 || (size_t) n >= size ? -ENOSPC : 0;
+		     pages * (uint64_t)getpagesize());
+	return n < 0 || (size_t)n >= size ? -ENOSPC : 0;
 }
 
 int pot_os_jail_usage(const char *name, char *buffer, size_t size)
@@ -96,9 +96,9 @@ int pot_os_jail_usage(const char *name, char *buffer, size_t size)
 	char filter[300];
 	int n = snprintf(filter, sizeof(filter), "jail:%s", name);
 
-	if (n < 0 || (size_t) n >= sizeof(filter))
+	if (n < 0 || (size_t)n >= sizeof(filter))
 		return -ENAMETOOLONG;
-	if (rctl_get_racct(filter, (size_t) n + 1, buffer, size) == 0)
+	if (rctl_get_racct(filter, (size_t)n + 1, buffer, size) == 0)
 		return 0;
 	return errno == ENOSYS ? sum_of_processes(name, buffer, size) : -errno;
 }

@@ -9,8 +9,8 @@ const bool pot_os_has_usage = false;
 
 int pot_os_jail_usage(const char *name, char *buffer, size_t size)
 {
-	(void) name;
-	(void) buffer;
-	(void) size;
+	(void)name;
+	(void)buffer;
+	(void)size;
 	return -ENOSYS;
 }
