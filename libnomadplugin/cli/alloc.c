@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/tree.h"
+#include "base/tree.h"
 
 static char *random_uuid(void)
 {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "core/error_class.h"
+#include "base/error_class.h"
 
 int nomad__cli_errors(int argc, char **argv, const struct nomad_driver *driver)
 {

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "core/log.h"
+#include "base/log.h"
 #include "nomad/plugin.h"
 #include "os/confine.h"
 #include "schema/schema.h"

@@ -38,7 +38,7 @@ static int connect_to(const char *path, struct nomad_error **err)
 /* Until the end of what `fd` gives; *ret is closed by NUL and owned. */
 static int read_all(int fd, char **ret, struct nomad_error **err)
 {
-	const int64_t until = nomad__now_ns() + PATIENCE_MS * INT64_C(1000000);
+	const int64_t until = nomad_monotonic_ns() + PATIENCE_MS * INT64_C(1000000);
 	NOMAD_AUTO_FREE char *text = malloc(ANSWER_MAX + 1);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	size_t size = 0;
@@ -46,7 +46,7 @@ static int read_all(int fd, char **ret, struct nomad_error **err)
 	if (!text)
 		return nomad_error_errno(err, ENOMEM, "read metrics");
 	for (;;) {
-		int64_t left = until - nomad__now_ns();
+		int64_t left = until - nomad_monotonic_ns();
 		ssize_t n;
 
 		if (left <= 0 || size == ANSWER_MAX)

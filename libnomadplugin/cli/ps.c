@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "core/loop.h"
+#include "base/loop.h"
 #include "core/tasks_on_disk.h"
 
 static const char *fact(const struct nomad__disk_task *task, const char *key)
@@ -22,7 +22,7 @@ static const char *fact(const struct nomad__disk_task *task, const char *key)
 
 static int64_t age_s(const struct nomad__disk_task *task)
 {
-	int64_t age = nomad__wall_ns() - task->since_ns;
+	int64_t age = nomad_wall_ns() - task->since_ns;
 
 	return age < 0 ? 0 : age / 1000000000;
 }

@@ -48,7 +48,7 @@ void nomad__plugin_shutdown(struct nomad_plugin *plugin);
 /* Run fn(ud) on a worker thread. 0 or -ENOMEM/-EAGAIN/-ESHUTDOWN. */
 int nomad__work(struct nomad_plugin *plugin, void (*fn)(void *ud), void *ud) NOMAD_MUST_CHECK;
 
-/* The loop thread's timers and descriptors, see core/loop.h. */
+/* The loop thread's timers and descriptors, see base/loop.h. */
 struct nomad__loop *nomad__plugin_loop(struct nomad_plugin *plugin);
 
 /* ---- Streams ---- */
@@ -210,12 +210,5 @@ int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *r
 void nomad__metrics_call_begins(struct nomad_plugin *plugin, size_t rpc);
 void nomad__metrics_call_ends(struct nomad_plugin *plugin, size_t rpc, unsigned code, int64_t duration_ns);
 void nomad__metrics_event_dropped(struct nomad_plugin *plugin);
-
-/* ---- Signals by name ---- */
-
-/* "SIGHUP", "hup", "1", "SIGRTMIN+3"; "SIGNULL" is 0.  -EINVAL for unknown ones. */
-int nomad__signal_parse(const char *name, int *ret_signal);
-/* "SIGHUP"; "SIG42" for one without a name.  Static or thread-local storage. */
-const char *nomad__signal_name(int signal);
 
 #endif

@@ -279,9 +279,9 @@ static void test_recover(void **state)
 		fclose(f);
 	}
 	plugin = plugin_up(&script_driver);
-	begin = nomad__now_ns();
+	begin = nomad_monotonic_ns();
 	assert_int_equal(recover_task(plugin, id, &handle, NULL), 0);
-	assert_true(nomad__now_ns() - begin < INT64_C(10000000000));
+	assert_true(nomad_monotonic_ns() - begin < INT64_C(10000000000));
 	assert_int_equal(recover_task(plugin, id, &handle, NULL), 0);
 	assert_int_equal(pid_of(plugin, id), pid);
 	assert_int_equal(exec_task(plugin, id, "echo $BASE", 0, &a), 0);
@@ -332,11 +332,11 @@ static void not_recovered(struct nomad_plugin *plugin, const char *id, const str
 	struct nomad__started bytes = { 0 };
 	struct nomad_error *err = NULL;
 	struct nomad__inspect inspect;
-	int64_t begin = nomad__now_ns();
+	int64_t begin = nomad_monotonic_ns();
 
 	assert_int_equal(nomad__handle_encode(handle, &bytes.driver_state, &bytes.driver_state_size, NULL), 0);
 	assert_int_equal(recover_task(plugin, id, &bytes, &err), -errnum);
-	assert_true(nomad__now_ns() - begin < INT64_C(10000000000));
+	assert_true(nomad_monotonic_ns() - begin < INT64_C(10000000000));
 	if (!strstr(nomad_error_message(err), said))
 		fail_msg("'%s' does not say '%s'", nomad_error_message(err), said);
 	assert_int_equal(nomad__task_inspect(plugin, id, &inspect, NULL), -ENOENT);
@@ -579,7 +579,7 @@ static void test_destroy_damaged(void **state)
 		pid = pid_of(plugin, id);
 		nomad__plugin_free(plugin);
 		if (i == 0)
-			assert_int_equal(truncate(journal, NOMAD__RECORD_MAX_SIZE + 1), 0);
+			assert_int_equal(truncate(journal, NOMAD__JOURNAL_MAX_SIZE + 1), 0);
 		else if (i == 1)
 			assert_int_equal(truncate(journal, 3), 0);
 		else

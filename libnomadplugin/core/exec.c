@@ -10,7 +10,7 @@
  * else holds the output open (a background child) is given a second of
  * silence, no more; with a terminal, none: a shell's jobs are not waited for. */
 #include "core/exec.h"
-#include "core/spawn.h"
+#include "base/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,7 +13,7 @@
 #include <semaphore.h>
 #include <time.h>
 
-#include "core/log.h"
+#include "base/log.h"
 #include "inject.h"
 
 /* Of the same id every time: what is left of one is in the way of the next. */
@@ -61,10 +61,10 @@ static void must_be_clean(const char *after)
 {
 	NOMAD_AUTO_FREE char *slug = nomad__slug(WEB);
 	NOMAD_AUTO_FREE char *mark = alloc_mark();
-	int64_t end = nomad__now_ns() + INT64_C(10000000000);
+	int64_t end = nomad_monotonic_ns() + INT64_C(10000000000);
 	bool clean = false;
 
-	while (!clean && nomad__now_ns() < end) {
+	while (!clean && nomad_monotonic_ns() < end) {
 		clean = count_in("state/tasks") == 0 && count_in("things") == 0 && !process_with(mark) &&
 			!cgroup_with(slug) && count_entries("/proc/self/fd") <= fds_before;
 		if (!clean)

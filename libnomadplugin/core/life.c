@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "supervisor/crash.h"
+#include "base/signals.h"
 #include "core/exec.h"
 #include "core/tidy.h"
 
@@ -425,9 +426,9 @@ static void mark_destroying(struct nomad_task *task)
 	pthread_mutex_lock(&task->journal);
 	if (task->record.fd >= 0 && !nomad_map_get(&task->record.map, "destroying")) {
 		if (nomad_map_get(&task->record.map, "supervised"))
-			(void)nomad__record_note(&task->record, "destroying", "1", NULL);
+			(void)nomad__journal_note(&task->record, "destroying", "1", NULL);
 		else
-			(void)nomad__record_put(&task->record, "destroying", "1", NULL);
+			(void)nomad__journal_put(&task->record, "destroying", "1", NULL);
 	}
 	pthread_mutex_unlock(&task->journal);
 }
@@ -463,18 +464,18 @@ int nomad__task_tidy(struct nomad_task *task, struct nomad_error **err)
 	nomad__crash_at("core-tidy-removed");
 	/* The claim ends with what was claimed. */
 	pthread_mutex_lock(&task->journal);
-	nomad__record_close(&task->record);
+	nomad__journal_close(&task->record);
 	pthread_mutex_unlock(&task->journal);
 	return 0;
 }
 
 /* A task that this process never saw, from its record (which may be absent: fd
  * -1), or from its id alone. */
-static int unknown_task(struct nomad_plugin *plugin, const char *id, struct nomad__record *take_record,
+static int unknown_task(struct nomad_plugin *plugin, const char *id, struct nomad__journal *take_record,
 			struct nomad_task **ret, struct nomad_error **err)
 {
 	struct nomad_task_info info = { .id = strdup(id) };
-	struct nomad__record record = *take_record;
+	struct nomad__journal record = *take_record;
 	const struct {
 		const char *key;
 		char **field;
@@ -489,7 +490,7 @@ static int unknown_task(struct nomad_plugin *plugin, const char *id, struct noma
 	const char *slash = strchr(id, '/'), *last = strrchr(id, '/'), *value;
 	int r = info.id ? 0 : -ENOMEM;
 
-	*take_record = (struct nomad__record)NOMAD__RECORD_INIT;
+	*take_record = (struct nomad__journal)NOMAD__JOURNAL_INIT;
 	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(facts); i++)
 		if ((value = nomad_map_get(&record.map, facts[i].key)) && !(*facts[i].field = strdup(value)))
 			r = -ENOMEM;
@@ -507,7 +508,7 @@ static int unknown_task(struct nomad_plugin *plugin, const char *id, struct noma
 		(*ret)->record = record;
 		(*ret)->phase = NOMAD__EXITED;
 	} else {
-		nomad__record_close(&record);
+		nomad__journal_close(&record);
 	}
 	return r;
 }
@@ -520,7 +521,7 @@ static int destroy_busy(struct nomad_task *task, bool unknown, struct nomad_erro
 
 	if (nomad__task_phase(task) == NOMAD__GONE)
 		return 0;
-	nomad__task_ended(task, &destroyed, nomad__wall_ns());
+	nomad__task_ended(task, &destroyed, nomad_wall_ns());
 	r = nomad__task_tidy(task, err);
 	if (r >= 0 || unknown)
 		nomad__task_gone(task);
@@ -529,7 +530,7 @@ static int destroy_busy(struct nomad_task *task, bool unknown, struct nomad_erro
 	return r;
 }
 
-int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__record *take_record,
+int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__journal *take_record,
 				 struct nomad_error **err)
 {
 	struct nomad_task *task, *other = NULL;
@@ -559,13 +560,13 @@ static int destroy_unknown(struct nomad_plugin *plugin, const char *id, struct n
 {
 	NOMAD_AUTO_FREE char *slug = nomad__slug(id);
 	NOMAD_AUTO_FREE char *path = slug ? nomad_strdupf("%s/tasks/%s/task", plugin->state_dir, slug) : NULL;
-	struct nomad__record record = NOMAD__RECORD_INIT;
+	struct nomad__journal record = NOMAD__JOURNAL_INIT;
 
 	if (!path)
 		return nomad_error_errno(err, ENOMEM, "destroy task '%s'", id);
 	/* Nomad's word counts more than a claim, which only keeps gc away. */
-	if (nomad__record_open(&record, path, false, NULL) == 0)
-		(void)nomad__record_claim(&record, CLAIM_PATIENCE_MS);
+	if (nomad__journal_open(&record, path, false, NULL) == 0)
+		(void)nomad__journal_claim(&record, CLAIM_PATIENCE_MS);
 	return nomad__task_destroy_recorded(plugin, id, &record, err);
 }
 

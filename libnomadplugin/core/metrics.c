@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "base/log.h"
 #include "core/plugin.h"
 #include "core/tasks_on_disk.h"
 #include "nomad/metrics.h"
@@ -455,7 +455,7 @@ int nomad__metrics_setup(struct nomad_plugin *plugin)
 	plugin->metrics = calloc(1, sizeof(*plugin->metrics));
 	if (!plugin->metrics)
 		return -ENOMEM;
-	plugin->metrics->since_ns = nomad__wall_ns();
+	plugin->metrics->since_ns = nomad_wall_ns();
 	pthread_mutex_init(&plugin->metrics->lock, NULL);
 	return 0;
 }

@@ -17,21 +17,6 @@
 
 #include "nomad/error.h"
 
-static int write_all(int fd, const char *text, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, text, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Ours alone: a plain file without another name, and still at its place once it is locked. */
 static int lock_new(int fd, const char *path, struct stat *st)
 {
@@ -66,7 +51,7 @@ int nomad__metrics_write(const char *path, const char *text, size_t size, struct
 				       path);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "write metrics: make '%s'", beside);
-	r = ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ? -errno : write_all(fd, text, size);
+	r = ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ? -errno : nomad_write_all(fd, text, size);
 	if (r >= 0 && rename(beside, path) < 0)
 		r = -errno;
 	if (r < 0) {

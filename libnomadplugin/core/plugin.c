@@ -354,11 +354,7 @@ const char *nomad_plugin_state_dir(const struct nomad_plugin *plugin)
 
 static struct nomad_task **bucket(struct nomad_plugin *plugin, const char *id)
 {
-	uint32_t hash = 2166136261u;
-
-	for (; *id; id++)
-		hash = (hash ^ (unsigned char)*id) * 16777619u;
-	return &plugin->tasks[hash % NOMAD__BUCKETS];
+	return &plugin->tasks[nomad_hash32(id, strlen(id)) % NOMAD__BUCKETS];
 }
 
 /* With the lock held. */

@@ -25,12 +25,12 @@
 #include <pthread.h>
 
 #include "core/core.h"
-#include "core/loop.h"
+#include "base/loop.h"
 #include "core/metrics.h"
-#include "core/pool.h"
-#include "core/record.h"
+#include "base/pool.h"
+#include "core/journal.h"
 #include "core/sub.h"
-#include "core/tree.h"
+#include "base/tree.h"
 #include "os/process.h"
 #include "supervisor/client.h"
 
@@ -56,7 +56,7 @@ struct nomad_task {
 	pthread_mutex_t busy; /* one driver callback at a time */
 
 	pthread_mutex_t journal;
-	struct nomad__record record;
+	struct nomad__journal record;
 
 	pthread_mutex_t lock; /* all below */
 	pthread_cond_t changed;
@@ -157,7 +157,7 @@ void nomad__task_stops_over(struct nomad_task *task);
 /* The plugin ends: who waits for a stop is told so. */
 void nomad__stops_cancel(struct nomad_plugin *plugin);
 /* Destroy a task from a record that the caller has opened and claimed (emptied). */
-int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__record *take_record,
+int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__journal *take_record,
 				 struct nomad_error **err);
 
 /* ---- the keepers of the streams ---- */

@@ -50,10 +50,10 @@ static int open_record(struct nomad_task *task, bool create, struct nomad_error 
 				return nomad_error_errno(err, -r, "make the task's state directory '%s'",
 							 task->state_dir);
 		}
-		r = nomad__record_open(&task->record, path, create, err);
+		r = nomad__journal_open(&task->record, path, create, err);
 		if (r < 0)
 			return r;
-		r = nomad__record_claim(&task->record, create ? START_PATIENCE_MS : RECOVER_PATIENCE_MS);
+		r = nomad__journal_claim(&task->record, create ? START_PATIENCE_MS : RECOVER_PATIENCE_MS);
 		if (r == 0)
 			return 0;
 		if (r == -EWOULDBLOCK && !create) {
@@ -61,7 +61,7 @@ static int open_record(struct nomad_task *task, bool create, struct nomad_error 
 				     "task_id", task->info.id, NULL);
 			return 0;
 		}
-		nomad__record_close(&task->record);
+		nomad__journal_close(&task->record);
 		if (r != -ESTALE || i >= OPEN_ATTEMPTS)
 			break;
 	}
@@ -92,13 +92,13 @@ static int write_identity(struct nomad_task *task, struct nomad_error **err)
 		{ "boot", task->plugin->boot_id },
 	};
 
-	snprintf(now, sizeof(now), "%lld", (long long)nomad__wall_ns());
+	snprintf(now, sizeof(now), "%lld", (long long)nomad_wall_ns());
 	snprintf(cpu, sizeof(cpu), "%lld", (long long)info->resources.cpu_shares);
 	snprintf(memory, sizeof(memory), "%lld", (long long)info->resources.memory_limit_bytes);
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(facts); i++)
 		if (nomad_map_set(&task->record.map, facts[i].key, facts[i].value) < 0)
 			return nomad_error_errno(err, ENOMEM, "write the task's record");
-	return nomad__record_put_all(&task->record, err);
+	return nomad__journal_put_all(&task->record, err);
 }
 
 bool nomad__task_is_of_this_boot(const struct nomad_task *task)
@@ -116,9 +116,9 @@ static int record_started(struct nomad_task *task, struct nomad_error **err)
 
 	pthread_mutex_lock(&task->journal);
 	if (nomad_map_get(&task->record.map, "supervised"))
-		r = nomad__record_note(&task->record, "started", "1", err);
+		r = nomad__journal_note(&task->record, "started", "1", err);
 	else
-		r = nomad__record_put(&task->record, "started", NOMAD__STARTED_REMOTE, err);
+		r = nomad__journal_put(&task->record, "started", NOMAD__STARTED_REMOTE, err);
 	pthread_mutex_unlock(&task->journal);
 	return r;
 }
@@ -164,7 +164,7 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		spec.log_max_bytes = (uint64_t)config->log_max_file_size_mb << 20;
 	}
 	pthread_mutex_lock(&task->journal);
-	r = nomad__record_note(&task->record, "supervised", "1", err);
+	r = nomad__journal_note(&task->record, "supervised", "1", err);
 	pthread_mutex_unlock(&task->journal);
 	if (r < 0)
 		return r;
@@ -224,7 +224,7 @@ static int take_over(struct nomad_task *task, struct nomad_error **err)
 	bool supervised = nomad_map_get(&task->record.map, "supervised");
 	int r;
 
-	if (!nomad__task_is_of_this_boot(task) && !nomad__record_is_remote(&task->record.map))
+	if (!nomad__task_is_of_this_boot(task) && !nomad__journal_is_remote(&task->record.map))
 		return nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
 	if (nomad_map_get(&task->record.map, "destroying"))
 		return nomad_error_set(err, ENOENT, "the task is lost: it is half destroyed");
@@ -266,7 +266,7 @@ static void set_running(struct nomad_task *task)
 {
 	pthread_mutex_lock(&task->lock);
 	if (!task->started_ns)
-		task->started_ns = nomad__wall_ns();
+		task->started_ns = nomad_wall_ns();
 	if (task->phase == NOMAD__STARTING)
 		task->phase = NOMAD__RUNNING;
 	pthread_mutex_unlock(&task->lock);
@@ -524,7 +524,7 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 		goto out;
 	}
 	r = open_recorded(task, handle.state_dir, err);
-	if (r >= 0 && strcmp(handle.boot_id, plugin->boot_id) != 0 && !nomad__record_is_remote(&task->record.map))
+	if (r >= 0 && strcmp(handle.boot_id, plugin->boot_id) != 0 && !nomad__journal_is_remote(&task->record.map))
 		r = nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
 	if (r >= 0)
 		r = take_over(task, err);

@@ -49,7 +49,7 @@ static void emit_sample(struct nomad__sub *sub, const struct nomad_stats *stats)
 	const struct nomad__node *node = &ticker->task->plugin->node;
 	struct nomad__stats_view view = {
 		.task_id = ticker->task->info.id,
-		.time_ns = nomad__wall_ns(),
+		.time_ns = nomad_wall_ns(),
 		.stats = stats,
 	};
 
@@ -137,7 +137,7 @@ static void tick_one(struct nomad__sub *sub, struct round *round)
 static void tick(void *ud)
 {
 	struct nomad_plugin *plugin = ud;
-	struct round round = { .now = nomad__now_ns(), .next = INT64_MAX };
+	struct round round = { .now = nomad_monotonic_ns(), .next = INT64_MAX };
 	struct nomad__sub **all = NULL;
 	size_t n = 0, i = 0;
 

@@ -26,7 +26,7 @@ static void sample(void *ud, const struct nomad__stats_view *view)
 		s->ticks = view->total_ticks;
 		s->rss = view->stats->rss_bytes;
 		s->measured = view->stats->measured;
-		s->last_ns = nomad__now_ns();
+		s->last_ns = nomad_monotonic_ns();
 		if (!s->first_ns)
 			s->first_ns = s->last_ns;
 	} else {

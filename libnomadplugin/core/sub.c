@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "core/loop.h"
+#include "base/loop.h"
 
 void nomad__sub_list_init(struct nomad__sub_list *list)
 {

@@ -18,12 +18,10 @@
 char *nomad__slug(const char *id)
 {
 	const char *slash = strchr(id, '/'), *name = slash ? slash + 1 : id, *name_end = strrchr(name, '/');
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = nomad_hash64(id, strlen(id));
 	char text[24];
 	size_t n = 0;
 
-	for (const char *p = id; *p; p++)
-		hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
 	for (const char *p = name; *p && p != name_end && n < 20; p++) {
 		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
 
@@ -64,7 +62,7 @@ int nomad__task_new(struct nomad_plugin *plugin, struct nomad_task_info *take_in
 	task->plugin = plugin;
 	task->info = *take_info;
 	*take_info = (struct nomad_task_info){ 0 };
-	task->record = (struct nomad__record)NOMAD__RECORD_INIT;
+	task->record = (struct nomad__journal)NOMAD__JOURNAL_INIT;
 	pthread_mutex_init(&task->busy, NULL);
 	pthread_mutex_init(&task->journal, NULL);
 	pthread_mutex_init(&task->lock, NULL);
@@ -118,7 +116,7 @@ void nomad__task_unref(struct nomad_task *task)
 	if (!task || __atomic_sub_fetch(&task->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	nomad__supervisor_free(task->supervisor);
-	nomad__record_close(&task->record);
+	nomad__journal_close(&task->record);
 	if (task->config)
 		nomad__config_free(task->plugin->driver->task_schema, task->config);
 	free(task->stored_config);
@@ -207,7 +205,7 @@ int nomad_task_put(struct nomad_task *task, const char *key, const char *value, 
 	if (driver_key(name, key) < 0)
 		return nomad_error_set(err, EINVAL, "record '%s' of the task: the key is too long", key);
 	pthread_mutex_lock(&task->journal);
-	r = nomad__record_put(&task->record, name, value, err);
+	r = nomad__journal_put(&task->record, name, value, err);
 	pthread_mutex_unlock(&task->journal);
 	return r;
 }
@@ -233,7 +231,7 @@ void nomad_task_forget(struct nomad_task *task, const char *key)
 	if (driver_key(name, key) < 0)
 		return;
 	pthread_mutex_lock(&task->journal);
-	nomad__record_forget(&task->record, name);
+	nomad__journal_forget(&task->record, name);
 	pthread_mutex_unlock(&task->journal);
 }
 
@@ -282,7 +280,7 @@ int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_
 		return r;
 	pthread_mutex_lock(&task->journal);
 	if (task->record.fd >= 0)
-		r = nomad__record_put(&task->record, "network", text, NULL);
+		r = nomad__journal_put(&task->record, "network", text, NULL);
 	pthread_mutex_unlock(&task->journal);
 	return r;
 }
@@ -340,7 +338,7 @@ static void task_event(struct nomad_task *task, const char *message, const struc
 		.alloc_id = task->info.alloc_id,
 		.task_name = task->info.name,
 		.message = message,
-		.time_ns = nomad__wall_ns(),
+		.time_ns = nomad_wall_ns(),
 		.annotations = annotations ? annotations : &none,
 	};
 
@@ -462,7 +460,7 @@ void nomad__task_gone(struct nomad_task *task)
 {
 	const struct nomad_exit never = { .exit_code = -1, .message = (char *)"the task was not started" };
 
-	(void)end(task, &never, nomad__wall_ns());
+	(void)end(task, &never, nomad_wall_ns());
 	pthread_mutex_lock(&task->lock);
 	task->phase = NOMAD__GONE;
 	pthread_cond_broadcast(&task->changed);
@@ -521,7 +519,7 @@ static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end
 		task->started_ns = end->started_ns;
 		pthread_mutex_unlock(&task->lock);
 	}
-	nomad__task_ended(task, &result, end->ended_ns ? end->ended_ns : nomad__wall_ns());
+	nomad__task_ended(task, &result, end->ended_ns ? end->ended_ns : nomad_wall_ns());
 }
 
 static void supervisor_notice(void *ud, const char *message)
@@ -550,7 +548,7 @@ const struct nomad__supervisor_events nomad__task_supervisor_events = {
 
 void nomad_task_exited(struct nomad_task *task, const struct nomad_exit *result)
 {
-	nomad__task_ended(task, result, nomad__wall_ns());
+	nomad__task_ended(task, result, nomad_wall_ns());
 }
 
 int nomad_task_exited_by_id(struct nomad_plugin *plugin, const char *id, const struct nomad_exit *result)

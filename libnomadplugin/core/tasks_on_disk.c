@@ -66,7 +66,7 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 		task->exit_code = end.exit_code;
 		task->signal = end.signal;
 		task->leader_pid = 0;
-	} else if (!this_boot && !nomad__record_is_remote(&task->record)) {
+	} else if (!this_boot && !nomad__journal_is_remote(&task->record)) {
 		task->state = NOMAD__DISK_LOST;
 	} else if (!nomad_map_get(&task->record, "started")) {
 		task->state = task->claimed ? NOMAD__DISK_STARTING : NOMAD__DISK_HALF_MADE;
@@ -82,12 +82,12 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 /* 0; -ENOENT: it is not there (any more).  With `ret_record` the journal stays open, and claimed unless ret->claimed.
  */
 static int look(struct nomad_plugin *plugin, const char *slug, struct nomad__disk_task *ret,
-		struct nomad__record *ret_record)
+		struct nomad__journal *ret_record)
 {
 	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/tasks/%s", plugin->state_dir, slug);
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/tasks/%s/task", plugin->state_dir, slug);
 	struct nomad__disk_task task = { .slug = strdup(slug) };
-	struct nomad__record record = NOMAD__RECORD_INIT;
+	struct nomad__journal record = NOMAD__JOURNAL_INIT;
 	NOMAD_AUTO_FD int dirfd = dir ? nomad__task_dir_open(dir) : -ENOMEM;
 	const char *boot, *driver, *time;
 	struct stat st;
@@ -98,17 +98,17 @@ static int look(struct nomad_plugin *plugin, const char *slug, struct nomad__dis
 		return dirfd == -ENOTDIR ? -ENOENT : dirfd < 0 ? dirfd : -ENOMEM;
 	}
 	task.since_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-	r = nomad__record_open(&record, path, false, NULL);
+	r = nomad__journal_open(&record, path, false, NULL);
 	if (r >= 0) {
-		r = nomad__record_claim(&record, 0);
+		r = nomad__journal_claim(&record, 0);
 		if (r == -ESTALE) {
-			nomad__record_close(&record);
+			nomad__journal_close(&record);
 			free(task.slug);
 			return -ENOENT;
 		}
 		task.claimed = r < 0;
 		if (nomad_map_copy(&task.record, &record.map) < 0) {
-			nomad__record_close(&record);
+			nomad__journal_close(&record);
 			free(task.slug);
 			return -ENOMEM;
 		}
@@ -123,7 +123,7 @@ static int look(struct nomad_plugin *plugin, const char *slug, struct nomad__dis
 	if (ret_record)
 		*ret_record = record;
 	else
-		nomad__record_close(&record);
+		nomad__journal_close(&record);
 	*ret = task;
 	return 0;
 }
@@ -196,7 +196,7 @@ static bool is_node_of_ours(struct nomad_plugin *plugin, const char *node)
 static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task *task, struct nomad_map *seen)
 {
 	const char *before = nomad_map_get(&plugin->orphans, task->slug);
-	int64_t now = nomad__now_ns(), since = now, made = 0;
+	int64_t now = nomad_monotonic_ns(), since = now, made = 0;
 	char text[64];
 
 	if (!is_node_of_ours(plugin, nomad_map_get(&task->record, "node")))
@@ -229,7 +229,7 @@ static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_tas
 	if (task->alive)
 		return false;
 	if (!id)
-		return nomad__wall_ns() - task->since_ns > BIRTH_NS;
+		return nomad_wall_ns() - task->since_ns > BIRTH_NS;
 	if (boot && strcmp(boot, plugin->boot_id) != 0)
 		return true;
 	if (task->state == NOMAD__DISK_EXITED)
@@ -238,7 +238,7 @@ static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_tas
 }
 
 static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task *task,
-		      struct nomad__record *take_record, struct nomad_error **err)
+		      struct nomad__journal *take_record, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/tasks/%s", plugin->state_dir, task->slug);
 	const char *id = nomad_map_get(&task->record, "id");
@@ -254,7 +254,7 @@ static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task
 		if (r < 0)
 			nomad_error_errno(err, -r, "remove '%s'", dir);
 	}
-	nomad__record_close(take_record);
+	nomad__journal_close(take_record);
 	return r;
 }
 
@@ -274,7 +274,7 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 
 	for (size_t i = 0; r >= 0 && i < count; i++) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		struct nomad__record record = NOMAD__RECORD_INIT;
+		struct nomad__journal record = NOMAD__JOURNAL_INIT;
 		struct nomad__disk_task task;
 
 		/* Again, and this time with the claim in hand. */
@@ -285,7 +285,7 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 				(void)remove_one(plugin, &task, &record, &why);
 			removed(ud, &task, why);
 		}
-		nomad__record_close(&record);
+		nomad__journal_close(&record);
 		done(&task);
 	}
 	nomad__tasks_on_disk_free(tasks, count);

@@ -65,14 +65,14 @@ static char *journal_of(const char *id)
 static void write_record(const char *id, const char *key, const char *value)
 {
 	NOMAD_AUTO_FREE char *path = journal_of(id);
-	struct nomad__record record;
+	struct nomad__journal record;
 
-	assert_int_equal(nomad__record_open(&record, path, false, NULL), 0);
+	assert_int_equal(nomad__journal_open(&record, path, false, NULL), 0);
 	if (value)
-		assert_int_equal(nomad__record_put(&record, key, value, NULL), 0);
+		assert_int_equal(nomad__journal_put(&record, key, value, NULL), 0);
 	else
-		nomad__record_forget(&record, key);
-	nomad__record_close(&record);
+		nomad__journal_forget(&record, key);
+	nomad__journal_close(&record);
 }
 
 static int set_up(void **state)
@@ -114,7 +114,7 @@ static void test_states(void **state)
 	assert_string_equal(nomad_map_get(&task->record, "cpu"), "100");
 	assert_string_equal(nomad_map_get(&task->record, "memory"), "67108864");
 	assert_string_equal(nomad_map_get(&task->record, "x.thing"), "1");
-	assert_true(nomad__wall_ns() - task->since_ns < INT64_C(600000000000));
+	assert_true(nomad_wall_ns() - task->since_ns < INT64_C(600000000000));
 	task = of(end);
 	assert_int_equal(task->state, NOMAD__DISK_EXITED);
 	assert_int_equal(task->exit_code, 6);

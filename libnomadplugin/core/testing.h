@@ -14,7 +14,7 @@
 
 #include <jansson.h>
 
-#include "core/loop.h"
+#include "base/loop.h"
 #include "core/plugin.h"
 #include "core/tasks_on_disk.h"
 #include "schema/schema.h"

@@ -85,6 +85,17 @@ void nomad_strv_free(char **strv);
 /* The formatted string, malloc()ed, or NULL. */
 char *nomad_strdupf(const char *fmt, ...) NOMAD_PRINTF(1, 2);
 
+/* Nanoseconds of the clock that never jumps (CLOCK_MONOTONIC), and since the epoch.  Any thread. */
+int64_t nomad_monotonic_ns(void);
+int64_t nomad_wall_ns(void);
+
+/* Writes all `size` bytes to `fd`, which must not be in non-blocking mode.  0 or -errno. */
+int nomad_write_all(int fd, const void *data, size_t size) NOMAD_MUST_CHECK;
+
+/* FNV-1a: the same value on every machine and in every version.  Not for data that an attacker chooses. */
+uint32_t nomad_hash32(const void *data, size_t size);
+uint64_t nomad_hash64(const void *data, size_t size);
+
 void nomad_autofree_(void *p);
 void nomad_autoclose_(int *fd);
 void nomad_autostrv_(char ***strv);

@@ -21,17 +21,9 @@
 
 #include "supervisor/crash.h"
 #include "supervisor/handle.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static const int64_t second = 1000000000;
-
-static int64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * second + t.tv_nsec;
-}
 
 int nomad__task_dir_open(const char *dir)
 {
@@ -43,38 +35,38 @@ int nomad__task_dir_open(const char *dir)
 int nomad__identity_read(int dirfd, struct nomad__identity *ret)
 {
 	char buf[4096], boot[NOMAD__BOOT_ID_SIZE];
-	ssize_t n = nomad__record_read(dirfd, "supervisor", buf, sizeof(buf));
+	ssize_t n = nomad__fields_read(dirfd, "supervisor", buf, sizeof(buf));
 	const char *theirs;
 
 	if (n < 0)
 		return (int)n;
 	*ret = (struct nomad__identity){
-		.pid = (int)nomad__record_get_num(buf, (size_t)n, "pid", 0),
-		.start = (uint64_t)nomad__record_get_num(buf, (size_t)n, "start", 0),
-		.main_pid = (int)nomad__record_get_num(buf, (size_t)n, "main_pid", 0),
-		.main_start = (uint64_t)nomad__record_get_num(buf, (size_t)n, "main_start", 0),
-		.leader_pid = (int)nomad__record_get_num(buf, (size_t)n, "leader_pid", 0),
-		.leader_start = (uint64_t)nomad__record_get_num(buf, (size_t)n, "leader_start", 0),
+		.pid = (int)nomad__fields_get_num(buf, (size_t)n, "pid", 0),
+		.start = (uint64_t)nomad__fields_get_num(buf, (size_t)n, "start", 0),
+		.main_pid = (int)nomad__fields_get_num(buf, (size_t)n, "main_pid", 0),
+		.main_start = (uint64_t)nomad__fields_get_num(buf, (size_t)n, "main_start", 0),
+		.leader_pid = (int)nomad__fields_get_num(buf, (size_t)n, "leader_pid", 0),
+		.leader_start = (uint64_t)nomad__fields_get_num(buf, (size_t)n, "leader_start", 0),
 	};
-	theirs = nomad__record_get(buf, (size_t)n, "boot");
+	theirs = nomad__fields_get(buf, (size_t)n, "boot");
 	ret->this_boot = theirs && nomad__boot_id(boot) >= 0 && strcmp(theirs, boot) == 0;
 	return 0;
 }
 
 int nomad__exit_parse(const char *buf, size_t size, struct nomad__supervisor_exit *ret)
 {
-	if (nomad__record_get_num(buf, size, "exit_code", -1) < 0)
+	if (nomad__fields_get_num(buf, size, "exit_code", -1) < 0)
 		return -EBADMSG;
 	*ret = (struct nomad__supervisor_exit){
-		.exit_code = (int)nomad__record_get_num(buf, size, "exit_code", 0),
-		.signal = (int)nomad__record_get_num(buf, size, "signal", 0),
-		.oom_killed = nomad__record_get_num(buf, size, "oom_killed", 0) != 0,
-		.killed = nomad__record_get_num(buf, size, "killed", 0) != 0,
-		.started_ns = nomad__record_get_num(buf, size, "started_ns", 0),
-		.ended_ns = nomad__record_get_num(buf, size, "ended_ns", 0),
-		.user_ns = nomad__record_get_num(buf, size, "user_ns", 0),
-		.system_ns = nomad__record_get_num(buf, size, "system_ns", 0),
-		.max_rss_bytes = nomad__record_get_num(buf, size, "max_rss_bytes", 0),
+		.exit_code = (int)nomad__fields_get_num(buf, size, "exit_code", 0),
+		.signal = (int)nomad__fields_get_num(buf, size, "signal", 0),
+		.oom_killed = nomad__fields_get_num(buf, size, "oom_killed", 0) != 0,
+		.killed = nomad__fields_get_num(buf, size, "killed", 0) != 0,
+		.started_ns = nomad__fields_get_num(buf, size, "started_ns", 0),
+		.ended_ns = nomad__fields_get_num(buf, size, "ended_ns", 0),
+		.user_ns = nomad__fields_get_num(buf, size, "user_ns", 0),
+		.system_ns = nomad__fields_get_num(buf, size, "system_ns", 0),
+		.max_rss_bytes = nomad__fields_get_num(buf, size, "max_rss_bytes", 0),
 	};
 	return 0;
 }
@@ -83,10 +75,10 @@ int nomad__exit_parse(const char *buf, size_t size, struct nomad__supervisor_exi
  * Whoever reads it may tell it, so it is on the disk on return. */
 static ssize_t read_nameless_exit(int dirfd, char *buf, size_t size)
 {
-	ssize_t n = nomad__record_read(dirfd, ".exit.new", buf, size);
+	ssize_t n = nomad__fields_read(dirfd, ".exit.new", buf, size);
 	int fd;
 
-	if (n < 0 || !nomad__record_is_sealed(buf, (size_t)n))
+	if (n < 0 || !nomad__fields_is_sealed(buf, (size_t)n))
 		return -ENOENT;
 	fd = openat(dirfd, ".exit.new", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd >= 0) {
@@ -99,26 +91,26 @@ static ssize_t read_nameless_exit(int dirfd, char *buf, size_t size)
 int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret)
 {
 	char buf[4096];
-	ssize_t n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
+	ssize_t n = nomad__fields_read(dirfd, "exit", buf, sizeof(buf));
 
 	if (n == -ENOENT)
 		n = read_nameless_exit(dirfd, buf, sizeof(buf));
 	if (n == -ENOENT) /* it may have got its name between the two looks */
-		n = nomad__record_read(dirfd, "exit", buf, sizeof(buf));
+		n = nomad__fields_read(dirfd, "exit", buf, sizeof(buf));
 	return n < 0 ? (int)n : nomad__exit_parse(buf, (size_t)n, ret);
 }
 
 int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret)
 {
 	char buf[8192];
-	ssize_t n = nomad__record_read(dirfd, "cgroups", buf, sizeof(buf));
+	ssize_t n = nomad__fields_read(dirfd, "cgroups", buf, sizeof(buf));
 	const char *s;
 	size_t pos = 0;
 	int count = 0;
 
 	if (n < 0 && n != -ENOENT)
 		return (int)n;
-	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__record_next(buf, (size_t)n, key, &pos)))
+	while (n > 0 && count < NOMAD__MAX_CGROUPS && (s = nomad__fields_next(buf, (size_t)n, key, &pos)))
 		if (nomad__cgroup_parse(s, &ret[count]) >= 0)
 			count++;
 	return count;
@@ -180,7 +172,7 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 			}
 		if (!left)
 			return 0;
-		if (now() > deadline_ns)
+		if (nomad_monotonic_ns() > deadline_ns)
 			return -EBUSY;
 		nap(delay);
 		if (delay < second / 10)
@@ -199,7 +191,7 @@ static int kill_and_lock(int dirfd, int64_t deadline)
 			return r;
 		if (flock(dirfd, LOCK_EX | LOCK_NB) == 0)
 			return nomad__leftovers_kill(dirfd, deadline);
-		if (now() > deadline)
+		if (nomad_monotonic_ns() > deadline)
 			return -EBUSY;
 		nap(second / 1000);
 	}
@@ -213,7 +205,7 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 	struct nomad__supervisor_exit done;
 	struct nomad__identity who = { 0 };
-	int64_t deadline = now() + 15 * second;
+	int64_t deadline = nomad_monotonic_ns() + 15 * second;
 	int dirfd = nomad__task_dir_open(dir), n, r = 0;
 
 	if (dirfd == -ENOENT)
@@ -242,7 +234,7 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 		if (!cgroups[i].ours)
 			continue;
 		/* Its last process may be dead, but not quite gone. */
-		while ((r = nomad__cgroup_remove(&cgroups[i])) == -EBUSY && now() < deadline)
+		while ((r = nomad__cgroup_remove(&cgroups[i])) == -EBUSY && nomad_monotonic_ns() < deadline)
 			nap(second / 1000);
 		if (r < 0) {
 			nomad_error_errno(err, -r, "remove cgroup '%s'", cgroups[i].path);

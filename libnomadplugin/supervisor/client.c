@@ -23,7 +23,7 @@
 #include "os/socket.h"
 #include "supervisor/crash.h"
 #include "supervisor/handle.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 #include "supervisor/spec.h"
 
 static const int64_t second = 1000000000;
@@ -100,7 +100,7 @@ static void *end_lost(void *ud)
 
 	nomad__supervisor_ref(s);
 
-	if (nomad__leftovers_kill(s->dirfd, nomad__now_ns() + 15 * second) < 0)
+	if (nomad__leftovers_kill(s->dirfd, nomad_monotonic_ns() + 15 * second) < 0)
 		snprintf(s->result.message, sizeof(s->result.message),
 			 "the supervisor of the task died, and what it left could not be killed");
 	nomad__loop_post_in(s->loop, &s->end_post, tell_exit, s);
@@ -152,7 +152,7 @@ static void connection_over(struct nomad__supervisor *s)
 		.lost = true,
 		.exit_code = -1,
 		.started_ns = s->started_ns,
-		.ended_ns = nomad__wall_ns(),
+		.ended_ns = nomad_wall_ns(),
 	};
 	snprintf(s->result.message, sizeof(s->result.message),
 		 "the supervisor of the task (pid %d) died without a record of the end; the task was killed", s->pid);
@@ -168,11 +168,11 @@ static void connection_over(struct nomad__supervisor *s)
 
 static void take_state(struct nomad__supervisor *s, const char *message, size_t size)
 {
-	s->pid = (int)nomad__record_get_num(message, size, "pid", s->pid);
-	s->started_ns = nomad__record_get_num(message, size, "started_ns", s->started_ns);
+	s->pid = (int)nomad__fields_get_num(message, size, "pid", s->pid);
+	s->started_ns = nomad__fields_get_num(message, size, "started_ns", s->started_ns);
 	pthread_mutex_lock(&s->lock);
-	s->leader = (int)nomad__record_get_num(message, size, "leader_pid", 0);
-	s->main_pid = (int)nomad__record_get_num(message, size, "main_pid", 0);
+	s->leader = (int)nomad__fields_get_num(message, size, "leader_pid", 0);
+	s->main_pid = (int)nomad__fields_get_num(message, size, "main_pid", 0);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -191,7 +191,7 @@ static void connection_ready(void *ud, unsigned events)
 
 		if (n == -EAGAIN || n == -EMSGSIZE)
 			break;
-		op = n > 0 ? nomad__record_get(message, (size_t)n, "op") : "exited";
+		op = n > 0 ? nomad__fields_get(message, (size_t)n, "op") : "exited";
 		for (int i = 0; i < NOMAD__MAX_FDS; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
@@ -207,7 +207,7 @@ static void connection_ready(void *ud, unsigned events)
 		} else if (strcmp(op, "state") == 0) {
 			take_state(s, message, (size_t)n);
 		} else if (strcmp(op, "notice") == 0) {
-			const char *text = nomad__record_get(message, (size_t)n, "text");
+			const char *text = nomad__fields_get(message, (size_t)n, "text");
 
 			if (text && s->events->notice)
 				s->events->notice(s->ud, text);
@@ -257,11 +257,11 @@ static void sanitize(char *text)
 /* One message, within `timeout_ns`. */
 static ssize_t receive_reply(int fd, char *buf, size_t size, int64_t timeout_ns)
 {
-	int64_t deadline = nomad__now_ns() + timeout_ns;
+	int64_t deadline = nomad_monotonic_ns() + timeout_ns;
 	int fds[NOMAD__MAX_FDS];
 
 	for (;;) {
-		int64_t left = deadline - nomad__now_ns();
+		int64_t left = deadline - nomad_monotonic_ns();
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		ssize_t n;
 
@@ -277,8 +277,8 @@ static ssize_t receive_reply(int fd, char *buf, size_t size, int64_t timeout_ns)
 
 static int start_failed(const char *buf, size_t size, struct nomad_error **err)
 {
-	int errnum = (int)nomad__record_get_num(buf, size, "errno", EIO);
-	const char *act = nomad__record_get(buf, size, "act"), *tail = nomad__record_get(buf, size, "tail");
+	int errnum = (int)nomad__fields_get_num(buf, size, "errno", EIO);
+	const char *act = nomad__fields_get(buf, size, "act"), *tail = nomad__fields_get(buf, size, "tail");
 	char last[2100] = "";
 	bool own_words = errnum == ECHILD || errnum == EINTR || errnum == EEXIST;
 
@@ -298,14 +298,14 @@ static int start_failed(const char *buf, size_t size, struct nomad_error **err)
 static int record_cgroups(int dirfd, const struct nomad__spec *spec)
 {
 	char buf[8192];
-	struct nomad__record record;
+	struct nomad__fields record;
 	const char *s;
 	size_t pos = 0;
 
-	nomad__record_init(&record, buf, sizeof(buf));
-	while ((s = nomad__record_next(spec->data, spec->size, "cg", &pos)))
-		nomad__record_add(&record, "cg", s);
-	return nomad__record_write(dirfd, "cgroups", &record, false);
+	nomad__fields_init(&record, buf, sizeof(buf));
+	while ((s = nomad__fields_next(spec->data, spec->size, "cg", &pos)))
+		nomad__fields_add(&record, "cg", s);
+	return nomad__fields_write(dirfd, "cgroups", &record, false);
 }
 
 /* Give the program its specification and wait for the answer. */
@@ -314,7 +314,7 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 {
 	int64_t patience = (what->command->ready_timeout_ms ? what->command->ready_timeout_ms : 60000) * 1000000ll;
 	char buf[NOMAD__MESSAGE_SIZE];
-	struct nomad__record m;
+	struct nomad__fields m;
 	const char *op;
 	ssize_t n;
 	int file = nomad__spec_file(spec), pid, status, r;
@@ -327,8 +327,8 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 		return pid;
 	}
 	nomad__crash_at("start-launched");
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "start");
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "start");
 	r = nomad__unix_send(s->fd, m.buf, m.used, &file, 1, true);
 	close(file);
 	nomad__crash_at("start-sent");
@@ -347,7 +347,7 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 	if (n <= 0)
 		return nomad_error_set(err, n == -ETIMEDOUT ? ETIMEDOUT : EIO, "the supervisor %s",
 				       n == -ETIMEDOUT ? "does not answer" : "died while it started the task");
-	op = nomad__record_get(buf, (size_t)n, "op");
+	op = nomad__fields_get(buf, (size_t)n, "op");
 	if (!op || strcmp(op, "started") != 0)
 		return start_failed(buf, (size_t)n, err);
 	take_state(s, buf, (size_t)n);
@@ -405,7 +405,7 @@ out:
 static int greet(struct nomad__supervisor *s, int64_t deadline)
 {
 	char buf[NOMAD__MESSAGE_SIZE];
-	struct nomad__record m;
+	struct nomad__fields m;
 	const char *op;
 	ssize_t n;
 	int r, fd = nomad__unix_connect(s->dirfd, "ctl");
@@ -413,22 +413,22 @@ static int greet(struct nomad__supervisor *s, int64_t deadline)
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ECONNREFUSED || fd == -EINTR ? -EAGAIN : fd;
 	nomad__crash_at("attach-connected");
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "hello");
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "hello");
 	r = nomad__unix_send(fd, m.buf, m.used, NULL, 0, false);
 	while (r >= 0) {
-		n = receive_reply(fd, buf, sizeof(buf), deadline - nomad__now_ns());
+		n = receive_reply(fd, buf, sizeof(buf), deadline - nomad_monotonic_ns());
 		if (n == -ETIMEDOUT) {
 			r = -ETIMEDOUT;
 			break;
 		}
-		op = n > 0 ? nomad__record_get(buf, (size_t)n, "op") : NULL;
+		op = n > 0 ? nomad__fields_get(buf, (size_t)n, "op") : NULL;
 		if (n <= 0 || (op && strcmp(op, "exited") == 0)) {
 			r = -EAGAIN;
 			break;
 		}
 		if (op && strcmp(op, "state") == 0) {
-			if (nomad__record_get_num(buf, (size_t)n, "v", 1) != 1) {
+			if (nomad__fields_get_num(buf, (size_t)n, "v", 1) != 1) {
 				r = -EPROTONOSUPPORT;
 				break;
 			}
@@ -444,7 +444,7 @@ static int greet(struct nomad__supervisor *s, int64_t deadline)
 int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
 			     void *ud, struct nomad__supervisor **ret, struct nomad_error **err)
 {
-	int64_t deadline = nomad__now_ns() + 2 * second;
+	int64_t deadline = nomad_monotonic_ns() + 2 * second;
 	struct nomad__supervisor *s = NULL;
 	struct nomad__identity who = { 0 };
 	int r = handle_new(loop, dir, events, ud, &s), known;
@@ -486,7 +486,7 @@ int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const st
 					dir, who.pid);
 			goto fail;
 		}
-		if (r != -EAGAIN || nomad__now_ns() > deadline) {
+		if (r != -EAGAIN || nomad_monotonic_ns() > deadline) {
 			r = nomad_error_set(err, r == -EAGAIN ? ETIMEDOUT : -r, "reach the supervisor of '%s': %s", dir,
 					    strerror(r == -EAGAIN ? ETIMEDOUT : -r));
 			goto fail;

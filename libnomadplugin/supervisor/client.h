@@ -9,7 +9,7 @@
 #ifndef NOMAD_SUPERVISOR_CLIENT_H
 #define NOMAD_SUPERVISOR_CLIENT_H
 
-#include "core/loop.h"
+#include "base/loop.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/task.h"

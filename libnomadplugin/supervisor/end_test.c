@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "supervisor/handle.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static void up_file(struct task *t, char *path, size_t size)
 {
@@ -196,7 +196,7 @@ static void test_plugin_dies(void **state)
 static ssize_t record_of(const struct task *t, const char *name, char *buf, size_t size)
 {
 	int dirfd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ssize_t n = nomad__record_read(dirfd, name, buf, size);
+	ssize_t n = nomad__fields_read(dirfd, name, buf, size);
 
 	close(dirfd);
 	return n;
@@ -225,7 +225,7 @@ static void test_place_of_the_record(void **state)
 	assert_int_equal(t.result.exit_code, 33);
 	assert_int_equal(record_of(&t, ".exit.new", buf, sizeof(buf)), -ENOENT);
 	assert_int_equal(record_of(&t, "exit", buf, sizeof(buf)), 1024);
-	assert_true(nomad__record_is_sealed(buf, 1024));
+	assert_true(nomad__fields_is_sealed(buf, 1024));
 
 	snprintf(path, sizeof(path), "%s/.exit.new", t.dir);
 	snprintf(named, sizeof(named), "%s/exit", t.dir);

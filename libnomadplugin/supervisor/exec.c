@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "supervisor/handle.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 #include "supervisor/spec.h"
 
 struct nomad__supervisor_exec {
@@ -84,9 +84,9 @@ static void tell(struct nomad__supervisor_exec *exec, int r, int code, int signa
 void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size)
 {
 	struct nomad__supervisor_exec *exec;
-	const char *act = nomad__record_get(message, size, "act");
-	int errnum = (int)nomad__record_get_num(message, size, "errno", 0);
-	int64_t id = nomad__record_get_num(message, size, "id", -1);
+	const char *act = nomad__fields_get(message, size, "act");
+	int errnum = (int)nomad__fields_get_num(message, size, "errno", 0);
+	int64_t id = nomad__fields_get_num(message, size, "id", -1);
 	char text[800];
 
 	if (strcmp(op, "exec-exited") != 0 || id < 0)
@@ -98,8 +98,8 @@ void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char
 		snprintf(text, sizeof(text), "%s: %s", act ? act : "run the command", strerror(errnum));
 		tell(exec, -errnum, 0, 0, text);
 	} else {
-		tell(exec, 0, (int)nomad__record_get_num(message, size, "code", 0),
-		     (int)nomad__record_get_num(message, size, "signal", 0), NULL);
+		tell(exec, 0, (int)nomad__fields_get_num(message, size, "code", 0),
+		     (int)nomad__fields_get_num(message, size, "signal", 0), NULL);
 	}
 }
 
@@ -117,7 +117,7 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 {
 	struct nomad__supervisor_exec *exec = calloc(1, sizeof(*exec));
 	struct nomad__spec spec = { 0 };
-	struct nomad__record m;
+	struct nomad__fields m;
 	char buf[128];
 	int all[4], file, r;
 
@@ -143,9 +143,9 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 	exec->listed = true;
 	pthread_mutex_unlock(&s->lock);
 	*ret = exec;
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "exec");
-	nomad__record_num(&m, "id", exec->id);
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "exec");
+	nomad__fields_num(&m, "id", exec->id);
 	r = nomad__supervisor_send(s, m.buf, m.used, all, 4);
 	close(file);
 	if (r < 0) {
@@ -180,13 +180,13 @@ fail:
 
 static void send_signal(struct nomad__supervisor_exec *exec, int signal)
 {
-	struct nomad__record m;
+	struct nomad__fields m;
 	char buf[128];
 
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "exec-signal");
-	nomad__record_num(&m, "id", exec->id);
-	nomad__record_num(&m, "signal", signal);
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "exec-signal");
+	nomad__fields_num(&m, "id", exec->id);
+	nomad__fields_num(&m, "signal", signal);
 	(void)nomad__supervisor_send(exec->supervisor, m.buf, m.used, NULL, 0);
 }
 

@@ -10,7 +10,7 @@
 
 #include "os/process.h"
 #include "os/socket.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static int connect_to(const struct task *t)
 {
@@ -114,9 +114,9 @@ static void test_versions(void **state)
 	fd = connect_to(&t);
 	n = greet(fd, buf, sizeof(buf));
 	assert_true(n > 0);
-	assert_string_equal(nomad__record_get(buf, (size_t)n, "op"), "state");
-	assert_string_equal(nomad__record_get(buf, (size_t)n, "state"), "running");
-	assert_int_equal(nomad__record_get_num(buf, (size_t)n, "leader_pid", 0), nomad__supervisor_leader(t.s));
+	assert_string_equal(nomad__fields_get(buf, (size_t)n, "op"), "state");
+	assert_string_equal(nomad__fields_get(buf, (size_t)n, "state"), "running");
+	assert_int_equal(nomad__fields_get_num(buf, (size_t)n, "leader_pid", 0), nomad__supervisor_leader(t.s));
 	close(fd);
 	task_done(&t);
 }
@@ -161,9 +161,9 @@ static void test_stands_still(void **state)
 	task_init(&t);
 	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
 	assert_int_equal(kill(nomad__supervisor_pid(t.s), SIGSTOP), 0);
-	begin = nomad__now_ns();
+	begin = nomad_monotonic_ns();
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &other, &err), -ETIMEDOUT);
-	assert_true(nomad__now_ns() - begin < 20ll * 1000000000);
+	assert_true(nomad_monotonic_ns() - begin < 20ll * 1000000000);
 	nomad_error_free(err);
 	/* Orders do not wait, and are obeyed later. */
 	assert_int_equal(nomad__supervisor_stop(t.s, 0, 10000, NULL), 0);
@@ -202,10 +202,10 @@ static void test_zombie(void **state)
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	assert_int_equal(kill(pid, 0), 0);
-	begin = nomad__now_ns();
+	begin = nomad_monotonic_ns();
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &other, &err), -ENOENT);
 	assert_non_null(strstr(nomad_error_message(err), "is dead"));
-	assert_true(nomad__now_ns() - begin < INT64_C(1900000000)); /* less than what one that is stuck is given */
+	assert_true(nomad_monotonic_ns() - begin < INT64_C(1900000000)); /* less than what one that is stuck is given */
 	nomad_error_free(err);
 	task_done(&t);
 	while (waitpid(-1, NULL, 0) > 0)

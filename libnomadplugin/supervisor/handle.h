@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "core/loop.h"
+#include "base/loop.h"
 #include "os/cgroup.h"
 #include "os/process.h"
 #include "supervisor/client.h"

@@ -6,7 +6,7 @@
 
 #include "os/socket.h"
 #include "supervisor/handle.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t size, const int *fds, int n_fds)
 {
@@ -22,13 +22,13 @@ int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t
 static int order(struct nomad__supervisor *s, const char *op, int signal, int64_t timeout_ms, struct nomad_error **err)
 {
 	char buf[128];
-	struct nomad__record m;
+	struct nomad__fields m;
 	int r;
 
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", op);
-	nomad__record_num(&m, "signal", signal);
-	nomad__record_num(&m, "timeout_ms", timeout_ms);
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", op);
+	nomad__fields_num(&m, "signal", signal);
+	nomad__fields_num(&m, "timeout_ms", timeout_ms);
 	r = nomad__supervisor_send(s, m.buf, m.used, NULL, 0);
 	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
 		return 0;

@@ -10,7 +10,7 @@
 
 #include "os/process.h"
 #include "os/socket.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 /* A message is what a literal holds, its NULs included. */
 struct message {
@@ -53,7 +53,7 @@ static void *play(void *arg)
 static void player_init(struct player *p, const struct message *script, size_t n_script)
 {
 	char buf[512], boot[NOMAD__BOOT_ID_SIZE];
-	struct nomad__record record;
+	struct nomad__fields record;
 	uint64_t start;
 
 	memset(p, 0, sizeof(*p));
@@ -68,12 +68,12 @@ static void player_init(struct player *p, const struct message *script, size_t n
 	assert_int_equal(nomad__process_start_time(p->child, &start), 0);
 	assert_int_equal(nomad__boot_id(boot), 0);
 	p->dirfd = open(p->t.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	nomad__record_init(&record, buf, sizeof(buf));
-	nomad__record_add(&record, "wings", "two");
-	nomad__record_add(&record, "boot", boot);
-	nomad__record_num(&record, "pid", p->child);
-	nomad__record_num(&record, "start", (int64_t)start);
-	assert_int_equal(nomad__record_write(p->dirfd, "supervisor", &record, false), 0);
+	nomad__fields_init(&record, buf, sizeof(buf));
+	nomad__fields_add(&record, "wings", "two");
+	nomad__fields_add(&record, "boot", boot);
+	nomad__fields_num(&record, "pid", p->child);
+	nomad__fields_num(&record, "start", (int64_t)start);
+	assert_int_equal(nomad__fields_write(p->dirfd, "supervisor", &record, false), 0);
 	p->ctl = nomad__unix_listen(p->dirfd, "ctl");
 	assert_true(p->ctl >= 0);
 	assert_int_equal(pthread_create(&p->thread, NULL, play, p), 0);

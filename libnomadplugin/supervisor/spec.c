@@ -12,7 +12,7 @@
 
 #include "os/process.h"
 #include "supervisor/client.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static bool reserve(struct nomad__spec *spec, size_t more)
 {
@@ -225,7 +225,7 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 		return r;
 	nomad__spec_add(spec, "netns", command->netns);
 	/* Its socket is in a directory that is root's alone. */
-	if (command->notify && !spec->failed && nomad__record_get_num(spec->data, spec->size, "uid", 0) > 0 &&
+	if (command->notify && !spec->failed && nomad__fields_get_num(spec->data, spec->size, "uid", 0) > 0 &&
 	    geteuid() == 0)
 		return nomad_error_set(err, EINVAL,
 				       "a process that tells when it is ready has to run as root, not as '%s'",

@@ -61,7 +61,7 @@ int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cac
 	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 	struct nomad__counters counters;
 	struct nomad_stats stats = { 0 };
-	int64_t now = nomad__now_ns();
+	int64_t now = nomad_monotonic_ns();
 	int64_t span = cache->last_time_ns ? now - cache->last_time_ns : 0;
 	int main_pid;
 	bool over;

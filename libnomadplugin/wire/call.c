@@ -24,7 +24,7 @@
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 
-#include "core/loop.h"
+#include "base/loop.h"
 
 enum {
 	BOUNDED_MAX = 1024, /* messages that wait, with SEND_BOUNDED */
@@ -52,7 +52,8 @@ static void count_end(struct nomad__call *call, grpc_status_code code)
 	if (call->counted)
 		return;
 	call->counted = true;
-	nomad__metrics_call_ends(call->server->plugin, call->rpc, (unsigned)code, nomad__now_ns() - call->begun_ns);
+	nomad__metrics_call_ends(call->server->plugin, call->rpc, (unsigned)code,
+				 nomad_monotonic_ns() - call->begun_ns);
 }
 
 void nomad__call_unref(struct nomad__call *call)
@@ -558,7 +559,7 @@ void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const
 	call->trailer.value = grpc_empty_slice();
 	call->method = find_method(details->method);
 	call->rpc = call->method ? (size_t)(call->method - nomad__methods) : nomad__n_methods;
-	call->begun_ns = nomad__now_ns();
+	call->begun_ns = nomad_monotonic_ns();
 	nomad__metrics_call_begins(server->plugin, call->rpc);
 	pthread_mutex_init(&call->lock, NULL);
 	nomad__server_add_call(server, call);

@@ -23,7 +23,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "core/loop.h"
+#include "base/loop.h"
 #include "wire/convert.h"
 
 enum {

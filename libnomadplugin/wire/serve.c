@@ -32,8 +32,8 @@
 #include <unistd.h>
 
 #include "core/core.h"
-#include "core/loop.h"
-#include "os/memory.h"
+#include "base/loop.h"
+#include "base/memory.h"
 #include "wire/server.h"
 #include "wire/socket.h"
 
@@ -200,7 +200,7 @@ static void keep_socket(struct life *life)
 	struct stat st;
 	int fd, r;
 
-	life->socket_checked_ns = nomad__now_ns();
+	life->socket_checked_ns = nomad_monotonic_ns();
 	if (lstat(life->path, &st) == 0 || errno != ENOENT)
 		return;
 	r = nomad__socket_listen_at(life->path, &fd, &err);
@@ -244,7 +244,7 @@ static void serve(struct life *life)
 		}
 		if (life->host_gone && nomad__server_idle_ns(life->server) > orphan_ns)
 			return;
-		if (nomad__now_ns() - life->socket_checked_ns > socket_check_ns)
+		if (nomad_monotonic_ns() - life->socket_checked_ns > socket_check_ns)
 			keep_socket(life);
 	}
 }
@@ -281,7 +281,9 @@ static void end(struct life *life)
 
 int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **err)
 {
-	struct life life = { .listener = -1, .host_pipe = -1, .host = getppid(), .socket_checked_ns = nomad__now_ns() };
+	struct life life = {
+		.listener = -1, .host_pipe = -1, .host = getppid(), .socket_checked_ns = nomad_monotonic_ns()
+	};
 	int r = check_environment(err);
 
 	if (r < 0)

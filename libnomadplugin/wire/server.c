@@ -26,7 +26,7 @@
 #include <grpc/grpc_security.h>
 #endif
 
-#include "core/loop.h"
+#include "base/loop.h"
 #include "wire/call.h"
 
 /* How often what waits is looked for, and how long after the last of it. */
@@ -105,7 +105,7 @@ void nomad__server_call_ended(struct nomad__server *server)
 {
 	pthread_mutex_lock(&server->lock);
 	server->n_calls--;
-	server->idle_since_ns = nomad__now_ns();
+	server->idle_since_ns = nomad_monotonic_ns();
 	drain_if_done(server);
 	pthread_mutex_unlock(&server->lock);
 }
@@ -122,7 +122,7 @@ static gpr_timespec next_look(struct nomad__server *server)
 	bool looks;
 
 	pthread_mutex_lock(&server->lock);
-	looks = server->soon || server->looks_until_ns > nomad__now_ns();
+	looks = server->soon || server->looks_until_ns > nomad_monotonic_ns();
 	if (!looks)
 		server->looks_until_ns = 0;
 	pthread_mutex_unlock(&server->lock);
@@ -157,7 +157,7 @@ bool nomad__server_pump_soon(struct nomad__server *server, struct nomad__call *c
 
 	pthread_mutex_lock(&server->lock);
 	looks = server->looks_until_ns != 0;
-	server->looks_until_ns = nomad__now_ns() + LOOK_ON_NS;
+	server->looks_until_ns = nomad_monotonic_ns() + LOOK_ON_NS;
 	if (looks && !call->is_soon) {
 		call->is_soon = true;
 		call->next_soon = NULL;
@@ -175,7 +175,7 @@ static void *queue_thread(void *ud)
 
 	for (;;) {
 		grpc_event event = grpc_completion_queue_next(server->cq, next_look(server), NULL);
-		int64_t now = nomad__now_ns();
+		int64_t now = nomad_monotonic_ns();
 
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
 			break;
@@ -246,7 +246,7 @@ int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), v
 	server->incoming_tag.fn = call_arrived;
 	server->stopped_tag.fn = grpc_stopped;
 	server->soon_tail = &server->soon;
-	server->idle_since_ns = nomad__now_ns();
+	server->idle_since_ns = nomad_monotonic_ns();
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -282,7 +282,7 @@ int64_t nomad__server_idle_ns(const struct nomad__server *const_server)
 
 	pthread_mutex_lock(&server->lock);
 	if (server->n_calls == 0)
-		idle = nomad__now_ns() - server->idle_since_ns;
+		idle = nomad_monotonic_ns() - server->idle_since_ns;
 	pthread_mutex_unlock(&server->lock);
 	return idle;
 }
@@ -312,7 +312,7 @@ static struct nomad__call *next_to_end(struct nomad__server *server)
 
 static bool wait_for_end(struct nomad__server *server, int64_t timeout_ns)
 {
-	int64_t deadline_ns = nomad__now_ns() + timeout_ns;
+	int64_t deadline_ns = nomad_monotonic_ns() + timeout_ns;
 	struct timespec deadline = { deadline_ns / 1000000000, deadline_ns % 1000000000 };
 	bool ended;
 	int r = 0;

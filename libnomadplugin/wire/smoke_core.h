@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "core/core.h"
-#include "core/loop.h"
+#include "base/loop.h"
 #include "wire/server.h"
 
 enum fake_kind { FAKE_FINGERPRINT, FAKE_EVENTS, FAKE_STATS, FAKE_WAIT };

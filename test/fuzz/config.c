@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "core/log.h"
+#include "base/log.h"
 #include "schema/everything.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);

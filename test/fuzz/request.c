@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/core.h"
-#include "core/log.h"
+#include "base/log.h"
 #include "wire/convert.h"
 #include "wire/server.h"
 

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static int boot_time_us(uint64_t *ret)
 {

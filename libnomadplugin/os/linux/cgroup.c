@@ -17,8 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os/file.h"
-#include "supervisor/record.h"
+#include "base/file.h"
+#include "base/fields.h"
 
 /* <linux/sched.h> does not mix with <sched.h> everywhere. */
 struct clone_args_v2 {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "os/cgroup.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static const char *number(const char *s, int32_t *ret)
 {

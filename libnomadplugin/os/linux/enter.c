@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "os/process.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static const struct {
 	const char *name;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "os/cgroup.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 struct host {
 	char root[64];
@@ -88,7 +88,7 @@ static bool has(const struct host *host, const char *key, const char *value)
 		else
 			n += (size_t)sprintf(want + n, "%s", host->root);
 	}
-	while ((s = nomad__record_next(host->spec.data, host->spec.size, key, &pos)))
+	while ((s = nomad__fields_next(host->spec.data, host->spec.size, key, &pos)))
 		if (strcmp(s, want) == 0)
 			return true;
 	return false;
@@ -100,7 +100,7 @@ static bool sets(const struct host *host, const char *file)
 	const char *s;
 	size_t pos = 0;
 
-	while ((s = nomad__record_next(host->spec.data, host->spec.size, "set", &pos)))
+	while ((s = nomad__fields_next(host->spec.data, host->spec.size, "set", &pos)))
 		if (strstr(s, file))
 			return true;
 	return false;
@@ -124,7 +124,7 @@ static int count(const struct host *host, const char *key)
 	size_t pos = 0;
 	int n = 0;
 
-	while (nomad__record_next(host->spec.data, host->spec.size, key, &pos))
+	while (nomad__fields_next(host->spec.data, host->spec.size, key, &pos))
 		n++;
 	return n;
 }

@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os/file.h"
-#include "supervisor/record.h"
+#include "base/file.h"
+#include "base/fields.h"
 
 static int read_file(const char *path, char *buf, size_t size)
 {

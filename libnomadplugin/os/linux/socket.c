@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 static int address(int dirfd, const char *name, struct sockaddr_un *ret)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 enum slot { CPU_STAT, CPU_USAGE, CPU_SPLIT, MEMORY_USAGE, MEMORY_STAT, MEMORY_MAX, SWAP, KERNEL };
 

@@ -54,7 +54,7 @@ int ctl_drop(int client)
 	return 0;
 }
 
-void ctl_send(int client, const struct nomad__record *message)
+void ctl_send(int client, const struct nomad__fields *message)
 {
 	if (S.clients[client].fd < 0 || message->full)
 		return;
@@ -62,7 +62,7 @@ void ctl_send(int client, const struct nomad__record *message)
 		(void)ctl_drop(client);
 }
 
-void ctl_broadcast(const struct nomad__record *message)
+void ctl_broadcast(const struct nomad__fields *message)
 {
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		ctl_send(i, message);
@@ -71,30 +71,30 @@ void ctl_broadcast(const struct nomad__record *message)
 void ctl_notice(const char *text)
 {
 	char buf[600];
-	struct nomad__record m;
+	struct nomad__fields m;
 
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "notice");
-	nomad__record_add(&m, "text", text);
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "notice");
+	nomad__fields_add(&m, "text", text);
 	ctl_broadcast(&m);
 }
 
-static void add_state(struct nomad__record *m)
+static void add_state(struct nomad__fields *m)
 {
 	static const char *const names[ST_MAX] = { "starting", "waiting", "running", "stopping", "killing", "over" };
 
-	nomad__record_add(m, "version", NOMAD_VERSION);
-	nomad__record_add(m, "state", names[S.state]);
-	nomad__record_num(m, "pid", getpid());
-	nomad__record_num(m, "main_pid", S.main_reaped ? 0 : S.main_pid);
-	nomad__record_num(m, "leader_pid", S.leader_pid);
-	nomad__record_num(m, "leader_start", (int64_t)S.leader_start);
-	nomad__record_num(m, "started_ns", S.started_wall_ns);
-	nomad__record_add(m, "status", S.status);
+	nomad__fields_add(m, "version", NOMAD_VERSION);
+	nomad__fields_add(m, "state", names[S.state]);
+	nomad__fields_num(m, "pid", getpid());
+	nomad__fields_num(m, "main_pid", S.main_reaped ? 0 : S.main_pid);
+	nomad__fields_num(m, "leader_pid", S.leader_pid);
+	nomad__fields_num(m, "leader_start", (int64_t)S.leader_start);
+	nomad__fields_num(m, "started_ns", S.started_wall_ns);
+	nomad__fields_add(m, "status", S.status);
 }
 
 /* Answer whoever asked for the start. */
-static void answer(const struct nomad__record *m)
+static void answer(const struct nomad__fields *m)
 {
 	S.told = true;
 	for (int i = 0; i < MAX_CLIENTS; i++)
@@ -107,10 +107,10 @@ static void answer(const struct nomad__record *m)
 void ctl_started(void)
 {
 	char buf[1024];
-	struct nomad__record m;
+	struct nomad__fields m;
 
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "started");
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "started");
 	add_state(&m);
 	answer(&m);
 }
@@ -118,13 +118,13 @@ void ctl_started(void)
 void ctl_failed(void)
 {
 	char buf[4096];
-	struct nomad__record m;
+	struct nomad__fields m;
 
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "failed");
-	nomad__record_num(&m, "errno", S.failure_errno);
-	nomad__record_add(&m, "act", S.failure);
-	nomad__record_add(&m, "tail", logs_tail());
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "failed");
+	nomad__fields_num(&m, "errno", S.failure_errno);
+	nomad__fields_add(&m, "act", S.failure);
+	nomad__fields_add(&m, "tail", logs_tail());
 	answer(&m);
 }
 
@@ -139,21 +139,21 @@ void ctl_close(void)
 
 static void handle(int client, const char *message, size_t size, const int *fds)
 {
-	const char *op = nomad__record_get(message, size, "op");
-	int64_t number = nomad__record_get_num(message, size, "signal", 0);
+	const char *op = nomad__fields_get(message, size, "op");
+	int64_t number = nomad__fields_get_num(message, size, "signal", 0);
 	char buf[1024];
-	struct nomad__record m;
+	struct nomad__fields m;
 
 	if (!op || S.state == ST_OVER)
 		return;
 	if (strcmp(op, "hello") == 0) {
-		nomad__record_init(&m, buf, sizeof(buf));
-		nomad__record_add(&m, "op", "state");
+		nomad__fields_init(&m, buf, sizeof(buf));
+		nomad__fields_add(&m, "op", "state");
 		add_state(&m);
 		ctl_send(client, &m);
 	} else if (strcmp(op, "stop") == 0) {
 		S.ask_signal = (int)number;
-		S.ask_timeout_ns = nomad__record_get_num(message, size, "timeout_ms", 0) * 1000000;
+		S.ask_timeout_ns = nomad__fields_get_num(message, size, "timeout_ms", 0) * 1000000;
 		dispatch(EV_STOP);
 	} else if (strcmp(op, "signal") == 0) {
 		signal_leader((int)number);
@@ -162,7 +162,7 @@ static void handle(int client, const char *message, size_t size, const int *fds)
 	} else if (strcmp(op, "exec") == 0) {
 		exec_start(client, message, size, fds);
 	} else if (strcmp(op, "exec-signal") == 0) {
-		exec_signal(client, nomad__record_get_num(message, size, "id", -1), (int)number);
+		exec_signal(client, nomad__fields_get_num(message, size, "id", -1), (int)number);
 	}
 	/* Others are from a newer plugin, which can do without an answer. */
 }

@@ -28,15 +28,15 @@
 static void tell_failure(int client, int64_t id, int errnum, const char *act)
 {
 	char buf[800];
-	struct nomad__record m;
+	struct nomad__fields m;
 
 	if (client < 0)
 		return;
-	nomad__record_init(&m, buf, sizeof(buf));
-	nomad__record_add(&m, "op", "exec-exited");
-	nomad__record_num(&m, "id", id);
-	nomad__record_num(&m, "errno", errnum);
-	nomad__record_add(&m, "act", act);
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "exec-exited");
+	nomad__fields_num(&m, "id", id);
+	nomad__fields_num(&m, "errno", errnum);
+	nomad__fields_add(&m, "act", act);
 	ctl_send(client, &m);
 }
 
@@ -88,7 +88,7 @@ static void second_birth(int status)
 
 static void enter_task(const char *spec, size_t size, int status, int leader, uint64_t start)
 {
-	const char *user = nomad__record_get(spec, size, "user");
+	const char *user = nomad__fields_get(spec, size, "user");
 	struct nomad__enter enter;
 	int r = nomad__enter_open(leader, start, &enter);
 
@@ -113,8 +113,8 @@ static void enter_task(const char *spec, size_t size, int status, int leader, ui
 static void __attribute__((noreturn)) run(const char *spec, size_t size, const int *fds, int status)
 {
 	char **argv = child_strings(spec, size, "arg", NULL), **env = child_strings(spec, size, "env", NULL);
-	const char *cwd = nomad__record_get(spec, size, "cwd");
-	bool enter = nomad__record_get_num(spec, size, "enter_leader", 0) != 0;
+	const char *cwd = nomad__fields_get(spec, size, "cwd");
+	bool enter = nomad__fields_get_num(spec, size, "enter_leader", 0) != 0;
 	int leader = S.leader_pid ? S.leader_pid : S.main_pid, r;
 
 	if (!argv || !argv[0] || !env)
@@ -135,14 +135,14 @@ static void __attribute__((noreturn)) run(const char *spec, size_t size, const i
 	}
 	setsid();
 	r = child_stdio(fds);
-	if (r >= 0 && nomad__record_get_num(spec, size, "tty", 0))
+	if (r >= 0 && nomad__fields_get_num(spec, size, "tty", 0))
 		r = nomad__take_terminal();
 	if (r < 0)
 		fail_exec(status, -r, "take the terminal", NULL);
 	if (!enter) {
 		r = child_become(spec, size);
 		if (r < 0)
-			fail_exec(status, -r, "become user number", nomad__record_get(spec, size, "uid"));
+			fail_exec(status, -r, "become user number", nomad__fields_get(spec, size, "uid"));
 	}
 	if (chdir(cwd ? cwd : "/") < 0)
 		fail_exec(status, errno, "change to directory", cwd ? cwd : "/");
@@ -153,7 +153,7 @@ static void __attribute__((noreturn)) run(const char *spec, size_t size, const i
 
 void exec_start(int client, const char *message, size_t size, const int *fds)
 {
-	int64_t id = nomad__record_get_num(message, size, "id", -1);
+	int64_t id = nomad__fields_get_num(message, size, "id", -1);
 	struct super_exec *exec = NULL;
 	struct stat st;
 	const char *spec;
@@ -183,7 +183,7 @@ void exec_start(int client, const char *message, size_t size, const int *fds)
 		tell_failure(client, id, errno, "make a pipe");
 		goto out;
 	}
-	pid = limits_fork_beside(nomad__record_get_num(spec, (size_t)st.st_size, "enter_leader", 0) && S.leader_pid
+	pid = limits_fork_beside(nomad__fields_get_num(spec, (size_t)st.st_size, "enter_leader", 0) && S.leader_pid
 					 ? S.leader_pid
 					 : S.main_pid);
 	if (pid == 0) {
@@ -275,16 +275,16 @@ struct super_exec *exec_find(int pid)
 void exec_reaped(struct super_exec *exec, int status)
 {
 	char buf[128];
-	struct nomad__record m;
+	struct nomad__fields m;
 
 	if (exec->status_fd >= 0)
 		close(exec->status_fd);
 	if (!exec->told && exec->client >= 0) {
-		nomad__record_init(&m, buf, sizeof(buf));
-		nomad__record_add(&m, "op", "exec-exited");
-		nomad__record_num(&m, "id", exec->id);
-		nomad__record_num(&m, "code", WIFEXITED(status) ? WEXITSTATUS(status) : 0);
-		nomad__record_num(&m, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+		nomad__fields_init(&m, buf, sizeof(buf));
+		nomad__fields_add(&m, "op", "exec-exited");
+		nomad__fields_num(&m, "id", exec->id);
+		nomad__fields_num(&m, "code", WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+		nomad__fields_num(&m, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 		ctl_send(exec->client, &m);
 	}
 	*exec = (struct super_exec){ .status_fd = -1 };

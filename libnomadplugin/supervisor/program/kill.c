@@ -79,7 +79,7 @@ void sweep_begin(void)
 {
 	timer_set(TIMER_READY, -1);
 	timer_set(TIMER_STOP, -1);
-	S.kill_since = now_ns();
+	S.kill_since = nomad_monotonic_ns();
 	S.kill_delay = 0;
 	nomad__crash_at("super-kill");
 	sweep();
@@ -97,7 +97,7 @@ void sweep(void)
 		dispatch(EV_EMPTY);
 		return;
 	}
-	if (now_ns() - S.kill_since > give_up_ns && (S.main_reaped || !S.main_pid)) {
+	if (nomad_monotonic_ns() - S.kill_since > give_up_ns && (S.main_reaped || !S.main_pid)) {
 		S.survivors = true;
 		ctl_notice("processes of the task cannot be killed (they wait for the kernel), giving up on them");
 		timer_set(TIMER_KILL, -1);
@@ -208,7 +208,7 @@ static int save_exit_record(const char *buf)
 }
 
 /* `m` holds the record afterwards, whatever became of the file; its `buf` is of EXIT_SIZE zeros. */
-static void write_exit_record(struct nomad__record *m, char *buf)
+static void write_exit_record(struct nomad__fields *m, char *buf)
 {
 	int code = 0, sig = 0, r;
 	uint64_t ooms = limits_oom_kills();
@@ -220,24 +220,24 @@ static void write_exit_record(struct nomad__record *m, char *buf)
 		code = WEXITSTATUS(S.main_status);
 	}
 	read_exit_file(&code, &sig);
-	nomad__record_init(m, buf, EXIT_SIZE);
-	nomad__record_add(m, "op", "exited"); /* it is the message as well */
-	nomad__record_add(m, "version", NOMAD_VERSION);
-	nomad__record_num(m, "exit_code", code);
-	nomad__record_num(m, "signal", sig);
-	nomad__record_num(m, "oom_killed", ooms > S.oom_before && (code || sig));
-	nomad__record_num(m, "killed", S.killed);
-	nomad__record_num(m, "survivors", S.survivors);
-	nomad__record_num(m, "started_ns", S.started_wall_ns);
-	nomad__record_num(m, "ended_ns", S.ended_wall_ns ? S.ended_wall_ns : wall_ns());
-	nomad__record_num(m, "user_ns", timeval_ns(S.usage.ru_utime));
-	nomad__record_num(m, "system_ns", timeval_ns(S.usage.ru_stime));
-	nomad__record_num(m, "max_rss_bytes", (int64_t)S.usage.ru_maxrss * 1024);
-	nomad__record_seal(m);
+	nomad__fields_init(m, buf, EXIT_SIZE);
+	nomad__fields_add(m, "op", "exited"); /* it is the message as well */
+	nomad__fields_add(m, "version", NOMAD_VERSION);
+	nomad__fields_num(m, "exit_code", code);
+	nomad__fields_num(m, "signal", sig);
+	nomad__fields_num(m, "oom_killed", ooms > S.oom_before && (code || sig));
+	nomad__fields_num(m, "killed", S.killed);
+	nomad__fields_num(m, "survivors", S.survivors);
+	nomad__fields_num(m, "started_ns", S.started_wall_ns);
+	nomad__fields_num(m, "ended_ns", S.ended_wall_ns ? S.ended_wall_ns : nomad_wall_ns());
+	nomad__fields_num(m, "user_ns", timeval_ns(S.usage.ru_utime));
+	nomad__fields_num(m, "system_ns", timeval_ns(S.usage.ru_stime));
+	nomad__fields_num(m, "max_rss_bytes", (int64_t)S.usage.ru_maxrss * 1024);
+	nomad__fields_seal(m);
 	r = m->full ? -EMSGSIZE : save_exit_record(buf);
 	/* A full disk must not turn an end into a loss: without the sync, then. */
 	if (r < 0)
-		r = nomad__record_write(S.dirfd, "exit", m, false);
+		r = nomad__fields_write(S.dirfd, "exit", m, false);
 	if (r < 0)
 		ctl_notice("the exit record cannot be written into the state directory: a restart of the plugin will "
 			   "forget the end");
@@ -262,7 +262,7 @@ void leave_directory(void)
 void finish(void)
 {
 	char buf[EXIT_SIZE] = { 0 };
-	struct nomad__record end;
+	struct nomad__fields end;
 
 	S.leader_pid = 0;
 	timer_set(TIMER_RECORD, -1);

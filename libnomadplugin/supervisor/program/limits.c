@@ -27,7 +27,7 @@ static int allow_devices(void)
 	size_t pos = 0;
 	int r;
 
-	while ((s = nomad__record_next(S.spec, S.spec_size, "dev", &pos))) {
+	while ((s = nomad__fields_next(S.spec, S.spec_size, "dev", &pos))) {
 		r = nomad__device_rule_add(&rules, s);
 		if (r < 0)
 			return fail(-r, "read the rule for devices", s);
@@ -58,7 +58,7 @@ static int read_own(void)
 	size_t pos = 0;
 
 	own.oom_score = (int)spec_num("oom_score_adj", 0);
-	while ((s = nomad__record_next(S.spec, S.spec_size, "rlimit", &pos))) {
+	while ((s = nomad__fields_next(S.spec, S.spec_size, "rlimit", &pos))) {
 		const char *soft = strchr(s, ' '), *hard = soft ? strchr(soft + 1, ' ') : NULL;
 		int64_t low, high;
 
@@ -96,7 +96,7 @@ int limits_create(void)
 	size_t pos = 0;
 	int r;
 
-	while ((s = nomad__record_next(S.spec, S.spec_size, "cg", &pos))) {
+	while ((s = nomad__fields_next(S.spec, S.spec_size, "cg", &pos))) {
 		struct nomad__cgroup *cg = &cgroups[n_cgroups];
 
 		r = n_cgroups < NOMAD__MAX_CGROUPS ? nomad__cgroup_parse(s, cg) : -E2BIG;
@@ -107,7 +107,7 @@ int limits_create(void)
 		n_cgroups++;
 	}
 	pos = 0;
-	while ((s = nomad__record_next(S.spec, S.spec_size, "set", &pos))) {
+	while ((s = nomad__fields_next(S.spec, S.spec_size, "set", &pos))) {
 		const char *tab = strchr(s, '\t');
 
 		if (!tab || (size_t)(tab - s) > sizeof(path))
@@ -183,7 +183,7 @@ int limits_fork_supervisor(void)
 	size_t pos = 0;
 	int pid = -1;
 
-	while (pid < 0 && (s = nomad__record_next(S.spec, S.spec_size, "supercg", &pos)))
+	while (pid < 0 && (s = nomad__fields_next(S.spec, S.spec_size, "supercg", &pos)))
 		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind == '2' && nomad__cgroup_create(&cg) >= 0)
 			pid = nomad__cgroup_fork(cg.path);
 	return pid >= 0 ? pid : nomad__cgroup_fork(NULL);
@@ -195,7 +195,7 @@ void limits_leave_agent(void)
 	const char *s;
 	size_t pos = 0;
 
-	while ((s = nomad__record_next(S.spec, S.spec_size, "supercg", &pos)))
+	while ((s = nomad__fields_next(S.spec, S.spec_size, "supercg", &pos)))
 		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind != '2' && nomad__cgroup_create(&cg) >= 0)
 			(void)nomad__cgroup_join(&cg);
 }

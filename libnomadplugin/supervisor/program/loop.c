@@ -52,7 +52,7 @@ static void act(enum super_action action)
 		nomad__crash_at("super-stop");
 		break;
 	case ACT_SOONER:
-		if (!S.deadline[TIMER_STOP] || now_ns() + S.ask_timeout_ns < S.deadline[TIMER_STOP])
+		if (!S.deadline[TIMER_STOP] || nomad_monotonic_ns() + S.ask_timeout_ns < S.deadline[TIMER_STOP])
 			timer_set(TIMER_STOP, S.ask_timeout_ns);
 		break;
 	case ACT_KILL:
@@ -81,7 +81,7 @@ void dispatch(enum super_event event)
 
 void timer_set(enum super_timer timer, int64_t delay_ns)
 {
-	S.deadline[timer] = delay_ns < 0 ? 0 : now_ns() + delay_ns;
+	S.deadline[timer] = delay_ns < 0 ? 0 : nomad_monotonic_ns() + delay_ns;
 }
 
 static void timer_fired(enum super_timer timer)
@@ -131,7 +131,7 @@ void reap(void)
 			S.main_reaped = true;
 			S.main_status = status;
 			S.usage = usage;
-			S.ended_wall_ns = wall_ns();
+			S.ended_wall_ns = nomad_wall_ns();
 			dispatch(EV_MAIN_EXIT);
 			continue;
 		}
@@ -247,7 +247,7 @@ void super_loop(void)
 		int n, ready;
 
 		reap();
-		now = now_ns();
+		now = nomad_monotonic_ns();
 		for (int i = 0; i < TIMER_MAX; i++)
 			if (S.deadline[i] && S.deadline[i] <= now) {
 				S.deadline[i] = 0;
@@ -261,7 +261,7 @@ void super_loop(void)
 		n = fill_slots(fds, slots);
 		next = next_deadline();
 		if (next) {
-			int64_t left = next - now_ns();
+			int64_t left = next - nomad_monotonic_ns();
 
 			ts.tv_sec = left > 0 ? left / 1000000000 : 0;
 			ts.tv_nsec = left > 0 ? left % 1000000000 : 0;

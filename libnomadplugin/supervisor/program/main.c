@@ -35,32 +35,14 @@
 
 struct super S = { .dirfd = -1, .ctl_fd = -1, .notify_fd = -1, .exit_fd = -1, .exec_fd = -1 };
 
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-int64_t now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-int64_t wall_ns(void)
-{
-	return clock_ns(CLOCK_REALTIME);
-}
-
 const char *spec_get(const char *key)
 {
-	return nomad__record_get(S.spec, S.spec_size, key);
+	return nomad__fields_get(S.spec, S.spec_size, key);
 }
 
 int64_t spec_num(const char *key, int64_t otherwise)
 {
-	return nomad__record_get_num(S.spec, S.spec_size, key, otherwise);
+	return nomad__fields_get_num(S.spec, S.spec_size, key, otherwise);
 }
 
 int fail(int errnum, const char *act, const char *object)
@@ -85,7 +67,7 @@ int fail(int errnum, const char *act, const char *object)
 int write_identity(void)
 {
 	char buf[2048], boot[NOMAD__BOOT_ID_SIZE];
-	struct nomad__record record;
+	struct nomad__fields record;
 	uint64_t start = 0;
 	int r;
 
@@ -94,25 +76,25 @@ int write_identity(void)
 		r = nomad__process_start_time(getpid(), &start);
 	if (r < 0)
 		return r;
-	nomad__record_init(&record, buf, sizeof(buf));
-	nomad__record_add(&record, "version", NOMAD_VERSION);
-	nomad__record_add(&record, "boot", boot);
-	nomad__record_num(&record, "pid", getpid());
-	nomad__record_num(&record, "start", (int64_t)start);
+	nomad__fields_init(&record, buf, sizeof(buf));
+	nomad__fields_add(&record, "version", NOMAD_VERSION);
+	nomad__fields_add(&record, "boot", boot);
+	nomad__fields_num(&record, "pid", getpid());
+	nomad__fields_num(&record, "start", (int64_t)start);
 	/* Not synced: another boot makes it worthless, and a killed process
 	 * does not take the page cache along. */
-	return nomad__record_write(S.dirfd, "supervisor", &record, false);
+	return nomad__fields_write(S.dirfd, "supervisor", &record, false);
 }
 
 int add_identity(const char *pid_key, int pid, const char *start_key, uint64_t start)
 {
 	char buf[128];
-	struct nomad__record record;
+	struct nomad__fields record;
 
-	nomad__record_init_bare(&record, buf, sizeof(buf));
-	nomad__record_num(&record, pid_key, pid);
-	nomad__record_num(&record, start_key, (int64_t)start);
-	return nomad__record_append(S.dirfd, "supervisor", &record);
+	nomad__fields_init_bare(&record, buf, sizeof(buf));
+	nomad__fields_num(&record, pid_key, pid);
+	nomad__fields_num(&record, start_key, (int64_t)start);
+	return nomad__fields_append(S.dirfd, "supervisor", &record);
 }
 
 static void reset_signals(void)

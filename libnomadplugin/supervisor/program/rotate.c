@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "os/file.h"
+#include "base/file.h"
 #include "supervisor/program/super.h"
 
 static void file_name(const struct rotation *r, int64_t number, char *buf, size_t size)

@@ -51,13 +51,13 @@ char **child_strings(const char *spec, size_t size, const char *key, const char 
 	const char *s;
 	char **v;
 
-	while (nomad__record_next(spec, size, key, &pos))
+	while (nomad__fields_next(spec, size, key, &pos))
 		n++;
 	v = mmap(NULL, (n + 2) * sizeof(*v), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (v == MAP_FAILED)
 		return NULL;
 	pos = n = 0;
-	while ((s = nomad__record_next(spec, size, key, &pos)))
+	while ((s = nomad__fields_next(spec, size, key, &pos)))
 		v[n++] = (char *)s;
 	if (extra)
 		v[n] = (char *)extra;
@@ -78,9 +78,9 @@ void child_defaults(void)
 /* Become uid, gid and "1,2,3" of the specification, if it names them. */
 int child_become(const char *spec, size_t size)
 {
-	int64_t uid = nomad__record_get_num(spec, size, "uid", -1);
-	int64_t gid = nomad__record_get_num(spec, size, "gid", -1);
-	const char *list = nomad__record_get(spec, size, "groups");
+	int64_t uid = nomad__fields_get_num(spec, size, "uid", -1);
+	int64_t gid = nomad__fields_get_num(spec, size, "gid", -1);
+	const char *list = nomad__fields_get(spec, size, "groups");
 	gid_t groups[64];
 	int n = 0;
 
@@ -216,7 +216,7 @@ int spawn_main(void)
 	nomad__crash_at("super-forked");
 	S.exec_fd = status[0];
 	S.main_pid = pid;
-	S.started_wall_ns = wall_ns();
+	S.started_wall_ns = nomad_wall_ns();
 	logs_child_forked();
 	r = nomad__process_start_time(pid, &S.main_start);
 	if (r >= 0)

@@ -14,7 +14,8 @@
 #include <sys/resource.h>
 
 #include "supervisor/program/table.h"
-#include "supervisor/record.h"
+#include "base/fields.h"
+#include "nomad/base.h"
 
 enum {
 	START_FD = 3, /* the inherited connection of who starts us */
@@ -88,8 +89,6 @@ struct super {
 extern struct super S;
 
 /* main.c */
-int64_t now_ns(void);
-int64_t wall_ns(void);
 const char *spec_get(const char *key);
 int64_t spec_num(const char *key, int64_t otherwise);
 /* Keep why the start fails, once; returns -errnum. */
@@ -121,8 +120,8 @@ int ctl_listen(void);
 void ctl_accept(void);
 void ctl_read(int client);
 int ctl_drop(int client);
-void ctl_send(int client, const struct nomad__record *message);
-void ctl_broadcast(const struct nomad__record *message);
+void ctl_send(int client, const struct nomad__fields *message);
+void ctl_broadcast(const struct nomad__fields *message);
 void ctl_notice(const char *text);
 void ctl_started(void);
 void ctl_failed(void);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/record.h"
+#include "base/fields.h"
 
 enum { MAX_GROUPS = 64 };
 

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "base/memory.h"
+
+#include <malloc.h>
+
+void nomad__memory_share(void)
+{
+	(void)mallopt(M_ARENA_MAX, 2);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * base/memory.h: a heap for a process of many short-lived threads. */
+#ifndef NOMAD_BASE_MEMORY_H
+#define NOMAD_BASE_MEMORY_H
+
+/* Let threads share their heaps, so that what one has freed serves another.
+ * Before the first thread. */
+void nomad__memory_share(void);
+
+#endif

@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: MPL-2.0 */
-#include "os/memory.h"
-
-#include <malloc.h>
-
-void nomad__memory_share(void)
-{
-	(void)mallopt(M_ARENA_MAX, 2);
-}
