@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The present metrics of the plugin that serves an agent, by its socket, or
- * as its file has them. */
+ * Prints the metrics of the plugin that serves an agent, from its socket or
+ * its file: both are text that ends with "# EOF". */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -35,70 +35,46 @@ static int connect_to(const char *path, struct nomad_error **err)
 	return NOMAD_TAKE_FD(fd);
 }
 
-/* Until the end of what `fd` gives; *ret is closed by NUL and owned. */
-static int read_all(int fd, char **ret, struct nomad_error **err)
+static int open_file(const char *path, struct nomad_error **err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? nomad_error_errno(err, errno,
+					  "open '%s' (does the plugin run, with this file in its configuration?)", path)
+		      : fd;
+}
+
+/* Prints what `take_fd` gives, once all of it is there. */
+static int print_all(int take_fd, const char *path, struct nomad_error **err)
 {
 	const int64_t until = nomad_monotonic_ns() + PATIENCE_MS * INT64_C(1000000);
+	NOMAD_AUTO_FD int fd = take_fd;
 	NOMAD_AUTO_FREE char *text = malloc(ANSWER_MAX + 1);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	size_t size = 0;
 
 	if (!text)
-		return nomad_error_errno(err, ENOMEM, "read metrics");
+		return nomad_error_errno(err, ENOMEM, "read metrics from '%s'", path);
 	for (;;) {
 		int64_t left = until - nomad_monotonic_ns();
 		ssize_t n;
 
 		if (left <= 0 || size == ANSWER_MAX)
-			return nomad_error_set(err, ETIMEDOUT, "read metrics: they do not come to an end");
+			return nomad_error_set(err, ETIMEDOUT, "read metrics from '%s': they do not end", path);
 		if (poll(&p, 1, (int)(left / 1000000) + 1) <= 0)
 			continue;
 		n = read(fd, text + size, ANSWER_MAX - size);
 		if (n < 0 && errno != EINTR)
-			return nomad_error_errno(err, errno, "read metrics");
+			return nomad_error_errno(err, errno, "read metrics from '%s'", path);
 		if (n == 0)
 			break;
 		size += n > 0 ? (size_t)n : 0;
 	}
 	text[size] = '\0';
-	*ret = NOMAD_TAKE_PTR(text);
+	if (size < 6 || strcmp(text + size - 6, "# EOF\n") != 0)
+		return nomad_error_set(err, EIO, "read metrics from '%s': cut off, or not metrics", path);
+	fputs(text, stdout);
 	return 0;
-}
-
-static int from_socket(const char *path, struct nomad_error **err)
-{
-	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
-	NOMAD_AUTO_FD int fd = connect_to(path, err);
-	NOMAD_AUTO_FREE char *answer = NULL;
-	const char *body;
-	int r;
-
-	if (fd < 0)
-		return fd;
-	if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != sizeof(request) - 1)
-		return nomad_error_errno(err, errno, "ask '%s' for metrics", path);
-	r = read_all(fd, &answer, err);
-	if (r < 0)
-		return r;
-	body = strstr(answer, "\r\n\r\n");
-	if (strncmp(answer, "HTTP/1.1 200 ", 13) != 0 || !body || !strstr(body, "# EOF\n"))
-		return nomad_error_set(err, EIO, "ask '%s' for metrics: the answer is of something else", path);
-	fputs(body + 4, stdout);
-	return 0;
-}
-
-static int from_file(const char *path, struct nomad_error **err)
-{
-	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	NOMAD_AUTO_FREE char *text = NULL;
-	int r = fd < 0 ? nomad_error_errno(err, errno,
-					   "open '%s' (does the plugin run, with this file in its configuration?)",
-					   path)
-		       : read_all(fd, &text, err);
-
-	if (r >= 0)
-		fputs(text, stdout);
-	return r;
 }
 
 int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver)
@@ -132,15 +108,19 @@ int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver)
 	if (!plugin)
 		return NOMAD__EXIT_FAILED;
 	config = nomad__library_config(plugin)->metrics;
-	if (path || (config && config->socket))
-		r = from_socket(path ? path : config->socket, &err);
+	if (!path && config)
+		path = config->socket;
+	if (path)
+		r = connect_to(path, &err);
 	else if (config)
-		r = from_file(config->file, &err);
+		r = open_file(path = config->file, &err);
 	else
 		r = nomad_error_set(
 			&err, ENOENT,
 			"metrics are off: %s has no block 'metrics'; --config or --socket says where they are",
 			config_file ? config_file : "the default configuration");
+	if (r >= 0)
+		r = print_all(r, path, &err);
 	nomad__plugin_free(plugin);
 	if (r < 0)
 		return nomad__cli_fail(driver, NOMAD__EXIT_FAILED, "%s [%s]", nomad_error_message(err),

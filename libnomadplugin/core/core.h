@@ -197,18 +197,8 @@ void nomad__network_isolation_done(struct nomad_network_isolation *spec);
 
 /* ---- Metrics ---- */
 
-/* The calls that a wire serves, known by their index from then on; `count`
- * itself stands for one that nobody knows.  Once, before the first call; the
- * paths are borrowed.  0 or -ENOMEM. */
-struct nomad__rpc {
-	const char *path; /* "/service/method" */
-	bool timed;	  /* its duration tells something about us */
-};
-int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *rpcs, size_t count,
-			 const char *(*code_name)(unsigned code)) NOMAD_MUST_CHECK;
-/* Any thread. */
-void nomad__metrics_call_begins(struct nomad_plugin *plugin, size_t rpc);
-void nomad__metrics_call_ends(struct nomad_plugin *plugin, size_t rpc, unsigned code, int64_t duration_ns);
-void nomad__metrics_event_dropped(struct nomad_plugin *plugin);
+/* metrics/metrics.h; lives as long as the plugin. */
+struct nomad__metrics;
+struct nomad__metrics *nomad__plugin_metrics(struct nomad_plugin *plugin);
 
 #endif

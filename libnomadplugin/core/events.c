@@ -66,7 +66,7 @@ void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *e
 	bool anybody;
 
 	nomad_log_kv(NOMAD_LOG_DEBUG, event->message, "task_id", event->task_id, NULL);
-	nomad__metric_add(plugin, NOMAD__EVENTS_EMITTED, 1);
+	nomad__metric_add(plugin->metrics, NOMAD__EVENTS_EMITTED, 1);
 	pthread_mutex_lock(&keeper->lock);
 	pthread_mutex_lock(&plugin->events.lock);
 	anybody = plugin->events.first;
@@ -78,7 +78,7 @@ void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *e
 			kept_free(keeper->kept[0]);
 			memmove(keeper->kept, keeper->kept + 1, (KEEP - 1) * sizeof(keeper->kept[0]));
 			keeper->count--;
-			nomad__metrics_event_dropped(plugin);
+			nomad__metric_add(plugin->metrics, NOMAD__EVENTS_DROPPED, 1);
 		}
 		if (kept)
 			keeper->kept[keeper->count++] = kept;

@@ -11,6 +11,7 @@
 
 #include "core/exec.h"
 #include "core/tasks_on_disk.h"
+#include "nomad/metrics.h"
 #include "schema/schema.h"
 
 enum { MAX_WORKERS = 64 };
@@ -90,6 +91,42 @@ static char *default_state_dir(const struct nomad_driver *driver)
 	return nomad_strdupf("/tmp/nomad-driver-%s-%ld", driver->name, (long)geteuid());
 }
 
+/* ---- Metrics ---- */
+
+static void count_tasks(void *ud, struct nomad__task_counts *ret)
+{
+	struct nomad_plugin *plugin = ud;
+
+	pthread_mutex_lock(&plugin->lock);
+	for (size_t i = 0; i < NOMAD__BUCKETS; i++)
+		for (struct nomad_task *task = plugin->tasks[i]; task; task = task->next) {
+			pthread_mutex_lock(&task->lock);
+			++*(task->phase == NOMAD__STARTING ? &ret->starting
+			    : task->phase >= NOMAD__EXITED ? &ret->exited
+			    : task->stopping		   ? &ret->stopping
+							   : &ret->running);
+			pthread_mutex_unlock(&task->lock);
+		}
+	pthread_mutex_unlock(&plugin->lock);
+}
+
+static int make_metrics(struct nomad_plugin *plugin)
+{
+	plugin->metrics = nomad__metrics_new(plugin->driver->name, plugin->driver->version, count_tasks, plugin);
+	return plugin->metrics ? 0 : -ENOMEM;
+}
+
+struct nomad__metrics *nomad__plugin_metrics(struct nomad_plugin *plugin)
+{
+	return plugin->metrics;
+}
+
+struct nomad_counter *nomad_counter_new(struct nomad_plugin *plugin, const char *name, const char *help,
+					const char *label, const char *value, struct nomad_error **err)
+{
+	return nomad__metrics_counter(plugin->metrics, name, help, label, value, err);
+}
+
 /* ---- Life ---- */
 
 static int check_driver(const struct nomad_driver *driver, struct nomad_error **err)
@@ -136,7 +173,7 @@ struct nomad_plugin *nomad__plugin_new(const struct nomad_driver *driver, struct
 	if (r >= 0)
 		r = nomad__pool_new(MAX_WORKERS, &plugin->pool);
 	if (r >= 0)
-		r = nomad__metrics_setup(plugin);
+		r = make_metrics(plugin);
 	if (r >= 0)
 		r = nomad__fingerprint_setup(plugin);
 	if (r >= 0)
@@ -178,7 +215,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	/* The driver's own threads may still report ends. */
 	if (plugin->inited && plugin->driver->fini)
 		plugin->driver->fini(plugin, plugin->data);
-	nomad__metrics_stop(plugin);
+	nomad__metrics_stop(plugin->metrics_server);
 	nomad__stops_cancel(plugin);
 	let_tasks_go(plugin);
 	nomad__lingering_drop(plugin);
@@ -189,7 +226,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	nomad__stats_teardown(plugin);
 	nomad__events_teardown(plugin);
 	nomad__fingerprint_teardown(plugin);
-	nomad__metrics_teardown(plugin);
+	nomad__metrics_free(plugin->metrics);
 	nomad__sub_list_done(&plugin->fingerprints);
 	nomad__sub_list_done(&plugin->events);
 	nomad__sub_list_done(&plugin->stats);
@@ -282,7 +319,10 @@ int nomad__plugin_ensure_init(struct nomad_plugin *plugin, struct nomad_error **
 			plugin->data = data;
 			pthread_mutex_unlock(&plugin->lock);
 			nomad__gc_schedule(plugin);
-			nomad__metrics_start(plugin);
+			if (plugin->final)
+				plugin->metrics_server =
+					nomad__metrics_start(plugin->metrics, nomad__library_config(plugin)->metrics,
+							     plugin->loop, plugin->pool);
 			r = 0;
 		} else {
 			(void)nomad_error_wrap(err, "initialise driver '%s'", plugin->driver->name);

@@ -12,7 +12,6 @@
  *	handle.c	driver_state: what Nomad keeps for us
  *	exec.c		commands in a task
  *	fingerprint.c, events.c, stats.c	the streams
- *	metrics.c	what is counted; see metrics.h
  *
  * Locks, in the order they may be taken: plugin->init_lock, a task's `busy`
  * (held around driver callbacks), plugin->lock (table), a task's `journal`
@@ -26,11 +25,11 @@
 
 #include "core/core.h"
 #include "base/loop.h"
-#include "core/metrics.h"
 #include "base/pool.h"
 #include "core/journal.h"
 #include "core/sub.h"
 #include "base/tree.h"
+#include "metrics/metrics.h"
 #include "os/process.h"
 #include "supervisor/client.h"
 
@@ -114,8 +113,7 @@ struct nomad_plugin {
 	struct nomad__event_keeper *event_keeper;
 	struct nomad__stats_keeper *stats_keeper;
 	struct nomad__metrics *metrics;
-	struct nomad__metrics_server *metrics_server; /* loop thread; NULL: nothing is shown */
-	struct nomad__posted metrics_end;
+	struct nomad__metrics_server *metrics_server; /* NULL: nothing is shown */
 };
 
 /* ---- plugin.c ---- */

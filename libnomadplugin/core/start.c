@@ -236,7 +236,7 @@ static int take_over(struct nomad_task *task, struct nomad_error **err)
 			nomad_error_free(err ? *err : NULL);
 			if (err)
 				*err = NULL;
-			nomad__metric_add(plugin, NOMAD__SUPERVISORS_DEAD, 1);
+			nomad__metric_add(plugin->metrics, NOMAD__SUPERVISORS_DEAD, 1);
 			return nomad_error_set(err, ENOENT,
 					       "the task is lost: its supervisor is gone and left no exit record");
 		}
@@ -407,7 +407,7 @@ int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_
 	}
 	if (r < 0)
 		nomad__task_gone(task);
-	nomad__metric_add(plugin, r < 0 ? NOMAD__STARTS_FAILED : kind, 1);
+	nomad__metric_add(plugin->metrics, r < 0 ? NOMAD__STARTS_FAILED : kind, 1);
 out:
 	pthread_mutex_unlock(&task->busy);
 	nomad__task_unref(task);
@@ -529,7 +529,7 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	if (r >= 0)
 		r = take_over(task, err);
 	nomad__crash_at("core-recover-attached");
-	nomad__metric_add(plugin,
+	nomad__metric_add(plugin->metrics,
 			  r >= 0	 ? NOMAD__RECOVERS_RECOVERED
 			  : r == -ENOENT ? NOMAD__RECOVERS_LOST
 					 : NOMAD__RECOVERS_FAILED,

@@ -443,7 +443,7 @@ static bool end(struct nomad_task *task, const struct nomad_exit *result, int64_
 void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)
 {
 	if (end(task, result, ended_ns))
-		nomad__metric_end(task->plugin, result);
+		nomad__metric_end(task->plugin->metrics, result);
 }
 
 enum nomad__phase nomad__task_phase(struct nomad_task *task)
@@ -505,7 +505,7 @@ static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end
 		pthread_mutex_lock(&task->lock);
 		task->lost = true;
 		pthread_mutex_unlock(&task->lock);
-		nomad__metric_add(task->plugin, NOMAD__SUPERVISORS_DEAD, 1);
+		nomad__metric_add(task->plugin->metrics, NOMAD__SUPERVISORS_DEAD, 1);
 	}
 	pthread_mutex_lock(&task->lock);
 	stopping = task->stopping;
@@ -529,7 +529,7 @@ static void supervisor_notice(void *ud, const char *message)
 
 	/* Its only word about a number; an older supervisor has the same. */
 	if (sscanf(message, "%" SCNd64 " bytes of ", &bytes) == 1 && strstr(message, " are lost: ") && bytes > 0)
-		nomad__metric_add(task->plugin, NOMAD__LOG_LOST_BYTES, (uint64_t)bytes);
+		nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)bytes);
 	nomad_task_event(ud, "%s", message);
 }
 

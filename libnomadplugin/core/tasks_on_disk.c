@@ -20,12 +20,22 @@
 /* From one collection to the next, at least. */
 #define GC_INTERVAL_S INT64_C(900)
 
+static const struct {
+	const char *name;
+	enum nomad__metric leaks;
+} states[] = {
+	[NOMAD__DISK_STARTING] = { "starting", NOMAD__LEAKS_STARTING },
+	[NOMAD__DISK_HALF_MADE] = { "half-made", NOMAD__LEAKS_HALF_MADE },
+	[NOMAD__DISK_RUNNING] = { "running", NOMAD__LEAKS_RUNNING },
+	[NOMAD__DISK_REMOTE] = { "remote", NOMAD__LEAKS_REMOTE },
+	[NOMAD__DISK_EXITED] = { "exited", NOMAD__LEAKS_EXITED },
+	[NOMAD__DISK_LOST] = { "lost", NOMAD__LEAKS_LOST },
+	[NOMAD__DISK_DESTROYING] = { "destroying", NOMAD__LEAKS_DESTROYING },
+};
+
 const char *nomad__disk_state_name(enum nomad__disk_state state)
 {
-	static const char *const names[] = { "starting", "half-made", "running",   "remote",
-					     "exited",	 "lost",      "destroying" };
-
-	return names[state];
+	return states[state].name;
 }
 
 static void done(struct nomad__disk_task *task)
@@ -303,8 +313,10 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 
 static void log_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
 {
-	nomad__metric_add(ud, NOMAD__LEAKS + task->state, 1);
-	nomad__metric_add(ud, err ? NOMAD__LEAKS_LEFT : NOMAD__LEAKS_REMOVED, 1);
+	struct nomad__metrics *metrics = ud;
+
+	nomad__metric_add(metrics, states[task->state].leaks, 1);
+	nomad__metric_add(metrics, err ? NOMAD__LEAKS_LEFT : NOMAD__LEAKS_REMOVED, 1);
 	nomad_log_kv(err ? NOMAD_LOG_WARN : NOMAD_LOG_INFO,
 		     err ? "cannot clear away a task that nobody claims" : "cleared away a task that nobody claims",
 		     "task_id", nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state),
@@ -322,8 +334,8 @@ static void gc_job(void *ud)
 	pthread_mutex_unlock(&plugin->lock);
 	if (shut_down)
 		return;
-	nomad__metric_add(plugin, NOMAD__GC_RUNS, 1);
-	if (nomad__gc(plugin, 0, log_removed, plugin, &err) < 0)
+	nomad__metric_add(plugin->metrics, NOMAD__GC_RUNS, 1);
+	if (nomad__gc(plugin, 0, log_removed, plugin->metrics, &err) < 0)
 		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err),
 			     NULL);
 }

@@ -52,7 +52,7 @@ static void count_end(struct nomad__call *call, grpc_status_code code)
 	if (call->counted)
 		return;
 	call->counted = true;
-	nomad__metrics_call_ends(call->server->plugin, call->rpc, (unsigned)code,
+	nomad__metrics_call_ends(nomad__plugin_metrics(call->server->plugin), call->rpc, (unsigned)code,
 				 nomad_monotonic_ns() - call->begun_ns);
 }
 
@@ -269,7 +269,7 @@ static void queue_packet(struct nomad__call *call, struct nomad__packet *packet,
 		call->queued_bytes -= old->size;
 		packet_free(old);
 		if (how == NOMAD__SEND_BOUNDED) /* only events are sent so */
-			nomad__metrics_event_dropped(call->server->plugin);
+			nomad__metric_add(nomad__plugin_metrics(call->server->plugin), NOMAD__EVENTS_DROPPED, 1);
 	}
 	*call->tail = packet;
 	call->tail = &packet->next;
@@ -560,7 +560,7 @@ void nomad__call_begin(struct nomad__server *server, grpc_call *take_grpc, const
 	call->method = find_method(details->method);
 	call->rpc = call->method ? (size_t)(call->method - nomad__methods) : nomad__n_methods;
 	call->begun_ns = nomad_monotonic_ns();
-	nomad__metrics_call_begins(server->plugin, call->rpc);
+	nomad__metrics_call_begins(nomad__plugin_metrics(server->plugin), call->rpc);
 	pthread_mutex_init(&call->lock, NULL);
 	nomad__server_add_call(server, call);
 

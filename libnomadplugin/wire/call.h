@@ -8,6 +8,7 @@
 
 #include <grpc/grpc.h>
 
+#include "metrics/metrics.h"
 #include "wire/server.h"
 #include "wire/status.h"
 

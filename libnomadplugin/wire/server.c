@@ -212,7 +212,7 @@ static int count_calls(struct nomad_plugin *plugin)
 		rpcs[i].path = nomad__methods[i].path;
 		rpcs[i].timed = nomad__methods[i].kind == NOMAD__UNARY && !nomad__methods[i].waits;
 	}
-	return nomad__metrics_calls(plugin, rpcs, nomad__n_methods, code_name);
+	return nomad__metrics_calls(nomad__plugin_metrics(plugin), rpcs, nomad__n_methods, code_name);
 }
 
 int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud, struct nomad__server **ret,

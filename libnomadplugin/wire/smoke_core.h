@@ -15,6 +15,7 @@
 
 #include "core/core.h"
 #include "base/loop.h"
+#include "metrics/metrics.h"
 #include "wire/server.h"
 
 enum fake_kind { FAKE_FINGERPRINT, FAKE_EVENTS, FAKE_STATS, FAKE_WAIT };
@@ -40,6 +41,10 @@ struct fake_task {
 	bool exited;
 };
 
+struct nomad__metrics {
+	unsigned n_begun, n_ended, n_dropped;
+};
+
 struct nomad_plugin {
 	const struct nomad_driver *driver;
 	struct nomad__loop *loop;
@@ -47,7 +52,8 @@ struct nomad_plugin {
 	pthread_cond_t idle;
 	struct nomad__sub *subs;
 	struct fake_task *tasks;
-	unsigned n_subs, n_workers, n_exec_closed, n_begun, n_ended, n_dropped;
+	unsigned n_subs, n_workers, n_exec_closed;
+	struct nomad__metrics metrics;
 	int64_t cores, mhz; /* what SetConfig told; -1: nothing */
 };
 
@@ -80,7 +86,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	while (plugin->n_workers > 0)
 		pthread_cond_wait(&plugin->idle, &plugin->lock);
 	assert(plugin->n_subs == 0); /* each was cancelled before */
-	assert(plugin->n_begun == plugin->n_ended);
+	assert(plugin->metrics.n_begun == plugin->metrics.n_ended);
 	pthread_mutex_unlock(&plugin->lock);
 	nomad__loop_free(plugin->loop);
 	for (struct fake_task *task = plugin->tasks; task; task = next) {
@@ -113,31 +119,37 @@ struct nomad__loop *nomad__plugin_loop(struct nomad_plugin *plugin)
 
 /* ---- Metrics: added up ---- */
 
-int nomad__metrics_calls(struct nomad_plugin *plugin, const struct nomad__rpc *rpcs, size_t count,
+struct nomad__metrics *nomad__plugin_metrics(struct nomad_plugin *plugin)
+{
+	return &plugin->metrics;
+}
+
+int nomad__metrics_calls(struct nomad__metrics *metrics, const struct nomad__rpc *rpcs, size_t count,
 			 const char *(*code_name)(unsigned code))
 {
-	(void)plugin;
+	(void)metrics;
 	assert(count == nomad__n_methods && strcmp(code_name(5), "NOT_FOUND") == 0);
 	for (size_t i = 0; i < count; i++)
 		assert(rpcs[i].path[0] == '/' && strchr(rpcs[i].path + 1, '/'));
 	return 0;
 }
 
-void nomad__metrics_call_begins(struct nomad_plugin *plugin, size_t rpc)
+void nomad__metrics_call_begins(struct nomad__metrics *metrics, size_t rpc)
 {
 	assert(rpc <= nomad__n_methods);
-	__atomic_add_fetch(&plugin->n_begun, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&metrics->n_begun, 1, __ATOMIC_SEQ_CST);
 }
 
-void nomad__metrics_call_ends(struct nomad_plugin *plugin, size_t rpc, unsigned code, int64_t duration_ns)
+void nomad__metrics_call_ends(struct nomad__metrics *metrics, size_t rpc, unsigned code, int64_t duration_ns)
 {
 	assert(rpc <= nomad__n_methods && code <= 16 && duration_ns >= 0);
-	__atomic_add_fetch(&plugin->n_ended, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&metrics->n_ended, 1, __ATOMIC_SEQ_CST);
 }
 
-void nomad__metrics_event_dropped(struct nomad_plugin *plugin)
+void nomad__metric_add(struct nomad__metrics *metrics, enum nomad__metric metric, uint64_t n)
 {
-	__atomic_add_fetch(&plugin->n_dropped, 1, __ATOMIC_SEQ_CST);
+	assert(metric == NOMAD__EVENTS_DROPPED && n == 1);
+	__atomic_add_fetch(&metrics->n_dropped, 1, __ATOMIC_SEQ_CST);
 }
 
 int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, size_t size,

@@ -6,7 +6,7 @@
  * The one beside it has a fixed name, so that a plugin that died leaves but
  * one, and a lock, so that two plugins (the agent was restarted, and the old
  * one is about to go) do not write into the same. */
-#include "core/metrics.h"
+#include "metrics/metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,13 +42,14 @@ int nomad__metrics_write(const char *path, const char *text, size_t size, struct
 		return nomad_error_errno(err, ENOMEM, "write metrics to '%s'", path);
 	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		return nomad_error_set(
-			err, EEXIST, "write metrics to '%s': what is there is no file; remove it, or name another one",
+			err, EEXIST,
+			"write metrics to '%s': exists and is not a regular file; remove it, or name another one",
 			path);
 	fd = open(beside, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
 	r = fd < 0 ? -errno : lock_new(fd, beside, &st);
 	if (r == -EWOULDBLOCK)
-		return nomad_error_set(err, EBUSY, "write metrics to '%s': another instance of the driver does, too",
-				       path);
+		return nomad_error_set(err, EBUSY,
+				       "write metrics to '%s': another instance of the driver is writing it", path);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "write metrics: make '%s'", beside);
 	r = ftruncate(fd, 0) < 0 || fchmod(fd, 0644) < 0 ? -errno : nomad_write_all(fd, text, size);

@@ -7,7 +7,7 @@
  * A histogram is kept as a count for each bucket and added up when it is
  * shown, so that the sum of what is shown agrees with itself whatever is
  * counted meanwhile. */
-#include "core/openmetrics.h"
+#include "metrics/openmetrics.h"
 
 #include <errno.h>
 #include <inttypes.h>

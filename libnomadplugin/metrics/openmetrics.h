@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * core/openmetrics.h: OpenMetrics 1.0 text, family by family. */
+ * metrics/openmetrics.h: OpenMetrics 1.0 text, family by family. */
 #ifndef NOMAD_OPENMETRICS_H
 #define NOMAD_OPENMETRICS_H
 
