@@ -2,7 +2,7 @@
  *
  * msgpack -> struct, row by row.
  *
- *	bytes --scan, unpack--> tree --decode_block--> struct, then .check
+ *	bytes --unpack--> tree --decode_block--> struct, then .check
  *
  * Nomad has converted most values to the type that the hclspec names, but
  * not all: a number that is neither a 64-bit integer nor exactly a double
@@ -608,6 +608,9 @@ int nomad__config_decode(const struct nomad_schema *schema, const char *what, co
 		msgpack = "\x80";
 		size = 1;
 	}
+	if (size > NOMAD__CONFIG_MAX_SIZE)
+		return nomad_error_set(err, EINVAL, "%s: %zu bytes are too many, the limit is %d", what, size,
+				       NOMAD__CONFIG_MAX_SIZE);
 	config = nomad__config_new(schema);
 	if (!config)
 		return nomad__fault_memory(err, what);

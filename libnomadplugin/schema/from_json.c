@@ -431,7 +431,7 @@ int nomad__config_from_json(const struct nomad_schema *schema, const char *what,
 	r = write_object(&w, spec, schema, json, NULL);
 	nomad__spec_free(spec);
 	if (r == 0)
-		r = nomad__scan(what, out.data, out.size, err);
+		r = nomad__msgpack_check(what, out.data, out.size, err);
 	if (r < 0) {
 		if (out.data)
 			explicit_bzero(out.data, out.size);

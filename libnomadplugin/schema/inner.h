@@ -2,7 +2,7 @@
  *
  * schema/inner.h: what the files of this folder share.
  *
- *	scan.c		bytes from the wire: bounded, well formed, or refused
+ *	unpack.c	bytes of others -> msgpack-c's tree: bounded, well formed, or refused
  *	literal.c	HCL literals (.def of a row) -> msgpack
  *	number.c	decimal text <-> numbers, as HCL sees them
  *	field.c		the C fields: sizes, absent values, wiping and freeing
@@ -14,10 +14,10 @@
 #ifndef NOMAD_SCHEMA_INNER_H
 #define NOMAD_SCHEMA_INNER_H
 
-#include <msgpack.h>
 #include <stdio.h>
 
 #include "schema/schema.h"
+#include "schema/unpack.h"
 
 enum {
 	/* Entries of one list, map or block list, where the row has no .max_items. */
@@ -82,21 +82,6 @@ void nomad__number_from_double(double real, struct nomad__number *ret);
 void nomad__number_text(const struct nomad__number *number, char text[NOMAD__NUMBER_MAX_TEXT]);
 /* As Nomad encodes it: int, exact double, else decimal text. */
 int nomad__number_pack(msgpack_packer *pk, const struct nomad__number *number);
-
-/* ---- scan.c ---- */
-
-/* May msgpack-c have these bytes?  It allocates what the counts announce, so
- * they are checked against the limits of schema.h and the bytes at hand. */
-int nomad__scan(const char *what, const void *data, size_t size, struct nomad_error **err);
-/* Scan and parse.  Strings of *ret point into `data`, the rest into `zone`. */
-int nomad__unpack(const char *what, const void *data, size_t size, msgpack_zone *zone, msgpack_object *ret,
-		  struct nomad_error **err);
-
-/* msgpack-c has NULL for an empty string. */
-static inline const char *nomad__bytes(const msgpack_object_str *s)
-{
-	return s->size ? s->ptr : "";
-}
 
 /* ---- literal.c ---- */
 

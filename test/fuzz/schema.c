@@ -158,7 +158,7 @@ static void use_json(const char *text, size_t size)
 	if (nomad__config_from_json(&everything_schema, "task config", json, &data, &data_size, &err) < 0) {
 		nomad_error_free(err);
 	} else {
-		if (nomad__scan("result", data, data_size, NULL) < 0)
+		if (nomad__msgpack_check("result", data, data_size, NULL) < 0)
 			abort();
 		if (nomad__config_decode(&everything_schema, "task config", data, data_size, 0, &config, &err) < 0)
 			nomad_error_free(err);
