@@ -17,7 +17,6 @@
 
 #include "debts.h"
 #include "driver.h"
-#include "feed.h"
 #include "life.h"
 
 static struct triton_site *site_of(const struct nomad_task *task)
@@ -97,8 +96,6 @@ static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct noma
 		triton_poller_set_logs(site->poller, site->logs);
 		r = triton_debts_new(site, folder, &site->debts, err);
 	}
-	if (r >= 0)
-		r = triton_feed_new(site, &site->feed, err);
 	if (r < 0) {
 		triton_site_free(site);
 		return r;

@@ -363,33 +363,6 @@ static int make_headers(struct triton_http *http, const struct triton_request *r
 	return r < 0 ? r : add_signature(http, request->method, request->target, list, err);
 }
 
-int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret,
-		     struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *head =
-		nomad_strdupf("GET %s HTTP/1.1\r\nHost: %s\r\n%s", target, strstr(http->base, "://") + 3, extra);
-	struct curl_slist *list = NULL;
-	int r = head ? 0 : -ENOMEM;
-
-	for (size_t i = 0; r >= 0 && i < nomad_strv_count((const char *const *)http->headers); i++)
-		r = add_header(&list, http->headers[i]);
-	if (r >= 0)
-		r = add_signature(http, "GET", target, &list, err);
-	for (struct curl_slist *it = list; r >= 0 && it; it = it->next) {
-		char *longer = nomad_strdupf("%s%s\r\n%s", head, it->data, it->next ? "" : "\r\n");
-
-		free(head);
-		head = longer;
-		r = head ? 0 : -ENOMEM;
-	}
-	curl_slist_free_all(list);
-	if (r == -ENOMEM && err && !*err)
-		return nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
-	if (r >= 0)
-		*ret = NOMAD_TAKE_PTR(head);
-	return r;
-}
-
 /* Did the request certainly not reach the server? */
 static bool never_left(CURLcode code)
 {

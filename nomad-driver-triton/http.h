@@ -76,10 +76,4 @@ struct triton_budget *triton_http_budget(const struct triton_http *http);
  * performs it.  The handle borrows from `http`. */
 int triton_http_prepare(struct triton_http *http, CURL *easy, const char *target, struct nomad_error **err);
 
-/* The head of a GET that asks for another protocol on its connection, signed as
- * any: its first line, the usual headers and `extra` (lines that end with
- * \r\n), and the empty line; malloc()ed. */
-int triton_http_head(struct triton_http *http, const char *target, const char *extra, char **ret,
-		     struct nomad_error **err);
-
 #endif

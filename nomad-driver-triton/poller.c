@@ -19,10 +19,6 @@
  * A task that was told to stop, or whose log ended, is looked at each second.
  * Where many are to be looked at, the list is asked for instead.
  *
- * Where the data centre has a change feed (feed.c), what it tells of is looked
- * at at once, and the list is asked for six times less often: a feed may miss
- * what happens while it is connected anew.
- *
  * A container's end is reported when its log has been delivered.
  */
 #include <errno.h>
@@ -42,7 +38,6 @@ enum {
 	LOG_MS = 15000,	      /* a log that does not move may take so long after the end, */
 	LOG_MOST_MS = 120000, /* and one that moves so long */
 	BACKOFF_MOST_MS = 60000,
-	FEED_STRETCH = 6, /* so much longer is the interval while the change feed tells */
 };
 
 struct watched {
@@ -71,7 +66,6 @@ struct triton_poller {
 	struct triton_logs *logs;
 	int64_t interval_ms;
 	bool stop, started, failing;
-	bool feed, feed_broke; /* the change feed tells; it broke off just now */
 	unsigned failures;
 };
 
@@ -349,7 +343,6 @@ static void *run(void *ud)
 	for (;;) {
 		int64_t now = triton_now_ms(), next;
 		struct timespec ts;
-		int64_t stretch;
 		bool any;
 
 		pthread_mutex_lock(&poller->lock);
@@ -364,10 +357,6 @@ static void *run(void *ud)
 		if (!poller->stop && next > now)
 			pthread_cond_timedwait(&poller->changed, &poller->lock, &ts);
 		any = poller->list != NULL;
-		stretch = poller->feed ? FEED_STRETCH : 1;
-		if (poller->feed_broke)
-			list_ms = now;
-		poller->feed_broke = false;
 		if (poller->stop) {
 			pthread_mutex_unlock(&poller->lock);
 			return NULL;
@@ -382,8 +371,7 @@ static void *run(void *ud)
 			/* With jitter, so that nodes do not ask in step. */
 			list_ms = triton_now_ms() + poller->interval_ms / 3 +
 				  (r < 0 ? triton_backoff_ms(poller->failures + 1, poller->interval_ms, BACKOFF_MOST_MS)
-					 : triton_backoff_ms(1, poller->interval_ms * stretch,
-							     poller->interval_ms * stretch));
+					 : triton_backoff_ms(1, poller->interval_ms, poller->interval_ms));
 		}
 		look_at_due(poller, now, &listed_ms);
 		report(poller);
@@ -503,35 +491,6 @@ void triton_poller_poke(struct triton_poller *poller, const char *task_id)
 		w->look_ms = triton_now_ms() + 50;
 	pthread_cond_broadcast(&poller->changed);
 	pthread_mutex_unlock(&poller->lock);
-}
-
-void triton_poller_changed(struct triton_poller *poller, const char *machine)
-{
-	pthread_mutex_lock(&poller->lock);
-	for (struct watched *w = poller->list; w; w = w->next)
-		if (!w->ended && strcmp(w->machine, machine) == 0)
-			w->look_ms = triton_now_ms();
-	pthread_cond_broadcast(&poller->changed);
-	pthread_mutex_unlock(&poller->lock);
-}
-
-void triton_poller_feed(struct triton_poller *poller, bool live)
-{
-	pthread_mutex_lock(&poller->lock);
-	poller->feed_broke |= poller->feed && !live;
-	poller->feed = live;
-	pthread_cond_broadcast(&poller->changed);
-	pthread_mutex_unlock(&poller->lock);
-}
-
-bool triton_poller_busy(struct triton_poller *poller)
-{
-	bool busy;
-
-	pthread_mutex_lock(&poller->lock);
-	busy = poller->list != NULL;
-	pthread_mutex_unlock(&poller->lock);
-	return busy;
 }
 
 void triton_poller_expect_end(struct triton_poller *poller, const char *task_id, bool killed)

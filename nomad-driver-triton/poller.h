@@ -37,13 +37,6 @@ int triton_poller_add(struct triton_poller *poller, const struct triton_watch *w
 void triton_poller_remove(struct triton_poller *poller, const char *task_id);
 /* Look at it soon. */
 void triton_poller_poke(struct triton_poller *poller, const char *task_id);
-/* The change feed tells that something became of a machine. */
-void triton_poller_changed(struct triton_poller *poller, const char *machine);
-/* While the feed tells of changes the list is asked for less often; when it
- * breaks off, at once. */
-void triton_poller_feed(struct triton_poller *poller, bool live);
-/* Is there anything to watch? */
-bool triton_poller_busy(struct triton_poller *poller);
 /* The driver has asked for its end: whatever way it ends is fine.  `killed`:
  * it ends by force. */
 void triton_poller_expect_end(struct triton_poller *poller, const char *task_id, bool killed);

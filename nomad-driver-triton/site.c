@@ -12,7 +12,6 @@
 #include <openssl/crypto.h>
 
 #include "debts.h"
-#include "feed.h"
 #include "site.h"
 #include "httptext.h"
 
@@ -84,7 +83,6 @@ void triton_site_free(struct triton_site *site)
 		return;
 	triton_budget_close(&site->budget);
 	triton_debts_free(site->debts);
-	triton_feed_free(site->feed);
 	triton_poller_free(site->poller);
 	triton_logs_free(site->logs);
 	triton_http_free(site->cloud);

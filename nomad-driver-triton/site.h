@@ -12,7 +12,6 @@
 #include "poller.h"
 
 struct triton_debts;
-struct triton_feed;
 
 struct triton_site {
 	/* The configuration, completed from the environment. */
@@ -31,7 +30,6 @@ struct triton_site {
 	struct triton_poller *poller; /* NULL without a plugin (doctor) */
 	struct triton_logs *logs;
 	struct triton_debts *debts;
-	struct triton_feed *feed;
 	char *hold_folder; /* see hold.h */
 };
 

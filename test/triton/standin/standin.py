@@ -10,8 +10,7 @@ DIRECTORY holds config.json: {"account", "keys": [.pub files], "users": {name: [
 
 Control (plain HTTP, JSON):
     GET  /state /requests /counts      what there is, what was asked
-    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool, "changefeed": bool}
-    POST /cut                          the change feeds break off
+    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool}
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
@@ -19,8 +18,6 @@ Control (plain HTTP, JSON):
     POST /reset                        nothing is there any more
     POST /rule {"rule", "enabled", "description"}
 """
-import base64
-import hashlib
 import http.server
 import json
 import os
@@ -49,7 +46,6 @@ class State:
         self.docker = frontlib.Engine(self.config["docker"]["socket"]) if self.config.get("docker") else None
         self.cloud = cloudlib.Cloud(self.config["account"], self.docker)
         self.faults, self.requests, self.skew = [], [], 0
-        self.changefeed, self.feeds = False, 0
         self.lock = threading.Lock()
         self.accounts = {self.config["account"]: {
             "keys": self.load(self.config["keys"]),
@@ -190,10 +186,6 @@ class CloudHandler(Handler):
             self.inject(fault)
             return None
         try:
-            if split.path.endswith("/changefeed") and self.state.changefeed:
-                signature.check(self.state.accounts, self.command, self.path, self.headers, self.state.skew)
-                self.state.note(self.api, self.command, self.path, 101)
-                return self.changefeed()
             answer = self.answer(split, raw)
             status, body, headers = answer.status, answer.body, answer.headers
         except signature.Refused as why:
@@ -212,47 +204,6 @@ class CloudHandler(Handler):
         headers["Api-Version"] = "9.0.0"
         self.send(status, b"" if body is None else json.dumps(body).encode(), headers)
         return None
-
-    def changefeed(self):
-        """A WebSocket: one subscription, then a message for each change of a state."""
-        if self.headers.get("Upgrade", "").lower() != "websocket" or self.headers.get("Sec-WebSocket-Version") != "13":
-            raise cloudlib.Error(426, "BadRequest", "not a WebSocket")
-        digest = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
-        self.close_connection = True
-        self.send_response(101)
-        for key, value in (("Upgrade", "websocket"), ("Connection", "Upgrade"),
-                           ("Sec-WebSocket-Accept", base64.b64encode(digest).decode())):
-            self.send_header(key, value)
-        self.end_headers()
-        self.wfile.flush()
-        head = self.rfile.read(2)
-        if head[0] != 0x81 or not head[1] & 0x80:
-            return          # a wrong subscription is not answered
-        mask = self.rfile.read(4)
-        text = bytes(b ^ mask[i % 4] for i, b in enumerate(self.rfile.read(head[1] & 0x7f)))
-        wanted = json.loads(text)
-        if wanted.get("resource") != "vm" or "state" not in wanted.get("subResources", []):
-            return
-        known = {}
-        generation = self.state.feeds
-        while self.state.changefeed and generation == self.state.feeds:
-            with self.state.cloud.lock:
-                now = {i: m["state"] for i, m in self.state.cloud.machines.items()}
-            for machine, what in now.items():
-                if known and known.get(machine) != what:
-                    self.frame(json.dumps({
-                        "published": "now", "changeKind": {"resource": "vm", "subResources": ["state"]},
-                        "changedResourceId": machine, "resourceState": {"deleted": "destroyed"}.get(what, what),
-                        "resourceObject": {"id": machine, "state": what}}).encode())
-            known = now or {"": ""}
-            time.sleep(0.05)
-
-    def frame(self, text):
-        # In two pieces, and a ping between: both are allowed.
-        half = len(text) // 2
-        self.wfile.write(bytes([0x01, 126]) + struct.pack(">H", half) + text[:half] + bytes([0x89, 1, 65]) +
-                         bytes([0x80, 126]) + struct.pack(">H", len(text) - half) + text[half:])
-        self.wfile.flush()
 
     def answer(self, split, raw):
         account, _ = signature.check(self.state.accounts, self.command, self.path, self.headers, self.state.skew)
@@ -310,9 +261,6 @@ class ControlHandler(Handler):
             state.cloud.fail_provision = data.get("fail_provision", state.cloud.fail_provision)
             state.cloud.cns = data.get("cns", state.cloud.cns)
             state.skew = data.get("skew", state.skew)
-            state.changefeed = data.get("changefeed", state.changefeed)
-        elif self.path == "/cut":
-            state.feeds += 1
         elif self.path == "/rule":
             out = state.cloud.add_rule(data["rule"], data.get("enabled", True), data.get("description", ""))
         elif parts[0] == "machine":
