@@ -141,6 +141,14 @@ int64_t nomad__fields_get_num(const char *data, size_t size, const char *key, in
 	return nomad__parse_num(nomad__fields_get(data, size, key), otherwise);
 }
 
+ssize_t nomad__text_read(int dirfd, const char *path, char *buf, size_t size)
+{
+	ssize_t n = nomad__fields_read(dirfd, path, buf, size - 1);
+
+	buf[n > 0 ? n : 0] = 0;
+	return n;
+}
+
 int nomad__fields_write(int dirfd, const char *name, const struct nomad__fields *record, bool durable)
 {
 	char temp[64];

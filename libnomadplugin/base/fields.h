@@ -25,6 +25,8 @@ struct nomad__text {
 void nomad__text_init(struct nomad__text *text, char *buf, size_t size);
 void nomad__text_add(struct nomad__text *text, const char *s);
 void nomad__text_num(struct nomad__text *text, int64_t n);
+/* A file of less than `size` bytes as text in `buf`, "" on failure; a symlink is not followed.  Bytes, or -errno. */
+ssize_t nomad__text_read(int dirfd, const char *path, char *buf, size_t size);
 /* Digits at the beginning of `s` (a '-' before them is fine); `otherwise` if there are none. */
 int64_t nomad__parse_num(const char *s, int64_t otherwise);
 

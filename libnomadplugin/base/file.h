@@ -4,10 +4,25 @@
 #ifndef NOMAD_BASE_FILE_H
 #define NOMAD_BASE_FILE_H
 
-#include <stddef.h>
+#include <dirent.h>
 #include <sys/types.h>
 
-/* Fill `buf`, aligned to 8, with struct dirent; bytes, 0 at the end, -1 and errno. */
+struct nomad__entries {
+	int fd; /* the caller's, an open directory */
+	ssize_t size, at;
+	char buf[2048] __attribute__((aligned(8)));
+};
+
+/* Starts at the current place of the directory `fd`. */
+static inline void nomad__entries_init(struct nomad__entries *entries, int fd)
+{
+	entries->fd = fd;
+	entries->size = entries->at = 0;
+}
+/* The next entry but "." and "..", valid until the next call; NULL at the end or on an error. */
+const struct dirent *nomad__entries_next(struct nomad__entries *entries);
+
+/* Fills `buf`, aligned to 8, with struct dirent; bytes, 0 at the end, -1 and errno. */
 ssize_t nomad__getdents(int fd, void *buf, size_t size);
 
 #endif

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/plugin.h"
-#include "supervisor/handle.h"
+#include "supervisor/records.h"
 
 /* A directory without a journal may be a start that just makes it. */
 #define BIRTH_NS INT64_C(60000000000)
@@ -59,13 +59,13 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 	struct nomad__supervisor_exit end;
 	struct nomad__identity who;
 
-	if (nomad__identity_read(dirfd, &who) == 0 && who.this_boot && nomad__process_is(who.pid, who.start)) {
+	if (nomad__identity_read(dirfd, &who) == 0 && who.this_boot && nomad__process_lives(&who.supervisor)) {
 		task->alive = true;
-		task->supervisor_pid = who.pid;
-		if (nomad__process_is(who.leader_pid, who.leader_start))
-			task->leader_pid = who.leader_pid;
-		else if (nomad__process_is(who.main_pid, who.main_start))
-			task->leader_pid = who.main_pid;
+		task->supervisor_pid = who.supervisor.pid;
+		if (nomad__process_lives(&who.leader))
+			task->leader_pid = who.leader.pid;
+		else if (nomad__process_lives(&who.main))
+			task->leader_pid = who.main.pid;
 	}
 	/* One that is about to be born, or somebody who cleans.  Not for what is
 	 * claimed: a supervisor that finds the lock taken gives up. */

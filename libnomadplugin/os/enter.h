@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/process.h"
+
 struct nomad__enter {
 	int pidfd, root;
 	int flags; /* namespaces that are not ours already */
@@ -21,7 +23,7 @@ struct nomad__enter {
 	bool no_new_privs;
 };
 
-int nomad__enter_open(int pid, uint64_t start, struct nomad__enter *ret);
+int nomad__enter_open(const struct nomad__process *process, struct nomad__enter *ret);
 int nomad__enter_apply(const struct nomad__enter *enter);
 /* Drop what the other process cannot have either.  0 or -errno. */
 int nomad__enter_restrict_bounds(const struct nomad__enter *enter); /* before the user is changed */

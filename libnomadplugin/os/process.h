@@ -15,15 +15,19 @@ enum { NOMAD__BOOT_ID_SIZE = 64 };
 
 /* Text that is another one after each boot.  0 or -errno. */
 int nomad__boot_id(char ret[NOMAD__BOOT_ID_SIZE]);
-/* Start time in the system's own unit; -ESRCH if there is no such process. */
-int nomad__process_start_time(int pid, uint64_t *ret);
-/* True if `pid` is a process that started at `start` and lives: a zombie,
- * whose parent may take its time, does not. */
-bool nomad__process_is(int pid, uint64_t start);
+struct nomad__process {
+	int pid;	/* 0: none */
+	uint64_t start; /* in the system's own unit */
+};
+
+/* The process that has this pid now.  0; -ESRCH if there is none. */
+int nomad__process_find(int pid, struct nomad__process *ret);
+/* True if it is still there and lives: a zombie, whose parent may take its time, does not. */
+bool nomad__process_lives(const struct nomad__process *process);
 /* The parent's pid; -ESRCH. */
 int nomad__process_parent(int pid);
 /* Send `signal` to it if it is still the same.  -ESRCH if not. */
-int nomad__process_signal(int pid, uint64_t start, int signal);
+int nomad__process_signal(const struct nomad__process *process, int signal);
 /* The children of `pid`: up to `max` into ret[]; how many, or -errno. */
 int nomad__process_children(int pid, int *ret, int max);
 

@@ -6,7 +6,7 @@
 
 #include <sys/mman.h>
 
-#include "supervisor/handle.h"
+#include "supervisor/records.h"
 #include "base/fields.h"
 
 static void up_file(struct task *t, char *path, size_t size)

@@ -116,7 +116,7 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 			   struct nomad__supervisor_exec **ret, struct nomad_error **err)
 {
 	struct nomad__supervisor_exec *exec = calloc(1, sizeof(*exec));
-	struct nomad__spec spec = { 0 };
+	struct nomad__keys spec = { 0 };
 	struct nomad__fields m;
 	char buf[128];
 	int all[4], file, r;
@@ -128,7 +128,7 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 	r = nomad__spec_exec(&spec, what, err);
 	if (r < 0)
 		goto fail;
-	file = nomad__spec_file(&spec);
+	file = nomad__keys_file(&spec);
 	if (file < 0) {
 		r = nomad_error_errno(err, -file, "write down the command for the supervisor");
 		goto fail;
@@ -170,10 +170,10 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 		goto fail;
 	}
 out:
-	nomad__spec_done(&spec);
+	nomad__keys_done(&spec);
 	return r;
 fail:
-	nomad__spec_done(&spec);
+	nomad__keys_done(&spec);
 	destroy(exec);
 	return r;
 }

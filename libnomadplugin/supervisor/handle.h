@@ -5,10 +5,9 @@
 #define NOMAD_SUPERVISOR_HANDLE_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "base/loop.h"
-#include "os/cgroup.h"
-#include "os/process.h"
 #include "supervisor/client.h"
 
 enum { NOMAD__MESSAGE_SIZE = 8192 };
@@ -41,32 +40,36 @@ struct nomad__supervisor {
 	struct nomad__posted end_post; /* the end of a lost task is told even without memory */
 };
 
-/* What `dir`/supervisor says. */
-struct nomad__identity {
-	int pid, main_pid, leader_pid;
-	uint64_t start, main_start, leader_start;
-	bool this_boot;
-};
-int nomad__identity_read(int dirfd, struct nomad__identity *ret); /* 0 or -errno */
-int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret);
-int nomad__exit_parse(const char *data, size_t size, struct nomad__supervisor_exit *ret);
-int nomad__task_dir_open(const char *dir);
-/* Read the record of cgroups (key "cg", or "supercg") into ret[NOMAD__MAX_CGROUPS]; how many, or
- * -errno.  Without a record there are none. */
-int nomad__cgroups_read(int dirfd, const char *key, struct nomad__cgroup *ret);
-/* Kill all of a task whose supervisor is dead, until `deadline_ns`.  0, -EBUSY, or why it is not known. */
-int nomad__leftovers_kill(int dirfd, int64_t deadline_ns);
+/* ---- handle.c ---- */
 
-/* Fork the program for the task of `dirfd`.  The connection's own end into *ret_fd. */
+/* -ENOENT: the directory is not there. */
+int nomad__supervisor_new(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
+			  void *ud, struct nomad__supervisor **ret);
+void nomad__supervisor_ref(struct nomad__supervisor *s);
+void nomad__supervisor_unref(struct nomad__supervisor *s);
+/* Keeps what a message `started` or `state` says. */
+void nomad__supervisor_take_state(struct nomad__supervisor *s, const char *message, size_t size);
+/* Sends a message under the lock.  -ENOTCONN if the task is over. */
+int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t size, const int *fds, int n_fds);
+/* Receives one message within `timeout_ns`. */
+ssize_t nomad__reply_receive(int fd, char *buf, size_t size, int64_t timeout_ns);
+
+/* ---- launch.c ---- */
+
+/* Forks the program for the task of `dirfd`.  The connection's own end into *ret_fd. */
 int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct nomad_error **err);
+
+/* ---- exec.c ---- */
 
 /* A message came for an exec; the connection ended. */
 void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size);
 void nomad__exec_all_over(struct nomad__supervisor *s);
 
-void nomad__supervisor_ref(struct nomad__supervisor *s);
-void nomad__supervisor_unref(struct nomad__supervisor *s);
-/* Send a message under the lock.  -ENOTCONN if the task is over. */
-int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t size, const int *fds, int n_fds);
+/* ---- connection.c ---- */
+
+/* Reads s->fd on the loop thread from now on. */
+int nomad__connection_watch(struct nomad__supervisor *s);
+/* Tells s->result on the loop thread. */
+int nomad__connection_has_ended(struct nomad__supervisor *s);
 
 #endif

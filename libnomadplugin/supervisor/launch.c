@@ -43,20 +43,13 @@ static bool is_denied(int errnum)
 static int program_file(int dirfd)
 {
 	const char *data;
-	size_t size, done = 0;
-	int fd = openat(dirfd, "program", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0700), r = 0;
+	size_t size;
+	int fd = openat(dirfd, "program", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0700), r;
 
 	if (fd < 0)
 		return -errno;
 	nomad__supervisor_blob_get(&data, &size);
-	while (done < size && r >= 0) {
-		ssize_t n = write(fd, data + done, size - done);
-
-		if (n > 0)
-			done += (size_t)n;
-		else if (n == 0 || errno != EINTR)
-			r = n < 0 ? -errno : -EIO;
-	}
+	r = nomad_write_all(fd, data, size);
 	close(fd);
 	if (r < 0)
 		return r;

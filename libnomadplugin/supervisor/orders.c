@@ -4,19 +4,8 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "os/socket.h"
 #include "supervisor/handle.h"
 #include "base/fields.h"
-
-int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t size, const int *fds, int n_fds)
-{
-	int r;
-
-	pthread_mutex_lock(&s->lock);
-	r = s->fd < 0 || s->over ? -ENOTCONN : nomad__unix_send(s->fd, data, size, fds, n_fds, false);
-	pthread_mutex_unlock(&s->lock);
-	return r;
-}
 
 /* What is over needs no order any more. */
 static int order(struct nomad__supervisor *s, const char *op, int signal, int64_t timeout_ms, struct nomad_error **err)

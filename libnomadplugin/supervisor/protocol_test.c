@@ -54,7 +54,7 @@ static void player_init(struct player *p, const struct message *script, size_t n
 {
 	char buf[512], boot[NOMAD__BOOT_ID_SIZE];
 	struct nomad__fields record;
-	uint64_t start;
+	struct nomad__process child;
 
 	memset(p, 0, sizeof(*p));
 	task_init(&p->t);
@@ -65,14 +65,14 @@ static void player_init(struct player *p, const struct message *script, size_t n
 	if (p->child == 0)
 		for (;;)
 			pause();
-	assert_int_equal(nomad__process_start_time(p->child, &start), 0);
+	assert_int_equal(nomad__process_find(p->child, &child), 0);
 	assert_int_equal(nomad__boot_id(boot), 0);
 	p->dirfd = open(p->t.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	nomad__fields_init(&record, buf, sizeof(buf));
 	nomad__fields_add(&record, "wings", "two");
 	nomad__fields_add(&record, "boot", boot);
 	nomad__fields_num(&record, "pid", p->child);
-	nomad__fields_num(&record, "start", (int64_t)start);
+	nomad__fields_num(&record, "start", (int64_t)child.start);
 	assert_int_equal(nomad__fields_write(p->dirfd, "supervisor", &record, false), 0);
 	p->ctl = nomad__unix_listen(p->dirfd, "ctl");
 	assert_true(p->ctl >= 0);

@@ -14,7 +14,7 @@
 #include "supervisor/client.h"
 #include "base/fields.h"
 
-static bool reserve(struct nomad__spec *spec, size_t more)
+static bool reserve(struct nomad__keys *spec, size_t more)
 {
 	size_t room = spec->room ? spec->room : 4096;
 	char *data;
@@ -41,7 +41,7 @@ static bool reserve(struct nomad__spec *spec, size_t more)
 	return true;
 }
 
-static void add_bytes(struct nomad__spec *spec, const char *s, size_t n)
+static void add_bytes(struct nomad__keys *spec, const char *s, size_t n)
 {
 	if (!reserve(spec, n))
 		return;
@@ -49,7 +49,7 @@ static void add_bytes(struct nomad__spec *spec, const char *s, size_t n)
 	spec->size += n;
 }
 
-void nomad__spec_add(struct nomad__spec *spec, const char *key, const char *value)
+void nomad__keys_add(struct nomad__keys *spec, const char *key, const char *value)
 {
 	if (!value)
 		return;
@@ -58,12 +58,12 @@ void nomad__spec_add(struct nomad__spec *spec, const char *key, const char *valu
 	add_bytes(spec, value, strlen(value) + 1);
 }
 
-void nomad__spec_num(struct nomad__spec *spec, const char *key, int64_t value)
+void nomad__keys_num(struct nomad__keys *spec, const char *key, int64_t value)
 {
-	nomad__spec_addf(spec, key, "%lld", (long long)value);
+	nomad__keys_addf(spec, key, "%lld", (long long)value);
 }
 
-void nomad__spec_addf(struct nomad__spec *spec, const char *key, const char *fmt, ...)
+void nomad__keys_addf(struct nomad__keys *spec, const char *key, const char *fmt, ...)
 {
 	char *text;
 	va_list ap;
@@ -76,39 +76,32 @@ void nomad__spec_addf(struct nomad__spec *spec, const char *key, const char *fmt
 		spec->failed = true;
 		return;
 	}
-	nomad__spec_add(spec, key, text);
+	nomad__keys_add(spec, key, text);
 	free(text);
 }
 
-void nomad__spec_done(struct nomad__spec *spec)
+void nomad__keys_done(struct nomad__keys *spec)
 {
 	if (spec->data)
 		explicit_bzero(spec->data, spec->size);
 	free(spec->data);
-	*spec = (struct nomad__spec){ 0 };
+	*spec = (struct nomad__keys){ 0 };
 }
 
-int nomad__spec_file(const struct nomad__spec *spec)
+int nomad__keys_file(const struct nomad__keys *keys)
 {
 	int fd, r;
-	size_t done = 0;
 
-	if (spec->failed)
+	if (keys->failed)
 		return -ENOMEM;
 	fd = nomad__memory_file("nomad-supervisor-spec");
-	while (fd >= 0 && done < spec->size) {
-		ssize_t n = write(fd, spec->data + done, spec->size - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			r = n < 0 ? -errno : -EIO;
-			close(fd);
-			return r;
-		}
-		done += (size_t)n;
-	}
-	return fd;
+	if (fd < 0)
+		return fd;
+	r = nomad_write_all(fd, keys->data, keys->size);
+	if (r >= 0)
+		return fd;
+	close(fd);
+	return r;
 }
 
 static int lookup(const char *user, uid_t *ret_uid, gid_t *ret_gid, char **ret_name)
@@ -158,7 +151,7 @@ static int lookup(const char *user, uid_t *ret_uid, gid_t *ret_gid, char **ret_n
 	return 0;
 }
 
-int nomad__spec_user(struct nomad__spec *spec, const char *user, struct nomad_error **err)
+int nomad__spec_user(struct nomad__keys *spec, const char *user, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *name = NULL;
 	char list[1024] = "";
@@ -185,13 +178,13 @@ int nomad__spec_user(struct nomad__spec *spec, const char *user, struct nomad_er
 	} else {
 		nomad__text_num(&t, gid);
 	}
-	nomad__spec_num(spec, "uid", uid);
-	nomad__spec_num(spec, "gid", gid);
-	nomad__spec_add(spec, "groups", list);
+	nomad__keys_num(spec, "uid", uid);
+	nomad__keys_num(spec, "gid", gid);
+	nomad__keys_add(spec, "groups", list);
 	return 0;
 }
 
-static void add_env(struct nomad__spec *spec, const struct nomad_map *env)
+static void add_env(struct nomad__keys *spec, const struct nomad_map *env)
 {
 	for (size_t i = 0; env && i < env->count; i++) {
 		add_bytes(spec, "env=", 4);
@@ -201,7 +194,7 @@ static void add_env(struct nomad__spec *spec, const struct nomad_map *env)
 	}
 }
 
-int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *what, struct nomad_error **err)
+int nomad__spec_start(struct nomad__keys *spec, const struct nomad__supervise *what, struct nomad_error **err)
 {
 	const struct nomad_command *command = what->command;
 	int r;
@@ -214,16 +207,16 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 	if (command->oom_score_adj < -1000 || command->oom_score_adj > 1000)
 		return nomad_error_set(err, EINVAL, "oom_score_adj %d is not between -1000 and 1000",
 				       command->oom_score_adj);
-	nomad__spec_add(spec, "v", "1");
-	nomad__spec_add(spec, "dir", what->dir);
+	nomad__keys_add(spec, "v", "1");
+	nomad__keys_add(spec, "dir", what->dir);
 	for (size_t i = 0; command->argv[i]; i++)
-		nomad__spec_add(spec, "arg", command->argv[i]);
+		nomad__keys_add(spec, "arg", command->argv[i]);
 	add_env(spec, command->env ? command->env : what->env);
-	nomad__spec_add(spec, "cwd", command->cwd);
+	nomad__keys_add(spec, "cwd", command->cwd);
 	r = nomad__spec_user(spec, command->user, err);
 	if (r < 0)
 		return r;
-	nomad__spec_add(spec, "netns", command->netns);
+	nomad__keys_add(spec, "netns", command->netns);
 	/* Its socket is in a directory that is root's alone. */
 	if (command->notify && !spec->failed && nomad__fields_get_num(spec->data, spec->size, "uid", 0) > 0 &&
 	    geteuid() == 0)
@@ -231,50 +224,50 @@ int nomad__spec_start(struct nomad__spec *spec, const struct nomad__supervise *w
 				       "a process that tells when it is ready has to run as root, not as '%s'",
 				       command->user);
 	if (command->notify)
-		nomad__spec_num(spec, "notify", 1);
-	nomad__spec_add(spec, "leader_key", command->leader_key);
-	nomad__spec_num(spec, "ready_ms", command->ready_timeout_ms ? command->ready_timeout_ms : 60000);
+		nomad__keys_num(spec, "notify", 1);
+	nomad__keys_add(spec, "leader_key", command->leader_key);
+	nomad__keys_num(spec, "ready_ms", command->ready_timeout_ms ? command->ready_timeout_ms : 60000);
 	if (command->stop_signal)
-		nomad__spec_num(spec, "stop_signal", command->stop_signal);
-	nomad__spec_add(spec, "exit_file", command->exit_file);
+		nomad__keys_num(spec, "stop_signal", command->stop_signal);
+	nomad__keys_add(spec, "exit_file", command->exit_file);
 	for (size_t i = 0; i < command->n_rlimits; i++) {
 		const struct nomad_rlimit *l = &command->rlimits[i];
 
 		/* Beyond what is a number here: none. */
-		nomad__spec_addf(spec, "rlimit", "%d %lld %lld", l->resource,
+		nomad__keys_addf(spec, "rlimit", "%d %lld %lld", l->resource,
 				 l->soft > INT64_MAX ? -1 : (long long)l->soft,
 				 l->hard > INT64_MAX ? -1 : (long long)l->hard);
 	}
 	if (command->oom_score_adj)
-		nomad__spec_num(spec, "oom_score_adj", command->oom_score_adj);
-	nomad__spec_add(spec, "stdout", what->stdout_path);
-	nomad__spec_add(spec, "stderr", what->stderr_path);
+		nomad__keys_num(spec, "oom_score_adj", command->oom_score_adj);
+	nomad__keys_add(spec, "stdout", what->stdout_path);
+	nomad__keys_add(spec, "stderr", what->stderr_path);
 	if (what->log_dir) {
-		nomad__spec_add(spec, "log_dir", what->log_dir);
-		nomad__spec_add(spec, "log_name", what->log_name);
-		nomad__spec_num(spec, "log_files", what->log_max_files);
-		nomad__spec_num(spec, "log_bytes", (int64_t)what->log_max_bytes);
+		nomad__keys_add(spec, "log_dir", what->log_dir);
+		nomad__keys_add(spec, "log_name", what->log_name);
+		nomad__keys_num(spec, "log_files", what->log_max_files);
+		nomad__keys_num(spec, "log_bytes", (int64_t)what->log_max_bytes);
 	}
 	return 0;
 }
 
-int nomad__spec_exec(struct nomad__spec *spec, const struct nomad_exec *exec, struct nomad_error **err)
+int nomad__spec_exec(struct nomad__keys *spec, const struct nomad_exec *exec, struct nomad_error **err)
 {
 	int r = 0;
 
 	if (!exec->argv || !exec->argv[0])
 		return nomad_error_set(err, EINVAL, "no command to run");
-	nomad__spec_add(spec, "v", "1");
+	nomad__keys_add(spec, "v", "1");
 	for (size_t i = 0; exec->argv[i]; i++)
-		nomad__spec_add(spec, "arg", exec->argv[i]);
+		nomad__keys_add(spec, "arg", exec->argv[i]);
 	add_env(spec, &exec->env);
-	nomad__spec_add(spec, "cwd", exec->cwd);
+	nomad__keys_add(spec, "cwd", exec->cwd);
 	if (exec->tty)
-		nomad__spec_num(spec, "tty", 1);
+		nomad__keys_num(spec, "tty", 1);
 	if (exec->enter_leader) {
 		/* Its user database, not ours: the supervisor looks it up there. */
-		nomad__spec_num(spec, "enter_leader", 1);
-		nomad__spec_add(spec, "user", exec->user);
+		nomad__keys_num(spec, "enter_leader", 1);
+		nomad__keys_add(spec, "user", exec->user);
 	} else {
 		r = nomad__spec_user(spec, exec->user, err);
 	}

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "supervisor/handle.h"
+#include "supervisor/records.h"
 
 _Static_assert(sizeof(((struct nomad__stats_cache *)0)->fds) == NOMAD__STATS_FDS * sizeof(int), "one slot each");
 
@@ -74,7 +75,7 @@ int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cac
 	if (over)
 		return nomad_error_set(err, ESRCH, "the task has ended");
 	if (!cache->open) {
-		n = nomad__cgroups_read(s->dirfd, "cg", cgroups);
+		n = nomad__cgroups_read(s->dirfd, cgroups);
 		if (n < 0)
 			return nomad_error_errno(err, -n, "read which cgroups there are, in directory '%s'", s->dir);
 		nomad__stats_open(cgroups, n, cache->fds);

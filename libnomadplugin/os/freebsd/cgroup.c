@@ -2,6 +2,7 @@
  *
  * os/cgroup.h: there are none.  Descendants are found through the reaper, limits are the jail's (rctl). */
 #include "os/cgroup.h"
+#include "os/hierarchy.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -86,5 +87,11 @@ int nomad__cgroup_allow_devices(const struct nomad__cgroup *cgroup, const struct
 {
 	(void)cgroup;
 	(void)rules;
+	return -EOPNOTSUPP;
+}
+
+int nomad__hierarchies(const struct nomad__hierarchy **ret)
+{
+	*ret = NULL;
 	return -EOPNOTSUPP;
 }

@@ -13,18 +13,16 @@
 #include <sys/ttycom.h>
 #include <unistd.h>
 
-#include "os/process.h"
-
-int nomad__enter_open(int pid, uint64_t start, struct nomad__enter *ret)
+int nomad__enter_open(const struct nomad__process *process, struct nomad__enter *ret)
 {
-	int name[] = { CTL_KERN, KERN_PROC, KERN_PROC_PID, pid };
+	int name[] = { CTL_KERN, KERN_PROC, KERN_PROC_PID, process->pid };
 	struct kinfo_proc p;
 	size_t size = sizeof(p);
 
 	*ret = (struct nomad__enter){ .pidfd = -1, .root = -1, .capabilities = ~0ull };
 	if (sysctl(name, 4, &p, &size, NULL, 0) < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	if (size != sizeof(p) || !nomad__process_is(pid, start))
+	if (size != sizeof(p) || !nomad__process_lives(process))
 		return -ESRCH;
 	/* The number of the jail; 0 is the host. */
 	ret->flags = p.ki_jid;

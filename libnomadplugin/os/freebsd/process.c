@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/fields.h"
+#include "nomad/base.h"
 
 static int boot_time_us(uint64_t *ret)
 {
@@ -68,7 +69,7 @@ static int get(int pid, struct kinfo_proc *ret)
 	return size == sizeof(*ret) && ret->ki_pid == pid ? 0 : -ESRCH;
 }
 
-int nomad__process_start_time(int pid, uint64_t *ret)
+int nomad__process_find(int pid, struct nomad__process *ret)
 {
 	struct kinfo_proc p;
 	uint64_t before, after;
@@ -85,16 +86,18 @@ int nomad__process_start_time(int pid, uint64_t *ret)
 		if (r < 0)
 			return r;
 	} while (before != after);
-	*ret = (uint64_t)p.ki_start.tv_sec * 1000000 + (uint64_t)p.ki_start.tv_usec - before;
+	ret->pid = pid;
+	ret->start = (uint64_t)p.ki_start.tv_sec * 1000000 + (uint64_t)p.ki_start.tv_usec - before;
 	return 0;
 }
 
-bool nomad__process_is(int pid, uint64_t start)
+bool nomad__process_lives(const struct nomad__process *process)
 {
+	struct nomad__process now;
 	struct kinfo_proc p;
-	uint64_t now;
 
-	return nomad__process_start_time(pid, &now) == 0 && now == start && get(pid, &p) == 0 && p.ki_stat != SZOMB;
+	return nomad__process_find(process->pid, &now) == 0 && now.start == process->start &&
+	       get(process->pid, &p) == 0 && p.ki_stat != SZOMB;
 }
 
 int nomad__process_parent(int pid)
@@ -105,11 +108,11 @@ int nomad__process_parent(int pid)
 	return r < 0 ? r : p.ki_ppid;
 }
 
-int nomad__process_signal(int pid, uint64_t start, int sig)
+int nomad__process_signal(const struct nomad__process *process, int sig)
 {
-	if (pid <= 1 || !nomad__process_is(pid, start))
+	if (process->pid <= 1 || !nomad__process_lives(process))
 		return -ESRCH;
-	return kill(pid, sig) < 0 ? -errno : 0;
+	return kill(process->pid, sig) < 0 ? -errno : 0;
 }
 
 int nomad__process_children(int pid, int *ret, int max)
@@ -224,8 +227,7 @@ static int load_in(const char *dir, const void *data, size_t size)
 {
 	char path[64];
 	struct nomad__text t;
-	size_t done = 0;
-	int fd, program = -1, r = 0;
+	int fd, program = -1, r;
 
 	nomad__text_init(&t, path, sizeof(path));
 	nomad__text_add(&t, dir);
@@ -233,14 +235,7 @@ static int load_in(const char *dir, const void *data, size_t size)
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	while (r == 0 && done < size) {
-		ssize_t n = write(fd, (const char *)data + done, size - done);
-
-		if (n > 0)
-			done += (size_t)n;
-		else if (n == 0 || errno != EINTR)
-			r = n == 0 ? -EIO : -errno;
-	}
+	r = nomad_write_all(fd, data, size);
 	if (r == 0 && fchmod(fd, 0500) < 0)
 		r = -errno;
 	/* Nothing that is open for writing can be run. */

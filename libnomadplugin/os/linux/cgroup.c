@@ -8,7 +8,6 @@
  * cheap. */
 #include "os/cgroup.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,6 +18,7 @@
 
 #include "base/file.h"
 #include "base/fields.h"
+#include "os/linux/proc.h"
 
 /* <linux/sched.h> does not mix with <sched.h> everywhere. */
 struct clone_args_v2 {
@@ -146,21 +146,9 @@ int nomad__cgroup_of(const struct nomad__cgroup *cgroup, int pid, char *ret, siz
 	struct nomad__text t;
 	const char *rel = cgroup->path + cgroup->root;
 	size_t rel_size = strlen(rel);
-	ssize_t n;
-	int fd;
 
-	nomad__text_init(&t, buf, sizeof(buf));
-	nomad__text_add(&t, "/proc/");
-	nomad__text_num(&t, pid);
-	nomad__text_add(&t, "/cgroup");
-	fd = open(buf, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	if (n <= 0)
+	if (nomad__proc_read(pid, "/cgroup", buf, sizeof(buf)) <= 0)
 		return -ENOENT;
-	buf[n] = 0;
 	for (char *line = buf, *end; line && *line; line = end) {
 		const char *path;
 
@@ -184,23 +172,19 @@ int nomad__cgroup_of(const struct nomad__cgroup *cgroup, int pid, char *ret, siz
 static int walk(int dirfd, const char *name, int depth, int (*visit)(int fd, int parent, const char *name, void *ud),
 		void *ud)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r = 0, n;
-	char buf[2048] __attribute__((aligned(8)));
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r = 0;
+	struct nomad__entries entries;
+	const struct dirent *d;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	while (depth < MAX_DEPTH && (n = (int)nomad__getdents(fd, buf, sizeof(buf))) > 0) {
-		for (int at = 0; at < n && r >= 0;) {
-			struct dirent *d = (struct dirent *)(void *)(buf + at);
+	nomad__entries_init(&entries, fd);
+	while (depth < MAX_DEPTH && r >= 0 && (d = nomad__entries_next(&entries)))
+		if (d->d_type == DT_DIR) {
+			int sub = walk(fd, d->d_name, depth + 1, visit, ud);
 
-			at += d->d_reclen;
-			if (d->d_type == DT_DIR && d->d_name[0] != '.') {
-				int sub = walk(fd, d->d_name, depth + 1, visit, ud);
-
-				r = sub < 0 ? sub : sub > 0 ? sub : r;
-			}
+			r = sub != 0 ? sub : r;
 		}
-	}
 	if (r >= 0) {
 		int own = visit(fd, dirfd, name, ud);
 
@@ -288,18 +272,10 @@ int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 
 static uint64_t oom_kills_of(int dirfd, const char *file)
 {
-	int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	char buf[1024];
 	const char *found;
-	ssize_t n;
 
-	if (fd < 0)
-		return 0;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	if (n <= 0)
-		return 0;
-	buf[n] = 0;
+	(void)nomad__text_read(dirfd, file, buf, sizeof(buf));
 	found = strstr(buf, "oom_kill ");
 	return found ? (uint64_t)nomad__parse_num(found + 9, 0) : 0;
 }

@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os/process.h"
 #include "base/fields.h"
+#include "os/linux/proc.h"
 
 static const struct {
 	const char *name;
@@ -71,16 +71,8 @@ static void read_status(int pid, struct nomad__enter *ret)
 {
 	char buf[4096];
 	const char *found;
-	ssize_t n;
-	int fd;
 
-	proc_path(buf, sizeof(buf), pid, "/status", "");
-	fd = open(buf, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	buf[n > 0 ? n : 0] = 0;
+	(void)nomad__proc_read(pid, "/status", buf, sizeof(buf));
 	found = strstr(buf, "\nCapBnd:\t");
 	if (found)
 		ret->capabilities = parse_hex(found + 9);
@@ -88,15 +80,16 @@ static void read_status(int pid, struct nomad__enter *ret)
 	ret->no_new_privs = found && found[13] == '1';
 }
 
-int nomad__enter_open(int pid, uint64_t start, struct nomad__enter *ret)
+int nomad__enter_open(const struct nomad__process *process, struct nomad__enter *ret)
 {
+	int pid = process->pid;
 	char path[64];
 
 	*ret = (struct nomad__enter){ .root = -1, .capabilities = ~0ull };
 	ret->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (ret->pidfd < 0)
 		return -errno;
-	if (!nomad__process_is(pid, start))
+	if (!nomad__process_lives(process))
 		return -ESRCH;
 	proc_path(path, sizeof(path), pid, "/root", "");
 	ret->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -109,7 +102,7 @@ int nomad__enter_open(int pid, uint64_t start, struct nomad__enter *ret)
 	ret->other_users = (ret->flags & CLONE_NEWUSER) != 0;
 	read_status(pid, ret);
 	/* All that was read was of the same process. */
-	return nomad__process_is(pid, start) ? 0 : -ESRCH;
+	return nomad__process_lives(process) ? 0 : -ESRCH;
 }
 
 int nomad__enter_apply(const struct nomad__enter *enter)

@@ -2,7 +2,7 @@
  *
  * Which cgroup hierarchies there are: /proc/self/cgroup names them,
  * /proc/self/mountinfo says where they are. */
-#include "os/linux/hierarchy.h"
+#include "os/hierarchy.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -10,30 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nomad/base.h"
+
 static struct {
 	struct nomad__hierarchy list[NOMAD__MAX_HIERARCHIES];
 	int count;
 } found;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-bool nomad__list_has(const char *options, const char *names)
-{
-	for (const char *p = names; *p;) {
-		size_t n = strcspn(p, ",");
-		bool hit = false;
-
-		for (const char *q = options; *q && !hit;) {
-			size_t m = strcspn(q, ",");
-
-			hit = m == n && strncmp(p, q, n) == 0;
-			q += m + (q[m] == ',');
-		}
-		if (!hit)
-			return false;
-		p += n + (p[n] == ',');
-	}
-	return true;
-}
 
 static bool find_mount(const char *ctl, char *ret, size_t size)
 {

@@ -3,7 +3,6 @@
  * os/process.h from /proc, prctl(2), memfd_create(2) and pidfds. */
 #include "os/process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,23 +15,10 @@
 
 #include "base/file.h"
 #include "base/fields.h"
+#include "nomad/base.h"
+#include "os/linux/proc.h"
 
-static int read_file(const char *path, char *buf, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
-
-	if (fd < 0)
-		return -errno;
-	r = (int)read(fd, buf, size - 1);
-	if (r < 0)
-		r = -errno;
-	else
-		buf[r] = 0;
-	close(fd);
-	return r;
-}
-
-static int read_proc(int pid, const char *what, char *buf, size_t size)
+ssize_t nomad__proc_read(int pid, const char *what, char *buf, size_t size)
 {
 	char path[64];
 	struct nomad__text t;
@@ -41,15 +27,15 @@ static int read_proc(int pid, const char *what, char *buf, size_t size)
 	nomad__text_add(&t, "/proc/");
 	nomad__text_num(&t, pid);
 	nomad__text_add(&t, what);
-	return read_file(path, buf, size);
+	return nomad__text_read(AT_FDCWD, path, buf, size);
 }
 
 int nomad__boot_id(char ret[NOMAD__BOOT_ID_SIZE])
 {
-	int r = read_file("/proc/sys/kernel/random/boot_id", ret, NOMAD__BOOT_ID_SIZE);
+	ssize_t n = nomad__text_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", ret, NOMAD__BOOT_ID_SIZE);
 
-	if (r < 0)
-		return r;
+	if (n < 0)
+		return (int)n;
 	ret[strcspn(ret, "\n")] = 0;
 	return 0;
 }
@@ -73,11 +59,11 @@ static int read_stat(int pid, char *buf, size_t size)
 
 	if (pid <= 0)
 		return -ESRCH;
-	r = read_proc(pid, "/stat", buf, size);
+	r = (int)nomad__proc_read(pid, "/stat", buf, size);
 	return r == -ENOENT ? -ESRCH : r;
 }
 
-int nomad__process_start_time(int pid, uint64_t *ret)
+int nomad__process_find(int pid, struct nomad__process *ret)
 {
 	char stat[1024];
 	const char *field;
@@ -88,20 +74,20 @@ int nomad__process_start_time(int pid, uint64_t *ret)
 	field = stat_field(stat, 22);
 	if (!field)
 		return -EIO;
-	*ret = (uint64_t)nomad__parse_num(field, 0);
+	*ret = (struct nomad__process){ .pid = pid, .start = (uint64_t)nomad__parse_num(field, 0) };
 	return 0;
 }
 
-bool nomad__process_is(int pid, uint64_t start)
+bool nomad__process_lives(const struct nomad__process *process)
 {
 	char stat[1024];
 	const char *state, *field;
 
-	if (read_stat(pid, stat, sizeof(stat)) < 0)
+	if (read_stat(process->pid, stat, sizeof(stat)) < 0)
 		return false;
 	state = stat_field(stat, 3);
 	field = stat_field(stat, 22);
-	return field && (uint64_t)nomad__parse_num(field, 0) == start && *state != 'Z' && *state != 'X';
+	return field && (uint64_t)nomad__parse_num(field, 0) == process->start && *state != 'Z' && *state != 'X';
 }
 
 int nomad__process_parent(int pid)
@@ -116,19 +102,19 @@ int nomad__process_parent(int pid)
 	return field ? (int)nomad__parse_num(field, 0) : -EIO;
 }
 
-int nomad__process_signal(int pid, uint64_t start, int sig)
+int nomad__process_signal(const struct nomad__process *process, int sig)
 {
 	int fd, r = 0;
 
-	if (pid <= 1)
+	if (process->pid <= 1)
 		return -ESRCH;
 	/* The pidfd pins the process; what it was is asked after. */
-	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
 	if (fd < 0 && errno == ESRCH)
 		return -ESRCH;
-	if (!nomad__process_is(pid, start))
+	if (!nomad__process_lives(process))
 		r = -ESRCH;
-	else if ((fd >= 0 ? (int)syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) : kill(pid, sig)) < 0)
+	else if ((fd >= 0 ? (int)syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0) : kill(process->pid, sig)) < 0)
 		r = -errno;
 	if (fd >= 0)
 		close(fd);
@@ -162,11 +148,12 @@ static int children_of_thread(const char *path, int *ret, int count, int max)
 
 int nomad__process_children(int pid, int *ret, int max)
 {
-	char path[80], buf[1024] __attribute__((aligned(8)));
+	char path[80];
 	struct nomad__text t;
+	struct nomad__entries entries;
+	const struct dirent *d;
 	size_t base;
 	int fd, count = 0;
-	ssize_t n;
 
 	nomad__text_init(&t, path, sizeof(path));
 	nomad__text_add(&t, "/proc/");
@@ -177,18 +164,13 @@ int nomad__process_children(int pid, int *ret, int max)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	while ((n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
-		for (ssize_t at = 0; at < n;) {
-			struct dirent *d = (struct dirent *)(void *)(buf + at);
-
-			at += d->d_reclen;
-			if (d->d_name[0] == '.')
-				continue;
-			t.used = base;
-			nomad__text_add(&t, d->d_name);
-			nomad__text_add(&t, "/children");
-			count = children_of_thread(path, ret, count, max);
-		}
+	nomad__entries_init(&entries, fd);
+	while ((d = nomad__entries_next(&entries))) {
+		t.used = base;
+		nomad__text_add(&t, d->d_name);
+		nomad__text_add(&t, "/children");
+		count = children_of_thread(path, ret, count, max);
+	}
 	close(fd);
 	return count;
 }
@@ -215,19 +197,14 @@ int nomad__process_usage(int pid, struct nomad__process_usage *ret)
 
 int nomad__process_descriptors(void)
 {
-	char buf[1024] __attribute__((aligned(8)));
 	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), count = -1; /* but this one */
-	ssize_t n;
+	struct nomad__entries entries;
 
 	if (fd < 0)
 		return -errno;
-	while ((n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
-		for (ssize_t at = 0; at < n;) {
-			struct dirent *d = (struct dirent *)(void *)(buf + at);
-
-			at += d->d_reclen;
-			count += d->d_name[0] != '.';
-		}
+	nomad__entries_init(&entries, fd);
+	while (nomad__entries_next(&entries))
+		count++;
 	close(fd);
 	return count;
 }
@@ -286,27 +263,17 @@ int nomad__program_load(const char *name, const void *data, size_t size)
 {
 	/* Kernels before 6.3 do not know MFD_EXEC, later ones may insist on it. */
 	int fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC), r;
-	size_t done = 0;
 
 	if (fd < 0 && errno == EINVAL)
 		fd = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	while (done < size) {
-		ssize_t n = write(fd, (const char *)data + done, size - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			goto fail;
-		done += (size_t)n;
-	}
-	if (fchmod(fd, 0500) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		goto fail;
-	return fd;
-fail:
-	r = errno ? -errno : -EIO;
+	r = nomad_write_all(fd, data, size);
+	if (r >= 0 && (fchmod(fd, 0500) < 0 ||
+		       fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0))
+		r = -errno;
+	if (r >= 0)
+		return fd;
 	close(fd);
 	return r;
 }

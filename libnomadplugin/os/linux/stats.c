@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fields.h"
+#include "os/hierarchy.h"
 
 enum slot { CPU_STAT, CPU_USAGE, CPU_SPLIT, MEMORY_USAGE, MEMORY_STAT, MEMORY_MAX, SWAP, KERNEL };
 
@@ -34,14 +35,7 @@ static const struct {
 
 static bool has_controller(const char *list, const char *ctl)
 {
-	size_t n = strlen(ctl);
-
-	if (!n)
-		return !*list;
-	for (const char *p = list; (p = strstr(p, ctl)); p++)
-		if ((p == list || p[-1] == ',') && (p[n] == 0 || p[n] == ','))
-			return true;
-	return false;
+	return *ctl ? nomad__list_has(list, ctl) : !*list;
 }
 
 void nomad__stats_open(const struct nomad__cgroup *cgroups, int n, int fds[NOMAD__STATS_FDS])

@@ -15,50 +15,31 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/enter.h"
-#include "os/process.h"
 #include "supervisor/crash.h"
-#include "supervisor/program/child.h"
 
-static void tell_failure(int client, int64_t id, int errnum, const char *act)
+static struct exec {
+	int pid; /* 0: free */
+	unsigned client;
+	int64_t id;    /* of the client's choice */
+	int status_fd; /* -1: the program runs */
+	bool told;     /* the client knows the end: that it could not begin */
+} execs[MAX_EXECS];
+
+static void tell_failure(unsigned client, int64_t id, int errnum, const char *act)
 {
 	char buf[800];
 	struct nomad__fields m;
 
-	if (client < 0)
-		return;
 	nomad__fields_init(&m, buf, sizeof(buf));
 	nomad__fields_add(&m, "op", "exec-exited");
 	nomad__fields_num(&m, "id", id);
 	nomad__fields_num(&m, "errno", errnum);
 	nomad__fields_add(&m, "act", act);
-	ctl_send(client, &m);
-}
-
-static void __attribute__((noreturn)) fail_exec(int fd, int errnum, const char *act, const char *object)
-{
-	char buf[600];
-	struct nomad__text t;
-	size_t head;
-
-	nomad__text_init(&t, buf, sizeof(buf));
-	nomad__text_add(&t, "E");
-	nomad__text_num(&t, errnum);
-	head = t.used + 1;
-	nomad__text_init(&t, buf + head, sizeof(buf) - head);
-	nomad__text_add(&t, act);
-	if (object) {
-		nomad__text_add(&t, " '");
-		nomad__text_add(&t, object);
-		nomad__text_add(&t, "'");
-	}
-	(void)!write(fd, buf, head + t.used + 1);
-	_exit(127);
+	clients_send(client, &m);
 }
 
 /* Be born again within the pid namespace; only the second one returns. */
@@ -69,10 +50,10 @@ static void second_birth(int status)
 	int hold[2], pid;
 
 	if (pipe2(hold, O_CLOEXEC) < 0)
-		fail_exec(status, errno, "make a pipe", NULL);
+		child_fail(status, errno, "make a pipe", NULL);
 	pid = nomad__fork_sibling();
 	if (pid < 0)
-		fail_exec(status, -pid, "fork in the namespaces of the task", NULL);
+		child_fail(status, -pid, "fork in the namespaces of the task", NULL);
 	if (pid > 0) {
 		/* First it is known who it is, then it may go on and die. */
 		nomad__text_init(&t, buf, sizeof(buf));
@@ -86,123 +67,139 @@ static void second_birth(int status)
 	close(hold[0]);
 }
 
-static void enter_task(const char *spec, size_t size, int status, int leader, uint64_t start)
+static const struct nomad__process *leader(void)
 {
-	const char *user = nomad__fields_get(spec, size, "user");
+	return task()->leader.pid ? &task()->leader : &task()->main;
+}
+
+static void enter_task(const struct spec *spec, int status, const struct nomad__process *of)
+{
+	const char *user = nomad__fields_get(spec->data, spec->size, "user");
 	struct nomad__enter enter;
-	int r = nomad__enter_open(leader, start, &enter);
+	int r = nomad__enter_open(of, &enter);
 
 	if (r >= 0)
 		r = nomad__enter_apply(&enter);
 	if (r < 0)
-		fail_exec(status, -r, "enter the namespaces of the task", NULL);
+		child_fail(status, -r, "enter the namespaces of the task", NULL);
 	if (enter.needs_fork)
 		second_birth(status);
 	r = nomad__enter_restrict_bounds(&enter);
 	if (r >= 0 && (user || enter.other_users)) {
 		r = child_become_inside(user ? user : "0");
 		if (r < 0)
-			fail_exec(status, -r, "become user", user ? user : "0");
+			child_fail(status, -r, "become user", user ? user : "0");
 	}
 	if (r >= 0)
 		r = nomad__enter_restrict(&enter);
 	if (r < 0)
-		fail_exec(status, -r, "drop capabilities", NULL);
+		child_fail(status, -r, "drop capabilities", NULL);
 }
 
-static void __attribute__((noreturn)) run(const char *spec, size_t size, const int *fds, int status)
+static void __attribute__((noreturn)) run(const struct spec *spec, const int *fds, int status)
 {
-	char **argv = child_strings(spec, size, "arg", NULL), **env = child_strings(spec, size, "env", NULL);
-	const char *cwd = nomad__fields_get(spec, size, "cwd");
-	bool enter = nomad__fields_get_num(spec, size, "enter_leader", 0) != 0;
-	int leader = S.leader_pid ? S.leader_pid : S.main_pid, r;
+	char **argv = child_strings(spec, "arg", NULL), **env = child_strings(spec, "env", NULL);
+	const char *cwd = nomad__fields_get(spec->data, spec->size, "cwd");
+	bool enter = nomad__fields_get_num(spec->data, spec->size, "enter_leader", 0) != 0;
+	int r;
 
 	if (!argv || !argv[0] || !env)
-		fail_exec(status, ENOMEM, "list the arguments", NULL);
+		child_fail(status, ENOMEM, "list the arguments", NULL);
 	child_defaults();
-	r = limits_join_beside(enter ? leader : S.main_pid);
+	r = limits_join_beside(enter ? leader()->pid : task()->main.pid);
 	if (r < 0)
-		fail_exec(status, -r, "enter the cgroups of the task", NULL);
+		child_fail(status, -r, "enter the cgroups of the task", NULL);
 	r = limits_set_own();
 	if (r < 0)
-		fail_exec(status, -r, "set the resource limits of the task", NULL);
+		child_fail(status, -r, "set the resource limits of the task", NULL);
 	if (enter) {
-		enter_task(spec, size, status, leader, S.leader_pid ? S.leader_start : S.main_start);
+		enter_task(spec, status, leader());
 	} else {
-		r = nomad__enter_netns_of(S.main_pid);
+		r = nomad__enter_netns_of(task()->main.pid);
 		if (r < 0)
-			fail_exec(status, -r, "enter the network namespace of the task", NULL);
+			child_fail(status, -r, "enter the network namespace of the task", NULL);
 	}
 	setsid();
 	r = child_stdio(fds);
-	if (r >= 0 && nomad__fields_get_num(spec, size, "tty", 0))
+	if (r >= 0 && nomad__fields_get_num(spec->data, spec->size, "tty", 0))
 		r = nomad__take_terminal();
 	if (r < 0)
-		fail_exec(status, -r, "take the terminal", NULL);
+		child_fail(status, -r, "take the terminal", NULL);
 	if (!enter) {
-		r = child_become(spec, size);
+		r = child_become(spec);
 		if (r < 0)
-			fail_exec(status, -r, "become user number", nomad__fields_get(spec, size, "uid"));
+			child_fail(status, -r, "become user number", nomad__fields_get(spec->data, spec->size, "uid"));
 	}
 	if (chdir(cwd ? cwd : "/") < 0)
-		fail_exec(status, errno, "change to directory", cwd ? cwd : "/");
+		child_fail(status, errno, "change to directory", cwd ? cwd : "/");
 	nomad__die_with_parent();
 	r = child_exec(argv, env);
-	fail_exec(status, -r, "execute", argv[0]);
+	child_fail(status, -r, "execute", argv[0]);
 }
 
-void exec_start(int client, const char *message, size_t size, const int *fds)
+/* 0, or the errno and *ret_act. */
+static int start(struct exec *exec, const int *fds, const char **ret_act)
 {
-	int64_t id = nomad__fields_get_num(message, size, "id", -1);
-	struct super_exec *exec = NULL;
-	struct stat st;
-	const char *spec;
-	int status[2], pid;
+	struct spec spec;
+	int status[2], pid, r = spec_map(fds[3], &spec);
 
-	for (int i = 0; i < MAX_EXECS && !exec; i++)
-		if (!S.execs[i].pid)
-			exec = &S.execs[i];
-	if (S.state < ST_WAITING || S.state > ST_STOPPING || S.main_reaped) {
-		tell_failure(client, id, ESRCH, "run a command in a task that does not run");
-		return;
-	}
-	if (!exec) {
-		tell_failure(client, id, EAGAIN, "run one more command in the task: there are too many");
-		return;
-	}
-	if (fds[3] < 0 || fstat(fds[3], &st) < 0 || st.st_size <= 0) {
-		tell_failure(client, id, EPROTO, "read what command to run");
-		return;
-	}
-	spec = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fds[3], 0);
-	if (spec == MAP_FAILED) {
-		tell_failure(client, id, ENOMEM, "map what command to run");
-		return;
-	}
+	*ret_act = "map what command to run";
+	if (r < 0)
+		return -r;
+	*ret_act = "make a pipe";
 	if (pipe2(status, O_CLOEXEC) < 0) {
-		tell_failure(client, id, errno, "make a pipe");
+		r = errno;
 		goto out;
 	}
-	pid = limits_fork_beside(nomad__fields_get_num(spec, (size_t)st.st_size, "enter_leader", 0) && S.leader_pid
-					 ? S.leader_pid
-					 : S.main_pid);
+	*ret_act = "fork";
+	pid = limits_fork_beside(nomad__fields_get_num(spec.data, spec.size, "enter_leader", 0) ? leader()->pid
+												: task()->main.pid);
 	if (pid == 0) {
 		close(status[0]);
-		run(spec, (size_t)st.st_size, fds, status[1]);
+		run(&spec, fds, status[1]);
 	}
 	close(status[1]);
 	if (pid < 0) {
 		close(status[0]);
-		tell_failure(client, id, -pid, "fork");
+		r = -pid;
 		goto out;
 	}
 	nomad__crash_at("super-exec");
-	*exec = (struct super_exec){ .pid = pid, .client = client, .id = id, .status_fd = status[0] };
+	exec->pid = pid;
+	exec->status_fd = status[0];
 out:
-	munmap((void *)spec, (size_t)st.st_size);
+	spec_unmap(&spec);
+	return r;
 }
 
-void exec_read_status(struct super_exec *exec)
+void exec_start(unsigned client, const char *message, size_t size, const int *fds)
+{
+	int64_t id = nomad__fields_get_num(message, size, "id", -1);
+	struct exec *exec = NULL;
+	const char *act;
+	int r;
+
+	for (int i = 0; i < MAX_EXECS && !exec; i++)
+		if (!execs[i].pid)
+			exec = &execs[i];
+	if (state_now() < ST_WAITING || state_now() > ST_STOPPING || task()->reaped) {
+		tell_failure(client, id, ESRCH, "run a command in a task that does not run");
+	} else if (!exec) {
+		tell_failure(client, id, EAGAIN, "run one more command in the task: there are too many");
+	} else {
+		*exec = (struct exec){ .client = client, .id = id, .status_fd = -1 };
+		r = start(exec, fds, &act);
+		if (r)
+			tell_failure(client, id, r, act);
+	}
+}
+
+int exec_pollfd(int i)
+{
+	return execs[i].pid ? execs[i].status_fd : -1;
+}
+
+static void read_status(struct exec *exec)
 {
 	char buf[1024];
 	ssize_t n = read(exec->status_fd, buf, sizeof(buf) - 1);
@@ -230,41 +227,45 @@ void exec_read_status(struct super_exec *exec)
 	}
 }
 
-static void kill_group(const struct super_exec *exec, int signal)
+void exec_read_status(int i)
+{
+	if (exec_pollfd(i) >= 0)
+		read_status(&execs[i]);
+}
+
+static void kill_group(const struct exec *exec, int signal)
 {
 	/* Before its setsid() it has no group of its own. */
 	if (kill(-exec->pid, signal) < 0)
 		(void)kill(exec->pid, signal);
 }
 
-void exec_signal(int client, int64_t id, int signal)
+void exec_signal(unsigned client, int64_t id, int signal)
 {
 	for (int i = 0; i < MAX_EXECS; i++)
-		if (S.execs[i].pid && S.execs[i].client == client && S.execs[i].id == id && signal > 0 && signal < NSIG)
-			kill_group(&S.execs[i], signal);
+		if (execs[i].pid && execs[i].client == client && execs[i].id == id && signal > 0 && signal < NSIG)
+			kill_group(&execs[i], signal);
 }
 
-void exec_client_gone(int client)
+void exec_kill_orphans(void)
 {
 	for (int i = 0; i < MAX_EXECS; i++)
-		if (S.execs[i].pid && S.execs[i].client == client) {
-			S.execs[i].client = -1;
-			kill_group(&S.execs[i], SIGKILL);
-		}
+		if (execs[i].pid && !clients_has(execs[i].client))
+			kill_group(&execs[i], SIGKILL);
 }
 
 /* Whose child was that?  What it had to say is read first: the pid may be
  * that of a second child, or no longer be the one that counts. */
-struct super_exec *exec_find(int pid)
+static struct exec *find(int pid)
 {
 	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < MAX_EXECS; i++) {
-			struct super_exec *exec = &S.execs[i];
+			struct exec *exec = &execs[i];
 
 			if (!exec->pid || (exec->pid != pid && round == 0))
 				continue;
 			if (exec->status_fd >= 0)
-				exec_read_status(exec);
+				read_status(exec);
 			if (exec->pid == pid)
 				return exec;
 		}
@@ -272,20 +273,23 @@ struct super_exec *exec_find(int pid)
 	return NULL;
 }
 
-void exec_reaped(struct super_exec *exec, int status)
+void exec_reaped(int pid, int status)
 {
+	struct exec *exec = find(pid);
 	char buf[128];
 	struct nomad__fields m;
 
+	if (!exec)
+		return;
 	if (exec->status_fd >= 0)
 		close(exec->status_fd);
-	if (!exec->told && exec->client >= 0) {
+	if (!exec->told) {
 		nomad__fields_init(&m, buf, sizeof(buf));
 		nomad__fields_add(&m, "op", "exec-exited");
 		nomad__fields_num(&m, "id", exec->id);
 		nomad__fields_num(&m, "code", WIFEXITED(status) ? WEXITSTATUS(status) : 0);
 		nomad__fields_num(&m, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-		ctl_send(exec->client, &m);
+		clients_send(exec->client, &m);
 	}
-	*exec = (struct super_exec){ .status_fd = -1 };
+	exec->pid = 0;
 }

@@ -2,7 +2,7 @@
  *
  * limits.c: the cgroups of the task and our own.
  *
- * The plugin has decided all (os/limits.h) and says it in the specification:
+ * The plugin has decided all (supervisor/limits.h) and says it in the specification:
  * cg= is a cgroup of the task, set= a value to be written ("!PATH\tVALUE": the
  * start fails if it cannot be; "?PATH\tVALUE": never mind), supercg= one for
  * us, dev= a device that the task may use (cgroup v2; without any all), rlimit= and
@@ -19,6 +19,7 @@
 
 static struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 static int n_cgroups;
+static uint64_t oom_before;
 
 static int allow_devices(void)
 {
@@ -27,7 +28,7 @@ static int allow_devices(void)
 	size_t pos = 0;
 	int r;
 
-	while ((s = nomad__fields_next(S.spec, S.spec_size, "dev", &pos))) {
+	while ((s = spec_next("dev", &pos))) {
 		r = nomad__device_rule_add(&rules, s);
 		if (r < 0)
 			return fail(-r, "read the rule for devices", s);
@@ -58,7 +59,7 @@ static int read_own(void)
 	size_t pos = 0;
 
 	own.oom_score = (int)spec_num("oom_score_adj", 0);
-	while ((s = nomad__fields_next(S.spec, S.spec_size, "rlimit", &pos))) {
+	while ((s = spec_next("rlimit", &pos))) {
 		const char *soft = strchr(s, ' '), *hard = soft ? strchr(soft + 1, ' ') : NULL;
 		int64_t low, high;
 
@@ -88,6 +89,15 @@ int limits_set_own(void)
 	return 0;
 }
 
+static uint64_t oom_kills(void)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < n_cgroups; i++)
+		sum += nomad__cgroup_oom_kills(&cgroups[i]);
+	return sum;
+}
+
 int limits_create(void)
 {
 	const char *s;
@@ -96,7 +106,7 @@ int limits_create(void)
 	size_t pos = 0;
 	int r;
 
-	while ((s = nomad__fields_next(S.spec, S.spec_size, "cg", &pos))) {
+	while ((s = spec_next("cg", &pos))) {
 		struct nomad__cgroup *cg = &cgroups[n_cgroups];
 
 		r = n_cgroups < NOMAD__MAX_CGROUPS ? nomad__cgroup_parse(s, cg) : -E2BIG;
@@ -107,7 +117,7 @@ int limits_create(void)
 		n_cgroups++;
 	}
 	pos = 0;
-	while ((s = nomad__fields_next(S.spec, S.spec_size, "set", &pos))) {
+	while ((s = spec_next("set", &pos))) {
 		const char *tab = strchr(s, '\t');
 
 		if (!tab || (size_t)(tab - s) > sizeof(path))
@@ -122,7 +132,7 @@ int limits_create(void)
 	r = allow_devices();
 	if (r >= 0)
 		r = read_own();
-	S.oom_before = limits_oom_kills();
+	oom_before = oom_kills();
 	return r;
 }
 
@@ -183,7 +193,7 @@ int limits_fork_supervisor(void)
 	size_t pos = 0;
 	int pid = -1;
 
-	while (pid < 0 && (s = nomad__fields_next(S.spec, S.spec_size, "supercg", &pos)))
+	while (pid < 0 && (s = spec_next("supercg", &pos)))
 		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind == '2' && nomad__cgroup_create(&cg) >= 0)
 			pid = nomad__cgroup_fork(cg.path);
 	return pid >= 0 ? pid : nomad__cgroup_fork(NULL);
@@ -195,7 +205,7 @@ void limits_leave_agent(void)
 	const char *s;
 	size_t pos = 0;
 
-	while ((s = nomad__fields_next(S.spec, S.spec_size, "supercg", &pos)))
+	while ((s = spec_next("supercg", &pos)))
 		if (nomad__cgroup_parse(s, &cg) >= 0 && cg.kind != '2' && nomad__cgroup_create(&cg) >= 0)
 			(void)nomad__cgroup_join(&cg);
 }
@@ -221,11 +231,7 @@ bool limits_empty(void)
 	return true;
 }
 
-uint64_t limits_oom_kills(void)
+bool limits_oom_killed(void)
 {
-	uint64_t sum = 0;
-
-	for (int i = 0; i < n_cgroups; i++)
-		sum += nomad__cgroup_oom_kills(&cgroups[i]);
-	return sum;
+	return oom_kills() > oom_before;
 }

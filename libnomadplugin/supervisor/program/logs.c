@@ -27,9 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "supervisor/program/logs.h"
-
-enum { PUMP_SIZE = 4096, PUMP_ROUNDS = 32 };
+enum { PUMP_SIZE = 4096, PUMP_ROUNDS = 32, TAIL_SIZE = 2048 /* last words on stderr */ };
 
 static const int64_t stall_ns = 10ll * 1000000000;
 
@@ -51,6 +49,7 @@ static struct stream streams[STREAMS] = {
 };
 static char tail[2 * TAIL_SIZE + 1];
 static size_t tail_used;
+static bool started; /* the tail is not wanted any more */
 
 /* Open the directory of `path` and say what is left of it.  The last two
  * directories must not be symlinks: a task can write into them. */
@@ -182,7 +181,7 @@ int logs_open(void)
 
 		if (!none)
 			r = files ? open_files(s, suffixes[i]) : open_fifo(i, path);
-		if (r >= 0 && ((files && !none) || (i == STREAM_ERR && S.notify)))
+		if (r >= 0 && ((files && !none) || (i == STREAM_ERR && spec_num("notify", 0))))
 			r = open_pump(s);
 		if (r < 0)
 			return r;
@@ -226,6 +225,7 @@ const char *logs_tail(void)
 
 void logs_started(void)
 {
+	started = true;
 	tail_used = 0;
 }
 
@@ -261,7 +261,7 @@ static void pump(struct stream *s)
 			s->source = -1;
 			return;
 		}
-		if (!S.told)
+		if (!started)
 			keep_tail(s->buf, (size_t)n);
 		if (s->files.fd >= 0) {
 			rotation_write(&s->files, s->buf, (size_t)n);
@@ -312,8 +312,7 @@ void logs_ready(int i, short events)
 		/* Look again later instead of at each write of the task. */
 		s->watched = true;
 		s->was_waiting = waiting(s);
-		if (!S.deadline[TIMER_STALL])
-			timer_set(TIMER_STALL, stall_ns);
+		timer_sooner(TIMER_STALL, stall_ns);
 	}
 }
 
@@ -334,7 +333,7 @@ static void tell_stall(int i, int n)
 		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
 		nomad__text_add(&t, " is read again, nothing was lost");
 	}
-	ctl_notice(text);
+	clients_notice(text);
 }
 
 void logs_stall_check(void)
@@ -389,7 +388,7 @@ void logs_give_up(void)
 		nomad__text_add(&t, " bytes of ");
 		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
 		nomad__text_add(&t, " are lost: nobody has read the log pipe within 3 s of the task's end");
-		ctl_notice(text);
+		clients_notice(text);
 	}
 }
 

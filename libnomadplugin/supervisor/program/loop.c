@@ -20,50 +20,48 @@
 /* A task that is over before needs no place for its record, and a start is not to meet a busy disk. */
 static const int64_t record_delay_ns = 100 * 1000000;
 
+static void started(void)
+{
+	const char *leader_key = spec_get("leader_key");
+
+	timer_set(TIMER_READY, -1);
+	if (!leader_key || !*leader_key)
+		task_lead(task()->main.pid);
+	spec_drop();
+	logs_started();
+	orders_started();
+	nomad__crash_at("super-started");
+	timer_set(TIMER_RECORD, record_delay_ns);
+}
+
 static void act(enum super_action action)
 {
 	switch (action) {
-	case ACT_WAIT:
+	case ACT_EXECED:
 		nomad__crash_at("super-execed");
-		if (!S.notify)
-			dispatch(EV_READY);
 		break;
 	case ACT_STARTED:
-		timer_set(TIMER_READY, -1);
-		if (!S.leader_pid && !S.leader_key[0]) {
-			S.leader_pid = S.main_pid;
-			S.leader_start = S.main_start;
-		}
-		(void)munmap((void *)S.spec, S.spec_size);
-		S.spec = NULL;
-		S.spec_size = 0;
-		logs_started();
-		ctl_started();
-		nomad__crash_at("super-started");
-		timer_set(TIMER_RECORD, record_delay_ns);
+		started();
 		break;
 	case ACT_FAIL:
 		(void)fail(ECHILD, "the process ended before it was ready", NULL);
-		sweep_begin();
+		end_begin(false);
 		break;
 	case ACT_STOP:
-		stop_main(S.ask_signal ? S.ask_signal : S.stop_signal);
-		timer_set(TIMER_STOP, S.ask_timeout_ns);
+		orders_stop();
 		nomad__crash_at("super-stop");
 		break;
 	case ACT_SOONER:
-		if (!S.deadline[TIMER_STOP] || nomad_monotonic_ns() + S.ask_timeout_ns < S.deadline[TIMER_STOP])
-			timer_set(TIMER_STOP, S.ask_timeout_ns);
+		orders_stop_sooner();
 		break;
 	case ACT_KILL:
-		S.killed = true;
-		sweep_begin();
+		end_begin(true);
 		break;
 	case ACT_SWEEP:
-		sweep_begin();
+		end_begin(false);
 		break;
 	case ACT_FINISH:
-		finish();
+		end_finish();
 		break;
 	case ACT_NONE:
 	case ACT_MAX:
@@ -71,17 +69,13 @@ static void act(enum super_action action)
 	}
 }
 
-void dispatch(enum super_event event)
+/* Act on all that was posted, and what is posted by that. */
+static void run_events(void)
 {
-	const struct super_cell *cell = &super_table[S.state][event];
+	enum super_action action;
 
-	S.state = cell->next;
-	act(cell->action);
-}
-
-void timer_set(enum super_timer timer, int64_t delay_ns)
-{
-	S.deadline[timer] = delay_ns < 0 ? 0 : nomad_monotonic_ns() + delay_ns;
+	while (state_step(&action))
+		act(action);
 }
 
 static void timer_fired(enum super_timer timer)
@@ -89,22 +83,23 @@ static void timer_fired(enum super_timer timer)
 	switch (timer) {
 	case TIMER_READY:
 		(void)fail(ETIMEDOUT, "wait for the process to be ready", NULL);
-		dispatch(EV_READY_LATE);
+		state_post(EV_READY_LATE);
 		break;
 	case TIMER_STOP:
-		dispatch(EV_STOP_LATE);
+		state_post(EV_STOP_LATE);
 		break;
 	case TIMER_KILL:
-		sweep();
+		end_sweep();
 		break;
 	case TIMER_STALL:
 		logs_stall_check();
 		break;
 	case TIMER_LINGER:
-		S.lingers = false;
+		end_linger_no_more();
 		break;
 	case TIMER_RECORD:
-		prepare_exit_record();
+		if (state_now() < ST_KILLING)
+			exit_record_prepare();
 		break;
 	case TIMER_MAX:
 		break;
@@ -112,35 +107,29 @@ static void timer_fired(enum super_timer timer)
 }
 
 /* Take all dead children, whoever they were. */
-void reap(void)
+static void reap(void)
 {
 	struct rusage usage;
 	int status, pid;
 	bool any = false;
 
 	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-		struct super_exec *exec = NULL;
-
 		any = true;
-		if (pid == S.main_pid && !S.main_reaped) {
-			/* What it had to say comes before its end. */
-			if (S.exec_fd >= 0)
-				spawn_read_status();
-			if (S.notify_fd >= 0)
-				notify_read();
-			S.main_reaped = true;
-			S.main_status = status;
-			S.usage = usage;
-			S.ended_wall_ns = nomad_wall_ns();
-			dispatch(EV_MAIN_EXIT);
+		if (pid != task()->main.pid || task()->reaped) {
+			exec_reaped(pid, status);
 			continue;
 		}
-		exec = exec_find(pid);
-		if (exec)
-			exec_reaped(exec, status);
+		/* What it had to say comes before its end. */
+		spawn_read_status();
+		notify_read();
+		run_events();
+		task_ended(status, &usage);
+		state_post(EV_MAIN_EXIT);
+		run_events();
 	}
-	if (any && S.state == ST_KILLING)
-		sweep();
+	if (any)
+		end_sweep();
+	run_events();
 }
 
 static void on_sigchld(int sig)
@@ -148,7 +137,7 @@ static void on_sigchld(int sig)
 	(void)sig;
 }
 
-enum slot_kind { SLOT_CTL, SLOT_NOTIFY, SLOT_EXEC_FD, SLOT_CLIENT, SLOT_EXEC, SLOT_LOG };
+enum slot_kind { SLOT_LISTEN, SLOT_NOTIFY, SLOT_SPAWN, SLOT_CLIENT, SLOT_EXEC, SLOT_LOG };
 
 struct slot {
 	unsigned char kind;
@@ -171,11 +160,11 @@ static int fill_slots(struct pollfd *fds, struct slot *slots)
 	int n = 0;
 	short events;
 
-	n = add_slot(fds, slots, n, SLOT_CTL, 0, S.ctl_fd, POLLIN);
-	n = add_slot(fds, slots, n, SLOT_NOTIFY, 0, S.notify_fd, POLLIN);
-	n = add_slot(fds, slots, n, SLOT_EXEC_FD, 0, S.exec_fd, POLLIN);
+	n = add_slot(fds, slots, n, SLOT_LISTEN, 0, clients_pollfd(-1), POLLIN);
+	n = add_slot(fds, slots, n, SLOT_NOTIFY, 0, notify_pollfd(), POLLIN);
+	n = add_slot(fds, slots, n, SLOT_SPAWN, 0, spawn_pollfd(), POLLIN);
 	for (int i = 0; i < MAX_CLIENTS; i++)
-		n = add_slot(fds, slots, n, SLOT_CLIENT, i, S.clients[i].fd, POLLIN);
+		n = add_slot(fds, slots, n, SLOT_CLIENT, i, clients_pollfd(i), POLLIN);
 	for (int i = 0; i < 2 * STREAMS; i++) {
 		int fd = logs_pollfd(i, &events);
 
@@ -183,46 +172,33 @@ static int fill_slots(struct pollfd *fds, struct slot *slots)
 	}
 	/* Those that found no room have their turn in a later round. */
 	for (int i = 0; i < MAX_EXECS; i++)
-		if (S.execs[i].pid)
-			n = add_slot(fds, slots, n, SLOT_EXEC, i, S.execs[i].status_fd, POLLIN);
+		n = add_slot(fds, slots, n, SLOT_EXEC, i, exec_pollfd(i), POLLIN);
 	return n;
 }
 
 static void slot_ready(const struct slot *slot, short events)
 {
 	switch ((enum slot_kind)slot->kind) {
-	case SLOT_CTL:
-		ctl_accept();
+	case SLOT_LISTEN:
+		clients_accept();
 		break;
 	case SLOT_NOTIFY:
 		notify_read();
 		break;
-	case SLOT_EXEC_FD:
-		if (S.exec_fd >= 0)
-			spawn_read_status();
+	case SLOT_SPAWN:
+		spawn_read_status();
 		break;
 	case SLOT_CLIENT:
-		if (S.clients[slot->index].fd >= 0)
-			ctl_read(slot->index);
+		orders_read(slot->index);
 		break;
 	case SLOT_EXEC:
-		if (S.execs[slot->index].pid && S.execs[slot->index].status_fd >= 0)
-			exec_read_status(&S.execs[slot->index]);
+		exec_read_status(slot->index);
 		break;
 	case SLOT_LOG:
 		logs_ready(slot->index, events);
 		break;
 	}
-}
-
-static int64_t next_deadline(void)
-{
-	int64_t next = 0;
-
-	for (int i = 0; i < TIMER_MAX; i++)
-		if (S.deadline[i] && (!next || S.deadline[i] < next))
-			next = S.deadline[i];
-	return next;
+	run_events();
 }
 
 /* Until nothing is left to do: the end was told, and the log pipes are empty or
@@ -243,23 +219,24 @@ void super_loop(void)
 
 	for (;;) {
 		struct timespec ts;
+		enum super_timer timer;
 		int64_t next, now;
 		int n, ready;
 
 		reap();
 		now = nomad_monotonic_ns();
-		for (int i = 0; i < TIMER_MAX; i++)
-			if (S.deadline[i] && S.deadline[i] <= now) {
-				S.deadline[i] = 0;
-				timer_fired((enum super_timer)i);
-			}
-		if (S.state == ST_OVER && !(S.lingers && logs_pending())) {
+		while (timer_due(now, &timer)) {
+			timer_fired(timer);
+			run_events();
+		}
+		if (state_now() == ST_OVER && !(end_lingers() && logs_pending())) {
 			logs_give_up();
-			ctl_close();
+			clients_close();
 			return;
 		}
+		exec_kill_orphans();
 		n = fill_slots(fds, slots);
-		next = next_deadline();
+		next = timer_next();
 		if (next) {
 			int64_t left = next - nomad_monotonic_ns();
 

@@ -13,19 +13,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "os/process.h"
 #include "os/socket.h"
+
+static int notify_fd = -1;
+static char leader_key[64], status[256];
 
 /* The environment string for the task. */
 int notify_open(char *ret_env, size_t size)
 {
 	struct nomad__text t;
 	const char *dir = spec_get("dir");
-	int fd = nomad__unix_datagram(S.dirfd, "notify");
+	int r = spec_copy("leader_key", leader_key, sizeof(leader_key));
 
-	if (fd < 0)
-		return fd;
-	S.notify_fd = fd;
+	if (r < 0)
+		return r;
+	notify_fd = nomad__unix_datagram(directory(), "notify");
+	if (notify_fd < 0)
+		return fail(-notify_fd, "make the notify socket", NULL);
 	nomad__text_init(&t, ret_env, size);
 	nomad__text_add(&t, "NOTIFY_SOCKET=");
 	if (strlen(dir) + sizeof("/notify") <= 108) {
@@ -35,17 +39,17 @@ int notify_open(char *ret_env, size_t size)
 		nomad__text_add(&t, "/proc/");
 		nomad__text_num(&t, getpid());
 		nomad__text_add(&t, "/fd/");
-		nomad__text_num(&t, S.dirfd);
+		nomad__text_num(&t, directory());
 	}
 	nomad__text_add(&t, "/notify");
-	return t.full ? -ENAMETOOLONG : 0;
+	return t.full ? fail(ENAMETOOLONG, "make the notify socket", NULL) : 0;
 }
 
 static bool is_ours(int pid)
 {
 	/* No deeper than any sane tree; a loop cannot be, but a race could look like one. */
 	for (int depth = 0; pid > 1 && depth < 64; depth++) {
-		if (pid == S.main_pid)
+		if (pid == task()->main.pid)
 			return true;
 		if (pid == getpid())
 			return depth > 0;
@@ -54,21 +58,9 @@ static bool is_ours(int pid)
 	return false;
 }
 
-static void set_leader(int pid)
-{
-	uint64_t start;
-
-	/* Once: a process does not change whom it is the keeper of. */
-	if (S.leader_pid || !is_ours(pid) || nomad__process_start_time(pid, &start) < 0)
-		return;
-	S.leader_pid = pid;
-	S.leader_start = start;
-	(void)add_identity("leader_pid", pid, "leader_start", start);
-}
-
 static bool handle(char *message)
 {
-	size_t key = strlen(S.leader_key);
+	size_t key = strlen(leader_key);
 	bool ready = false;
 
 	for (char *line = strtok(message, "\n"); line; line = strtok(NULL, "\n")) {
@@ -77,13 +69,26 @@ static bool handle(char *message)
 		} else if (strncmp(line, "STATUS=", 7) == 0) {
 			struct nomad__text t;
 
-			nomad__text_init(&t, S.status, sizeof(S.status));
+			nomad__text_init(&t, status, sizeof(status));
 			nomad__text_add(&t, line + 7);
-		} else if (key && strncmp(line, S.leader_key, key) == 0 && line[key] == '=') {
-			set_leader((int)nomad__parse_num(line + key + 1, 0));
+		} else if (key && strncmp(line, leader_key, key) == 0 && line[key] == '=') {
+			int pid = (int)nomad__parse_num(line + key + 1, 0);
+
+			if (is_ours(pid))
+				task_lead(pid);
 		}
 	}
 	return ready;
+}
+
+int notify_pollfd(void)
+{
+	return notify_fd;
+}
+
+const char *notify_status(void)
+{
+	return status;
 }
 
 void notify_read(void)
@@ -92,13 +97,21 @@ void notify_read(void)
 	int pid;
 	ssize_t n;
 
-	while ((n = nomad__unix_receive_from(S.notify_fd, buf, sizeof(buf) - 1, &pid)) >= 0) {
+	while (notify_fd >= 0 && (n = nomad__unix_receive_from(notify_fd, buf, sizeof(buf) - 1, &pid)) >= 0) {
 		buf[n] = 0;
-		if ((is_ours(pid) || nomad__process_parent(pid) == -ESRCH) && handle(buf) && S.notify) {
+		if ((is_ours(pid) || nomad__process_parent(pid) == -ESRCH) && handle(buf)) {
 			/* It may come before the end of the exec pipe was seen. */
-			if (S.exec_fd >= 0)
-				spawn_read_status();
-			dispatch(EV_READY);
+			spawn_read_status();
+			state_post(EV_READY);
 		}
 	}
+}
+
+void notify_close(void)
+{
+	if (notify_fd < 0)
+		return;
+	close(notify_fd);
+	notify_fd = -1;
+	(void)unlinkat(directory(), "notify", 0);
 }

@@ -5,9 +5,8 @@
  * other name with that beginning ever.  The directory is one that the task
  * can write into, so no symlink is followed and nothing but a regular file
  * is written. */
-#include "supervisor/program/logs.h"
+#include "supervisor/program/super.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -15,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "supervisor/program/super.h"
 
 static void file_name(const struct rotation *r, int64_t number, char *buf, size_t size)
 {
@@ -42,22 +40,20 @@ static int64_t number_of(const struct rotation *r, const char *name)
 /* The highest number, -1 if there is none; remove those below `oldest`. */
 static int64_t scan(const struct rotation *r, int64_t oldest)
 {
-	char buf[2048] __attribute__((aligned(8)));
+	struct nomad__entries entries;
+	const struct dirent *d;
 	int fd = openat(r->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int64_t highest = -1;
-	ssize_t n;
 
-	while (fd >= 0 && (n = nomad__getdents(fd, buf, sizeof(buf))) > 0)
-		for (ssize_t at = 0; at < n;) {
-			struct dirent *d = (struct dirent *)(void *)(buf + at);
-			int64_t number = number_of(r, d->d_name);
+	nomad__entries_init(&entries, fd);
+	while (fd >= 0 && (d = nomad__entries_next(&entries))) {
+		int64_t number = number_of(r, d->d_name);
 
-			at += d->d_reclen;
-			if (number >= 0 && number < oldest)
-				(void)unlinkat(r->dir, d->d_name, 0);
-			if (number > highest)
-				highest = number;
-		}
+		if (number >= 0 && number < oldest)
+			(void)unlinkat(r->dir, d->d_name, 0);
+		if (number > highest)
+			highest = number;
+	}
 	if (fd >= 0)
 		close(fd);
 	return highest;
@@ -132,7 +128,7 @@ static void put(struct rotation *r, const char *data, size_t size)
 			continue;
 		if (n <= 0) {
 			if (!r->dropped)
-				ctl_notice("the log file cannot be written (is the disk full?), output is dropped");
+				clients_notice("the log file cannot be written (is the disk full?), output is dropped");
 			r->dropped += size;
 			return;
 		}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * supervisor/program/super.h: what the files of the supervisor program share.
+ * supervisor/program/super.h: the files of the supervisor program, from the
+ * ground up: a file calls only files that stand above it here.
  *
- * All state is in one struct, static and small: the program allocates nothing
- * once the task runs.  Times are CLOCK_MONOTONIC nanoseconds unless their
- * name says otherwise. */
+ * State is static in the file that owns it, and small: the program allocates
+ * nothing once the task runs.  What happens is queued in state.c as an event
+ * of the table; only the loop takes events out.  Times are CLOCK_MONOTONIC
+ * nanoseconds unless their name says otherwise. */
 #ifndef NOMAD_SUPERVISOR_SUPER_H
 #define NOMAD_SUPERVISOR_SUPER_H
 
@@ -13,17 +15,41 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#include "supervisor/program/table.h"
 #include "base/fields.h"
 #include "nomad/base.h"
+#include "os/process.h"
+#include "supervisor/program/table.h"
 
-enum {
-	START_FD = 3, /* the inherited connection of who starts us */
-	MAX_CLIENTS = 16,
-	MAX_EXECS = 256,
-	MESSAGE_SIZE = 8192, /* longest control message */
-	TAIL_SIZE = 2048,    /* last words on stderr, kept until ready */
+/* ---- failure.c: why the start fails ---- */
+
+/* Keeps the first failure.  Returns -errnum. */
+int fail(int errnum, const char *act, const char *object);
+bool failed(void);
+/* The failure as text ("" if there is none), and its errno. */
+const char *failure(int *ret_errnum);
+/* Adds "act 'object'", or only the act if `object` is NULL. */
+void text_act(struct nomad__text *text, const char *act, const char *object);
+
+/* ---- spec.c: what to run, as a list of keys ---- */
+
+struct spec {
+	const char *data;
+	size_t size;
 };
+/* Maps the file `fd`.  0 or -errno. */
+int spec_map(int fd, struct spec *ret);
+void spec_unmap(struct spec *spec);
+/* The specification of the task; empty once it runs, since it holds the environment. */
+int spec_receive(int fd);
+void spec_drop(void);
+const struct spec *spec_of_task(void);
+const char *spec_get(const char *key);
+int64_t spec_num(const char *key, int64_t otherwise);
+const char *spec_next(const char *key, size_t *pos);
+/* Copies the value, or "", for when the specification is gone. */
+int spec_copy(const char *key, char *buf, size_t size);
+
+/* ---- state.c: where the task is in its life, events and times to come ---- */
 
 enum super_timer {
 	TIMER_READY,
@@ -34,100 +60,85 @@ enum super_timer {
 	TIMER_RECORD,
 	TIMER_MAX,
 };
-
-struct super_client {
-	int fd;	      /* -1: none */
-	bool starter; /* waits for the answer to its start */
-};
-
-struct super_exec {
-	int pid;       /* 0: free */
-	int client;    /* index; -1: gone */
-	int64_t id;    /* of the client's choice */
-	int status_fd; /* -1: the program runs */
-	bool told;     /* the client knows the end: that it could not begin */
-};
-
-struct super {
-	enum super_state state;
-	int dirfd; /* the task's directory; also holds the lock */
-	int ctl_fd, notify_fd;
-	int exit_fd;	  /* a place for the exit record that is on the disk; -1: none */
-	int exec_fd;	  /* closed by a successful exec; -1: it was */
-	const char *spec; /* mapped until the start is over */
-	size_t spec_size;
-
-	int main_pid; /* 0: never forked */
-	uint64_t main_start;
-	bool main_reaped;
-	int main_status;
-	struct rusage usage;
-	int leader_pid; /* 0: none (yet, any more) */
-	uint64_t leader_start;
-
-	bool notify, told; /* the start was answered */
-	bool killed, survivors;
-	int stop_signal;
-	int ask_signal; /* of the last stop that a client asked for */
-	int64_t ask_timeout_ns;
-	int64_t started_wall_ns, ended_wall_ns;
-	uint64_t oom_before;
-	int64_t deadline[TIMER_MAX]; /* 0: not set */
-	int64_t kill_delay, kill_since;
-	bool lingers;
-
-	char leader_key[64];
-	char exit_file[512];
-	char status[256];  /* the last STATUS= */
-	char failure[512]; /* what could not be done; "" : the start is fine so far */
-	int failure_errno;
-
-	struct super_client clients[MAX_CLIENTS];
-	struct super_exec execs[MAX_EXECS];
-};
-
-extern struct super S;
-
-/* main.c */
-const char *spec_get(const char *key);
-int64_t spec_num(const char *key, int64_t otherwise);
-/* Keep why the start fails, once; returns -errnum. */
-int fail(int errnum, const char *act, const char *object);
-int write_identity(void);
-/* Add the process, or the leader, to it. */
-int add_identity(const char *pid_key, int pid, const char *start_key, uint64_t start);
-
-/* loop.c */
-void dispatch(enum super_event event);
+enum super_state state_now(void);
+/* Queues the event.  One that is queued already is not queued again. */
+void state_post(enum super_event event);
+/* Takes the next event and moves on.  False: there is none. */
+bool state_step(enum super_action *ret);
 void timer_set(enum super_timer timer, int64_t delay_ns); /* negative: off */
-void reap(void);
-void super_loop(void);
+void timer_sooner(enum super_timer timer, int64_t delay_ns);
+int64_t timer_next(void); /* 0: none is set */
+/* Takes one whose time is `now` or earlier. */
+bool timer_due(int64_t now, enum super_timer *ret);
 
-/* spawn.c */
-int spawn_main(void);
-void spawn_read_status(void);
+/* ---- directory.c: the task's directory and the exit record in it ---- */
 
-/* exec.c */
-void exec_start(int client, const char *message, size_t size, const int *fds);
-void exec_signal(int client, int64_t id, int signal);
-void exec_client_gone(int client);
-void exec_read_status(struct super_exec *exec);
-void exec_reaped(struct super_exec *exec, int status);
-struct super_exec *exec_find(int pid);
+enum { EXIT_SIZE = 1024 };
+int directory_open(const char *path);
+int directory(void); /* -1: not open */
+void directory_close(void);
+/* Makes a place for the record that is on the disk.  If that fails, exit_record_save() does it all. */
+void exit_record_prepare(void);
+int exit_record_save(const char buf[EXIT_SIZE]);
 
-/* ctl.c */
-int ctl_listen(void);
-void ctl_accept(void);
-void ctl_read(int client);
-int ctl_drop(int client);
-void ctl_send(int client, const struct nomad__fields *message);
-void ctl_broadcast(const struct nomad__fields *message);
-void ctl_notice(const char *text);
-void ctl_started(void);
-void ctl_failed(void);
-void ctl_close(void); /* all connections */
+/* ---- task.c: the processes that were recorded ---- */
 
-/* logs.c */
+struct task {
+	struct nomad__process main, leader; /* pid 0: none (yet, any more) */
+	bool reaped;			    /* the main one */
+	int status;
+	struct rusage usage;
+	int64_t started_wall_ns, ended_wall_ns;
+};
+const struct task *task(void);
+/* The main process is forked.  0, or -errno if it cannot be recorded. */
+int task_born(int pid);
+void task_ended(int status, const struct rusage *usage);
+/* Makes `pid` the leader, once. */
+void task_lead(int pid);
+void task_without_leader(void);
+void task_stop(int signal);   /* to the main process */
+void task_signal(int signal); /* to the leader */
+
+/* ---- clients.c: connections ---- */
+
+enum { START_FD = 3 /* the inherited connection of who starts us */, MAX_CLIENTS = 16 };
+void clients_init(void);
+int clients_listen(void);
+void clients_accept(void);
+int clients_pollfd(int slot);  /* of MAX_CLIENTS slots, or the listening socket for -1; -1: none */
+unsigned clients_id(int slot); /* never the same for two connections */
+bool clients_has(unsigned id);
+void clients_drop(int slot);
+void clients_send(unsigned id, const struct nomad__fields *message);
+void clients_broadcast(const struct nomad__fields *message);
+void clients_notice(const char *text);
+/* Answers whoever asked for the start, once. */
+void clients_answer(const struct nomad__fields *message);
+bool clients_answered(void);
+void clients_unlisten(void);
+void clients_close(void);
+
+/* ---- rotate.c: log files ---- */
+
+/* Rotated files NAME.0, NAME.1, ... in a directory: the highest is written. */
+struct rotation {
+	int dir; /* -1: not in use */
+	int fd;
+	char name[160]; /* "TASK.stdout." */
+	int64_t number;
+	uint64_t bytes, max_bytes;
+	unsigned max_files;
+	uint64_t dropped; /* bytes that could not be written */
+};
+/* 0 or -errno; the directory is borrowed until the end. */
+int rotation_open(struct rotation *rotation, int dir, const char *task, const char *stream, unsigned max_files,
+		  uint64_t max_bytes);
+/* Never fails: what cannot be written is counted. */
+void rotation_write(struct rotation *rotation, const char *data, size_t size);
+
+/* ---- logs.c: stdout and stderr ---- */
+
 enum { STREAM_OUT, STREAM_ERR, STREAMS };
 int logs_open(void);
 /* What the task gets for fd 1 and 2; for the child. */
@@ -142,20 +153,8 @@ void logs_give_up(void); /* count what nobody has read */
 const char *logs_tail(void);
 void logs_started(void);
 
-/* notify.c */
-int notify_open(char *ret_env, size_t size);
-void notify_read(void);
+/* ---- limits.c: cgroups and resource limits ---- */
 
-/* kill.c */
-void stop_main(int signal);
-void signal_leader(int signal);
-void sweep_begin(void);
-void sweep(void);
-void prepare_exit_record(void);
-void leave_directory(void); /* its sockets and its lock */
-void finish(void);
-
-/* limits.c */
 int limits_create(void);  /* the cgroups and what is to be written into them */
 int limits_fork(void);	  /* fork() into them; or -errno */
 int limits_join(void);	  /* the rest of it, in the child */
@@ -167,6 +166,68 @@ void limits_leave_agent(void);
 int limits_fork_supervisor(void);
 void limits_kill(bool thorough);
 bool limits_empty(void);
-uint64_t limits_oom_kills(void);
+bool limits_oom_killed(void); /* a process of the task, since limits_create() */
+
+/* ---- child.c, user.c: what a child does between fork and exec ---- */
+
+/* Tells the parent over `fd`: "E<errno>", NUL, text, NUL; and exits. */
+void child_fail(int fd, int errnum, const char *act, const char *object) __attribute__((noreturn));
+/* The strings of `key`, and `extra` behind them if it is not NULL; NULL for want of memory. */
+char **child_strings(const struct spec *spec, const char *key, const char *extra);
+void child_defaults(void);
+int child_become(const struct spec *spec);
+/* The same by name or number, with the files of the root that we are in. */
+int child_become_inside(const char *user);
+/* execve(), and the search of env's PATH for a name without a slash.  Returns -errno. */
+int child_exec(char **argv, char **env);
+int child_stdio(const int fds[3]);
+
+/* ---- spawn.c: the main process ---- */
+
+/* `notify`: an environment string, or "": none, and then it is ready as soon as it runs. */
+int spawn_main(const char *notify);
+int spawn_pollfd(void);
+void spawn_read_status(void);
+
+/* ---- notify.c: the service side of sd_notify(3) ---- */
+
+int notify_open(char *ret_env, size_t size);
+int notify_pollfd(void);
+void notify_read(void);
+const char *notify_status(void); /* the last STATUS= */
+void notify_close(void);
+
+/* ---- exec.c: commands in the task ---- */
+
+enum { MAX_EXECS = 256 };
+void exec_start(unsigned client, const char *message, size_t size, const int *fds);
+void exec_signal(unsigned client, int64_t id, int signal);
+void exec_kill_orphans(void);
+int exec_pollfd(int i); /* i < MAX_EXECS */
+void exec_read_status(int i);
+void exec_reaped(int pid, int status);
+
+/* ---- end.c: the end of everything ---- */
+
+int end_init(void);
+void end_begin(bool by_us); /* kill what is left of the task */
+void end_sweep(void);
+void end_finish(void);
+/* The start has failed: leave the directory, tell who asked for it. */
+void end_undone(void);
+bool end_lingers(void);
+void end_linger_no_more(void);
+
+/* ---- orders.c: messages of clients ---- */
+
+void orders_init(void);
+void orders_read(int slot);
+void orders_started(void); /* answers who asked for the start */
+void orders_stop(void);	   /* obeys the last stop */
+void orders_stop_sooner(void);
+
+/* ---- loop.c; main.c is above it ---- */
+
+void super_loop(void);
 
 #endif

@@ -28,7 +28,7 @@
 
 const struct super_cell super_table[ST_MAX][EV_MAX] = {
 	[ST_STARTING] = {
-		[EV_EXECED]       = { ST_WAITING,  ACT_WAIT },
+		[EV_EXECED]       = { ST_WAITING,  ACT_EXECED },
 		[EV_EXEC_FAILED]  = { ST_KILLING,  ACT_FAIL },
 		[EV_READY]        = { ST_RUNNING,  ACT_STARTED },
 		[EV_READY_LATE]   = { ST_KILLING,  ACT_FAIL },

@@ -30,7 +30,7 @@ enum super_event {
 
 enum super_action {
 	ACT_NONE,
-	ACT_WAIT,    /* wait for READY=1, or go on if none is expected */
+	ACT_EXECED,
 	ACT_STARTED, /* answer who asked for the start */
 	ACT_FAIL,    /* keep why the start failed, then as ACT_SWEEP */
 	ACT_STOP,    /* send the signal, set the deadline */

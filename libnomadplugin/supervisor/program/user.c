@@ -2,16 +2,13 @@
  *
  * user.c: a user by the files of the root that was entered.  The C library's
  * own functions would load modules, from that root, into this process. */
-#include "supervisor/program/child.h"
+#include "supervisor/program/super.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "base/fields.h"
 
 enum { MAX_GROUPS = 64 };
 

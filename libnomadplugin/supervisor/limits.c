@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * os/limits.h for cgroup v2, v1, both at once, and none.
+ * limits.c: plans for cgroup v2, v1, both at once, and none.
  *
  *   v2 with controllers  limits on Nomad's scope of the task if it exists,
  *                        and ours below it; else ours alone
@@ -18,18 +18,17 @@
  * "Ours" is HIERARCHY/nomad-drivers/NAME, NAME being that of the task's
  * directory, so that it is found again without any record.  Supervisors are
  * in HIERARCHY/nomad-drivers/supervisors. */
-#include "os/limits.h"
+#include "supervisor/limits.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifdef __linux__
 #include <sys/sysmacros.h>
+#endif
 #include <unistd.h>
-
-#include "os/cgroup.h"
-#include "os/linux/hierarchy.h"
 
 static bool is_dir(const char *path)
 {
@@ -41,7 +40,7 @@ static bool is_dir(const char *path)
 struct plan {
 	const struct nomad__hierarchy *list;
 	const struct nomad__supervise *what;
-	struct nomad__spec *spec;
+	struct nomad__keys *spec;
 	const char *name;
 	int64_t hard, soft;		     /* bytes; -1: no limit, 0: leave it alone */
 	int64_t quota, period;		     /* of CPU time, microseconds; 0: none */
@@ -66,7 +65,7 @@ static char *add(struct plan *plan, const struct nomad__hierarchy *h, char owner
 	if (!path)
 		plan->spec->failed = true;
 	else
-		nomad__spec_addf(plan->spec, "cg", "%c%c:%s:%s:%s", owner, kind, h->ctl, h->mount,
+		nomad__keys_addf(plan->spec, "cg", "%c%c:%s:%s:%s", owner, kind, h->ctl, h->mount,
 				 path + strlen(h->mount));
 	return path;
 }
@@ -87,7 +86,7 @@ static char *place(struct plan *plan, const struct nomad__hierarchy *h, const ch
 
 static void set(struct plan *plan, char must, const char *path, const char *file, const char *value)
 {
-	nomad__spec_addf(plan->spec, "set", "%c%s/%s\t%s", must, path, file, value);
+	nomad__keys_addf(plan->spec, "set", "%c%s/%s\t%s", must, path, file, value);
 }
 
 static void set_num(struct plan *plan, char must, const char *path, const char *file, int64_t value, const char *none)
@@ -177,7 +176,7 @@ static int add_device(struct plan *plan, const char *v1_path, const struct nomad
 	if (v1_path)
 		set(plan, '!', v1_path, "devices.allow", rule);
 	else
-		nomad__spec_add(plan->spec, "dev", rule);
+		nomad__keys_add(plan->spec, "dev", rule);
 	return 0;
 }
 
@@ -195,7 +194,7 @@ static void plan_devices(struct plan *plan, const char *v1_path)
 		if (v1_path)
 			set(plan, '?', v1_path, "devices.allow", usual[i]);
 		else
-			nomad__spec_add(plan->spec, "dev", usual[i]);
+			nomad__keys_add(plan->spec, "dev", usual[i]);
 	for (size_t i = 0; r >= 0 && i < what->n_devices; i++)
 		r = add_device(plan, v1_path, &what->devices[i]);
 	for (size_t i = 0; r >= 0 && i < what->command->n_devices; i++)
@@ -355,8 +354,19 @@ static int check(struct plan *plan)
 	return 0;
 }
 
-int nomad__limits_plan_for(const struct nomad__hierarchy *list, int count, const struct nomad__supervise *what,
-			   struct nomad__spec *spec, struct nomad_error **err)
+/* A jail's limits are set by its driver, with rctl. */
+static int plan_none(const struct nomad_command *command, struct nomad_error **err)
+{
+	if (command->no_limits ||
+	    (!command->cpu_hard_limit && command->pids_max <= 0 && command->device_policy == NOMAD_DEVICES_ANY))
+		return 0;
+	return nomad_error_set(err, EOPNOTSUPP,
+			       "limits of CPU time, processes and devices are those of a jail here; the driver has to "
+			       "set them");
+}
+
+int nomad__limits_plan(const struct nomad__hierarchy *list, int count, const struct nomad__supervise *what,
+		       struct nomad__keys *spec, struct nomad_error **err)
 {
 	const char *slash = strrchr(what->dir, '/');
 	struct plan plan = {
@@ -364,6 +374,8 @@ int nomad__limits_plan_for(const struct nomad__hierarchy *list, int count, const
 	};
 	int r;
 
+	if (count < 0)
+		return plan_none(what->command, err);
 	if (!*plan.name || strlen(plan.name) > 100)
 		return nomad_error_set(err, EINVAL, "no name for cgroups in directory '%s'", what->dir);
 	plan_memory(&plan);
@@ -385,15 +397,7 @@ int nomad__limits_plan_for(const struct nomad__hierarchy *list, int count, const
 	/* Only where the task has its own: elsewhere it is where we are. */
 	for (int i = 0; i < count; i++)
 		if (plan.used[i] && !nomad__list_has(list[i].ctl, "cpuset"))
-			nomad__spec_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors",
+			nomad__keys_addf(spec, "supercg", "o%c:%s:%s:/nomad-drivers/supervisors",
 					 list[i].ctl[0] ? '1' : '2', list[i].ctl, list[i].mount);
 	return spec->failed ? nomad_error_errno(err, ENOMEM, "plan the cgroups") : 0;
-}
-
-int nomad__limits_plan(const struct nomad__supervise *what, struct nomad__spec *spec, struct nomad_error **err)
-{
-	const struct nomad__hierarchy *list;
-	int count = nomad__hierarchies(&list);
-
-	return nomad__limits_plan_for(list, count, what, spec, err);
 }

@@ -2,7 +2,7 @@
  *
  * What is planned on hosts with cgroup v2, v1, both, and none, with and
  * without the directories that Nomad makes. */
-#include "os/linux/hierarchy.h"
+#include "supervisor/limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ struct host {
 	struct nomad_command command;
 	struct nomad_resources resources;
 	struct nomad__supervise what;
-	struct nomad__spec spec;
+	struct nomad__keys spec;
 };
 
 static void make(const struct host *host, const char *path)
@@ -55,7 +55,7 @@ static void host_done(struct host *host)
 
 	snprintf(command, sizeof(command), "rm -rf '%s'", host->root);
 	assert_int_equal(system(command), 0);
-	nomad__spec_done(&host->spec);
+	nomad__keys_done(&host->spec);
 }
 
 static void add(struct host *host, const char *ctl, const char *dir, const char *controllers)
@@ -71,8 +71,8 @@ static void add(struct host *host, const char *ctl, const char *dir, const char 
 
 static void plan(struct host *host)
 {
-	nomad__spec_done(&host->spec);
-	assert_int_equal(nomad__limits_plan_for(host->list, host->count, &host->what, &host->spec, NULL), 0);
+	nomad__keys_done(&host->spec);
+	assert_int_equal(nomad__limits_plan(host->list, host->count, &host->what, &host->spec, NULL), 0);
 }
 
 /* Is there `key` with this value, '@' being the host's root? */
@@ -113,8 +113,8 @@ static void refused(struct host *host, int64_t value, int64_t *field, const char
 
 	if (field)
 		*field = value;
-	nomad__spec_done(&host->spec);
-	assert_true(nomad__limits_plan_for(host->list, host->count, &host->what, &host->spec, &err) < 0);
+	nomad__keys_done(&host->spec);
+	assert_true(nomad__limits_plan(host->list, host->count, &host->what, &host->spec, &err) < 0);
 	if (!strstr(nomad_error_message(err), why))
 		fail_msg("'%s' does not say '%s'", nomad_error_message(err), why);
 }
@@ -367,7 +367,7 @@ static void test_none(void **state)
 	refused(&host, 7, &host.command.pids_max, "no pids controller");
 	host.command.pids_max = 0;
 	host.what.dir = "/";
-	assert_true(nomad__limits_plan_for(host.list, 0, &host.what, &host.spec, NULL) < 0);
+	assert_true(nomad__limits_plan(host.list, 0, &host.what, &host.spec, NULL) < 0);
 	host_done(&host);
 }
 
@@ -379,5 +379,5 @@ int main(void)
 		cmocka_unit_test(test_none),
 	};
 
-	return cmocka_run_group_tests_name("os/limits", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("supervisor/limits", tests, NULL, NULL);
 }

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * attach.c: find the supervisor of a directory again, or the record of the
+ * end. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fields.h"
+#include "os/socket.h"
+#include "supervisor/crash.h"
+#include "supervisor/handle.h"
+#include "supervisor/records.h"
+
+/* Connect and greet; -EAGAIN: try again, it is about to be born or to end. */
+static int greet(struct nomad__supervisor *s, int64_t deadline)
+{
+	char buf[NOMAD__MESSAGE_SIZE];
+	struct nomad__fields m;
+	const char *op;
+	ssize_t n;
+	int r, fd = nomad__unix_connect(s->dirfd, "ctl");
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ECONNREFUSED || fd == -EINTR ? -EAGAIN : fd;
+	nomad__crash_at("attach-connected");
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "hello");
+	r = nomad__unix_send(fd, m.buf, m.used, NULL, 0, false);
+	while (r >= 0) {
+		n = nomad__reply_receive(fd, buf, sizeof(buf), deadline - nomad_monotonic_ns());
+		if (n == -ETIMEDOUT) {
+			r = -ETIMEDOUT;
+			break;
+		}
+		op = n > 0 ? nomad__fields_get(buf, (size_t)n, "op") : NULL;
+		if (n <= 0 || (op && strcmp(op, "exited") == 0)) {
+			r = -EAGAIN;
+			break;
+		}
+		if (op && strcmp(op, "state") == 0) {
+			if (nomad__fields_get_num(buf, (size_t)n, "v", 1) != 1) {
+				r = -EPROTONOSUPPORT;
+				break;
+			}
+			nomad__supervisor_take_state(s, buf, (size_t)n);
+			s->fd = fd;
+			return 0;
+		}
+	}
+	close(fd);
+	return r == -EPIPE || r == -ECONNRESET ? -EAGAIN : r;
+}
+
+int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
+			     void *ud, struct nomad__supervisor **ret, struct nomad_error **err)
+{
+	int64_t deadline = nomad_monotonic_ns() + 2 * 1000000000ll;
+	struct nomad__supervisor *s = NULL;
+	struct nomad__identity who = { 0 };
+	int r = nomad__supervisor_new(loop, dir, events, ud, &s), known;
+
+	if (r == -ENOENT)
+		return nomad_error_set(err, ENOENT, "nothing is recorded in '%s'", dir);
+	if (r < 0)
+		return nomad_error_errno(err, -r, "open directory '%s'", dir);
+	for (;;) {
+		if (nomad__exit_read(s->dirfd, &s->result) >= 0) {
+			s->started_ns = s->result.started_ns;
+			r = nomad__connection_has_ended(s);
+			break;
+		}
+		known = nomad__identity_read(s->dirfd, &who);
+		if (known == -ENOENT) {
+			r = nomad_error_set(err, ENOENT, "no supervisor is recorded in '%s'", dir);
+			goto fail;
+		}
+		if (known >= 0 && !who.this_boot) {
+			r = nomad_error_set(err, ENOENT, "the task was lost when the host was booted anew");
+			goto fail;
+		}
+		r = greet(s, deadline);
+		if (r >= 0) {
+			s->pid = who.supervisor.pid;
+			r = nomad__connection_watch(s);
+			break;
+		}
+		if (r == -EAGAIN && known >= 0 && !nomad__process_lives(&who.supervisor) &&
+		    nomad__exit_read(s->dirfd, &s->result) < 0) {
+			r = nomad_error_set(err, ENOENT, "the supervisor of the task (pid %d) is dead",
+					    who.supervisor.pid);
+			goto fail;
+		}
+		if (r == -EPROTONOSUPPORT) {
+			nomad_error_set(err, EPROTONOSUPPORT,
+					"the supervisor of '%s' (pid %d) speaks another version of the control "
+					"protocol than 1: use the driver that started the task, or destroy it",
+					dir, who.supervisor.pid);
+			goto fail;
+		}
+		if (r != -EAGAIN || nomad_monotonic_ns() > deadline) {
+			r = nomad_error_set(err, r == -EAGAIN ? ETIMEDOUT : -r, "reach the supervisor of '%s': %s", dir,
+					    strerror(r == -EAGAIN ? ETIMEDOUT : -r));
+			goto fail;
+		}
+		(void)poll(NULL, 0, 5);
+	}
+	if (r < 0) {
+		nomad_error_errno(err, -r, "watch the supervisor");
+		goto fail;
+	}
+	*ret = s;
+	return 0;
+fail:
+	nomad__supervisor_unref(s);
+	return r;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * connection.c: read the connection to a supervisor, learn of the end.
+ *
+ * The truth about the end is the file `exit`; a message (which brings a copy)
+ * or the end of the connection says when to look.  Neither then means that the
+ * supervisor was killed: the task is `lost`, what is left of it is killed
+ * here (on a thread of its own, it may take a while), then told, once.
+ *
+ * Threads: the connection is read on the loop thread; messages are sent from
+ * any thread under the lock.  A handle lives until free() and the last
+ * posted call are done with it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fields.h"
+#include "os/socket.h"
+#include "supervisor/handle.h"
+#include "supervisor/records.h"
+
+/* Loop thread; the reference is the caller's to give. */
+static void tell_exit(void *ud)
+{
+	struct nomad__supervisor *s = ud;
+
+	pthread_mutex_lock(&s->lock);
+	s->over = true;
+	s->leader = s->main_pid = 0;
+	pthread_mutex_unlock(&s->lock);
+	if (!s->freed && !s->told) {
+		s->told = true;
+		s->events->exited(s->ud, &s->result);
+	}
+	nomad__supervisor_unref(s);
+}
+
+static pthread_cond_t lost_ended = PTHREAD_COND_INITIALIZER;
+
+static void *end_lost(void *ud)
+{
+	struct nomad__supervisor *s = ud;
+
+	nomad__supervisor_ref(s);
+
+	if (nomad__leftovers_kill(s->dirfd, nomad_monotonic_ns() + 15 * 1000000000ll) < 0)
+		snprintf(s->result.message, sizeof(s->result.message),
+			 "the supervisor of the task died, and what it left could not be killed");
+	nomad__loop_post_in(s->loop, &s->end_post, tell_exit, s);
+	pthread_mutex_lock(&s->lock);
+	s->ending = false;
+	pthread_cond_broadcast(&lost_ended);
+	pthread_mutex_unlock(&s->lock);
+	nomad__supervisor_unref(s);
+	return NULL;
+}
+
+static void disconnect(struct nomad__supervisor *s)
+{
+	nomad__watch_free(s->watch);
+	s->watch = NULL;
+	pthread_mutex_lock(&s->lock);
+	close(s->fd);
+	s->fd = -1;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* It said so, and may have more to say, about the logs. */
+static void ended(struct nomad__supervisor *s)
+{
+	nomad__exec_all_over(s);
+	(void)nomad__exit_read(s->dirfd, &s->result);
+	nomad__supervisor_ref(s);
+	tell_exit(s);
+}
+
+static void connection_over(struct nomad__supervisor *s)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+
+	disconnect(s);
+	if (s->told) {
+		if (s->events->closed)
+			s->events->closed(s->ud, s);
+		return;
+	}
+	nomad__exec_all_over(s);
+	nomad__supervisor_ref(s);
+	if (nomad__exit_read(s->dirfd, &s->result) >= 0 || s->has_result) {
+		tell_exit(s);
+		return;
+	}
+	s->result = (struct nomad__supervisor_exit){
+		.lost = true,
+		.exit_code = -1,
+		.started_ns = s->started_ns,
+		.ended_ns = nomad_wall_ns(),
+	};
+	snprintf(s->result.message, sizeof(s->result.message),
+		 "the supervisor of the task (pid %d) died without a record of the end; the task was killed", s->pid);
+	pthread_mutex_lock(&s->lock);
+	s->ending = true;
+	pthread_mutex_unlock(&s->lock);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&thread, &attr, end_lost, s) != 0)
+		(void)end_lost(s);
+	pthread_attr_destroy(&attr);
+}
+
+/* Loop thread. */
+static void connection_ready(void *ud, unsigned events)
+{
+	struct nomad__supervisor *s = ud;
+	char message[NOMAD__MESSAGE_SIZE];
+	int fds[NOMAD__MAX_FDS];
+
+	(void)events;
+	nomad__supervisor_ref(s);
+	while (!s->freed && s->watch) {
+		ssize_t n = nomad__unix_receive(s->fd, message, sizeof(message), fds, false);
+		const char *op;
+
+		if (n == -EAGAIN || n == -EMSGSIZE)
+			break;
+		op = n > 0 ? nomad__fields_get(message, (size_t)n, "op") : "exited";
+		for (int i = 0; i < NOMAD__MAX_FDS; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+		if (!op)
+			continue;
+		if (strcmp(op, "exited") == 0) {
+			/* A full disk has no record; what is heard has to do then. */
+			s->has_result = !s->told && n > 0 && nomad__exit_parse(message, (size_t)n, &s->result) >= 0;
+			if (s->has_result)
+				ended(s);
+			else
+				connection_over(s);
+		} else if (strcmp(op, "state") == 0) {
+			nomad__supervisor_take_state(s, message, (size_t)n);
+		} else if (strcmp(op, "notice") == 0) {
+			const char *text = nomad__fields_get(message, (size_t)n, "text");
+
+			if (text && s->events->notice)
+				s->events->notice(s->ud, text);
+		} else {
+			nomad__exec_message(s, op, message, (size_t)n);
+		}
+	}
+	nomad__supervisor_unref(s);
+}
+
+static void begin_watch(void *ud)
+{
+	struct nomad__supervisor *s = ud;
+
+	if (!s->freed && nomad__watch_new(s->loop, s->fd, NOMAD__READ, connection_ready, s, &s->watch) < 0) {
+		/* As good as a supervisor that cannot be reached. */
+		s->watch = NULL;
+		connection_over(s);
+	}
+	nomad__supervisor_unref(s);
+}
+
+/* Runs `fn` on the loop thread, with a reference. */
+static int post(struct nomad__supervisor *s, void (*fn)(void *ud))
+{
+	int r;
+
+	nomad__supervisor_ref(s);
+	r = nomad__loop_post(s->loop, fn, s);
+	if (r < 0)
+		nomad__supervisor_unref(s);
+	return r;
+}
+
+int nomad__connection_watch(struct nomad__supervisor *s)
+{
+	return post(s, begin_watch);
+}
+
+int nomad__connection_has_ended(struct nomad__supervisor *s)
+{
+	return post(s, tell_exit);
+}
+
+struct letting_go {
+	struct nomad__supervisor *s;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	struct nomad__posted post;
+};
+
+static void let_go(struct nomad__supervisor *s)
+{
+	s->freed = true;
+	nomad__watch_free(s->watch);
+	s->watch = NULL;
+	pthread_mutex_lock(&s->lock);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	s->over = true;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void let_go_posted(void *ud)
+{
+	struct letting_go *g = ud;
+
+	let_go(g->s);
+	pthread_mutex_lock(&g->lock);
+	g->done = true;
+	pthread_cond_signal(&g->cond);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void nomad__supervisor_free(struct nomad__supervisor *s)
+{
+	struct letting_go g = { .s = s, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+
+	if (!s)
+		return;
+	if (nomad__loop_is_current(s->loop)) {
+		let_go(s);
+	} else {
+		nomad__loop_post_in(s->loop, &g.post, let_go_posted, &g);
+		pthread_mutex_lock(&g.lock);
+		while (!g.done)
+			pthread_cond_wait(&g.cond, &g.lock);
+		pthread_mutex_unlock(&g.lock);
+		/* The thread that ends a lost task needs the loop. */
+		pthread_mutex_lock(&s->lock);
+		while (s->ending)
+			pthread_cond_wait(&lost_ended, &s->lock);
+		pthread_mutex_unlock(&s->lock);
+	}
+	nomad__supervisor_unref(s);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * end.c: kill all that is left of the task, record the end, tell it.
+ *
+ * What belongs to the task: what is in its cgroups, and, since we are the
+ * reaper, whatever descends from us.  The second holds without cgroups too:
+ * a daemonised child becomes ours when its parent dies. */
+#include "supervisor/program/super.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/crash.h"
+
+enum {
+	FIRST_DELAY_NS = 1000000,
+	LAST_DELAY_NS = 200000000,
+};
+
+/* After this the end is told although something could not be killed. */
+static const int64_t give_up_ns = 30ll * 1000000000;
+/* How long full log pipes are held open for a reader that is late. */
+static const int64_t linger_ns = 3ll * 1000000000;
+
+static bool by_us, survivors, lingers;
+static int64_t kill_delay, kill_since;
+static char exit_file[512];
+
+int end_init(void)
+{
+	return spec_copy("exit_file", exit_file, sizeof(exit_file));
+}
+
+/* Signal all below `pid`, deepest last: a parent that is stopped first does not fork on. */
+static int signal_tree(int pid, int signal, int depth)
+{
+	int children[128], n = nomad__process_children(pid, children, 128), count = 0;
+
+	for (int i = 0; i < n; i++) {
+		(void)kill(children[i], signal);
+		count++;
+		if (depth < 32)
+			count += signal_tree(children[i], signal, depth + 1);
+	}
+	return count;
+}
+
+static bool has_children(void)
+{
+	siginfo_t info;
+
+	return !(waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD);
+}
+
+/* Nothing is left, or nothing that can be killed. */
+static void empty(void)
+{
+	timer_set(TIMER_KILL, -1);
+	state_post(EV_EMPTY);
+}
+
+/* One round; the next one is at the next death of a child or soon. */
+void end_sweep(void)
+{
+	bool thorough = kill_delay > 0;
+
+	if (state_now() != ST_KILLING)
+		return;
+	if (!has_children() && limits_empty()) {
+		empty();
+		return;
+	}
+	if (nomad_monotonic_ns() - kill_since > give_up_ns && (task()->reaped || !task()->main.pid)) {
+		survivors = true;
+		clients_notice("processes of the task cannot be killed (they wait for the kernel), giving up on them");
+		empty();
+		return;
+	}
+	limits_kill(thorough);
+	/* Stop them before they are killed, or a fork bomb outruns us. */
+	if (thorough)
+		(void)signal_tree(getpid(), SIGSTOP, 0);
+	(void)signal_tree(getpid(), SIGKILL, 0);
+	if (kill_delay == 0)
+		kill_delay = FIRST_DELAY_NS;
+	else if (kill_delay < LAST_DELAY_NS)
+		kill_delay *= 2;
+	timer_set(TIMER_KILL, kill_delay);
+}
+
+void end_begin(bool is_by_us)
+{
+	by_us = is_by_us;
+	timer_set(TIMER_READY, -1);
+	timer_set(TIMER_STOP, -1);
+	kill_since = nomad_monotonic_ns();
+	kill_delay = 0;
+	nomad__crash_at("super-kill");
+	end_sweep();
+}
+
+/* "<exit code> <signal>" that the process left, where its own status does not tell. */
+static void read_exit_file(int *code, int *signal)
+{
+	char buf[64];
+	const char *second;
+	int64_t c, s;
+
+	if (!exit_file[0] || nomad__text_read(AT_FDCWD, exit_file, buf, sizeof(buf)) <= 0)
+		return;
+	second = strchr(buf, ' ');
+	c = nomad__parse_num(buf, -1);
+	s = nomad__parse_num(second ? second + 1 : NULL, -1);
+	if (c >= 0 && c < 65536 && s >= 0 && s < NSIG) {
+		*code = (int)c;
+		*signal = (int)s;
+	}
+}
+
+static int64_t timeval_ns(struct timeval t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
+}
+
+/* `m` holds the record afterwards, whatever became of the file; its `buf` is of EXIT_SIZE zeros. */
+static void write_exit_record(struct nomad__fields *m, char *buf)
+{
+	const struct task *t = task();
+	int code = 0, sig = 0, r;
+
+	if (t->reaped && WIFSIGNALED(t->status)) {
+		sig = WTERMSIG(t->status);
+		code = 128 + sig;
+	} else if (t->reaped) {
+		code = WEXITSTATUS(t->status);
+	}
+	read_exit_file(&code, &sig);
+	nomad__fields_init(m, buf, EXIT_SIZE);
+	nomad__fields_add(m, "op", "exited"); /* it is the message as well */
+	nomad__fields_add(m, "version", NOMAD_VERSION);
+	nomad__fields_num(m, "exit_code", code);
+	nomad__fields_num(m, "signal", sig);
+	nomad__fields_num(m, "oom_killed", (code || sig) && limits_oom_killed());
+	nomad__fields_num(m, "killed", by_us);
+	nomad__fields_num(m, "survivors", survivors);
+	nomad__fields_num(m, "started_ns", t->started_wall_ns);
+	nomad__fields_num(m, "ended_ns", t->ended_wall_ns ? t->ended_wall_ns : nomad_wall_ns());
+	nomad__fields_num(m, "user_ns", timeval_ns(t->usage.ru_utime));
+	nomad__fields_num(m, "system_ns", timeval_ns(t->usage.ru_stime));
+	nomad__fields_num(m, "max_rss_bytes", (int64_t)t->usage.ru_maxrss * 1024);
+	nomad__fields_seal(m);
+	r = m->full ? -EMSGSIZE : exit_record_save(buf);
+	/* A full disk must not turn an end into a loss: without the sync, then. */
+	if (r < 0)
+		r = nomad__fields_write(directory(), "exit", m, false);
+	if (r < 0)
+		clients_notice(
+			"the exit record cannot be written into the state directory: a restart of the plugin will "
+			"forget the end");
+}
+
+static void leave_directory(void)
+{
+	clients_unlisten();
+	notify_close();
+	directory_close();
+}
+
+static void answer_failed(void)
+{
+	char buf[4096];
+	struct nomad__fields m;
+	int errnum;
+	const char *act = failure(&errnum);
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "failed");
+	nomad__fields_num(&m, "errno", errnum);
+	nomad__fields_add(&m, "act", act);
+	nomad__fields_add(&m, "tail", logs_tail());
+	clients_answer(&m);
+}
+
+void end_undone(void)
+{
+	leave_directory();
+	answer_failed();
+}
+
+void end_finish(void)
+{
+	char buf[EXIT_SIZE] = { 0 };
+	struct nomad__fields end;
+
+	task_without_leader();
+	timer_set(TIMER_RECORD, -1);
+	/* All writers are dead: what is in the pipes is all that comes. */
+	logs_drain();
+	nomad__crash_at("super-empty");
+	write_exit_record(&end, buf);
+	nomad__crash_at("super-exit");
+	/* From the answer on the directory is somebody else's. */
+	leave_directory();
+	if (!clients_answered()) {
+		/* The task never started. */
+		(void)fail(ECANCELED, "the task was ended while it was started", NULL);
+		answer_failed();
+	}
+	clients_broadcast(&end);
+	if (!logs_pending())
+		clients_close();
+	timer_set(TIMER_STALL, -1);
+	lingers = true;
+	timer_set(TIMER_LINGER, linger_ns);
+}
+
+bool end_lingers(void)
+{
+	return lingers;
+}
+
+void end_linger_no_more(void)
+{
+	lingers = false;
+}

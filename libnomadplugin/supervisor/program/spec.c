@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * spec.c: the specification of the task or of a command: a list of keys in a
+ * file in memory, which comes as a descriptor. */
+#include "supervisor/program/super.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/socket.h"
+
+static struct spec ours;
+
+int spec_map(int fd, struct spec *ret)
+{
+	struct stat st;
+	void *map;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0)
+		return -EPROTO;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	*ret = (struct spec){ .data = map, .size = (size_t)st.st_size };
+	return 0;
+}
+
+void spec_unmap(struct spec *spec)
+{
+	(void)munmap((void *)spec->data, spec->size);
+	*spec = (struct spec){ 0 };
+}
+
+int spec_receive(int fd)
+{
+	char message[256];
+	int fds[NOMAD__MAX_FDS], r;
+	ssize_t n = nomad__unix_receive(fd, message, sizeof(message), fds, true);
+
+	if (n <= 0 || fds[0] < 0)
+		return fail(n < 0 ? (int)-n : EPROTO, "receive the specification", NULL);
+	r = spec_map(fds[0], &ours);
+	close(fds[0]);
+	return r < 0 ? fail(-r, "map the specification", NULL) : 0;
+}
+
+void spec_drop(void)
+{
+	spec_unmap(&ours);
+}
+
+const struct spec *spec_of_task(void)
+{
+	return &ours;
+}
+
+const char *spec_get(const char *key)
+{
+	return nomad__fields_get(ours.data, ours.size, key);
+}
+
+int64_t spec_num(const char *key, int64_t otherwise)
+{
+	return nomad__fields_get_num(ours.data, ours.size, key, otherwise);
+}
+
+const char *spec_next(const char *key, size_t *pos)
+{
+	return nomad__fields_next(ours.data, ours.size, key, pos);
+}
+
+int spec_copy(const char *key, char *buf, size_t size)
+{
+	const char *value = spec_get(key);
+	struct nomad__text t;
+
+	nomad__text_init(&t, buf, size);
+	if (value)
+		nomad__text_add(&t, value);
+	return t.full ? fail(ENAMETOOLONG, "keep option", key) : 0;
+}
