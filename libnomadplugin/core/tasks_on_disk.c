@@ -59,13 +59,14 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 	struct nomad__supervisor_exit end;
 	struct nomad__identity who;
 
-	if (nomad__identity_read(dirfd, &who) == 0 && who.this_boot && nomad__process_lives(&who.supervisor)) {
+	if (nomad__identity_read(dirfd, &who) == 0 && who.this_boot &&
+	    nomad__process_lives(&who.of[NOMAD__SUPERVISOR])) {
 		task->alive = true;
-		task->supervisor_pid = who.supervisor.pid;
-		if (nomad__process_lives(&who.leader))
-			task->leader_pid = who.leader.pid;
-		else if (nomad__process_lives(&who.main))
-			task->leader_pid = who.main.pid;
+		task->supervisor_pid = who.of[NOMAD__SUPERVISOR].pid;
+		if (nomad__process_lives(&who.of[NOMAD__LEADER]))
+			task->leader_pid = who.of[NOMAD__LEADER].pid;
+		else if (nomad__process_lives(&who.of[NOMAD__MAIN]))
+			task->leader_pid = who.of[NOMAD__MAIN].pid;
 	}
 	/* One that is about to be born, or somebody who cleans.  Not for what is
 	 * claimed: a supervisor that finds the lock taken gives up. */

@@ -53,66 +53,57 @@ static int greet(struct nomad__supervisor *s, int64_t deadline)
 	return r == -EPIPE || r == -ECONNRESET ? -EAGAIN : r;
 }
 
+/* One attempt.  0; -EAGAIN: try again; or another error, which is set. */
+static int attach(struct nomad__supervisor *s, int64_t deadline, struct nomad_error **err)
+{
+	struct nomad__identity who = { 0 };
+	const struct nomad__process *process = &who.of[NOMAD__SUPERVISOR];
+	int r, known;
+
+	if (nomad__exit_read(s->dirfd, &s->result) >= 0) {
+		s->started_ns = s->result.started_ns;
+		r = nomad__connection_has_ended(s);
+		return r < 0 ? nomad_error_errno(err, -r, "watch the supervisor") : 0;
+	}
+	known = nomad__identity_read(s->dirfd, &who);
+	if (known == -ENOENT)
+		return nomad_error_set(err, ENOENT, "no supervisor is recorded in '%s'", s->dir);
+	if (known >= 0 && !who.this_boot)
+		return nomad_error_set(err, ENOENT, "the task was lost when the host was booted anew");
+	r = greet(s, deadline);
+	if (r >= 0) {
+		s->pid = process->pid;
+		r = nomad__connection_watch(s);
+		return r < 0 ? nomad_error_errno(err, -r, "watch the supervisor") : 0;
+	}
+	if (r == -EAGAIN && known >= 0 && !nomad__process_lives(process) && nomad__exit_read(s->dirfd, &s->result) < 0)
+		return nomad_error_set(err, ENOENT, "the supervisor of the task (pid %d) is dead", process->pid);
+	if (r == -EPROTONOSUPPORT)
+		return nomad_error_set(err, EPROTONOSUPPORT,
+				       "the supervisor of '%s' (pid %d) speaks another version of the control protocol "
+				       "than 1: use the driver that started the task, or destroy it",
+				       s->dir, process->pid);
+	if (r == -EAGAIN && nomad_monotonic_ns() <= deadline)
+		return -EAGAIN;
+	return nomad_error_errno(err, r == -EAGAIN ? ETIMEDOUT : -r, "reach the supervisor of '%s'", s->dir);
+}
+
 int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
 			     void *ud, struct nomad__supervisor **ret, struct nomad_error **err)
 {
 	int64_t deadline = nomad_monotonic_ns() + 2 * 1000000000ll;
 	struct nomad__supervisor *s = NULL;
-	struct nomad__identity who = { 0 };
-	int r = nomad__supervisor_new(loop, dir, events, ud, &s), known;
+	int r = nomad__supervisor_new(loop, dir, events, ud, &s);
 
 	if (r == -ENOENT)
 		return nomad_error_set(err, ENOENT, "nothing is recorded in '%s'", dir);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "open directory '%s'", dir);
-	for (;;) {
-		if (nomad__exit_read(s->dirfd, &s->result) >= 0) {
-			s->started_ns = s->result.started_ns;
-			r = nomad__connection_has_ended(s);
-			break;
-		}
-		known = nomad__identity_read(s->dirfd, &who);
-		if (known == -ENOENT) {
-			r = nomad_error_set(err, ENOENT, "no supervisor is recorded in '%s'", dir);
-			goto fail;
-		}
-		if (known >= 0 && !who.this_boot) {
-			r = nomad_error_set(err, ENOENT, "the task was lost when the host was booted anew");
-			goto fail;
-		}
-		r = greet(s, deadline);
-		if (r >= 0) {
-			s->pid = who.supervisor.pid;
-			r = nomad__connection_watch(s);
-			break;
-		}
-		if (r == -EAGAIN && known >= 0 && !nomad__process_lives(&who.supervisor) &&
-		    nomad__exit_read(s->dirfd, &s->result) < 0) {
-			r = nomad_error_set(err, ENOENT, "the supervisor of the task (pid %d) is dead",
-					    who.supervisor.pid);
-			goto fail;
-		}
-		if (r == -EPROTONOSUPPORT) {
-			nomad_error_set(err, EPROTONOSUPPORT,
-					"the supervisor of '%s' (pid %d) speaks another version of the control "
-					"protocol than 1: use the driver that started the task, or destroy it",
-					dir, who.supervisor.pid);
-			goto fail;
-		}
-		if (r != -EAGAIN || nomad_monotonic_ns() > deadline) {
-			r = nomad_error_set(err, r == -EAGAIN ? ETIMEDOUT : -r, "reach the supervisor of '%s': %s", dir,
-					    strerror(r == -EAGAIN ? ETIMEDOUT : -r));
-			goto fail;
-		}
+	while ((r = attach(s, deadline, err)) == -EAGAIN)
 		(void)poll(NULL, 0, 5);
-	}
-	if (r < 0) {
-		nomad_error_errno(err, -r, "watch the supervisor");
-		goto fail;
-	}
-	*ret = s;
-	return 0;
-fail:
-	nomad__supervisor_unref(s);
+	if (r < 0)
+		nomad__supervisor_unref(s);
+	else
+		*ret = s;
 	return r;
 }

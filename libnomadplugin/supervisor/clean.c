@@ -60,11 +60,11 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 	if (nomad__identity_read(dirfd, &who) < 0 || !who.this_boot)
 		who = (struct nomad__identity){ 0 };
 	for (;;) {
-		/* The supervisor first, or it would report what we do to it. */
-		bool left = kill_one(&who.supervisor);
+		bool left = false;
 
-		left = kill_one(&who.leader) || left;
-		left = kill_one(&who.main) || left;
+		/* The supervisor first, or it would report what we do to it. */
+		for (int i = 0; i < NOMAD__WHO_MAX; i++)
+			left = kill_one(&who.of[i]) || left;
 		for (int i = 0; i < n; i++)
 			if (cgroups[i].ours && !nomad__cgroup_is_empty(&cgroups[i])) {
 				left = true;

@@ -111,6 +111,24 @@ void nomad__exec_all_over(struct nomad__supervisor *s)
 		tell(exec, -ESRCH, 0, 0, "the task ended while the command ran");
 }
 
+/* The request failed with `r`.  0 if the end of the task was told already. */
+static int not_sent(struct nomad__supervisor_exec *exec, int r, struct nomad_error **err)
+{
+	struct nomad__supervisor *s = exec->supervisor;
+	bool listed;
+
+	pthread_mutex_lock(&s->lock);
+	listed = exec->listed;
+	if (listed)
+		unlist(exec);
+	pthread_mutex_unlock(&s->lock);
+	if (!listed)
+		return 0;
+	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
+		return nomad_error_set(err, ESRCH, "run a command in the task: it has ended");
+	return nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command", s->pid);
+}
+
 int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec *what, const int fds[3],
 			   void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
 			   struct nomad__supervisor_exec **ret, struct nomad_error **err)
@@ -148,33 +166,15 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 	nomad__fields_num(&m, "id", exec->id);
 	r = nomad__supervisor_send(s, m.buf, m.used, all, 4);
 	close(file);
-	if (r < 0) {
-		bool ended;
-
-		pthread_mutex_lock(&s->lock);
-		ended = !exec->listed;
-		if (!ended)
-			unlist(exec);
-		pthread_mutex_unlock(&s->lock);
-		/* The end of the task has told it already. */
-		if (ended) {
-			r = 0;
-			goto out;
-		}
-		*ret = NULL;
-		if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
-			nomad_error_set(err, ESRCH, "run a command in the task: it has ended");
-		else
-			nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command", s->pid);
-		r = r == -EAGAIN ? r : r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET ? -ESRCH : r;
-		goto fail;
-	}
+	if (r < 0)
+		r = not_sent(exec, r, err);
+	if (r >= 0)
+		goto out;
+	*ret = NULL;
+fail:
+	destroy(exec);
 out:
 	nomad__keys_done(&spec);
-	return r;
-fail:
-	nomad__keys_done(&spec);
-	destroy(exec);
 	return r;
 }
 

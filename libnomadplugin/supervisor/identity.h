@@ -8,15 +8,16 @@
 
 #include "os/process.h"
 
+enum nomad__who { NOMAD__SUPERVISOR, NOMAD__MAIN, NOMAD__LEADER, NOMAD__WHO_MAX };
+
 struct nomad__identity {
-	struct nomad__process supervisor, main, leader;
+	struct nomad__process of[NOMAD__WHO_MAX];
 	bool this_boot; /* else none of them counts */
 };
 
-/* Replaces the record by the calling process.  0 or -errno. */
+/* Replaces the record by the calling process, a supervisor.  0 or -errno. */
 int nomad__identity_write(int dirfd);
-/* Adds the process; `prefix`: "main_" or "leader_". */
-int nomad__identity_add(int dirfd, const char *prefix, const struct nomad__process *process);
+int nomad__identity_add(int dirfd, enum nomad__who who, const struct nomad__process *process);
 int nomad__identity_read(int dirfd, struct nomad__identity *ret);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * launch.c: fork the supervisor program out of a process with many threads:
- * vfork, and until exec nothing but async-signal-safe calls. */
+ * launch.c: the supervisor program, carried in this executable, and its fork
+ * out of a process with many threads: vfork, and until exec nothing but
+ * async-signal-safe calls. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +15,30 @@
 #include "os/socket.h"
 #include "supervisor/handle.h"
 #include "supervisor/crash.h"
-#include "supervisor/program.h"
+
+/* The make fragment puts them there. */
+extern const unsigned char nomad__supervisor_blob[], nomad__supervisor_blob_end[];
+
+static size_t blob_size(void)
+{
+	return (size_t)(nomad__supervisor_blob_end - nomad__supervisor_blob);
+}
+
+/* The program in anonymous memory, for nomad__program_exec(), or -errno.  One for all: supervisors of a plugin share
+ * their pages. */
+static int program_in_memory(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static int loaded = -1;
+	int r;
+
+	pthread_mutex_lock(&lock);
+	if (loaded < 0)
+		loaded = nomad__program_load("nomad-supervisor", nomad__supervisor_blob, blob_size());
+	r = loaded;
+	pthread_mutex_unlock(&lock);
+	return r;
+}
 
 /* The child borrows our memory: only system calls in it. */
 static int __attribute__((noinline)) spawn(int program, int fd, char *const argv[], char *const envp[], int *ret_errno)
@@ -42,14 +66,11 @@ static bool is_denied(int errnum)
  * a file in the task's directory.  An fd for nomad__program_exec(), or -errno. */
 static int program_file(int dirfd)
 {
-	const char *data;
-	size_t size;
 	int fd = openat(dirfd, "program", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0700), r;
 
 	if (fd < 0)
 		return -errno;
-	nomad__supervisor_blob_get(&data, &size);
-	r = nomad_write_all(fd, data, size);
+	r = nomad_write_all(fd, nomad__supervisor_blob, blob_size());
 	close(fd);
 	if (r < 0)
 		return r;
@@ -60,7 +81,7 @@ static int program_file(int dirfd)
 /* Run it from memory, or else from a file.  The pid, or -errno. */
 static int run_program(int dirfd, int fd, char *const argv[], char *const envp[])
 {
-	int program = nomad__supervisor_program(), pid = -1, errnum = program < 0 ? -program : 0, status;
+	int program = program_in_memory(), pid = -1, errnum = program < 0 ? -program : 0, status;
 
 	if (program >= 0)
 		pid = spawn(program, fd, argv, envp, &errnum);

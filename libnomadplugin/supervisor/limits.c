@@ -40,8 +40,11 @@ static bool is_dir(const char *path)
 struct plan {
 	const struct nomad__hierarchy *list;
 	const struct nomad__supervise *what;
+	const struct nomad_resources *res; /* never NULL */
+	const char *cpus;		   /* NULL: any */
 	struct nomad__keys *spec;
 	const char *name;
+	bool limits;			     /* are wanted */
 	int64_t hard, soft;		     /* bytes; -1: no limit, 0: leave it alone */
 	int64_t quota, period;		     /* of CPU time, microseconds; 0: none */
 	bool can_kill;			     /* v2 is there */
@@ -84,11 +87,16 @@ static char *place(struct plan *plan, const struct nomad__hierarchy *h, const ch
 	return is_below(h, nomads) ? add(plan, h, 'n', '1', strdup(nomads)) : ours(plan, h, '1', NULL);
 }
 
+/* Without a `path` memory ran out. */
 static void set(struct plan *plan, char must, const char *path, const char *file, const char *value)
 {
-	nomad__keys_addf(plan->spec, "set", "%c%s/%s\t%s", must, path, file, value);
+	if (path)
+		nomad__keys_addf(plan->spec, "set", "%c%s/%s\t%s", must, path, file, value);
+	else
+		plan->spec->failed = true;
 }
 
+/* A negative value is written as `none`. */
 static void set_num(struct plan *plan, char must, const char *path, const char *file, int64_t value, const char *none)
 {
 	char text[24];
@@ -97,62 +105,75 @@ static void set_num(struct plan *plan, char must, const char *path, const char *
 	set(plan, must, path, file, value < 0 ? none : text);
 }
 
-static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
+/* One by one: a controller that is missing must not take the others along. */
+static void enable_controllers(struct plan *plan, const struct nomad__hierarchy *h)
 {
-	const struct nomad__supervise *what = plan->what;
-	const struct nomad_resources *res = what->resources;
-	const char *cpus = res && res->cpuset_cpus && *res->cpuset_cpus ? res->cpuset_cpus : NULL;
-	bool limits = h->controllers[0] && !what->command->no_limits;
-	const char *scope = limits && res && is_below(h, res->cpuset_cgroup) ? res->cpuset_cgroup : NULL;
-	/* The first one is what the statistics are taken from. */
-	NOMAD_AUTO_FREE char *theirs = scope ? add(plan, h, 'n', '2', strdup(scope)) : NULL;
-	NOMAD_AUTO_FREE char *own = ours(plan, h, '2', scope);
+	static const char *const controllers[] = { "+cpu", "+memory", "+pids", "+cpuset" };
 	NOMAD_AUTO_FREE char *parent = nomad_strdupf("%s/nomad-drivers", h->mount);
-	const char *path = scope ? theirs : own;
 
-	plan->can_kill = true;
-	if (!limits || !path || !parent)
-		return;
-	if (!scope) {
-		/* One by one: a controller that is missing must not take the others along. */
-		static const char *const controllers[] = { "+cpu", "+memory", "+pids", "+cpuset" };
-
-		for (size_t i = 0; i < NOMAD_ARRAY_LEN(controllers); i++) {
-			if (!nomad__list_has(h->controllers, controllers[i] + 1))
-				continue;
-			set(plan, '?', h->mount, "cgroup.subtree_control", controllers[i]);
-			set(plan, '?', parent, "cgroup.subtree_control", controllers[i]);
-		}
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(controllers); i++) {
+		if (!nomad__list_has(h->controllers, controllers[i] + 1))
+			continue;
+		set(plan, '?', h->mount, "cgroup.subtree_control", controllers[i]);
+		set(plan, '?', parent, "cgroup.subtree_control", controllers[i]);
 	}
-	if (plan->hard && nomad__list_has(h->controllers, "memory")) {
+}
+
+static void v2_memory(struct plan *plan, const char *path)
+{
+	if (plan->hard) {
 		set_num(plan, '!', path, "memory.max", plan->hard, "max");
 		/* What is beyond it goes to no swap either, as with v1. */
 		set(plan, '?', path, "memory.swap.max", plan->hard > 0 ? "0" : "max");
 	}
-	if (plan->soft && nomad__list_has(h->controllers, "memory"))
-		set_num(plan, '?', path, "memory.low", plan->soft > 0 ? plan->soft : 0, "0");
-	if (res && res->cpu_shares > 0 && nomad__list_has(h->controllers, "cpu")) {
-		int64_t shares = res->cpu_shares < 2 ? 2 : res->cpu_shares > 262144 ? 262144 : res->cpu_shares;
+	if (plan->soft)
+		set_num(plan, '?', path, "memory.low", plan->soft, "0");
+}
 
+/* `reset`: the directory may have the limits of an earlier run. */
+static void v2_cpu(struct plan *plan, const char *path, bool reset)
+{
+	int64_t shares = plan->res->cpu_shares;
+	char text[64] = "max";
+
+	if (shares > 0) {
+		shares = shares < 2 ? 2 : shares > 262144 ? 262144 : shares;
 		/* The span of shares, 2 to 2^18, onto that of weights, 1 to 10^4. */
 		set_num(plan, '?', path, "cpu.weight", 1 + (shares - 2) * 9999 / 262142, "");
 	}
-	/* Nomad's directory may have the limits of an earlier run. */
-	if (nomad__list_has(h->controllers, "cpu") && (plan->quota || scope)) {
-		char text[64] = "max";
+	if (!plan->quota && !reset)
+		return;
+	plan->has_cpu = true;
+	if (plan->quota)
+		snprintf(text, sizeof(text), "%lld %lld", (long long)plan->quota, (long long)plan->period);
+	set(plan, plan->quota ? '!' : '?', path, "cpu.max", text);
+}
 
-		plan->has_cpu = true;
-		if (plan->quota)
-			snprintf(text, sizeof(text), "%lld %lld", (long long)plan->quota, (long long)plan->period);
-		set(plan, plan->quota ? '!' : '?', path, "cpu.max", text);
-	}
-	if (nomad__list_has(h->controllers, "pids") && (what->command->pids_max > 0 || scope)) {
+static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
+{
+	const int64_t pids = plan->what->command->pids_max;
+	bool limits = h->controllers[0] && plan->limits;
+	const char *scope = limits && is_below(h, plan->res->cpuset_cgroup) ? plan->res->cpuset_cgroup : NULL;
+	/* The first one is what the statistics are taken from. */
+	NOMAD_AUTO_FREE char *theirs = scope ? add(plan, h, 'n', '2', strdup(scope)) : NULL;
+	NOMAD_AUTO_FREE char *own = ours(plan, h, '2', scope);
+	const char *path = scope ? theirs : own;
+
+	plan->can_kill = true;
+	if (!limits)
+		return;
+	if (!scope)
+		enable_controllers(plan, h);
+	if (nomad__list_has(h->controllers, "memory"))
+		v2_memory(plan, path);
+	if (nomad__list_has(h->controllers, "cpu"))
+		v2_cpu(plan, path, scope);
+	if (nomad__list_has(h->controllers, "pids") && (pids > 0 || scope)) {
 		plan->has_pids = true;
-		set_num(plan, what->command->pids_max > 0 ? '!' : '?', path, "pids.max",
-			what->command->pids_max > 0 ? what->command->pids_max : -1, "max");
+		set_num(plan, pids > 0 ? '!' : '?', path, "pids.max", pids > 0 ? pids : -1, "max");
 	}
-	if (cpus && nomad__list_has(h->controllers, "cpuset"))
-		set(plan, '!', path, "cpuset.cpus", cpus);
+	if (plan->cpus && nomad__list_has(h->controllers, "cpuset"))
+		set(plan, '!', path, "cpuset.cpus", plan->cpus);
 }
 
 /* One device by its path on the host. */
@@ -226,74 +247,120 @@ static char *own_cpuset(struct plan *plan, const struct nomad__hierarchy *h, con
 	return path;
 }
 
+/* ---- v1: one function for each controller; the path, or NULL ---- */
+
+static char *v1_ours(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
+{
+	(void)nomads;
+	return place(plan, h, NULL);
+}
+
+static char *v1_cpuset(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
+{
+	(void)nomads;
+	if (is_below(h, plan->res->cpuset_cgroup))
+		return place(plan, h, plan->res->cpuset_cgroup);
+	return plan->cpus ? own_cpuset(plan, h, plan->cpus) : NULL;
+}
+
+static char *v1_freezer(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
+{
+	if (!plan->can_kill)
+		return ours(plan, h, 'f', plan->limits ? nomads : NULL);
+	return plan->limits && is_below(h, nomads) ? place(plan, h, nomads) : NULL;
+}
+
+static char *v1_memory(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
+{
+	char *path = place(plan, h, nomads);
+
+	/* The order of limit and memsw would matter; memsw is left alone. */
+	if (plan->hard)
+		set_num(plan, '!', path, "memory.limit_in_bytes", plan->hard, "-1");
+	if (plan->soft)
+		set_num(plan, '?', path, "memory.soft_limit_in_bytes", plan->soft, "-1");
+	if (plan->hard)
+		set(plan, '?', path, "memory.swappiness", "0");
+	return path;
+}
+
+static char *v1_cpu(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
+{
+	char *path = place(plan, h, nomads);
+	int64_t shares = plan->res->cpu_shares;
+
+	if (shares > 0)
+		set_num(plan, '?', path, "cpu.shares", shares < 2 ? 2 : shares, "");
+	/* First none: a quota that is there may not fit another period. */
+	if (plan->quota || is_below(h, nomads))
+		set(plan, '?', path, "cpu.cfs_quota_us", "-1");
+	if (plan->quota) {
+		plan->has_cpu = true;
+		set_num(plan, '!', path, "cpu.cfs_period_us", plan->period, "");
+		set_num(plan, '!', path, "cpu.cfs_quota_us", plan->quota, "");
+	}
+	return path;
+}
+
+static char *v1_pids(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
+{
+	int64_t pids = plan->what->command->pids_max;
+	char *path = pids > 0 ? v1_ours(plan, h, nomads) : NULL;
+
+	if (pids > 0) {
+		plan->has_pids = true;
+		set_num(plan, '!', path, "pids.max", pids, "max");
+	}
+	return path;
+}
+
+static char *v1_devices(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
+{
+	char *path = plan->what->command->device_policy == NOMAD_DEVICES_LISTED ? v1_ours(plan, h, nomads) : NULL;
+
+	if (path) {
+		set(plan, '!', path, "devices.deny", "a");
+		plan_devices(plan, path);
+	}
+	return path;
+}
+
 static void plan_v1(struct plan *plan, const struct nomad__hierarchy *h)
 {
+	/* The first that has a use for it; some are mounted together. */
+	static const struct {
+		const char *ctl;
+		char *(*plan)(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads);
+		bool always; /* also for a task without limits */
+	} controllers[] = {
+		{ "cpuset", v1_cpuset },
+		{ "freezer", v1_freezer, true },
+		{ "name=systemd", v1_ours, true },
+		{ "memory", v1_memory },
+		{ "cpu", v1_cpu },
+		{ "cpuacct", v1_ours },
+		{ "pids", v1_pids },
+		{ "devices", v1_devices },
+	};
 	const struct nomad__supervise *what = plan->what;
-	const struct nomad_resources *res = what->resources;
-	bool limits = !what->command->no_limits;
 	NOMAD_AUTO_FREE char *nomads = nomad_strdupf("%s/nomad/%s.%s", h->mount, what->alloc_id ? what->alloc_id : "",
 						     what->task_name ? what->task_name : "");
-	NOMAD_AUTO_FREE char *path = NULL;
 
-	if (nomad__list_has(h->ctl, "cpuset")) {
-		if (limits && res && is_below(h, res->cpuset_cgroup))
-			path = place(plan, h, res->cpuset_cgroup);
-		else if (limits && res && res->cpuset_cpus && *res->cpuset_cpus)
-			path = own_cpuset(plan, h, res->cpuset_cpus);
-	} else if (nomad__list_has(h->ctl, "freezer")) {
-		if (!plan->can_kill)
-			path = ours(plan, h, 'f', limits ? nomads : NULL);
-		else if (limits && is_below(h, nomads))
-			path = place(plan, h, nomads);
-	} else if (nomad__list_has(h->ctl, "name=systemd")) {
-		path = place(plan, h, NULL);
-	} else if (!limits) {
-		return;
-	} else if (nomad__list_has(h->ctl, "memory")) {
-		path = place(plan, h, nomads);
-		if (!path)
-			return;
-		/* The order of limit and memsw would matter; memsw is left alone. */
-		if (plan->hard)
-			set_num(plan, '!', path, "memory.limit_in_bytes", plan->hard, "-1");
-		if (plan->soft)
-			set_num(plan, '?', path, "memory.soft_limit_in_bytes", plan->soft, "-1");
-		if (plan->hard)
-			set(plan, '?', path, "memory.swappiness", "0");
-	} else if (nomad__list_has(h->ctl, "cpu")) {
-		path = place(plan, h, nomads);
-		if (path && res && res->cpu_shares > 0)
-			set_num(plan, '?', path, "cpu.shares", res->cpu_shares < 2 ? 2 : res->cpu_shares, "");
-		/* First none: a quota that is there may not fit another period. */
-		if (path && (plan->quota || is_below(h, nomads)))
-			set(plan, '?', path, "cpu.cfs_quota_us", "-1");
-		if (path && plan->quota) {
-			plan->has_cpu = true;
-			set_num(plan, '!', path, "cpu.cfs_period_us", plan->period, "");
-			set_num(plan, '!', path, "cpu.cfs_quota_us", plan->quota, "");
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(controllers); i++)
+		if (nomad__list_has(h->ctl, controllers[i].ctl) && (plan->limits || controllers[i].always)) {
+			NOMAD_AUTO_FREE char *path = controllers[i].plan(plan, h, nomads);
+
+			if (path)
+				return;
 		}
-	} else if (nomad__list_has(h->ctl, "cpuacct")) {
-		path = place(plan, h, NULL);
-	} else if (nomad__list_has(h->ctl, "pids") && what->command->pids_max > 0) {
-		path = place(plan, h, NULL);
-		plan->has_pids = true;
-		if (path)
-			set_num(plan, '!', path, "pids.max", what->command->pids_max, "max");
-	} else if (nomad__list_has(h->ctl, "devices") && what->command->device_policy == NOMAD_DEVICES_LISTED) {
-		path = place(plan, h, NULL);
-		if (path)
-			set(plan, '!', path, "devices.deny", "a");
-		if (path)
-			plan_devices(plan, path);
-	}
 }
 
 static void plan_memory(struct plan *plan)
 {
-	const struct nomad_resources *res = plan->what->resources;
+	const struct nomad_resources *res = plan->res;
 	const int64_t mb = 1 << 20;
 
-	if (!res || res->memory_mb <= 0)
+	if (res->memory_mb <= 0)
 		return;
 	if (res->memory_max_mb > 0) {
 		plan->hard = res->memory_max_mb * mb;
@@ -310,21 +377,20 @@ static void plan_memory(struct plan *plan)
 static int plan_cpu(struct plan *plan)
 {
 	const struct nomad_command *command = plan->what->command;
-	const struct nomad_resources *res = plan->what->resources;
 	int64_t period = command->cpu_period_us ? command->cpu_period_us : 100000;
 
-	if (!command->cpu_hard_limit || command->no_limits || (res && res->cpuset_cpus && *res->cpuset_cpus))
+	if (!command->cpu_hard_limit || command->no_limits || plan->cpus)
 		return 0;
 	if (period < 1000 || period > 1000000)
 		return nomad_error_set(plan->err, EINVAL,
 				       "a CPU period of %lld microseconds is not between 1000 and 1000000",
 				       (long long)period);
-	if (!res || !(res->percent_ticks > 0))
+	if (!(plan->res->percent_ticks > 0))
 		return nomad_error_set(
 			plan->err, EINVAL,
 			"a hard limit of CPU time needs to know the task's part of the node, which was not told");
 	plan->period = period;
-	plan->quota = (int64_t)(res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * (double)period);
+	plan->quota = (int64_t)(plan->res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * (double)period);
 	/* The kernel takes no less. */
 	if (plan->quota < 1000)
 		plan->quota = 1000;
@@ -368,9 +434,16 @@ static int plan_none(const struct nomad_command *command, struct nomad_error **e
 int nomad__limits_plan(const struct nomad__hierarchy *list, int count, const struct nomad__supervise *what,
 		       struct nomad__keys *spec, struct nomad_error **err)
 {
+	static const struct nomad_resources unknown;
 	const char *slash = strrchr(what->dir, '/');
 	struct plan plan = {
-		.list = list, .what = what, .spec = spec, .name = slash ? slash + 1 : what->dir, .err = err
+		.list = list,
+		.what = what,
+		.res = what->resources ? what->resources : &unknown,
+		.limits = !what->command->no_limits,
+		.spec = spec,
+		.name = slash ? slash + 1 : what->dir,
+		.err = err,
 	};
 	int r;
 
@@ -378,6 +451,8 @@ int nomad__limits_plan(const struct nomad__hierarchy *list, int count, const str
 		return plan_none(what->command, err);
 	if (!*plan.name || strlen(plan.name) > 100)
 		return nomad_error_set(err, EINVAL, "no name for cgroups in directory '%s'", what->dir);
+	if (plan.res->cpuset_cpus && *plan.res->cpuset_cpus)
+		plan.cpus = plan.res->cpuset_cpus;
 	plan_memory(&plan);
 	r = plan_cpu(&plan);
 	if (r < 0)
@@ -388,8 +463,7 @@ int nomad__limits_plan(const struct nomad__hierarchy *list, int count, const str
 	for (int i = 0; i < count; i++)
 		if (list[i].ctl[0])
 			plan_v1(&plan, &list[i]);
-	if (plan.can_kill && !plan.has_devices && !what->command->no_limits &&
-	    what->command->device_policy == NOMAD_DEVICES_LISTED)
+	if (plan.can_kill && !plan.has_devices && plan.limits && what->command->device_policy == NOMAD_DEVICES_LISTED)
 		plan_devices(&plan, NULL);
 	r = check(&plan);
 	if (r < 0)

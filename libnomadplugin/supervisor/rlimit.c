@@ -22,12 +22,8 @@ static const struct {
 	{ "nofile", RLIMIT_NOFILE },
 	{ "nproc", RLIMIT_NPROC },
 	{ "stack", RLIMIT_STACK },
-#ifdef RLIMIT_AS
 	{ "as", RLIMIT_AS },
-#endif
-#ifdef RLIMIT_RSS
 	{ "rss", RLIMIT_RSS },
-#endif
 #ifdef RLIMIT_LOCKS
 	{ "locks", RLIMIT_LOCKS },
 #endif

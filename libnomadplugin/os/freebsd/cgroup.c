@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * os/cgroup.h: there are none.  Descendants are found through the reaper, limits are the jail's (rctl). */
+#pragma GCC diagnostic ignored "-Wunused-parameter" /* stand-ins */
+
 #include "os/cgroup.h"
 #include "os/hierarchy.h"
 
@@ -9,21 +11,16 @@
 
 int nomad__cgroup_parse(const char *s, struct nomad__cgroup *ret)
 {
-	(void)s;
-	(void)ret;
 	return -EOPNOTSUPP;
 }
 
 int nomad__cgroup_create(const struct nomad__cgroup *cgroup)
 {
-	(void)cgroup;
 	return -EOPNOTSUPP;
 }
 
 int nomad__cgroup_write(const char *path, const char *value)
 {
-	(void)path;
-	(void)value;
 	return -EOPNOTSUPP;
 }
 
@@ -39,54 +36,41 @@ int nomad__cgroup_fork(const char *path)
 
 int nomad__cgroup_join(const struct nomad__cgroup *cgroup)
 {
-	(void)cgroup;
 	return -EOPNOTSUPP;
 }
 
 int nomad__cgroup_of(const struct nomad__cgroup *cgroup, int pid, char *ret, size_t size)
 {
-	(void)cgroup;
-	(void)pid;
-	(void)ret;
-	(void)size;
 	return -ENOENT;
 }
 
 int nomad__cgroup_kill(const struct nomad__cgroup *cgroup)
 {
-	(void)cgroup;
 	return -EOPNOTSUPP;
 }
 
 bool nomad__cgroup_is_empty(const struct nomad__cgroup *cgroup)
 {
-	(void)cgroup;
 	return true;
 }
 
 int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 {
-	(void)cgroup;
 	return 0;
 }
 
 uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)
 {
-	(void)cgroup;
 	return 0;
 }
 
 int nomad__device_rule_add(struct nomad__device_rules *rules, const char *text)
 {
-	(void)rules;
-	(void)text;
 	return -EOPNOTSUPP;
 }
 
 int nomad__cgroup_allow_devices(const struct nomad__cgroup *cgroup, const struct nomad__device_rules *rules)
 {
-	(void)cgroup;
-	(void)rules;
 	return -EOPNOTSUPP;
 }
 

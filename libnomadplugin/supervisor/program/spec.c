@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * spec.c: the specification of the task or of a command: a list of keys in a
- * file in memory, which comes as a descriptor. */
+ * spec.c: what to run, the specification: a list of keys in a file in memory,
+ * which comes as a descriptor; and why it cannot be run. */
 #include "supervisor/program/super.h"
 
 #include <errno.h>
@@ -12,6 +12,41 @@
 #include "os/socket.h"
 
 static struct spec ours;
+static char why[512];
+static int why_errno;
+
+void text_act(struct nomad__text *text, const char *act, const char *object)
+{
+	nomad__text_add(text, act);
+	if (object) {
+		nomad__text_add(text, " '");
+		nomad__text_add(text, object);
+		nomad__text_add(text, "'");
+	}
+}
+
+int fail(int errnum, const char *act, const char *object)
+{
+	struct nomad__text t;
+
+	if (!failed()) {
+		why_errno = errnum;
+		nomad__text_init(&t, why, sizeof(why));
+		text_act(&t, act, object);
+	}
+	return -errnum;
+}
+
+bool failed(void)
+{
+	return why[0] != 0;
+}
+
+const char *failure(int *ret_errnum)
+{
+	*ret_errnum = why_errno;
+	return why;
+}
 
 int spec_map(int fd, struct spec *ret)
 {

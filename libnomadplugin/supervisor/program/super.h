@@ -20,7 +20,7 @@
 #include "os/process.h"
 #include "supervisor/program/table.h"
 
-/* ---- failure.c: why the start fails ---- */
+/* ---- spec.c: what to run, as a list of keys, and why it cannot be run ---- */
 
 /* Keeps the first failure.  Returns -errnum. */
 int fail(int errnum, const char *act, const char *object);
@@ -29,8 +29,6 @@ bool failed(void);
 const char *failure(int *ret_errnum);
 /* Adds "act 'object'", or only the act if `object` is NULL. */
 void text_act(struct nomad__text *text, const char *act, const char *object);
-
-/* ---- spec.c: what to run, as a list of keys ---- */
 
 struct spec {
 	const char *data;

@@ -22,7 +22,7 @@ int task_born(int pid)
 	the_task.started_wall_ns = nomad_wall_ns();
 	the_task.main.pid = pid;
 	r = nomad__process_find(pid, &the_task.main);
-	return r < 0 ? r : nomad__identity_add(directory(), "main_", &the_task.main);
+	return r < 0 ? r : nomad__identity_add(directory(), NOMAD__MAIN, &the_task.main);
 }
 
 void task_ended(int status, const struct rusage *usage)
@@ -40,7 +40,7 @@ void task_lead(int pid)
 	if (pid == the_task.main.pid)
 		the_task.leader = the_task.main;
 	else if (nomad__process_find(pid, &the_task.leader) >= 0)
-		(void)nomad__identity_add(directory(), "leader_", &the_task.leader);
+		(void)nomad__identity_add(directory(), NOMAD__LEADER, &the_task.leader);
 }
 
 void task_without_leader(void)
