@@ -54,6 +54,7 @@ struct nomad__exec_stream {
 	pthread_cond_t settled;
 	char *input;
 	size_t input_size;
+	bool input_lost; /* for want of memory: the command must not go on without */
 	bool input_close, resume, paused, pump_posted, closed, dead;
 	struct nomad__posted pump_post, end_post; /* who waits for the end must not wait for memory */
 	bool end_posted;			  /* under the task's lock */
@@ -294,10 +295,11 @@ out:
 static void pump(struct nomad__exec_stream *s)
 {
 	struct winsize size = { 0 };
-	bool resume, closed, input;
+	bool resume, closed, input, lost;
 
 	pthread_mutex_lock(&s->lock);
 	closed = s->closed;
+	lost = s->input_lost;
 	resume = s->resume;
 	s->resume = false;
 	if (resume)
@@ -309,6 +311,8 @@ static void pump(struct nomad__exec_stream *s)
 	pthread_mutex_unlock(&s->lock);
 	if (closed) {
 		teardown(s);
+	} else if (lost) {
+		fail(s, -ENOMEM);
 	} else if (!s->dead) {
 		if (s->tty && !s->out[0].ended && (size.ws_row || size.ws_col))
 			(void)ioctl(s->out[0].fd, TIOCSWINSZ, &size);
@@ -481,10 +485,14 @@ size_t nomad__exec_stdin(struct nomad__exec_stream *s, const void *data, size_t 
 	char *grown;
 
 	pthread_mutex_lock(&s->lock);
-	if (size && !s->input_close && !s->dead && (grown = realloc(s->input, s->input_size + size))) {
-		s->input = grown;
-		memcpy(grown + s->input_size, data, size);
-		s->input_size += size;
+	if (size && !s->input_close && !s->dead) {
+		grown = realloc(s->input, s->input_size + size);
+		if (grown) {
+			s->input = grown;
+			memcpy(grown + s->input_size, data, size);
+			s->input_size += size;
+		}
+		s->input_lost = s->input_lost || !grown;
 	}
 	queued = s->input_size;
 	pthread_mutex_unlock(&s->lock);

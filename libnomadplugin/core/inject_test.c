@@ -481,6 +481,59 @@ static void test_supervisor_eintr(void **state)
 	all_of_supervisor(INJECT_EINTR);
 }
 
+struct stream {
+	sem_t over;
+	int r;
+};
+
+static bool on_output(void *ud, int fd, const void *data, size_t size)
+{
+	(void)ud;
+	(void)fd;
+	(void)data;
+	(void)size;
+	return true;
+}
+
+static void on_stream_end(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err)
+{
+	struct stream *stream = ud;
+
+	(void)result;
+	(void)err;
+	stream->r = r;
+	sem_post(&stream->over);
+}
+
+/* Input for a command that there is no memory for ends it with an error; no byte is dropped in silence. */
+static void test_exec_input(void **state)
+{
+	static const struct nomad__exec_events events = { on_output, on_stream_end };
+	static const char *const argv[] = { "/bin/cat", NULL };
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	struct nomad__exec_stream *stream;
+	struct stream seen;
+
+	(void)state;
+	sem_init(&seen.over, 0, 0);
+	next_works(plugin, NULL);
+	await_up();
+	assert_int_equal(nomad__exec_open(plugin, WEB, argv, false, &events, &seen, &stream, NULL), 0);
+	settle(plugin);
+	inject_arm(INJECT_ERRORS, 1);
+	(void)nomad__exec_stdin(stream, "lost", 4);
+	assert_true(inject_disarm(&name));
+	assert_string_equal(name, "realloc");
+	nomad__exec_stdin_close(stream);
+	while (sem_wait(&seen.over) < 0)
+		;
+	assert_int_equal(seen.r, -ENOMEM);
+	nomad__exec_close(stream);
+	sem_destroy(&seen.over);
+	destroy_works(plugin);
+	nomad__plugin_free(plugin);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
 
 int main(int argc, char **argv)
@@ -491,6 +544,7 @@ int main(int argc, char **argv)
 		T(test_recover),       T(test_supervisor),
 		T(test_start_eintr),   T(test_exec_eintr),
 		T(test_recover_eintr), T(test_supervisor_eintr),
+		T(test_exec_input),
 	};
 
 	if (getenv("INJECT_STRIDE"))
