@@ -159,12 +159,14 @@ static const struct nomad_driver script_driver = {
 
 /* ---- The remote half: told by a file ---- */
 
+static unsigned stop_timeout_ms; /* of the last one */
+
 static int remote_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct nomad_error **err)
 {
 	const struct script_config *config = nomad_task_config(task);
 	const struct nomad_exit end = { .exit_code = 128 + signal, .signal = signal };
 
-	(void)timeout_ms;
+	stop_timeout_ms = timeout_ms;
 	if (strcmp(config->script, "refuse") == 0)
 		return nomad_error_set(err, EIO, "told to refuse");
 	if (strcmp(config->script, "deaf") != 0)

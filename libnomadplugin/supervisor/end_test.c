@@ -121,6 +121,14 @@ static void test_oom(void **state)
 	task_wait(&t);
 	assert_true(t.result.oom_killed);
 	task_done(&t);
+	/* A child ran out of memory, and the task made the best of it. */
+	task_init(&t);
+	t.what.resources = &resources;
+	task_sh(&t, "python3 -c 'b = bytearray(500 << 20)'; [ $? = 137 ] || exit 9; exit 0");
+	task_wait(&t);
+	assert_int_equal(t.result.exit_code, 0);
+	assert_false(t.result.oom_killed);
+	task_done(&t);
 	/* Within its limit. */
 	task_init(&t);
 	t.what.resources = &resources;

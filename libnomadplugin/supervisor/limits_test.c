@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,7 +366,15 @@ static void test_none(void **state)
 	plan(&host);
 	assert_int_equal(count(&host, "cg") + count(&host, "set") + count(&host, "supercg"), 0);
 	refused(&host, 7, &host.command.pids_max, "no pids controller");
+	/* A system without cgroups, where a jail has the limits. */
+	host.count = -EOPNOTSUPP;
+	refused(&host, 7, &host.command.pids_max, "of a jail");
+	host.command.no_limits = true;
+	plan(&host);
+	host.command.no_limits = false;
 	host.command.pids_max = 0;
+	plan(&host);
+	host.count = 0;
 	host.what.dir = "/";
 	assert_true(nomad__limits_plan(host.list, 0, &host.what, &host.spec, NULL) < 0);
 	host_done(&host);
