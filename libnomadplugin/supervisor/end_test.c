@@ -179,11 +179,10 @@ static void test_plugin_dies(void **state)
 	int status, pid;
 
 	(void)state;
-	task_init(&t);
+	task_place(&t);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid = fork();
 	if (pid == 0) {
-		/* Threads do not survive fork: a loop of its own. */
 		assert_int_equal(nomad__loop_new(&t.loop), 0);
 		task_sh(&t, "trap 'exit 21' TERM; while :; do sleep 0.01; done");
 		shared->exits = nomad__supervisor_leader(t.s);
@@ -191,6 +190,7 @@ static void test_plugin_dies(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
+	assert_int_equal(nomad__loop_new(&t.loop), 0);
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, NULL), 0);
 	assert_int_equal(nomad__supervisor_leader(t.s), shared->exits);
 	munmap(shared, sizeof(*shared));
@@ -269,16 +269,16 @@ static void crash_at(const char *step, bool in_client)
 	struct task t;
 	int status, pid;
 
-	task_init(&t);
+	task_place(&t);
 	pid = fork();
 	if (pid == 0) {
 		alarm(60);
 		assert_int_equal(nomad__loop_new(&t.loop), 0);
 		setenv("NOMAD_DRIVER_CRASH_AT", step, 1);
-		t.argv[0] = "/bin/sh";
-		t.argv[1] = "-c";
-		t.argv[2] = own_numbers("(setsid sleep #9393 &); trap 'exit 0' TERM; while :; do sleep 0.01; done");
-		if (nomad__supervisor_start(t.loop, &t.what, &test_events, &t, &t.s, NULL) < 0)
+		if (task_start_argv(
+			    &t, "/bin/sh", "-c",
+			    own_numbers("(setsid sleep #9393 &); trap 'exit 0' TERM; while :; do sleep 0.01; done"),
+			    NULL) < 0)
 			_exit(3);
 		usleep(50000);
 		if (strcmp(step, "attach-connected") == 0)
@@ -293,6 +293,7 @@ static void crash_at(const char *step, bool in_client)
 		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	else
 		assert_true(WIFEXITED(status) && WEXITSTATUS(status) >= 3 && WEXITSTATUS(status) <= 5);
+	assert_int_equal(nomad__loop_new(&t.loop), 0);
 	/* As the next plugin does it: look for it, kill it, clean up. */
 	if (nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, NULL) == 0) {
 		(void)nomad__supervisor_kill(t.s, NULL);
