@@ -14,7 +14,7 @@ test_wrap_inject = $(call inject_wraps,$(inject_both) $(inject_here))
 $(BUILD)/$(L)/core/inject_test.o: cppflags += -Itest/inject
 $(BUILD)/test/inject/inject.o: cppflags += -Itest/inject
 inject := $(BUILD)/test/inject
-$(inject)/super.o: test/inject/inject.c
+$(inject)/super.o: test/inject/inject.c $(L)/supervisor/supervisor.mk
 	@mkdir -p $(@D)
 	$(call quiet,CC,$@)$(CC) $(cppflags) -Itest/inject -DINJECT_SUPERVISOR $(super_cflags) -MMD -MP -c -o $@ $<
 $(BUILD)/$(L)/core/inject_test: $(inject)/inject.o $(inject)/super/blob.o

@@ -57,6 +57,8 @@ struct nomad__device_rules {
 	int count;
 };
 enum { NOMAD__MAY_MKNOD = 1, NOMAD__MAY_READ = 2, NOMAD__MAY_WRITE = 4 };
+/* The beginning of a rule, "c 1:3", for a device file.  0; -ENODEV if it is not one; or -errno. */
+int nomad__device_number(const char *path, char *ret, size_t size);
 int nomad__device_rule_add(struct nomad__device_rules *rules, const char *text);
 /* From now on only these for all in it and below (v2).  Until it is removed. */
 int nomad__cgroup_allow_devices(const struct nomad__cgroup *cgroup, const struct nomad__device_rules *rules);

@@ -25,10 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifdef __linux__
-#include <sys/sysmacros.h>
-#endif
 #include <unistd.h>
+
+#include "os/cgroup.h"
 
 static bool is_dir(const char *path)
 {
@@ -181,19 +180,18 @@ static int add_device(struct plan *plan, const char *v1_path, const struct nomad
 {
 	const char *access =
 		device->cgroup_permissions && *device->cgroup_permissions ? device->cgroup_permissions : "rwm";
-	struct stat st;
 	char rule[64];
+	int r = device->host_path ? nomad__device_number(device->host_path, rule, sizeof(rule) - 8) : -EINVAL;
 
-	if (!device->host_path || stat(device->host_path, &st) < 0)
-		return nomad_error_errno(plan->err, device->host_path ? errno : EINVAL, "look at device '%s'",
-					 device->host_path ? device->host_path : "");
-	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+	if (r == -ENODEV)
 		return nomad_error_set(plan->err, ENODEV, "'%s' is no device", device->host_path);
+	if (r < 0)
+		return nomad_error_errno(plan->err, -r, "look at device '%s'",
+					 device->host_path ? device->host_path : "");
 	if (strspn(access, "rwm") != strlen(access) || strlen(access) > 3)
 		return nomad_error_set(plan->err, EINVAL, "permissions '%s' of device '%s' are not of r, w and m",
 				       access, device->host_path);
-	snprintf(rule, sizeof(rule), "%c %u:%u %s", S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev),
-		 minor(st.st_rdev), access);
+	strcat(strcat(rule, " "), access);
 	if (v1_path)
 		set(plan, '!', v1_path, "devices.allow", rule);
 	else

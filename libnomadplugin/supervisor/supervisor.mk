@@ -8,14 +8,18 @@ super_src := $(wildcard $(addprefix $(L)/,supervisor/program/*.c $(addprefix bas
 super_src := $(filter-out %_test.c,$(super_src))
 super_obj := $(patsubst $(L)/%.c,$(super)/obj/%.o,$(super_src))
 
-super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fno-pie -fno-asynchronous-unwind-tables \
-	-fstack-protector-strong -fno-strict-overflow -ffunction-sections -fdata-sections
-# Empty where the linker cannot (a cross-compiler that has no libc.a).
-SUPER_STATIC ?= -static
+# What this compiler has of $(1).
+has_flags = $(foreach f,$(1),$(shell printf '\043include <string.h>\n' | $(CC) -Os -Werror $(f) -x c -c -o /dev/null - 2>/dev/null && echo '$(f)'))
+super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fPIE -fno-asynchronous-unwind-tables \
+	-fstack-protector-strong -fno-strict-overflow -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE \
+	$(or $(call has_flags,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2) \
+	$(call has_flags,-fstack-clash-protection -fcf-protection -mbranch-protection=standard)
+# -pie where the linker has no libc.a (a cross-compiler).
+SUPER_STATIC ?= -static-pie
 STRIP ?= strip
-super_ldflags := $(SUPER_STATIC) -no-pie -Wl,--gc-sections -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--build-id=none
+super_ldflags := $(or $(SUPER_STATIC),-pie) -Wl,--gc-sections $(filter-out -pie,$(link_hardening)) -Wl,--build-id=none
 
-$(super)/obj/%.o: $(L)/%.c
+$(super)/obj/%.o: $(L)/%.c $(L)/supervisor/supervisor.mk
 	@mkdir -p $(@D)
 	$(call quiet,CC,$@)$(CC) $(cppflags) $(super_cflags) -MMD -MP -c -o $@ $<
 
@@ -40,7 +44,7 @@ libnomadplugin: $(super)/nomad-supervisor
 
 # ---- Crash points, see crash.h: what is linked ahead of the library makes them real ----
 
-$(super)/mortal/crash.o: $(L)/supervisor/crash.c
+$(super)/mortal/crash.o: $(L)/supervisor/crash.c $(L)/supervisor/supervisor.mk
 	@mkdir -p $(@D)
 	$(call quiet,CC,$@)$(CC) $(cppflags) -DNOMAD_CRASH_POINTS $(super_cflags) -MMD -MP -c -o $@ $<
 $(BUILD)/$(L)/supervisor/mortal/crash.o: $(L)/supervisor/crash.c

@@ -64,6 +64,11 @@ uint64_t nomad__cgroup_oom_kills(const struct nomad__cgroup *cgroup)
 	return 0;
 }
 
+int nomad__device_number(const char *path, char *ret, size_t size)
+{
+	return -EOPNOTSUPP;
+}
+
 int nomad__device_rule_add(struct nomad__device_rules *rules, const char *text)
 {
 	return -EOPNOTSUPP;

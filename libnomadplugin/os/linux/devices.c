@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "os/cgroup.h"
@@ -29,6 +31,23 @@ static const char *number(const char *s, int32_t *ret)
 		value = value * 10 + (*s - '0');
 	*ret = (int32_t)value;
 	return value < INT32_MAX ? s : NULL;
+}
+
+int nomad__device_number(const char *path, char *ret, size_t size)
+{
+	struct nomad__text t;
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -ENODEV;
+	nomad__text_init(&t, ret, size);
+	nomad__text_add(&t, S_ISCHR(st.st_mode) ? "c " : "b ");
+	nomad__text_num(&t, major(st.st_rdev));
+	nomad__text_add(&t, ":");
+	nomad__text_num(&t, minor(st.st_rdev));
+	return t.full ? -ENAMETOOLONG : 0;
 }
 
 int nomad__device_rule_add(struct nomad__device_rules *rules, const char *text)
