@@ -3,7 +3,7 @@
 
 L := libnomadplugin
 
-$(L).src := $(filter-out %_test.c,$(wildcard $(addprefix $(L)/,base/*.c base/$(OS)/*.c core/*.c metrics/*.c wire/*.c schema/*.c cli/*.c supervisor/*.c os/*.c os/$(OS)/*.c)))
+$(L).src := $(filter-out %_test.c,$(wildcard $(addprefix $(L)/,main.c base/*.c base/$(OS)/*.c core/*.c metrics/*.c wire/*.c schema/*.c cli/*.c supervisor/*.c os/*.c os/$(OS)/*.c)))
 $(L).test := $(wildcard $(addprefix $(L)/,base/*_test.c core/*_test.c metrics/*_test.c wire/*_test.c schema/*_test.c cli/*_test.c supervisor/*_test.c os/*_test.c os/$(OS)/*_test.c))
 msgpack_pc := $(shell $(PKG_CONFIG) --exists msgpack-c && echo msgpack-c || echo msgpack)
 $(L).needs = $(grpc.pc) libprotobuf-c $(msgpack_pc) jansson

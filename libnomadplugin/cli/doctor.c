@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The checks of the driver's fingerprint, one by one, with remedies. */
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,29 +47,15 @@ static int print_json(const struct nomad_driver *driver, const struct nomad_fing
 
 int nomad__cli_doctor(int argc, char **argv, const struct nomad_driver *driver)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "json", no_argument, NULL, 'j' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct nomad_fingerprint *fp = NULL;
 	struct nomad_plugin *plugin;
 	const char *config = NULL;
 	bool json = false;
-	int c, status = NOMAD__EXIT_FAILED;
+	const struct nomad__cli_option options[] = { { "config", .value = &config }, { "json", .flag = &json }, { 0 } };
+	int status = NOMAD__EXIT_FAILED;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			config = optarg;
-			break;
-		case 'j':
-			json = true;
-			break;
-		default:
-			return NOMAD__EXIT_USAGE;
-		}
-	}
+	if (!nomad__cli_parse(argc, argv, driver, options, NULL))
+		return NOMAD__EXIT_USAGE;
 	plugin = nomad__cli_plugin(driver, config);
 	if (!plugin)
 		return NOMAD__EXIT_FAILED;

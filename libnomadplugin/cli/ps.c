@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The tasks of a state directory, and what nobody claims of them: see
- * core/tasks_on_disk.h. */
-#include <getopt.h>
+ * The tasks of a state directory, and removal of those that no agent claims:
+ * see core/tasks_on_disk.h. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -10,7 +9,6 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "base/loop.h"
 #include "core/tasks_on_disk.h"
 
 static const char *fact(const struct nomad__disk_task *task, const char *key)
@@ -132,59 +130,20 @@ static int print_json(const struct nomad__disk_task *tasks, size_t count)
 	return r;
 }
 
-/* The options of both: --config FILE and switches, each a flag of *ret_flags. */
-struct option_flag {
-	const char *name;
-	unsigned flag;
-};
-
-static struct nomad_plugin *set_up(int argc, char **argv, const struct nomad_driver *driver,
-				   const struct option_flag flags[2], unsigned *ret_flags, int *ret_status)
-{
-	const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ flags[0].name, no_argument, NULL, 0 },
-		{ flags[1].name, no_argument, NULL, 1 },
-		{ NULL, 0, NULL, 0 },
-	};
-	struct nomad_plugin *plugin;
-	const char *config = NULL;
-	int c;
-
-	*ret_status = NOMAD__EXIT_USAGE;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			config = optarg;
-			break;
-		case 0:
-		case 1:
-			*ret_flags |= flags[c].flag;
-			break;
-		default:
-			return NULL;
-		}
-	}
-	if (optind < argc) {
-		nomad__cli_fail(driver, 0, "%s: unexpected argument '%s'", argv[0], argv[optind]);
-		return NULL;
-	}
-	*ret_status = NOMAD__EXIT_FAILED;
-	plugin = nomad__cli_plugin(driver, config);
-	return plugin;
-}
-
 int nomad__cli_ps(int argc, char **argv, const struct nomad_driver *driver)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct nomad__disk_task *tasks = NULL;
+	const char *config = NULL;
+	bool json = false;
+	const struct nomad__cli_option options[] = { { "config", .value = &config }, { "json", .flag = &json }, { 0 } };
 	struct nomad_plugin *plugin;
-	static const struct option_flag flags[2] = { { "json", 1 } };
 	size_t count = 0;
-	unsigned json = 0;
-	int status;
+	int status = NOMAD__EXIT_FAILED;
 
-	plugin = set_up(argc, argv, driver, flags, &json, &status);
+	if (!nomad__cli_parse(argc, argv, driver, options, NULL))
+		return NOMAD__EXIT_USAGE;
+	plugin = nomad__cli_plugin(driver, config);
 	if (!plugin)
 		return status;
 	if (nomad__tasks_on_disk(plugin, &tasks, &count, &err) < 0) {
@@ -222,20 +181,27 @@ static void say_removed(void *ud, const struct nomad__disk_task *task, const str
 int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
-	static const struct option_flag options[2] = { { "dry-run", NOMAD__GC_DRY_RUN },
-						       { "running", NOMAD__GC_RUNNING } };
 	struct gc gc = { .driver = driver };
+	const char *config = NULL;
+	bool running = false;
+	const struct nomad__cli_option options[] = { { "config", .value = &config },
+						     { "dry-run", .flag = &gc.dry_run },
+						     { "running", .flag = &running },
+						     { 0 } };
 	struct nomad_plugin *plugin;
-	unsigned flags = NOMAD__GC_BY_HAND;
-	int status, r;
+	int r;
 
-	plugin = set_up(argc, argv, driver, options, &flags, &status);
+	if (!nomad__cli_parse(argc, argv, driver, options, NULL))
+		return NOMAD__EXIT_USAGE;
+	plugin = nomad__cli_plugin(driver, config);
 	if (!plugin)
-		return status;
-	gc.dry_run = flags & NOMAD__GC_DRY_RUN;
+		return NOMAD__EXIT_FAILED;
 	r = gc.dry_run ? 0 : nomad__plugin_init(plugin, &err);
 	if (r >= 0)
-		r = nomad__gc(plugin, flags, say_removed, &gc, &err);
+		r = nomad__gc(plugin,
+			      NOMAD__GC_BY_HAND | (gc.dry_run ? NOMAD__GC_DRY_RUN : 0) |
+				      (running ? NOMAD__GC_RUNNING : 0),
+			      say_removed, &gc, &err);
 	if (r < 0)
 		nomad__cli_fail(driver, 0, "%s", nomad_error_message(err));
 	nomad__plugin_free(plugin);

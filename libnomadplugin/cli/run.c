@@ -6,7 +6,6 @@
  * templates, artifacts, volumes, services, restarts. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -229,38 +228,20 @@ static void say_what_is_left_out(const struct nomad_driver *driver, const struct
 
 int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "task", required_argument, NULL, 't' },
-		{ "alloc", required_argument, NULL, 'a' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct sigaction action = { .sa_handler = on_signal };
 	struct run run = { .driver = driver, .wake = { -1, -1 } };
 	const struct nomad__job_task *task;
-	const char *config = NULL, *want = NULL, *shared = NULL;
+	const char *path = NULL, *config = NULL, *want = NULL, *shared = NULL;
+	const struct nomad__cli_option options[] = {
+		{ "config", .value = &config }, { "task", .value = &want }, { "alloc", .value = &shared }, { 0 }
+	};
 	struct nomad_error *err = NULL;
 	struct nomad__job job = { 0 };
-	int c, status = NOMAD__EXIT_FAILED;
+	int status = NOMAD__EXIT_FAILED;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			config = optarg;
-			break;
-		case 't':
-			want = optarg;
-			break;
-		case 'a':
-			shared = optarg;
-			break;
-		default:
-			return NOMAD__EXIT_USAGE;
-		}
-	}
-	if (optind + 1 != argc)
-		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE, "run: give one job file, in Nomad's JSON job format");
-	if (nomad__job_load(argv[optind], driver->name, &job, &err) < 0)
+	if (!nomad__cli_parse(argc, argv, driver, options, &path))
+		return NOMAD__EXIT_USAGE;
+	if (nomad__job_load(path, driver->name, &job, &err) < 0)
 		goto out;
 	task = choose(driver, &job, want);
 	if (!task) {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include <getopt.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
@@ -7,37 +6,17 @@
 
 int nomad__cli_schema(int argc, char **argv, const struct nomad_driver *driver)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "pod", no_argument, NULL, 'p' },
-		{ "plugin", no_argument, NULL, 'P' },
-		{ "task", no_argument, NULL, 'T' },
-		{ NULL, 0, NULL, 0 },
-	};
 	bool json = false, pod = false, plugin_only = false, task_only = false;
+	const struct nomad__cli_option options[] = { { "json", .flag = &json },
+						     { "pod", .flag = &pod },
+						     { "plugin", .flag = &plugin_only },
+						     { "task", .flag = &task_only },
+						     { 0 } };
 	struct nomad_plugin *plugin;
-	int c, r = 0;
+	int r = 0;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'j':
-			json = true;
-			break;
-		case 'p':
-			pod = true;
-			break;
-		case 'P':
-			plugin_only = true;
-			break;
-		case 'T':
-			task_only = true;
-			break;
-		default:
-			return NOMAD__EXIT_USAGE;
-		}
-	}
-	if (optind < argc)
-		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE, "schema: unexpected argument '%s'", argv[optind]);
+	if (!nomad__cli_parse(argc, argv, driver, options, NULL))
+		return NOMAD__EXIT_USAGE;
 	if (json && !plugin_only && !task_only)
 		task_only = true; /* one document at a time */
 	plugin = nomad__cli_plugin(driver, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What Nomad would tell only once the job is placed. */
+ * Errors in a job's configs that Nomad would report only after placing it. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -30,14 +30,15 @@ static int check_task(const struct nomad_driver *driver, const struct nomad__job
 
 int nomad__cli_validate(int argc, char **argv, const struct nomad_driver *driver)
 {
+	static const struct nomad__cli_option options[] = { { 0 } };
 	struct nomad_error *err = NULL;
+	const char *path = NULL;
 	struct nomad__job job;
 	int status = NOMAD__EXIT_OK;
 
-	if (argc != 2)
-		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE,
-				       "validate: give one job file, in Nomad's JSON job format");
-	if (nomad__job_load(argv[1], driver->name, &job, &err) < 0) {
+	if (!nomad__cli_parse(argc, argv, driver, options, &path))
+		return NOMAD__EXIT_USAGE;
+	if (nomad__job_load(path, driver->name, &job, &err) < 0) {
 		nomad__cli_fail(driver, NOMAD__EXIT_FAILED, "%s", nomad_error_message(err));
 		nomad_error_free(err);
 		return NOMAD__EXIT_FAILED;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The commands of a driver's own command line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+	const char *name, *arguments, *help;
+	int (*run)(int argc, char **argv, const struct nomad_driver *driver);
+} commands[] = {
+	{ "schema", "[--json|--pod] [--plugin|--task]", "the options of the plugin block and of a task's config block",
+	  nomad__cli_schema },
+	{ "doctor", "[--config FILE] [--json]",
+	  "what this host lacks, and what helps; exit status 1 if no task can run", nomad__cli_doctor },
+	{ "validate", "JOB.json", "check the configs of this driver's tasks in a job, without an agent",
+	  nomad__cli_validate },
+	{ "run", "[--config FILE] [--task GROUP/TASK] [--alloc DIR] JOB.json",
+	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR is its alloc/, "
+	  "and stays",
+	  nomad__cli_run },
+	{ "ps", "[--json] [--config FILE]", "the tasks on this host, from their records", nomad__cli_ps },
+	{ "gc", "[--dry-run] [--running] [--config FILE]",
+	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run",
+	  nomad__cli_gc },
+	{ "metrics", "[--config FILE] [--socket PATH]",
+	  "what the plugin that serves an agent has counted, as OpenMetrics text", nomad__cli_metrics },
+	{ "errors", "[--pod]", "the ids that errors end with, what they mean and what helps", nomad__cli_errors },
+};
+
+static void usage(const struct nomad_driver *driver, FILE *out)
+{
+	fprintf(out, "nomad-driver-%s %s: %s\n\n", driver->name, driver->version,
+		driver->summary ? driver->summary : "a task driver for Nomad");
+	fprintf(out,
+		"This is a plugin of HashiCorp Nomad: put it into the agent's plugin_dir, and write\n\n"
+		"    plugin \"nomad-driver-%s\" {\n      config {}\n    }\n\ninto the agent's configuration. By "
+		"hand:\n\n",
+		driver->name);
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
+		fprintf(out, "    nomad-driver-%s %s %s\n        %s\n", driver->name, commands[i].name,
+			commands[i].arguments, commands[i].help);
+	fprintf(out,
+		"    nomad-driver-%s --version | --help\n\n"
+		"Job files are Nomad's JSON job format, as `nomad job run -output` prints it and `nomad job run -json` "
+		"takes it.\n",
+		driver->name);
+}
+
+int nomad__cli_main(int argc, char **argv, const struct nomad_driver *driver)
+{
+	const char *command = argc > 1 ? argv[1] : NULL;
+
+	if (!command) {
+		usage(driver, stderr);
+		return NOMAD__EXIT_USAGE;
+	}
+	if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+		usage(driver, stdout);
+		return NOMAD__EXIT_OK;
+	}
+	if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
+		printf("nomad-driver-%s %s\n", driver->name, driver->version);
+		return NOMAD__EXIT_OK;
+	}
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
+		if (strcmp(command, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1, driver);
+	return nomad__cli_fail(driver, NOMAD__EXIT_USAGE, "unknown command '%s'; --help lists them", command);
+}
