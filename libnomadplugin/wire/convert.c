@@ -283,6 +283,14 @@ void nomad__timestamp_of(int64_t time_ns, Pb__Timestamp *ret)
 	ret->nanos = time_ns == 0 ? 0 : (int32_t)nanos;
 }
 
+void nomad__exit_result_of(const struct nomad_exit *exit, Pb__ExitResult *ret)
+{
+	pb__exit_result__init(ret);
+	ret->exit_code = exit->exit_code;
+	ret->signal = exit->signal;
+	ret->oom_killed = exit->oom_killed;
+}
+
 int nomad__map_entries(const struct nomad_map *map, const ProtobufCMessageDescriptor *type, void *ret_entries,
 		       size_t *ret_n)
 {

@@ -27,6 +27,7 @@ int nomad__map_entries(const struct nomad_map *map, const ProtobufCMessageDescri
 
 /* Nanoseconds, kept within what int64_t holds; NULL is 0. */
 int64_t nomad__duration_ns(const Pb__Duration *duration);
+void nomad__exit_result_of(const struct nomad_exit *exit, Pb__ExitResult *ret);
 /* 0 becomes Go's "no time at all". */
 void nomad__timestamp_of(int64_t time_ns, Pb__Timestamp *ret);
 

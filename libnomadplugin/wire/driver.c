@@ -93,7 +93,7 @@ void nomad__serve_create_network(struct nomad__call *call, const ProtobufCMessag
 	if (answer.isolation_spec)
 		nomad__call_reply(call, &answer.base);
 	else
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		nomad__call_fail_memory(call);
 	nomad__isolation_message_free(answer.isolation_spec);
 	nomad__network_isolation_done(&isolation);
 }

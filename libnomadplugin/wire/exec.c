@@ -42,14 +42,6 @@ static const char **argv_of(char *const *command, size_t n)
 	return argv;
 }
 
-static void exit_result(const struct nomad_exit *exit, Pb__ExitResult *ret)
-{
-	pb__exit_result__init(ret);
-	ret->exit_code = exit->exit_code;
-	ret->signal = exit->signal;
-	ret->oom_killed = exit->oom_killed;
-}
-
 /* ---- ExecTask ---- */
 
 static void command_done(void *ud, int r, const struct nomad__exec_result *result, const struct nomad_error *err)
@@ -61,7 +53,7 @@ static void command_done(void *ud, int r, const struct nomad__exec_result *resul
 	if (r < 0) {
 		nomad__call_fail(call, err);
 	} else {
-		exit_result(&result->exit, &exit);
+		nomad__exit_result_of(&result->exit, &exit);
 		answer.stdout.data = (uint8_t *)result->stdout_data;
 		answer.stdout.len = result->stdout_size;
 		answer.stderr.data = (uint8_t *)result->stderr_data;
@@ -80,7 +72,7 @@ void nomad__serve_exec_task(struct nomad__call *call, const ProtobufCMessage *re
 
 	nomad__call_set_task(call, exec->task_id);
 	if (!argv) {
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		nomad__call_fail_memory(call);
 		return;
 	}
 	if (exec->n_command == 0) {
@@ -141,7 +133,7 @@ static void drained(struct nomad__call *call)
 	struct exec *exec = nomad__call_data(call);
 
 	if (exec && !post(exec, resume_output))
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		nomad__call_fail_memory(call);
 }
 
 static bool send_output(void *ud, int fd, const void *data, size_t size)
@@ -177,7 +169,7 @@ static void send_exit(void *ud, int r, const struct nomad_exit *result, const st
 	} else if (r < 0) {
 		nomad__call_fail(exec->call, err);
 	} else {
-		exit_result(result, &exit);
+		nomad__exit_result_of(result, &exit);
 		answer.exited = true;
 		answer.result = &exit;
 		nomad__call_send(exec->call, &answer.base, NOMAD__SEND_ALL);
@@ -232,7 +224,7 @@ static void wait_for_input(void *ud)
 	if (nomad__timer_new(exec->loop, look_at_input, exec, &exec->timer) < 0) {
 		pthread_mutex_lock(&exec->lock);
 		if (exec->call)
-			nomad__call_fail_status(exec->call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+			nomad__call_fail_memory(exec->call);
 		pthread_mutex_unlock(&exec->lock);
 		exec_unref(exec);
 		return;
@@ -254,7 +246,7 @@ bool nomad__serve_exec_streaming_more(struct nomad__call *call, const ProtobufCM
 		nomad__exec_stdin_close(exec->stream);
 	pthread_mutex_unlock(&exec->lock);
 	if (!go_on && !post(exec, wait_for_input))
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		nomad__call_fail_memory(call);
 	return go_on;
 }
 
@@ -306,7 +298,7 @@ void nomad__serve_exec_streaming(struct nomad__call *call, const ProtobufCMessag
 	argv = argv_of(setup->command, setup->n_command);
 	exec = exec_new(call);
 	if (!argv || !exec) {
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		nomad__call_fail_memory(call);
 		if (exec)
 			__atomic_sub_fetch(&exec->refs, 1, __ATOMIC_RELEASE);
 		goto out;
@@ -329,7 +321,7 @@ void nomad__serve_exec_streaming(struct nomad__call *call, const ProtobufCMessag
 	if (stream) /* the call has ended meanwhile */
 		nomad__exec_close(stream);
 	else if (!post(exec, resume_output)) /* it may have paused before we knew the stream */
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		nomad__call_fail_memory(call);
 out:
 	if (exec)
 		exec_unref(exec);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * wire/handlers.h: the handlers that methods.c lists, by file. */
+ * wire/handlers.h: the table of methods, and the handlers that it lists, by file. */
 #ifndef NOMAD_WIRE_HANDLERS_H
 #define NOMAD_WIRE_HANDLERS_H
 
-#include "wire/server.h"
+#include "wire/call.h"
+
+/* methods.c */
+extern const struct nomad__method nomad__methods[];
+extern const size_t nomad__n_methods;
 
 typedef void nomad__handler(struct nomad__call *call, const ProtobufCMessage *request);
 typedef bool nomad__more_handler(struct nomad__call *call, const ProtobufCMessage *request);

@@ -32,8 +32,8 @@
 #include <unistd.h>
 
 #include "core/core.h"
-#include "base/loop.h"
 #include "base/memory.h"
+#include "wire/handlers.h"
 #include "wire/server.h"
 #include "wire/socket.h"
 
@@ -296,7 +296,7 @@ int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **er
 	life.plugin = nomad__plugin_new(driver, err);
 	if (!life.plugin)
 		return -nomad_error_code(err ? *err : NULL);
-	r = nomad__server_new(life.plugin, told_to_end, &life, &life.server, err);
+	r = nomad__server_new(life.plugin, nomad__methods, nomad__n_methods, told_to_end, &life, &life.server, err);
 	if (r < 0)
 		return r;
 	r = nomad__socket_listen(&life.path, &life.listener, err);

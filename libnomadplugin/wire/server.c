@@ -4,14 +4,14 @@
  *
  *	serve.c: accept() --fd--> grpc_server --completions--> this thread
  *	                                                         |
- *	                       call.c: handlers, at once or on nomad__work()
+ *	                    receive.c: handlers, at once or on nomad__work()
  *
  * The thread never blocks in a handler, so thousands of open calls (one
  * WaitTask for each task) cost memory only.
  *
- * We accept connections ourselves and hand them over: that leaves the socket
- * (its mode, its group, binding it again when somebody cleaned /tmp) to
- * serve.c, and gRPC without a listener. */
+ * serve.c accepts connections and hands them over, so that it controls the
+ * socket (its mode, its group, binding it again after somebody cleaned /tmp);
+ * gRPC has no listener. */
 #include "wire/server.h"
 
 #include <errno.h>
@@ -26,12 +26,10 @@
 #include <grpc/grpc_security.h>
 #endif
 
-#include "base/loop.h"
-#include "wire/call.h"
+#include "wire/inner.h"
 
-/* How often what waits is looked for, and how long after the last of it. */
-#define LOOK_MS INT64_C(50)
-#define LOOK_ON_NS INT64_C(5000000000)
+/* Polling interval for messages that are sent soon. */
+#define POLL_MS INT64_C(50)
 
 static void expect_call(struct nomad__server *server)
 {
@@ -46,8 +44,7 @@ static void expect_call(struct nomad__server *server)
 
 static void call_arrived(struct nomad__tag *tag, bool ok)
 {
-	struct nomad__server *server =
-		(struct nomad__server *)((char *)tag - offsetof(struct nomad__server, incoming_tag));
+	struct nomad__server *server = NOMAD__OF_TAG(tag, struct nomad__server, incoming_tag);
 
 	if (!ok)
 		return; /* the server shuts down */
@@ -59,122 +56,37 @@ static void call_arrived(struct nomad__tag *tag, bool ok)
 	expect_call(server);
 }
 
-/* The queue may end once grpc has stopped and the last call is gone. */
-static void drain_if_done(struct nomad__server *server)
-{
-	if (server->stopped && server->n_calls == 0 && !server->draining) {
-		server->draining = true;
-		grpc_completion_queue_shutdown(server->cq);
-	}
-}
-
 static void grpc_stopped(struct nomad__tag *tag, bool ok)
 {
-	struct nomad__server *server =
-		(struct nomad__server *)((char *)tag - offsetof(struct nomad__server, stopped_tag));
-
 	(void)ok;
-	pthread_mutex_lock(&server->lock);
-	server->stopped = true;
-	drain_if_done(server);
-	pthread_mutex_unlock(&server->lock);
+	nomad__calls_stopped(NOMAD__OF_TAG(tag, struct nomad__server, stopped_tag));
 }
 
-void nomad__server_add_call(struct nomad__server *server, struct nomad__call *call)
+/* Until when to wait for the next event. */
+static gpr_timespec next_poll(struct nomad__server *server)
 {
-	pthread_mutex_lock(&server->lock);
-	call->next = server->calls;
-	call->link = &server->calls;
-	if (call->next)
-		call->next->link = &call->next;
-	server->calls = call;
-	server->n_calls++;
-	pthread_mutex_unlock(&server->lock);
-}
-
-void nomad__server_remove_call(struct nomad__server *server, struct nomad__call *call)
-{
-	pthread_mutex_lock(&server->lock);
-	*call->link = call->next;
-	if (call->next)
-		call->next->link = call->link;
-	pthread_mutex_unlock(&server->lock);
-}
-
-void nomad__server_call_ended(struct nomad__server *server)
-{
-	pthread_mutex_lock(&server->lock);
-	server->n_calls--;
-	server->idle_since_ns = nomad_monotonic_ns();
-	drain_if_done(server);
-	pthread_mutex_unlock(&server->lock);
-}
-
-/* ---- What is sent in a moment ----
- *
- * To send from another thread wakes this one each time, which costs more than
- * the message.  A thousand statistics a second come in groups: while there
- * are any, this thread looks for them by itself, now and then. */
-
-/* Till when to wait for the next event. */
-static gpr_timespec next_look(struct nomad__server *server)
-{
-	bool looks;
-
-	pthread_mutex_lock(&server->lock);
-	looks = server->soon || server->looks_until_ns > nomad_monotonic_ns();
-	if (!looks)
-		server->looks_until_ns = 0;
-	pthread_mutex_unlock(&server->lock);
-	return looks ? gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(LOOK_MS, GPR_TIMESPAN))
-		     : gpr_inf_future(GPR_CLOCK_REALTIME);
+	return nomad__calls_polls_soon(server)
+		       ? gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(POLL_MS, GPR_TIMESPAN))
+		       : gpr_inf_future(GPR_CLOCK_REALTIME);
 }
 
 static void pump_all(struct nomad__server *server)
 {
 	struct nomad__call *call;
 
-	for (;;) {
-		pthread_mutex_lock(&server->lock);
-		call = server->soon;
-		if (call) {
-			server->soon = call->next_soon;
-			call->is_soon = false;
-		}
-		if (!server->soon)
-			server->soon_tail = &server->soon;
-		pthread_mutex_unlock(&server->lock);
-		if (!call)
-			break;
+	while ((call = nomad__calls_take_soon(server))) {
 		nomad__call_pump(call);
 		nomad__call_unref(call);
 	}
 }
 
-bool nomad__server_pump_soon(struct nomad__server *server, struct nomad__call *call)
-{
-	bool looks;
-
-	pthread_mutex_lock(&server->lock);
-	looks = server->looks_until_ns != 0;
-	server->looks_until_ns = nomad_monotonic_ns() + LOOK_ON_NS;
-	if (looks && !call->is_soon) {
-		call->is_soon = true;
-		call->next_soon = NULL;
-		*server->soon_tail = nomad__call_ref(call);
-		server->soon_tail = &call->next_soon;
-	}
-	pthread_mutex_unlock(&server->lock);
-	return looks;
-}
-
 static void *queue_thread(void *ud)
 {
 	struct nomad__server *server = ud;
-	int64_t looked_ns = 0;
+	int64_t polled_ns = 0;
 
 	for (;;) {
-		grpc_event event = grpc_completion_queue_next(server->cq, next_look(server), NULL);
+		grpc_event event = grpc_completion_queue_next(server->cq, next_poll(server), NULL);
 		int64_t now = nomad_monotonic_ns();
 
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
@@ -184,9 +96,9 @@ static void *queue_thread(void *ud)
 
 			tag->fn(tag, event.success);
 		}
-		/* Not after each of the events that this itself makes. */
-		if (event.type == GRPC_QUEUE_TIMEOUT || now - looked_ns >= LOOK_MS * 1000000) {
-			looked_ns = now;
+		/* pump_all() makes events itself: not after each of those. */
+		if (event.type == GRPC_QUEUE_TIMEOUT || now - polled_ns >= POLL_MS * 1000000) {
+			polled_ns = now;
 			pump_all(server);
 		}
 	}
@@ -202,21 +114,21 @@ static const char *code_name(unsigned code)
 	return nomad__status_name((grpc_status_code)code);
 }
 
-static int count_calls(struct nomad_plugin *plugin)
+static int count_calls(struct nomad_plugin *plugin, const struct nomad__method *methods, size_t n_methods)
 {
-	NOMAD_AUTO_FREE struct nomad__rpc *rpcs = calloc(nomad__n_methods, sizeof(*rpcs));
+	NOMAD_AUTO_FREE struct nomad__rpc *rpcs = calloc(n_methods, sizeof(*rpcs));
 
 	if (!rpcs)
 		return -ENOMEM;
-	for (size_t i = 0; i < nomad__n_methods; i++) {
-		rpcs[i].path = nomad__methods[i].path;
-		rpcs[i].timed = nomad__methods[i].kind == NOMAD__UNARY && !nomad__methods[i].waits;
+	for (size_t i = 0; i < n_methods; i++) {
+		rpcs[i].path = methods[i].path;
+		rpcs[i].timed = methods[i].kind == NOMAD__UNARY && !methods[i].waits;
 	}
-	return nomad__metrics_calls(nomad__plugin_metrics(plugin), rpcs, nomad__n_methods, code_name);
+	return nomad__metrics_calls(nomad__plugin_metrics(plugin), rpcs, n_methods, code_name);
 }
 
-int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), void *ud, struct nomad__server **ret,
-		      struct nomad_error **err)
+int nomad__server_new(struct nomad_plugin *plugin, const struct nomad__method *methods, size_t n_methods,
+		      void (*shutdown)(void *ud), void *ud, struct nomad__server **ret, struct nomad_error **err)
 {
 	grpc_arg args[] = {
 		{ .type = GRPC_ARG_INTEGER,
@@ -235,12 +147,14 @@ int nomad__server_new(struct nomad_plugin *plugin, void (*shutdown)(void *ud), v
 
 	if (!server)
 		return nomad_error_errno(err, ENOMEM, "make the server");
-	r = count_calls(plugin);
+	r = count_calls(plugin, methods, n_methods);
 	if (r < 0) {
 		free(server);
 		return nomad_error_errno(err, -r, "make the server");
 	}
 	server->plugin = plugin;
+	server->methods = methods;
+	server->n_methods = n_methods;
 	server->shutdown = shutdown;
 	server->shutdown_ud = ud;
 	server->incoming_tag.fn = call_arrived;
@@ -275,9 +189,8 @@ void nomad__server_accept(struct nomad__server *server, int take_fd)
 	grpc_server_add_channel_from_fd(server->grpc, take_fd, server->credentials);
 }
 
-int64_t nomad__server_idle_ns(const struct nomad__server *const_server)
+int64_t nomad__server_idle_ns(struct nomad__server *server)
 {
-	struct nomad__server *server = (struct nomad__server *)const_server;
 	int64_t idle = 0;
 
 	pthread_mutex_lock(&server->lock);
@@ -285,29 +198,6 @@ int64_t nomad__server_idle_ns(const struct nomad__server *const_server)
 		idle = nomad_monotonic_ns() - server->idle_since_ns;
 	pthread_mutex_unlock(&server->lock);
 	return idle;
-}
-
-/* A reference to some call that has not been ended by us, or NULL. */
-static struct nomad__call *next_to_end(struct nomad__server *server)
-{
-	struct nomad__call *call;
-
-	pthread_mutex_lock(&server->lock);
-	for (call = server->calls; call; call = call->next) {
-		unsigned refs = __atomic_load_n(&call->refs, __ATOMIC_RELAXED);
-
-		if (call->ending)
-			continue;
-		call->ending = true;
-		/* With no reference left it is on its way out of the list. */
-		while (refs > 0 && !__atomic_compare_exchange_n(&call->refs, &refs, refs + 1, false, __ATOMIC_ACQ_REL,
-								__ATOMIC_RELAXED))
-			;
-		if (refs > 0)
-			break;
-	}
-	pthread_mutex_unlock(&server->lock);
-	return call;
 }
 
 static bool wait_for_end(struct nomad__server *server, int64_t timeout_ns)
@@ -333,7 +223,7 @@ bool nomad__server_stop(struct nomad__server *server, int64_t timeout_ns)
 	/* Each open call is ended with a status that says why;
 	 * cancel_all_calls(), which closes the connections, is for the rest. */
 	grpc_server_shutdown_and_notify(server->grpc, server->cq, &server->stopped_tag);
-	while ((call = next_to_end(server))) {
+	while ((call = nomad__calls_next_to_end(server))) {
 		nomad__call_end(call);
 		nomad__call_unref(call);
 	}

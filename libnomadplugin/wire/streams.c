@@ -12,12 +12,6 @@
 
 #include "wire/convert.h"
 
-static void drop_subscription(struct nomad__call *call, void *data)
-{
-	(void)call;
-	nomad__sub_cancel(data);
-}
-
 /* ---- Fingerprint ---- */
 
 struct attribute {
@@ -76,18 +70,18 @@ static void send_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
 	free(attributes);
 }
 
-static void keep_subscription(struct nomad__call *call, struct nomad__sub *sub)
+static void keep(struct nomad__call *call, struct nomad__sub *sub)
 {
-	if (!sub)
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
-	else if (!nomad__call_attach(call, drop_subscription, sub))
-		nomad__sub_cancel(sub);
+	if (sub)
+		nomad__call_keep(call, sub);
+	else
+		nomad__call_fail_memory(call);
 }
 
 void nomad__serve_fingerprint(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	(void)request;
-	keep_subscription(call, nomad__fingerprint_subscribe(nomad__call_plugin(call), send_fingerprint, call));
+	keep(call, nomad__fingerprint_subscribe(nomad__call_plugin(call), send_fingerprint, call));
 }
 
 /* ---- TaskEvents ---- */
@@ -114,7 +108,7 @@ static void send_event(void *ud, const struct nomad__event *event)
 void nomad__serve_task_events(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	(void)request;
-	keep_subscription(call, nomad__events_subscribe(nomad__call_plugin(call), send_event, call));
+	keep(call, nomad__events_subscribe(nomad__call_plugin(call), send_event, call));
 }
 
 /* ---- TaskStats ---- */
@@ -209,5 +203,5 @@ void nomad__serve_task_stats(struct nomad__call *call, const ProtobufCMessage *r
 				   interval_ns > 0 ? interval_ns : 1000000000, send_stats, call, &sub, &err) < 0)
 		nomad__call_fail(call, err);
 	else
-		keep_subscription(call, sub);
+		nomad__call_keep(call, sub);
 }

@@ -9,15 +9,6 @@
 
 #include "wire/convert.h"
 
-/* What Nomad gets of a task's end. */
-static void exit_result(const struct nomad_exit *exit, Pb__ExitResult *ret)
-{
-	pb__exit_result__init(ret);
-	ret->exit_code = exit->exit_code;
-	ret->signal = exit->signal;
-	ret->oom_killed = exit->oom_killed;
-}
-
 /* ---- StartTask, RecoverTask ---- */
 
 /* A map<string, int32> field, in one block for free(). */
@@ -118,12 +109,6 @@ void nomad__serve_recover_task(struct nomad__call *call, const ProtobufCMessage 
 
 /* ---- WaitTask ---- */
 
-static void drop_subscription(struct nomad__call *call, void *data)
-{
-	(void)call;
-	nomad__sub_cancel(data);
-}
-
 static void task_ended(void *ud, int r, const struct nomad_exit *exit, const struct nomad_error *err)
 {
 	struct nomad__call *call = ud;
@@ -134,7 +119,7 @@ static void task_ended(void *ud, int r, const struct nomad_exit *exit, const str
 		nomad__call_fail(call, err);
 		return;
 	}
-	exit_result(exit, &result);
+	nomad__exit_result_of(exit, &result);
 	answer.result = &result;
 	if (exit->message)
 		answer.err = exit->message;
@@ -150,8 +135,8 @@ void nomad__serve_wait_task(struct nomad__call *call, const ProtobufCMessage *re
 	nomad__call_set_task(call, wait->task_id);
 	if (nomad__task_wait(nomad__call_plugin(call), wait->task_id, task_ended, call, &sub, &err) < 0)
 		nomad__call_fail(call, err);
-	else if (!nomad__call_attach(call, drop_subscription, sub))
-		nomad__sub_cancel(sub);
+	else
+		nomad__call_keep(call, sub);
 }
 
 /* ---- StopTask, DestroyTask, SignalTask ---- */
@@ -245,7 +230,7 @@ void nomad__serve_inspect_task(struct nomad__call *call, const ProtobufCMessage 
 	status.state = task_state(inspect.state);
 	nomad__timestamp_of(inspect.started_ns, &started);
 	nomad__timestamp_of(inspect.completed_ns, &completed);
-	exit_result(&inspect.result, &result);
+	nomad__exit_result_of(&inspect.result, &result);
 	status.started_at = &started;
 	status.completed_at = &completed;
 	status.result = &result;
@@ -255,7 +240,7 @@ void nomad__serve_inspect_task(struct nomad__call *call, const ProtobufCMessage 
 		answer.network_override = &network;
 	if (nomad__map_entries(&inspect.attributes, &pb__task_driver_status__attributes_entry__descriptor,
 			       &driver.attributes, &driver.n_attributes) < 0)
-		nomad__call_fail_status(call, GRPC_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+		nomad__call_fail_memory(call);
 	else
 		nomad__call_reply(call, &answer.base);
 	free(driver.attributes);

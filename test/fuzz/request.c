@@ -10,7 +10,7 @@
 #include "core/core.h"
 #include "base/log.h"
 #include "wire/convert.h"
-#include "wire/server.h"
+#include "wire/handlers.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
