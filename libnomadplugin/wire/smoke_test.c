@@ -439,6 +439,39 @@ static void incomplete_requests_are_refused(void **state)
 	assert_non_null(strstr(text, "not allowed [nd-denied]"));
 }
 
+/* Fails the allocation of the entries of N_PORTS ports while `no_memory_for_ports` is set. */
+static bool no_memory_for_ports;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (n == N_PORTS && size > sizeof(Pb__NetworkOverride__PortMapEntry) &&
+	    __atomic_load_n(&no_memory_for_ports, __ATOMIC_SEQ_CST))
+		return NULL;
+	return __real_calloc(n, size);
+}
+
+static void a_start_without_memory_for_its_address_fails_and_leaves_nothing(void **state)
+{
+	grpc_status_code started, inspected;
+
+	(void)state;
+	destroyed = 0;
+	__atomic_store_n(&no_memory_for_ports, true, __ATOMIC_SEQ_CST);
+	started = start_task("a/t/1", "ports", NULL, NULL);
+	__atomic_store_n(&no_memory_for_ports, false, __ATOMIC_SEQ_CST);
+	assert_status(RESOURCE_EXHAUSTED, started);
+	assert_int_equal(destroyed, 1);
+	assert_status(NOT_FOUND, BY_ID(InspectTask, InspectTask, inspect_task, "a/t/1", NULL, NULL));
+
+	assert_status(OK, start_task("a/t/2", "ports", NULL, NULL));
+	__atomic_store_n(&no_memory_for_ports, true, __ATOMIC_SEQ_CST);
+	inspected = BY_ID(InspectTask, InspectTask, inspect_task, "a/t/2", NULL, NULL);
+	__atomic_store_n(&no_memory_for_ports, false, __ATOMIC_SEQ_CST);
+	assert_status(RESOURCE_EXHAUSTED, inspected);
+}
+
 static void waits_end_with_their_task_or_their_caller(void **state)
 {
 	enum { N = 60 };
@@ -814,6 +847,7 @@ int main(void)
 		TEST(the_controller_ends_the_process),
 		TEST(a_task_lives),
 		TEST(incomplete_requests_are_refused),
+		TEST(a_start_without_memory_for_its_address_fails_and_leaves_nothing),
 		TEST(waits_end_with_their_task_or_their_caller),
 		TEST(networks_come_and_go),
 		TEST(the_fingerprint_has_typed_attributes),

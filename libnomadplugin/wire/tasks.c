@@ -11,16 +11,25 @@
 
 /* ---- StartTask, RecoverTask ---- */
 
-/* A map<string, int32> field, in one block for free(). */
-static int port_entries(const struct nomad_int_map *map, Pb__NetworkOverride *to)
+/* Puts the override into *to and `to` into *ret, or NULL if there is none.
+ * Strings are shared; the caller frees to->port_map.  False: out of memory. */
+static bool network_override(const struct nomad__started *started, Pb__NetworkOverride *to, Pb__NetworkOverride **ret)
 {
+	const struct nomad_int_map *map = &started->port_map;
 	Pb__NetworkOverride__PortMapEntry **pointers, *entries;
 
+	pb__network_override__init(to);
+	if (!started->has_network)
+		return true;
+	*ret = to;
+	if (started->addr)
+		to->addr = started->addr;
+	to->auto_advertise = started->auto_advertise;
 	if (map->count == 0)
-		return 0;
-	pointers = calloc(map->count, sizeof(*pointers) + sizeof(*entries));
+		return true;
+	pointers = calloc(map->count, sizeof(*pointers) + sizeof(*entries)); /* one block */
 	if (!pointers)
-		return -1;
+		return false;
 	entries = (Pb__NetworkOverride__PortMapEntry *)(pointers + map->count);
 	for (size_t i = 0; i < map->count; i++) {
 		pb__network_override__port_map_entry__init(&entries[i]);
@@ -30,18 +39,6 @@ static int port_entries(const struct nomad_int_map *map, Pb__NetworkOverride *to
 	}
 	to->port_map = pointers;
 	to->n_port_map = map->count;
-	return 0;
-}
-
-/* True if there is one to send; free to->port_map in any case. */
-static bool network_override(const struct nomad__started *started, Pb__NetworkOverride *to)
-{
-	pb__network_override__init(to);
-	if (!started->has_network || port_entries(&started->port_map, to) < 0)
-		return false;
-	if (started->addr)
-		to->addr = started->addr;
-	to->auto_advertise = started->auto_advertise;
 	return true;
 }
 
@@ -74,9 +71,13 @@ void nomad__serve_start_task(struct nomad__call *call, const ProtobufCMessage *r
 	handle.driver_state.len = started.driver_state_size;
 	answer.result = PB__START_TASK_RESPONSE__RESULT__SUCCESS;
 	answer.handle = &handle;
-	if (network_override(&started, &network))
-		answer.network_override = &network;
-	nomad__call_reply(call, &answer.base);
+	if (network_override(&started, &network, &answer.network_override)) {
+		nomad__call_reply(call, &answer.base);
+	} else {
+		/* Nomad would not know of the task. */
+		(void)nomad__task_destroy(nomad__call_plugin(call), start->task->id, true, &err);
+		nomad__call_fail_memory(call);
+	}
 	free(network.port_map);
 	nomad__started_done(&started);
 }
@@ -236,9 +237,8 @@ void nomad__serve_inspect_task(struct nomad__call *call, const ProtobufCMessage 
 	status.result = &result;
 	answer.task = &status;
 	answer.driver = &driver;
-	if (network_override(&inspect.network, &network))
-		answer.network_override = &network;
-	if (nomad__map_entries(&inspect.attributes, &pb__task_driver_status__attributes_entry__descriptor,
+	if (!network_override(&inspect.network, &network, &answer.network_override) ||
+	    nomad__map_entries(&inspect.attributes, &pb__task_driver_status__attributes_entry__descriptor,
 			       &driver.attributes, &driver.n_attributes) < 0)
 		nomad__call_fail_memory(call);
 	else

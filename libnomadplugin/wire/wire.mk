@@ -58,3 +58,6 @@ grpc.libs = -Wl,-Bstatic -Wl,--start-group $(addprefix -l,$(filter-out stdc++,$(
 else
 grpc.libs = $(shell $(PKG_CONFIG) --libs $(grpc.pc))
 endif
+
+# smoke_test refuses one allocation.
+test_wrap_smoke := -Wl,--wrap=calloc
