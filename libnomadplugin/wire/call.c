@@ -137,11 +137,13 @@ static void closed(struct nomad__tag *tag, bool ok)
 	nomad__call_unref(call);
 }
 
-bool nomad__call_batch(struct nomad__call *call, const grpc_op *ops, size_t n, struct nomad__tag *tag)
+bool nomad__call_batch(struct nomad__call *call, const grpc_op *ops, size_t n, struct nomad__tag *tag,
+		       nomad__tag_fn *fn)
 {
 	grpc_call_error e;
 
 	nomad__call_ref(call);
+	__atomic_store_n(&tag->fn, fn, __ATOMIC_RELEASE);
 	e = grpc_call_start_batch(call->grpc, ops, n, tag, NULL);
 	if (e == GRPC_CALL_OK)
 		return true;
@@ -168,7 +170,6 @@ struct nomad__call *nomad__call_new(struct nomad__server *server, grpc_call *tak
 	call->grpc = take_grpc;
 	call->refs = 1;
 	call->tail = &call->head;
-	call->close_tag.fn = closed;
 	call->status_slice = grpc_empty_slice();
 	call->trailer.value = grpc_empty_slice();
 	call->begun_ns = nomad_monotonic_ns();
@@ -176,6 +177,6 @@ struct nomad__call *nomad__call_new(struct nomad__server *server, grpc_call *tak
 	pthread_mutex_init(&call->lock, NULL);
 	nomad__calls_add(server, call);
 	op.data.recv_close_on_server.cancelled = &call->cancelled;
-	call->broken = !nomad__call_batch(call, &op, 1, &call->close_tag);
+	call->broken = !nomad__call_batch(call, &op, 1, &call->close_tag, closed);
 	return call;
 }

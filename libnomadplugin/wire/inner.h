@@ -14,9 +14,13 @@
 #include "wire/call.h"
 #include "wire/status.h"
 
-/* What a completion carries: gRPC's `void *tag` points to one. */
+/* What a completion carries: gRPC's `void *tag` points to one.  `fn` is set
+ * with each operation, by an atomic release that the queue's thread acquires:
+ * the completion sees all that was written before. */
+struct nomad__tag;
+typedef void nomad__tag_fn(struct nomad__tag *tag, bool ok);
 struct nomad__tag {
-	void (*fn)(struct nomad__tag *tag, bool ok);
+	nomad__tag_fn *fn;
 };
 
 #define NOMAD__OF_TAG(tag, type, member) ((type *)((char *)(tag)-offsetof(type, member)))
@@ -122,8 +126,9 @@ bool nomad__calls_polls_soon(struct nomad__server *server);
 /* Takes over the call that arrived; NULL: out of memory.  The caller has the first reference. */
 struct nomad__call *nomad__call_new(struct nomad__server *server, grpc_call *take_grpc,
 				    const struct nomad__method *method);
-/* Starts a batch that holds a reference until its tag comes.  False: it will not come. */
-bool nomad__call_batch(struct nomad__call *call, const grpc_op *ops, size_t n, struct nomad__tag *tag);
+/* Starts a batch that holds a reference until fn(tag) runs.  False: it will not run. */
+bool nomad__call_batch(struct nomad__call *call, const grpc_op *ops, size_t n, struct nomad__tag *tag,
+		       nomad__tag_fn *fn);
 /* Counts the end of the call once.  Lock held, or the last reference. */
 void nomad__call_count_end(struct nomad__call *call, grpc_status_code code);
 void nomad__packet_free(struct nomad__packet *packet);

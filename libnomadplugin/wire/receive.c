@@ -19,8 +19,7 @@ void nomad__call_receive(struct nomad__call *call)
 	pthread_mutex_lock(&call->lock);
 	if (!call->receiving && !call->closed && !call->answered) {
 		op.data.recv_message.recv_message = &call->received;
-		call->receive_tag.fn = received;
-		call->receiving = nomad__call_batch(call, &op, 1, &call->receive_tag);
+		call->receiving = nomad__call_batch(call, &op, 1, &call->receive_tag, received);
 	}
 	pthread_mutex_unlock(&call->lock);
 }

@@ -41,8 +41,7 @@ static void pump(struct nomad__call *call)
 		op++;
 		call->status_sent = true;
 	}
-	call->send_tag.fn = sent;
-	call->sending = nomad__call_batch(call, ops, op - ops, &call->send_tag);
+	call->sending = nomad__call_batch(call, ops, op - ops, &call->send_tag, sent);
 	call->broken = !call->sending;
 }
 

@@ -31,11 +31,14 @@
 /* Polling interval for messages that are sent soon. */
 #define POLL_MS INT64_C(50)
 
+static void call_arrived(struct nomad__tag *tag, bool ok);
+
 static void expect_call(struct nomad__server *server)
 {
 	grpc_call_error e;
 
 	server->incoming = NULL;
+	__atomic_store_n(&server->incoming_tag.fn, call_arrived, __ATOMIC_RELEASE);
 	e = grpc_server_request_call(server->grpc, &server->incoming, &server->incoming_details,
 				     &server->incoming_metadata, server->cq, server->cq, &server->incoming_tag);
 	if (e != GRPC_CALL_OK)
@@ -94,7 +97,7 @@ static void *queue_thread(void *ud)
 		if (event.type == GRPC_OP_COMPLETE) {
 			struct nomad__tag *tag = event.tag;
 
-			tag->fn(tag, event.success);
+			__atomic_load_n(&tag->fn, __ATOMIC_ACQUIRE)(tag, event.success);
 		}
 		/* pump_all() makes events itself: not after each of those. */
 		if (event.type == GRPC_QUEUE_TIMEOUT || now - polled_ns >= POLL_MS * 1000000) {
@@ -157,8 +160,6 @@ int nomad__server_new(struct nomad_plugin *plugin, const struct nomad__method *m
 	server->n_methods = n_methods;
 	server->shutdown = shutdown;
 	server->shutdown_ud = ud;
-	server->incoming_tag.fn = call_arrived;
-	server->stopped_tag.fn = grpc_stopped;
 	server->soon_tail = &server->soon;
 	server->idle_since_ns = nomad_monotonic_ns();
 	pthread_mutex_init(&server->lock, NULL);
@@ -222,6 +223,7 @@ bool nomad__server_stop(struct nomad__server *server, int64_t timeout_ns)
 
 	/* Each open call is ended with a status that says why;
 	 * cancel_all_calls(), which closes the connections, is for the rest. */
+	__atomic_store_n(&server->stopped_tag.fn, grpc_stopped, __ATOMIC_RELEASE);
 	grpc_server_shutdown_and_notify(server->grpc, server->cq, &server->stopped_tag);
 	while ((call = nomad__calls_next_to_end(server))) {
 		nomad__call_end(call);

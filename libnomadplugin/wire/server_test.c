@@ -29,7 +29,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct nomad__call *kept;
 static unsigned drops, messages, drains;
 static size_t queued_at_drain;
-static bool more_goes_on;
+static bool more_goes_on; /* atomic */
 
 static void add(unsigned *counter)
 {
@@ -69,7 +69,7 @@ static bool more(struct nomad__call *call, const ProtobufCMessage *request)
 	if (!request)
 		nomad__call_finish(call);
 	add(&messages);
-	return more_goes_on;
+	return __atomic_load_n(&more_goes_on, __ATOMIC_SEQ_CST);
 }
 
 static const struct nomad__method methods[] = {
@@ -192,14 +192,14 @@ static void input_pauses_until_it_is_wanted(void **state)
 	struct rpc rpc;
 
 	(void)state;
-	more_goes_on = false;
+	__atomic_store_n(&more_goes_on, false, __ATOMIC_SEQ_CST);
 	open_kept(&rpc, "/test/Bidi", false);
 	rpc_send(&rpc, &empty, false);
 	rpc_send(&rpc, &empty, false);
 	wait_for(&messages, 1);
 	usleep(50000);
 	wait_for(&messages, 1);
-	more_goes_on = true;
+	__atomic_store_n(&more_goes_on, true, __ATOMIC_SEQ_CST);
 	nomad__call_receive(kept);
 	wait_for(&messages, 2);
 	rpc_half_close(&rpc);

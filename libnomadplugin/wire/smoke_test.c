@@ -348,11 +348,11 @@ static void the_controller_ends_the_process(void **state)
 	Pb__Empty empty = PB__EMPTY__INIT;
 
 	(void)state;
-	shutdowns = 0;
+	__atomic_store_n(&shutdowns, 0, __ATOMIC_SEQ_CST);
 	assert_status(OK, unary("/plugin.GRPCController/Shutdown", &empty, &pb__empty__descriptor, NULL, NULL));
-	while (__atomic_load_n(&shutdowns, __ATOMIC_SEQ_CST) == 0)
+	for (int i = 0; i < PATIENCE_MS && __atomic_load_n(&shutdowns, __ATOMIC_SEQ_CST) == 0; i++)
 		usleep(1000);
-	assert_int_equal(shutdowns, 1);
+	assert_int_equal(__atomic_load_n(&shutdowns, __ATOMIC_SEQ_CST), 1);
 }
 
 /* ---- Tasks ---- */
@@ -370,7 +370,7 @@ static void a_task_lives(void **state)
 	char text[512];
 
 	(void)state;
-	destroyed = 0;
+	__atomic_store_n(&destroyed, 0, __ATOMIC_SEQ_CST);
 	assert_status(OK, start_task("a/t/1", "ports", &started, NULL));
 	assert_int_equal(started->result, PB__START_TASK_RESPONSE__RESULT__SUCCESS);
 	assert_int_equal(started->handle->version, 1);
@@ -418,7 +418,7 @@ static void a_task_lives(void **state)
 	rpc_close(&wait);
 
 	assert_status(OK, BY_ID(DestroyTask, DestroyTask, destroy_task, "a/t/1", NULL, NULL));
-	assert_int_equal(destroyed, 1);
+	assert_int_equal(__atomic_load_n(&destroyed, __ATOMIC_SEQ_CST), 1);
 	assert_status(NOT_FOUND, BY_ID(WaitTask, WaitTask, wait_task, "a/t/1", NULL, text));
 	assert_non_null(strstr(text, "task not found for given id"));
 	assert_status(NOT_FOUND, BY_ID(InspectTask, InspectTask, inspect_task, "a/t/1", NULL, NULL));
@@ -457,12 +457,12 @@ static void a_start_without_memory_for_its_address_fails_and_leaves_nothing(void
 	grpc_status_code started, inspected;
 
 	(void)state;
-	destroyed = 0;
+	__atomic_store_n(&destroyed, 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&no_memory_for_ports, true, __ATOMIC_SEQ_CST);
 	started = start_task("a/t/1", "ports", NULL, NULL);
 	__atomic_store_n(&no_memory_for_ports, false, __ATOMIC_SEQ_CST);
 	assert_status(RESOURCE_EXHAUSTED, started);
-	assert_int_equal(destroyed, 1);
+	assert_int_equal(__atomic_load_n(&destroyed, __ATOMIC_SEQ_CST), 1);
 	assert_status(NOT_FOUND, BY_ID(InspectTask, InspectTask, inspect_task, "a/t/1", NULL, NULL));
 
 	assert_status(OK, start_task("a/t/2", "ports", NULL, NULL));
