@@ -12,7 +12,7 @@
 #include "os/confine.h"
 #include "wire/wire.h"
 
-/* Of Nomad's plugins/base/plugin.go. */
+/* From Nomad's plugins/base/plugin.go. */
 static const char cookie_name[] = "NOMAD_PLUGIN_MAGIC_COOKIE";
 static const char cookie_value[] = "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255";
 
@@ -38,10 +38,10 @@ int nomad_plugin_main(int argc, char **argv, const struct nomad_driver *driver)
 	}
 	if (strcmp(cookie, cookie_value) != 0)
 		return nomad__cli_fail(driver, NOMAD__EXIT_FAILED,
-				       "this is a plugin of HashiCorp Nomad, and what started it is not a Nomad that "
-				       "it knows: %s has another value than expected",
+				       "start as a plugin: %s has another value than Nomad sets; "
+				       "use a driver made for this release of Nomad",
 				       cookie_name);
-	/* The agent drops what is below its own level. */
+	/* The agent drops lines below its own level. */
 	nomad__log_setup(NOMAD__LOG_JSON, driver->name, log_level(NOMAD_LOG_TRACE));
 	if (driver->capabilities & NOMAD_ALL_REMOTE)
 		(void)nomad__confine();

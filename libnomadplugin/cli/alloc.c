@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MPL-2.0 */
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * An allocation without an agent; values that an agent would know are made up. */
 #include "cli/alloc.h"
 
 #include <arpa/inet.h>
@@ -32,7 +34,7 @@ static int make_dir(const char *base, const char *name, mode_t mode, struct noma
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", base, name);
 	int r = path ? nomad__make_dirs(path, mode) : -ENOMEM;
 
-	if (r >= 0 && chmod(path, mode) < 0) /* whatever the umask is */
+	if (r >= 0 && chmod(path, mode) < 0) /* despite the umask */
 		r = -errno;
 	return r < 0 ? nomad_error_errno(err, -r, "make directory '%s' in '%s'", name, base) : 0;
 }
@@ -45,8 +47,7 @@ static int make_fifo(const char *path, int *ret_fd, struct nomad_error **err)
 	return *ret_fd < 0 ? nomad_error_errno(err, errno, "open log pipe '%s'", path) : 0;
 }
 
-/* A link to the caller's directory, where alloc/ would be.  *ret_path is its true path: log pipes are not followed
- * through links. */
+/* Makes alloc/ a link to the caller's directory.  *ret_path is its real path: log pipes behind a link are refused. */
 static int link_shared(const char *alloc_dir, const char *shared, char **ret_path, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *link = nomad_strdupf("%s/alloc", alloc_dir);
@@ -97,7 +98,7 @@ static int make_dirs(struct nomad__alloc *alloc, const char *given, struct nomad
 
 /* ---- Resources and ports ---- */
 
-/* A port that is free now; Nomad's scheduler would know. */
+/* A port that is free now. */
 static int free_port(void)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY) };
@@ -120,7 +121,7 @@ static bool has_port(const struct nomad_task_info *info, int value)
 	return false;
 }
 
-/* Where there is no client's configuration to look a host_network up in, it can only be an address. */
+/* Without a client's configuration that names host networks, only an address is useful. */
 static const char *host_ip(const json_t *port)
 {
 	const char *network = nomad__job_string(port, "HostNetwork", "");
@@ -277,7 +278,7 @@ static json_t *interpolate_json(const struct nomad_map *env, const json_t *value
 	return json_deep_copy(value);
 }
 
-/* As Nomad does: what cannot stand in a name becomes an underscore. */
+/* Like Nomad: characters that are invalid in a name become underscores. */
 static void clean_name(char *name)
 {
 	for (; *name; name++)
@@ -431,7 +432,7 @@ void nomad__alloc_done(struct nomad__alloc *alloc)
 		close(alloc->stdout_fd);
 	if (alloc->stderr_fd >= 0)
 		close(alloc->stderr_fd);
-	/* alloc/ may be the caller's. */
+	/* alloc/ may be the caller's, so these are removed one by one. */
 	for (int i = 0; i < 2; i++) {
 		if (alloc->fifos[i])
 			(void)unlink(alloc->fifos[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * cli/alloc.h: an allocation without an agent: the directories, the
- * environment and the TaskConfig that a client would make for a task. */
+ * environment and the TaskConfig that a Nomad client makes for a task. */
 #ifndef NOMAD_ALLOC_H
 #define NOMAD_ALLOC_H
 
@@ -18,7 +18,7 @@ struct nomad__alloc {
 	const char *kill_signal; /* borrowed from the job */
 };
 
-/* `shared` is a directory that takes the place of alloc/, and stays; NULL: a new one. */
+/* `shared` is a directory to use as alloc/, which is kept; NULL: a new one. */
 int nomad__alloc_new(const struct nomad_driver *driver, const struct nomad__job *job,
 		     const struct nomad__job_task *task, const char *shared, struct nomad__alloc *ret,
 		     struct nomad_error **err);

@@ -19,7 +19,7 @@ int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver)
 int nomad__cli_errors(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver);
 
-/* "nomad-driver-x: message" on stderr; returns `status`. */
+/* Prints "nomad-driver-x: message" on stderr; returns `status`. */
 int nomad__cli_fail(const struct nomad_driver *driver, int status, const char *fmt, ...) NOMAD_PRINTF(3, 4);
 
 /* An option of a command: a switch, or one with a value. */
@@ -32,7 +32,7 @@ struct nomad__cli_option {
  * ret_job is not NULL.  False: an error was shown; exit with NOMAD__EXIT_USAGE. */
 bool nomad__cli_parse(int argc, char **argv, const struct nomad_driver *driver, const struct nomad__cli_option *options,
 		      const char **ret_job);
-/* A plugin set up for one command, with the configuration of --config FILE
+/* Returns a plugin for one command, with the configuration of --config FILE
  * (JSON: the content of the plugin block's config) if not NULL. */
 struct nomad_plugin *nomad__cli_plugin(const struct nomad_driver *driver, const char *config_file);
 

@@ -10,23 +10,22 @@ static const struct {
 	const char *name, *arguments, *help;
 	int (*run)(int argc, char **argv, const struct nomad_driver *driver);
 } commands[] = {
-	{ "schema", "[--json|--pod] [--plugin|--task]", "the options of the plugin block and of a task's config block",
-	  nomad__cli_schema },
-	{ "doctor", "[--config FILE] [--json]",
-	  "what this host lacks, and what helps; exit status 1 if no task can run", nomad__cli_doctor },
+	{ "schema", "[--json|--pod] [--plugin|--task]",
+	  "print the options of the plugin block and of a task's config block", nomad__cli_schema },
+	{ "doctor", "[--config FILE] [--json]", "check this host and print remedies; exits with 1 if no task can run",
+	  nomad__cli_doctor },
 	{ "validate", "JOB.json", "check the configs of this driver's tasks in a job, without an agent",
 	  nomad__cli_validate },
 	{ "run", "[--config FILE] [--task GROUP/TASK] [--alloc DIR] JOB.json",
-	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR is its alloc/, "
-	  "and stays",
+	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR becomes its "
+	  "alloc/ and is kept",
 	  nomad__cli_run },
-	{ "ps", "[--json] [--config FILE]", "the tasks on this host, from their records", nomad__cli_ps },
+	{ "ps", "[--json] [--config FILE]", "list the tasks on this host, from their records", nomad__cli_ps },
 	{ "gc", "[--dry-run] [--running] [--config FILE]",
-	  "clear away what tasks left that are dead and that no agent claims; to be run while the agents run",
-	  nomad__cli_gc },
+	  "remove the leftovers of dead tasks that no agent claims; run it while the agents run", nomad__cli_gc },
 	{ "metrics", "[--config FILE] [--socket PATH]",
-	  "what the plugin that serves an agent has counted, as OpenMetrics text", nomad__cli_metrics },
-	{ "errors", "[--pod]", "the ids that errors end with, what they mean and what helps", nomad__cli_errors },
+	  "print the metrics of the plugin that serves an agent, as OpenMetrics text", nomad__cli_metrics },
+	{ "errors", "[--pod]", "list the ids of errors, with meaning and remedy", nomad__cli_errors },
 };
 
 static void usage(const struct nomad_driver *driver, FILE *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The checks of the driver's fingerprint, one by one, with remedies. */
+ * Prints each check of the driver's fingerprint, with its remedy. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MPL-2.0 */
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Reads a job file and finds the tasks of one driver in it. */
 #include "cli/job.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * cli/job.h: the parts of a job file (Nomad's JSON job format) that a driver
- * alone can make use of. */
+ * can use without an agent. */
 #ifndef NOMAD_JOB_H
 #define NOMAD_JOB_H
 

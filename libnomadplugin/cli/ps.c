@@ -38,7 +38,7 @@ static void print_age(char *text, size_t size, int64_t s)
 		snprintf(text, size, "%" PRId64 "d", s / 86400);
 }
 
-/* Text of a job: no control characters to the terminal. */
+/* The text comes from a job: no control characters reach the terminal. */
 static void print_column(const char *text, int width)
 {
 	char clean[80];

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * One task in the foreground, without an agent: what a driver's author and
- * an operator try first.  It goes through the same start, wait, stop and
- * destroy as under Nomad.  What only an agent does is named, not imitated:
- * templates, artifacts, volumes, services, restarts. */
+ * Runs one task in the foreground, without an agent, through the same start,
+ * wait, stop and destroy as under Nomad.  A warning names each feature of the
+ * task that only an agent has: templates, artifacts, volumes, services. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -92,7 +91,7 @@ static void *copy_logs(void *arg)
 	return NULL;
 }
 
-/* An end that never had a writer has no end of file: give it one. */
+/* A FIFO that never had a writer never reports end of file: open and close it once. */
 static void end_logs(const struct nomad_task_info *info)
 {
 	const char *paths[] = { info->stdout_path, info->stderr_path };
@@ -141,7 +140,7 @@ static int follow(struct run *run)
 	}
 	nomad__sub_cancel(wait);
 	if (run->wait_result < 0 || run->result.message) {
-		nomad__cli_fail(run->driver, 0, "the task's end is not known: %s",
+		nomad__cli_fail(run->driver, 0, "wait for the task: %s",
 				run->result.message ? run->result.message : "?");
 		return NOMAD__EXIT_FAILED;
 	}
@@ -213,7 +212,7 @@ static const struct nomad__job_task *choose(const struct nomad_driver *driver, c
 	return NULL;
 }
 
-static void say_what_is_left_out(const struct nomad_driver *driver, const struct nomad__job_task *task)
+static void warn_of_ignored_parts(const struct nomad_driver *driver, const struct nomad__job_task *task)
 {
 	static const char *const parts[] = { "Templates", "Artifacts", "VolumeMounts",
 					     "Services",  "Vault",     "DispatchPayload" };
@@ -222,7 +221,7 @@ static void say_what_is_left_out(const struct nomad_driver *driver, const struct
 		const json_t *part = json_object_get(task->json, parts[i]);
 
 		if (json_array_size(part) || json_object_size(part))
-			nomad__cli_fail(driver, 0, "run: %s of the task are left out: that takes an agent", parts[i]);
+			nomad__cli_fail(driver, 0, "run: %s of the task are ignored: they require an agent", parts[i]);
 	}
 }
 
@@ -248,7 +247,7 @@ int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 		status = NOMAD__EXIT_USAGE;
 		goto out;
 	}
-	say_what_is_left_out(driver, task);
+	warn_of_ignored_parts(driver, task);
 	if (pipe2(run.wake, O_CLOEXEC) < 0) {
 		nomad_error_errno(&err, errno, "run: make a pipe");
 		goto out;

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MPL-2.0 */
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Prints the options of a driver: text, JSON schema or POD. */
 #include <stdio.h>
 
 #include "cli/cli.h"

@@ -56,7 +56,7 @@ int nomad__cli_validate(int argc, char **argv, const struct nomad_driver *driver
 		}
 	}
 	if (job.n_others)
-		printf("%zu task%s of other drivers not looked at\n", job.n_others, job.n_others == 1 ? "" : "s");
+		printf("%zu task%s of other drivers ignored\n", job.n_others, job.n_others == 1 ? "" : "s");
 	nomad__job_done(&job);
 	return status;
 }

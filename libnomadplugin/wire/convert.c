@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Nomad's messages and the library's structs.  All the wire says is copied:
- * a task outlives the request that brought it. */
+ * Nomad's messages and the library's structs.  Everything received is copied,
+ * because a task outlives its request. */
 #include "wire/convert.h"
 
 #include <errno.h>

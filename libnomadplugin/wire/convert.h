@@ -11,13 +11,13 @@ enum {
 	NOMAD__MAP_MAX = 16384, /* entries of env and the like */
 };
 
-/* TaskConfig -> task info, deep copies.  -EINVAL if it has no id. */
+/* Fills a task info with deep copies of a TaskConfig.  -EINVAL if it has no id. */
 int nomad__task_info_of(const Pb__TaskConfig *config, struct nomad_task_info *ret,
 			struct nomad_error **err) NOMAD_MUST_CHECK;
 
 int nomad__isolation_of(const Pb__NetworkIsolationSpec *spec, struct nomad_network_isolation *ret,
 			struct nomad_error **err) NOMAD_MUST_CHECK;
-/* The other way; strings are shared with `isolation`.  Free with ..._message_free(). */
+/* The reverse; strings are shared with `isolation`.  Free with ..._message_free(). */
 Pb__NetworkIsolationSpec *nomad__isolation_message(const struct nomad_network_isolation *isolation);
 void nomad__isolation_message_free(Pb__NetworkIsolationSpec *spec);
 
@@ -25,10 +25,10 @@ void nomad__isolation_message_free(Pb__NetworkIsolationSpec *spec);
 int nomad__map_entries(const struct nomad_map *map, const ProtobufCMessageDescriptor *type, void *ret_entries,
 		       size_t *ret_n) NOMAD_MUST_CHECK;
 
-/* Nanoseconds, kept within what int64_t holds; NULL is 0. */
+/* Nanoseconds, clamped to int64_t; NULL is 0. */
 int64_t nomad__duration_ns(const Pb__Duration *duration);
 void nomad__exit_result_of(const struct nomad_exit *exit, Pb__ExitResult *ret);
-/* 0 becomes Go's "no time at all". */
+/* 0 becomes Go's zero time. */
 void nomad__timestamp_of(int64_t time_ns, Pb__Timestamp *ret);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Facts about the driver, and the networks of allocations. */
+ * Init, Shutdown, Capabilities, and the networks of allocations. */
 #include "wire/handlers.h"
 
 #include <errno.h>

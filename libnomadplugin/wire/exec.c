@@ -8,8 +8,8 @@
  * loop thread), and the worker that opens it.  `struct exec` ties them:
  *
  *	worker:  attach to the call, open the command
- *	input:   more() -> stdin, size; too much in the queue: input pauses,
- *	         and a timer looks when it went
+ *	input:   more() -> stdin, size; a full queue: input pauses, and a timer
+ *	         polls until half of it is written
  *	output:  output() -> queue of the call; full: false, and the command's
  *	         output pauses until the call has drained
  *	end:     exited(): the status, then the call is finished
@@ -29,10 +29,10 @@
 enum {
 	OUTPUT_HIGH = 256 << 10, /* bytes on their way to the host */
 	INPUT_HIGH = 1 << 20,	 /* bytes on their way to the command */
-	INPUT_LOOK_MS = 20,
+	INPUT_POLL_MS = 20,
 };
 
-/* argv as core/ takes it; strings are shared. */
+/* NULL-terminated; strings are shared. */
 static const char **argv_of(char *const *command, size_t n)
 {
 	const char **argv = calloc(n + 1, sizeof(*argv));
@@ -116,7 +116,7 @@ static bool post(struct exec *exec, void (*fn)(void *ud))
 	return false;
 }
 
-/* By way of the loop: there output() that said "pause" has returned. */
+/* Runs on the loop, so that the output() that returned "pause" is over. */
 static void resume_output(void *ud)
 {
 	struct exec *exec = ud;
@@ -182,7 +182,7 @@ static const struct nomad__exec_events exec_events = { .output = send_output, .e
 
 /* ---- Input ---- */
 
-/* Lock held.  Returns whether more input is welcome. */
+/* Lock held.  False: the queue is full. */
 static bool feed(struct exec *exec, const Pb__ExecTaskStreamingRequest *request)
 {
 	size_t queued = 0;
@@ -198,8 +198,8 @@ static bool feed(struct exec *exec, const Pb__ExecTaskStreamingRequest *request)
 	return queued < INPUT_HIGH;
 }
 
-/* Has the command read enough of its input? */
-static void look_at_input(void *ud)
+/* Goes on with the input once the command has read half of the queue. */
+static void poll_input(void *ud)
 {
 	struct exec *exec = ud;
 	bool again;
@@ -210,7 +210,7 @@ static void look_at_input(void *ud)
 		nomad__call_receive(exec->call);
 	pthread_mutex_unlock(&exec->lock);
 	if (again) {
-		nomad__timer_set(exec->timer, INPUT_LOOK_MS * INT64_C(1000000));
+		nomad__timer_set(exec->timer, INPUT_POLL_MS * INT64_C(1000000));
 		return;
 	}
 	nomad__timer_free(NOMAD_TAKE_PTR(exec->timer));
@@ -221,7 +221,7 @@ static void wait_for_input(void *ud)
 {
 	struct exec *exec = ud;
 
-	if (nomad__timer_new(exec->loop, look_at_input, exec, &exec->timer) < 0) {
+	if (nomad__timer_new(exec->loop, poll_input, exec, &exec->timer) < 0) {
 		pthread_mutex_lock(&exec->lock);
 		if (exec->call)
 			nomad__call_fail_memory(exec->call);
@@ -229,7 +229,7 @@ static void wait_for_input(void *ud)
 		exec_unref(exec);
 		return;
 	}
-	nomad__timer_set(exec->timer, INPUT_LOOK_MS * INT64_C(1000000));
+	nomad__timer_set(exec->timer, INPUT_POLL_MS * INT64_C(1000000));
 }
 
 bool nomad__serve_exec_streaming_more(struct nomad__call *call, const ProtobufCMessage *request)
@@ -320,7 +320,7 @@ void nomad__serve_exec_streaming(struct nomad__call *call, const ProtobufCMessag
 	pthread_mutex_unlock(&exec->lock);
 	if (stream) /* the call has ended meanwhile */
 		nomad__exec_close(stream);
-	else if (!post(exec, resume_output)) /* it may have paused before we knew the stream */
+	else if (!post(exec, resume_output)) /* output may have paused before exec->stream was set */
 		nomad__call_fail_memory(call);
 out:
 	if (exec)

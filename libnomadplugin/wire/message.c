@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Protobuf messages from and to bytes, with the two things that protobuf-c
- * leaves to its user: a bound on the memory that a message may become (two
- * bytes on the wire can be a map entry of 56 in memory), and strings that
- * are really UTF-8: proto3 has no others.  Go's decoder refuses a message with
- * one that is not, so a task that prints Latin-1 would break its driver's event
- * stream; and so do we. */
+ * Protobuf messages from and to bytes, with two checks that protobuf-c leaves
+ * to its user.  Memory is bounded: two bytes on the wire can become a map entry
+ * of 56 bytes.  Strings are UTF-8, as in proto3: Go's decoder refuses a message
+ * with any other, so a task that prints Latin-1 would break its driver's event
+ * stream. */
 #include "wire/message.h"
 
 #include <errno.h>
@@ -34,7 +33,7 @@ static void budget_free(void *ud, void *p)
 
 /* ---- UTF-8 ---- */
 
-/* The length of the character at s, 0 if it is none. */
+/* Returns the length of the character at s, 0 if it is not UTF-8. */
 static size_t utf8_length(const unsigned char *s, size_t size)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -168,7 +167,7 @@ int nomad__message_pack(const ProtobufCMessage *message, void *(*alloc)(void *ud
 	uint8_t *data;
 
 	if (!check_strings((ProtobufCMessage *)message, false)) {
-		/* '?' has the length of what it replaces: the size stays. */
+		/* '?' replaces one byte, so the size stays. */
 		void *bytes = malloc(size);
 
 		if (!bytes)

@@ -18,23 +18,23 @@
 
 enum {
 	NOMAD__MESSAGE_MAX_SIZE = 64 << 20,    /* bytes of one message on the wire */
-	NOMAD__MESSAGE_MAX_MEMORY = 512 << 20, /* and of what it becomes in memory */
+	NOMAD__MESSAGE_MAX_MEMORY = 512 << 20, /* bytes of one message in memory */
 };
 
-/* Decode.  -EINVAL with an error that names the message, also where a string is not UTF-8. */
+/* Decodes.  -EINVAL with an error that names the message, also if a string is not UTF-8. */
 int nomad__message_unpack(const ProtobufCMessageDescriptor *type, const void *data, size_t size, ProtobufCMessage **ret,
 			  struct nomad_error **err) NOMAD_MUST_CHECK;
 void nomad__message_free(ProtobufCMessage *message);
 
-/* Encode into memory of `alloc(ud, size)`, which may give NULL.  Strings that
- * are not UTF-8 are sent with '?' for each wrong byte, because the other
- * side would refuse the whole message.  0 or -ENOMEM. */
+/* Encodes into memory of `alloc(ud, size)`, which may return NULL.
+ * Each byte of a string that is not UTF-8 becomes '?', because the other side
+ * would refuse the whole message.  0 or -ENOMEM. */
 int nomad__message_pack(const ProtobufCMessage *message, void *(*alloc)(void *ud, size_t size),
 			void *ud) NOMAD_MUST_CHECK;
 
-/* The length of the longest prefix of `s` (size bytes) that is UTF-8. */
+/* Returns the length of the longest prefix of `s` (size bytes) that is UTF-8. */
 size_t nomad__utf8_prefix(const char *s, size_t size);
-/* Put '?' for each byte that is not part of UTF-8.  Returns whether any was. */
+/* Replaces each byte that is not UTF-8 by '?'.  Returns whether any was. */
 bool nomad__utf8_repair(char *s);
 
 #endif

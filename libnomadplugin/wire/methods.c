@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Every method that the plugin serves. */
+ * The table of methods. */
 #include "wire/handlers.h"
 
 #define BASE "/hashicorp.nomad.plugins.base.proto.BasePlugin/"

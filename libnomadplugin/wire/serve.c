@@ -41,14 +41,14 @@
 
 enum {
 	PROTOCOL_VERSION = 2,
-	TICK_MS = 5000,	       /* the host is looked after so often */
-	ORPHAN_TICK_MS = 500,  /* and so often when it is gone */
-	SETTLE_MS = 1000,      /* a connection's first calls are over by then */
+	TICK_MS = 5000,	       /* between checks that the host lives */
+	ORPHAN_TICK_MS = 500,  /* between checks for calls once it is gone */
+	SETTLE_MS = 1000,      /* until a connection's first calls are over */
 	ACCEPT_PAUSE_MS = 100, /* after EMFILE and the like */
 };
 static const int64_t orphan_ns = 5 * SECOND;
 static const int64_t socket_check_ns = 60 * SECOND;
-static const int64_t stop_calls_ns = SECOND; /* of the two seconds that the host waits */
+static const int64_t stop_calls_ns = SECOND; /* the host waits two seconds */
 static const int64_t stop_all_ns = 3 * SECOND / 2;
 
 struct life {
@@ -57,14 +57,14 @@ struct life {
 	char *path;
 	int listener;
 	int host_pipe; /* our end of the host's pipe on stdout, or -1 */
-	int wake[2];   /* a byte: told to end */
+	int wake[2];   /* a byte means: end */
 	pid_t host;
 	bool host_gone;
 	bool busy; /* somebody connected since release_code() */
 	int64_t socket_checked_ns;
 };
 
-static void told_to_end(void *ud)
+static void on_shutdown(void *ud)
 {
 	struct life *life = ud;
 
@@ -90,7 +90,7 @@ static int check_environment(struct nomad_error **err)
 
 static int end_fd = -1; /* for the handler */
 
-/* A stop of the agent's whole unit: leave, and no socket behind. */
+/* The agent's whole unit is stopped: end and remove the socket. */
 static void on_sigterm(int signal)
 {
 	int saved = errno;
@@ -265,7 +265,7 @@ static void end(struct life *life)
 
 	close(life->listener);
 	(void)unlink(life->path);
-	/* What blocks (a driver in a call of its own) does not hold us up. */
+	/* A driver that blocks in a callback does not delay the end. */
 	if (pthread_create(&thread, NULL, exit_in_time, NULL) == 0)
 		pthread_detach(thread);
 	if (!nomad__server_stop(life->server, stop_calls_ns))
@@ -296,7 +296,7 @@ int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **er
 	life.plugin = nomad__plugin_new(driver, err);
 	if (!life.plugin)
 		return -nomad_error_code(err ? *err : NULL);
-	r = nomad__server_new(life.plugin, nomad__methods, nomad__n_methods, told_to_end, &life, &life.server, err);
+	r = nomad__server_new(life.plugin, nomad__methods, nomad__n_methods, on_shutdown, &life, &life.server, err);
 	if (r < 0)
 		return r;
 	r = nomad__socket_listen(&life.path, &life.listener, err);

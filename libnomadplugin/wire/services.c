@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What every go-plugin process serves (controller, stdio, broker, health),
+ * The services of every go-plugin process (controller, stdio, broker, health)
  * and Nomad's BasePlugin. */
 #include "wire/handlers.h"
 
@@ -22,15 +22,15 @@ void nomad__serve_shutdown_process(struct nomad__call *call, const ProtobufCMess
 	nomad__call_reply(call, &answer.base);
 }
 
-/* Held open until the host ends it: we have nothing to say, since our stdout
- * is /dev/null and stderr is read from its pipe. */
+/* Held open until the host ends it.  Nothing is sent: our stdout is /dev/null,
+ * and the host reads stderr from its pipe. */
 void nomad__serve_stdio(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	(void)call;
 	(void)request;
 }
 
-/* Held open too: Nomad's drivers broker nothing. */
+/* Held open too: Nomad's drivers do not use the broker. */
 void nomad__serve_broker(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	(void)call;
@@ -64,8 +64,7 @@ void nomad__serve_health_check(struct nomad__call *call, const ProtobufCMessage 
 	nomad__call_reply(call, &answer.base);
 }
 
-/* For a stream the protocol wants an unknown service told as a status, and
- * the stream kept. */
+/* A stream reports an unknown service as a status and stays open. */
 void nomad__serve_health_watch(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	const Pb__HealthCheckRequest *check = (const Pb__HealthCheckRequest *)request;
@@ -93,7 +92,7 @@ void nomad__serve_plugin_info(struct nomad__call *call, const ProtobufCMessage *
 	nomad__call_reply(call, &answer.base);
 }
 
-/* The tree and its message, for as long as it takes to send it. */
+/* The caller frees both, the message first: it shares the tree's strings. */
 static int make_spec(const struct nomad_schema *schema, struct nomad__spec **ret_tree, Pb__Spec **ret_spec,
 		     struct nomad_error **err)
 {
@@ -143,8 +142,8 @@ void nomad__serve_task_config_schema(struct nomad__call *call, const ProtobufCMe
 	nomad__spec_free(tree);
 }
 
-/* What of the topology counts: the sum of the cores' speeds, or the number
- * that the operator set instead. */
+/* The node's MHz are the sum of the cores' speeds, unless the operator set
+ * a number. */
 static void node_facts(const Pb__NomadDriverConfig *config, struct nomad__node *node)
 {
 	const Pb__ClientTopology *topology = config->topology;

@@ -86,7 +86,7 @@ int nomad__socket_listen_at(const char *path, int *ret_fd, struct nomad_error **
 	if (fd < 0)
 		return nomad_error_errno(err, errno, "make a socket");
 
-	/* Private from the first moment: nothing may connect in between. */
+	/* Private from the start: no other user can connect before a chmod(). */
 	mask = umask(0177);
 	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(mask);

@@ -56,7 +56,7 @@ void nomad__spec_message_free(Pb__Spec *spec)
 	free(spec);
 }
 
-/* A message in memory of its own. */
+/* An empty message that the caller frees. */
 static void *new_message(const ProtobufCMessageDescriptor *type)
 {
 	void *message = malloc(type->sizeof_message);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Errors as the host sees them: a code, a text, and for the one difference
- * that Nomad acts on, "a later attempt may succeed", a detail.
+ * Errors as the host sees them: a code, a text, and a detail for the one
+ * property that Nomad acts on: a later attempt may succeed.
  *
  * The detail travels in the trailer grpc-status-details-bin: a
  * google.rpc.Status whose first detail is a RecoverableError.  Its code has

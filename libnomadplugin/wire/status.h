@@ -8,7 +8,7 @@
 
 #include "nomad/error.h"
 
-/* What ends a call that failed. */
+/* How a call ends. */
 struct nomad__status {
 	grpc_status_code code;
 	char *message; /* NULL: out of memory */
@@ -22,7 +22,7 @@ void nomad__status_of(const struct nomad_error *err, struct nomad__status *ret);
 void nomad__status_set(struct nomad__status *ret, grpc_status_code code, const char *message);
 void nomad__status_done(struct nomad__status *status);
 grpc_status_code nomad__status_code(int errnum);
-/* "NOT_FOUND", for the log. */
+/* Returns a name such as "NOT_FOUND". */
 const char *nomad__status_name(grpc_status_code code);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The streams that tell how things are: Fingerprint, TaskEvents, TaskStats.
- * Each is a subscription in core/, held as long as the host holds the call.
- * None ends early by itself, since the host would open it again at once,
- * without a pause.  A host that reads slowly finds the latest fingerprint or
- * sample, not a backlog. */
+ * Fingerprint, TaskEvents and TaskStats: each is a subscription in core/ that
+ * lives as long as the call.  None ends early, because the host would open it
+ * again at once, without a pause.  A host that reads slowly gets the latest
+ * fingerprint or sample, not a backlog. */
 #include "wire/handlers.h"
 
 #include <errno.h>

@@ -63,7 +63,7 @@ void nomad__serve_start_task(struct nomad__call *call, const ProtobufCMessage *r
 		nomad__call_fail(call, err);
 		return;
 	}
-	/* Without the config in the handle RecoverTask would come without an id. */
+	/* RecoverTask takes the task's id from the config in the handle. */
 	handle.version = 1;
 	handle.config = start->task;
 	handle.state = PB__TASK_STATE__RUNNING;
@@ -74,7 +74,7 @@ void nomad__serve_start_task(struct nomad__call *call, const ProtobufCMessage *r
 	if (network_override(&started, &network, &answer.network_override)) {
 		nomad__call_reply(call, &answer.base);
 	} else {
-		/* Nomad would not know of the task. */
+		/* Nomad will never ask for the task again. */
 		(void)nomad__task_destroy(nomad__call_plugin(call), start->task->id, true, &err);
 		nomad__call_fail_memory(call);
 	}
@@ -160,7 +160,7 @@ void nomad__serve_stop_task(struct nomad__call *call, const ProtobufCMessage *re
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 
 	nomad__call_set_task(call, stop->task_id);
-	nomad__call_ref(call); /* of task_stopped(), which comes even if the host went away */
+	nomad__call_ref(call); /* for task_stopped(), which runs even if the host is gone */
 	if (nomad__task_stop(nomad__call_plugin(call), stop->task_id, nomad__duration_ns(stop->timeout), stop->signal,
 			     task_stopped, call, &err) < 0) {
 		nomad__call_fail(call, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * wire/wire.h: what the rest of the library sees of gRPC: one call. */
+ * wire/wire.h: the one function of wire/ that the rest of the library calls. */
 #ifndef NOMAD_WIRE_H
 #define NOMAD_WIRE_H
 
@@ -8,8 +8,8 @@
 
 struct nomad_driver;
 
-/* The life of the plugin process, once the magic cookie was found right:
- * handshake, service, and an orderly end.  Returns 0 when the host told the
+/* Runs the plugin process, after the check of the magic cookie: handshake,
+ * service, and an orderly end.  Returns 0 when the host told the
  * plugin to end or is gone, or a negative errno with *err set if it could
  * not be started; the caller shows the error and exits with status 1.
  * Changes the process: SIGPIPE and SIGINT are ignored from then on, and
