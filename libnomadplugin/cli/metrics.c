@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "core/plugin.h"
+#include "core/options.h"
+#include "metrics/metrics.h"
 
 enum { ANSWER_MAX = 4 << 20, PATIENCE_MS = 10000 };
 

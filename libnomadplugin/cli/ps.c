@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "core/tasks_on_disk.h"
+#include "core/gc.h"
 
 static const char *fact(const struct nomad__disk_task *task, const char *key)
 {

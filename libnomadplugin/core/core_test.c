@@ -403,8 +403,7 @@ static void test_moved_state_dir(void **state)
 	pid = pid_of(plugin, id);
 	nomad__plugin_free(plugin);
 	plugin = plugin_up(&script_driver);
-	free(plugin->state_dir);
-	plugin->state_dir = nomad_strdupf("%s/other", test_base);
+	configure(plugin, "other", NULL);
 	assert_int_equal(recover_task(plugin, id, &started, NULL), 0);
 	assert_int_equal(pid_of(plugin, id), pid);
 	must_destroy(plugin, id);
@@ -462,7 +461,6 @@ static void test_stop_late(void **state)
 		struct nomad_task *task = nomad__task_find(plugin, id);
 
 		wait_until(__atomic_load_n(&task->refs, __ATOMIC_SEQ_CST) == 2);
-		assert_null(task->stops);
 		nomad__task_unref(task);
 	}
 	must_destroy(plugin, id);

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Task events.  What happens while nobody listens (between two agents, or
- * before the first one has asked) is kept, the newest of it, for who comes. */
-#include "core/plugin.h"
+ * Task events.  While nobody subscribes (between two agents, or before the
+ * first one), the newest ones are kept for the next subscriber. */
+#include "core/parts.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/plugin.h"
+#include "core/sub.h"
+#include "core/table.h"
+#include "core/task.h"
 
 enum { KEEP = 64 };
 
@@ -16,7 +24,8 @@ struct kept {
 	int64_t time_ns;
 };
 
-struct nomad__event_keeper {
+struct nomad__events {
+	struct nomad__sub_list subscribers;
 	pthread_mutex_t lock;
 	struct kept *kept[KEEP]; /* oldest first */
 	size_t count;
@@ -60,17 +69,17 @@ static void emit_one(struct nomad__sub *sub, void *arg)
 	emit(sub->ud, arg);
 }
 
-void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *event)
+static void publish(struct nomad_plugin *plugin, const struct nomad__event *event)
 {
-	struct nomad__event_keeper *keeper = plugin->event_keeper;
+	struct nomad__events *keeper = plugin->events;
 	bool anybody;
 
 	nomad_log_kv(NOMAD_LOG_DEBUG, event->message, "task_id", event->task_id, NULL);
 	nomad__metric_add(plugin->metrics, NOMAD__EVENTS_EMITTED, 1);
 	pthread_mutex_lock(&keeper->lock);
-	pthread_mutex_lock(&plugin->events.lock);
-	anybody = plugin->events.first;
-	pthread_mutex_unlock(&plugin->events.lock);
+	pthread_mutex_lock(&keeper->subscribers.lock);
+	anybody = keeper->subscribers.first;
+	pthread_mutex_unlock(&keeper->subscribers.lock);
 	if (!anybody) {
 		struct kept *kept = kept_new(event);
 
@@ -85,7 +94,7 @@ void nomad__event_emit(struct nomad_plugin *plugin, const struct nomad__event *e
 	}
 	pthread_mutex_unlock(&keeper->lock);
 	if (anybody)
-		nomad__sub_call_all(&plugin->events, NULL, emit_one, (void *)event);
+		nomad__sub_call_all(&keeper->subscribers, NULL, emit_one, (void *)event);
 }
 
 /* Loop thread. */
@@ -93,7 +102,7 @@ static void greet(void *ud)
 {
 	struct nomad__sub *sub = ud;
 	struct nomad_plugin *plugin = sub->extra;
-	struct nomad__event_keeper *keeper = plugin->event_keeper;
+	struct nomad__events *keeper = plugin->events;
 	struct kept *kept[KEEP];
 	size_t count = 0;
 	bool left;
@@ -127,24 +136,81 @@ static void greet(void *ud)
 struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
 					   void (*emit)(void *ud, const struct nomad__event *event), void *ud)
 {
-	return nomad__sub_new_greeted(&plugin->events, (void (*)(void))emit, ud, plugin, plugin->loop, greet);
+	return nomad__sub_new_greeted(&plugin->events->subscribers, (void (*)(void))emit, ud, plugin, plugin->loop,
+				      greet);
 }
 
 int nomad__events_setup(struct nomad_plugin *plugin)
 {
-	plugin->event_keeper = calloc(1, sizeof(*plugin->event_keeper));
-	if (!plugin->event_keeper)
+	plugin->events = calloc(1, sizeof(*plugin->events));
+	if (!plugin->events)
 		return -ENOMEM;
-	pthread_mutex_init(&plugin->event_keeper->lock, NULL);
+	nomad__sub_list_init(&plugin->events->subscribers);
+	pthread_mutex_init(&plugin->events->lock, NULL);
 	return 0;
 }
 
 void nomad__events_teardown(struct nomad_plugin *plugin)
 {
-	if (!plugin->event_keeper)
+	if (!plugin->events)
 		return;
-	for (size_t i = 0; i < plugin->event_keeper->count; i++)
-		kept_free(plugin->event_keeper->kept[i]);
-	pthread_mutex_destroy(&plugin->event_keeper->lock);
-	free(plugin->event_keeper);
+	for (size_t i = 0; i < plugin->events->count; i++)
+		kept_free(plugin->events->kept[i]);
+	nomad__sub_list_done(&plugin->events->subscribers);
+	pthread_mutex_destroy(&plugin->events->lock);
+	free(plugin->events);
+}
+
+/* ---- What drivers call ---- */
+
+static void task_event(struct nomad_task *task, const char *message, const struct nomad_map *annotations)
+{
+	const struct nomad_map none = { 0 };
+	struct nomad__event event = {
+		.task_id = task->info.id,
+		.alloc_id = task->info.alloc_id,
+		.task_name = task->info.name,
+		.message = message,
+		.time_ns = nomad_wall_ns(),
+		.annotations = annotations ? annotations : &none,
+	};
+
+	publish(task->plugin, &event);
+}
+
+void nomad_task_event(struct nomad_task *task, const char *fmt, ...)
+{
+	char message[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(message, sizeof(message), fmt, args);
+	va_end(args);
+	task_event(task, message, NULL);
+}
+
+void nomad_task_event_kv(struct nomad_task *task, const char *message, ...)
+{
+	struct nomad_map annotations = { 0 };
+	const char *key, *value;
+	va_list pairs;
+
+	va_start(pairs, message);
+	while ((key = va_arg(pairs, const char *)) && (value = va_arg(pairs, const char *)))
+		if (nomad_map_set(&annotations, key, value) < 0)
+			break;
+	va_end(pairs);
+	task_event(task, message, &annotations);
+	nomad_map_done(&annotations);
+}
+
+int nomad_task_event_by_id(struct nomad_plugin *plugin, const char *id, const char *message)
+{
+	struct nomad_task *task = nomad__task_find(plugin, id);
+
+	if (!task)
+		return -ENOENT;
+	task_event(task, message, NULL);
+	nomad__task_unref(task);
+	return 0;
 }

@@ -20,6 +20,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "core/plugin.h"
+#include "core/table.h"
+#include "core/task_progress.h"
+
 #define LINGER_NS INT64_C(1000000000)
 enum { CHUNK = 32768 };
 
@@ -122,22 +126,22 @@ static void teardown(struct nomad__exec_stream *s)
 	nomad__timer_free(s->linger);
 	s->linger = NULL;
 	/* Its end may come before open() has taken note of its beginning. */
-	pthread_mutex_lock(&s->task->lock);
+	pthread_mutex_lock(&s->task->progress->lock);
 	exec = NOMAD_TAKE_PTR(s->exec);
 	spawn = NOMAD_TAKE_PTR(s->spawn);
-	pthread_mutex_unlock(&s->task->lock);
+	pthread_mutex_unlock(&s->task->progress->lock);
 	nomad__supervisor_exec_free(exec);
 	nomad__spawn_free(spawn);
 	/* Out of the list at last: who waits for that frees the supervisor. */
-	pthread_mutex_lock(&s->task->lock);
-	for (p = &s->task->execs; *p; p = &(*p)->next)
+	pthread_mutex_lock(&s->task->progress->lock);
+	for (p = &s->task->progress->execs; *p; p = &(*p)->next)
 		if (*p == s) {
 			*p = s->next;
 			linked = true;
 			break;
 		}
-	pthread_cond_broadcast(&s->task->changed);
-	pthread_mutex_unlock(&s->task->lock);
+	pthread_cond_broadcast(&s->task->progress->changed);
+	pthread_mutex_unlock(&s->task->progress->lock);
 	pthread_mutex_lock(&s->lock);
 	s->dead = true;
 	pthread_cond_broadcast(&s->settled);
@@ -403,6 +407,30 @@ int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *co
 	return nomad__exec_open_as(plugin, id, argv, tty ? NOMAD__EXEC_TTY : NOMAD__EXEC_PIPES, events, ud, ret, err);
 }
 
+/* Runs the command, if the task runs, and puts the stream on the task's list. */
+static int attach(struct nomad__exec_stream *s, const struct nomad_exec *exec, const int fds[3],
+		  struct nomad_error **err)
+{
+	struct nomad__task_progress *progress = s->task->progress;
+	int r;
+
+	pthread_mutex_lock(&progress->lock);
+	if (progress->phase != NOMAD__RUNNING)
+		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", s->task->info.id);
+	else if (progress->supervisor)
+		r = nomad__supervisor_exec(progress->supervisor, exec, fds, command_exited, s, &s->exec, err);
+	else if (s->task->plugin->driver->exec)
+		r = nomad__spawn(s->loop, exec, fds, command_exited, s, &s->spawn, err);
+	else
+		r = nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
+	if (r >= 0) {
+		s->next = progress->execs;
+		progress->execs = s;
+	}
+	pthread_mutex_unlock(&progress->lock);
+	return r;
+}
+
 int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv,
 			enum nomad__exec_kind kind, const struct nomad__exec_events *events, void *ud,
 			struct nomad__exec_stream **ret, struct nomad_error **err)
@@ -411,8 +439,6 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 	struct nomad__exec_ends ends = { .mine = { -1, -1, -1 }, .theirs = { -1, -1, -1 } };
 	struct nomad_exec exec = { 0 };
 	struct nomad__exec_stream *s = NULL;
-	struct nomad__supervisor_exec *handle = NULL;
-	struct nomad__spawn *spawn = NULL;
 	struct nomad_task *task;
 	int r;
 
@@ -441,22 +467,7 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 	};
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);
-	pthread_mutex_lock(&task->lock);
-	if (task->phase != NOMAD__RUNNING)
-		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", id);
-	else if (!task->supervisor && plugin->driver->exec)
-		r = nomad__spawn(plugin->loop, &exec, ends.theirs, command_exited, s, &spawn, err);
-	else if (!task->supervisor)
-		r = nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
-	else
-		r = nomad__supervisor_exec(task->supervisor, &exec, ends.theirs, command_exited, s, &handle, err);
-	if (r >= 0) {
-		s->exec = handle;
-		s->spawn = spawn;
-		s->next = task->execs;
-		task->execs = s;
-	}
-	pthread_mutex_unlock(&task->lock);
+	r = attach(s, &exec, ends.theirs, err);
 	if (r < 0) {
 		s->refs = 1;
 		stream_unref(s);
@@ -565,15 +576,16 @@ static void end_one(void *ud)
 
 void nomad__exec_end_all(struct nomad_task *task)
 {
+	struct nomad__task_progress *progress = task->progress;
 	struct nomad__exec_stream *s;
 
-	pthread_mutex_lock(&task->lock);
-	for (s = task->execs; s; s = s->next)
+	pthread_mutex_lock(&progress->lock);
+	for (s = progress->execs; s; s = s->next)
 		if (!s->end_posted) {
 			s->end_posted = true;
 			nomad__loop_post_in(s->loop, &s->end_post, end_one, stream_ref(s));
 		}
-	while (task->execs || task->opening)
-		pthread_cond_wait(&task->changed, &task->lock);
-	pthread_mutex_unlock(&task->lock);
+	while (progress->execs || progress->opening)
+		pthread_cond_wait(&progress->changed, &progress->lock);
+	pthread_mutex_unlock(&progress->lock);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * core/exec.h: what task.c and life.c have to know of execs. */
+ * core/exec.h: commands in a task. */
 #ifndef NOMAD_EXEC_H
 #define NOMAD_EXEC_H
 
-#include "core/plugin.h"
+#include "core/core.h"
 
 enum nomad__exec_kind {
 	NOMAD__EXEC_PIPES,

@@ -6,6 +6,7 @@
 #include "core/plugin.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,7 +157,7 @@ int nomad__task_exec(struct nomad_plugin *plugin, const char *id, const char *co
 		call->ud = ud;
 		pthread_mutex_init(&call->lock, NULL);
 	}
-	if (!call || !call->id || !call->argv || nomad__work(plugin, open_job, call) < 0) {
+	if (!call || !call->id || !call->argv || nomad__pool_run(plugin->pool, open_job, call) < 0) {
 		if (call)
 			call->refs = 1;
 		if (call)

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/plugin.h"
+#include "core/task_progress.h"
+
 void nomad__exec_ends_close(struct nomad__exec_ends *ends)
 {
 	for (int i = 0; i < 3; i++) {
@@ -69,6 +72,7 @@ int nomad__exec_describe(struct nomad_task *task, const char *const *argv, bool 
 			 struct nomad_error **err)
 {
 	const struct nomad_driver *driver = task->plugin->driver;
+	struct nomad__task_progress *progress = task->progress;
 	int r = 0;
 
 	if (!(driver->capabilities & NOMAD_CAN_EXEC))
@@ -83,18 +87,18 @@ int nomad__exec_describe(struct nomad_task *task, const char *const *argv, bool 
 	if (!driver->exec)
 		return 0;
 	/* The driver's destroy() does not run beside its exec(). */
-	pthread_mutex_lock(&task->lock);
-	if (task->phase != NOMAD__RUNNING)
+	pthread_mutex_lock(&progress->lock);
+	if (progress->phase != NOMAD__RUNNING)
 		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", task->info.id);
 	else
-		task->opening++;
-	pthread_mutex_unlock(&task->lock);
+		progress->opening++;
+	pthread_mutex_unlock(&progress->lock);
 	if (r < 0)
 		return r;
 	r = driver->exec(task, exec, err);
-	pthread_mutex_lock(&task->lock);
-	task->opening--;
-	pthread_cond_broadcast(&task->changed);
-	pthread_mutex_unlock(&task->lock);
+	pthread_mutex_lock(&progress->lock);
+	progress->opening--;
+	pthread_cond_broadcast(&progress->changed);
+	pthread_mutex_unlock(&progress->lock);
 	return r;
 }

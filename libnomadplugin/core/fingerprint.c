@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/plugin.h"
+
 static void attribute_done(struct nomad__attribute *attribute)
 {
 	free(attribute->key);
@@ -88,7 +90,7 @@ static int by_key(const void *a, const void *b)
 
 int nomad__fingerprint_look(struct nomad_plugin *plugin, struct nomad_fingerprint **ret)
 {
-	const struct nomad_driver *driver = nomad__plugin_driver(plugin);
+	const struct nomad_driver *driver = plugin->driver;
 	struct nomad_fingerprint *fp = calloc(1, sizeof(*fp));
 
 	if (!fp)

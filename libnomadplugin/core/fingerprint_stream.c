@@ -4,15 +4,19 @@
  * then on a timer for as long as there are subscribers, and when a driver
  * asks.  A subscriber gets what is known at once, then changes only.  An
  * attribute that is gone is sent once more, empty: Nomad would keep it. */
-#include "core/plugin.h"
+#include "core/fingerprint.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/fingerprint.h"
+#include "core/parts.h"
+#include "core/plugin.h"
+#include "core/sub.h"
 
-struct nomad__fingerprint_keeper {
+struct nomad__fingerprints {
+	struct nomad__sub_list subscribers;
 	struct nomad__timer *timer; /* loop thread */
 	pthread_mutex_t lock;	    /* the next three */
 	struct nomad_fingerprint *last;
@@ -75,14 +79,14 @@ static struct nomad__attribute *with_gone(const struct nomad_fingerprint *now, c
 static void look_job(void *ud)
 {
 	struct nomad_plugin *plugin = ud;
-	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+	struct nomad__fingerprints *keeper = plugin->fingerprints;
 	struct nomad_fingerprint *fp = NULL, *before;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	NOMAD_AUTO_FREE struct nomad__attribute *all = NULL;
 	struct nomad__fingerprint_view view;
 	bool again;
 
-	if (nomad__plugin_ensure_init(plugin, &err) < 0) {
+	if (nomad__plugin_init(plugin, &err) < 0) {
 		/* A driver that cannot begin is unhealthy, not gone. */
 		fp = calloc(1, sizeof(*fp));
 		if (fp)
@@ -109,7 +113,7 @@ static void look_job(void *ud)
 			all = before ? with_gone(fp, before, &view.n_attributes) : NULL;
 			if (all)
 				view.attributes = all;
-			nomad__sub_call_all(&plugin->fingerprints, NULL, emit_one, &view);
+			nomad__sub_call_all(&keeper->subscribers, NULL, emit_one, &view);
 		}
 		nomad__fingerprint_free(before);
 		pthread_mutex_unlock(&keeper->emitting);
@@ -119,7 +123,7 @@ static void look_job(void *ud)
 	keeper->again = false;
 	keeper->looking = again;
 	pthread_mutex_unlock(&keeper->lock);
-	if (again && nomad__work(plugin, look_job, plugin) < 0) {
+	if (again && nomad__pool_run(plugin->pool, look_job, plugin) < 0) {
 		pthread_mutex_lock(&keeper->lock);
 		keeper->looking = false;
 		pthread_mutex_unlock(&keeper->lock);
@@ -128,7 +132,7 @@ static void look_job(void *ud)
 
 void nomad_plugin_refresh_fingerprint(struct nomad_plugin *plugin)
 {
-	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+	struct nomad__fingerprints *keeper = plugin->fingerprints;
 	bool start = false;
 
 	pthread_mutex_lock(&keeper->lock);
@@ -137,7 +141,7 @@ void nomad_plugin_refresh_fingerprint(struct nomad_plugin *plugin)
 	else
 		keeper->looking = start = true;
 	pthread_mutex_unlock(&keeper->lock);
-	if (start && nomad__work(plugin, look_job, plugin) < 0) {
+	if (start && nomad__pool_run(plugin->pool, look_job, plugin) < 0) {
 		pthread_mutex_lock(&keeper->lock);
 		keeper->looking = false;
 		pthread_mutex_unlock(&keeper->lock);
@@ -147,15 +151,16 @@ void nomad_plugin_refresh_fingerprint(struct nomad_plugin *plugin)
 static void tick(void *ud)
 {
 	struct nomad_plugin *plugin = ud;
+	struct nomad__fingerprints *keeper = plugin->fingerprints;
 	unsigned interval = plugin->driver->fingerprint_interval_s ? plugin->driver->fingerprint_interval_s : 30;
 	bool anybody;
 
-	pthread_mutex_lock(&plugin->fingerprints.lock);
-	anybody = plugin->fingerprints.first;
-	pthread_mutex_unlock(&plugin->fingerprints.lock);
+	pthread_mutex_lock(&keeper->subscribers.lock);
+	anybody = keeper->subscribers.first;
+	pthread_mutex_unlock(&keeper->subscribers.lock);
 	if (anybody)
 		nomad_plugin_refresh_fingerprint(plugin);
-	nomad__timer_set(plugin->fingerprint->timer, interval * INT64_C(1000000000));
+	nomad__timer_set(keeper->timer, interval * INT64_C(1000000000));
 }
 
 /* Loop thread: a new subscriber gets what is known. */
@@ -163,7 +168,7 @@ static void greet(void *ud)
 {
 	struct nomad__sub *sub = ud;
 	struct nomad_plugin *plugin = sub->extra;
-	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+	struct nomad__fingerprints *keeper = plugin->fingerprints;
 
 	pthread_mutex_lock(&keeper->emitting);
 	if (keeper->last) { /* replaced under `emitting` only */
@@ -183,28 +188,32 @@ struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
 						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp),
 						void *ud)
 {
-	return nomad__sub_new_greeted(&plugin->fingerprints, (void (*)(void))emit, ud, plugin, plugin->loop, greet);
+	return nomad__sub_new_greeted(&plugin->fingerprints->subscribers, (void (*)(void))emit, ud, plugin,
+				      plugin->loop, greet);
 }
 
-int nomad__fingerprint_setup(struct nomad_plugin *plugin)
+int nomad__fingerprints_setup(struct nomad_plugin *plugin)
 {
-	plugin->fingerprint = calloc(1, sizeof(*plugin->fingerprint));
-	if (!plugin->fingerprint)
+	struct nomad__fingerprints *keeper = plugin->fingerprints = calloc(1, sizeof(*keeper));
+
+	if (!keeper)
 		return -ENOMEM;
-	pthread_mutex_init(&plugin->fingerprint->lock, NULL);
-	pthread_mutex_init(&plugin->fingerprint->emitting, NULL);
+	nomad__sub_list_init(&keeper->subscribers);
+	pthread_mutex_init(&keeper->lock, NULL);
+	pthread_mutex_init(&keeper->emitting, NULL);
 	return 0;
 }
 
 /* The loop is gone, and with it the timer's heap. */
-void nomad__fingerprint_teardown(struct nomad_plugin *plugin)
+void nomad__fingerprints_teardown(struct nomad_plugin *plugin)
 {
-	struct nomad__fingerprint_keeper *keeper = plugin->fingerprint;
+	struct nomad__fingerprints *keeper = plugin->fingerprints;
 
 	if (!keeper)
 		return;
 	free(keeper->timer);
 	nomad__fingerprint_free(keeper->last);
+	nomad__sub_list_done(&keeper->subscribers);
 	pthread_mutex_destroy(&keeper->lock);
 	pthread_mutex_destroy(&keeper->emitting);
 	free(keeper);

@@ -300,45 +300,52 @@ static int told_n(struct told *t)
 	return n;
 }
 
-static void emit(struct nomad_plugin *plugin, int number)
+static struct nomad_task *a_task(struct nomad_plugin *plugin)
 {
-	struct nomad_map annotations = { 0 };
+	struct nomad_task_info info = info_of(id_of("web/1"));
+	struct nomad_task *task;
+
+	assert_int_equal(nomad__task_new(plugin, &info, &task, NULL), 0);
+	return task;
+}
+
+static void emit(struct nomad_task *task, int number)
+{
 	char message[32];
-	struct nomad__event event = { "i", "a", "web", message, 1, &annotations };
 
 	snprintf(message, sizeof(message), "event %d", number);
-	assert_int_equal(nomad_map_set(&annotations, "k", "v"), 0);
-	nomad__event_emit(plugin, &event);
-	nomad_map_done(&annotations);
+	nomad_task_event_kv(task, message, "k", "v", NULL);
 }
 
 static void test_event_stream(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
 	struct told t = { .lock = PTHREAD_MUTEX_INITIALIZER }, late = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct nomad_task *task = a_task(plugin);
 	struct nomad__sub *sub, *sub_late;
 
 	(void)state;
 	/* Kept while nobody listens, the newest 64. */
 	for (int i = 0; i < 100; i++)
-		emit(plugin, i);
+		emit(task, i);
 	sub = nomad__events_subscribe(plugin, tell, &t);
 	wait_until(told_n(&t) == 64);
 	assert_string_equal(t.last, "web|event 99|k|v");
-	emit(plugin, 100);
+	emit(task, 100);
 	assert_int_equal(told_n(&t), 65);
 	sub_late = nomad__events_subscribe(plugin, tell, &late);
-	emit(plugin, 101);
+	emit(task, 101);
 	assert_int_equal(told_n(&t), 66);
 	wait_until(told_n(&late) == 1); /* what another has heard is not told again */
 	nomad__sub_cancel(sub);
 	nomad__sub_cancel(sub_late);
-	emit(plugin, 102);
+	emit(task, 102);
 	sub = nomad__events_subscribe(plugin, tell, &t);
 	wait_until(told_n(&t) == 67);
 	assert_string_equal(t.last, "web|event 102|k|v");
 	nomad__sub_cancel(sub);
-	emit(plugin, 103); /* freed with the plugin */
+	emit(task, 103); /* freed with the plugin */
+	nomad__task_unref(task);
 	nomad__plugin_free(plugin);
 }
 
@@ -348,11 +355,12 @@ static void test_events_kept_for_who_stays(void **state)
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
 	struct told gone = { .lock = PTHREAD_MUTEX_INITIALIZER }, t = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct nomad__sub *sub;
+	struct nomad_task *task = a_task(plugin);
 	int total = 0;
 
 	(void)state;
 	for (int i = 0; i < 200; i++) {
-		emit(plugin, i);
+		emit(task, i);
 		nomad__sub_cancel(nomad__events_subscribe(plugin, tell, &gone));
 		if (i % 20 == 19) {
 			sub = nomad__events_subscribe(plugin, tell, &t);
@@ -361,6 +369,7 @@ static void test_events_kept_for_who_stays(void **state)
 			nomad__sub_cancel(sub);
 		}
 	}
+	nomad__task_unref(task);
 	nomad__plugin_free(plugin);
 }
 

@@ -4,32 +4,52 @@
  * wait for the readers of its logs.  They are listened to until they go, so
  * that bytes which nobody has read are told of.  Who takes one off the list
  * frees it. */
-#include "core/plugin.h"
+#include "core/lingering.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
-struct nomad__lingering {
+#include "core/parts.h"
+#include "core/plugin.h"
+#include "core/task.h"
+
+struct entry {
 	struct nomad__supervisor *supervisor;
 	struct nomad_task *task;
-	struct nomad__lingering *next;
+	struct entry *next;
 };
 
-/* Take one (NULL: any) off the list; who gets it frees it. */
-static struct nomad__lingering *lingering_take(struct nomad_plugin *plugin, const struct nomad__supervisor *supervisor)
-{
-	struct nomad__lingering *found;
+struct nomad__lingering {
+	pthread_mutex_t lock;
+	struct entry *first;
+};
 
-	pthread_mutex_lock(&plugin->lock);
-	for (struct nomad__lingering **p = &plugin->lingering; (found = *p); p = &found->next)
+int nomad__lingering_setup(struct nomad_plugin *plugin)
+{
+	plugin->lingering = calloc(1, sizeof(*plugin->lingering));
+	if (!plugin->lingering)
+		return -ENOMEM;
+	pthread_mutex_init(&plugin->lingering->lock, NULL);
+	return 0;
+}
+
+/* Take one (NULL: any) off the list; who gets it frees it. */
+static struct entry *take(struct nomad_plugin *plugin, const struct nomad__supervisor *supervisor)
+{
+	struct entry *found;
+
+	pthread_mutex_lock(&plugin->lingering->lock);
+	for (struct entry **p = &plugin->lingering->first; (found = *p); p = &found->next)
 		if (!supervisor || found->supervisor == supervisor) {
 			*p = found->next;
 			break;
 		}
-	pthread_mutex_unlock(&plugin->lock);
+	pthread_mutex_unlock(&plugin->lingering->lock);
 	return found;
 }
 
-static void lingering_free(struct nomad__lingering *l)
+static void entry_free(struct entry *l)
 {
 	if (!l)
 		return;
@@ -38,10 +58,10 @@ static void lingering_free(struct nomad__lingering *l)
 	free(l);
 }
 
-void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__supervisor *take_supervisor)
+void nomad__lingering_add(struct nomad_task *task, struct nomad__supervisor *take_supervisor)
 {
 	struct nomad_plugin *plugin = task->plugin;
-	struct nomad__lingering *l;
+	struct entry *l;
 	bool over;
 
 	if (!take_supervisor)
@@ -51,29 +71,37 @@ void nomad__task_let_supervisor_go(struct nomad_task *task, struct nomad__superv
 		nomad__supervisor_free(take_supervisor);
 		return;
 	}
-	*l = (struct nomad__lingering){ .supervisor = take_supervisor, .task = nomad__task_ref(task) };
-	pthread_mutex_lock(&plugin->lock);
-	/* It may be over by now, with nobody to be told; once it is in the list and the lock is open, it may be freed.
-	 */
+	*l = (struct entry){ .supervisor = take_supervisor, .task = nomad__task_ref(task) };
+	pthread_mutex_lock(&plugin->lingering->lock);
+	/* It may be over by now, with nobody to be told.  Once it is in the list and the lock is open, it may be
+	 * freed. */
 	over = !nomad__supervisor_lingers(take_supervisor);
 	if (!over) {
-		l->next = plugin->lingering;
-		plugin->lingering = l;
+		l->next = plugin->lingering->first;
+		plugin->lingering->first = l;
 	}
-	pthread_mutex_unlock(&plugin->lock);
+	pthread_mutex_unlock(&plugin->lingering->lock);
 	if (over)
-		lingering_free(l);
+		entry_free(l);
 }
 
 void nomad__lingering_drop(struct nomad_plugin *plugin)
 {
-	struct nomad__lingering *l;
+	struct entry *l;
 
-	while ((l = lingering_take(plugin, NULL)))
-		lingering_free(l);
+	while ((l = take(plugin, NULL)))
+		entry_free(l);
+}
+
+void nomad__lingering_teardown(struct nomad_plugin *plugin)
+{
+	if (!plugin->lingering)
+		return;
+	pthread_mutex_destroy(&plugin->lingering->lock);
+	free(plugin->lingering);
 }
 
 void nomad__lingering_closed(struct nomad_plugin *plugin, struct nomad__supervisor *supervisor)
 {
-	lingering_free(lingering_take(plugin, supervisor));
+	entry_free(take(plugin, supervisor));
 }

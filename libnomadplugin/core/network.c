@@ -12,7 +12,7 @@ int nomad__create_network(struct nomad_plugin *plugin, const char *alloc_id, con
 
 	if (!plugin->driver->create_network)
 		return nomad_error_set(err, EOPNOTSUPP, "CreateNetwork RPC not supported by driver");
-	r = nomad__plugin_ensure_init(plugin, err);
+	r = nomad__plugin_init(plugin, err);
 	return r < 0 ? r : plugin->driver->create_network(plugin, alloc_id, hostname, ret, ret_created, err);
 }
 
@@ -23,6 +23,6 @@ int nomad__destroy_network(struct nomad_plugin *plugin, const char *alloc_id,
 
 	if (!plugin->driver->destroy_network)
 		return nomad_error_set(err, EOPNOTSUPP, "DestroyNetwork RPC not supported by driver");
-	r = nomad__plugin_ensure_init(plugin, err);
+	r = nomad__plugin_init(plugin, err);
 	return r < 0 ? r : plugin->driver->destroy_network(plugin, alloc_id, spec, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Names of tasks: of the whole id, valid everywhere, never twice. */
-#include "core/plugin.h"
+#include "core/task.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

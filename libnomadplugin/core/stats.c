@@ -4,10 +4,17 @@
  * supervised tasks are a few preads and are taken on the loop thread; a
  * driver's own stats() may block and runs on a worker, one at a time for
  * each subscription: a slow one skips ticks, it does not pile up. */
-#include "core/plugin.h"
+#include "core/parts.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+
+#include "core/options.h"
+#include "core/plugin.h"
+#include "core/sub.h"
+#include "core/table.h"
+#include "core/task_progress.h"
 
 #define MIN_INTERVAL_NS INT64_C(100000000)
 #define MAX_INTERVAL_NS INT64_C(3600000000000)
@@ -22,8 +29,9 @@ struct ticker { /* `extra` of a subscription */
 	struct nomad__stats_cache cache; /* loop thread */
 };
 
-struct nomad__stats_keeper {
-	struct nomad__timer *timer;
+struct nomad__samples {
+	struct nomad__sub_list subscribers;
+	struct nomad__timer *timer; /* loop thread */
 };
 
 static void ticker_free(void *extra)
@@ -46,15 +54,15 @@ static void emit_one(struct nomad__sub *sub, void *arg)
 static void emit_sample(struct nomad__sub *sub, const struct nomad_stats *stats)
 {
 	struct ticker *ticker = sub->extra;
-	const struct nomad__node *node = &ticker->task->plugin->node;
 	struct nomad__stats_view view = {
 		.task_id = ticker->task->info.id,
 		.time_ns = nomad_wall_ns(),
 		.stats = stats,
 	};
+	struct nomad__node node;
 
-	if (node->cores)
-		view.total_ticks = stats->cpu_percent / 100.0 * (double)node->total_compute_mhz / node->cores;
+	if (nomad__options_node(ticker->task->plugin, &node) && node.cores)
+		view.total_ticks = stats->cpu_percent / 100.0 * (double)node.total_compute_mhz / node.cores;
 	nomad__sub_call(sub, emit_one, &view);
 }
 
@@ -101,16 +109,16 @@ static void sample(struct nomad__sub *sub)
 		if (ticker->sampling)
 			return;
 		ticker->sampling = true;
-		if (nomad__work(task->plugin, sample_job, nomad__sub_ref(sub)) < 0) {
+		if (nomad__pool_run(task->plugin->pool, sample_job, nomad__sub_ref(sub)) < 0) {
 			ticker->sampling = false;
 			nomad__sub_unref(sub);
 		}
 		return;
 	}
-	pthread_mutex_lock(&task->lock);
-	if (task->phase == NOMAD__RUNNING && task->supervisor)
-		r = nomad__supervisor_stats(task->supervisor, &ticker->cache, &stats, NULL);
-	pthread_mutex_unlock(&task->lock);
+	pthread_mutex_lock(&task->progress->lock);
+	if (task->progress->phase == NOMAD__RUNNING && task->progress->supervisor)
+		r = nomad__supervisor_stats(task->progress->supervisor, &ticker->cache, &stats, NULL);
+	pthread_mutex_unlock(&task->progress->lock);
 	if (r >= 0)
 		emit_sample(sub, &stats);
 }
@@ -136,18 +144,18 @@ static void tick_one(struct nomad__sub *sub, struct round *round)
 
 static void tick(void *ud)
 {
-	struct nomad_plugin *plugin = ud;
+	struct nomad__samples *samples = ((struct nomad_plugin *)ud)->samples;
 	struct round round = { .now = nomad_monotonic_ns(), .next = INT64_MAX };
 	struct nomad__sub **all = NULL;
 	size_t n = 0, i = 0;
 
-	pthread_mutex_lock(&plugin->stats.lock);
-	for (struct nomad__sub *sub = plugin->stats.first; sub; sub = sub->next)
+	pthread_mutex_lock(&samples->subscribers.lock);
+	for (struct nomad__sub *sub = samples->subscribers.first; sub; sub = sub->next)
 		n++;
 	all = n ? calloc(n, sizeof(struct nomad__sub *)) : NULL;
-	for (struct nomad__sub *sub = plugin->stats.first; all && sub; sub = sub->next)
+	for (struct nomad__sub *sub = samples->subscribers.first; all && sub; sub = sub->next)
 		all[i++] = nomad__sub_ref(sub);
-	pthread_mutex_unlock(&plugin->stats.lock);
+	pthread_mutex_unlock(&samples->subscribers.lock);
 	while (i--) {
 		tick_one(all[i], &round);
 		nomad__sub_unref(all[i]);
@@ -156,7 +164,7 @@ static void tick(void *ud)
 		round.next = round.now + 1000000000; /* try again */
 	free(all);
 	if (round.next != INT64_MAX)
-		nomad__timer_set(plugin->stats_keeper->timer, round.next - round.now);
+		nomad__timer_set(samples->timer, round.next - round.now);
 }
 
 static bool is_of_task(const struct nomad__sub *sub, const void *task)
@@ -164,11 +172,11 @@ static bool is_of_task(const struct nomad__sub *sub, const void *task)
 	return ((const struct ticker *)sub->extra)->task == task;
 }
 
-void nomad__stats_task_ended(struct nomad_task *task)
+void nomad__samples_task_ended(struct nomad_task *task)
 {
 	struct nomad__sub *sub;
 
-	while ((sub = nomad__sub_take(&task->plugin->stats, is_of_task, task))) {
+	while ((sub = nomad__sub_take(&task->plugin->samples->subscribers, is_of_task, task))) {
 		nomad__sub_call(sub, emit_one, NULL);
 		nomad__sub_unref(sub);
 	}
@@ -182,10 +190,9 @@ static void begin(void *ud)
 	struct nomad_plugin *plugin = task->plugin;
 
 	if (nomad__task_phase(task) >= NOMAD__EXITED) /* it ended while we came */
-		nomad__stats_task_ended(task);
+		nomad__samples_task_ended(task);
 	nomad__sub_unref(sub);
-	if (!plugin->stats_keeper->timer &&
-	    nomad__timer_new(plugin->loop, tick, plugin, &plugin->stats_keeper->timer) < 0)
+	if (!plugin->samples->timer && nomad__timer_new(plugin->loop, tick, plugin, &plugin->samples->timer) < 0)
 		return;
 	tick(plugin);
 }
@@ -208,7 +215,7 @@ int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t 
 	ticker->interval_ns = interval_ns < MIN_INTERVAL_NS   ? MIN_INTERVAL_NS
 			      : interval_ns > MAX_INTERVAL_NS ? MAX_INTERVAL_NS
 							      : interval_ns;
-	sub = nomad__sub_new_of(&plugin->stats, (void (*)(void))emit, ud, ticker, ticker_free);
+	sub = nomad__sub_new_of(&plugin->samples->subscribers, (void (*)(void))emit, ud, ticker, ticker_free);
 	if (!sub) {
 		ticker_free(ticker);
 		return nomad_error_errno(err, ENOMEM, "take statistics of task '%s'", id);
@@ -223,16 +230,21 @@ int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t 
 	return 0;
 }
 
-int nomad__stats_setup(struct nomad_plugin *plugin)
+int nomad__samples_setup(struct nomad_plugin *plugin)
 {
-	plugin->stats_keeper = calloc(1, sizeof(*plugin->stats_keeper));
-	return plugin->stats_keeper ? 0 : -ENOMEM;
+	plugin->samples = calloc(1, sizeof(*plugin->samples));
+	if (!plugin->samples)
+		return -ENOMEM;
+	nomad__sub_list_init(&plugin->samples->subscribers);
+	return 0;
 }
 
 /* The loop is gone, and with it the timer's heap. */
-void nomad__stats_teardown(struct nomad_plugin *plugin)
+void nomad__samples_teardown(struct nomad_plugin *plugin)
 {
-	if (plugin->stats_keeper)
-		free(plugin->stats_keeper->timer);
-	free(plugin->stats_keeper);
+	if (!plugin->samples)
+		return;
+	free(plugin->samples->timer);
+	nomad__sub_list_done(&plugin->samples->subscribers);
+	free(plugin->samples);
 }

@@ -77,6 +77,11 @@ void nomad__sub_unref(struct nomad__sub *sub)
 	free(sub);
 }
 
+bool nomad__sub_is(const struct nomad__sub *sub, const void *arg)
+{
+	return sub == arg;
+}
+
 struct nomad__sub *nomad__sub_take(struct nomad__sub_list *list,
 				   bool (*filter)(const struct nomad__sub *sub, const void *arg), const void *arg)
 {
@@ -97,20 +102,8 @@ struct nomad__sub *nomad__sub_take(struct nomad__sub_list *list,
 void nomad__sub_unlink(struct nomad__sub *sub)
 {
 	struct nomad__sub_list *list = __atomic_load_n(&sub->list, __ATOMIC_ACQUIRE);
-	bool found = false;
 
-	if (!list)
-		return;
-	pthread_mutex_lock(&list->lock);
-	for (struct nomad__sub **p = &list->first; *p; p = &(*p)->next)
-		if (*p == sub) {
-			*p = sub->next;
-			__atomic_store_n(&sub->list, NULL, __ATOMIC_RELEASE);
-			found = true;
-			break;
-		}
-	pthread_mutex_unlock(&list->lock);
-	if (found)
+	if (list && nomad__sub_take(list, nomad__sub_is, sub))
 		nomad__sub_unref(sub);
 }
 

@@ -50,6 +50,8 @@ void nomad__sub_call_all(struct nomad__sub_list *list, bool (*filter)(const stru
 /* Unlink the first that passes the filter, and hand the list's reference over; NULL if none. */
 struct nomad__sub *nomad__sub_take(struct nomad__sub_list *list,
 				   bool (*filter)(const struct nomad__sub *sub, const void *arg), const void *arg);
+/* A filter: this very one. */
+bool nomad__sub_is(const struct nomad__sub *sub, const void *arg);
 /* Take it out of its list: it gets no further calls.  It stays valid for its subscriber. */
 void nomad__sub_unlink(struct nomad__sub *sub);
 

@@ -12,23 +12,13 @@
  *
  * The supervisor locks the task's directory, not its journal: that a task
  * runs and that an agent cares for it are two things.
- *
- * What gc removes, if nobody claims it: tasks of a former boot (but those
- * that run elsewhere, without a supervisor); tasks that are dead, lost or half
- * made; tasks that Nomad had ordered to be destroyed when the plugin died,
- * alive or not.  What it leaves: whatever is claimed; tasks of another driver
- * in the same directory; whatever else has a living supervisor or runs
- * elsewhere.
- *
- * Where the plugin does it by itself, it leaves what an agent of another node
- * may still ask for.  Of its own node's it ends also what runs: its agent has
- * had the grace time to recover what it knows, and a second look, a grace
- * time later, found it unclaimed again.  What node that is it learns from
- * the tasks that it holds; without any it ends nothing that runs. */
+ */
 #ifndef NOMAD_TASKS_ON_DISK_H
 #define NOMAD_TASKS_ON_DISK_H
 
 #include "core/core.h"
+
+struct nomad__journal;
 
 enum nomad__disk_state {
 	NOMAD__DISK_STARTING,  /* a plugin is at it */
@@ -58,14 +48,10 @@ int nomad__tasks_on_disk(struct nomad_plugin *plugin, struct nomad__disk_task **
 			 struct nomad_error **err);
 void nomad__tasks_on_disk_free(struct nomad__disk_task *tasks, size_t count);
 
-/* RUNNING: also what runs here; an agent that is down claims nothing, so a person has to know. */
-enum { NOMAD__GC_DRY_RUN = 1, NOMAD__GC_BY_HAND = 2, NOMAD__GC_RUNNING = 4 };
-/* `removed` is called for each one that was removed (or would be), or that
- * could not be (err).  The plugin has to be initialised.  Blocks. */
-int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
-	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
-	      struct nomad_error **err);
-/* gc_grace after now and then from time to time, unless the configuration is that of a trial launch. */
-void nomad__gc_schedule(struct nomad_plugin *plugin);
+/* One of them.  0; -ENOENT: it is not there (any more).  With `ret_record` the
+ * journal stays open, and claimed unless ret->claimed. */
+int nomad__task_on_disk(struct nomad_plugin *plugin, const char *slug, struct nomad__disk_task *ret,
+			struct nomad__journal *ret_record);
+void nomad__disk_task_done(struct nomad__disk_task *task);
 
 #endif

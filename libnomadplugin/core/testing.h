@@ -15,8 +15,13 @@
 #include <jansson.h>
 
 #include "base/loop.h"
+#include "core/core.h"
+#include "core/gc.h"
+#include "core/journal.h"
 #include "core/plugin.h"
-#include "core/tasks_on_disk.h"
+#include "core/table.h"
+#include "core/task.h"
+#include "core/task_progress.h"
 #include "schema/schema.h"
 
 struct script_config {
@@ -233,21 +238,29 @@ static inline void config_of(const struct nomad_schema *schema, const char *text
 	json_decref(json);
 }
 
+/* `dir` is that of the state, in the test's own. */
+static inline void configure(struct nomad_plugin *plugin, const char *dir, const char *extra)
+{
+	const struct nomad__node node = { .total_compute_mhz = 8000, .cores = 4 };
+	NOMAD_AUTO_FREE char *text =
+		nomad_strdupf("{\"state_dir\": \"%s/%s\"%s%s}", test_base, dir, extra ? ", " : "", extra ? extra : "");
+	NOMAD_AUTO_FREE void *config = NULL;
+	struct nomad_error *err = NULL;
+	size_t size;
+
+	config_of(nomad__plugin_config_schema(plugin), text, &config, &size);
+	if (nomad__plugin_configure(plugin, config, size, &node, &err) < 0)
+		fail_msg("%s", nomad_error_message(err));
+}
+
 static inline struct nomad_plugin *plugin_with(const struct nomad_driver *driver, const char *extra)
 {
 	struct nomad_error *err = NULL;
 	struct nomad_plugin *plugin = nomad__plugin_new(driver, &err);
-	const struct nomad__node node = { .total_compute_mhz = 8000, .cores = 4 };
-	NOMAD_AUTO_FREE char *text =
-		nomad_strdupf("{\"state_dir\": \"%s/state\"%s%s}", test_base, extra ? ", " : "", extra ? extra : "");
-	NOMAD_AUTO_FREE void *config = NULL;
-	size_t size;
 
 	if (!plugin)
 		fail_msg("%s", nomad_error_message(err));
-	config_of(nomad__plugin_config_schema(plugin), text, &config, &size);
-	if (nomad__plugin_configure(plugin, config, size, &node, &err) < 0)
-		fail_msg("%s", nomad_error_message(err));
+	configure(plugin, "state", extra);
 	return plugin;
 }
 

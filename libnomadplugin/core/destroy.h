@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#ifndef NOMAD_CORE_DESTROY_H
+#define NOMAD_CORE_DESTROY_H
+
+#include "core/core.h"
+#include "core/journal.h"
+
+/* Destroys a task from a journal that the caller has opened and claimed (emptied). */
+int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__journal *take_record,
+				 struct nomad_error **err);
+
+/* remove.c: kills what runs, lets the driver release what it made, removes
+ * cgroups, records and the state directory.  `busy` is held.  Idempotent.  On
+ * failure the records stay, so that a later call can go on. */
+int nomad__task_remove(struct nomad_task *task, struct nomad_error **err);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The end of a task: known from its supervisor, from its driver, or since it
+ * is destroyed.  Who waits for it is on the plugin's list on_end. */
+#include "core/end.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/lingering.h"
+#include "core/plugin.h"
+#include "core/table.h"
+#include "core/task_progress.h"
+
+static void end(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns, bool started)
+{
+	const struct nomad_plugin *plugin = task->plugin;
+
+	if (!nomad__task_set_ended(task, result, ended_ns))
+		return;
+	for (size_t i = 0; plugin->on_end[i]; i++)
+		plugin->on_end[i](task);
+	if (started)
+		nomad__metric_end(task->plugin->metrics, result);
+}
+
+void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)
+{
+	end(task, result, ended_ns, true);
+}
+
+void nomad__task_gone(struct nomad_task *task)
+{
+	const struct nomad_exit never = { .exit_code = -1, .message = (char *)"the task was not started" };
+
+	end(task, &never, nomad_wall_ns(), false);
+	nomad__task_set_gone(task);
+	nomad__table_remove(task->plugin, task);
+}
+
+static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end)
+{
+	struct nomad_task *task = ud;
+	struct nomad_exit result = {
+		.exit_code = end->exit_code,
+		.signal = end->signal,
+		.oom_killed = end->oom_killed,
+	};
+	bool stopping;
+
+	if (end->lost) {
+		result = (struct nomad_exit){ .exit_code = -1 };
+		result.message = (char *)(end->message[0] ? end->message : "the supervisor of the task was killed");
+		nomad__metric_add(task->plugin->metrics, NOMAD__SUPERVISORS_DEAD, 1);
+	}
+	pthread_mutex_lock(&task->progress->lock);
+	stopping = task->progress->stopping;
+	if (end->started_ns)
+		task->progress->started_ns = end->started_ns;
+	pthread_mutex_unlock(&task->progress->lock);
+	if (end->oom_killed)
+		nomad_task_event(task, "Killed: out of memory");
+	else if (end->killed && stopping)
+		nomad_task_event(task, "Killed: did not end within the kill timeout");
+	nomad__task_ended(task, &result, end->ended_ns ? end->ended_ns : nomad_wall_ns());
+}
+
+static void supervisor_notice(void *ud, const char *message)
+{
+	const struct nomad_task *task = ud;
+	int64_t bytes;
+
+	/* Its only word about a number; an older supervisor has the same. */
+	if (sscanf(message, "%" SCNd64 " bytes of ", &bytes) == 1 && strstr(message, " are lost: ") && bytes > 0)
+		nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)bytes);
+	nomad_task_event(ud, "%s", message);
+}
+
+static void supervisor_closed(void *ud, struct nomad__supervisor *supervisor)
+{
+	struct nomad_task *task = ud;
+
+	nomad__lingering_closed(task->plugin, supervisor);
+}
+
+const struct nomad__supervisor_events nomad__task_supervisor_events = {
+	.exited = supervisor_exited,
+	.closed = supervisor_closed,
+	.notice = supervisor_notice,
+};
+
+void nomad_task_exited(struct nomad_task *task, const struct nomad_exit *result)
+{
+	nomad__task_ended(task, result, nomad_wall_ns());
+}
+
+int nomad_task_exited_by_id(struct nomad_plugin *plugin, const char *id, const struct nomad_exit *result)
+{
+	struct nomad_task *task = nomad__task_find(plugin, id);
+
+	if (!task)
+		return -ENOENT;
+	nomad_task_exited(task, result);
+	nomad__task_unref(task);
+	return 0;
+}

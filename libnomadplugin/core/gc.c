@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "core/gc.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/tree.h"
+#include "core/destroy.h"
+#include "core/options.h"
+#include "core/parts.h"
+#include "core/plugin.h"
+#include "core/table.h"
+#include "core/task.h"
+#include "supervisor/client.h"
+
+/* A directory without a journal may be a start that just makes it. */
+#define BIRTH_NS INT64_C(60000000000)
+/* From one collection to the next, at least. */
+#define GC_INTERVAL_S INT64_C(900)
+
+struct nomad__gc {
+	pthread_mutex_t lock;	    /* one gc at a time */
+	struct nomad_map orphans;   /* what ran unclaimed at the last one: slug -> since when */
+	struct nomad__timer *timer; /* loop thread */
+};
+
+int nomad__gc_setup(struct nomad_plugin *plugin)
+{
+	plugin->gc = calloc(1, sizeof(*plugin->gc));
+	if (!plugin->gc)
+		return -ENOMEM;
+	pthread_mutex_init(&plugin->gc->lock, NULL);
+	return 0;
+}
+
+/* The loop is gone, and with it the timer's heap. */
+void nomad__gc_teardown(struct nomad_plugin *plugin)
+{
+	if (!plugin->gc)
+		return;
+	free(plugin->gc->timer);
+	nomad_map_done(&plugin->gc->orphans);
+	pthread_mutex_destroy(&plugin->gc->lock);
+	free(plugin->gc);
+}
+
+/* ---- What nobody claims ---- */
+
+struct search {
+	const char *node;
+	bool found;
+};
+
+static bool is_of_another_node(struct nomad_task *task, void *arg)
+{
+	struct search *search = arg;
+
+	search->found = strcmp(task->info.node_id, search->node) == 0;
+	return !search->found;
+}
+
+static bool is_node_of_ours(struct nomad_plugin *plugin, const char *node)
+{
+	struct search search = { .node = node };
+
+	if (node && *node)
+		nomad__table_each(plugin, is_of_another_node, &search);
+	return search.found;
+}
+
+/* What lived unclaimed at an earlier look, a grace time ago or more, and does
+ * so again.  `seen` becomes what the next look compares with. */
+static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task *task, struct nomad_map *seen)
+{
+	const char *before = nomad_map_get(&plugin->gc->orphans, task->slug);
+	int64_t now = nomad_monotonic_ns(), since = now, made = 0;
+	char text[64];
+
+	if (!is_node_of_ours(plugin, nomad_map_get(&task->record, "node")))
+		return false;
+	/* Another run of the same id is another task. */
+	if (before && sscanf(before, "%" SCNd64 " %" SCNd64, &since, &made) == 2 && made != task->since_ns)
+		since = now;
+	snprintf(text, sizeof(text), "%" PRId64 " %" PRId64, since, task->since_ns);
+	if (nomad_map_set(seen, task->slug, text) < 0)
+		return false;
+	return before && made == task->since_ns &&
+	       now - since >= nomad__library_config(plugin)->gc_grace_s * 1000000000;
+}
+
+static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags,
+		       struct nomad_map *seen)
+{
+	const char *id = nomad_map_get(&task->record, "id"), *boot = nomad_map_get(&task->record, "boot");
+	struct nomad_task *known = id ? nomad__task_find(plugin, id) : NULL;
+
+	nomad__task_unref(known);
+	if (known || task->claimed || task->foreign)
+		return false;
+	if (task->state == NOMAD__DISK_DESTROYING)
+		return true;
+	if ((flags & NOMAD__GC_RUNNING) && task->state == NOMAD__DISK_RUNNING)
+		return true;
+	if (task->state == NOMAD__DISK_RUNNING || task->state == NOMAD__DISK_REMOTE)
+		return !(flags & NOMAD__GC_BY_HAND) && is_orphan(plugin, task, seen);
+	if (task->alive)
+		return false;
+	if (!id)
+		return nomad_wall_ns() - task->since_ns > BIRTH_NS;
+	if (boot && strcmp(boot, plugin->boot_id) != 0)
+		return true;
+	if (task->state == NOMAD__DISK_EXITED)
+		return (flags & NOMAD__GC_BY_HAND) || is_node_of_ours(plugin, nomad_map_get(&task->record, "node"));
+	return task->state == NOMAD__DISK_LOST || task->state == NOMAD__DISK_HALF_MADE;
+}
+
+static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task *task,
+		      struct nomad__journal *take_record, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/tasks/%s", nomad_plugin_state_dir(plugin), task->slug);
+	const char *id = nomad_map_get(&task->record, "id");
+	NOMAD_AUTO_FREE char *slug = id ? nomad__slug(id) : NULL;
+	int r;
+
+	if (slug && strcmp(slug, task->slug) == 0)
+		return nomad__task_destroy_recorded(plugin, id, take_record, err);
+	/* No driver could find anything by it. */
+	r = dir ? nomad__supervisor_clean(dir, err) : nomad_error_errno(err, ENOMEM, "remove '%s'", task->slug);
+	if (r >= 0) {
+		r = nomad__remove_tree(dir);
+		if (r < 0)
+			nomad_error_errno(err, -r, "remove '%s'", dir);
+	}
+	nomad__journal_close(take_record);
+	return r;
+}
+
+int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
+	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
+	      struct nomad_error **err)
+{
+	struct nomad__disk_task *tasks = NULL;
+	struct nomad_map seen = { 0 };
+	size_t count = 0;
+	int r;
+
+	pthread_mutex_lock(&plugin->gc->lock);
+	r = nomad__tasks_on_disk(plugin, &tasks, &count, err);
+
+	for (size_t i = 0; r >= 0 && i < count; i++) {
+		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+		struct nomad__journal record = NOMAD__JOURNAL_INIT;
+		struct nomad__disk_task task;
+
+		/* Again, and this time with the claim in hand. */
+		if (!is_garbage(plugin, &tasks[i], flags, &seen) ||
+		    nomad__task_on_disk(plugin, tasks[i].slug, &task, &record) < 0)
+			continue;
+		if (is_garbage(plugin, &task, flags, &seen)) {
+			if (!(flags & NOMAD__GC_DRY_RUN))
+				(void)remove_one(plugin, &task, &record, &why);
+			removed(ud, &task, why);
+		}
+		nomad__journal_close(&record);
+		nomad__disk_task_done(&task);
+	}
+	nomad__tasks_on_disk_free(tasks, count);
+	if (!(flags & NOMAD__GC_BY_HAND)) {
+		nomad_map_done(&plugin->gc->orphans);
+		plugin->gc->orphans = seen;
+	} else {
+		nomad_map_done(&seen);
+	}
+	pthread_mutex_unlock(&plugin->gc->lock);
+	return r;
+}
+
+/* ---- By itself ---- */
+
+static void log_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+{
+	static const enum nomad__metric leaks[] = {
+		[NOMAD__DISK_STARTING] = NOMAD__LEAKS_STARTING,	    [NOMAD__DISK_HALF_MADE] = NOMAD__LEAKS_HALF_MADE,
+		[NOMAD__DISK_RUNNING] = NOMAD__LEAKS_RUNNING,	    [NOMAD__DISK_REMOTE] = NOMAD__LEAKS_REMOTE,
+		[NOMAD__DISK_EXITED] = NOMAD__LEAKS_EXITED,	    [NOMAD__DISK_LOST] = NOMAD__LEAKS_LOST,
+		[NOMAD__DISK_DESTROYING] = NOMAD__LEAKS_DESTROYING,
+	};
+	struct nomad__metrics *metrics = ud;
+
+	nomad__metric_add(metrics, leaks[task->state], 1);
+	nomad__metric_add(metrics, err ? NOMAD__LEAKS_LEFT : NOMAD__LEAKS_REMOVED, 1);
+	nomad_log_kv(err ? NOMAD_LOG_WARN : NOMAD_LOG_INFO,
+		     err ? "cannot clear away a task that nobody claims" : "cleared away a task that nobody claims",
+		     "task_id", nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state),
+		     "directory", task->slug, err ? "error" : NULL, err ? nomad_error_message(err) : NULL, NULL);
+}
+
+static void gc_job(void *ud)
+{
+	struct nomad_plugin *plugin = ud;
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+
+	if (nomad__table_is_closed(plugin))
+		return;
+	nomad__metric_add(plugin->metrics, NOMAD__GC_RUNS, 1);
+	if (nomad__gc(plugin, 0, log_removed, plugin->metrics, &err) < 0)
+		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err),
+			     NULL);
+}
+
+static int64_t gc_interval_ns(struct nomad_plugin *plugin)
+{
+	int64_t grace_s = nomad__library_config(plugin)->gc_grace_s;
+
+	return (grace_s > GC_INTERVAL_S ? grace_s : GC_INTERVAL_S) * 1000000000;
+}
+
+static void gc_fire(void *ud)
+{
+	struct nomad_plugin *plugin = ud;
+
+	(void)!nomad__pool_run(plugin->pool, gc_job, plugin);
+	nomad__timer_set(plugin->gc->timer, gc_interval_ns(plugin));
+}
+
+static void gc_arm(void *ud)
+{
+	struct nomad_plugin *plugin = ud;
+
+	if (nomad__timer_new(plugin->loop, gc_fire, plugin, &plugin->gc->timer) == 0)
+		nomad__timer_set(plugin->gc->timer, nomad__library_config(plugin)->gc_grace_s * 1000000000);
+}
+
+void nomad__gc_schedule(struct nomad_plugin *plugin)
+{
+	struct nomad__node node;
+
+	if (nomad__options_node(plugin, &node) && nomad__library_config(plugin)->gc_grace_s > 0)
+		(void)nomad__loop_post(plugin->loop, gc_arm, plugin);
+}

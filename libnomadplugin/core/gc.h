@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * core/gc.h: removing the tasks of a state directory that nobody claims.
+ *
+ * What gc removes, if nobody claims it: tasks of a former boot (but those
+ * that run elsewhere, without a supervisor); tasks that are dead, lost or half
+ * made; tasks that Nomad had ordered to be destroyed when the plugin died,
+ * alive or not.  What it leaves: whatever is claimed; tasks of another driver
+ * in the same directory; whatever else has a living supervisor or runs
+ * elsewhere.
+ *
+ * Where the plugin does it by itself, it leaves what an agent of another node
+ * may still ask for.  Of its own node's it ends also what runs: its agent has
+ * had the grace time to recover what it knows, and a second look, a grace
+ * time later, found it unclaimed again.  What node that is it learns from
+ * the tasks that it holds; without any it ends nothing that runs. */
+#ifndef NOMAD_CORE_GC_H
+#define NOMAD_CORE_GC_H
+
+#include "core/tasks_on_disk.h"
+
+/* RUNNING: also what runs here; an agent that is down claims nothing, so a person has to know. */
+enum { NOMAD__GC_DRY_RUN = 1, NOMAD__GC_BY_HAND = 2, NOMAD__GC_RUNNING = 4 };
+/* `removed` is called for each one that was removed (or would be), or that
+ * could not be (err).  The plugin has to be initialised.  Blocks. */
+int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
+	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
+	      struct nomad_error **err);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The plugin's configuration.  The driver's rows and the library's are one
+ * schema; the library's struct stands behind the driver's in memory. */
+#include "core/options.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/parts.h"
+#include "core/plugin.h"
+#include "schema/schema.h"
+
+struct nomad__options {
+	struct nomad_schema schema;
+	struct nomad_option *rows;
+	size_t library_offset;
+
+	pthread_mutex_t lock; /* all below */
+	void *config;
+	char *state_dir;
+	struct nomad__node node;
+	bool has_node;
+};
+
+static const struct nomad_schema no_options;
+
+static const char *const log_collections[] = { "nomad", "driver", NULL };
+
+static const struct nomad_option library_rows[] = {
+	NOMAD_OPTION(struct nomad__library_config, state_dir, STRING, .check = nomad_check_absolute_path,
+		     .help = "Directory for the records of tasks. The default is /var/lib/nomad-driver-NAME, or "
+			     "$XDG_STATE_HOME/nomad-driver-NAME for an agent that does not run as root. Two agents on "
+			     "one host may share it."),
+	NOMAD_OPTION(struct nomad__library_config, log_collection, STRING, .def = "\"nomad\"",
+		     .choices = log_collections,
+		     .help = "Who collects what tasks write: \"nomad\" is the agent's own logmon process, one for each "
+			     "task; \"driver\" lets the task's supervisor write and rotate the files, which saves that "
+			     "process. `nomad alloc logs` works with both."),
+	NOMAD_OPTION(struct nomad__library_config, log_max_files, INT, .def = "10", .min = 1, .max = 1000,
+		     .help = "With log_collection = \"driver\": how many files are kept for each stream of a task. "
+			     "Nomad does not tell drivers what a job's logs block says."),
+	NOMAD_OPTION_AS(struct nomad__library_config, log_max_file_size_mb, "log_max_file_size", INT, .def = "10",
+			.min = 1, .max = 1048576, .unit = "MiB",
+			.help = "With log_collection = \"driver\": the size at which a new file is begun."),
+	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0,
+			.max = 31536000, .unit = "seconds",
+			.help = "How long after its start the driver clears away what tasks left that no agent has "
+				"claimed by then: those of a former boot, and those that are dead. 0 leaves them; `gc` "
+				"does the same by hand."),
+	NOMAD_OPTION(
+		struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
+		.help = "Show what the plugin counts as OpenMetrics text: calls and how long they took, tasks, their "
+			"starts and ends, what was cleared away, memory. Without this block nothing is shown.",
+		.example = "{\n  socket = \"/run/nomad-metrics/NAME.sock\"\n}"),
+};
+
+static char *default_state_dir(const struct nomad_driver *driver)
+{
+	const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	if (geteuid() == 0)
+		return nomad_strdupf("/var/lib/nomad-driver-%s", driver->name);
+	if (base && *base == '/')
+		return nomad_strdupf("%s/nomad-driver-%s", base, driver->name);
+	if (home && *home == '/')
+		return nomad_strdupf("%s/.local/state/nomad-driver-%s", home, driver->name);
+	return nomad_strdupf("/tmp/nomad-driver-%s-%ld", driver->name, (long)geteuid());
+}
+
+static int merge_schema(struct nomad__options *options, const struct nomad_schema *own, struct nomad_error **err)
+{
+	size_t count = own->count + NOMAD_ARRAY_LEN(library_rows);
+
+	options->rows = calloc(count, sizeof(*options->rows));
+	if (!options->rows)
+		return nomad_error_errno(err, ENOMEM, "set up the plugin's options");
+	options->library_offset = (own->size + 15) & ~(size_t)15;
+	if (own->count)
+		memcpy(options->rows, own->options, own->count * sizeof(*options->rows));
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(library_rows); i++) {
+		options->rows[own->count + i] = library_rows[i];
+		options->rows[own->count + i].offset += options->library_offset;
+	}
+	options->schema = (struct nomad_schema){
+		.options = options->rows,
+		.count = count,
+		.size = options->library_offset + sizeof(struct nomad__library_config),
+		.check = own->check,
+	};
+	return nomad__schema_check(&options->schema, err);
+}
+
+static const struct nomad__library_config *library_part(const struct nomad__options *options, const void *config)
+{
+	return (const void *)((const char *)config + options->library_offset);
+}
+
+const struct nomad__library_config *nomad__library_config(const struct nomad_plugin *plugin)
+{
+	return library_part(plugin->options, plugin->options->config);
+}
+
+static int set(struct nomad_plugin *plugin, const void *data, size_t size, unsigned flags, bool use,
+	       const struct nomad__node *node, struct nomad_error **err)
+{
+	struct nomad__options *options = plugin->options;
+	void *config = NULL;
+	char *state_dir;
+	int r = nomad__config_decode(&options->schema, "plugin config", data, size, flags, &config, err);
+
+	if (r < 0)
+		return r;
+	state_dir = library_part(options, config)->state_dir;
+	state_dir = state_dir ? strdup(state_dir) : default_state_dir(plugin->driver);
+	if (!state_dir) {
+		nomad__config_free(&options->schema, config);
+		return nomad_error_errno(err, ENOMEM, "set the plugin's configuration");
+	}
+	pthread_mutex_lock(&options->lock);
+	if (use) {
+		void *old = options->config;
+		char *old_dir = options->state_dir;
+
+		options->config = config;
+		options->state_dir = state_dir;
+		config = old;
+		state_dir = old_dir;
+	}
+	if (node) {
+		options->node = *node;
+		options->has_node = true;
+	}
+	pthread_mutex_unlock(&options->lock);
+	free(state_dir);
+	if (config)
+		nomad__config_free(&options->schema, config);
+	return 0;
+}
+
+int nomad__options_set(struct nomad_plugin *plugin, const void *config, size_t size, bool use,
+		       const struct nomad__node *node, struct nomad_error **err)
+{
+	return set(plugin, config, size, 0, use, node, err);
+}
+
+int nomad__options_setup(struct nomad_plugin *plugin)
+{
+	plugin->options = calloc(1, sizeof(*plugin->options));
+	if (!plugin->options)
+		return -ENOMEM;
+	pthread_mutex_init(&plugin->options->lock, NULL);
+	return 0;
+}
+
+int nomad__options_begin(struct nomad_plugin *plugin, struct nomad_error **err)
+{
+	const struct nomad_schema *own = plugin->driver->config_schema;
+	int r = merge_schema(plugin->options, own ? own : &no_options, err);
+
+	/* What is required may be missing until SetConfig. */
+	return r < 0 ? r : set(plugin, NULL, 0, NOMAD__DECODE_STORED, true, NULL, err);
+}
+
+void nomad__options_teardown(struct nomad_plugin *plugin)
+{
+	struct nomad__options *options = plugin->options;
+
+	if (!options)
+		return;
+	if (options->config)
+		nomad__config_free(&options->schema, options->config);
+	free(options->rows);
+	free(options->state_dir);
+	pthread_mutex_destroy(&options->lock);
+	free(options);
+}
+
+bool nomad__options_node(struct nomad_plugin *plugin, struct nomad__node *ret)
+{
+	struct nomad__options *options = plugin->options;
+	bool has_node;
+
+	pthread_mutex_lock(&options->lock);
+	*ret = options->node;
+	has_node = options->has_node;
+	pthread_mutex_unlock(&options->lock);
+	return has_node;
+}
+
+const struct nomad_schema *nomad__plugin_config_schema(const struct nomad_plugin *plugin)
+{
+	return &plugin->options->schema;
+}
+
+unsigned nomad__plugin_capabilities(struct nomad_plugin *plugin)
+{
+	struct nomad__options *options = plugin->options;
+	unsigned capabilities = plugin->driver->capabilities;
+
+	pthread_mutex_lock(&options->lock); /* a configuration may come */
+	if (strcmp(nomad__library_config(plugin)->log_collection, "driver") == 0)
+		capabilities |= NOMAD_OWN_LOGS;
+	pthread_mutex_unlock(&options->lock);
+	return capabilities;
+}
+
+const void *nomad_plugin_config(const struct nomad_plugin *plugin)
+{
+	return plugin->driver->config_schema ? plugin->options->config : NULL;
+}
+
+const char *nomad_plugin_state_dir(const struct nomad_plugin *plugin)
+{
+	return plugin->options->state_dir;
+}

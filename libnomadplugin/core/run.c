@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A task's process under a supervisor of its own, for a driver's start(). */
+#include <errno.h>
+#include <string.h>
+
+#include "core/end.h"
+#include "core/options.h"
+#include "core/plugin.h"
+#include "core/task_journal.h"
+#include "core/task_progress.h"
+#include "supervisor/crash.h"
+
+int nomad_task_run(struct nomad_task *task, const struct nomad_command *command, struct nomad_error **err)
+{
+	struct nomad_plugin *plugin = task->plugin;
+	const struct nomad__library_config *config = nomad__library_config(plugin);
+	const struct nomad_task_info *info = &task->info;
+	NOMAD_AUTO_FREE char *title = nomad_strdupf("nomad-driver-%s: %s", plugin->driver->name, task->slug);
+	NOMAD_AUTO_FREE char *log_dir = nomad_strdupf("%s/logs", task->shared_dir);
+	struct nomad__supervisor *supervisor = NULL;
+	struct nomad__supervise spec = {
+		.dir = task->state_dir,
+		.title = title,
+		.command = command,
+		.env = command->env ? command->env : &info->env,
+		.stdout_path = info->stdout_path,
+		.stderr_path = info->stderr_path,
+		.alloc_id = info->alloc_id,
+		.task_name = info->name,
+		.resources = &info->resources,
+		.devices = info->devices,
+		.n_devices = info->n_devices,
+	};
+	int r;
+
+	if (!title || !log_dir)
+		return nomad_error_errno(err, ENOMEM, "start the task's process");
+	if (task->progress->supervisor)
+		return nomad_error_set(err, EALREADY, "start the task's process: it has one already");
+	if (!command->argv || !command->argv[0] || command->argv[0][0] != '/')
+		return nomad_error_set(err, EINVAL, "start the task's process: '%s' is not an absolute path",
+				       command->argv && command->argv[0] ? command->argv[0] : "");
+	/* A path of /dev/null says that the job wants no logs at all. */
+	if ((nomad__plugin_capabilities(plugin) & NOMAD_OWN_LOGS) && info->stdout_path &&
+	    strcmp(info->stdout_path, "/dev/null") != 0) {
+		spec.log_dir = log_dir;
+		spec.log_name = info->name;
+		spec.log_max_files = (unsigned)config->log_max_files;
+		spec.log_max_bytes = (uint64_t)config->log_max_file_size_mb << 20;
+	}
+	r = nomad__task_record_supervised(task, err);
+	if (r < 0)
+		return r;
+	nomad__crash_at("core-run-recorded");
+	r = nomad__supervisor_start(plugin->loop, &spec, &nomad__task_supervisor_events, task, &supervisor, err);
+	if (r < 0)
+		return r;
+	nomad__crash_at("core-run-started");
+	nomad__task_set_supervisor(task, supervisor);
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * core/task_progress.h: how far a task has come, and the supervisor that runs
+ * it.  A lock of its own guards both, so that whoever uses the supervisor of
+ * a running task does so before it is freed. */
+#ifndef NOMAD_CORE_TASK_PROGRESS_H
+#define NOMAD_CORE_TASK_PROGRESS_H
+
+#include <pthread.h>
+
+#include "core/core.h"
+#include "core/task.h"
+#include "supervisor/client.h"
+
+enum nomad__phase {
+	NOMAD__STARTING, /* start() or recover() runs */
+	NOMAD__RUNNING,
+	NOMAD__EXITED, /* the end is known, or known to be unknown */
+	NOMAD__GONE,   /* destroyed: not in the table any more */
+};
+
+struct nomad__task_progress {
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t changed;
+	enum nomad__phase phase;
+	struct nomad__supervisor *supervisor;
+	bool stopping;
+	struct nomad_exit result; /* does not change any more once the task has ended */
+	int64_t started_ns, ended_ns;
+	/* exec.c's: execs begin only while the task runs, and end before its supervisor goes. */
+	struct nomad__exec_stream *execs;
+	unsigned opening; /* driver->exec() runs that often */
+};
+
+struct nomad__task_progress *nomad__task_progress_new(void);
+void nomad__task_progress_free(struct nomad__task_progress *progress);
+
+enum nomad__phase nomad__task_phase(struct nomad_task *task);
+void nomad__task_set_supervisor(struct nomad_task *task, struct nomad__supervisor *take_supervisor);
+struct nomad__supervisor *nomad__task_take_supervisor(struct nomad_task *task);
+/* The start is over; the task may have ended already. */
+void nomad__task_set_running(struct nomad_task *task);
+/* The end of what could not be taken over is not the end of what is started instead. */
+void nomad__task_set_starting(struct nomad_task *task);
+/* Whether this is the first end; only that one counts. */
+bool nomad__task_set_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns);
+void nomad__task_set_gone(struct nomad_task *task);
+/* Waits until the task has ended; false after the timeout. */
+bool nomad__task_await_end(struct nomad_task *task, int64_t timeout_ns);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * WaitTask: an entry in a list, not a thread. */
+#include "core/parts.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "core/plugin.h"
+#include "core/sub.h"
+#include "core/table.h"
+#include "core/task_progress.h"
+
+struct nomad__waits {
+	struct nomad__sub_list waiters; /* their `extra` is the task */
+};
+
+int nomad__waits_setup(struct nomad_plugin *plugin)
+{
+	plugin->waits = calloc(1, sizeof(*plugin->waits));
+	if (!plugin->waits)
+		return -ENOMEM;
+	nomad__sub_list_init(&plugin->waits->waiters);
+	return 0;
+}
+
+void nomad__waits_teardown(struct nomad_plugin *plugin)
+{
+	if (!plugin->waits)
+		return;
+	nomad__sub_list_done(&plugin->waits->waiters);
+	free(plugin->waits);
+}
+
+static void unref_task(void *task)
+{
+	nomad__task_unref(task);
+}
+
+/* The end is told to those who stand in the list when it comes: under the
+ * task's lock, either it has come, or we are in time. */
+static struct nomad__sub *subscribe(struct nomad_task *task, void (*fn)(void), void *ud, bool *ret_ended)
+{
+	struct nomad__sub *sub;
+
+	pthread_mutex_lock(&task->progress->lock);
+	sub = nomad__sub_new_of(&task->plugin->waits->waiters, fn, ud, nomad__task_ref(task), unref_task);
+	*ret_ended = task->progress->phase >= NOMAD__EXITED;
+	pthread_mutex_unlock(&task->progress->lock);
+	if (!sub)
+		nomad__task_unref(task);
+	return sub;
+}
+
+static void call_waiter(struct nomad__sub *sub, void *arg)
+{
+	struct nomad_task *task = sub->extra;
+	void (*done)(void *, int, const struct nomad_exit *, const struct nomad_error *) =
+		(void (*)(void *, int, const struct nomad_exit *, const struct nomad_error *))sub->fn;
+
+	(void)arg;
+	done(sub->ud, 0, &task->progress->result, NULL);
+}
+
+static bool is_of_task(const struct nomad__sub *sub, const void *task)
+{
+	return sub->extra == task;
+}
+
+void nomad__waits_task_ended(struct nomad_task *task)
+{
+	struct nomad__sub *sub;
+
+	while ((sub = nomad__sub_take(&task->plugin->waits->waiters, is_of_task, task))) {
+		nomad__sub_call(sub, call_waiter, NULL);
+		nomad__sub_unref(sub);
+	}
+}
+
+/* On the loop: the task had ended before. */
+static void tell_late_waiter(void *ud)
+{
+	struct nomad__sub *sub = ud;
+	struct nomad_task *task = sub->extra;
+	struct nomad__sub *taken = nomad__sub_take(&task->plugin->waits->waiters, nomad__sub_is, sub);
+
+	if (taken) {
+		nomad__sub_call(taken, call_waiter, NULL);
+		nomad__sub_unref(taken);
+	}
+	nomad__sub_unref(sub);
+}
+
+int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
+		     void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
+		     void *ud, struct nomad__sub **ret_sub, struct nomad_error **err)
+{
+	struct nomad_task *task;
+	struct nomad__sub *sub;
+	bool ended;
+	int r;
+
+	r = nomad__task_find_or(plugin, id, &task, err);
+	if (r < 0)
+		return r;
+	sub = subscribe(task, (void (*)(void))done, ud, &ended);
+	nomad__task_unref(task);
+	if (!sub)
+		return nomad_error_errno(err, ENOMEM, "wait for task '%s'", id);
+	*ret_sub = sub;
+	if (ended && nomad__loop_post(plugin->loop, tell_late_waiter, nomad__sub_ref(sub)) < 0) {
+		*ret_sub = NULL;
+		nomad__sub_unref(sub);
+		nomad__sub_cancel(sub);
+		return nomad_error_errno(err, ENOMEM, "wait for task '%s'", id);
+	}
+	return 0;
+}
