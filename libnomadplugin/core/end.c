@@ -5,9 +5,6 @@
 #include "core/end.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "core/lingering.h"
 #include "core/plugin.h"
@@ -23,7 +20,7 @@ static void end(struct nomad_task *task, const struct nomad_exit *result, int64_
 	for (size_t i = 0; plugin->on_end[i]; i++)
 		plugin->on_end[i](task);
 	if (started)
-		nomad__metric_end(task->plugin->metrics, result);
+		nomad__metric_end(plugin->metrics, result);
 }
 
 void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)
@@ -67,14 +64,12 @@ static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end
 	nomad__task_ended(task, &result, end->ended_ns ? end->ended_ns : nomad_wall_ns());
 }
 
-static void supervisor_notice(void *ud, const char *message)
+static void supervisor_notice(void *ud, const char *message, int64_t lost_bytes)
 {
 	const struct nomad_task *task = ud;
-	int64_t bytes;
 
-	/* Its only word about a number; an older supervisor has the same. */
-	if (sscanf(message, "%" SCNd64 " bytes of ", &bytes) == 1 && strstr(message, " are lost: ") && bytes > 0)
-		nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)bytes);
+	if (lost_bytes > 0)
+		nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)lost_bytes);
 	nomad_task_event(ud, "%s", message);
 }
 

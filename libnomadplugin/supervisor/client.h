@@ -49,8 +49,8 @@ struct nomad__supervisor_exit {
 struct nomad__supervisor_events {
 	/* Once; only notices come after it, for as long as the supervisor lingers. */
 	void (*exited)(void *ud, const struct nomad__supervisor_exit *result);
-	/* Something an operator should see ("the log reader stalled, ..."). */
-	void (*notice)(void *ud, const char *message);
+	/* Something an operator should see ("the log reader stalled, ..."), and how much output is lost for good. */
+	void (*notice)(void *ud, const char *message, int64_t lost_bytes);
 	/* After the end: it lingers no more.  May be NULL. */
 	void (*closed)(void *ud, struct nomad__supervisor *supervisor);
 };

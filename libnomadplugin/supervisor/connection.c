@@ -144,7 +144,7 @@ static void connection_ready(void *ud, unsigned events)
 			const char *text = nomad__fields_get(message, (size_t)n, "text");
 
 			if (text && s->events->notice)
-				s->events->notice(s->ud, text);
+				s->events->notice(s->ud, text, nomad__fields_get_num(message, (size_t)n, "lost", 0));
 		} else {
 			nomad__exec_message(s, op, message, (size_t)n);
 		}

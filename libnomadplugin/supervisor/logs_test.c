@@ -135,6 +135,7 @@ static void test_unread(void **state)
 	wait_until(!nomad__supervisor_lingers(t.s));
 	assert_non_null(strstr(t.notices, "1000 bytes of stdout are lost: nobody has read the log pipe within 3 s"));
 	assert_null(strstr(t.notices, "stderr"));
+	assert_int_equal(t.lost_bytes, 1000);
 	task_done(&t);
 }
 

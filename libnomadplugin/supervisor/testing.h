@@ -37,6 +37,7 @@ struct task {
 	int exits;
 	struct nomad__supervisor_exit result;
 	char notices[1024];
+	int64_t lost_bytes;
 	struct nomad_command command;
 	struct nomad__supervise what;
 	struct nomad_map env;
@@ -55,11 +56,12 @@ static inline void on_exited(void *ud, const struct nomad__supervisor_exit *resu
 	pthread_mutex_unlock(&t->lock);
 }
 
-static inline void on_notice(void *ud, const char *message)
+static inline void on_notice(void *ud, const char *message, int64_t lost_bytes)
 {
 	struct task *t = ud;
 
 	pthread_mutex_lock(&t->lock);
+	t->lost_bytes += lost_bytes;
 	snprintf(t->notices + strlen(t->notices), sizeof(t->notices) - strlen(t->notices), "%s\n", message);
 	pthread_cond_broadcast(&t->cond);
 	pthread_mutex_unlock(&t->lock);

@@ -99,7 +99,7 @@ void clients_broadcast(const struct nomad__fields *message)
 		clients_send(clients[i].id, message);
 }
 
-void clients_notice(const char *text)
+void clients_notice(const char *text, int64_t lost)
 {
 	char buf[600];
 	struct nomad__fields m;
@@ -107,6 +107,8 @@ void clients_notice(const char *text)
 	nomad__fields_init(&m, buf, sizeof(buf));
 	nomad__fields_add(&m, "op", "notice");
 	nomad__fields_add(&m, "text", text);
+	if (lost)
+		nomad__fields_num(&m, "lost", lost);
 	clients_broadcast(&m);
 }
 

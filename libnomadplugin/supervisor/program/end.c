@@ -77,7 +77,8 @@ void end_sweep(void)
 	}
 	if (nomad_monotonic_ns() - kill_since > give_up_ns && (task()->reaped || !task()->main.pid)) {
 		survivors = true;
-		clients_notice("processes of the task cannot be killed (they wait for the kernel), giving up on them");
+		clients_notice("processes of the task cannot be killed (they wait for the kernel), giving up on them",
+			       0);
 		empty();
 		return;
 	}
@@ -161,7 +162,8 @@ static void write_exit_record(struct nomad__fields *m, char *buf)
 	if (r < 0)
 		clients_notice(
 			"the exit record cannot be written into the state directory: a restart of the plugin will "
-			"forget the end");
+			"forget the end",
+			0);
 }
 
 static void leave_directory(void)

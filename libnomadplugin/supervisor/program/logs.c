@@ -333,7 +333,7 @@ static void tell_stall(int i, int n)
 		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
 		nomad__text_add(&t, " is read again, nothing was lost");
 	}
-	clients_notice(text);
+	clients_notice(text, 0);
 }
 
 void logs_stall_check(void)
@@ -388,7 +388,7 @@ void logs_give_up(void)
 		nomad__text_add(&t, " bytes of ");
 		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
 		nomad__text_add(&t, " are lost: nobody has read the log pipe within 3 s of the task's end");
-		clients_notice(text);
+		clients_notice(text, n);
 	}
 }
 

@@ -128,7 +128,8 @@ static void put(struct rotation *r, const char *data, size_t size)
 			continue;
 		if (n <= 0) {
 			if (!r->dropped)
-				clients_notice("the log file cannot be written (is the disk full?), output is dropped");
+				clients_notice("the log file cannot be written (is the disk full?), output is dropped",
+					       0);
 			r->dropped += size;
 			return;
 		}

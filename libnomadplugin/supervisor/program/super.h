@@ -110,7 +110,7 @@ bool clients_has(unsigned id);
 void clients_drop(int slot);
 void clients_send(unsigned id, const struct nomad__fields *message);
 void clients_broadcast(const struct nomad__fields *message);
-void clients_notice(const char *text);
+void clients_notice(const char *text, int64_t lost); /* lost: bytes of output that nobody will read */
 /* Answers whoever asked for the start, once. */
 void clients_answer(const struct nomad__fields *message);
 bool clients_answered(void);
