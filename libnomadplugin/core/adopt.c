@@ -49,6 +49,9 @@ int nomad__task_adopt(struct nomad_task *task, struct nomad_error **err)
 		return nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
 	if (nomad__task_fact(task, "destroying"))
 		return nomad_error_set(err, ENOENT, "the task is lost: it is half destroyed");
+	r = nomad__task_network_restore(task);
+	if (r < 0)
+		return nomad_error_errno(err, -r, "restore the task's network");
 	if (supervised) {
 		/* Its end may be told from within attach(): the phase has to be right. */
 		r = nomad__supervisor_attach(plugin->loop, task->state_dir, &nomad__task_supervisor_events, task,
@@ -66,7 +69,6 @@ int nomad__task_adopt(struct nomad_task *task, struct nomad_error **err)
 	} else if (!plugin->driver->recover) {
 		return nomad_error_set(err, ENOENT, "the task is lost: it was never started");
 	}
-	nomad__task_network_restore(task);
 	if (!plugin->driver->recover)
 		return 0;
 	r = plugin->driver->recover(task, err);

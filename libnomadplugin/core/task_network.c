@@ -96,7 +96,7 @@ int nomad_task_set_network(struct nomad_task *task, const char *addr, bool auto_
 	return r < 0 ? r : nomad__task_record_network(task, text);
 }
 
-void nomad__task_network_restore(struct nomad_task *task)
+int nomad__task_network_restore(struct nomad_task *task)
 {
 	const char *recorded = nomad__task_fact(task, "network");
 	NOMAD_AUTO_FREE char *text = recorded ? strdup(recorded) : NULL;
@@ -106,7 +106,7 @@ void nomad__task_network_restore(struct nomad_task *task)
 	int r = 0;
 
 	if (!line)
-		return;
+		return recorded && !text ? -ENOMEM : 0;
 	advertise = strcmp(line, "1") == 0;
 	while (r >= 0 && (line = strsep(&rest, "\n"))) {
 		char *equals = strrchr(line, '=');
@@ -117,6 +117,7 @@ void nomad__task_network_restore(struct nomad_task *task)
 		r = nomad_int_map_set(&ports, line, strtoll(equals + 1, NULL, 10));
 	}
 	if (r >= 0)
-		(void)set_network(task, addr, advertise, &ports);
+		r = set_network(task, addr, advertise, &ports);
 	nomad_int_map_done(&ports);
+	return r;
 }

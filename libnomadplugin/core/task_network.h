@@ -8,8 +8,8 @@
 
 struct nomad__task_network *nomad__task_network_new(void);
 void nomad__task_network_free(struct nomad__task_network *network);
-/* Makes known again what nomad_task_set_network() had recorded. */
-void nomad__task_network_restore(struct nomad_task *task);
+/* Makes known again what nomad_task_set_network() had recorded.  0 or -ENOMEM. */
+int nomad__task_network_restore(struct nomad_task *task);
 /* Fills in the network of *ret.  0 or -ENOMEM; nomad__started_done() in any case. */
 int nomad__task_network_copy(struct nomad_task *task, struct nomad__started *ret);
 
