@@ -9,6 +9,7 @@
 #include "core/lingering.h"
 #include "core/plugin.h"
 #include "core/table.h"
+#include "core/task.h"
 #include "core/task_progress.h"
 
 static void end(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns, bool started)
@@ -17,10 +18,12 @@ static void end(struct nomad_task *task, const struct nomad_exit *result, int64_
 
 	if (!nomad__task_set_ended(task, result, ended_ns))
 		return;
+	nomad__task_ref(task); /* a waiter may have the last reference, if the plugin is about to be freed */
 	for (size_t i = 0; plugin->on_end[i]; i++)
 		plugin->on_end[i](task);
 	if (started)
 		nomad__metric_end(plugin->metrics, result);
+	nomad__task_unref(task);
 }
 
 void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)

@@ -274,7 +274,7 @@ static void test_init_fails(void **state)
 struct told {
 	pthread_mutex_t lock;
 	int n;
-	char last[256];
+	char first[64], last[256];
 };
 
 static void tell(void *ud, const struct nomad__event *event)
@@ -282,7 +282,8 @@ static void tell(void *ud, const struct nomad__event *event)
 	struct told *t = ud;
 
 	pthread_mutex_lock(&t->lock);
-	t->n++;
+	if (!t->n++)
+		snprintf(t->first, sizeof(t->first), "%s", event->message);
 	snprintf(t->last, sizeof(t->last), "%s|%s|%s|%s", event->task_name, event->message,
 		 event->annotations->count ? event->annotations->pairs[0].key : "",
 		 event->annotations->count ? event->annotations->pairs[0].value : "");
@@ -329,7 +330,8 @@ static void test_event_stream(void **state)
 	for (int i = 0; i < 100; i++)
 		emit(task, i);
 	sub = nomad__events_subscribe(plugin, tell, &t);
-	wait_until(told_n(&t) == 64);
+	wait_until(told_n(&t) >= 64);
+	assert_string_equal(t.first, "event 36");
 	assert_string_equal(t.last, "web|event 99|k|v");
 	emit(task, 100);
 	assert_int_equal(told_n(&t), 65);

@@ -451,6 +451,34 @@ static inline void must_destroy(struct nomad_plugin *plugin, const char *id)
 		fail_msg("destroy %s: %s", id, nomad_error_message(err));
 }
 
+static inline int pid_of(struct nomad_plugin *plugin, const char *id)
+{
+	struct nomad__inspect inspect;
+	const char *pid;
+	int n;
+
+	assert_int_equal(nomad__task_inspect(plugin, id, &inspect, NULL), 0);
+	pid = nomad_map_get(&inspect.attributes, "pid");
+	n = pid ? atoi(pid) : 0;
+	nomad__inspect_done(&inspect);
+	return n;
+}
+
+static inline bool lives(int pid)
+{
+	char path[64], text[256] = "";
+	FILE *f;
+	bool alive;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	alive = fgets(text, sizeof(text), f) && strrchr(text, ')') && strrchr(text, ')')[2] != 'Z';
+	fclose(f);
+	return alive;
+}
+
 /* ---- A place, and what has to be left of it ---- */
 
 static int descriptors_before;

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * Who hears of an end, and what comes after it. */
+#include "core/testing.h"
+
+static char heard[2048];
+
+static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void on_event(void *ud, const struct nomad__event *event)
+{
+	(void)ud;
+	pthread_mutex_lock(&heard_lock);
+	snprintf(heard + strlen(heard), sizeof(heard) - strlen(heard), "%s: %s\n", event->task_name, event->message);
+	pthread_mutex_unlock(&heard_lock);
+}
+
+static bool was_heard(const char *text)
+{
+	bool found;
+
+	pthread_mutex_lock(&heard_lock);
+	found = strstr(heard, text);
+	pthread_mutex_unlock(&heard_lock);
+	return found;
+}
+
+/* Nomad destroys a task as soon as it has ended: that its last output was
+ * lost is told all the same. */
+static void test_lost_logs(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	struct nomad__sub *sub = nomad__events_subscribe(plugin, on_event, NULL);
+	NOMAD_AUTO_FREE char *fifo = nomad_strdupf("%s/fifo", test_base);
+	const char *id = id_of("web/1");
+	struct nomad__started started;
+
+	(void)state;
+	heard[0] = 0;
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	for (int i = 0; i < 2; i++) {
+		struct nomad_task_info info = info_of(id);
+		NOMAD_AUTO_FREE void *config = NULL;
+		size_t size;
+
+		info.stdout_path = strdup(fifo);
+		config_of(&script_schema, "{\"script\": \"echo 123456789\"}", &config, &size);
+		assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
+		assert_int_equal(nomad__task_start(plugin, &info, config, size, &started, NULL), 0);
+		nomad__started_done(&started);
+		assert_int_equal(must_wait(plugin, id, NULL).exit_code, 0);
+		must_destroy(plugin, id);
+		if (i == 0)
+			wait_until(was_heard("web: 10 bytes of stdout are lost"));
+	}
+	nomad__sub_cancel(sub);
+	nomad__plugin_free(plugin); /* while the second one still waits for a reader */
+}
+
+/* A plugin that is freed while a waiter is called: the waiter's is the last reference to the task. */
+static struct nomad__sub *last_sub;
+static struct nomad_task *last_task;
+static int last_called;
+
+static void on_last(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err)
+{
+	const int refs = __atomic_load_n(&last_task->refs, __ATOMIC_SEQ_CST);
+
+	(void)ud;
+	(void)r;
+	(void)result;
+	(void)err;
+	nomad__sub_cancel(last_sub);
+	__atomic_store_n(&last_called, 1, __ATOMIC_SEQ_CST);
+	wait_until(__atomic_load_n(&last_task->refs, __ATOMIC_SEQ_CST) < refs); /* the table's */
+}
+
+static void test_end_holds_task(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	const char *id = id_of("web/1");
+
+	(void)state;
+	last_called = 0;
+	must_start(plugin, id, "{}", NULL);
+	last_task = nomad__task_find(plugin, id);
+	nomad__task_unref(last_task);
+	assert_int_equal(nomad__task_wait(plugin, id, on_last, NULL, &last_sub, NULL), 0);
+	assert_int_equal(nomad__task_signal(plugin, id, "KILL", NULL), 0);
+	wait_until(__atomic_load_n(&last_called, __ATOMIC_SEQ_CST));
+	nomad__plugin_free(plugin);
+	plugin = plugin_up(&script_driver);
+	must_destroy(plugin, id);
+	nomad__plugin_free(plugin);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_lost_logs),
+		T(test_end_holds_task),
+	};
+
+	return cmocka_run_group_tests_name("end", tests, NULL, NULL);
+}
