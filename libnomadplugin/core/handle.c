@@ -5,9 +5,10 @@
 #include "core/handle.h"
 
 #include <errno.h>
-#include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "schema/unpack.h"
 
 static void pack_key(msgpack_packer *pk, const char *key)
 {
@@ -46,16 +47,14 @@ int nomad__handle_encode(const struct nomad__handle *handle, void **ret_data, si
 
 static bool is_key(const msgpack_object *key, const char *name)
 {
-	return key->type == MSGPACK_OBJECT_STR && key->via.str.size == strlen(name) &&
-	       memcmp(key->via.str.ptr, name, key->via.str.size) == 0;
+	return key->via.str.size == strlen(name) && memcmp(key->via.str.ptr, name, key->via.str.size) == 0;
 }
 
 static int take_string(const msgpack_object *value, const char *what, char **ret, struct nomad_error **err)
 {
-	if (value->type != MSGPACK_OBJECT_STR || memchr(value->via.str.ptr, 0, value->via.str.size))
+	if (value->type != MSGPACK_OBJECT_STR)
 		return nomad_error_set(err, EINVAL, "decode the task's handle: %s is not a string", what);
-	free(*ret);
-	*ret = strndup(value->via.str.ptr, value->via.str.size);
+	*ret = strndup(nomad__bytes(&value->via.str), value->via.str.size);
 	return *ret ? 0 : nomad_error_errno(err, ENOMEM, "decode the task's handle");
 }
 
@@ -80,12 +79,12 @@ static int read_map(const msgpack_object_map *map, struct nomad__handle *h, stru
 		} else if (is_key(key, "config")) {
 			if (value->type != MSGPACK_OBJECT_BIN)
 				return nomad_error_set(err, EINVAL, "decode the task's handle: config is not binary");
-			free(h->config);
 			h->config_size = value->via.bin.size;
 			h->config = malloc(h->config_size + 1);
 			if (!h->config)
 				return nomad_error_errno(err, ENOMEM, "decode the task's handle");
-			memcpy(h->config, value->via.bin.ptr, h->config_size);
+			if (h->config_size)
+				memcpy(h->config, value->via.bin.ptr, h->config_size);
 		}
 	}
 	if (r < 0)
@@ -100,57 +99,11 @@ static int read_map(const msgpack_object_map *map, struct nomad__handle *h, stru
 	return 0;
 }
 
-/* How far the value at p reaches, for a flat map of scalars: nothing nested,
- * so that msgpack-c never allocates for a length that is not there. */
-static const uint8_t *skip_scalar(const uint8_t *p, const uint8_t *end)
-{
-	size_t head = 1, body = 0;
-	uint8_t c;
-
-	if (p >= end)
-		return NULL;
-	c = *p;
-	if (c <= 0x7f || c >= 0xe0 || c == 0xc0 || c == 0xc2 || c == 0xc3) {
-		body = 0;
-	} else if (c >= 0xa0 && c <= 0xbf) {
-		body = c & 0x1f;
-	} else if (c == 0xc4 || c == 0xd9 || c == 0xc5 || c == 0xda || c == 0xc6 || c == 0xdb) {
-		size_t width = c == 0xc4 || c == 0xd9 ? 1 : c == 0xc5 || c == 0xda ? 2 : 4;
-
-		if ((size_t)(end - p) < 1 + width)
-			return NULL;
-		for (size_t i = 0; i < width; i++)
-			body = body << 8 | p[1 + i];
-		head += width;
-	} else if (c >= 0xca && c <= 0xd3) {
-		static const uint8_t size[] = { 4, 8, 1, 2, 4, 8, 1, 2, 4, 8 };
-
-		body = size[c - 0xca];
-	} else {
-		return NULL;
-	}
-	return (size_t)(end - p) < head || (size_t)(end - p) - head < body ? NULL : p + head + body;
-}
-
-static bool is_flat_map(const uint8_t *data, size_t size)
-{
-	const uint8_t *p = data + 1, *end = data + size;
-
-	if (!size || (data[0] & 0xf0) != 0x80)
-		return false;
-	for (unsigned n = 2 * (data[0] & 0x0fu); n; n--) {
-		p = skip_scalar(p, end);
-		if (!p)
-			return false;
-	}
-	return p == end;
-}
-
 int nomad__handle_decode(const void *data, size_t size, struct nomad__handle *ret, struct nomad_error **err)
 {
 	struct nomad__handle handle = { 0 };
-	msgpack_unpacked unpacked;
-	size_t offset = 0;
+	msgpack_object root;
+	msgpack_zone zone;
 	int r;
 
 	if (!size)
@@ -158,15 +111,14 @@ int nomad__handle_decode(const void *data, size_t size, struct nomad__handle *re
 	if (size > NOMAD__HANDLE_MAX_SIZE)
 		return nomad_error_set(err, EINVAL, "decode the task's handle: it is larger than %d bytes",
 				       NOMAD__HANDLE_MAX_SIZE);
-	if (!is_flat_map(data, size))
-		return nomad_error_set(err, EINVAL, "decode the task's handle: it is damaged");
-	msgpack_unpacked_init(&unpacked);
-	if (msgpack_unpack_next(&unpacked, data, size, &offset) != MSGPACK_UNPACK_SUCCESS ||
-	    unpacked.data.type != MSGPACK_OBJECT_MAP)
-		r = nomad_error_set(err, EINVAL, "decode the task's handle: it is damaged");
-	else
-		r = read_map(&unpacked.data.via.map, &handle, err);
-	msgpack_unpacked_destroy(&unpacked);
+	if (!msgpack_zone_init(&zone, 1024))
+		return nomad_error_errno(err, ENOMEM, "decode the task's handle");
+	r = nomad__unpack("decode the task's handle", data, size, &zone, &root, err);
+	if (r >= 0 && root.type != MSGPACK_OBJECT_MAP)
+		r = nomad_error_set(err, EINVAL, "decode the task's handle: it is not a map");
+	if (r >= 0)
+		r = read_map(&root.via.map, &handle, err);
+	msgpack_zone_destroy(&zone);
 	if (r < 0) {
 		nomad__handle_done(&handle);
 		return r;
