@@ -5,16 +5,17 @@
  *
  * Locks, in the order in which they may be taken:
  *
- *	gc, init		held while drivers' callbacks run
- *	a task's `busy`		likewise: one callback of a task at a time
- *	table
- *	a task's journal	held during disk writes: never on the loop thread
- *	stops
- *	a task's state
- *	options, a task's network, lingering, lists of subscriptions, a supervisor's handle, the driver's counters
+ *	gc, init	init is held while the driver's init() runs
+ *	a task's busy	held while the driver's callbacks for this task run, one at a time
+ *	table, stops
+ *	a task's progress
+ *	a list of subscriptions, a supervisor's handle
  *
- * Of the last line, an event's lock comes before that of its subscriptions and lingering before a supervisor's
- * handle; otherwise they are taken alone.  The loop thread never holds a lock of the first two lines. */
+ * These are taken below any of those, or alone: options, a task's network, a task's journal (held during disk writes:
+ * never on the loop thread), an exec's; lingering, before a supervisor's handle; that of the kept events, before
+ * their subscriptions; of fingerprints, first `emitting`, which is held while subscribers are called.
+ *
+ * Only init, busy and emitting are held while foreign code runs.  The loop thread takes neither init nor busy. */
 #ifndef NOMAD_CORE_PLUGIN_H
 #define NOMAD_CORE_PLUGIN_H
 
