@@ -25,8 +25,8 @@ struct kept {
 };
 
 struct nomad__events {
-	struct nomad__sub_list subscribers;
 	pthread_mutex_t lock;
+	struct nomad__sub_list subscribers;
 	struct kept *kept[KEEP]; /* oldest first */
 	size_t count;
 };
@@ -140,27 +140,6 @@ struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
 				      greet);
 }
 
-int nomad__events_setup(struct nomad_plugin *plugin)
-{
-	plugin->events = calloc(1, sizeof(*plugin->events));
-	if (!plugin->events)
-		return -ENOMEM;
-	nomad__sub_list_init(&plugin->events->subscribers);
-	pthread_mutex_init(&plugin->events->lock, NULL);
-	return 0;
-}
-
-void nomad__events_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->events)
-		return;
-	for (size_t i = 0; i < plugin->events->count; i++)
-		kept_free(plugin->events->kept[i]);
-	nomad__sub_list_done(&plugin->events->subscribers);
-	pthread_mutex_destroy(&plugin->events->lock);
-	free(plugin->events);
-}
-
 /* ---- What drivers call ---- */
 
 static void task_event(struct nomad_task *task, const char *message, const struct nomad_map *annotations)
@@ -214,3 +193,20 @@ int nomad_task_event_by_id(struct nomad_plugin *plugin, const char *id, const ch
 	nomad__task_unref(task);
 	return 0;
 }
+
+static void set_up(void *part)
+{
+	nomad__sub_list_init(&((struct nomad__events *)part)->subscribers);
+}
+
+static void tear_down(void *part)
+{
+	struct nomad__events *events = part;
+
+	for (size_t i = 0; i < events->count; i++)
+		kept_free(events->kept[i]);
+	nomad__sub_list_done(&events->subscribers);
+}
+
+const struct nomad__part nomad__events_part =
+	NOMAD__PART(struct nomad__events, events, .set_up = set_up, .tear_down = tear_down);

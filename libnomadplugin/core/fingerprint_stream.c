@@ -16,12 +16,12 @@
 #include "core/sub.h"
 
 struct nomad__fingerprints {
-	struct nomad__sub_list subscribers;
-	struct nomad__timer *timer; /* loop thread */
-	pthread_mutex_t lock;	    /* the next three */
+	pthread_mutex_t lock; /* the next three */
 	struct nomad_fingerprint *last;
 	bool looking, again;
 	pthread_mutex_t emitting; /* keeps what is sent in order */
+	struct nomad__sub_list subscribers;
+	struct nomad__timer *timer; /* loop thread */
 };
 
 static void emit_one(struct nomad__sub *sub, void *arg)
@@ -192,29 +192,23 @@ struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
 				      plugin->loop, greet);
 }
 
-int nomad__fingerprints_setup(struct nomad_plugin *plugin)
+static void set_up(void *part)
 {
-	struct nomad__fingerprints *keeper = plugin->fingerprints = calloc(1, sizeof(*keeper));
+	struct nomad__fingerprints *keeper = part;
 
-	if (!keeper)
-		return -ENOMEM;
 	nomad__sub_list_init(&keeper->subscribers);
-	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_mutex_init(&keeper->emitting, NULL);
-	return 0;
 }
 
-/* The loop is gone, and with it the timer's heap. */
-void nomad__fingerprints_teardown(struct nomad_plugin *plugin)
+static void tear_down(void *part)
 {
-	struct nomad__fingerprints *keeper = plugin->fingerprints;
+	struct nomad__fingerprints *keeper = part;
 
-	if (!keeper)
-		return;
 	free(keeper->timer);
 	nomad__fingerprint_free(keeper->last);
 	nomad__sub_list_done(&keeper->subscribers);
-	pthread_mutex_destroy(&keeper->lock);
 	pthread_mutex_destroy(&keeper->emitting);
-	free(keeper);
 }
+
+const struct nomad__part nomad__fingerprints_part =
+	NOMAD__PART(struct nomad__fingerprints, fingerprints, .set_up = set_up, .tear_down = tear_down);

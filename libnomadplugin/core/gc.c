@@ -28,26 +28,6 @@ struct nomad__gc {
 	struct nomad__timer *timer; /* loop thread */
 };
 
-int nomad__gc_setup(struct nomad_plugin *plugin)
-{
-	plugin->gc = calloc(1, sizeof(*plugin->gc));
-	if (!plugin->gc)
-		return -ENOMEM;
-	pthread_mutex_init(&plugin->gc->lock, NULL);
-	return 0;
-}
-
-/* The loop is gone, and with it the timer's heap. */
-void nomad__gc_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->gc)
-		return;
-	free(plugin->gc->timer);
-	nomad_map_done(&plugin->gc->orphans);
-	pthread_mutex_destroy(&plugin->gc->lock);
-	free(plugin->gc);
-}
-
 /* ---- What nobody claims ---- */
 
 struct search {
@@ -242,3 +222,13 @@ void nomad__gc_schedule(struct nomad_plugin *plugin)
 	if (nomad__options_node(plugin, &node) && nomad__library_config(plugin)->gc_grace_s > 0)
 		(void)nomad__loop_post(plugin->loop, gc_arm, plugin);
 }
+
+static void tear_down(void *part)
+{
+	struct nomad__gc *gc = part;
+
+	free(gc->timer);
+	nomad_map_done(&gc->orphans);
+}
+
+const struct nomad__part nomad__gc_part = NOMAD__PART(struct nomad__gc, gc, .tear_down = tear_down);

@@ -20,27 +20,12 @@ struct nomad__init {
 	void *data; /* the driver's */
 };
 
-int nomad__init_setup(struct nomad_plugin *plugin)
-{
-	plugin->init = calloc(1, sizeof(*plugin->init));
-	if (!plugin->init)
-		return -ENOMEM;
-	pthread_mutex_init(&plugin->init->lock, NULL);
-	return 0;
-}
+const struct nomad__part nomad__init_part = NOMAD__PART(struct nomad__init, init);
 
 void nomad__init_fini(struct nomad_plugin *plugin)
 {
 	if (plugin->init && plugin->init->inited && plugin->driver->fini)
 		plugin->driver->fini(plugin, plugin->init->data);
-}
-
-void nomad__init_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->init)
-		return;
-	pthread_mutex_destroy(&plugin->init->lock);
-	free(plugin->init);
 }
 
 int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, size_t size,

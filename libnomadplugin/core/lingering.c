@@ -25,14 +25,7 @@ struct nomad__lingering {
 	struct entry *first;
 };
 
-int nomad__lingering_setup(struct nomad_plugin *plugin)
-{
-	plugin->lingering = calloc(1, sizeof(*plugin->lingering));
-	if (!plugin->lingering)
-		return -ENOMEM;
-	pthread_mutex_init(&plugin->lingering->lock, NULL);
-	return 0;
-}
+const struct nomad__part nomad__lingering_part = NOMAD__PART(struct nomad__lingering, lingering);
 
 /* Take one (NULL: any) off the list; who gets it frees it. */
 static struct entry *take(struct nomad_plugin *plugin, const struct nomad__supervisor *supervisor)
@@ -91,14 +84,6 @@ void nomad__lingering_drop(struct nomad_plugin *plugin)
 
 	while ((l = take(plugin, NULL)))
 		entry_free(l);
-}
-
-void nomad__lingering_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->lingering)
-		return;
-	pthread_mutex_destroy(&plugin->lingering->lock);
-	free(plugin->lingering);
 }
 
 void nomad__lingering_closed(struct nomad_plugin *plugin, struct nomad__supervisor *supervisor)

@@ -15,15 +15,15 @@
 #include "schema/schema.h"
 
 struct nomad__options {
-	struct nomad_schema schema;
-	struct nomad_option *rows;
-	size_t library_offset;
-
-	pthread_mutex_t lock; /* all below */
+	pthread_mutex_t lock; /* the next four */
 	void *config;
 	char *state_dir;
 	struct nomad__node node;
 	bool has_node;
+
+	struct nomad_schema schema;
+	struct nomad_option *rows;
+	size_t library_offset;
 };
 
 static const struct nomad_schema no_options;
@@ -147,15 +147,6 @@ int nomad__options_set(struct nomad_plugin *plugin, const void *config, size_t s
 	return set(plugin, config, size, 0, use, node, err);
 }
 
-int nomad__options_setup(struct nomad_plugin *plugin)
-{
-	plugin->options = calloc(1, sizeof(*plugin->options));
-	if (!plugin->options)
-		return -ENOMEM;
-	pthread_mutex_init(&plugin->options->lock, NULL);
-	return 0;
-}
-
 int nomad__options_begin(struct nomad_plugin *plugin, struct nomad_error **err)
 {
 	const struct nomad_schema *own = plugin->driver->config_schema;
@@ -163,20 +154,6 @@ int nomad__options_begin(struct nomad_plugin *plugin, struct nomad_error **err)
 
 	/* What is required may be missing until SetConfig. */
 	return r < 0 ? r : set(plugin, NULL, 0, NOMAD__DECODE_STORED, true, NULL, err);
-}
-
-void nomad__options_teardown(struct nomad_plugin *plugin)
-{
-	struct nomad__options *options = plugin->options;
-
-	if (!options)
-		return;
-	if (options->config)
-		nomad__config_free(&options->schema, options->config);
-	free(options->rows);
-	free(options->state_dir);
-	pthread_mutex_destroy(&options->lock);
-	free(options);
 }
 
 bool nomad__options_node(struct nomad_plugin *plugin, struct nomad__node *ret)
@@ -217,3 +194,15 @@ const char *nomad_plugin_state_dir(const struct nomad_plugin *plugin)
 {
 	return plugin->options->state_dir;
 }
+
+static void tear_down(void *part)
+{
+	struct nomad__options *options = part;
+
+	if (options->config)
+		nomad__config_free(&options->schema, options->config);
+	free(options->rows);
+	free(options->state_dir);
+}
+
+const struct nomad__part nomad__options_part = NOMAD__PART(struct nomad__options, options, .tear_down = tear_down);

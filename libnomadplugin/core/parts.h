@@ -4,16 +4,24 @@
 #ifndef NOMAD_CORE_PARTS_H
 #define NOMAD_CORE_PARTS_H
 
+#include <stddef.h>
+
 #include "core/core.h"
 
-#define NOMAD__PARTS(X)                                                                                                \
-	X(options) X(init) X(table) X(waits) X(stops) X(lingering) X(gc) X(fingerprints) X(events) X(samples)
+/* A part's struct begins with its lock; plugin.c allocates it, zeroed. */
+struct nomad__part {
+	size_t size, at;	       /* of the struct; of the pointer to it in struct nomad_plugin */
+	void (*set_up)(void *part);    /* may be NULL */
+	void (*tear_down)(void *part); /* what is in it, after loop and workers have ended; may be NULL */
+};
+#define NOMAD__PART(type, field, ...)                                                                                  \
+	{                                                                                                              \
+		.size = sizeof(type), .at = offsetof(struct nomad_plugin, field), ##__VA_ARGS__                        \
+	}
 
-/* 0 or -ENOMEM, before anything runs; free the part, after loop and workers have ended.  NULL parts are fine. */
-#define NOMAD__PART(name)                                                                                              \
-	int nomad__##name##_setup(struct nomad_plugin *plugin);                                                        \
-	void nomad__##name##_teardown(struct nomad_plugin *plugin);
-NOMAD__PARTS(NOMAD__PART)
+extern const struct nomad__part nomad__options_part, nomad__init_part, nomad__table_part, nomad__waits_part,
+	nomad__stops_part, nomad__lingering_part, nomad__gc_part, nomad__fingerprints_part, nomad__events_part,
+	nomad__samples_part;
 
 /* Decodes the defaults. */
 int nomad__options_begin(struct nomad_plugin *plugin, struct nomad_error **err);

@@ -5,7 +5,9 @@
 #include "core/plugin.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/exec.h"
 #include "core/options.h"
@@ -17,11 +19,36 @@
 
 enum { MAX_WORKERS = 64 };
 
-#define ROW(name) { nomad__##name##_setup, nomad__##name##_teardown },
-static const struct {
-	int (*setup)(struct nomad_plugin *plugin);
-	void (*teardown)(struct nomad_plugin *plugin);
-} parts[] = { NOMAD__PARTS(ROW) };
+static const struct nomad__part *const parts[] = {
+	&nomad__options_part,	&nomad__init_part, &nomad__table_part,	      &nomad__waits_part,  &nomad__stops_part,
+	&nomad__lingering_part, &nomad__gc_part,   &nomad__fingerprints_part, &nomad__events_part, &nomad__samples_part,
+};
+
+static int make_part(struct nomad_plugin *plugin, const struct nomad__part *part)
+{
+	void *p = calloc(1, part->size);
+
+	if (!p)
+		return -ENOMEM;
+	pthread_mutex_init(p, NULL);
+	if (part->set_up)
+		part->set_up(p);
+	memcpy((char *)plugin + part->at, &p, sizeof(p));
+	return 0;
+}
+
+static void free_part(struct nomad_plugin *plugin, const struct nomad__part *part)
+{
+	void *p;
+
+	memcpy(&p, (char *)plugin + part->at, sizeof(p));
+	if (!p)
+		return;
+	if (part->tear_down)
+		part->tear_down(p);
+	pthread_mutex_destroy(p);
+	free(p);
+}
 
 static void start_metrics(struct nomad_plugin *plugin)
 {
@@ -82,7 +109,7 @@ struct nomad_plugin *nomad__plugin_new(const struct nomad_driver *driver, struct
 	plugin->on_init = on_init;
 	plugin->on_end = on_end;
 	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(parts); i++)
-		r = parts[i].setup(plugin);
+		r = make_part(plugin, parts[i]);
 	plugin->metrics = nomad__metrics_new(driver->name, driver->version, count_tasks, plugin);
 	if (r >= 0)
 		r = plugin->metrics ? nomad__boot_id(plugin->boot_id) : -ENOMEM;
@@ -128,7 +155,7 @@ void nomad__plugin_free(struct nomad_plugin *plugin)
 	nomad__loop_free(plugin->loop);
 	nomad__pool_free(plugin->pool);
 	for (size_t i = NOMAD_ARRAY_LEN(parts); i--;)
-		parts[i].teardown(plugin);
+		free_part(plugin, parts[i]);
 	nomad__metrics_free(plugin->metrics);
 	free(plugin);
 }

@@ -230,21 +230,12 @@ int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t 
 	return 0;
 }
 
-int nomad__samples_setup(struct nomad_plugin *plugin)
+static void tear_down(void *part)
 {
-	plugin->samples = calloc(1, sizeof(*plugin->samples));
-	if (!plugin->samples)
-		return -ENOMEM;
-	nomad__sub_list_init(&plugin->samples->subscribers);
-	return 0;
+	struct nomad__samples *samples = part;
+
+	free(samples->timer);
+	nomad__sub_list_clear(&samples->subscribers);
 }
 
-/* The loop is gone, and with it the timer's heap. */
-void nomad__samples_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->samples)
-		return;
-	free(plugin->samples->timer);
-	nomad__sub_list_done(&plugin->samples->subscribers);
-	free(plugin->samples);
-}
+const struct nomad__part nomad__samples_part = NOMAD__PART(struct nomad__samples, samples, .tear_down = tear_down);

@@ -32,22 +32,7 @@ struct nomad__stops {
 	struct stop *first;
 };
 
-int nomad__stops_setup(struct nomad_plugin *plugin)
-{
-	plugin->stops = calloc(1, sizeof(*plugin->stops));
-	if (!plugin->stops)
-		return -ENOMEM;
-	pthread_mutex_init(&plugin->stops->lock, NULL);
-	return 0;
-}
-
-void nomad__stops_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->stops)
-		return;
-	pthread_mutex_destroy(&plugin->stops->lock);
-	free(plugin->stops);
-}
+const struct nomad__part nomad__stops_part = NOMAD__PART(struct nomad__stops, stops);
 
 static void stop_unref(struct stop *stop)
 {

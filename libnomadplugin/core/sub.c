@@ -11,10 +11,15 @@ void nomad__sub_list_init(struct nomad__sub_list *list)
 	list->first = NULL;
 }
 
-void nomad__sub_list_done(struct nomad__sub_list *list)
+void nomad__sub_list_clear(struct nomad__sub_list *list)
 {
 	while (list->first)
 		nomad__sub_unlink(list->first);
+}
+
+void nomad__sub_list_done(struct nomad__sub_list *list)
+{
+	nomad__sub_list_clear(list);
 	pthread_mutex_destroy(&list->lock);
 }
 

@@ -31,6 +31,7 @@ struct nomad__sub {
 };
 
 void nomad__sub_list_init(struct nomad__sub_list *list);
+void nomad__sub_list_clear(struct nomad__sub_list *list);
 void nomad__sub_list_done(struct nomad__sub_list *list);
 /* One reference for the subscriber, one for the list. */
 struct nomad__sub *nomad__sub_new(struct nomad__sub_list *list, void (*fn)(void), void *ud);

@@ -20,22 +20,7 @@ struct nomad__table {
 	struct nomad_task *tasks[BUCKETS];
 };
 
-int nomad__table_setup(struct nomad_plugin *plugin)
-{
-	plugin->table = calloc(1, sizeof(*plugin->table));
-	if (!plugin->table)
-		return -ENOMEM;
-	pthread_mutex_init(&plugin->table->lock, NULL);
-	return 0;
-}
-
-void nomad__table_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->table)
-		return;
-	pthread_mutex_destroy(&plugin->table->lock);
-	free(plugin->table);
-}
+const struct nomad__part nomad__table_part = NOMAD__PART(struct nomad__table, table);
 
 /* With the lock held: the link to the task, or the end of its chain. */
 static struct nomad_task **lookup(struct nomad__table *table, const char *id)

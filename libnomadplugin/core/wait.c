@@ -16,23 +16,6 @@ struct nomad__waits {
 	struct nomad__sub_list waiters; /* their `extra` is the task */
 };
 
-int nomad__waits_setup(struct nomad_plugin *plugin)
-{
-	plugin->waits = calloc(1, sizeof(*plugin->waits));
-	if (!plugin->waits)
-		return -ENOMEM;
-	nomad__sub_list_init(&plugin->waits->waiters);
-	return 0;
-}
-
-void nomad__waits_teardown(struct nomad_plugin *plugin)
-{
-	if (!plugin->waits)
-		return;
-	nomad__sub_list_done(&plugin->waits->waiters);
-	free(plugin->waits);
-}
-
 static void unref_task(void *task)
 {
 	nomad__task_unref(task);
@@ -117,3 +100,10 @@ int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
 	}
 	return 0;
 }
+
+static void tear_down(void *part)
+{
+	nomad__sub_list_clear(&((struct nomad__waits *)part)->waiters);
+}
+
+const struct nomad__part nomad__waits_part = NOMAD__PART(struct nomad__waits, waits, .tear_down = tear_down);
