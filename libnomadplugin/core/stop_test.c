@@ -175,11 +175,13 @@ static void test_remote(void **state)
 
 	must_start(plugin, id, "{\"remote\": true}", NULL);
 	assert_int_equal(stop_task(plugin, id, INT64_C(60000000000), "INT"), 0);
+	assert_int_equal(stop_timeout_ms, 60000);
 	assert_int_equal(must_wait(plugin, id, NULL).signal, SIGINT);
 	must_destroy(plugin, id);
 
 	must_start(plugin, id, "{\"remote\": true, \"script\": \"deaf\"}", NULL);
-	assert_int_equal(stop_task(plugin, id, 50000000, ""), 0); /* killed after that */
+	assert_int_equal(stop_task(plugin, id, 50000001, ""), 0); /* killed after that */
+	assert_int_equal(stop_timeout_ms, 51);			  /* never sooner than asked */
 	assert_int_equal(must_wait(plugin, id, NULL).signal, SIGKILL);
 	must_destroy(plugin, id);
 
