@@ -5,13 +5,18 @@ $(D).test := $(wildcard $(D)/*_test.c $(D)/init/*_test.c)
 $(D).needs := jansson
 
 # nspawn-init: static, without the sanitizers and hardening of programs that
-# talk to strangers; embedded in the driver by init.c.
-nspawn_init := $(BUILD)/$(D)/init/nspawn-init
-nspawn_init_src := $(sort $(filter-out %_test.c,$(wildcard $(D)/init/*.c)))
-$(nspawn_init): $(nspawn_init_src) $(wildcard $(D)/init/*.h)
+# talk to strangers; embedded in the driver by embed.c.
+nspawn_init_dir := $(BUILD)/nspawn-init
+nspawn_init := $(nspawn_init_dir)/nspawn-init
+nspawn_init_src := $(filter-out %_test.c,$(wildcard $(D)/init/*.c)) $(addprefix $(L)/base/,write_all.c)
+nspawn_init_obj := $(nspawn_init_src:%.c=$(nspawn_init_dir)/%.o)
+$(nspawn_init_dir)/%.o: %.c
 	@mkdir -p $(@D)
-	$(call quiet,LINK,$@)$(CC) -std=gnu11 -D_GNU_SOURCE $(warnings) $(if $(WERROR),-Werror) -Os -static \
-		-ffunction-sections -fdata-sections -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none -s -o $@ $(nspawn_init_src)
+	$(call quiet,CC,$@)$(CC) -std=gnu11 -D_GNU_SOURCE -I$(L) $(warnings) $(if $(WERROR),-Werror) -Os -ffunction-sections \
+		-fdata-sections -MMD -MP -c -o $@ $<
+$(nspawn_init): $(nspawn_init_obj)
+	$(call quiet,LINK,$@)$(CC) -static -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none -s -o $@ $^
+-include $(nspawn_init_obj:.o=.d)
 $(BUILD)/$(D)/embed.o: file_flags := -DNSPAWN_INIT_FILE='"$(nspawn_init)"'
 $(BUILD)/$(D)/embed.o: $(nspawn_init)
 

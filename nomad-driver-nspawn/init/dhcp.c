@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "init.h"
-#include "loop.h"
 
 enum {
 	SERVER = 67,
@@ -188,7 +187,7 @@ int dhcp_start(const char *link, const char *peer, const char *address, const ch
 {
 	struct lease lease = { .bits = atoi(bits) };
 	pid_t pid;
-	int fd, i;
+	int fd;
 
 	if (inet_pton(AF_INET, address, &lease.address) != 1 || inet_pton(AF_INET, gateway, &lease.gateway) != 1 ||
 	    lease.bits < 1 || lease.bits > 32) {
@@ -197,21 +196,15 @@ int dhcp_start(const char *link, const char *peer, const char *address, const ch
 	}
 	if (mac_of(peer, lease.mac) < 0)
 		return -1;
-	pid = fork();
+	pid = helper_fork("nspawn-dhcp");
 	if (pid)
 		return pid < 0 ? -1 : 0;
-	prctl_die_with_parent();
-	prctl(PR_SET_NAME, "nspawn-dhcp");
 	fd = server_open(link);
-	if (fd < 0)
-		_exit(0);
-	for (i = 0; i < 3; i++)
-		close(i); /* the log ends with the container */
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (fd < 0 || setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+	    setresuid(NOBODY, NOBODY, NOBODY) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		_exit(0);
 	/* Changing who we are has taken this back. */
-	prctl_die_with_parent();
+	die_with_parent();
 	serve(fd, &lease);
 	return 0;
 }

@@ -7,11 +7,8 @@
 
 #include <cmocka.h>
 
+#include "common.c"
 #include "dhcp.c"
-
-void prctl_die_with_parent(void)
-{
-}
 
 static struct lease lease = { .mac = { 2, 1, 2, 3, 4, 5 }, .bits = 32 };
 static unsigned char message[PACKET], reply[PACKET];

@@ -39,12 +39,20 @@ int net_start(const char *peer, const char *address, const char *gateway, const 
 /* In the container: ask, and wait for it, if there is one to come. */
 void net_await(void);
 
+/* Opens this network namespace to the users of a container, see init.c.  The exit status. */
+int netns_open(const char *file);
+
 /* launch.c */
 int launch(int argc, char **argv);
 int probe(const char *path);
-int netns_open(const char *file);
-void netns_tune(void);
 
+/* common.c */
+/* Says on stderr what could not be done and why (errno), and exits. */
 void init_fail(int status, const char *act, const char *object) __attribute__((noreturn));
+/* Writes to a file that exists.  0, or -1 with errno. */
+int write_file(const char *path, const char *text);
+void die_with_parent(void);
+/* Forks a helper of the container, which ends with systemd-nspawn and has no stdin, stdout and stderr. */
+pid_t helper_fork(const char *name);
 
 #endif

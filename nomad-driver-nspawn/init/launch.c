@@ -34,6 +34,7 @@
 
 #include "init.h"
 #include "loop.h"
+#include "nomad/base.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
@@ -41,16 +42,6 @@
 #ifndef MOVE_MOUNT_F_EMPTY_PATH
 #define MOVE_MOUNT_F_EMPTY_PATH 4
 #endif
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int r = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
-
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
 
 static int mkdirs(const char *path)
 {
@@ -79,7 +70,7 @@ static int userns_open(const char *base)
 		return -1;
 	pid = fork();
 	if (!pid) {
-		prctl_die_with_parent();
+		die_with_parent();
 		if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], "x", 1) != 1)
 			_exit(1);
 		pause();
@@ -226,7 +217,7 @@ static int machine_id(const char *uuid, uid_t owner)
 {
 	char id[40];
 	size_t n = 0;
-	int fd, r = 0;
+	int fd, r;
 
 	for (; *uuid && n < 32; uuid++)
 		if (*uuid != '-')
@@ -236,8 +227,9 @@ static int machine_id(const char *uuid, uid_t owner)
 	fd = open("/etc/machine-id", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (fd < 0)
 		return 0; /* no /etc */
-	if (write(fd, id, n) != (ssize_t)n || fchown(fd, owner, owner) < 0)
-		r = errno ? errno : EIO;
+	r = -nomad_write_all(fd, id, n);
+	if (!r && fchown(fd, owner, owner) < 0)
+		r = errno;
 	close(fd);
 	return r;
 }
@@ -308,24 +300,6 @@ static int step(const char *act, char **a)
 	if (strcmp(act, "devices") == 0)
 		return devices_limit(a[0]);
 	return overlay_mount(a[0], a[1], a[2]);
-}
-
-/* The users of a container have no rights over a namespace that was made outside of theirs: without this
- * its root could neither listen on port 80 nor ping.  In one of its own, the other users may, too. */
-void netns_tune(void)
-{
-	(void)write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-	(void)write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
-}
-
-int netns_open(const char *file)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
-		init_fail(1, "enter network namespace", file);
-	netns_tune();
-	return 0;
 }
 
 /* Whether the file system of `path` can shift owners. */

@@ -16,6 +16,5 @@ int loop_attach(const char *file, int writable, char *ret_device, size_t size);
 int device_mount(const char *device, const char *target, int writable);
 /* Where the root file system is: *ret_size 0 means up to the end. */
 int partition_find(int fd, uint64_t *ret_offset, uint64_t *ret_size);
-void prctl_die_with_parent(void);
 
 #endif

@@ -27,14 +27,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "init.h"
-#include "loop.h"
 
 enum { MESSAGE_MAX = 512, ANSWER_MAX = 256, WAIT_MS = 60000 };
 
@@ -155,6 +153,24 @@ static int route_add(int fd, int index, const struct in_addr *to, const struct i
 
 /* ---- On the host ---- */
 
+/* The users of a container have no rights over a namespace that was made outside of theirs: without this
+ * its root could neither listen on port 80 nor ping.  In one of its own, the other users may, too. */
+static void netns_tune(void)
+{
+	(void)write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+	(void)write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+}
+
+int netns_open(const char *file)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+		init_fail(1, "enter network namespace", file);
+	netns_tune();
+	return 0;
+}
+
 struct plan {
 	const char *peer;
 	struct in_addr address, gateway;
@@ -240,8 +256,8 @@ int net_start(const char *peer, const char *address, const char *gateway, const 
 {
 	struct sockaddr_un where = { .sun_family = AF_UNIX, .sun_path = NSPAWN_NET_NAME };
 	struct plan plan;
-	int fd, i;
 	pid_t pid;
+	int fd;
 
 	if (plan_parse(&plan, peer, address, gateway, bits) < 0)
 		return -1;
@@ -251,14 +267,9 @@ int net_start(const char *peer, const char *address, const char *gateway, const 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&where, sizeof(where)) < 0 || chmod(NSPAWN_NET_NAME, 0666) < 0 ||
 	    listen(fd, 1) < 0)
 		return -1;
-	pid = fork();
-	if (!pid) {
-		prctl_die_with_parent();
-		prctl(PR_SET_NAME, "nspawn-net");
-		for (i = 0; i < 3; i++)
-			close(i); /* the log ends with the container */
+	pid = helper_fork("nspawn-net");
+	if (!pid)
 		serve(fd, &plan);
-	}
 	close(fd);
 	return pid < 0 ? -1 : 0;
 }

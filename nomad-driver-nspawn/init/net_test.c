@@ -5,22 +5,8 @@
 
 #include <cmocka.h>
 
+#include "common.c"
 #include "net.c"
-
-void prctl_die_with_parent(void)
-{
-}
-
-void netns_tune(void)
-{
-}
-
-void init_fail(int status, const char *act, const char *object)
-{
-	(void)act;
-	(void)object;
-	_exit(status);
-}
 
 static void test_plan(void **state)
 {
