@@ -5,9 +5,9 @@
  *	Nomad --gRPC--> nomad-driver-build --exec--> supervisor --exec-->
  *		nomad-driver-build build-steps PLAN EVENTS (step.c) --exec--> buildah, in a jail
  *
- * start() turns a job's options into a plan: paths are resolved (paths.c),
- * command lines made (engine.c), and written to a file; the rest happens in
- * the process of the task, which goes on whatever becomes of the plugin.
+ * start() turns a job's options into a plan (planner.c) and writes it to a
+ * file; the rest happens in the process of the task, which goes on whatever
+ * becomes of the plugin.
  * What a task leaves on the host is one directory below storage_root and, if
  * it is killed while it writes, the beginning of an archive: both recorded
  * before they are made, and taken away by destroy(). */
@@ -15,465 +15,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "driver.h"
 #include "host.h"
-#include "paths.h"
 #include "plan.h"
-
-/* Everything that one start holds. */
-struct start {
-	struct nomad_task *task;
-	const struct nomad_task_info *info;
-	const struct build_config *config;
-	const struct build_plugin_config *site;
-	struct build_data *data;
-	struct build_dirs dirs;
-	struct build_inputs inputs;
-	struct build_plan plan;
-	struct nomad_map env; /* of the process: secrets */
-	unsigned digests, partials;
-};
-
-static int no_memory(struct nomad_error **err)
-{
-	return nomad_error_errno(err, ENOMEM, "prepare the build");
-}
-
-/* ---- What the site allows ---- */
-
-static bool has(char *const *list, const char *word)
-{
-	size_t i;
-
-	for (i = 0; list && list[i]; i++)
-		if (strcmp(list[i], word) == 0)
-			return true;
-	return false;
-}
-
-static int check_registry(struct start *s, const char *option, const char *reference, struct nomad_error **err)
-{
-	if (!reference || build_registry_is_allowed(s->site->allowed_registries, reference))
-		return 0;
-	return nomad_error_set(err, EACCES,
-			       "%s: '%s' is in none of the registries that this node allows (allowed_registries)",
-			       option, reference);
-}
-
-static int check_site(struct start *s, struct nomad_error **err)
-{
-	const struct build_push *pushes = s->config->push.items;
-	const char *network = s->config->network;
-	size_t i;
-	int r;
-
-	if (!s->data->host.engine.path)
-		return nomad_error_set(err, ENOENT,
-				       "neither buildah nor podman is installed; install the package buildah");
-	if (strcmp(network, "none") != 0)
-		network = s->info->network.path ? "group" : "host";
-	if (!has(s->site->allowed_networks, network))
-		return nomad_error_set(
-			err, EACCES, "network: this node does not allow builds in network '%s' (allowed_networks); %s",
-			network, strcmp(network, "host") ? "use another" : "give the group a network of mode bridge");
-	if (strcmp(s->config->isolation, "oci") == 0 && !s->data->host.runtime)
-		return nomad_error_set(err, ENOENT, "isolation: neither crun nor runc is installed; use \"chroot\"");
-	r = check_registry(s, "cache_from", s->config->cache_from, err);
-	if (r >= 0)
-		r = check_registry(s, "cache_to", s->config->cache_to, err);
-	for (i = 0; i < s->config->push.count && r >= 0; i++)
-		r = check_registry(s, "push", pushes[i].reference, err);
-	return r;
-}
-
-/* ---- Inputs ---- */
-
-static int find_containerfile(struct start *s, struct nomad_error **err)
-{
-	static const char *const names[] = { "Containerfile", "Dockerfile" };
-	const char *given = s->config->containerfile ? s->config->containerfile : s->config->dockerfile;
-	size_t i;
-
-	if (given)
-		return build_path_in_context(&s->dirs, "containerfile", s->inputs.context, given,
-					     &s->inputs.containerfile, err);
-	for (i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
-		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		int r = build_path_in_context(&s->dirs, "containerfile", s->inputs.context, names[i],
-					      &s->inputs.containerfile, &why);
-
-		if (r >= 0)
-			return 0;
-		if (r != -ENOENT)
-			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
-	}
-	return nomad_error_set(err, ENOENT,
-			       "containerfile: there is neither a Containerfile nor a Dockerfile in context '%s'; put "
-			       "one there, or name it",
-			       s->config->context);
-}
-
-static int find_contexts(struct start *s, struct nomad_error **err)
-{
-	static const char *const transports[] = { "oci-archive:", "docker-archive:" };
-	const struct nomad_map *map = &s->config->build_contexts;
-	size_t i, j;
-	int r = 0;
-
-	for (i = 0; i < map->count && r >= 0; i++) {
-		const char *value = map->pairs[i].value, *transport = NULL;
-		NOMAD_AUTO_FREE char *path = NULL, *text = NULL;
-
-		if (strncmp(value, "docker-image://", 15) == 0) {
-			r = check_registry(s, "build_contexts", value + 15, err);
-			if (r >= 0 && nomad_map_set(&s->inputs.contexts, map->pairs[i].key, value) < 0)
-				r = no_memory(err);
-			continue;
-		}
-		for (j = 0; j < NOMAD_ARRAY_LEN(transports); j++)
-			if (strncmp(value, transports[j], strlen(transports[j])) == 0)
-				transport = transports[j];
-		r = build_path_resolve(&s->dirs, "build_contexts", value + (transport ? strlen(transport) : 0),
-				       transport ? BUILD_PATH_FILE : BUILD_PATH_DIRECTORY, &path, err);
-		if (r < 0)
-			break;
-		text = nomad_strdupf("%s%s%s", transport ? "docker-image://" : "", transport ? transport : "", path);
-		if (!text || nomad_map_set(&s->inputs.contexts, map->pairs[i].key, text) < 0)
-			r = no_memory(err);
-	}
-	return r;
-}
-
-/* One from the environment travels in the environment of the process, and becomes a file in the jail. */
-static int take_variable(struct start *s, const char *id, const char *name, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *key = nomad_strdupf("%s%zu", BUILD_SECRET_VARIABLE,
-						  nomad_strv_count((const char *const *)s->plan.secret_ids));
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", BUILD_SECRET_DIR, id);
-	const char *value = nomad_map_get(&s->info->env, name);
-
-	if (!value)
-		return nomad_error_set(err, ENOENT,
-				       "secrets: '%s' is not in the environment of the task; set it with a template "
-				       "block and env = true",
-				       name);
-	if (!key || !path || nomad_map_set(&s->env, key, value) < 0 || nomad_strv_add(&s->plan.secret_ids, id) < 0 ||
-	    nomad_map_set(&s->inputs.secrets, id, path) < 0)
-		return no_memory(err);
-	return 0;
-}
-
-static int find_secret_files(struct start *s, const char *option, const struct nomad_map *map, struct nomad_map *to,
-			     struct nomad_error **err)
-{
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < map->count && r >= 0; i++) {
-		const struct nomad_pair *pair = &map->pairs[i];
-		NOMAD_AUTO_FREE char *path = NULL;
-
-		if (strncmp(pair->value, "env:", 4) == 0) {
-			r = take_variable(s, pair->key, pair->value + 4, err);
-			continue;
-		}
-		r = build_path_resolve(&s->dirs, option, pair->value, BUILD_PATH_SECRET, &path, err);
-		if (r >= 0 && nomad_map_set(to, pair->key, path) < 0)
-			r = no_memory(err);
-	}
-	return r;
-}
-
-static int find_inputs(struct start *s, struct nomad_error **err)
-{
-	int r = build_path_resolve(&s->dirs, "context", s->config->context, BUILD_PATH_DIRECTORY, &s->inputs.context,
-				   err);
-
-	if (r >= 0)
-		r = find_containerfile(s, err);
-	if (r >= 0 && s->config->ignorefile)
-		r = build_path_in_context(&s->dirs, "ignorefile", s->inputs.context, s->config->ignorefile,
-					  &s->inputs.ignorefile, err);
-	if (r >= 0)
-		r = find_contexts(s, err);
-	if (r >= 0)
-		r = find_secret_files(s, "secrets", &s->config->secrets, &s->inputs.secrets, err);
-	return r < 0 ? r : find_secret_files(s, "ssh", &s->config->ssh, &s->inputs.ssh, err);
-}
-
-/* ---- The plan ---- */
-
-static int set(char **to, char *take_value, struct nomad_error **err)
-{
-	free(*to);
-	*to = take_value;
-	return take_value ? 0 : no_memory(err);
-}
-
-static int plan_cache(struct start *s, const char *driver, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *dir =
-		nomad_strdupf("%s/cache/%s~%s", s->data->base,
-			      s->info->namespace_name ? s->info->namespace_name : "default", s->config->cache);
-	struct build_action *clean;
-	int r;
-
-	if (!dir || strstr(dir, "/../"))
-		return no_memory(err);
-	r = set(&s->plan.root, nomad_strdupf("%s/root-%s", dir, driver), err);
-	if (r >= 0)
-		r = set(&s->plan.mounts, nomad_strdupf("%s/mounts", dir), err);
-	if (r >= 0)
-		r = set(&s->plan.lock, nomad_strdupf("%s/lock", dir), err);
-	if (r >= 0)
-		r = nomad_make_dirs(s->plan.root, 0700, err);
-	if (r >= 0)
-		r = nomad_make_dirs(s->plan.mounts, 0700, err);
-	if (r < 0)
-		return r;
-	/* Only a store that was used can hold the rest of a killed build. */
-	clean = build_plan_add(&s->plan, BUILD_CLEAN);
-	return clean && build_engine_clean(&s->data->host.engine, &clean->argv) >= 0 ? 0 : no_memory(err);
-}
-
-static int plan_storage(struct start *s, struct nomad_error **err)
-{
-	const char *driver = s->data->host.engine.storage_driver;
-	int r = set(&s->plan.work, nomad_strdupf("%s/work/%s", s->data->base, nomad_task_slug(s->task)), err);
-
-	if (r >= 0)
-		r = nomad_task_put(s->task, "work", s->plan.work, err);
-	if (r >= 0)
-		r = nomad_make_dirs(s->plan.work, 0700, err);
-	if (r >= 0 && s->config->cache)
-		r = plan_cache(s, driver, err);
-	else if (r >= 0)
-		r = set(&s->plan.root, nomad_strdupf("%s/root", s->plan.work), err);
-	if (r >= 0)
-		r = nomad_make_dirs(s->plan.root, 0700, err);
-	if (r < 0 || !s->site->concurrency)
-		return r;
-	r = set(&s->plan.slots, nomad_strdupf("%s/slots", s->data->base), err);
-	if (r >= 0)
-		r = set(&s->plan.slot_count, nomad_strdupf("%d", (int)s->site->concurrency), err);
-	return r < 0 ? r : nomad_make_dirs(s->plan.slots, 0700, err);
-}
-
-static char *digest_file(struct start *s)
-{
-	return nomad_strdupf("/build/digest-%u", s->digests++);
-}
-
-/* An archive is complete or not there: it is written under another name first. */
-static int plan_partial(struct start *s, struct build_action *action, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *host = NULL, *key = nomad_strdupf("partial.%u", s->partials++);
-
-	action->partial = nomad_strdupf("%s.%s", action->path, nomad_task_slug(s->task));
-	host = action->partial ? build_path_on_host(&s->dirs, action->partial) : NULL;
-	if (!host || !key)
-		return no_memory(err);
-	return nomad_task_put(s->task, key, host, err);
-}
-
-static int plan_destination(struct start *s, const struct build_output *output, struct build_action *action,
-			    char **ret_destination, struct nomad_error **err)
-{
-	bool layout = strcmp(output->type, "oci") == 0;
-	const char *reference = output->reference;
-	int r;
-
-	if (!reference)
-		reference = layout ? "latest" : s->config->tags ? s->config->tags[0] : NULL;
-	r = build_path_resolve(&s->dirs, "output", output->path,
-			       layout ? BUILD_PATH_NEW_DIRECTORY : BUILD_PATH_NEW_FILE, &action->path, err);
-	if (r >= 0 && !layout)
-		r = plan_partial(s, action, err);
-	if (r < 0)
-		return r;
-	action->type = strdup(output->type);
-	action->reference = reference ? strdup(reference) : NULL;
-	*ret_destination = build_engine_destination(output->type, layout ? action->path : action->partial, reference);
-	return action->type && *ret_destination && (!reference || action->reference) ? 0 : no_memory(err);
-}
-
-static int plan_output(struct start *s, const struct build_output *output, struct nomad_error **err)
-{
-	struct build_action *action = build_plan_add(&s->plan, BUILD_WRITE);
-	NOMAD_AUTO_FREE char *destination = NULL;
-	int r = action ? plan_destination(s, output, action, &destination, err) : no_memory(err);
-
-	if (r < 0)
-		return r;
-	action->digest_file = digest_file(s);
-	if (!action->digest_file ||
-	    build_engine_write(&s->data->host.engine, destination, action->digest_file, &action->argv) < 0)
-		return no_memory(err);
-	return 0;
-}
-
-/* One run of the engine builds and writes.  A docker-archive does not tell its digest; a cache is to keep the image. */
-static bool is_at_once(const struct start *s)
-{
-	const struct build_output *outputs = s->config->output.items;
-
-	return !s->data->host.engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
-	       strcmp(outputs[0].type, "docker-archive") != 0 && !build_engine_keeps_layers(s->config);
-}
-
-static int plan_build(struct start *s, struct nomad_error **err)
-{
-	struct build_action *action = build_plan_add(&s->plan, BUILD_BUILD);
-	NOMAD_AUTO_FREE char *destination = NULL;
-	int r = action ? 0 : no_memory(err);
-
-	if (r >= 0 && is_at_once(s))
-		r = plan_destination(s, s->config->output.items, action, &destination, err);
-	if (r < 0)
-		return r;
-	r = build_engine_build(&s->data->host.engine, s->config, &s->inputs, destination, &action->argv);
-	return r < 0 ? no_memory(err) : 0;
-}
-
-static int plan_push(struct start *s, const struct build_push *push, struct nomad_error **err)
-{
-	struct build_action *action = build_plan_add(&s->plan, BUILD_PUSH);
-
-	if (!action)
-		return no_memory(err);
-	action->reference = strdup(push->reference);
-	action->digest_file = digest_file(s);
-	if (!action->reference || !action->digest_file ||
-	    build_engine_push(&s->data->host.engine, push->reference, push->tls_verify, action->digest_file,
-			      &action->argv) < 0)
-		return no_memory(err);
-	return 0;
-}
-
-static int plan_actions(struct start *s, struct nomad_error **err)
-{
-	const struct build_output *outputs = s->config->output.items;
-	const struct build_push *pushes = s->config->push.items;
-	const char *metadata = s->config->metadata_file;
-	int r = plan_build(s, err);
-	size_t i;
-
-	for (i = 0; i < s->config->output.count && !is_at_once(s) && r >= 0; i++)
-		r = plan_output(s, &outputs[i], err);
-	for (i = 0; i < s->config->push.count && r >= 0; i++)
-		r = plan_push(s, &pushes[i], err);
-	return r < 0 || !metadata ? r
-				  : build_path_resolve(&s->dirs, "metadata_file", metadata, BUILD_PATH_NEW_FILE,
-						       &s->plan.metadata, err);
-}
-
-/* One line: of several the last one counts. */
-static void put_words(FILE *out, const char *keyword, char *const *words)
-{
-	size_t i;
-
-	for (i = 0; words && words[i]; i++)
-		fprintf(out, "%s%s", i ? " " : keyword, words[i]);
-	if (i)
-		fputc('\n', out);
-}
-
-static int plan_resolv_conf(struct start *s, struct nomad_error **err)
-{
-	const struct nomad_task_info *info = s->info;
-	char *text = NULL;
-	size_t size = 0, i;
-	FILE *out;
-
-	if (!info->has_dns)
-		return 0;
-	out = open_memstream(&text, &size);
-	if (!out)
-		return no_memory(err);
-	for (i = 0; info->dns_servers && info->dns_servers[i]; i++)
-		fprintf(out, "nameserver %s\n", info->dns_servers[i]);
-	put_words(out, "search ", info->dns_searches);
-	put_words(out, "options ", info->dns_options);
-	if (fclose(out)) {
-		free(text);
-		return no_memory(err);
-	}
-	return set(&s->plan.resolv_conf, text, err);
-}
-
-/* The proxies of the task are for the engine, too. */
-static int plan_env(struct start *s, struct nomad_error **err)
-{
-	static const char *const names[] = { "http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy",
-					     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY" };
-	size_t i;
-
-	for (i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
-		const char *value = nomad_map_get(&s->info->env, names[i]);
-
-		if (value && nomad_strv_addf(&s->plan.env, "%s=%s", names[i], value) < 0)
-			return no_memory(err);
-	}
-	return 0;
-}
-
-static int plan_all(struct start *s, struct nomad_error **err)
-{
-	struct build_plan *plan = &s->plan;
-	int r = plan_storage(s, err);
-
-	if (r >= 0)
-		r = plan_actions(s, err);
-	if (r >= 0)
-		r = plan_env(s, err);
-	if (r >= 0)
-		r = plan_resolv_conf(s, err);
-	if (r < 0)
-		return r;
-	plan->task = strdup(s->dirs.task);
-	plan->local = strdup(s->dirs.local);
-	plan->alloc = strdup(s->dirs.alloc);
-	plan->secrets = strdup(s->dirs.secrets);
-	plan->engine = strdup(s->data->host.engine.path);
-	plan->isolation = strdup(s->config->isolation);
-	plan->network = strdup(s->config->network);
-	plan->policy = build_engine_policy(s->site->allowed_registries);
-	plan->registries = build_engine_registries(s->site->insecure_registries);
-	plan->tags = s->config->tags ? nomad_strv_copy((const char *const *)s->config->tags) : NULL;
-	plan->features = s->data->host.features ? nomad_strv_copy((const char *const *)s->data->host.features) : NULL;
-	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->isolation ||
-	    !plan->network || !plan->policy || !plan->registries || (s->config->tags && !plan->tags) ||
-	    (s->data->host.features && !plan->features))
-		return no_memory(err);
-	return 0;
-}
 
 /* ---- Start ---- */
 
-static int run(struct start *s, struct nomad_error **err)
+static int run(struct nomad_task *task, const struct build_plan *plan, const struct nomad_map *env,
+	       struct nomad_error **err)
 {
+	struct build_data *data = nomad_plugin_data(nomad_task_plugin(task));
 	/* By the plugin's own entry: it is the right file, even if another was put in its place meanwhile. */
 	NOMAD_AUTO_FREE char *self = nomad_strdupf("/proc/%d/exe", (int)getpid());
-	NOMAD_AUTO_FREE char *plan = nomad_strdupf("%s/plan", nomad_task_state_dir(s->task));
-	NOMAD_AUTO_FREE char *events = nomad_strdupf("%s/events", nomad_task_state_dir(s->task));
-	const char *argv[] = { self, BUILD_STEP_WORD, plan, events, NULL };
+	NOMAD_AUTO_FREE char *file = nomad_strdupf("%s/plan", nomad_task_state_dir(task));
+	NOMAD_AUTO_FREE char *events = nomad_strdupf("%s/events", nomad_task_state_dir(task));
+	const char *argv[] = { self, BUILD_STEP_WORD, file, events, NULL };
 	int r;
 
-	if (!self || !plan || !events)
-		return no_memory(err);
-	r = build_plan_write(&s->plan, plan, err);
-	if (r >= 0)
-		r = build_events_follow(s->data->events, nomad_task_id(s->task), events);
+	if (!self || !file || !events)
+		return nomad_error_errno(err, ENOMEM, "prepare the build");
+	r = build_plan_write(plan, file, err);
 	if (r < 0)
-		return *err ? r : nomad_error_errno(err, -r, "open '%s'", events);
-	return nomad_task_run(s->task,
+		return r;
+	r = build_events_follow(data->events, nomad_task_id(task), events);
+	if (r < 0)
+		return nomad_error_errno(err, -r, "open '%s'", events);
+	return nomad_task_run(task,
 			      &(struct nomad_command){
 				      .argv = argv,
-				      .env = &s->env,
-				      .netns = s->info->network.path,
+				      .env = env,
+				      .netns = nomad_task_info(task)->network.path,
 			      },
 			      err);
 }
@@ -499,40 +72,24 @@ static int remove_traces(struct nomad_task *task, struct nomad_error **err)
 
 static int build_start(struct nomad_task *task, struct nomad_error **err)
 {
-	struct nomad_plugin *plugin = nomad_task_plugin(task);
-	struct start s = {
-		.task = task,
-		.info = nomad_task_info(task),
-		.config = nomad_task_config(task),
-		.site = nomad_plugin_config(plugin),
-		.data = nomad_plugin_data(plugin),
-		.dirs = { .task = nomad_task_dir(task),
-			  .local = nomad_task_local_dir(task),
-			  .alloc = nomad_task_shared_dir(task),
-			  .secrets = nomad_task_secrets_dir(task) },
-	};
+	struct build_data *data = nomad_plugin_data(nomad_task_plugin(task));
+	struct build_plan plan = { 0 };
+	struct nomad_map env = { 0 }; /* of the process: secrets */
 	struct nomad_error *why = NULL;
-	size_t i;
-	int r;
+	int r = build_plan_make(task, &plan, &env, &why);
 
-	r = check_site(&s, &why);
 	if (r >= 0)
-		r = find_inputs(&s, &why);
-	if (r >= 0)
-		r = plan_all(&s, &why);
-	if (r >= 0)
-		r = run(&s, &why);
+		r = run(task, &plan, &env, &why);
 	if (r < 0) {
-		build_events_finish(s.data->events, nomad_task_id(task));
+		build_events_finish(data->events, nomad_task_id(task));
 		(void)remove_traces(task, NULL);
 		(void)nomad_error_wrap(&why, "start build");
 		*err = why;
 	}
-	for (i = 0; i < s.env.count; i++)
-		explicit_bzero(s.env.pairs[i].value, strlen(s.env.pairs[i].value));
-	nomad_map_done(&s.env);
-	build_inputs_done(&s.inputs);
-	build_plan_done(&s.plan);
+	for (size_t i = 0; i < env.count; i++)
+		explicit_bzero(env.pairs[i].value, strlen(env.pairs[i].value));
+	nomad_map_done(&env);
+	build_plan_done(&plan);
 	return r;
 }
 

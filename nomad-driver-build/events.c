@@ -67,17 +67,14 @@ static void *run(void *arg)
 	struct build_events *events = arg;
 	struct timespec until;
 	struct file *file;
+	int64_t ns;
 
 	pthread_mutex_lock(&events->lock);
 	while (!events->ending) {
 		for (file = events->files; file; file = file->next)
 			tell(events, file);
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += LOOK_EVERY_MS * 1000000L;
-		if (until.tv_nsec >= 1000000000L) {
-			until.tv_nsec -= 1000000000L;
-			until.tv_sec++;
-		}
+		ns = nomad_monotonic_ns() + LOOK_EVERY_MS * INT64_C(1000000);
+		until = (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 		if (events->files)
 			pthread_cond_timedwait(&events->changed, &events->lock, &until);
 		else

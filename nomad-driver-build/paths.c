@@ -138,53 +138,54 @@ static int check_kind(const char *what, const char *path, enum build_path_kind k
 			       dir ? "directory" : "file");
 }
 
+/* The entry of what is at `fd`, or is to be at `name` in it. */
+static int check_entry(int fd, const char *name, const char *what, const char *path, enum build_path_kind kind,
+		       struct nomad_error **err)
+{
+	struct stat st;
+
+	if (fstatat(fd, name ? name : "", &st, name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH) < 0)
+		return name ? 0 : nomad_error_errno(err, errno, "%s: '%s'", what, path);
+	return check_kind(what, path, kind, st.st_mode, err);
+}
+
 static int resolve_in(const struct place *place, const char *what, const char *path, enum build_path_kind kind,
 		      char **ret_jail, struct nomad_error **err)
 {
 	bool is_new = kind == BUILD_PATH_NEW_FILE || kind == BUILD_PATH_NEW_DIRECTORY;
-	NOMAD_AUTO_FREE char *parent = strdup(place->rest), *name = NULL, *behind = NULL, *jail = NULL;
+	NOMAD_AUTO_FREE char *parent = strdup(place->rest), *behind = NULL;
 	NOMAD_AUTO_FD int base = -1, fd = -1;
-	struct stat st;
+	const char *dir = parent, *name = NULL;
 	char *slash;
-	size_t n;
 	int r;
 
 	if (!parent)
 		return nomad_error_errno(err, ENOMEM, "%s", what);
 	if (has_dotdot(path))
 		return refuse(what, path, EXDEV, err);
-	for (n = strlen(parent); n && parent[n - 1] == '/'; n--)
+	for (size_t n = strlen(parent); n && parent[n - 1] == '/'; n--)
 		parent[n - 1] = 0;
+	if (is_new && !*parent)
+		return nomad_error_set(err, EINVAL, "%s: '%s' is a directory of Nomad; name a file in it", what, path);
+	slash = is_new ? strrchr(parent, '/') : NULL;
+	if (slash)
+		*slash = 0;
 	if (is_new) {
-		if (!*parent)
-			return nomad_error_set(err, EINVAL, "%s: '%s' is a directory of Nomad; name a file in it", what,
-					       path);
-		slash = strrchr(parent, '/');
-		name = strdup(slash ? slash + 1 : parent);
-		*(slash ? slash : parent) = 0;
-		if (!name)
-			return nomad_error_errno(err, ENOMEM, "%s", what);
+		name = slash ? slash + 1 : parent;
+		dir = slash ? parent : "";
 	}
 	base = open(place->host, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	fd = base < 0 ? -1 : open_beneath(base, parent, is_new ? O_PATH | O_DIRECTORY : O_PATH);
-	r = fd < 0 ? refuse(what, path, errno, err) : 0;
-	if (r >= 0) {
-		behind = path_behind(base, fd);
-		if (!behind || is_hidden(place, behind))
-			r = refuse(what, path, EXDEV, err);
-	}
-	if (r >= 0 && !is_new)
-		r = fstat(fd, &st) < 0 ? nomad_error_errno(err, errno, "%s: '%s'", what, path)
-				       : check_kind(what, path, kind, st.st_mode, err);
-	else if (r >= 0 && !fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW))
-		r = check_kind(what, path, kind, st.st_mode, err);
-	if (r >= 0) {
-		jail = nomad_strdupf("%s%s%s%s", place->jail, behind, is_new ? "/" : "", is_new ? name : "");
-		r = jail ? 0 : nomad_error_errno(err, ENOMEM, "%s", what);
-	}
-	if (r >= 0)
-		*ret_jail = NOMAD_TAKE_PTR(jail);
-	return r;
+	fd = base < 0 ? -1 : open_beneath(base, dir, is_new ? O_PATH | O_DIRECTORY : O_PATH);
+	if (fd < 0)
+		return refuse(what, path, errno, err);
+	behind = path_behind(base, fd);
+	if (!behind || is_hidden(place, behind))
+		return refuse(what, path, EXDEV, err);
+	r = check_entry(fd, name, what, path, kind, err);
+	if (r < 0)
+		return r;
+	*ret_jail = nomad_strdupf("%s%s%s%s", place->jail, behind, name ? "/" : "", name ? name : "");
+	return *ret_jail ? 0 : nomad_error_errno(err, ENOMEM, "%s", what);
 }
 
 int build_path_resolve(const struct build_dirs *dirs, const char *what, const char *path, enum build_path_kind kind,

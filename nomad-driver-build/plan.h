@@ -55,6 +55,10 @@ struct build_plan {
 struct build_action *build_plan_add(struct build_plan *plan, int kind);
 int build_plan_write(const struct build_plan *plan, const char *path, struct nomad_error **err) NOMAD_MUST_CHECK;
 int build_plan_read(const char *path, struct build_plan *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* planner.c: the plan of a task and, in *env, the environment of its process, which holds secrets.  Records what it
+ * makes.  Both begin empty, and the caller frees them whatever is returned. */
+int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nomad_map *env,
+		    struct nomad_error **err) NOMAD_MUST_CHECK;
 void build_plan_done(struct build_plan *plan);
 
 #endif

@@ -55,7 +55,7 @@ static int take(const char *dir, const char *address, const char *slug, struct n
 		return 0;
 	if (fd < 0)
 		return nomad_error_errno(err, errno, "create '%s'", path);
-	written = write(fd, text, (size_t)n) == n;
+	written = nomad_write_all(fd, text, (size_t)n) == 0;
 	close(fd);
 	if (written)
 		return 1;
@@ -75,9 +75,8 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 			struct nomad_error **err)
 {
 	char network[INET_ADDRSTRLEN], address[INET_ADDRSTRLEN];
-	uint32_t first, size, i, hash = 2166136261u;
+	uint32_t first, size, i;
 	struct in_addr in;
-	const char *p;
 	int bits, r;
 
 	if (sscanf(pool, "%15[0-9.]/%d", network, &bits) != 2 || inet_pton(AF_INET, network, &in) != 1 || bits < 8 ||
@@ -91,9 +90,7 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 		if (size < 512)
 			return nomad_error_set(
 				err, EINVAL, "network_pool '%s' has no room for zones: at least a /23 is needed", pool);
-		for (p = zone; *p; p++)
-			hash = (hash ^ (unsigned char)*p) * 16777619u;
-		first += size / 2 + 256 * (hash % (size / 512));
+		first += size / 2 + 256 * (nomad_hash32(zone, strlen(zone)) % (size / 512));
 		size = 256;
 	} else if (size >= 512) {
 		size /= 2;

@@ -87,7 +87,6 @@ bool nspawn_overlays(const struct nspawn_config *config)
 unsigned nspawn_userns_base(const struct nspawn_config *config, const char *name)
 {
 	const char *users = config->private_users;
-	uint64_t hash = 0xcbf29ce484222325u;
 
 	if (!nspawn_userns(config) || is(users, "yes") || is(users, "identity") || is(users, "managed"))
 		return 0;
@@ -96,9 +95,8 @@ unsigned nspawn_userns_base(const struct nspawn_config *config, const char *name
 
 		return base < 0xffffffffUL - USERS ? (unsigned)base : 0;
 	}
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
-	return USERS_FIRST + (unsigned)(hash % ((USERS_LAST - USERS_FIRST) / USERS)) * USERS;
+	return USERS_FIRST +
+	       (unsigned)(nomad_hash64(name, strlen(name)) % ((USERS_LAST - USERS_FIRST) / USERS)) * USERS;
 }
 
 /* Whether the owners of the root are shifted below the overlay, which

@@ -301,25 +301,10 @@ static int check_binds(const char *option, const struct nomad_map *binds, struct
 	return 0;
 }
 
-static int check_task(const void *config, struct nomad_error **err)
+static int check_values(const struct nspawn_config *c, struct nomad_error **err)
 {
-	const struct nspawn_config *c = config;
-	bool chown = c->private_users_ownership && strcmp(c->private_users_ownership, "chown") == 0;
-	bool fresh =
-		c->volatile_mode && (strcmp(c->volatile_mode, "yes") == 0 || strcmp(c->volatile_mode, "state") == 0);
-	int r;
+	int r = check_choice("volatile", c->volatile_mode, volatiles, err);
 
-	if (c->boot && c->process_two)
-		return invalid(err, "boot and process_two may not be combined");
-	if (c->oci_bundle && c->image_download)
-		return invalid(err, "oci_bundle and image_download may not be combined");
-	if (c->image_download && c->image_download->checksum && strcmp(c->image_download->type, "docker") == 0)
-		return invalid(err, "image_download.checksum is of a file: pin a container image by its digest, url = "
-				    "\"NAME@sha256:...\"");
-	if (!c->boot && !c->command && !c->oci_bundle &&
-	    !(c->image_download && strcmp(c->image_download->type, "docker") == 0))
-		return invalid(err, "command is needed unless boot is true");
-	r = check_choice("volatile", c->volatile_mode, volatiles, err);
 	if (r >= 0)
 		r = check_choice("console", c->console, consoles, err);
 	if (r >= 0)
@@ -334,23 +319,47 @@ static int check_task(const void *config, struct nomad_error **err)
 		r = check_binds("bind", &c->bind, err);
 	if (r >= 0)
 		r = check_binds("bind_read_only", &c->bind_read_only, err);
-	if (r < 0)
-		return r;
-	if (chown && (c->read_only || c->volatile_mode))
-		return invalid(err,
-			       "private_users_ownership = \"chown\" may not be combined with read_only or volatile");
-	if (c->working_directory && *c->working_directory != '/')
-		return invalid(err, "working_directory is not an absolute path");
-	if (strcmp(c->image, "/") == 0 && !c->ephemeral && !fresh)
-		return invalid(err, "starting a container from the host's root directory needs ephemeral or volatile = "
-				    "\"yes\" or \"state\"");
-	if (c->writable_image && (c->ephemeral || c->volatile_mode))
-		return invalid(err, "writable_image may not be combined with ephemeral or volatile");
-	if (c->ports && c->port_map.count)
-		return invalid(err, "Invalid port declaration; use of port_map and ports");
-	if (c->network_bridge && c->network_zone)
-		return invalid(err, "network_bridge and network_zone may not be combined");
-	return 0;
+	return r;
+}
+
+static bool is(const char *value, const char *word)
+{
+	return value && strcmp(value, word) == 0;
+}
+
+static int check_task(const void *config, struct nomad_error **err)
+{
+	const struct nspawn_config *c = config;
+	const bool docker = c->image_download && is(c->image_download->type, "docker");
+	const bool fresh = c->ephemeral || is(c->volatile_mode, "yes") || is(c->volatile_mode, "state");
+	/* `what` without `unless` is refused. */
+	const struct {
+		bool what, unless;
+		const char *why;
+	} rules[] = {
+		{ c->boot && c->process_two, false, "boot and process_two may not be combined" },
+		{ c->oci_bundle && c->image_download, false, "oci_bundle and image_download may not be combined" },
+		{ docker && c->image_download->checksum, false,
+		  "image_download.checksum is of a file: pin a container image by its digest, url = "
+		  "\"NAME@sha256:...\"" },
+		{ !c->boot && !c->command, c->oci_bundle || docker, "command is needed unless boot is true" },
+		{ is(c->private_users_ownership, "chown"), !c->read_only && !c->volatile_mode,
+		  "private_users_ownership = \"chown\" may not be combined with read_only or volatile" },
+		{ c->working_directory, c->working_directory && *c->working_directory == '/',
+		  "working_directory is not an absolute path" },
+		{ is(c->image, "/"), fresh,
+		  "starting a container from the host's root directory needs ephemeral or volatile = \"yes\" or "
+		  "\"state\"" },
+		{ c->writable_image, !c->ephemeral && !c->volatile_mode,
+		  "writable_image may not be combined with ephemeral or volatile" },
+		{ c->ports && c->port_map.count, false, "Invalid port declaration; use of port_map and ports" },
+		{ c->network_bridge && c->network_zone, false, "network_bridge and network_zone may not be combined" },
+	};
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rules); i++)
+		if (rules[i].what && !rules[i].unless)
+			return invalid(err, rules[i].why);
+	return check_values(c, err);
 }
 
 const struct nomad_schema nspawn_task_schema = NOMAD_SCHEMA(struct nspawn_config, task_options, .check = check_task);

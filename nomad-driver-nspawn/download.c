@@ -276,16 +276,15 @@ void nspawn_download_release(struct nomad_task *task, const char *dir)
 /* Uses by tasks that ran before this machine was started. */
 static void sweep_uses(const char *uses)
 {
-	struct timespec up, now;
+	struct timespec up;
 	struct dirent *e;
 	struct stat st;
 	DIR *d = opendir(uses);
 
 	clock_gettime(CLOCK_BOOTTIME, &up);
-	clock_gettime(CLOCK_REALTIME, &now);
 	while (d && (e = readdir(d)))
 		if (e->d_name[0] != '.' && !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
-		    st.st_mtime < now.tv_sec - up.tv_sec - 1)
+		    st.st_mtime < nomad_wall_ns() / 1000000000 - up.tv_sec - 1)
 			(void)unlinkat(dirfd(d), e->d_name, 0);
 	if (d)
 		closedir(d);

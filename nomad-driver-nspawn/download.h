@@ -33,7 +33,7 @@ struct nspawn_fetch {
 	int64_t bytes; /* that have come */
 	/* Of a transfer that has no idle time-out of its own. */
 	pid_t pid;
-	struct timespec moved; /* when they became more */
+	int64_t moved_ns; /* when they became more */
 	bool stalled;
 };
 

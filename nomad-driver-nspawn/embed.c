@@ -24,40 +24,23 @@ __asm__(".section .rodata\n"
 
 extern const unsigned char nspawn_init_begin[], nspawn_init_end[];
 
-static int write_all(int fd, const unsigned char *data, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, data, size);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			size -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 int nspawn_init_write(const char *dir, char **ret_path, struct nomad_error **err)
 {
-	size_t size = (size_t)(nspawn_init_end - nspawn_init_begin), i;
-	uint64_t hash = 0xcbf29ce484222325u;
+	size_t size = (size_t)(nspawn_init_end - nspawn_init_begin);
+	unsigned long long hash = nomad_hash64(nspawn_init_begin, size);
 	NOMAD_AUTO_FREE char *path = NULL, *temporary = NULL;
 	struct stat st;
 	int fd, r;
 
-	for (i = 0; i < size; i++)
-		hash = (hash ^ nspawn_init_begin[i]) * 0x100000001b3u;
-	path = nomad_strdupf("%s/nspawn-init-%016llx", dir, (unsigned long long)hash);
-	temporary = nomad_strdupf("%s/.nspawn-init-%016llx.%d", dir, (unsigned long long)hash, (int)getpid());
+	path = nomad_strdupf("%s/nspawn-init-%016llx", dir, hash);
+	temporary = nomad_strdupf("%s/.nspawn-init-%016llx.%d", dir, hash, (int)getpid());
 	if (!path || !temporary)
 		return nomad_error_errno(err, ENOMEM, "write nspawn-init");
 	if (stat(path, &st) < 0 || (size_t)st.st_size != size) {
 		fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0755);
 		if (fd < 0)
 			return nomad_error_errno(err, errno, "create '%s'", temporary);
-		r = write_all(fd, nspawn_init_begin, size);
+		r = nomad_write_all(fd, nspawn_init_begin, size);
 		if (r >= 0 && fchmod(fd, 0755) < 0)
 			r = -errno;
 		close(fd);

@@ -129,21 +129,20 @@ static void watch_begin(void *ud, pid_t pid)
 
 	d->pid = pid;
 	d->bytes = 0;
-	clock_gettime(CLOCK_MONOTONIC, &d->moved);
+	d->moved_ns = nomad_monotonic_ns();
 }
 
 static void watch(void *ud)
 {
 	struct nspawn_fetch *d = ud;
 	int64_t bytes = nspawn_tree_bytes(d->work);
-	struct timespec now;
+	int64_t now = nomad_monotonic_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	tell_bytes(d, bytes);
 	if (bytes != d->bytes) {
 		d->bytes = bytes;
-		d->moved = now;
-	} else if (now.tv_sec - d->moved.tv_sec > d->idle_s && !d->stalled) {
+		d->moved_ns = now;
+	} else if (now - d->moved_ns > d->idle_s * INT64_C(1000000000) && !d->stalled) {
 		d->stalled = true;
 		kill(-d->pid, SIGKILL);
 	}

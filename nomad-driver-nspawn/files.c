@@ -216,29 +216,13 @@ int nspawn_make_resolv_conf(struct nspawn_start *s, struct nomad_error **err)
 {
 	const struct nomad_task_info *info = s->info;
 	NOMAD_AUTO_FREE char *text = NULL;
-	size_t size = 0, i;
-	FILE *out;
 	int r;
 
 	if (!info->has_dns)
 		return use_uplink_resolv_conf(s, err);
-	out = open_memstream(&text, &size);
-	if (!out)
-		return nomad_error_errno(err, errno, "write resolv.conf");
-	for (i = 0; info->dns_servers && info->dns_servers[i]; i++)
-		fprintf(out, "nameserver %s\n", info->dns_servers[i]);
-	for (i = 0; info->dns_searches && info->dns_searches[i]; i++)
-		fprintf(out, "%s%s", i ? " " : "search ", info->dns_searches[i]);
-	if (i)
-		fputc('\n', out);
-	for (i = 0; info->dns_options && info->dns_options[i]; i++)
-		fprintf(out, "%s%s", i ? " " : "options ", info->dns_options[i]);
-	if (i)
-		fputc('\n', out);
-	if (fclose(out) || !text)
-		return nomad_error_errno(err, ENOMEM, "write resolv.conf");
+	text = nomad_resolv_conf(info);
 	s->resolv_conf = nomad_strdupf("%s/resolv.conf", nomad_task_state_dir(s->task));
-	if (!s->resolv_conf)
+	if (!text || !s->resolv_conf)
 		return nomad_error_errno(err, ENOMEM, "write resolv.conf");
 	r = write_file(s->resolv_conf, 0644, text, err);
 	s->machine.resolv_conf = s->resolv_conf;

@@ -37,15 +37,6 @@
 #include "network.h"
 #include "tool.h"
 
-static uint32_t hash_of(const char *s)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *s; s++)
-		hash = (hash ^ (unsigned char)*s) * 16777619u;
-	return hash;
-}
-
 void nspawn_network_done(struct nspawn_network *network)
 {
 	free(network->netns);
@@ -109,8 +100,8 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 		net.kind = NSPAWN_NET_OWN;
 	} else if (config->network_bridge || config->network_zone || config->network_veth) {
 		net.kind = NSPAWN_NET_OWN;
-		snprintf(net.link, sizeof(net.link), "vn%08x", hash_of(slug));
-		snprintf(net.peer, sizeof(net.peer), "vp%08x", hash_of(slug));
+		snprintf(net.link, sizeof(net.link), "vn%08x", nomad_hash32(slug, strlen(slug)));
+		snprintf(net.peer, sizeof(net.peer), "vp%08x", nomad_hash32(slug, strlen(slug)));
 		if (config->network_bridge) {
 			if (strlen(config->network_bridge) >= sizeof(net.bridge))
 				r = nomad_error_set(err, EINVAL,
@@ -121,7 +112,8 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 		} else if (config->network_zone) {
 			net.zone = true;
 			if (strlen(config->network_zone) > sizeof(net.bridge) - 4)
-				snprintf(net.bridge, sizeof(net.bridge), "nz-%08x", hash_of(config->network_zone));
+				snprintf(net.bridge, sizeof(net.bridge), "nz-%08x",
+					 nomad_hash32(config->network_zone, strlen(config->network_zone)));
 			else
 				snprintf(net.bridge, sizeof(net.bridge), "nz-%.12s", config->network_zone);
 		}
@@ -144,18 +136,17 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 
 /* ---- Make ---- */
 
-/* One task at a time changes what all share: addresses, zones, the firewall. */
-static int lock_shared(const char *state_dir, struct nomad_error **err)
+int nspawn_network_lock(const char *state_dir, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/network.lock", state_dir);
-	int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+	NOMAD_AUTO_FD int fd = -1;
 
-	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
-		if (fd >= 0)
-			close(fd);
-		return nomad_error_errno(err, errno, "lock '%s'", path ? path : "network.lock");
-	}
-	return fd;
+	if (!path)
+		return nomad_error_errno(err, ENOMEM, "lock the network");
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX) < 0)
+		return nomad_error_errno(err, errno, "lock '%s'", path);
+	return NOMAD_TAKE_FD(fd);
 }
 
 static bool have_link(const char *name)
@@ -255,7 +246,7 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 	/* Before anything is there: the link by its name. */
 	r = record(task, net, err);
 	if (r >= 0) {
-		lock = lock_shared(state, err);
+		lock = nspawn_network_lock(state, err);
 		r = lock;
 	}
 	if (r >= 0 && (!net->bridge[0] || net->zone))
@@ -312,7 +303,7 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 		return nomad_error_set(err, EINVAL, "the record of the network cannot be read: '%s'", text);
 	if (ports_text)
 		(void)nspawn_ports_parse(ports_text, &ports, &n_ports);
-	lock = lock_shared(state, err);
+	lock = nspawn_network_lock(state, err);
 	if (lock < 0)
 		return lock;
 	/* Of a task that an older version of us has started. */

@@ -38,6 +38,10 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err);
 void nspawn_network_done(struct nspawn_network *network);
 
+/* One task at a time changes what all share: addresses, zones, the firewall.  Waits; a descriptor that holds the
+ * lock until it is closed, or -errno. */
+int nspawn_network_lock(const char *state_dir, struct nomad_error **err) NOMAD_MUST_CHECK;
+
 /* Once, at the start of the plugin: addresses of another boot are free again. */
 void nspawn_network_sweep(const char *state_dir);
 

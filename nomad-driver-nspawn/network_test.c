@@ -221,10 +221,51 @@ static void test_downloads(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- The lock ---- */
+
+static bool no_memory;
+char *__wrap_nomad_strdupf(const char *fmt, ...) NOMAD_PRINTF(1, 2);
+
+char *__wrap_nomad_strdupf(const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	if (no_memory)
+		return NULL;
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	va_end(args);
+	return text;
+}
+
+static void test_lock(void **state)
+{
+	char dir[] = "/tmp/nspawn-network-XXXXXX", path[64];
+	struct nomad_error *err = NULL;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	fd = nspawn_network_lock(dir, NULL);
+	assert_true(fd >= 0);
+	close(fd);
+	no_memory = true;
+	errno = 0;
+	assert_int_equal(nspawn_network_lock(dir, &err), -ENOMEM);
+	assert_int_equal(nomad_error_code(err), ENOMEM);
+	no_memory = false;
+	nomad_error_free(err);
+	snprintf(path, sizeof(path), "%s/network.lock", dir);
+	assert_int_equal(unlink(path) | rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_kinds), TEST(test_ports), TEST(test_record), TEST(test_addresses), TEST(test_downloads),
+		TEST(test_kinds),     TEST(test_ports),	    TEST(test_record),
+		TEST(test_addresses), TEST(test_downloads), TEST(test_lock),
 	};
 
 	return cmocka_run_group_tests_name("nspawn networks and downloads", tests, NULL, NULL);

@@ -3,6 +3,7 @@ D := nomad-driver-nspawn
 $(D).src := $(filter-out %_test.c,$(wildcard $(D)/*.c))
 $(D).test := $(wildcard $(D)/*_test.c $(D)/init/*_test.c)
 $(D).needs := jansson
+$(BUILD)/$(D)/network_test: test_wrap_network = -Wl,--wrap=nomad_strdupf
 
 # nspawn-init: static, without the sanitizers and hardening of programs that
 # talk to strangers; embedded in the driver by embed.c.

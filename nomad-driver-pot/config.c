@@ -322,27 +322,29 @@ static const struct nomad_option task_options[] = {
 static int check_task(const void *config, struct nomad_error **err)
 {
 	const struct pot_task_config *c = config;
-	const char *mode = c->network_mode;
+	const char *mode = c->network_mode ? c->network_mode : "";
+	const bool alias = strcmp(mode, "alias") == 0, private = strcmp(mode, "private-bridge") == 0;
+	const struct {
+		bool refused;
+		const char *why;
+	} rules[] = {
+		{ nomad_strv_count((const char *const *)c->args) && !c->command, "option 'args' needs 'command'" },
+		{ alias && (!c->ip || !c->ip[0]), "network_mode 'alias' needs option 'ip'" },
+		{ alias && c->ip && c->ip[0] && strcmp(c->ip[0], "auto") == 0,
+		  "network_mode 'alias' needs a real address in option 'ip', not 'auto'" },
+		{ private && !c->bridge, "network_mode 'private-bridge' needs option 'bridge'" },
+		{ c->bridge && c->network_stack && strcmp(c->network_stack, "ipv6") == 0,
+		  "a private bridge has no network_stack 'ipv6'; use 'ipv4' or 'dual'" },
+		{ strstr(mode, "-bridge") && nomad_strv_count((const char *const *)c->ip) > 1,
+		  "a pot has one address on a bridge; put one into option 'ip'" },
+		{ c->bridge && !private, "option 'bridge' needs network_mode 'private-bridge'" },
+		{ c->ip && !alias && !strstr(mode, "-bridge"),
+		  "option 'ip' needs network_mode 'alias', 'public-bridge' or 'private-bridge'" },
+	};
 
-	if (c->args && c->args[0] && !c->command)
-		return nomad_error_set(err, EINVAL, "option 'args' needs 'command'");
-	if (mode && strcmp(mode, "alias") == 0 && (!c->ip || !c->ip[0]))
-		return nomad_error_set(err, EINVAL, "network_mode 'alias' needs option 'ip'");
-	if (mode && strcmp(mode, "alias") == 0 && strcmp(c->ip[0], "auto") == 0)
-		return nomad_error_set(err, EINVAL,
-				       "network_mode 'alias' needs a real address in option 'ip', not 'auto'");
-	if (mode && strcmp(mode, "private-bridge") == 0 && !c->bridge)
-		return nomad_error_set(err, EINVAL, "network_mode 'private-bridge' needs option 'bridge'");
-	if (c->bridge && c->network_stack && strcmp(c->network_stack, "ipv6") == 0)
-		return nomad_error_set(err, EINVAL,
-				       "a private bridge has no network_stack 'ipv6'; use 'ipv4' or 'dual'");
-	if (mode && strstr(mode, "-bridge") && nomad_strv_count((const char *const *)c->ip) > 1)
-		return nomad_error_set(err, EINVAL, "a pot has one address on a bridge; put one into option 'ip'");
-	if (c->bridge && (!mode || strcmp(mode, "private-bridge") != 0))
-		return nomad_error_set(err, EINVAL, "option 'bridge' needs network_mode 'private-bridge'");
-	if (c->ip && (!mode || strcmp(mode, "host") == 0 || strcmp(mode, "inherit") == 0))
-		return nomad_error_set(err, EINVAL,
-				       "option 'ip' needs network_mode 'alias', 'public-bridge' or 'private-bridge'");
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rules); i++)
+		if (rules[i].refused)
+			return nomad_error_set(err, EINVAL, "%s", rules[i].why);
 	return 0;
 }
 

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "config.h"
 #include "env.h"
@@ -40,19 +39,9 @@ static const struct pot_config *site_of(struct nomad_task *task)
 	return nomad_plugin_config(nomad_task_plugin(task));
 }
 
-static void pause_ms(long ms)
-{
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-
-	nanosleep(&ts, NULL);
-}
-
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return nomad_monotonic_ns() / 1000000;
 }
 
 static int pot_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_error **err)
@@ -146,7 +135,7 @@ static int wait_until_running(const struct pot_config *site, struct nomad_task *
 		if (now_ms() >= deadline)
 			return nomad_error_set(err, ETIMEDOUT, "the jail did not run within %lld s (start_timeout)",
 					       (long long)site->start_timeout);
-		pause_ms(pause);
+		usleep((useconds_t)pause * 1000);
 		pause = pause < 1000 ? pause * 2 : 1000;
 	}
 }

@@ -63,21 +63,6 @@ static bool is_public(const char *name, const char *value)
 	       !strpbrk(value, "\r\n");
 }
 
-static int write_all(int fd, const char *s)
-{
-	for (size_t n = strlen(s); n > 0;) {
-		ssize_t k = write(fd, s, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return -errno;
-		s += k;
-		n -= (size_t)k;
-	}
-	return 0;
-}
-
 static int write_file(int dir, const char *name, const char *text)
 {
 	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -85,7 +70,7 @@ static int write_file(int dir, const char *name, const char *text)
 
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, text);
+	r = nomad_write_all(fd, text, strlen(text));
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
 	return r;
@@ -172,7 +157,7 @@ int pot_env_assignments(const struct nomad_map *env, const char *secrets_dir, co
 			quoted = pot_quote(value);
 			line = quoted ? nomad_strdupf("export %s=%s\n", name, quoted) : NULL;
 			if (r == 0)
-				r = line ? write_all(script, line) : -ENOMEM;
+				r = line ? nomad_write_all(script, line, strlen(line)) : -ENOMEM;
 		}
 		if (r == 0)
 			r = code ? nomad_strv_addf(&assignments, "%s=%s", name, code) : -ENOMEM;

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "nomad/error.h"
@@ -81,7 +80,6 @@ int pot_hold_end(const char *state_dir, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *path = path_in(state_dir);
 	NOMAD_AUTO_FD int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
-	struct timespec pause = { .tv_nsec = TRY_MS * 1000000 };
 	char text[32] = "";
 	long group;
 
@@ -99,7 +97,7 @@ int pot_hold_end(const char *state_dir, struct nomad_error **err)
 			if (group > 1)
 				kill((pid_t)-group, i < HARD_AFTER ? SIGTERM : SIGKILL);
 		}
-		nanosleep(&pause, NULL);
+		usleep(TRY_MS * 1000);
 	}
 	return nomad_error_set(err, ETIMEDOUT,
 			       "a call of pot that an earlier start made does not end (process group %s)",

@@ -418,77 +418,33 @@ char **pot_argv_rctl_remove(const char *name)
 
 const char *pot_signal_name(int signal)
 {
+#define NAMED(signal)                                                                                                  \
+	{                                                                                                              \
+		signal, #signal                                                                                        \
+	}
 	/* The numbers are those of the system that this runs on, the names those of killall -l. */
-	switch (signal) {
-	case SIGHUP:
-		return "SIGHUP";
-	case SIGINT:
-		return "SIGINT";
-	case SIGQUIT:
-		return "SIGQUIT";
-	case SIGILL:
-		return "SIGILL";
-	case SIGTRAP:
-		return "SIGTRAP";
-	case SIGABRT:
-		return "SIGABRT";
-	case SIGFPE:
-		return "SIGFPE";
-	case SIGKILL:
-		return "SIGKILL";
-	case SIGBUS:
-		return "SIGBUS";
-	case SIGSEGV:
-		return "SIGSEGV";
-	case SIGSYS:
-		return "SIGSYS";
-	case SIGPIPE:
-		return "SIGPIPE";
-	case SIGALRM:
-		return "SIGALRM";
-	case SIGTERM:
-		return "SIGTERM";
-	case SIGURG:
-		return "SIGURG";
-	case SIGSTOP:
-		return "SIGSTOP";
-	case SIGTSTP:
-		return "SIGTSTP";
-	case SIGCONT:
-		return "SIGCONT";
-	case SIGCHLD:
-		return "SIGCHLD";
-	case SIGTTIN:
-		return "SIGTTIN";
-	case SIGTTOU:
-		return "SIGTTOU";
-	case SIGIO:
-		return "SIGIO";
-	case SIGXCPU:
-		return "SIGXCPU";
-	case SIGXFSZ:
-		return "SIGXFSZ";
-	case SIGVTALRM:
-		return "SIGVTALRM";
-	case SIGPROF:
-		return "SIGPROF";
-	case SIGWINCH:
-		return "SIGWINCH";
-	case SIGUSR1:
-		return "SIGUSR1";
-	case SIGUSR2:
-		return "SIGUSR2";
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = {
+		NAMED(SIGHUP),	  NAMED(SIGINT),  NAMED(SIGQUIT),  NAMED(SIGILL),  NAMED(SIGTRAP), NAMED(SIGABRT),
+		NAMED(SIGFPE),	  NAMED(SIGKILL), NAMED(SIGBUS),   NAMED(SIGSEGV), NAMED(SIGSYS),  NAMED(SIGPIPE),
+		NAMED(SIGALRM),	  NAMED(SIGTERM), NAMED(SIGURG),   NAMED(SIGSTOP), NAMED(SIGTSTP), NAMED(SIGCONT),
+		NAMED(SIGCHLD),	  NAMED(SIGTTIN), NAMED(SIGTTOU),  NAMED(SIGIO),   NAMED(SIGXCPU), NAMED(SIGXFSZ),
+		NAMED(SIGVTALRM), NAMED(SIGPROF), NAMED(SIGWINCH), NAMED(SIGUSR1), NAMED(SIGUSR2),
 #ifdef SIGINFO
-	case SIGINFO:
-		return "SIGINFO";
+		NAMED(SIGINFO),
 #endif
 #ifdef SIGEMT
-	case SIGEMT:
-		return "SIGEMT";
+		NAMED(SIGEMT),
 #endif
-	default:
-		return NULL;
-	}
+	};
+#undef NAMED
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(names); i++)
+		if (names[i].number == signal)
+			return names[i].name;
+	return NULL;
 }
 
 int pot_parse_last_run_stats(const char *output)

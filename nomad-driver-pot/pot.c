@@ -17,10 +17,10 @@
 #include "pot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "env.h"
@@ -42,17 +42,7 @@ enum {
 
 static int64_t now_s(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
-static void pause_ms(unsigned ms)
-{
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
-
-	nanosleep(&ts, NULL);
+	return nomad_monotonic_ns() / 1000000000;
 }
 
 /* What a start that is under way in this thread has its commands hold. */
@@ -153,7 +143,7 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 		/* For half a second after a jail came up, pot does not know its main process. */
 		if (r != -EIO || now_s() - began >= SIGNAL_PATIENCE_S || pot_is_running(site, name, NULL) != 1)
 			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
-		pause_ms(100);
+		usleep(100000);
 	}
 }
 
@@ -188,34 +178,21 @@ static void on_line(void *ud, const char *line)
 static int write_dns(struct nomad_task *task, char **ret_file, struct nomad_error **err)
 {
 	const struct nomad_task_info *info = nomad_task_info(task);
-	NOMAD_AUTO_FREE char *file = NULL;
-	FILE *f;
-	bool bad;
+	NOMAD_AUTO_FREE char *file = NULL, *text = NULL;
+	NOMAD_AUTO_FD int fd = -1;
+	int r;
 
 	*ret_file = NULL;
 	if (!info->has_dns)
 		return 0;
 	file = nomad_strdupf("%s/resolv.conf", nomad_task_state_dir(task));
-	f = file ? fopen(file, "we") : NULL;
-	if (!f)
-		return nomad_error_errno(err, file ? errno : ENOMEM, "write a resolv.conf for the task");
-	for (char **s = info->dns_servers; s && *s; s++)
-		fprintf(f, "nameserver %s\n", *s);
-	if (info->dns_searches && info->dns_searches[0]) {
-		fprintf(f, "search");
-		for (char **s = info->dns_searches; *s; s++)
-			fprintf(f, " %s", *s);
-		fprintf(f, "\n");
-	}
-	if (info->dns_options && info->dns_options[0]) {
-		fprintf(f, "options");
-		for (char **s = info->dns_options; *s; s++)
-			fprintf(f, " %s", *s);
-		fprintf(f, "\n");
-	}
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad)
-		return nomad_error_errno(err, EIO, "write a resolv.conf for the task");
+	text = nomad_resolv_conf(info);
+	if (!file || !text)
+		return nomad_error_errno(err, ENOMEM, "write a resolv.conf for the task");
+	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	r = fd < 0 ? -errno : nomad_write_all(fd, text, strlen(text));
+	if (r < 0)
+		return nomad_error_errno(err, -r, "write '%s'", file);
 	*ret_file = NOMAD_TAKE_PTR(file);
 	return 0;
 }
@@ -492,7 +469,7 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 		if (now_s() - began >= END_TIMEOUT_S)
 			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %d s: %s", name,
 					       END_TIMEOUT_S, why ? nomad_error_message(why) : "its jail does not die");
-		pause_ms(pause);
+		usleep(pause * 1000);
 		pause = pause < 2000 ? pause * 2 : 2000;
 	}
 }
@@ -529,7 +506,7 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 		(void)call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
 		(void)call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
 		(void)call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
-		pause_ms(pause);
+		usleep(pause * 1000);
 		pause = pause < 4000 ? pause * 2 : 4000;
 	}
 	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */

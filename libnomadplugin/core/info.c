@@ -4,6 +4,7 @@
 #include "core/core.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,4 +79,35 @@ void nomad__inspect_done(struct nomad__inspect *inspect)
 	nomad_map_done(&inspect->attributes);
 	nomad__started_done(&inspect->network);
 	*inspect = (struct nomad__inspect){ 0 };
+}
+
+/* On one line: of several, resolvers read the last. */
+static void put_words(FILE *out, const char *keyword, char *const *words)
+{
+	if (!words || !words[0])
+		return;
+	fputs(keyword, out);
+	for (; *words; words++)
+		fprintf(out, " %s", *words);
+	fputc('\n', out);
+}
+
+char *nomad_resolv_conf(const struct nomad_task_info *info)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	bool failed;
+
+	if (!out)
+		return NULL;
+	for (char *const *s = info->dns_servers; s && *s; s++)
+		fprintf(out, "nameserver %s\n", *s);
+	put_words(out, "search", info->dns_searches);
+	put_words(out, "options", info->dns_options);
+	failed = ferror(out);
+	if (fclose(out) == 0 && !failed)
+		return text;
+	free(text);
+	return NULL;
 }
