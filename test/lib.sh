@@ -23,6 +23,9 @@
 #                                ports are free, nothing survives
 #   requires CMD...  requires_root  requires_linux   or skip the whole file
 #   require_nomad                sets $NOMAD, or marks every test as skipped
+#   require_group_network DRIVER   the same, for groups with a bridge; puts the driver into
+#                                $T/plugins and the agent's part into $T/cni.hcl
+#   no_group_network TASK        marks all that follows as skipped if this agent cannot make one
 #   run_test WHAT FUNCTION [ARG...]
 #   ok WHAT / not_ok WHAT [DETAIL] / skip WHAT WHY / skip_all WHY / diag TEXT
 #   is GOT WANT / like TEXT PATTERN / file_has FILE PATTERN   0 or 1, saying why
@@ -120,6 +123,15 @@ require_nomad() {
 }
 # Mark all that follows as skipped: skip_tests WHY
 skip_tests() { _skip_all=$1; }
+require_group_network() {
+	require_nomad
+	[ -x /usr/lib/cni/bridge ] || skip_all 'no CNI plugins in /usr/lib/cni'
+	requires iptables perl
+	mkdir "$T/plugins" && cp "$1" "$T/plugins/" && echo 'client { cni_path = "/usr/lib/cni" }' >"$T/cni.hcl"
+}
+no_group_network() {
+	! task_events "$ALLOC_ID" "$1" | grep -q 'hook "network"' || skip_tests 'this agent cannot make networks'
+}
 
 wait_for() {
 	_seconds=$(($1 * TEST_PATIENCE)) _wf_what=$2; shift 2
