@@ -84,36 +84,36 @@ static EVP_PKEY *from_params(const char *type, OSSL_PARAM_BLD *build)
 
 static EVP_PKEY *read_rsa(struct triton_reader *reader)
 {
-	BIGNUM *n = span_bn(triton_read_string(reader)), *e = span_bn(triton_read_string(reader));
-	BIGNUM *d = span_bn(triton_read_string(reader)), *iqmp = span_bn(triton_read_string(reader));
-	BIGNUM *p = span_bn(triton_read_string(reader)), *q = span_bn(triton_read_string(reader));
-	BIGNUM *dmp1 = BN_new(), *dmq1 = BN_new(), *less = BN_new();
+	enum { N, E, D, IQMP, P, Q, DMP1, DMQ1, PARTS };
+	static const char *const names[PARTS] = {
+		OSSL_PKEY_PARAM_RSA_N,	       OSSL_PKEY_PARAM_RSA_E,
+		OSSL_PKEY_PARAM_RSA_D,	       OSSL_PKEY_PARAM_RSA_COEFFICIENT1,
+		OSSL_PKEY_PARAM_RSA_FACTOR1,   OSSL_PKEY_PARAM_RSA_FACTOR2,
+		OSSL_PKEY_PARAM_RSA_EXPONENT1, OSSL_PKEY_PARAM_RSA_EXPONENT2,
+	};
 	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
 	BN_CTX *ctx = BN_CTX_secure_new();
+	BIGNUM *parts[PARTS] = { NULL }, *less = BN_new();
 	EVP_PKEY *key = NULL;
+	bool good = build && ctx && less;
 
-	if (!reader->bad && n && e && d && iqmp && p && q && dmp1 && dmq1 && less && build && ctx && !BN_is_zero(p) &&
-	    !BN_is_one(p) && !BN_is_zero(q) && !BN_is_one(q) && BN_sub(less, p, BN_value_one()) &&
-	    BN_mod(dmp1, d, less, ctx) && BN_sub(less, q, BN_value_one()) && BN_mod(dmq1, d, less, ctx) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_D, d) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_FACTOR1, p) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_FACTOR2, q) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_EXPONENT1, dmp1) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_EXPONENT2, dmq1) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, iqmp))
+	/* OpenSSH writes the first six; the exponents follow from them. */
+	for (int i = N; i <= Q; i++)
+		good = (parts[i] = span_bn(triton_read_string(reader))) && good;
+	for (int i = 0; good && i < 2; i++) {
+		BIGNUM *prime = parts[P + i];
+
+		good = !BN_is_zero(prime) && !BN_is_one(prime) && (parts[DMP1 + i] = BN_new()) &&
+		       BN_sub(less, prime, BN_value_one()) && BN_mod(parts[DMP1 + i], parts[D], less, ctx);
+	}
+	for (int i = 0; good && i < PARTS; i++)
+		good = OSSL_PARAM_BLD_push_BN(build, names[i], parts[i]);
+	if (good && !reader->bad)
 		key = from_params("RSA", build);
 	OSSL_PARAM_BLD_free(build);
 	BN_CTX_free(ctx);
-	BN_free(n);
-	BN_free(e);
-	BN_clear_free(d);
-	BN_clear_free(iqmp);
-	BN_clear_free(p);
-	BN_clear_free(q);
-	BN_clear_free(dmp1);
-	BN_clear_free(dmq1);
+	for (int i = 0; i < PARTS; i++)
+		BN_clear_free(parts[i]);
 	BN_clear_free(less);
 	return key;
 }

@@ -42,7 +42,7 @@
 enum { PATIENCE_S = 240 };
 
 /* Ids are of the directory and the number alone, for engines are common. */
-static uint32_t hash = 2166136261u;
+static uint32_t hash;
 static char id[64]; /* of number 0 */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -305,6 +305,39 @@ static int wait_for_file(const char *folder, const char *name)
 	return fail(name, NULL);
 }
 
+static int run_word(struct nomad_plugin *plugin, char **argv, const char *word, const char *state_dir)
+{
+	struct nomad_error *err = NULL;
+
+	if (strcmp(word, "start") == 0)
+		return start(plugin, argv[3], argv[2], 0);
+	if (strcmp(word, "late") == 0)
+		return start(plugin, argv[3], argv[2], 0) < 0 ? 0 : -1;
+	if (strcmp(word, "recover") == 0)
+		return recover(plugin, argv[3]);
+	if (strcmp(word, "reboot") == 0) {
+		memset(plugin->boot_id, 'b', strlen(plugin->boot_id));
+		return 0;
+	}
+	if (strcmp(word, "up") == 0)
+		return up(plugin);
+	if (strcmp(word, "wait") == 0 || strcmp(word, "stop") == 0)
+		return end(plugin, *word == 's');
+	if (strcmp(word, "destroy") == 0)
+		return nomad__task_destroy(plugin, id, true, &err) < 0 ? fail("destroy", err) : 0;
+	if (strncmp(word, "crowd=", 6) == 0)
+		return all_of(plugin, argv[3], argv[2], word + 6);
+	if (strncmp(word, "disperse=", 9) == 0)
+		return all_of(plugin, argv[3], NULL, word + 9);
+	if (strcmp(word, "rest") == 0)
+		return wait_for_file(argv[3], "go");
+	if (strcmp(word, "idle") == 0)
+		return wait_for_file(argv[3], "leave");
+	if (strcmp(word, "settle") == 0)
+		return settle(state_dir);
+	return fail(word, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct nomad_error *err = NULL;
@@ -322,8 +355,7 @@ int main(int argc, char **argv)
 		return triton_hold_main(argc, argv);
 	if (argc < 5)
 		return 2;
-	for (const char *c = argv[3]; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	hash = nomad_hash32(argv[3], strlen(argv[3]));
 	id_of(0, alloc_id, id);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (chdir(argv[3]) < 0 || !(file = fopen("pid", "w")) || fprintf(file, "%d\n", (int)getpid()) < 0 ||
@@ -341,37 +373,8 @@ int main(int argc, char **argv)
 		r = nomad__plugin_init(plugin, &err);
 	if (r < 0)
 		fail("configure", err);
-	for (int i = 4; r >= 0 && i < argc; i++) {
-		const char *word = argv[i];
-
-		err = NULL;
-		if (strcmp(word, "start") == 0)
-			r = start(plugin, argv[3], argv[2], 0);
-		else if (strcmp(word, "late") == 0)
-			r = start(plugin, argv[3], argv[2], 0) < 0 ? 0 : -1;
-		else if (strcmp(word, "recover") == 0)
-			r = recover(plugin, argv[3]);
-		else if (strcmp(word, "reboot") == 0)
-			memset(plugin->boot_id, 'b', strlen(plugin->boot_id));
-		else if (strcmp(word, "up") == 0)
-			r = up(plugin);
-		else if (strcmp(word, "wait") == 0 || strcmp(word, "stop") == 0)
-			r = end(plugin, *word == 's');
-		else if (strcmp(word, "destroy") == 0)
-			r = nomad__task_destroy(plugin, id, true, &err) < 0 ? fail("destroy", err) : 0;
-		else if (strncmp(word, "crowd=", 6) == 0)
-			r = all_of(plugin, argv[3], argv[2], word + 6);
-		else if (strncmp(word, "disperse=", 9) == 0)
-			r = all_of(plugin, argv[3], NULL, word + 9);
-		else if (strcmp(word, "rest") == 0)
-			r = wait_for_file(argv[3], "go");
-		else if (strcmp(word, "idle") == 0)
-			r = wait_for_file(argv[3], "leave");
-		else if (strcmp(word, "settle") == 0)
-			r = settle(state_dir);
-		else
-			r = fail(word, NULL);
-	}
+	for (int i = 4; r >= 0 && i < argc; i++)
+		r = run_word(plugin, argv, argv[i], state_dir);
 	nomad__plugin_free(plugin);
 	free(config);
 	json_decref(json);
