@@ -10,14 +10,6 @@
 
 enum { SHUT_MOST_MS = 300000 };
 
-int64_t triton_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 int64_t triton_backoff_ms(unsigned n, int64_t base_ms, int64_t most_ms)
 {
 	int64_t whole = base_ms;
@@ -42,7 +34,6 @@ int triton_budget_init(struct triton_budget *budget, int64_t per_second)
 	budget->filled_ms = triton_now_ms();
 	budget->shut_until_ms = 0;
 	atomic_init(&budget->closing, false);
-	atomic_init(&budget->granted, 0);
 	r = pthread_mutex_init(&budget->lock, NULL);
 	if (r)
 		return -r;
@@ -86,7 +77,6 @@ int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms)
 		budget->filled_ms = now;
 		if (now >= budget->shut_until_ms && budget->tokens >= 1) {
 			budget->tokens -= 1;
-			atomic_fetch_add(&budget->granted, 1);
 			break;
 		}
 		if (now >= deadline_ms) {

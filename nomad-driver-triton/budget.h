@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "nomad/base.h"
+
 struct triton_budget {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -19,7 +21,6 @@ struct triton_budget {
 	int64_t filled_ms; /* monotonic */
 	int64_t shut_until_ms;
 	atomic_bool closing;
-	atomic_ulong granted;
 };
 
 int triton_budget_init(struct triton_budget *budget, int64_t per_second);
@@ -34,7 +35,11 @@ int triton_budget_sleep(struct triton_budget *budget, int64_t ms);
 /* All waits end now, and all to come at once. */
 void triton_budget_close(struct triton_budget *budget);
 
-int64_t triton_now_ms(void); /* CLOCK_MONOTONIC */
+/* Milliseconds of nomad_monotonic_ns(). */
+static inline int64_t triton_now_ms(void)
+{
+	return nomad_monotonic_ns() / 1000000;
+}
 /* A time to wait before attempt `n` (1 is the first repetition): doubling from
  * `base_ms` up to `most_ms`, of which at least half and at random the rest. */
 int64_t triton_backoff_ms(unsigned n, int64_t base_ms, int64_t most_ms);

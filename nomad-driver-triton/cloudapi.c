@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "cloudapi.h"
-#include "httptext.h"
+#include "text.h"
 
 enum { PAGE = 1000, PAGES_MAX = 100, JSON_DEPTH_MAX = 64 };
 
@@ -23,6 +23,16 @@ enum { PAGE = 1000, PAGES_MAX = 100, JSON_DEPTH_MAX = 64 };
 const char *triton_json_text(const json_t *json, const char *key)
 {
 	return json_string_value(json_object_get(json, key));
+}
+
+int triton_take_id(const json_t *json, char **ret, const char *what, struct nomad_error **err)
+{
+	const char *id = triton_json_text(json, "id");
+
+	if (!id)
+		return nomad_error_set(err, EPROTO, "look for %s: the answer has no id", what);
+	*ret = strdup(id);
+	return *ret ? 0 : nomad_error_errno(err, ENOMEM, "look for %s", what);
 }
 
 void triton_answer_done(struct triton_answer *answer)
@@ -43,13 +53,8 @@ static char *words_of(const struct triton_response *response, bool *ret_duplicat
 
 	*ret_duplicate = false;
 	if (!code && !message) {
-		/* A proxy's page, or nothing. */
 		json_decref(json);
-		if (!response->size)
-			return strdup("no reason given");
-		if (response->body[0] == '<')
-			return strdup("an HTML page in place of an answer; is a proxy in front?");
-		return triton_one_line(response->body, response->size);
+		return triton_server_words(response->body, response->size);
 	}
 	json_array_foreach(json_object_get(json, "errors"), i, item)
 	{
@@ -81,40 +86,15 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 	int64_t skew = triton_http_skew_s(http);
 	bool duplicate = false;
 	const char *remedy = "";
-	int code = EINVAL;
+	int code = triton_status_errno(response->status);
 
 	words = words_of(response, &duplicate);
-	switch (response->status) {
-	case 401:
-		code = EACCES;
+	if (response->status == 401)
 		remedy = "; check account, user and key_id, and that the key is in the account";
-		break;
-	case 403:
-		code = EACCES;
-		break;
-	case 404:
-		code = ENOENT;
-		break;
-	case 409:
-		code = duplicate ? EEXIST : EINVAL;
-		break;
-	case 410:
-		code = ESTALE;
-		break;
-	case 413:
-		code = E2BIG;
-		break;
-	case 420:
-	case 429:
-		code = EAGAIN;
+	else if (response->status == 420 || response->status == 429)
 		remedy = "; the data centre throttles this account";
-		break;
-	default:
-		if (response->status >= 500)
-			code = EAGAIN;
-		else if (response->status < 400)
-			code = EPROTO;
-	}
+	else if (code == EEXIST && !duplicate)
+		code = EINVAL;
 	if (response->status == 400 && (skew > 240 || skew < -240)) {
 		nomad_error_set(err, EACCES,
 				"%s %s: the clock of this host is %lld s %s that of the data centre, which takes 300 s "
@@ -135,7 +115,7 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 		struct triton_answer *ret, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *target = nomad_strdupf("/%s%s", cloud->account, path), *text = NULL;
-	struct triton_request request = { .method = method, .retry_ms = cloud->retry_ms, .cancel = cloud->cancel };
+	struct triton_request request = { .method = method, .retry_ms = cloud->retry_ms };
 	struct triton_response response;
 	json_error_t why;
 	int r;
@@ -169,7 +149,6 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 			ret->json = json_loadb(response.body, response.size, 0, NULL);
 		goto out;
 	}
-	ret->resource_count = response.resource_count;
 	memcpy(ret->datacenter, response.datacenter, sizeof(ret->datacenter));
 	if (!response.size || response.status == 204)
 		goto out;
@@ -254,14 +233,6 @@ void triton_machines_done(struct triton_machines *machines)
 	memset(machines, 0, sizeof(*machines));
 }
 
-static int keep(char **ret, const char *text)
-{
-	if (!text)
-		return 0;
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
-}
-
 /* Tags may be text, boolean or number. */
 static int keep_tag(struct nomad_map *map, const char *key, const json_t *value)
 {
@@ -285,13 +256,11 @@ int triton_machine_parse(const json_t *json, struct triton_machine *ret)
 		return -EPROTO;
 	machine.state = triton_state_of(triton_json_text(json, "state"));
 	machine.deletion_protection = json_is_true(json_object_get(json, "deletion_protection"));
-	machine.firewall_enabled = json_is_true(json_object_get(json, "firewall_enabled"));
-	machine.docker = json_is_true(json_object_get(json, "docker"));
-	r = keep(&machine.id, id);
+	r = triton_keep(&machine.id, id);
 	if (r >= 0)
-		r = keep(&machine.name, triton_json_text(json, "name"));
+		r = triton_keep(&machine.name, triton_json_text(json, "name"));
 	if (r >= 0)
-		r = keep(&machine.primary_ip, triton_json_text(json, "primaryIp"));
+		r = triton_keep(&machine.primary_ip, triton_json_text(json, "primaryIp"));
 	json_object_foreach(json_object_get(json, "tags"), key, item) if (r >= 0) r =
 		keep_tag(&machine.tags, key, item);
 	json_array_foreach(json_object_get(json, "dns_names"), i, item) if (r >= 0 && json_is_string(item)) r =
@@ -324,16 +293,13 @@ int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct tr
 		/* The status alone is what counts; a body that is damaged is no reason to hope. */
 		nomad_error_free(why);
 		memset(ret, 0, sizeof(*ret));
-		if (triton_machine_parse(answer.json, ret) < 0 && keep(&ret->id, id) < 0)
+		if (triton_machine_parse(answer.json, ret) < 0 && triton_keep(&ret->id, id) < 0)
 			r = nomad_error_errno(err, ENOMEM, "look at the instance '%s'", id);
 		else
 			r = 0;
 		ret->state = TRITON_DELETED;
 	} else if (r < 0) {
-		if (err)
-			*err = why;
-		else
-			nomad_error_free(why);
+		triton_fail(r, why, err);
 	} else {
 		r = triton_machine_parse(answer.json, ret);
 		if (r < 0)
@@ -417,17 +383,7 @@ int triton_cloud_delete(const struct triton_cloud *cloud, const char *id, struct
 	struct nomad_error *why = NULL;
 	int r = triton_cloud_call(cloud, "DELETE", NULL, NULL, &why, "/machines/%s", id);
 
-	if (r == -ENOENT || r == -ESTALE) {
-		nomad_error_free(why);
-		return 0;
-	}
-	if (r < 0) {
-		if (err)
-			*err = why;
-		else
-			nomad_error_free(why);
-	}
-	return r;
+	return r < 0 ? triton_fail_unless_gone(r, why, err) : 0;
 }
 
 json_t *triton_tag_value(const char *key, const char *value)
@@ -469,10 +425,7 @@ int triton_cloud_add(const struct triton_cloud *cloud, const char *id, const cha
 			nomad_error_free(why);
 			continue;
 		}
-		if (err)
-			*err = why;
-		else
-			nomad_error_free(why);
+		triton_fail(r, why, err);
 		break;
 	}
 	json_decref(body);

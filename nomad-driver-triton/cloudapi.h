@@ -12,9 +12,8 @@
 /* A view of the account: cheap to copy, with another patience for example. */
 struct triton_cloud {
 	struct triton_http *http;
-	const char *account;	   /* escaped */
-	int64_t retry_ms;	   /* how long a call is tried */
-	const atomic_bool *cancel; /* or NULL */
+	const char *account; /* escaped */
+	int64_t retry_ms;    /* how long a call is tried */
 };
 
 enum triton_state {
@@ -35,7 +34,7 @@ const char *triton_state_word(enum triton_state state);
 struct triton_machine {
 	char *id, *name, *primary_ip;
 	enum triton_state state;
-	bool deletion_protection, firewall_enabled, docker;
+	bool deletion_protection;
 	struct nomad_map tags;
 	char **dns_names;
 };
@@ -56,7 +55,6 @@ int triton_machine_parse(const json_t *json, struct triton_machine *ret);
  * -EINVAL the others. */
 struct triton_answer {
 	json_t *json;
-	int64_t resource_count;
 	char datacenter[128];
 	bool maybe_done; /* after a failure: look whether it happened */
 };
@@ -101,6 +99,8 @@ int triton_find_image(const struct triton_cloud *cloud, const struct triton_imag
 int triton_find_networks(const struct triton_cloud *cloud, const struct nomad_block_list *networks, json_t **ret,
 			 struct nomad_error **err);
 
+/* ---- Volumes (volumes.c) ---- */
+
 /* Make sure that the volume is there, making it if `volume` gives a size.
  * *ret_made is its id if this made it, else NULL. */
 int triton_volume_ensure(const struct triton_cloud *cloud, const struct triton_volume *volume, int64_t deadline_ms,
@@ -113,5 +113,7 @@ int triton_volume_delete(const struct triton_cloud *cloud, const char *id, struc
 
 /* Text of a member; NULL if it is no string or absent. */
 const char *triton_json_text(const json_t *json, const char *key);
+/* A copy of the member "id". */
+int triton_take_id(const json_t *json, char **ret, const char *what, struct nomad_error **err);
 
 #endif

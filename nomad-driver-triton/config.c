@@ -19,66 +19,9 @@
 
 #include "config.h"
 #include "fwrules.h"
+#include "text.h"
 
 /* ---- Small checks ---- */
-
-bool triton_is_uuid(const char *text)
-{
-	if (!text || strlen(text) != 36)
-		return false;
-	for (int i = 0; i < 36; i++) {
-		if (i == 8 || i == 13 || i == 18 || i == 23) {
-			if (text[i] != '-')
-				return false;
-		} else if (!strchr("0123456789abcdef", text[i])) {
-			return false;
-		}
-	}
-	return true;
-}
-
-int triton_parse_port(const char *text)
-{
-	char *end;
-	long n;
-
-	if (!text || !isdigit((unsigned char)*text) || strlen(text) > 5)
-		return -1;
-	n = strtol(text, &end, 10);
-	return *end || n < 1 || n > 65535 ? -1 : (int)n;
-}
-
-int triton_parse_bool(const char *text)
-{
-	static const char *const yes[] = { "1", "true", "yes", "on" }, *const no[] = { "0", "false", "no", "off" };
-
-	for (size_t i = 0; text && i < NOMAD_ARRAY_LEN(yes); i++) {
-		if (strcasecmp(text, yes[i]) == 0)
-			return 1;
-		if (strcasecmp(text, no[i]) == 0)
-			return 0;
-	}
-	return -1;
-}
-
-const char *triton_getenv(const char *name)
-{
-	static const char *const prefixes[] = { "TRITON_", "SDC_" };
-	char key[64];
-
-	for (size_t i = 0; i < NOMAD_ARRAY_LEN(prefixes); i++) {
-		const char *value;
-
-		if (strlen(prefixes[i]) + strlen(name) >= sizeof(key))
-			continue;
-		strcpy(key, prefixes[i]);
-		strcat(key, name);
-		value = getenv(key);
-		if (value && *value)
-			return value;
-	}
-	return NULL;
-}
 
 static const char *check_uuid(const char *value)
 {
@@ -241,7 +184,7 @@ static int check_image(const void *config, struct nomad_error **err)
 {
 	const struct triton_image *image = config;
 
-	if ((image->uuid && *image->uuid) || (image->name && *image->name))
+	if (triton_given(image->uuid) || triton_given(image->name))
 		return 0;
 	return nomad_error_set(err, EINVAL, "option 'cloud_api.image' needs a uuid or a name");
 }
@@ -257,7 +200,7 @@ static int check_network(const void *config, struct nomad_error **err)
 {
 	const struct triton_network *network = config;
 
-	if ((network->uuid && *network->uuid) || (network->name && *network->name))
+	if (triton_given(network->uuid) || triton_given(network->name))
 		return 0;
 	return nomad_error_set(err, EINVAL, "each of the option 'cloud_api.networks' needs a name or a uuid");
 }
@@ -499,8 +442,7 @@ static int check_task(const void *config, struct nomad_error **err)
 	if (docker ? !task->docker_api : !task->cloud_api)
 		return nomad_error_set(err, EINVAL, "option 'api_type' is '%s', but there is no block '%s'",
 				       task->api_type, task->api_type);
-	if (!task->package ||
-	    ((!task->package->uuid || !*task->package->uuid) && (!task->package->name || !*task->package->name)))
+	if (!task->package || (!triton_given(task->package->uuid) && !triton_given(task->package->name)))
 		return nomad_error_set(err, EINVAL, "option 'package' needs a name or a uuid");
 	for (size_t i = 0; i < task->tags.count; i++) {
 		r = check_tag(task->tags.pairs[i].key, task->tags.pairs[i].value, err);

@@ -120,15 +120,4 @@ enum triton_api triton_task_api(const struct triton_task *task);
 /* exit_strategy = "deleted". */
 bool triton_task_ends_deleted(const struct triton_task *task);
 
-/* "8080": 1 to 65535, or -1. */
-int triton_parse_port(const char *text);
-bool triton_is_uuid(const char *text);
-
-/* The value of the first of TRITON_<name> and SDC_<name> that is set and not
- * empty; NULL for none. */
-const char *triton_getenv(const char *name);
-/* A boolean word of the environment: 1 true yes on / 0 false no off; -1 for
- * NULL, "" and anything else. */
-int triton_parse_bool(const char *text);
-
 #endif

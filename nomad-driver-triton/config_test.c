@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "schema/schema.h"
+#include "text.h"
 
 #define BASE "\"api_type\":\"cloud_api\",\"package\":{\"name\":\"p\"},\"cloud_api\":{\"image\":{\"name\":\"i\"}}"
 

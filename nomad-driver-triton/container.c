@@ -6,16 +6,16 @@
  * metadata, firewall rules, protection and the removal are CloudAPI's matter.
  * The labels nomad.task and nomad.alloc are there from the creation on, the
  * tags a moment later.
- *
- * As for machines: written down, looked for, created, and looked for again
- * where the answer was lost; names are unique here, too.
+ * How exactly one is made for a task is in start.c.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <signal.h>
 
-#include "life.h"
+#include "poller.h"
+#include "text.h"
+#include "triton.h"
 
 static const struct {
 	int number;
@@ -46,233 +46,205 @@ static int64_t left_ms(int64_t deadline)
 	return left > 1000 ? left : 1000;
 }
 
-/* 1 and *ret_id if the task's container is there already, 0 if there is none. */
-static int adopt(struct triton_site *site, const struct triton_docker *docker, struct nomad_task *task,
-		 const char *name, char **ret_id, struct nomad_error **err)
+/* What is to be made, and what was. */
+struct making {
+	struct triton_docker docker;
+	json_t *body;
+	bool pulled;
+	char *id;
+};
+
+static int adopt(struct triton_start *start, void *ud, struct nomad_error **err)
 {
 	struct triton_container it = { 0 };
 	struct nomad_error *why = NULL;
-	int r = triton_docker_inspect(docker, name, &it, &why);
+	struct making *making = ud;
+	int r = triton_docker_inspect(&making->docker, start->name, &it, &why);
 
 	if (r == -ENOENT) {
 		nomad_error_free(why);
 		return 0;
 	}
-	if (r < 0) {
-		if (err)
-			*err = why;
-		else
-			nomad_error_free(why);
-		return r;
-	}
+	if (r < 0)
+		return triton_fail(r, why, err);
 	/* "name" may also be the beginning of an id. */
-	if (!it.name || strcmp(it.name, name) != 0) {
+	if (!it.name || strcmp(it.name, start->name) != 0) {
 		r = 0;
-	} else if (!it.task || strcmp(it.task, nomad_task_id(task)) != 0) {
+	} else if (!it.task || strcmp(it.task, nomad_task_id(start->task)) != 0) {
 		r = nomad_error_set(err, EEXIST,
-				    "the name '%s' is taken by the container '%.12s', which is not of this task", name,
-				    it.id);
+				    "the name '%s' is taken by the container '%.12s', which is not of this task",
+				    start->name, it.id);
 	} else if (it.running || it.never_started) {
-		*ret_id = NOMAD_TAKE_PTR(it.id);
+		making->id = NOMAD_TAKE_PTR(it.id);
 		r = 1;
 	} else {
-		struct triton_remains remains = {
-			.task_id = (char *)(uintptr_t)nomad_task_id(task),
-			.name = (char *)(uintptr_t)name,
-		};
-
-		r = triton_remains_clear(site, &remains, 120000, err);
+		r = triton_clear_former(start, err);
 	}
 	triton_container_done(&it);
 	return r;
 }
 
-static int create(struct triton_site *site, const struct triton_docker *docker, struct nomad_task *task,
-		  const struct triton_task *want, const char *name, const json_t *body, int64_t deadline, char **ret_id,
-		  struct nomad_error **err)
+static int pull(struct triton_start *start, struct making *making, struct nomad_error **err)
 {
-	const struct triton_docker_task *container = want->docker_api;
-	bool pulled = container->image->auto_pull;
-	int r = 0;
+	const struct triton_docker_task *want = start->want->docker_api;
 
-	if (pulled)
-		r = triton_docker_pull(docker, container->image->name, container->image->tag, container->auth,
-				       left_ms(deadline), err);
-	if (r >= 0)
-		r = adopt(site, docker, task, name, ret_id, err);
-	for (unsigned turn = 1; r == 0; turn++) {
-		struct nomad_error *why = NULL;
-		bool maybe = false;
+	making->pulled = true;
+	return triton_docker_pull(&making->docker, want->image->name, want->image->tag, want->auth,
+				  left_ms(start->deadline_ms), err);
+}
 
-		r = triton_docker_create(docker, name, body, left_ms(deadline), ret_id, &maybe, &why);
-		if (r >= 0)
-			return 1;
-		if (r == -ENOENT && !pulled) {
-			/* The image is not there yet. */
-			nomad_error_free(why);
-			r = triton_docker_pull(docker, container->image->name, container->image->tag, container->auth,
-					       left_ms(deadline), err);
-			pulled = true;
-			continue;
-		}
-		for (unsigned look = 1; (maybe || r == -EEXIST) && look <= 5; look++) {
-			if (triton_site_sleep(site, triton_backoff_ms(look, 500, 4000), NULL) < 0)
-				break;
-			if (adopt(site, docker, task, name, ret_id, NULL) == 1) {
-				nomad_error_free(why);
-				return 1;
-			}
-		}
-		if (maybe && turn < 3 && triton_now_ms() < deadline && !atomic_load(&site->budget.closing)) {
-			nomad_error_free(why);
-			r = 0;
-			continue;
-		}
-		if (err)
-			*err = why;
-		else
-			nomad_error_free(why);
-	}
-	return r;
+static int create(struct triton_start *start, void *ud, bool *ret_maybe, struct nomad_error **err)
+{
+	struct nomad_error *why = NULL;
+	struct making *making = ud;
+	int r = triton_docker_create(&making->docker, start->name, making->body, left_ms(start->deadline_ms),
+				     &making->id, ret_maybe, &why);
+
+	if (r != -ENOENT || making->pulled)
+		return r < 0 ? triton_fail(r, why, err) : r;
+	/* The image is not there yet. */
+	nomad_error_free(why);
+	r = pull(start, making, err);
+	return r < 0 ? r : create(start, ud, ret_maybe, err);
 }
 
 /* Tags are shown a moment after they were set; rules count users by them. */
-static int wait_for_tags(struct triton_site *site, const struct triton_cloud *cloud, const char *id, int64_t deadline,
-			 struct nomad_error **err)
+static int wait_for_tags(struct triton_start *start, const char *id, struct nomad_error **err)
 {
 	for (unsigned n = 1;; n++) {
 		struct triton_machine machine = { 0 };
-		struct nomad_error *why = NULL;
-		int r = triton_cloud_get(cloud, id, &machine, &why);
+		int r = triton_cloud_get(&start->cloud, id, &machine, NULL);
 		bool there = r >= 0 && nomad_map_get(&machine.tags, "nomad_task");
 
-		if (r >= 0)
-			triton_machine_done(&machine);
-		nomad_error_free(why);
+		triton_machine_done(&machine);
 		if (there)
 			return 0;
-		if (triton_now_ms() > deadline || n > 120)
+		if (triton_now_ms() > start->deadline_ms || n > 120)
 			return nomad_error_set(err, ETIMEDOUT, "set the tags of the instance '%s': they do not show",
 					       id);
-		r = triton_site_sleep(site, 500, err);
+		r = triton_site_sleep(start->plugin->site, 500, err);
 		if (r < 0)
 			return r;
 	}
 }
 
-static int dress(struct triton_site *site, const struct triton_cloud *cloud, struct nomad_task *task,
-		 const struct triton_task *want, const struct triton_fwset *rules, const char *uuid, int64_t deadline,
-		 struct nomad_error **err)
+static int dress(struct triton_start *start, const char *uuid, struct nomad_error **err)
 {
+	const struct triton_task *want = start->want;
 	struct nomad_map tags = { 0 };
-	int r = triton_task_tags(nomad_task_info(task), want, rules, &tags);
+	int r = triton_task_tags(nomad_task_info(start->task), want, &start->rules, &tags);
 
 	if (r < 0)
 		r = nomad_error_errno(err, ENOMEM, "set the tags of the instance");
 	else
-		r = triton_cloud_add(cloud, uuid, "tags", &tags, err);
+		r = triton_cloud_add(&start->cloud, uuid, "tags", &tags, err);
 	nomad_map_done(&tags);
 	if (r >= 0)
-		r = triton_cloud_add(cloud, uuid, "metadata", &want->metadata, err);
-	if (r >= 0 && rules->count)
-		r = wait_for_tags(site, cloud, uuid, deadline, err);
+		r = triton_cloud_add(&start->cloud, uuid, "metadata", &want->metadata, err);
+	if (r >= 0 && start->rules.count)
+		r = wait_for_tags(start, uuid, err);
 	if (r >= 0)
-		r = triton_fwshare_ensure(site->rules, cloud, rules, err);
+		r = triton_fwshare_ensure(start->plugin->site->rules, &start->cloud, &start->rules, err);
 	if (r >= 0 && want->deletion_protection)
-		r = triton_cloud_action(cloud, uuid, "enable_deletion_protection", err);
+		r = triton_cloud_action(&start->cloud, uuid, "enable_deletion_protection", err);
 	return r;
 }
 
 /* Where it runs; one that has ended already is fine, and has no address. */
-static int find_address(struct triton_site *site, const struct triton_cloud *cloud, const char *uuid,
-			struct triton_machine *ret, struct nomad_error **err)
+static int find_address(struct triton_start *start, const char *uuid, struct triton_machine *ret,
+			struct nomad_error **err)
 {
 	for (unsigned n = 1;; n++) {
 		int r;
 
 		triton_machine_done(ret);
-		r = triton_cloud_get(cloud, uuid, ret, err);
+		r = triton_cloud_get(&start->cloud, uuid, ret, err);
 		if (r < 0)
 			return nomad_error_wrap(err, "look for the address of the instance");
 		if (ret->primary_ip || n > 10 || ret->state == TRITON_STOPPED)
 			return 0;
-		r = triton_site_sleep(site, 500, err);
+		r = triton_site_sleep(start->plugin->site, 500, err);
 		if (r < 0)
 			return r;
 	}
 }
 
-static int build(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
-		 const struct triton_fwset *rules, const char *name, int64_t deadline, struct nomad_error **err)
+static int describe(struct triton_start *start, json_t **ret_body, struct nomad_error **err)
 {
-	const struct nomad_task_info *info = nomad_task_info(task);
-	const struct triton_log_config *log = want->docker_api->log_config;
-	NOMAD_AUTO_FREE char *package = NULL, *cns = triton_join(want->cns), *id = NULL;
+	const struct nomad_task_info *info = nomad_task_info(start->task);
+	const struct triton_task *want = start->want;
+	NOMAD_AUTO_FREE char *package = NULL, *cns = triton_join(want->cns);
+	int r = triton_find_package(&start->cloud, want->package, &package, err);
 	struct triton_docker_spec spec = {
 		.task = want->docker_api,
 		.affinity = (const char *const *)want->affinity,
 		.volumes = &want->volumes,
 		.env = &info->env,
+		.package = package,
 		.cns = cns,
 		.task_id = info->id,
 		.alloc_id = info->alloc_id,
 	};
+
+	return r < 0 ? r : triton_docker_body(&spec, ret_body, err);
+}
+
+static int make(struct triton_start *start, struct making *making, struct nomad_error **err)
+{
+	static const struct triton_maker maker = { .adopt = adopt, .create = create };
+	const struct triton_docker_task *want = start->want->docker_api;
+	struct nomad_task *task = start->task;
+	int r = triton_begin(start, "docker", err);
+
+	if (r >= 0 && want->tty)
+		r = nomad_task_put(task, TRITON_RECORD_TTY, "1", err);
+	if (r >= 0 && want->log_config && want->log_config->type && strcmp(want->log_config->type, "none") == 0)
+		r = nomad_task_put(task, TRITON_RECORD_NO_LOG, "1", err);
+	if (r >= 0 && want->image->auto_pull)
+		r = pull(start, making, err);
+	if (r >= 0)
+		r = triton_make_once(start, &maker, making, err);
+	return r < 0 ? r : nomad_task_put(task, TRITON_RECORD_CONTAINER, making->id, err);
+}
+
+static int build(struct triton_start *start, struct nomad_error **err)
+{
 	struct triton_machine machine = { 0 };
-	struct triton_docker docker;
-	struct triton_cloud cloud;
-	json_t *body = NULL;
+	struct making making = { 0 };
 	char uuid[37];
-	int r = triton_site_cloud(site, &cloud, err);
+	int r = triton_site_docker(start->plugin->site, &making.docker, err);
 
 	if (r >= 0)
-		r = triton_site_docker(site, &docker, err);
+		r = describe(start, &making.body, err);
 	if (r >= 0)
-		r = triton_find_package(&cloud, want->package, &package, err);
-	spec.package = package;
+		r = make(start, &making, err);
+	if (r >= 0 && triton_docker_uuid(making.id, uuid) < 0)
+		r = nomad_error_set(err, EPROTO, "create a container: the Docker API returned an invalid container id");
 	if (r >= 0)
-		r = triton_docker_body(&spec, &body, err);
+		r = nomad_task_put(start->task, TRITON_RECORD_INSTANCE, uuid, err);
 	if (r >= 0)
-		r = triton_begin(site, task, want, "docker", name, rules, err);
-	if (r >= 0 && want->docker_api->tty)
-		r = nomad_task_put(task, TRITON_RECORD_TTY, "1", err);
-	if (r >= 0 && log && log->type && strcmp(log->type, "none") == 0)
-		r = nomad_task_put(task, "nolog", "1", err);
+		r = dress(start, uuid, err);
 	if (r >= 0)
-		r = triton_make_volumes(site, task, want, deadline, err);
+		r = triton_docker_start(&making.docker, making.id, left_ms(start->deadline_ms), err);
 	if (r >= 0)
-		r = create(site, &docker, task, want, name, body, deadline, &id, err);
-	if (r >= 0 && triton_docker_uuid(id, uuid) < 0)
-		r = nomad_error_set(err, EPROTO, "the Docker API named a container that cannot be");
+		r = find_address(start, uuid, &machine, err);
 	if (r >= 0)
-		r = nomad_task_put(task, TRITON_RECORD_CONTAINER, id, err);
-	if (r >= 0)
-		r = nomad_task_put(task, TRITON_RECORD_INSTANCE, uuid, err);
-	if (r >= 0)
-		r = dress(site, &cloud, task, want, rules, uuid, deadline, err);
-	if (r >= 0)
-		r = triton_docker_start(&docker, id, left_ms(deadline), err);
-	if (r >= 0)
-		r = find_address(site, &cloud, uuid, &machine, err);
-	if (r >= 0)
-		r = triton_fwshare_ensure(site->rules, &cloud, rules, err);
-	if (r >= 0)
-		r = triton_announce(task, &machine, err);
-	if (r >= 0)
-		r = triton_watch_task(site, task, err);
+		r = triton_finish_start(start, &machine, err);
 	triton_machine_done(&machine);
-	json_decref(body);
+	json_decref(making.body);
+	free(making.id);
 	return r;
 }
 
-int triton_container_start(struct triton_site *site, struct nomad_task *task, const struct triton_task *want,
+int triton_container_start(struct triton_plugin *plugin, struct nomad_task *task, const struct triton_task *want,
 			   struct nomad_error **err)
 {
-	return triton_start_with(site, task, want, build, "container", err);
+	return triton_start_with(plugin, task, want, build, "container", err);
 }
 
 /* ---- Ending it ---- */
 
-int triton_container_signal(struct triton_site *site, struct nomad_task *task, int number, struct nomad_error **err)
+int triton_container_signal(struct triton_plugin *plugin, struct nomad_task *task, int number, struct nomad_error **err)
 {
 	const char *id = nomad_task_get(task, TRITON_RECORD_CONTAINER), *name = triton_signal_name(number);
 	struct triton_docker docker;
@@ -284,40 +256,38 @@ int triton_container_signal(struct triton_site *site, struct nomad_task *task, i
 		return nomad_error_set(err, ENOENT, "the task has no container");
 	if (!name)
 		return nomad_error_set(err, EINVAL, "the signal %d has no name that the Docker API knows", number);
-	r = triton_site_docker(site, &docker, err);
+	r = triton_site_docker(plugin->site, &docker, err);
 	if (r < 0)
 		return r;
 	if (number == SIGKILL)
-		triton_poller_expect_end(site->poller, nomad_task_id(task), true);
+		triton_poller_expect_end(plugin->poller, nomad_task_id(task), true);
 	r = triton_docker_kill(&docker, id, name, err);
-	triton_poller_poke(site->poller, nomad_task_id(task));
+	triton_poller_poke(plugin->poller, nomad_task_id(task));
 	return r;
 }
 
-int triton_container_stop(struct triton_site *site, struct nomad_task *task, int number, unsigned timeout_ms,
+int triton_container_stop(struct triton_plugin *plugin, struct nomad_task *task, int number, unsigned timeout_ms,
 			  struct nomad_error **err)
 {
 	const char *id = nomad_task_get(task, TRITON_RECORD_CONTAINER);
 	const struct triton_task *want = nomad_task_config(task);
-	const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
-	bool deleted = exit && strcmp(exit, "deleted") == 0;
 	struct triton_docker docker;
 	unsigned seconds;
 	int r;
 
 	if (!id)
 		return 0;
-	triton_poller_expect_end(site->poller, nomad_task_id(task), false);
-	if (number && !deleted)
-		return triton_container_signal(site, task, number, err);
+	triton_poller_expect_end(plugin->poller, nomad_task_id(task), false);
+	if (number && !triton_ends_deleted(task))
+		return triton_container_signal(plugin, task, number, err);
 	/* The server sends the image's own signal, waits, and kills. */
 	if (want && want->stop_timeout > 0)
 		timeout_ms = (unsigned)want->stop_timeout * 1000;
 	seconds = (timeout_ms + 999) / 1000;
-	r = triton_site_docker(site, &docker, err);
+	r = triton_site_docker(plugin->site, &docker, err);
 	if (r >= 0)
 		r = triton_docker_stop(&docker, id, seconds, err);
-	triton_poller_poke(site->poller, nomad_task_id(task));
+	triton_poller_poke(plugin->poller, nomad_task_id(task));
 	return r;
 }
 

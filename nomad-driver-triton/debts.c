@@ -26,12 +26,13 @@
 
 #include "debts.h"
 #include "hold.h"
+#include "text.h"
 
 enum { FIRST_MS = 5000, EACH_MS = 30000, TRY_MS = 60000, MOST_MS = 600000 };
 
 struct triton_debts {
 	struct triton_site *site;
-	char *folder;
+	char *folder, *hold_folder;
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock;
@@ -52,6 +53,42 @@ static char *path_of(struct triton_debts *debts, const char *name)
 	return nomad_strdupf("%s/%s.json", debts->folder, name);
 }
 
+static int write_debt(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *path = path_of(debts, remains->name), *text = NULL;
+	NOMAD_AUTO_FREE char *temporary = nomad_strdupf("%s/.%s.tmp", debts->folder, remains->name);
+	json_t *json = triton_remains_json(remains);
+	NOMAD_AUTO_FD int fd = -1;
+	int r;
+
+	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	json_decref(json);
+	if (!text || !path || !temporary)
+		return nomad_error_errno(err, ENOMEM, "note what is to be removed");
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return nomad_error_errno(err, errno, "write '%s'", temporary);
+	r = nomad_write_all(fd, text, strlen(text));
+	if (r >= 0 && (fsync(fd) < 0 || rename(temporary, path) < 0))
+		r = -errno;
+	if (r < 0) {
+		nomad_error_errno(err, -r, "write '%s'", path);
+		unlink(temporary);
+	}
+	return r;
+}
+
+static int renew(void *ud, const struct triton_remains *remains, struct nomad_error **err)
+{
+	struct triton_debts *debts = ud;
+	int r;
+
+	pthread_mutex_lock(&debts->lock);
+	r = write_debt(debts, remains, err);
+	pthread_mutex_unlock(&debts->lock);
+	return r;
+}
+
 /* The thread takes a debt unless it is somebody's; what it reads then stays. */
 static int begin_paying(struct triton_debts *debts, const char *file, struct triton_remains *ret)
 {
@@ -67,8 +104,11 @@ static int begin_paying(struct triton_debts *debts, const char *file, struct tri
 		json = json_load_file(path, 0, NULL);
 		r = json ? triton_remains_parse(json, ret) : -EINVAL;
 		json_decref(json);
-		if (r >= 0)
+		if (r >= 0) {
 			debts->paying = NOMAD_TAKE_PTR(name);
+			ret->note = renew;
+			ret->ud = debts;
+		}
 	}
 	pthread_mutex_unlock(&debts->lock);
 	return r;
@@ -87,7 +127,7 @@ static void pay(struct triton_debts *debts, const char *file)
 	r = triton_remains_clear(debts->site, &remains, TRY_MS, &err);
 	hold = nomad_map_get(&remains.records, TRITON_RECORD_HOLD);
 	if (r >= 0 && hold)
-		triton_hold_remove(debts->site->hold_folder, hold);
+		triton_hold_remove(debts->hold_folder, hold);
 	if (r >= 0)
 		nomad_log_kv(NOMAD_LOG_INFO, "removed what an earlier task had left", "instance", remains.name, NULL);
 	else
@@ -127,18 +167,21 @@ static void *run(void *ud)
 	return NULL;
 }
 
-int triton_debts_new(struct triton_site *site, const char *folder, struct triton_debts **ret, struct nomad_error **err)
+int triton_debts_new(struct triton_site *site, const char *folder, const char *hold_folder, struct triton_debts **ret,
+		     struct nomad_error **err)
 {
 	struct triton_debts *debts = calloc(1, sizeof(*debts));
 	int r;
 
-	if (!debts || !(debts->folder = strdup(folder))) {
-		free(debts);
+	if (!debts)
 		return nomad_error_errno(err, ENOMEM, "prepare the list of what is to be removed");
-	}
 	debts->site = site;
 	pthread_mutex_init(&debts->lock, NULL);
 	pthread_cond_init(&debts->changed, NULL);
+	if (triton_keep(&debts->folder, folder) < 0 || triton_keep(&debts->hold_folder, hold_folder) < 0) {
+		triton_debts_free(debts);
+		return nomad_error_errno(err, ENOMEM, "prepare the list of what is to be removed");
+	}
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
 		r = nomad_error_errno(err, errno, "make the folder '%s'", folder);
 		triton_debts_free(debts);
@@ -164,40 +207,8 @@ void triton_debts_free(struct triton_debts *debts)
 	pthread_mutex_destroy(&debts->lock);
 	nomad_map_done(&debts->taken);
 	free(debts->folder);
+	free(debts->hold_folder);
 	free(debts);
-}
-
-static int write_debt(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *path = path_of(debts, remains->name), *text = NULL;
-	NOMAD_AUTO_FREE char *temporary = nomad_strdupf("%s/.%s.tmp", debts->folder, remains->name);
-	json_t *json = triton_remains_json(remains);
-	FILE *file;
-	int r = 0, fd;
-
-	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	json_decref(json);
-	if (!text || !path || !temporary)
-		return nomad_error_errno(err, ENOMEM, "note what is to be removed");
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	file = fd >= 0 ? fdopen(fd, "w") : NULL;
-	if (!file) {
-		r = nomad_error_errno(err, errno, "write '%s'", temporary);
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	if (fputs(text, file) < 0 || fflush(file) || fsync(fd) < 0)
-		r = -errno;
-	if (fclose(file) && r >= 0)
-		r = -errno;
-	if (r >= 0 && rename(temporary, path) < 0)
-		r = -errno;
-	if (r < 0) {
-		nomad_error_errno(err, -r, "write '%s'", path);
-		unlink(temporary);
-	}
-	return r;
 }
 
 static bool is_paying(struct triton_debts *debts, const char *name)
@@ -230,35 +241,25 @@ int triton_debts_take(struct triton_debts *debts, struct triton_remains *remains
 {
 	int r;
 
-	if (!debts || !remains->name)
+	if (!remains->name)
 		return 0;
 	pthread_mutex_lock(&debts->lock);
 	wait_for_thread(debts, remains->name);
 	r = nomad_map_set(&debts->taken, remains->name, "");
 	if (r >= 0)
 		r = add_learned(debts, remains);
+	remains->note = renew;
+	remains->ud = debts;
 	r = r < 0 ? nomad_error_errno(err, -r, "note what is to be removed") : write_debt(debts, remains, err);
-	pthread_mutex_unlock(&debts->lock);
-	return r;
-}
-
-int triton_debts_renew(struct triton_debts *debts, const struct triton_remains *remains, struct nomad_error **err)
-{
-	int r;
-
-	if (!debts || !remains->name)
-		return 0;
-	pthread_mutex_lock(&debts->lock);
-	r = write_debt(debts, remains, err);
 	pthread_mutex_unlock(&debts->lock);
 	return r;
 }
 
 void triton_debts_settle(struct triton_debts *debts, const char *name, bool paid)
 {
-	NOMAD_AUTO_FREE char *path = debts && name ? path_of(debts, name) : NULL;
+	NOMAD_AUTO_FREE char *path = name ? path_of(debts, name) : NULL;
 
-	if (!debts || !name)
+	if (!name)
 		return;
 	pthread_mutex_lock(&debts->lock);
 	if (paid && path)
@@ -269,7 +270,7 @@ void triton_debts_settle(struct triton_debts *debts, const char *name, bool paid
 
 void triton_debts_cancel(struct triton_debts *debts, const char *name)
 {
-	NOMAD_AUTO_FREE char *path = debts ? path_of(debts, name) : NULL;
+	NOMAD_AUTO_FREE char *path = path_of(debts, name);
 
 	if (!path)
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What is sent to the Docker API and what comes as a stream: the body of a
- * create request, the registry's credentials, frames.
+ * What is sent to the Docker API: the body of a create request, the registry's
+ * credentials.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,16 +12,12 @@
 #include <openssl/evp.h>
 
 #include "docker.h"
-
-static bool given(const char *text)
-{
-	return text && *text;
-}
+#include "text.h"
 
 /* All setters note a failure in *bad: text that is no UTF-8, or no memory. */
 static void set_text(json_t *to, const char *key, const char *value, int *bad)
 {
-	if (given(value))
+	if (triton_given(value))
 		*bad |= json_object_set_new(to, key, json_string(value));
 }
 
@@ -68,10 +64,10 @@ static void add_ports(json_t *bindings, json_t *exposed, char *const *ports, con
 
 static void set_restart(json_t *host, const char *policy, int *bad)
 {
-	const char *name = "no", *colon = given(policy) ? strchr(policy, ':') : NULL;
+	const char *name = "no", *colon = triton_given(policy) ? strchr(policy, ':') : NULL;
 	json_int_t most = 0;
 
-	if (given(policy)) {
+	if (triton_given(policy)) {
 		if (strcasecmp(policy, "always") == 0)
 			name = "always";
 		else if (strncasecmp(policy, "on", 2) == 0)
@@ -101,7 +97,7 @@ static void set_host(json_t *host, const struct triton_docker_spec *spec, json_t
 		*bad |= json_object_set_new(host, "PortBindings", bindings);
 		set_bool(host, "PublishAllPorts", task->ports->publish_all, bad);
 	}
-	if (task->log_config && given(task->log_config->type)) {
+	if (task->log_config && triton_given(task->log_config->type)) {
 		json_t *log = json_object();
 
 		set_text(log, "Type", task->log_config->type, bad);
@@ -112,9 +108,9 @@ static void set_host(json_t *host, const struct triton_docker_spec *spec, json_t
 		json_t *binds = json_array();
 
 		for (size_t i = 0; i < spec->volumes->count; i++)
-			*bad |= json_array_append_new(binds,
-						      json_sprintf("%s:%s:%s", volumes[i].name, volumes[i].mountpoint,
-								   given(volumes[i].mode) ? volumes[i].mode : "rw"));
+			*bad |= json_array_append_new(
+				binds, json_sprintf("%s:%s:%s", volumes[i].name, volumes[i].mountpoint,
+						    triton_given(volumes[i].mode) ? volumes[i].mode : "rw"));
 		*bad |= json_object_set_new(host, "Binds", binds);
 	}
 }
@@ -158,7 +154,7 @@ int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, stru
 	if (!bad) {
 		bad |= json_object_set_new(body, "Image",
 					   json_sprintf("%s:%s", task->image->name,
-							given(task->image->tag) ? task->image->tag : "latest"));
+							triton_given(task->image->tag) ? task->image->tag : "latest"));
 		set_list(body, "Cmd", task->cmd, &bad);
 		set_list(body, "Entrypoint", task->entrypoint, &bad);
 		set_bool(body, "OpenStdin", task->openstdin, &bad);
@@ -209,38 +205,4 @@ char *triton_docker_auth(const struct triton_auth *auth)
 	free(text);
 	json_decref(json);
 	return out;
-}
-
-int triton_demux_feed(struct triton_demux *demux, const void *data, size_t size,
-		      void (*out)(void *ud, int fd, const void *data, size_t size), void *ud)
-{
-	const unsigned char *at = data;
-
-	if (demux->raw) {
-		if (size)
-			out(ud, 1, data, size);
-		return 0;
-	}
-	while (size) {
-		if (!demux->left) {
-			demux->head[demux->head_size++] = *at++;
-			size--;
-			if (demux->head_size < sizeof(demux->head))
-				continue;
-			demux->head_size = 0;
-			if (demux->head[0] > 2 || demux->head[1] || demux->head[2] || demux->head[3])
-				return -EPROTO;
-			demux->fd = demux->head[0] == 2 ? 2 : 1;
-			demux->left = (uint32_t)demux->head[4] << 24 | (uint32_t)demux->head[5] << 16 |
-				      (uint32_t)demux->head[6] << 8 | demux->head[7];
-		} else {
-			size_t n = size < demux->left ? size : demux->left;
-
-			out(ud, demux->fd, at, n);
-			at += n;
-			size -= n;
-			demux->left -= (uint32_t)n;
-		}
-	}
-	return 0;
 }

@@ -9,50 +9,25 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "docker.h"
-#include "httptext.h"
+#include "text.h"
 
 static int explain(const struct triton_docker *docker, const struct triton_request *request,
 		   const struct triton_response *response, struct nomad_error **err)
 {
 	json_t *json = json_loadb(response->body, response->size, 0, NULL);
 	const char *message = json_string_value(json_object_get(json, "message"));
-	NOMAD_AUTO_FREE char *words =
-		message ? triton_one_line(message, strlen(message)) : triton_one_line(response->body, response->size);
-	int code = EINVAL;
+	NOMAD_AUTO_FREE char *words = message ? triton_one_line(message, strlen(message))
+					      : triton_server_words(response->body, response->size);
+	int code = triton_status_errno(response->status);
 
 	json_decref(json);
-	if (response->body[0] == '<') {
-		free(words);
-		words = strdup("an HTML page in place of an answer; is a proxy in front?");
-	}
-	switch (response->status) {
-	case 401:
-	case 403:
-		code = EACCES;
-		break;
-	case 404:
-		code = ENOENT;
-		break;
-	case 409:
-		code = EEXIST;
-		break;
-	case 429:
-		code = EAGAIN;
-		break;
-	default:
-		if (response->status >= 500)
-			code = EAGAIN;
-		else if (response->status < 400)
-			code = EPROTO;
-	}
 	nomad_error_set(err, code, "%s %s at %s: status %ld: %s%s", request->method, request->target,
-			triton_http_what(docker->http), response->status, words && *words ? words : "no reason given",
+			triton_http_what(docker->http), response->status, words ? words : "",
 			code == EACCES ? "; check docker_cert_path and that its key is in the account" : "");
 	if (code == EAGAIN)
 		(void)nomad_error_retryable(err);
@@ -66,40 +41,28 @@ struct options {
 	bool once; /* no repetition on 500: it means a wrong state */
 };
 
-static int call(const struct triton_docker *docker, const char *method, const json_t *body,
-		const struct options *options, struct triton_response *ret, struct nomad_error **err, const char *fmt,
-		...) NOMAD_PRINTF(7, 8);
-
-static int call(const struct triton_docker *docker, const char *method, const json_t *body,
-		const struct options *options, struct triton_response *ret, struct nomad_error **err, const char *fmt,
-		...)
+/* One call; `path` is NULL where there was no memory for it. */
+static int call(const struct triton_docker *docker, const char *method, const char *path, const json_t *body,
+		const struct options *options, struct triton_response *ret, struct nomad_error **err)
 {
-	static const struct options none = { 0 };
-	NOMAD_AUTO_FREE char *path = NULL, *target = NULL, *text = NULL;
-	struct triton_request request = { .method = method, .retry_ms = docker->retry_ms, .cancel = docker->cancel };
-	va_list ap;
+	NOMAD_AUTO_FREE char *target = path ? nomad_strdupf(TRITON_DOCKER_VERSION "%s", path) : NULL, *text = NULL;
+	struct triton_request request = { .method = method, .retry_ms = docker->retry_ms };
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	va_start(ap, fmt);
-	if (vasprintf(&path, fmt, ap) < 0)
-		path = NULL;
-	va_end(ap);
-	if (path)
-		target = nomad_strdupf(TRITON_DOCKER_VERSION "%s", path);
 	if (body)
 		text = json_dumps(body, JSON_COMPACT);
 	if (!target || (body && !text))
 		return nomad_error_errno(err, ENOMEM, "prepare a request to the Docker API");
-	if (!options)
-		options = &none;
 	request.target = target;
 	request.body = text;
-	request.header = options->header;
-	request.timeout_ms = options->timeout_ms;
-	request.body_max = options->body_max;
-	if (options->once)
-		request.retry_ms = 0;
+	if (options) {
+		request.header = options->header;
+		request.timeout_ms = options->timeout_ms;
+		request.body_max = options->body_max;
+		if (options->once)
+			request.retry_ms = 0;
+	}
 	r = triton_http_do(docker->http, &request, ret, err);
 	if (r < 0) {
 		(void)nomad_error_retryable(err);
@@ -120,12 +83,25 @@ static int parse(const struct triton_response *response, const char *what, json_
 	return -EPROTO;
 }
 
+/* One call whose answer is JSON. */
+static int ask(const struct triton_docker *docker, const char *method, const char *path, const json_t *body,
+	       int64_t timeout_ms, const char *what, json_t **ret, struct nomad_error **err)
+{
+	struct options options = { .timeout_ms = timeout_ms };
+	struct triton_response response;
+	int r = call(docker, method, path, body, &options, &response, err);
+
+	if (r >= 0)
+		r = parse(&response, what, ret, err);
+	triton_response_done(&response);
+	return r;
+}
+
 void triton_container_done(struct triton_container *container)
 {
 	free(container->id);
 	free(container->name);
 	free(container->task);
-	free(container->finished_at);
 	memset(container, 0, sizeof(*container));
 }
 
@@ -148,7 +124,7 @@ int triton_docker_ping(const struct triton_docker *docker, struct nomad_error **
 {
 	struct triton_response response;
 	/* Not /_ping: that one needs no certificate. */
-	int r = call(docker, "GET", NULL, NULL, &response, err, "/containers/json?limit=1");
+	int r = call(docker, "GET", "/containers/json?limit=1", NULL, NULL, &response, err);
 
 	triton_response_done(&response);
 	return r;
@@ -192,12 +168,14 @@ int triton_docker_pull(const struct triton_docker *docker, const char *name, con
 		       const struct triton_auth *auth, int64_t timeout_ms, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *from = triton_url_escape(name), *version = triton_url_escape(tag), *header = NULL;
+	NOMAD_AUTO_FREE char *path =
+		nomad_strdupf("/images/create?fromImage=%s&tag=%s", from ? from : "", version ? version : "");
 	struct options options = { .timeout_ms = timeout_ms, .body_max = 64 << 20 };
 	struct triton_response response;
 	int r;
 
-	if (auth && ((auth->username && *auth->username) || (auth->password && *auth->password) ||
-		     (auth->email && *auth->email) || (auth->server_address && *auth->server_address))) {
+	if (auth && (triton_given(auth->username) || triton_given(auth->password) || triton_given(auth->email) ||
+		     triton_given(auth->server_address))) {
 		NOMAD_AUTO_FREE char *value = triton_docker_auth(auth);
 
 		header = value ? nomad_strdupf("X-Registry-Auth: %s", value) : NULL;
@@ -207,7 +185,7 @@ int triton_docker_pull(const struct triton_docker *docker, const char *name, con
 	}
 	if (!from || !version)
 		return nomad_error_errno(err, ENOMEM, "pull the image '%s'", name);
-	r = call(docker, "POST", NULL, &options, &response, err, "/images/create?fromImage=%s&tag=%s", from, version);
+	r = call(docker, "POST", path, NULL, &options, &response, err);
 	if (r < 0)
 		r = nomad_error_wrap(err, "pull the image '%s:%s'", name, tag);
 	else
@@ -221,12 +199,13 @@ int triton_docker_pull(const struct triton_docker *docker, const char *name, con
 int triton_docker_create(const struct triton_docker *docker, const char *name, const json_t *body, int64_t timeout_ms,
 			 char **ret_id, bool *ret_maybe_done, struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/containers/create?name=%s", name);
 	struct options options = { .timeout_ms = timeout_ms };
 	struct triton_response response;
 	json_t *json = NULL;
 	const char *id;
 	char uuid[37];
-	int r = call(docker, "POST", body, &options, &response, err, "/containers/create?name=%s", name);
+	int r = call(docker, "POST", path, body, &options, &response, err);
 
 	*ret_maybe_done = false;
 	if (r >= 0) {
@@ -249,15 +228,12 @@ int triton_docker_create(const struct triton_docker *docker, const char *name, c
 int triton_docker_inspect(const struct triton_docker *docker, const char *id, struct triton_container *ret,
 			  struct nomad_error **err)
 {
-	struct triton_response response;
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/containers/%s/json", id);
 	struct triton_container it = { 0 };
 	const char *text, *name;
 	json_t *json = NULL, *state, *config;
-	int r = call(docker, "GET", NULL, NULL, &response, err, "/containers/%s/json", id);
+	int r = ask(docker, "GET", path, NULL, 0, "inspect a container", &json, err);
 
-	if (r >= 0)
-		r = parse(&response, "inspect a container", &json, err);
-	triton_response_done(&response);
 	if (r < 0)
 		return r;
 	state = json_object_get(json, "State");
@@ -276,9 +252,6 @@ int triton_docker_inspect(const struct triton_docker *docker, const char *id, st
 	it.oom_killed = json_is_true(json_object_get(state, "OOMKilled"));
 	text = json_string_value(json_object_get(state, "StartedAt"));
 	it.never_started = !text || strncmp(text, "0001-", 5) == 0;
-	text = json_string_value(json_object_get(state, "FinishedAt"));
-	it.finished_at = text && strncmp(text, "0001-", 5) != 0 ? strdup(text) : NULL;
-	it.tty = json_is_true(json_object_get(config, "Tty"));
 	text = json_string_value(json_object_get(json_object_get(config, "Labels"), "nomad.task"));
 	it.task = text ? strdup(text) : NULL;
 	if (!it.id || (name && !it.name) || (text && !it.task)) {
@@ -296,11 +269,13 @@ int triton_docker_inspect(const struct triton_docker *docker, const char *id, st
 static int act(const struct triton_docker *docker, const char *id, const char *action, bool starts, bool again,
 	       const struct options *options, struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/containers/%s/%s", id, action);
+
 	for (unsigned n = 1;; n++) {
 		struct triton_container it = { 0 };
 		struct triton_response response;
 		struct nomad_error *why = NULL;
-		int r = call(docker, "POST", NULL, options, &response, &why, "/containers/%s/%s", id, action);
+		int r = call(docker, "POST", path, NULL, options, &response, &why);
 		bool unsure = response.maybe_done || response.status >= 500, there = false;
 
 		triton_response_done(&response);
@@ -316,13 +291,8 @@ static int act(const struct triton_docker *docker, const char *id, const char *a
 			return 0;
 		}
 		if (!again || !unsure || n == 4 ||
-		    triton_budget_sleep(triton_http_budget(docker->http), triton_backoff_ms(n, 500, 4000)) < 0) {
-			if (err)
-				*err = why;
-			else
-				nomad_error_free(why);
-			return r;
-		}
+		    triton_budget_sleep(triton_http_budget(docker->http), triton_backoff_ms(n, 500, 4000)) < 0)
+			return triton_fail(r, why, err);
 		nomad_error_free(why);
 	}
 }
@@ -357,14 +327,10 @@ int triton_docker_kill(const struct triton_docker *docker, const char *id, const
 int triton_docker_wait(const struct triton_docker *docker, const char *id, int64_t timeout_ms, int64_t *ret_code,
 		       struct nomad_error **err)
 {
-	struct options options = { .timeout_ms = timeout_ms };
-	struct triton_response response;
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/containers/%s/wait", id);
 	json_t *json = NULL, *code;
-	int r = call(docker, "POST", NULL, &options, &response, err, "/containers/%s/wait", id);
+	int r = ask(docker, "POST", path, NULL, timeout_ms, "wait for a container", &json, err);
 
-	if (r >= 0)
-		r = parse(&response, "wait for a container", &json, err);
-	triton_response_done(&response);
 	if (r < 0)
 		return r;
 	code = json_object_get(json, "StatusCode");
@@ -378,13 +344,9 @@ int triton_docker_wait(const struct triton_docker *docker, const char *id, int64
 
 int triton_docker_stats(const struct triton_docker *docker, const char *id, json_t **ret, struct nomad_error **err)
 {
-	struct triton_response response;
-	int r = call(docker, "GET", NULL, NULL, &response, err, "/containers/%s/stats?stream=0", id);
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/containers/%s/stats?stream=0", id);
 
-	if (r >= 0)
-		r = parse(&response, "read the statistics of a container", ret, err);
-	triton_response_done(&response);
-	return r;
+	return ask(docker, "GET", path, NULL, 0, "read the statistics of a container", ret, err);
 }
 
 /* ---- Exec ---- */
@@ -392,7 +354,7 @@ int triton_docker_stats(const struct triton_docker *docker, const char *id, json
 int triton_docker_exec_create(const struct triton_docker *docker, const char *id, const char *const *argv, bool tty,
 			      bool input, const char *user, char **ret_exec, struct nomad_error **err)
 {
-	struct triton_response response;
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/containers/%s/exec", id);
 	json_t *cmd = json_array(), *body, *json = NULL;
 	const char *exec;
 	int r = 0;
@@ -411,26 +373,24 @@ int triton_docker_exec_create(const struct triton_docker *docker, const char *id
 		json_decref(body);
 		return nomad_error_errno(err, ENOMEM, "run a command in a container");
 	}
-	r = call(docker, "POST", body, NULL, &response, err, "/containers/%s/exec", id);
+	r = ask(docker, "POST", path, body, 0, "run a command in a container", &json, err);
 	json_decref(body);
-	if (r >= 0)
-		r = parse(&response, "run a command in a container", &json, err);
 	exec = json_string_value(json_object_get(json, "Id"));
 	if (r >= 0 && (!exec || !*exec || strspn(exec, "0123456789abcdefABCDEF-") != strlen(exec)))
 		r = nomad_error_set(err, EPROTO, "run a command in a container: the answer holds no id");
 	if (r >= 0 && !(*ret_exec = strdup(exec)))
 		r = nomad_error_errno(err, ENOMEM, "run a command in a container");
 	json_decref(json);
-	triton_response_done(&response);
 	return r;
 }
 
 int triton_docker_exec_resize(const struct triton_docker *docker, const char *exec, int rows, int columns,
 			      struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/exec/%s/resize?h=%d&w=%d", exec, rows, columns);
 	struct options options = { .once = true };
 	struct triton_response response;
-	int r = call(docker, "POST", NULL, &options, &response, err, "/exec/%s/resize?h=%d&w=%d", exec, rows, columns);
+	int r = call(docker, "POST", path, NULL, &options, &response, err);
 
 	triton_response_done(&response);
 	return r;
@@ -439,13 +399,10 @@ int triton_docker_exec_resize(const struct triton_docker *docker, const char *ex
 int triton_docker_exec_result(const struct triton_docker *docker, const char *exec, int64_t *ret_code,
 			      struct nomad_error **err)
 {
-	struct triton_response response;
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/exec/%s/json", exec);
 	json_t *json = NULL, *code;
-	int r = call(docker, "GET", NULL, NULL, &response, err, "/exec/%s/json", exec);
+	int r = ask(docker, "GET", path, NULL, 0, "ask for the end of a command", &json, err);
 
-	if (r >= 0)
-		r = parse(&response, "ask for the end of a command", &json, err);
-	triton_response_done(&response);
 	if (r < 0)
 		return r;
 	code = json_object_get(json, "ExitCode");

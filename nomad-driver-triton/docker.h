@@ -14,8 +14,7 @@
 
 struct triton_docker {
 	struct triton_http *http;
-	int64_t retry_ms;	   /* how long a call is tried */
-	const atomic_bool *cancel; /* or NULL */
+	int64_t retry_ms; /* how long a call is tried */
 };
 
 struct triton_container {
@@ -23,10 +22,8 @@ struct triton_container {
 	char *name; /* without Docker's slash */
 	char *task; /* label nomad.task */
 	bool running, never_started;
-	bool tty;
 	int64_t exit_code;
 	bool oom_killed;
-	char *finished_at;
 };
 
 void triton_container_done(struct triton_container *container);
@@ -77,7 +74,7 @@ int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, stru
 /* Value of X-Registry-Auth, malloc()ed; NULL if out of memory. */
 char *triton_docker_auth(const struct triton_auth *auth);
 
-/* ---- The stream of logs and exec without a tty ---- */
+/* ---- The stream of logs and exec without a tty (demux.c) ---- */
 
 /* Frames: kind, three zeros, length (big endian), bytes. */
 struct triton_demux {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "docker.h"
-#include "life.h"
+#include "triton.h"
 
 struct sink {
 	char out[256], err[256];

@@ -28,8 +28,8 @@
 #include <openssl/ssl.h>
 
 #include "docker.h"
-#include "life.h"
-#include "httptext.h"
+#include "triton.h"
+#include "text.h"
 
 enum { PIECE = 16384, HEAD_MAX = 16384, FAILED = 126 };
 
@@ -318,58 +318,46 @@ static bool make_raw(struct termios *ret_before)
 	return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 
-int triton_exec_main(int argc, char **argv)
+static int connect_docker(struct bridge *b, struct triton_budget *budget, struct nomad_error **err)
 {
-	const char *url = getenv("TRITON_EXEC_URL"), *certs = getenv("TRITON_EXEC_CERTS");
-	NOMAD_AUTO_FREE char *ca = nomad_strdupf("%s/ca.pem", certs ? certs : ""), *exec = NULL,
-			     *rest = malloc(HEAD_MAX);
+	const char *certs = getenv("TRITON_EXEC_CERTS");
+	NOMAD_AUTO_FREE char *ca = nomad_strdupf("%s/ca.pem", certs ? certs : "");
 	NOMAD_AUTO_FREE char *cert = nomad_strdupf("%s/cert.pem", certs ? certs : "");
 	NOMAD_AUTO_FREE char *key = nomad_strdupf("%s/key.pem", certs ? certs : "");
-	struct triton_http_options options = { .what = "the Docker API", .base_url = url, .timeout_ms = 30000 };
-	struct bridge *b = calloc(1, sizeof(*b));
-	struct triton_budget budget;
-	struct nomad_error *err = NULL;
-	struct termios before;
-	bool raw = false;
-	size_t n_rest = 0;
-	int status = FAILED;
+	struct triton_http_options options = {
+		.what = "the Docker API",
+		.base_url = getenv("TRITON_EXEC_URL"),
+		.insecure = getenv("TRITON_EXEC_INSECURE") != NULL,
+		.budget = budget,
+		.timeout_ms = 30000,
+	};
 
-	if (argc < 5 || !url) {
-		fprintf(stderr, "this is for the driver's own use\n");
-		free(b);
-		return 2;
-	}
-	if (!b || !rest || !ca || !cert || !key || triton_budget_init(&budget, 100) < 0) {
-		free(b);
-		return FAILED;
-	}
-	/* The plugin runs this as it is: a session and the terminal are our own matter. */
-	if (setsid() >= 0 && strcmp(argv[3], "tty") == 0)
-		(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
-	(void)!chdir("/");
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGWINCH, on_winch);
-	options.budget = &budget;
-	options.insecure = getenv("TRITON_EXEC_INSECURE") != NULL;
+	if (!ca || !cert || !key)
+		return nomad_error_errno(err, ENOMEM, "run a command in a container");
 	if (certs) {
 		options.ca_file = access(ca, R_OK) == 0 ? ca : NULL;
 		options.cert_file = cert;
 		options.key_file = key;
 	}
-	b->tty = strcmp(argv[3], "tty") == 0;
-	b->demux.raw = b->tty;
 	b->docker.retry_ms = 5000;
-	if (triton_http_new(&options, &b->docker.http, &err) < 0 ||
-	    triton_docker_exec_create(&b->docker, argv[2], (const char *const *)argv + 4, b->tty, true, NULL, &exec,
-				      &err) < 0) {
-		status = complain(err);
-		goto out;
-	}
+	return triton_http_new(&options, &b->docker.http, err);
+}
+
+static int run_command(struct bridge *b, const char *container, const char *const *argv)
+{
+	NOMAD_AUTO_FREE char *exec = NULL, *rest = malloc(HEAD_MAX);
+	struct nomad_error *err = NULL;
+	struct termios before;
+	bool raw = false;
+	size_t n_rest = 0;
+	int r = rest ? triton_docker_exec_create(&b->docker, container, argv, b->tty, true, NULL, &exec, &err)
+		     : nomad_error_errno(&err, ENOMEM, "run a command in a container");
+
 	b->exec = exec;
-	if (open_stream(b, rest, &n_rest, &err) < 0) {
-		status = complain(err);
-		goto out;
-	}
+	if (r >= 0)
+		r = open_stream(b, rest, &n_rest, &err);
+	if (r < 0)
+		return complain(err);
 	if (b->tty)
 		raw = make_raw(&before);
 	if (triton_demux_feed(&b->demux, rest, n_rest, write_out, b) < 0)
@@ -377,8 +365,37 @@ int triton_exec_main(int argc, char **argv)
 	carry(b);
 	if (raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	status = result_of(b);
-out:
+	return result_of(b);
+}
+
+int triton_exec_main(int argc, char **argv)
+{
+	struct bridge *b = calloc(1, sizeof(*b));
+	struct nomad_error *err = NULL;
+	struct triton_budget budget;
+	int status;
+
+	if (argc < 5 || !getenv("TRITON_EXEC_URL")) {
+		fprintf(stderr, "this is for the driver's own use\n");
+		free(b);
+		return 2;
+	}
+	if (!b || triton_budget_init(&budget, 100) < 0) {
+		free(b);
+		return FAILED;
+	}
+	b->tty = strcmp(argv[3], "tty") == 0;
+	b->demux.raw = b->tty;
+	/* The plugin runs this as it is: a session and the terminal are our own matter. */
+	if (setsid() >= 0 && b->tty)
+		(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+	(void)!chdir("/");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGWINCH, on_winch);
+	if (connect_docker(b, &budget, &err) < 0)
+		status = complain(err);
+	else
+		status = run_command(b, argv[2], (const char *const *)argv + 4);
 	if (b->easy)
 		curl_easy_cleanup(b->easy);
 	triton_http_free(b->docker.http);

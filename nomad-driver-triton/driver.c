@@ -5,11 +5,13 @@
  *	Nomad --gRPC--> nomad-driver-triton --HTTPS, signed-----> CloudAPI
  *						  \-HTTPS, client cert-> Docker API
  *
- * Here: the driver's table, and which of the two kinds a call is for.  What
- * users may write is in config.c; the life of a task in life.c, machine.c and
- * container.c; what is left of it in remains.c; who watches it in poller.c.
+ * Here: the driver's table, what lives as long as the plugin, and which of the
+ * two kinds a call is for.  What users may write is in config.c; a task's start
+ * in start.c, machine.c and container.c; its removal in destroy.c, remains.c
+ * and debts.c; who watches it in poller.c.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +19,11 @@
 
 #include "debts.h"
 #include "driver.h"
-#include "life.h"
+#include "logs.h"
+#include "poller.h"
+#include "triton.h"
 
-static struct triton_site *site_of(const struct nomad_task *task)
+static struct triton_plugin *plugin_of(const struct nomad_task *task)
 {
 	return nomad_plugin_data(nomad_task_plugin(task));
 }
@@ -33,82 +37,66 @@ static bool is_container(const struct nomad_task *task)
 
 /* ---- The plugin ---- */
 
-/* What the poller finds out, on its way to Nomad. */
-struct triton_plugin {
-	struct triton_site *site;
-	struct nomad_plugin *plugin;
-};
-
-static int poll_cloud(void *ud, struct triton_cloud *ret, struct nomad_error **err)
+static void task_ended(void *ud, const char *task_id, const struct nomad_exit *result)
 {
 	struct triton_plugin *self = ud;
 
-	return triton_site_cloud(self->site, ret, err);
-}
-
-static int poll_docker(void *ud, struct triton_docker *ret, struct nomad_error **err)
-{
-	struct triton_plugin *self = ud;
-
-	return triton_site_docker(self->site, ret, err);
-}
-
-static void poll_ended(void *ud, const char *task_id, const struct nomad_exit *result)
-{
-	struct triton_plugin *self = ud;
-
-	(void)nomad_task_exited_by_id(self->plugin, task_id, result);
+	(void)nomad_task_exited_by_id(self->nomad, task_id, result);
 }
 
 static void log_ended(void *ud, const char *task_id)
 {
 	struct triton_plugin *self = ud;
 
-	triton_poller_poke(self->site->poller, task_id);
+	triton_poller_poke(self->poller, task_id);
 }
 
-static struct triton_plugin self;
+static void plugin_free(struct triton_plugin *self)
+{
+	if (self->site)
+		triton_budget_close(&self->site->budget);
+	triton_debts_free(self->debts);
+	/* The threads of the poller and of the logs call each other. */
+	triton_poller_stop(self->poller);
+	triton_logs_free(self->logs);
+	triton_poller_free(self->poller);
+	triton_site_free(self->site);
+	free(self->hold_folder);
+	free(self);
+	triton_stats_forget();
+}
 
 static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_error **err)
 {
-	static const struct triton_poller_events events = { .cloud = poll_cloud,
-							    .docker = poll_docker,
-							    .ended = poll_ended };
 	NOMAD_AUTO_FREE char *folder = nomad_strdupf("%s/debts", nomad_plugin_state_dir(plugin));
-	struct triton_site *site = NULL;
+	struct triton_plugin *self = calloc(1, sizeof(*self));
 	int r;
 
-	if (!folder)
-		return nomad_error_errno(err, ENOMEM, "prepare the driver");
-	r = triton_site_new(nomad_plugin_config(plugin), &site, err);
-	if (r < 0)
-		return r;
-	site->hold_folder = nomad_strdupf("%s/pipes", nomad_plugin_state_dir(plugin));
-	if (!site->hold_folder) {
-		triton_site_free(site);
+	if (!folder || !self) {
+		free(self);
 		return nomad_error_errno(err, ENOMEM, "prepare the driver");
 	}
-	self = (struct triton_plugin){ .site = site, .plugin = plugin };
-	r = triton_poller_new(&events, &self, &site->budget, site->poll_interval_ms, &site->poller, err);
+	self->nomad = plugin;
+	self->hold_folder = nomad_strdupf("%s/pipes", nomad_plugin_state_dir(plugin));
+	r = self->hold_folder ? triton_site_new(nomad_plugin_config(plugin), &self->site, err)
+			      : nomad_error_errno(err, ENOMEM, "prepare the driver");
 	if (r >= 0)
-		r = triton_logs_new(&site->budget, log_ended, &self, &site->logs, err);
-	if (r >= 0) {
-		triton_poller_set_logs(site->poller, site->logs);
-		r = triton_debts_new(site, folder, &site->debts, err);
-	}
-	if (r < 0) {
-		triton_site_free(site);
-		return r;
-	}
-	*ret_data = site;
-	return 0;
+		r = triton_logs_new(log_ended, self, &self->logs, err);
+	if (r >= 0)
+		r = triton_poller_new(self->site, self->logs, task_ended, self, &self->poller, err);
+	if (r >= 0)
+		r = triton_debts_new(self->site, folder, self->hold_folder, &self->debts, err);
+	if (r < 0)
+		plugin_free(self);
+	else
+		*ret_data = self;
+	return r;
 }
 
 static void triton_fini(struct nomad_plugin *plugin, void *data)
 {
 	(void)plugin;
-	triton_site_free(data);
-	triton_stats_forget();
+	plugin_free(data);
 }
 
 /* ---- Fingerprint ---- */
@@ -157,8 +145,10 @@ static void look_at_docker(struct nomad_fingerprint *fp, struct triton_site *sit
 static void triton_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
-	struct triton_site *shared = nomad_plugin_data(plugin), *own = NULL, *site = shared;
+	struct triton_plugin *self = nomad_plugin_data(plugin);
+	struct triton_site *own = NULL, *site = self ? self->site : NULL;
 
+	/* doctor has no plugin that runs. */
 	if (!site && triton_site_new(nomad_plugin_config(plugin), &own, &err) >= 0)
 		site = own;
 	if (!nomad_fp_check(fp, "memory", site != NULL, NOMAD_UNHEALTHY, err ? nomad_error_message(err) : "",
@@ -183,12 +173,11 @@ static void triton_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerp
 static int triton_start(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct triton_task *want = nomad_task_config(task);
-	struct triton_site *site = site_of(task);
 
 	/* What a start that fails has made the library has destroyed: see triton_destroy(). */
 	if (triton_task_api(want) == TRITON_DOCKER)
-		return triton_container_start(site, task, want, err);
-	return triton_machine_start(site, task, want, err);
+		return triton_container_start(plugin_of(task), task, want, err);
+	return triton_machine_start(plugin_of(task), task, want, err);
 }
 
 static int triton_recover(struct nomad_task *task, struct nomad_error **err)
@@ -196,59 +185,54 @@ static int triton_recover(struct nomad_task *task, struct nomad_error **err)
 	if (!nomad_task_get(task, TRITON_RECORD_INSTANCE))
 		return nomad_error_set(err, ENOENT, "the task has no instance: its start was not finished");
 	/* No request: what became of it the poller finds out. */
-	return triton_watch_task(site_of(task), task, err);
+	return triton_watch_task(plugin_of(task), task, err);
 }
 
 static int triton_kill(struct nomad_task *task, struct nomad_error **err)
 {
-	struct triton_site *site = site_of(task);
-	const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
-
-	if (is_container(task) && !(exit && strcmp(exit, "deleted") == 0))
-		return triton_container_signal(site, task, 9, err);
-	return triton_machine_kill(site, task, err);
+	if (is_container(task) && !triton_ends_deleted(task))
+		return triton_container_signal(plugin_of(task), task, SIGKILL, err);
+	return triton_machine_end(plugin_of(task), task, true, err);
 }
 
 static int triton_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct nomad_error **err)
 {
 	const struct triton_task *want = nomad_task_config(task);
-	struct triton_site *site = site_of(task);
-	int r;
+	struct triton_plugin *self = plugin_of(task);
+	int r = 0;
 
 	if (is_container(task)) {
-		const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
-
-		r = triton_container_stop(site, task, signal, timeout_ms, err);
+		r = triton_container_stop(self, task, signal, timeout_ms, err);
 		/* With exit_strategy deleted to stop is to delete. */
-		if (r >= 0 && exit && strcmp(exit, "deleted") == 0)
-			r = triton_machine_stop(site, task, err);
+		if (r >= 0 && triton_ends_deleted(task))
+			r = triton_machine_end(self, task, false, err);
 		return r;
 	}
-	r = triton_machine_stop(site, task, err);
+	r = triton_machine_end(self, task, false, err);
 	/* A machine takes its time; where the job allows for more than Nomad's kill_timeout, wait here. */
 	if (r >= 0 && want && want->stop_timeout > 0 &&
-	    triton_poller_wait(site->poller, nomad_task_id(task), want->stop_timeout * 1000) == -ETIMEDOUT)
-		r = triton_machine_kill(site, task, err);
+	    triton_poller_wait(self->poller, nomad_task_id(task), want->stop_timeout * 1000) == -ETIMEDOUT)
+		r = triton_machine_end(self, task, true, err);
 	return r;
 }
 
 static int triton_signal(struct nomad_task *task, int signal, struct nomad_error **err)
 {
 	if (is_container(task))
-		return triton_container_signal(site_of(task), task, signal, err);
+		return triton_container_signal(plugin_of(task), task, signal, err);
 	return nomad_error_set(err, EOPNOTSUPP,
 			       "signals are not supported for machines (api_type cloud_api), only for containers");
 }
 
 static int triton_destroy_task(struct nomad_task *task, struct nomad_error **err)
 {
-	return triton_destroy(site_of(task), task, err);
+	return triton_destroy(plugin_of(task), task, err);
 }
 
 static int triton_exec(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err)
 {
 	if (is_container(task))
-		return triton_container_exec(site_of(task), task, exec, err);
+		return triton_container_exec(plugin_of(task)->site, task, exec, err);
 	return nomad_error_set(
 		err, EOPNOTSUPP,
 		"running commands is not supported for machines (api_type cloud_api), only for containers; use ssh");
@@ -257,7 +241,7 @@ static int triton_exec(struct nomad_task *task, struct nomad_exec *exec, struct 
 static int triton_stats(struct nomad_task *task, struct nomad_stats *ret, struct nomad_error **err)
 {
 	if (is_container(task))
-		return triton_container_stats(site_of(task), task, ret, err);
+		return triton_container_stats(plugin_of(task)->site, task, ret, err);
 	/* Without a reason given, none is logged for each machine. */
 	return -EOPNOTSUPP;
 }
@@ -271,7 +255,7 @@ static int triton_inspect(struct nomad_task *task, struct nomad_map *attributes,
 		{ TRITON_RECORD_CONTAINER, "container" }, { TRITON_RECORD_ADDRESS, "address" },
 		{ TRITON_RECORD_NAMES, "cns_names" },	  { TRITON_RECORD_EXIT, "exit_strategy" },
 	};
-	struct triton_site *site = site_of(task);
+	struct triton_poller *poller = plugin_of(task)->poller;
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(shown); i++) {
@@ -282,7 +266,7 @@ static int triton_inspect(struct nomad_task *task, struct nomad_map *attributes,
 	}
 	if (r >= 0)
 		r = nomad_map_set(attributes, "state",
-				  triton_state_word(triton_poller_state(site->poller, nomad_task_id(task))));
+				  triton_state_word(triton_poller_state(poller, nomad_task_id(task))));
 	return r < 0 ? nomad_error_errno(err, -r, "show an instance") : 0;
 }
 

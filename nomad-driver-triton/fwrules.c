@@ -22,8 +22,8 @@
 
 #include <openssl/evp.h>
 
-#include "config.h"
 #include "fwrules.h"
+#include "text.h"
 
 enum { TARGETS_MAX = 24, PORTS_MAX = 24, RULE_MAX = 8192 };
 

@@ -29,6 +29,7 @@
 
 #include "fwrules.h"
 #include "fwshare.h"
+#include "text.h"
 
 #define MARK "[nomad-driver-triton "
 
@@ -166,17 +167,7 @@ int triton_fwrule_delete(const struct triton_cloud *cloud, const char *id, struc
 	struct nomad_error *why = NULL;
 	int r = triton_cloud_call(cloud, "DELETE", NULL, NULL, &why, "/fwrules/%s", id);
 
-	if (r == -ENOENT || r == -ESTALE) {
-		nomad_error_free(why);
-		return 0;
-	}
-	if (r >= 0)
-		return 0;
-	if (err)
-		*err = why;
-	else
-		nomad_error_free(why);
-	return r;
+	return r < 0 ? triton_fail_unless_gone(r, why, err) : 0;
 }
 
 static int create_rule(const struct triton_cloud *cloud, const struct triton_fwrule *rule, bool *ret_maybe_done,
@@ -238,11 +229,12 @@ static int ensure(const struct triton_cloud *cloud, const struct triton_fwset *s
 		struct nomad_error *why = NULL;
 		struct triton_answer answer;
 		bool unsure = false;
-		int r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/fwrules");
+		int r = triton_cloud_call(cloud, "GET", NULL, &answer, &why, "/fwrules");
 
 		if (r < 0)
-			return nomad_error_wrap(err, "list the firewall rules");
-		r = enable_found(cloud, answer.json, set, found, err);
+			(void)nomad_error_wrap(&why, "list the firewall rules");
+		else
+			r = enable_found(cloud, answer.json, set, found, &why);
 		triton_answer_done(&answer);
 		for (size_t i = 0; r >= 0 && i < set->count; i++)
 			if (!found[i])
@@ -250,16 +242,10 @@ static int ensure(const struct triton_cloud *cloud, const struct triton_fwset *s
 		if (r >= 0)
 			return 0;
 		/* An answer that was lost: look again, it may be there. */
-		if (why && unsure && n < 5 &&
-		    triton_budget_sleep(triton_http_budget(cloud->http), triton_backoff_ms(n, 500, 4000)) == 0) {
-			nomad_error_free(why);
-			continue;
-		}
-		if (why && err)
-			*err = why;
-		else
-			nomad_error_free(why);
-		return r;
+		if (!unsure || n == 5 ||
+		    triton_budget_sleep(triton_http_budget(cloud->http), triton_backoff_ms(n, 500, 4000)) < 0)
+			return triton_fail(r, why, err);
+		nomad_error_free(why);
 	}
 }
 

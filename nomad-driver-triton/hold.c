@@ -87,8 +87,11 @@ int triton_hold_add(const char *folder, const char *name, const char *stdout_pat
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "make the folder '%s'", folder);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || rename(temporary, path) < 0)
-		return nomad_error_errno(err, errno ? errno : EIO, "write '%s'", path);
+	r = fd < 0 ? -errno : nomad_write_all(fd, text, strlen(text));
+	if (r >= 0 && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0)
+		return nomad_error_errno(err, -r, "write '%s'", path);
 	r = start_holder(folder);
 	return r < 0 ? nomad_error_errno(err, -r, "start what holds the log pipes") : 0;
 }

@@ -19,7 +19,7 @@
 #include <time.h>
 
 #include "http.h"
-#include "httptext.h"
+#include "text.h"
 
 enum {
 	POOL_MAX = 16,
@@ -27,6 +27,7 @@ enum {
 	CONNECT_TIMEOUT_MS = 15000,
 	BACKOFF_BASE_MS = 500,
 	BACKOFF_MOST_MS = 15000,
+	TURN_MS = 60000, /* in which a request gets its turn */
 };
 
 struct triton_http {
@@ -48,14 +49,6 @@ static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 static void curl_init(void)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-static int copy(char **ret, const char *text)
-{
-	if (!text || !*text)
-		return 0;
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
 }
 
 /* scheme://host[:port], without what follows; tcp:// (Docker's) is https. */
@@ -93,8 +86,9 @@ int triton_http_new(const struct triton_http_options *options, struct triton_htt
 		return nomad_error_set(err, EINVAL, "the address '%s' of %s is no URL such as https://host",
 				       options->base_url, options->what);
 	}
-	if (copy(&http->what, options->what) < 0 || copy(&http->ca_file, options->ca_file) < 0 ||
-	    copy(&http->cert_file, options->cert_file) < 0 || copy(&http->key_file, options->key_file) < 0 ||
+	if (triton_keep(&http->what, options->what) < 0 || triton_keep(&http->ca_file, options->ca_file) < 0 ||
+	    triton_keep(&http->cert_file, options->cert_file) < 0 ||
+	    triton_keep(&http->key_file, options->key_file) < 0 ||
 	    (options->headers && !(http->headers = nomad_strv_copy(options->headers)))) {
 		triton_http_free(http);
 		return nomad_error_errno(err, ENOMEM, "prepare requests to %s", options->what);
@@ -145,6 +139,45 @@ void triton_response_done(struct triton_response *response)
 	memset(response, 0, sizeof(*response));
 }
 
+int triton_status_errno(long status)
+{
+	switch (status) {
+	case 401:
+	case 403:
+		return EACCES;
+	case 404:
+		return ENOENT;
+	case 409:
+		return EEXIST;
+	case 410:
+		return ESTALE;
+	case 413:
+		return E2BIG;
+	case 420:
+	case 429:
+		return EAGAIN;
+	default:
+		return status >= 500 ? EAGAIN : status < 400 ? EPROTO : EINVAL;
+	}
+}
+
+int triton_fail(int r, struct nomad_error *why, struct nomad_error **err)
+{
+	if (err)
+		*err = why;
+	else
+		nomad_error_free(why);
+	return r;
+}
+
+int triton_fail_unless_gone(int r, struct nomad_error *why, struct nomad_error **err)
+{
+	if (r != -ENOENT && r != -ESTALE)
+		return triton_fail(r, why, err);
+	nomad_error_free(why);
+	return 0;
+}
+
 /* ---- One attempt ---- */
 
 struct attempt {
@@ -153,6 +186,7 @@ struct attempt {
 	struct triton_response *response;
 	size_t room, most;
 	bool repeatable;
+	bool never_left; /* the request did not reach the server */
 	bool too_large;
 	bool no_memory;
 };
@@ -209,19 +243,14 @@ static size_t on_header(char *line, size_t one, size_t n, void *ud)
 
 	(void)one;
 	if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
-		response->retry_after_ms = response->resource_count = -1;
-		response->json = false;
+		response->retry_after_ms = -1;
 	} else if (header_is(line, n, "Retry-After", value, sizeof(value))) {
 		response->retry_after_ms = triton_parse_retry_after(value, (int64_t)time(NULL));
-	} else if (header_is(line, n, "X-Resource-Count", value, sizeof(value))) {
-		response->resource_count = strtoll(value, NULL, 10);
 	} else if (header_is(line, n, "Request-Id", response->request_id, sizeof(response->request_id))) {
 		for (char *p = response->request_id; *p; p++)
 			if (!isalnum((unsigned char)*p) && *p != '-')
 				*p = '?';
 	} else if (header_is(line, n, "Triton-Datacenter-Name", response->datacenter, sizeof(response->datacenter))) {
-	} else if (header_is(line, n, "Content-Type", value, sizeof(value))) {
-		response->json = strncasecmp(value, "application/json", 16) == 0;
 	} else if (header_is(line, n, "Date", value, sizeof(value))) {
 		time_t date = curl_getdate(value, NULL);
 
@@ -239,8 +268,7 @@ static int on_progress(void *ud, curl_off_t a, curl_off_t b, curl_off_t c, curl_
 	(void)b;
 	(void)c;
 	(void)d;
-	return atomic_load(&attempt->http->budget->closing) ||
-	       (attempt->request->cancel && atomic_load(attempt->request->cancel));
+	return atomic_load(&attempt->http->budget->closing);
 }
 
 static CURL *take_handle(struct triton_http *http)
@@ -402,43 +430,21 @@ static int errno_of(CURLcode code)
 	}
 }
 
-static int attempt_once(struct attempt *attempt, bool *ret_never_left, struct nomad_error **err)
+static void set_options(struct attempt *attempt, CURL *easy, struct curl_slist *headers, char why[CURL_ERROR_SIZE])
 {
-	struct triton_http *http = attempt->http;
 	const struct triton_request *request = attempt->request;
-	struct triton_response *response = attempt->response;
-	struct curl_slist *headers = NULL;
-	char why[CURL_ERROR_SIZE] = "";
-	CURL *easy = take_handle(http);
-	CURLcode code;
-	int64_t timeout = request->timeout_ms ? request->timeout_ms : http->timeout_ms;
-	int r;
+	int64_t timeout = request->timeout_ms ? request->timeout_ms : attempt->http->timeout_ms;
 
-	*ret_never_left = true;
-	triton_response_done(response);
-	attempt->room = 0;
-	response->retry_after_ms = response->resource_count = -1;
-	if (!easy)
-		return nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
-	r = triton_http_prepare(http, easy, request->target, err);
-	if (r >= 0) {
-		r = make_headers(http, request, &headers, err);
-		if (r == -ENOMEM && err && !*err)
-			nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
-	}
-	if (r < 0)
-		goto out;
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 	/* libcurl sends a request again by itself when a kept connection turns out to be closed: not what must be sent
 	 * once only. */
 	if (!attempt->repeatable)
 		curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-	if (request->body) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
-	} else if (strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
+	if (request->body || strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0) {
+		const char *body = request->body ? request->body : "";
+
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
 	}
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "nomad-driver-triton/" NOMAD_VERSION);
@@ -451,26 +457,56 @@ static int attempt_once(struct attempt *attempt, bool *ret_never_left, struct no
 	curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(easy, CURLOPT_XFERINFODATA, attempt);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+}
+
+static int perform(struct attempt *attempt, CURL *easy, struct curl_slist *headers, struct nomad_error **err)
+{
+	const struct triton_request *request = attempt->request;
+	struct triton_response *response = attempt->response;
+	const struct triton_http *http = attempt->http;
+	char why[CURL_ERROR_SIZE] = "";
+	CURLcode code;
+
+	set_options(attempt, easy, headers, why);
 	code = curl_easy_perform(easy);
+	attempt->never_left = code != CURLE_OK && never_left(code);
 	if (code == CURLE_OK) {
 		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response->status);
 		if (!response->body && !(response->body = strdup("")))
-			r = nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
-		*ret_never_left = false;
-	} else {
-		response->status = 0;
-		*ret_never_left = never_left(code);
-		if (attempt->too_large)
-			r = nomad_error_set(err, EMSGSIZE,
-					    "read the answer of %s to %s %s: it is larger than %zu bytes", http->what,
-					    request->method, request->target, attempt->most);
-		else if (attempt->no_memory)
-			r = nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
-		else
-			r = nomad_error_set(err, errno_of(code), "%s %s at %s: %s", request->method, request->target,
-					    http->base, *why ? why : curl_easy_strerror(code));
+			return nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
+		return 0;
 	}
-out:
+	response->status = 0;
+	if (attempt->too_large)
+		return nomad_error_set(err, EMSGSIZE, "read the answer of %s to %s %s: it is larger than %zu bytes",
+				       http->what, request->method, request->target, attempt->most);
+	if (attempt->no_memory)
+		return nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
+	return nomad_error_set(err, errno_of(code), "%s %s at %s: %s", request->method, request->target, http->base,
+			       *why ? why : curl_easy_strerror(code));
+}
+
+static int attempt_once(struct attempt *attempt, struct nomad_error **err)
+{
+	struct triton_http *http = attempt->http;
+	struct curl_slist *headers = NULL;
+	CURL *easy = take_handle(http);
+	int r;
+
+	attempt->never_left = true;
+	triton_response_done(attempt->response);
+	attempt->room = 0;
+	attempt->response->retry_after_ms = -1;
+	if (!easy)
+		return nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
+	r = triton_http_prepare(http, easy, attempt->request->target, err);
+	if (r >= 0) {
+		r = make_headers(http, attempt->request, &headers, err);
+		if (r == -ENOMEM && err && !*err)
+			nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
+	}
+	if (r >= 0)
+		r = perform(attempt, easy, headers, err);
 	curl_slist_free_all(headers);
 	give_handle(http, easy);
 	return r;
@@ -492,16 +528,36 @@ static bool worth_another(const struct triton_response *response, bool repeatabl
 	}
 }
 
+/* May the request be sent again after `r`, an attempt's result? */
+static bool may_repeat(struct attempt *attempt, int r)
+{
+	if (r >= 0)
+		return worth_another(attempt->response, attempt->repeatable);
+	if (!attempt->never_left && !attempt->repeatable)
+		attempt->response->maybe_done = true;
+	return r != -ENOMEM && r != -ECANCELED && r != -EMSGSIZE && !attempt->response->maybe_done;
+}
+
+static int wait_for_turn(const struct attempt *attempt, int64_t deadline, struct nomad_error **err)
+{
+	int64_t most = triton_now_ms() + TURN_MS;
+	int r = triton_budget_take(attempt->http->budget, deadline > most ? deadline : most);
+
+	if (r < 0)
+		return nomad_error_set(err, -r, "%s %s: %s", attempt->request->method, attempt->request->target,
+				       r == -ESHUTDOWN ? "the plugin is being shut down"
+						       : "too many requests wait for their turn (requests_per_second)");
+	return 0;
+}
+
 int triton_http_do(struct triton_http *http, const struct triton_request *request, struct triton_response *ret,
 		   struct nomad_error **err)
 {
-	bool repeatable =
-		request->repeatable || strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
 	struct attempt attempt = {
 		.http = http,
 		.request = request,
 		.response = ret,
-		.repeatable = repeatable,
+		.repeatable = request->repeatable || strcmp(request->method, "GET") == 0,
 		.most = request->body_max ? request->body_max : BODY_MAX,
 	};
 	int64_t deadline = triton_now_ms() + request->retry_ms;
@@ -509,38 +565,22 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 	memset(ret, 0, sizeof(*ret));
 	for (unsigned n = 1;; n++) {
 		struct nomad_error *why = NULL;
-		bool untouched;
-		int64_t wait;
-		int r = triton_budget_take(http->budget,
-					   deadline > triton_now_ms() + 60000 ? deadline : triton_now_ms() + 60000);
+		int64_t wait = triton_backoff_ms(n, BACKOFF_BASE_MS, BACKOFF_MOST_MS);
+		int r = wait_for_turn(&attempt, deadline, err);
 
 		if (r < 0)
-			return nomad_error_set(err, -r, "%s %s: %s", request->method, request->target,
-					       r == -ESHUTDOWN
-						       ? "the plugin is being shut down"
-						       : "too many requests wait for their turn (requests_per_second)");
-		r = attempt_once(&attempt, &untouched, &why);
-		if (r >= 0 && !worth_another(ret, repeatable))
-			return 0;
-		if (r < 0 && !untouched && !repeatable)
-			ret->maybe_done = true;
-		wait = triton_backoff_ms(n, BACKOFF_BASE_MS, BACKOFF_MOST_MS);
+			return r;
+		r = attempt_once(&attempt, &why);
+		if (!may_repeat(&attempt, r))
+			return r < 0 ? triton_fail(r, why, err) : 0;
 		if (r >= 0 && ret->retry_after_ms >= 0) {
 			if (ret->retry_after_ms > wait)
 				wait = ret->retry_after_ms;
 			triton_budget_shut(http->budget, ret->retry_after_ms);
 		}
-		if (r == -ENOMEM || r == -ECANCELED || r == -EMSGSIZE || ret->maybe_done ||
-		    (r < 0 && !untouched && !repeatable) || triton_now_ms() + wait > deadline ||
-		    (request->cancel && atomic_load(request->cancel)) || triton_budget_sleep(http->budget, wait) < 0) {
-			if (r >= 0)
-				return 0; /* the caller explains the status */
-			if (err)
-				*err = why;
-			else
-				nomad_error_free(why);
-			return r;
-		}
+		/* An answer goes to the caller, who explains its status. */
+		if (triton_now_ms() + wait > deadline || triton_budget_sleep(http->budget, wait) < 0)
+			return r < 0 ? triton_fail(r, why, err) : 0;
 		nomad_error_free(why);
 	}
 }

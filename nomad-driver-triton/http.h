@@ -35,14 +35,13 @@ void triton_http_free(struct triton_http *http);
 
 struct triton_request {
 	const char *method;
-	const char *target;	   /* path and query */
-	const char *body;	   /* JSON, or NULL */
-	const char *header;	   /* one more header, or NULL */
-	int64_t timeout_ms;	   /* 0: that of the server; -1: none */
-	int64_t retry_ms;	   /* how long to try; 0: once */
-	bool repeatable;	   /* may be sent twice, beside GET: deletes, and stops */
-	size_t body_max;	   /* 0: 8 MiB */
-	const atomic_bool *cancel; /* gives the request up when true; or NULL */
+	const char *target; /* path and query */
+	const char *body;   /* JSON, or NULL */
+	const char *header; /* one more header, or NULL */
+	int64_t timeout_ms; /* 0: that of the server; -1: none */
+	int64_t retry_ms;   /* how long to try; 0: once */
+	bool repeatable;    /* may be sent twice, beside GET: deletes, and stops */
+	size_t body_max;    /* 0: 8 MiB */
 };
 
 struct triton_response {
@@ -50,10 +49,8 @@ struct triton_response {
 	char *body;  /* NUL-terminated; never NULL after success */
 	size_t size;
 	int64_t retry_after_ms; /* -1: not said */
-	int64_t resource_count; /* -1 */
 	char request_id[64];
 	char datacenter[128];
-	bool json; /* as the content type says */
 	/* No answer came, but the request may have reached the server and have had
 	 * its effect. */
 	bool maybe_done;
@@ -64,6 +61,14 @@ struct triton_response {
 int triton_http_do(struct triton_http *http, const struct triton_request *request, struct triton_response *ret,
 		   struct nomad_error **err);
 void triton_response_done(struct triton_response *response);
+
+/* What a status of 300 and more means: EACCES 401 403, ENOENT 404, EEXIST 409,
+ * ESTALE 410, E2BIG 413, EAGAIN 420 429 and 5xx, EPROTO below 400, EINVAL the others. */
+int triton_status_errno(long status);
+/* Returns `r`; its error goes to the caller, or is freed where `err` is NULL. */
+int triton_fail(int r, struct nomad_error *why, struct nomad_error **err);
+/* The same, except that removing what is gone (-ENOENT, -ESTALE) is a success. */
+int triton_fail_unless_gone(int r, struct nomad_error *why, struct nomad_error **err);
 
 /* How far this host's clock is from the server's, in seconds, as of the last
  * answer; 0 until there is one. */

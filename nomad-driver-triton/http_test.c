@@ -12,7 +12,7 @@
 
 #include "budget.h"
 #include "http.h"
-#include "httptext.h"
+#include "text.h"
 
 static void test_retry_after(void **state)
 {

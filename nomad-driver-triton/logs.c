@@ -25,6 +25,7 @@
 
 #include "fifo.h"
 #include "logs.h"
+#include "text.h"
 
 enum { WAITING, READING, DONE };
 
@@ -61,7 +62,6 @@ struct triton_logs {
 	pthread_mutex_t lock; /* of the list and the flags */
 	CURLM *multi;
 	struct follower *list;
-	struct triton_budget *budget;
 	void (*ended)(void *ud, const char *task_id);
 	void *ud;
 	char **told; /* tasks whose stream ended, to be told of */
@@ -307,6 +307,20 @@ static void over(struct follower *f, CURLcode code)
 
 /* ---- The thread ---- */
 
+static int64_t turn_reading(struct follower *f, int64_t now)
+{
+	/* The last pass has to begin after the end was known. */
+	if (f->finishing && !f->last_pass && !f->paused && now >= f->next_ms) {
+		stop_reading(f);
+		return now;
+	}
+	if (f->paused && flush(f)) {
+		f->paused = false;
+		curl_easy_pause(f->easy, CURLPAUSE_CONT);
+	}
+	return f->paused ? now + 200 : f->finishing ? now + 100 : INT64_MAX;
+}
+
 /* What there is to do for one of them; returns when to look again. */
 static int64_t turn(struct follower *f, int64_t now)
 {
@@ -319,18 +333,8 @@ static int64_t turn(struct follower *f, int64_t now)
 		f->state = DONE;
 		return INT64_MAX;
 	}
-	if (f->state == READING) {
-		/* The last pass has to begin after the end was known. */
-		if (f->finishing && !f->last_pass && !f->paused && now >= f->next_ms) {
-			stop_reading(f);
-			return now;
-		}
-		if (f->paused && flush(f)) {
-			f->paused = false;
-			curl_easy_pause(f->easy, CURLPAUSE_CONT);
-		}
-		return f->paused ? now + 200 : f->finishing ? now + 100 : INT64_MAX;
-	}
+	if (f->state == READING)
+		return turn_reading(f, now);
 	if (f->pending_at < f->pending_size && !flush(f))
 		return now + 200;
 	if (f->finishing && f->last_pass && !f->failures) {
@@ -416,8 +420,8 @@ static void *run(void *ud)
 	return NULL;
 }
 
-int triton_logs_new(struct triton_budget *budget, void (*ended)(void *ud, const char *task_id), void *ud,
-		    struct triton_logs **ret, struct nomad_error **err)
+int triton_logs_new(void (*ended)(void *ud, const char *task_id), void *ud, struct triton_logs **ret,
+		    struct nomad_error **err)
 {
 	struct triton_logs *logs = calloc(1, sizeof(*logs));
 	int r;
@@ -426,7 +430,6 @@ int triton_logs_new(struct triton_budget *budget, void (*ended)(void *ud, const 
 		return nomad_error_errno(err, ENOMEM, "prepare the logs");
 	/* A pipe without a reader is an error to be seen, not a death. */
 	signal(SIGPIPE, SIG_IGN);
-	logs->budget = budget;
 	logs->ended = ended;
 	logs->ud = ud;
 	pthread_mutex_init(&logs->lock, NULL);
@@ -466,17 +469,18 @@ void triton_logs_free(struct triton_logs *logs)
 	free(logs);
 }
 
-static int keep(char **ret, const char *text)
+static struct follower *find(struct triton_logs *logs, const char *task_id)
 {
-	if (!text)
-		return 0;
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
+	struct follower *f = logs->list;
+
+	while (f && strcmp(f->task_id, task_id) != 0)
+		f = f->next;
+	return f;
 }
 
 int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *follow, struct nomad_error **err)
 {
-	struct follower *f = calloc(1, sizeof(*f)), *other;
+	struct follower *f = calloc(1, sizeof(*f));
 	int r;
 
 	if (!f)
@@ -485,9 +489,9 @@ int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *fol
 	f->http = follow->http;
 	f->tty = follow->tty;
 	f->fd[1] = f->fd[2] = -1;
-	if (keep(&f->task_id, follow->task_id) < 0 || keep(&f->container, follow->container) < 0 ||
-	    keep(&f->path[1], follow->stdout_path) < 0 || keep(&f->path[2], follow->stderr_path) < 0 ||
-	    keep(&f->position_path, follow->position_path) < 0) {
+	if (triton_keep(&f->task_id, follow->task_id) < 0 || triton_keep(&f->container, follow->container) < 0 ||
+	    triton_keep(&f->path[1], follow->stdout_path) < 0 || triton_keep(&f->path[2], follow->stderr_path) < 0 ||
+	    triton_keep(&f->position_path, follow->position_path) < 0) {
 		follower_free(f);
 		return nomad_error_errno(err, ENOMEM, "follow a log");
 	}
@@ -499,9 +503,7 @@ int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *fol
 		}
 	}
 	pthread_mutex_lock(&logs->lock);
-	for (other = logs->list; other && strcmp(other->task_id, f->task_id); other = other->next)
-		;
-	if (!other) {
+	if (!find(logs, f->task_id)) {
 		f->next = logs->list;
 		logs->list = f;
 		f = NULL;
@@ -510,15 +512,6 @@ int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *fol
 	follower_free(f); /* it is followed already */
 	curl_multi_wakeup(logs->multi);
 	return 0;
-}
-
-static struct follower *find(struct triton_logs *logs, const char *task_id)
-{
-	struct follower *f = logs->list;
-
-	while (f && strcmp(f->task_id, task_id) != 0)
-		f = f->next;
-	return f;
 }
 
 void triton_logs_finish(struct triton_logs *logs, const char *task_id, int64_t patience_ms, int64_t most_ms)

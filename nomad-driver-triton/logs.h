@@ -11,8 +11,8 @@ struct triton_logs;
 /* `ended(ud, task_id)` is called when a stream ended: the container may have,
  * too; and when a log is finished.  From the thread of the logs: it must not
  * block. */
-int triton_logs_new(struct triton_budget *budget, void (*ended)(void *ud, const char *task_id), void *ud,
-		    struct triton_logs **ret, struct nomad_error **err);
+int triton_logs_new(void (*ended)(void *ud, const char *task_id), void *ud, struct triton_logs **ret,
+		    struct nomad_error **err);
 /* Stops the thread; what was not delivered is by the next process. */
 void triton_logs_free(struct triton_logs *logs);
 

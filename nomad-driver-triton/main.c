@@ -8,7 +8,7 @@
 
 #include "driver.h"
 #include "hold.h"
-#include "life.h"
+#include "triton.h"
 
 int main(int argc, char **argv)
 {

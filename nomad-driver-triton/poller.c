@@ -34,6 +34,7 @@
 enum {
 	SOON_MS = 1000,	      /* between looks at something that is about to end */
 	LOOKS = 3,	      /* a machine is stopped for so many looks */
+	CONTAINER_LOOKS = 60, /* the same of a container that Docker does not know to have ended */
 	SINGLE_MOST = 4,      /* more single looks than this: list */
 	LOG_MS = 15000,	      /* a log that does not move may take so long after the end, */
 	LOG_MOST_MS = 120000, /* and one that moves so long */
@@ -60,11 +61,10 @@ struct triton_poller {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct watched *list;
-	struct triton_poller_events events;
-	void *ud;
-	struct triton_budget *budget;
+	struct triton_site *site;
 	struct triton_logs *logs;
-	int64_t interval_ms;
+	void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result);
+	void *ud;
 	bool stop, started, failing;
 	unsigned failures;
 };
@@ -99,15 +99,12 @@ static void set_end(struct triton_poller *poller, struct watched *w, const struc
 	w->ended = true;
 	w->ended_ms = triton_now_ms();
 	w->look_ms = w->ended_ms;
-	if (poller->logs)
-		triton_logs_finish(poller->logs, w->task_id, w->container ? LOG_MS : 1000,
-				   w->container ? LOG_MOST_MS : 1000);
+	triton_logs_finish(poller->logs, w->task_id, w->container ? LOG_MS : 1000, w->container ? LOG_MOST_MS : 1000);
 }
 
 /* A copy of what a look needs, for the lock is not held while it asks. */
 struct look {
 	char *task_id, *machine, *container;
-	enum triton_state state; /* known already, or TRITON_UNKNOWN: ask */
 };
 
 static void look_done(struct look *look)
@@ -128,7 +125,7 @@ static void apply_machine(struct triton_poller *poller, struct watched *w, enum 
 	else if ((w->looks = state == TRITON_STOPPED))
 		w->stopped_ms = triton_now_ms();
 	/* Long enough that it is not a reboot which passes by. */
-	stays = w->looks >= LOOKS && triton_now_ms() - w->stopped_ms >= 2 * poller->interval_ms;
+	stays = w->looks >= LOOKS && triton_now_ms() - w->stopped_ms >= 2 * poller->site->poll_interval_ms;
 	if (state != TRITON_UNKNOWN)
 		w->state = state;
 	if (triton_machine_verdict(state, action, w->expected, w->killed, w->ends_deleted, &result, &message) &&
@@ -140,9 +137,36 @@ static void apply_machine(struct triton_poller *poller, struct watched *w, enum 
 		w->look_ms = INT64_MAX;
 }
 
+/* Docker has not seen its end: that it is stopped counts only after many looks. */
+static void apply_container(struct triton_poller *poller, struct watched *w, enum triton_state state)
+{
+	struct nomad_exit result = { .exit_code = 1 };
+
+	if (state != TRITON_UNKNOWN)
+		w->state = state;
+	w->looks = state == TRITON_STOPPED ? w->looks + 1 : 0;
+	if (w->looks >= CONTAINER_LOOKS)
+		set_end(poller, w, &result, "the container stopped; the Docker API tells no exit status");
+	else if (w->expected || state == TRITON_STOPPED || state == TRITON_STOPPING)
+		w->look_ms = triton_now_ms() + SOON_MS;
+	else
+		w->look_ms = INT64_MAX;
+}
+
+/* The audit says who stopped it; without one the looks alone decide. */
+static void read_audit(struct triton_poller *poller, const char *machine, char ret_action[64])
+{
+	struct triton_cloud cloud;
+
+	if (triton_site_cloud(poller->site, &cloud, NULL) < 0)
+		return;
+	cloud.retry_ms = 0;
+	(void)triton_cloud_last_action(&cloud, machine, ret_action, NULL);
+}
+
 static void look_at(struct triton_poller *poller, struct look *look)
 {
-	enum triton_state state = look->state;
+	enum triton_state state = TRITON_UNKNOWN;
 	struct nomad_exit result = { 0 };
 	const char *message = NULL;
 	char action[64] = "";
@@ -151,42 +175,25 @@ static void look_at(struct triton_poller *poller, struct look *look)
 	struct watched *w;
 	bool ended = false;
 
-	if (look->container && (state == TRITON_UNKNOWN || state == TRITON_STOPPED || state == TRITON_STOPPING))
-		ended = poller->events.docker(poller->ud, &docker, NULL) >= 0 &&
+	if (look->container)
+		ended = triton_site_docker(poller->site, &docker, NULL) >= 0 &&
 			triton_container_ended(&docker, look->container, &result, &message);
-	if (!ended && state == TRITON_UNKNOWN && poller->events.cloud(poller->ud, &cloud, NULL) >= 0)
+	if (!ended && triton_site_cloud(poller->site, &cloud, NULL) >= 0)
 		state = triton_machine_state(&cloud, look->machine);
-	/* The audit says who stopped it; without one the looks alone decide. */
-	if (!look->container && state == TRITON_STOPPED && poller->events.cloud(poller->ud, &cloud, NULL) >= 0) {
-		cloud.retry_ms = 0;
-		(void)triton_cloud_last_action(&cloud, look->machine, action, NULL);
-	}
+	if (!look->container && state == TRITON_STOPPED)
+		read_audit(poller, look->machine, action);
 	pthread_mutex_lock(&poller->lock);
 	w = find(poller, look->task_id);
-	if (!w || w->ended) {
-		pthread_mutex_unlock(&poller->lock);
-		return;
-	}
-	if (ended) {
+	if (w && !w->ended && ended) {
 		w->state = TRITON_STOPPED;
 		if (w->killed && !message && !result.exit_code)
 			result.exit_code = 137;
 		set_end(poller, w, &result, message);
-	} else if (!look->container || state == TRITON_DELETED || state == TRITON_FAILED) {
-		apply_machine(poller, w, state, action);
-	} else {
-		/* Stopped, says the one; Docker does not know of it, or not yet. */
-		if (state != TRITON_UNKNOWN)
-			w->state = state;
-		w->looks = state == TRITON_STOPPED ? w->looks + 1 : 0;
-		if (w->looks >= 60) {
-			result.exit_code = 1;
-			set_end(poller, w, &result, "the container stopped; the Docker API tells no exit status");
-		} else {
-			w->look_ms = w->expected || state == TRITON_STOPPED || state == TRITON_STOPPING
-					     ? triton_now_ms() + SOON_MS
-					     : INT64_MAX;
-		}
+	} else if (w && !w->ended) {
+		if (!look->container || state == TRITON_DELETED || state == TRITON_FAILED)
+			apply_machine(poller, w, state, action);
+		else
+			apply_container(poller, w, state);
 	}
 	pthread_mutex_unlock(&poller->lock);
 }
@@ -199,7 +206,7 @@ static int list_all(struct triton_poller *poller, int64_t now)
 	struct triton_machines machines = { 0 };
 	struct nomad_error *why = NULL;
 	struct triton_cloud cloud;
-	int r = poller->events.cloud(poller->ud, &cloud, &why);
+	int r = triton_site_cloud(poller->site, &cloud, &why);
 
 	if (r >= 0) {
 		cloud.retry_ms = 0;
@@ -269,7 +276,6 @@ static void take_due(struct triton_poller *poller, int64_t now, struct look **re
 		look->task_id = strdup(w->task_id);
 		look->machine = strdup(w->machine);
 		look->container = w->container ? strdup(w->container) : NULL;
-		look->state = TRITON_UNKNOWN;
 		if (!look->task_id || !look->machine || (w->container && !look->container)) {
 			look_done(look);
 			break;
@@ -299,7 +305,7 @@ static void look_at_due(struct triton_poller *poller, int64_t now, int64_t *list
 	take_due(poller, now, &looks, &count);
 	pthread_mutex_unlock(&poller->lock);
 	for (size_t i = 0; i < count; i++) {
-		if (!atomic_load(&poller->budget->closing))
+		if (!atomic_load(&poller->site->budget.closing))
 			look_at(poller, &looks[i]);
 		look_done(&looks[i]);
 	}
@@ -314,7 +320,7 @@ static void report(struct triton_poller *poller)
 	pthread_mutex_lock(&poller->lock);
 	for (at = &poller->list; *at;) {
 		w = *at;
-		if (w->ended && (!poller->logs || !triton_logs_busy(poller->logs, w->task_id) ||
+		if (w->ended && (!triton_logs_busy(poller->logs, w->task_id) ||
 				 triton_now_ms() > w->ended_ms + LOG_MOST_MS + 5000)) {
 			*at = w->next;
 			w->next = over;
@@ -326,7 +332,7 @@ static void report(struct triton_poller *poller)
 	pthread_mutex_unlock(&poller->lock);
 	for (; over; over = w) {
 		w = over->next;
-		poller->events.ended(poller->ud, over->task_id, &over->result);
+		poller->ended(poller->ud, over->task_id, &over->result);
 		watched_free(over);
 		pthread_mutex_lock(&poller->lock);
 		pthread_cond_broadcast(&poller->changed);
@@ -337,7 +343,8 @@ static void report(struct triton_poller *poller)
 static void *run(void *ud)
 {
 	struct triton_poller *poller = ud;
-	int64_t list_ms = triton_now_ms() + triton_backoff_ms(1, poller->interval_ms, poller->interval_ms);
+	int64_t list_ms =
+		triton_now_ms() + triton_backoff_ms(1, poller->site->poll_interval_ms, poller->site->poll_interval_ms);
 	int64_t listed_ms = 0;
 
 	for (;;) {
@@ -369,9 +376,11 @@ static void *run(void *ud)
 
 			listed_ms = now;
 			/* With jitter, so that nodes do not ask in step. */
-			list_ms = triton_now_ms() + poller->interval_ms / 3 +
-				  (r < 0 ? triton_backoff_ms(poller->failures + 1, poller->interval_ms, BACKOFF_MOST_MS)
-					 : triton_backoff_ms(1, poller->interval_ms, poller->interval_ms));
+			list_ms = triton_now_ms() + poller->site->poll_interval_ms / 3 +
+				  (r < 0 ? triton_backoff_ms(poller->failures + 1, poller->site->poll_interval_ms,
+							     BACKOFF_MOST_MS)
+					 : triton_backoff_ms(1, poller->site->poll_interval_ms,
+							     poller->site->poll_interval_ms));
 		}
 		look_at_due(poller, now, &listed_ms);
 		report(poller);
@@ -380,8 +389,9 @@ static void *run(void *ud)
 
 /* ---- From outside ---- */
 
-int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget,
-		      int64_t interval_ms, struct triton_poller **ret, struct nomad_error **err)
+int triton_poller_new(struct triton_site *site, struct triton_logs *logs,
+		      void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result), void *ud,
+		      struct triton_poller **ret, struct nomad_error **err)
 {
 	struct triton_poller *poller = calloc(1, sizeof(*poller));
 	pthread_condattr_t attr;
@@ -389,10 +399,10 @@ int triton_poller_new(const struct triton_poller_events *events, void *ud, struc
 
 	if (!poller)
 		return nomad_error_errno(err, ENOMEM, "prepare the poller");
-	poller->events = *events;
+	poller->site = site;
+	poller->logs = logs;
+	poller->ended = ended;
 	poller->ud = ud;
-	poller->budget = budget;
-	poller->interval_ms = interval_ms;
 	pthread_mutex_init(&poller->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -408,24 +418,23 @@ int triton_poller_new(const struct triton_poller_events *events, void *ud, struc
 	return 0;
 }
 
-void triton_poller_set_logs(struct triton_poller *poller, struct triton_logs *logs)
+void triton_poller_stop(struct triton_poller *poller)
 {
+	if (!poller || !poller->started)
+		return;
 	pthread_mutex_lock(&poller->lock);
-	poller->logs = logs;
+	poller->stop = true;
+	pthread_cond_broadcast(&poller->changed);
 	pthread_mutex_unlock(&poller->lock);
+	pthread_join(poller->thread, NULL);
+	poller->started = false;
 }
 
 void triton_poller_free(struct triton_poller *poller)
 {
 	if (!poller)
 		return;
-	if (poller->started) {
-		pthread_mutex_lock(&poller->lock);
-		poller->stop = true;
-		pthread_cond_broadcast(&poller->changed);
-		pthread_mutex_unlock(&poller->lock);
-		pthread_join(poller->thread, NULL);
-	}
+	triton_poller_stop(poller);
 	while (poller->list) {
 		struct watched *w = poller->list;
 
@@ -522,7 +531,7 @@ int triton_poller_wait(struct triton_poller *poller, const char *task_id, int64_
 
 		if (now >= deadline)
 			r = -ETIMEDOUT;
-		else if (atomic_load(&poller->budget->closing))
+		else if (atomic_load(&poller->site->budget.closing))
 			r = -ESHUTDOWN;
 		if (r < 0)
 			break;

@@ -4,21 +4,11 @@
 #ifndef TRITON_POLLER_H
 #define TRITON_POLLER_H
 
-#include "cloudapi.h"
-#include "docker.h"
 #include "logs.h"
+#include "site.h"
 
 struct nomad_exit;
 struct triton_poller;
-
-/* What the poller needs of the rest; all are called from its thread. */
-struct triton_poller_events {
-	/* The APIs as they are now; an error while there are none. */
-	int (*cloud)(void *ud, struct triton_cloud *ret, struct nomad_error **err);
-	int (*docker)(void *ud, struct triton_docker *ret, struct nomad_error **err);
-	/* A task has ended.  Once, and it is forgotten. */
-	void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result);
-};
 
 struct triton_watch {
 	const char *task_id;
@@ -27,10 +17,13 @@ struct triton_watch {
 	bool ends_deleted;     /* exit_strategy */
 };
 
-int triton_poller_new(const struct triton_poller_events *events, void *ud, struct triton_budget *budget,
-		      int64_t interval_ms, struct triton_poller **ret, struct nomad_error **err);
-/* Where the logs are, once they are: their end comes before the task's. */
-void triton_poller_set_logs(struct triton_poller *poller, struct triton_logs *logs);
+/* `ended(ud, task_id, result)` is called from the thread of the poller, once
+ * for each task that ended; the task is forgotten then. */
+int triton_poller_new(struct triton_site *site, struct triton_logs *logs,
+		      void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result), void *ud,
+		      struct triton_poller **ret, struct nomad_error **err);
+/* Ends the thread.  Calls from others are harmless until it is freed. */
+void triton_poller_stop(struct triton_poller *poller);
 void triton_poller_free(struct triton_poller *poller);
 
 int triton_poller_add(struct triton_poller *poller, const struct triton_watch *watch, struct nomad_error **err);

@@ -19,14 +19,20 @@
 
 #include "nomad/log.h"
 
-#include "debts.h"
 #include "remains.h"
-#include "httptext.h"
+#include "text.h"
 
 static const char *const keys[] = {
 	TRITON_RECORD_API,   TRITON_RECORD_NAME,      TRITON_RECORD_INSTANCE,
 	TRITON_RECORD_RULES, TRITON_RECORD_PUBLISHED, TRITON_RECORD_PROTECTED,
 };
+
+bool triton_ends_deleted(const struct nomad_task *task)
+{
+	const char *exit = nomad_task_get(task, TRITON_RECORD_EXIT);
+
+	return exit && strcmp(exit, "deleted") == 0;
+}
 
 int triton_remains_of(struct nomad_task *task, struct triton_remains *ret, struct nomad_error **err)
 {
@@ -204,10 +210,7 @@ static int delete_machine(struct triton_site *site, const struct triton_cloud *c
 			return 0;
 		}
 		if (r < 0) {
-			if (err)
-				*err = why;
-			else
-				nomad_error_free(why);
+			triton_fail(r, why, err);
 			return nomad_error_wrap(err, "delete the instance '%s'", machine);
 		}
 		state = it.state;
@@ -226,10 +229,7 @@ static int delete_machine(struct triton_site *site, const struct triton_cloud *c
 			}
 			/* -EINVAL: not while it is being provisioned. */
 			if (r < 0 && (r != -EINVAL || triton_now_ms() > deadline)) {
-				if (err)
-					*err = why;
-				else
-					nomad_error_free(why);
+				triton_fail(r, why, err);
 				return nomad_error_wrap(err, "delete the instance '%s'", machine);
 			}
 			nomad_error_free(why);
@@ -299,16 +299,14 @@ static int clear_machine(struct triton_site *site, const struct triton_cloud *cl
 			/* It is gone, and what was listed earlier counts. */
 			nomad_error_free(why);
 		} else if (r < 0) {
-			if (err)
-				*err = why;
-			else
-				nomad_error_free(why);
-			return r;
+			return triton_fail(r, why, err);
 		} else if (*ids) {
 			/* Once it is deleted nobody can tell which they were. */
 			r = add_published(remains, ids);
-			r = r < 0 ? nomad_error_errno(err, -r, "note the firewall rules of an instance")
-				  : triton_debts_renew(site->debts, remains, err);
+			if (r < 0)
+				nomad_error_errno(err, -r, "note the firewall rules of an instance");
+			else if (remains->note)
+				r = remains->note(remains->ud, remains, err);
 			if (r < 0)
 				return r;
 		}
@@ -355,13 +353,8 @@ static int clear_volumes(const struct triton_cloud *cloud, const struct triton_r
 				nomad_error_free(why);
 				continue;
 			}
-			if (r < 0) {
-				if (err)
-					*err = why;
-				else
-					nomad_error_free(why);
-				return r;
-			}
+			if (r < 0)
+				return triton_fail(r, why, err);
 		} else {
 			continue;
 		}

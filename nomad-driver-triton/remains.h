@@ -14,6 +14,7 @@
 #define TRITON_RECORD_INSTANCE "instance"   /* its UUID */
 #define TRITON_RECORD_CONTAINER "container" /* Docker's id */
 #define TRITON_RECORD_TTY "tty"
+#define TRITON_RECORD_NO_LOG "nolog"
 #define TRITON_RECORD_EXIT "exit"	    /* exit_strategy */
 #define TRITON_RECORD_RULES "rules"	    /* hashes of firewall rules */
 #define TRITON_RECORD_PUBLISHED "published" /* ids of rules of the Docker API */
@@ -27,7 +28,13 @@ enum { TRITON_VOLUMES_MAX = 32 };
 struct triton_remains {
 	char *task_id, *name;
 	struct nomad_map records;
+	/* Puts down what was learned of it during its removal; NULL: nobody does. */
+	int (*note)(void *ud, const struct triton_remains *remains, struct nomad_error **err);
+	void *ud;
 };
+
+/* exit_strategy = "deleted", as recorded. */
+bool triton_ends_deleted(const struct nomad_task *task);
 
 int triton_remains_of(struct nomad_task *task, struct triton_remains *ret, struct nomad_error **err);
 void triton_remains_done(struct triton_remains *remains);

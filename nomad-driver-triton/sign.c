@@ -20,6 +20,7 @@
 #include "agent.h"
 #include "keyfile.h"
 #include "sign.h"
+#include "text.h"
 
 struct triton_signer {
 	EVP_PKEY *key; /* or NULL: the agent has it */
@@ -35,11 +36,6 @@ static const char *const algorithms[] = {
 	[TRITON_KEY_P521] = "ecdsa-sha512", [TRITON_KEY_ED25519] = "ed25519-sha512",
 };
 
-static bool given(const char *text)
-{
-	return text && *text;
-}
-
 static int use_file(struct triton_signer *signer, const struct triton_signer_options *options,
 		    char md5[TRITON_MD5_SIZE], struct nomad_error **err)
 {
@@ -47,7 +43,7 @@ static int use_file(struct triton_signer *signer, const struct triton_signer_opt
 	size_t size = 0;
 	int r;
 
-	if (given(options->key_material))
+	if (triton_given(options->key_material))
 		r = triton_key_parse(options->key_material, strlen(options->key_material), "key_material", &signer->key,
 				     err);
 	else
@@ -59,7 +55,7 @@ static int use_file(struct triton_signer *signer, const struct triton_signer_opt
 		r = triton_key_blob(signer->key, &blob, &size, err);
 	if (r >= 0 && triton_fingerprint_md5(blob, size, md5) < 0)
 		r = nomad_error_set(err, EIO, "take the fingerprint of a key: MD5 is not available");
-	if (r >= 0 && given(options->key_id) && !triton_fingerprint_matches(options->key_id, blob, size))
+	if (r >= 0 && triton_given(options->key_id) && !triton_fingerprint_matches(options->key_id, blob, size))
 		r = nomad_error_set(
 			err, ENOKEY,
 			"the key file is not the key of key_id '%s': its fingerprint is '%s'; correct one of them",
@@ -73,10 +69,10 @@ static int use_agent(struct triton_signer *signer, const struct triton_signer_op
 {
 	int r;
 
-	if (!given(options->agent_socket))
+	if (!triton_given(options->agent_socket))
 		return nomad_error_set(
 			err, ENOKEY, "no key to sign with: set key_file, or start an ssh-agent and set SSH_AUTH_SOCK");
-	if (!given(options->key_id))
+	if (!triton_given(options->key_id))
 		return nomad_error_set(err, EINVAL,
 				       "no key_id: set it to the fingerprint of the ssh-agent's key to sign with");
 	signer->agent_socket = strdup(options->agent_socket);
@@ -108,17 +104,17 @@ int triton_signer_new(const struct triton_signer_options *options, struct triton
 
 	if (!signer)
 		return nomad_error_errno(err, ENOMEM, "find the key");
-	if (!given(options->account))
+	if (!triton_given(options->account))
 		r = nomad_error_set(err, EINVAL, "no account: set account, TRITON_ACCOUNT or SDC_ACCOUNT");
-	else if (given(options->key_id) && triton_fingerprint_check(options->key_id))
+	else if (triton_given(options->key_id) && triton_fingerprint_check(options->key_id))
 		r = nomad_error_set(err, EINVAL, "the key_id '%s' is no fingerprint: %s is expected", options->key_id,
 				    triton_fingerprint_check(options->key_id));
-	else if (given(options->key_material) || given(options->key_file))
+	else if (triton_given(options->key_material) || triton_given(options->key_file))
 		r = use_file(signer, options, md5, err);
 	else
 		r = use_agent(signer, options, md5, err);
 	if (r >= 0) {
-		signer->key_path = given(options->user)
+		signer->key_path = triton_given(options->user)
 					   ? nomad_strdupf("/%s/users/%s/keys/%s", options->account, options->user, md5)
 					   : nomad_strdupf("/%s/keys/%s", options->account, md5);
 		if (!signer->key_path)

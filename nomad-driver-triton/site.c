@@ -11,20 +11,14 @@
 
 #include <openssl/crypto.h>
 
-#include "debts.h"
 #include "site.h"
-#include "httptext.h"
+#include "text.h"
 
 enum { RETRY_MS = 60000 };
 
 static int keep(char **ret, const char *configured, const char *otherwise)
 {
-	const char *text = configured && *configured ? configured : otherwise;
-
-	if (!text || !*text)
-		return 0;
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
+	return triton_keep(ret, triton_given(configured) ? configured : otherwise);
 }
 
 static bool insecure_by_env(void)
@@ -49,7 +43,7 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 		return nomad_error_errno(err, ENOMEM, "prepare the driver");
 	}
 	pthread_mutex_init(&site->lock, NULL);
-	if ((config->key_file && *config->key_file) || (config->key_material && *config->key_material))
+	if (triton_given(config->key_file) || triton_given(config->key_material))
 		material = NULL;
 	r = keep(&site->url, config->url, triton_getenv("URL"));
 	r |= keep(&site->account, config->account, triton_getenv("ACCOUNT"));
@@ -69,7 +63,7 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	}
 	site->insecure = config->insecure < 0 ? insecure_by_env() : config->insecure;
 	site->docker_insecure =
-		config->docker_insecure < 0 ? site->insecure && !(verify && *verify) : config->docker_insecure;
+		config->docker_insecure < 0 ? site->insecure && !triton_given(verify) : config->docker_insecure;
 	site->request_timeout_ms = config->request_timeout * 1000;
 	site->provision_timeout_ms = config->provision_timeout * 1000;
 	site->poll_interval_ms = config->poll_interval * 1000;
@@ -81,10 +75,6 @@ void triton_site_free(struct triton_site *site)
 {
 	if (!site)
 		return;
-	triton_budget_close(&site->budget);
-	triton_debts_free(site->debts);
-	triton_poller_free(site->poller);
-	triton_logs_free(site->logs);
 	triton_http_free(site->cloud);
 	triton_http_free(site->docker);
 	triton_signer_free(site->signer);
@@ -103,7 +93,6 @@ void triton_site_free(struct triton_site *site)
 	free(site->docker_cert_path);
 	free(site->datacenter);
 	free(site->account_escaped);
-	free(site->hold_folder);
 	pthread_mutex_destroy(&site->lock);
 	triton_budget_done(&site->budget);
 	free(site);
@@ -175,7 +164,7 @@ static int ask_docker_url(struct triton_site *site, struct nomad_error **err)
 		return nomad_error_wrap(err, "ask where the Docker API is");
 	url = triton_json_text(answer.json, "docker");
 	pthread_mutex_lock(&site->lock);
-	if (!url || !*url)
+	if (!triton_given(url))
 		r = nomad_error_set(err, ENOENT,
 				    "the data centre has no Docker API; set docker_url or DOCKER_HOST if it has");
 	else if (!site->docker_url && !(site->docker_url = strdup(url)))

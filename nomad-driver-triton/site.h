@@ -8,10 +8,6 @@
 #include "cloudapi.h"
 #include "docker.h"
 #include "fwshare.h"
-#include "logs.h"
-#include "poller.h"
-
-struct triton_debts;
 
 struct triton_site {
 	/* The configuration, completed from the environment. */
@@ -27,14 +23,11 @@ struct triton_site {
 	struct triton_http *cloud, *docker;
 
 	struct triton_fwshare *rules;
-	struct triton_poller *poller; /* NULL without a plugin (doctor) */
-	struct triton_logs *logs;
-	struct triton_debts *debts;
-	char *hold_folder; /* see hold.h */
 };
 
 /* Complete the configuration; nothing is connected yet. */
 int triton_site_new(const struct triton_config *config, struct triton_site **ret, struct nomad_error **err);
+/* Whoever uses it has to be freed before. */
 void triton_site_free(struct triton_site *site);
 
 /* The APIs, tried for a minute a call.  An error tells what is missing (no

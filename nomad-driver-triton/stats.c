@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "life.h"
+#include "triton.h"
 
 enum { ALL_MS = 1000, EACH_MS = 5000, FORGET_MS = 3600000 };
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "cloudapi.h"
-#include "httptext.h"
-#include "life.h"
+#include "text.h"
+#include "triton.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 #include "fifo.h"
-#include "life.h"
-#include "poller.h"
+#include "triton.h"
 #include "remains.h"
 #include "verdict.h"
 
@@ -193,5 +192,5 @@ int main(void)
 		cmocka_unit_test(test_position), cmocka_unit_test(test_signals),
 	};
 
-	return cmocka_run_group_tests_name("triton life", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("triton pieces", tests, NULL, NULL);
 }

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * A start, as far as machines and containers have it in common.
+ *
+ *	begin: name and all that will be made go to the records
+ *	  -> made, each thing written down -> announced -> watched by the poller
+ *
+ * Exactly one instance for a task: its name and the tag nomad_task are
+ * functions of the task's id.  No key makes a create safe to repeat, but names
+ * are unique among live instances.  So triton_make_once() looks first, creates,
+ * and looks again where the answer was lost; only if nothing shows does it
+ * create once more, which the name makes safe.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "debts.h"
+#include "hold.h"
+#include "logs.h"
+#include "poller.h"
+#include "text.h"
+#include "triton.h"
+
+/* Until the start is done, what it makes is a debt: should this process die, and Nomad not repeat the start, the next
+ * one removes it. */
+static int note(struct triton_start *start, struct nomad_error **err)
+{
+	struct triton_remains remains = { 0 };
+	int r = triton_remains_of(start->task, &remains, err);
+
+	if (r >= 0)
+		r = triton_debts_take(start->plugin->debts, &remains, err);
+	triton_remains_done(&remains);
+	return r;
+}
+
+static int make_volume(struct triton_start *start, const struct triton_volume *volume, const char *key,
+		       struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *made = NULL, *id = NULL, *record = nomad_strdupf("name=%s", volume->name);
+	struct nomad_error *why = NULL;
+	int r = 0;
+
+	if (!record)
+		return nomad_error_errno(err, ENOMEM, "make the volumes");
+	/* Written down only where there is none: an existing volume is nobody's to delete. */
+	if (volume->size > 0 && !volume->keep) {
+		r = triton_volume_find(&start->cloud, volume->name, &id, &why);
+		if (r == -ENOENT) {
+			nomad_error_free(why);
+			r = nomad_task_put(start->task, key, record, err);
+			if (r >= 0)
+				r = note(start, err);
+		} else if (r < 0) {
+			triton_fail(r, why, err);
+		}
+	}
+	if (r < 0)
+		return r;
+	r = triton_volume_ensure(&start->cloud, volume, start->deadline_ms, &made, err);
+	if (made && !volume->keep) {
+		free(record);
+		record = nomad_strdupf("id=%s", made);
+		if (!record)
+			return nomad_error_errno(r < 0 ? NULL : err, ENOMEM, "make the volumes");
+		if (nomad_task_put(start->task, key, record, r < 0 ? NULL : err) < 0 && r >= 0)
+			r = -EIO;
+	} else if (r >= 0) {
+		/* Somebody else was faster: it is theirs. */
+		nomad_task_forget(start->task, key);
+	}
+	return r;
+}
+
+int triton_begin(struct triton_start *start, const char *api, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *hashes = calloc(start->rules.count + 1, 17);
+	const struct triton_task *want = start->want;
+	struct nomad_task *task = start->task;
+	int r;
+
+	if (!hashes)
+		return nomad_error_errno(err, ENOMEM, "note what is to be made");
+	for (size_t i = 0; i < start->rules.count; i++) {
+		strcat(hashes, i ? "," : "");
+		strcat(hashes, start->rules.items[i].hash);
+	}
+	triton_debts_cancel(start->plugin->debts, start->name);
+	r = nomad_task_put(task, TRITON_RECORD_API, api, err);
+	if (r >= 0 && *hashes)
+		r = nomad_task_put(task, TRITON_RECORD_RULES, hashes, err);
+	if (r >= 0 && want->deletion_protection)
+		r = nomad_task_put(task, TRITON_RECORD_PROTECTED, "1", err);
+	if (r >= 0)
+		r = nomad_task_put(task, TRITON_RECORD_EXIT, want->exit_strategy ? want->exit_strategy : "stopped",
+				   err);
+	if (r >= 0)
+		r = nomad_task_put(task, TRITON_RECORD_NAME, start->name, err);
+	if (r >= 0)
+		r = note(start, err);
+	for (size_t i = 0; r >= 0 && i < want->volumes.count; i++) {
+		NOMAD_AUTO_FREE char *key = nomad_strdupf(TRITON_RECORD_VOLUME "%zu", i);
+
+		r = key ? make_volume(start, (const struct triton_volume *)want->volumes.items + i, key, err)
+			: nomad_error_errno(err, ENOMEM, "make the volumes");
+	}
+	return r;
+}
+
+int triton_start_with(struct triton_plugin *plugin, struct nomad_task *task, const struct triton_task *want,
+		      int (*build)(struct triton_start *start, struct nomad_error **err), const char *what,
+		      struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *name = triton_instance_name(nomad_task_info(task));
+	struct triton_site *site = plugin->site;
+	struct triton_start start = { .plugin = plugin, .task = task, .want = want, .name = name };
+	static const struct nomad_map none;
+	int r;
+
+	start.deadline_ms = triton_now_ms() +
+			    (want->provision_timeout > 0 ? want->provision_timeout * 1000 : site->provision_timeout_ms);
+	if (!name)
+		return nomad_error_errno(err, ENOMEM, "name the %s", what);
+	r = triton_fwset_parse(want->fwenabled ? &want->fwrules : &none, &start.rules, err);
+	if (r < 0)
+		return r;
+	if (triton_fwshare_hold(site->rules, &start.rules) < 0) {
+		triton_fwset_done(&start.rules);
+		return nomad_error_errno(err, ENOMEM, "hold the firewall rules");
+	}
+	r = triton_site_cloud(site, &start.cloud, err);
+	if (r >= 0)
+		r = build(&start, err);
+	triton_fwshare_drop(site->rules, &start.rules);
+	triton_fwset_done(&start.rules);
+	if (r < 0)
+		return nomad_error_wrap(err, "start the %s '%s'", what, name);
+	triton_debts_settle(plugin->debts, name, true);
+	return 0;
+}
+
+int triton_make_once(struct triton_start *start, const struct triton_maker *maker, void *ud, struct nomad_error **err)
+{
+	struct triton_site *site = start->plugin->site;
+	int r = maker->adopt(start, ud, err);
+
+	for (unsigned turn = 1; r == 0; turn++) {
+		struct nomad_error *why = NULL;
+		bool maybe = false;
+
+		r = maker->create(start, ud, &maybe, &why);
+		if (r >= 0)
+			return 1;
+		/* It may be there: it takes a moment to show. */
+		for (unsigned look = 1; (maybe || r == -EEXIST) && look <= 5; look++) {
+			if (triton_site_sleep(site, triton_backoff_ms(look, 500, 4000), NULL) < 0)
+				break;
+			if (maker->adopt(start, ud, NULL) == 1) {
+				nomad_error_free(why);
+				return 1;
+			}
+		}
+		if (!maybe || turn == 3 || triton_now_ms() > start->deadline_ms || atomic_load(&site->budget.closing))
+			return triton_fail(r, why, err);
+		nomad_error_free(why);
+		r = 0;
+	}
+	return r;
+}
+
+int triton_clear_former(struct triton_start *start, struct nomad_error **err)
+{
+	struct triton_remains remains = {
+		.task_id = (char *)(uintptr_t)nomad_task_id(start->task),
+		.name = start->name,
+	};
+
+	return triton_remains_clear(start->plugin->site, &remains, 120000, err);
+}
+
+/* Its address to Nomad, its names to the records. */
+static int announce(struct nomad_task *task, const struct triton_machine *machine, struct nomad_error **err)
+{
+	const struct nomad_resources *resources = &nomad_task_info(task)->resources;
+	NOMAD_AUTO_FREE char *names = triton_join(machine->dns_names);
+	struct nomad_int_map ports = { 0 };
+	int r = 0;
+
+	/* An instance has an address of its own: nothing is remapped. */
+	for (size_t i = 0; r >= 0 && i < resources->n_ports; i++) {
+		const struct nomad_port *port = &resources->ports[i];
+
+		if (port->label)
+			r = nomad_int_map_set(&ports, port->label, port->to > 0 ? port->to : port->value);
+	}
+	if (r >= 0 && machine->primary_ip)
+		r = nomad_task_set_network(task, machine->primary_ip, true, &ports);
+	nomad_int_map_done(&ports);
+	if (r < 0)
+		return nomad_error_errno(err, -r, "tell the address of the instance");
+	if (machine->primary_ip)
+		r = nomad_task_put(task, TRITON_RECORD_ADDRESS, machine->primary_ip, err);
+	if (r >= 0 && names && strlen(names) < 4000)
+		r = nomad_task_put(task, TRITON_RECORD_NAMES, names, err);
+	if (r >= 0)
+		nomad_task_event(task, "instance %s runs at %s", machine->id,
+				 machine->primary_ip ? machine->primary_ip : "no address");
+	return r;
+}
+
+int triton_finish_start(struct triton_start *start, const struct triton_machine *machine, struct nomad_error **err)
+{
+	/* On another node the last user of a rule may have gone just when this one came. */
+	int r = triton_fwshare_ensure(start->plugin->site->rules, &start->cloud, &start->rules, err);
+
+	if (r >= 0)
+		r = announce(start->task, machine, err);
+	return r < 0 ? r : triton_watch_task(start->plugin, start->task, err);
+}
+
+int triton_watch_task(struct triton_plugin *plugin, struct nomad_task *task, struct nomad_error **err)
+{
+	const struct nomad_task_info *info = nomad_task_info(task);
+	struct triton_watch watch = {
+		.task_id = info->id,
+		.machine = nomad_task_get(task, TRITON_RECORD_INSTANCE),
+		.container = nomad_task_get(task, TRITON_RECORD_CONTAINER),
+		.ends_deleted = triton_ends_deleted(task),
+	};
+	NOMAD_AUTO_FREE char *position = nomad_strdupf("%s/log-position", nomad_task_state_dir(task));
+	struct triton_follow follow = {
+		.task_id = info->id,
+		.stdout_path = info->stdout_path,
+		.stderr_path = info->stderr_path,
+		.position_path = position,
+		.tty = nomad_task_get(task, TRITON_RECORD_TTY) != NULL,
+	};
+	int r;
+
+	if (!position)
+		return nomad_error_errno(err, ENOMEM, "watch an instance");
+	/* Where Docker keeps no log the pipes are only kept open. */
+	if (watch.container && !nomad_task_get(task, TRITON_RECORD_NO_LOG)) {
+		struct triton_docker docker;
+
+		r = triton_site_docker(plugin->site, &docker, err);
+		if (r < 0)
+			return r;
+		follow.http = docker.http;
+		follow.container = watch.container;
+	}
+	r = triton_hold_add(plugin->hold_folder, nomad_task_slug(task), info->stdout_path, info->stderr_path, err);
+	if (r >= 0)
+		r = triton_logs_follow(plugin->logs, &follow, err);
+	return r < 0 ? r : triton_poller_add(plugin->poller, &watch, err);
+}
