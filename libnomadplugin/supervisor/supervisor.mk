@@ -17,7 +17,8 @@ super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fPIE -fno
 # -pie where the linker has no libc.a (a cross-compiler).
 SUPER_STATIC ?= -static-pie
 STRIP ?= strip
-super_ldflags := $(or $(SUPER_STATIC),-pie) -Wl,--gc-sections $(filter-out -pie,$(link_hardening)) -Wl,--build-id=none
+# Small variables side by side touch fewer pages.
+super_ldflags := $(or $(SUPER_STATIC),-pie) -Wl,--gc-sections -Wl,--sort-section=alignment $(filter-out -pie,$(link_hardening)) -Wl,--build-id=none
 
 $(super)/obj/%.o: $(L)/%.c $(L)/supervisor/supervisor.mk
 	@mkdir -p $(@D)
