@@ -241,14 +241,5 @@ static void test_recover_then_recover(void **state)
 	}
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_start_then_start),     T(test_start_then_destroy),   T(test_start_then_gc),
-		T(test_destroy_then_destroy), T(test_recover_then_recover),
-	};
-
-	return cmocka_run_group_tests_name("crash", tests, NULL, NULL);
-}
+MAIN("crash", T(test_start_then_start), T(test_start_then_destroy), T(test_start_then_gc), T(test_destroy_then_destroy),
+     T(test_recover_then_recover))

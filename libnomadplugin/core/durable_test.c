@@ -63,11 +63,4 @@ static void test_remote(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = { T(test_supervised), T(test_remote) };
-
-	return cmocka_run_group_tests_name("durable", tests, NULL, NULL);
-}
+MAIN("durable", T(test_supervised), T(test_remote))

@@ -94,14 +94,4 @@ static void test_end_holds_task(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_lost_logs),
-		T(test_end_holds_task),
-	};
-
-	return cmocka_run_group_tests_name("end", tests, NULL, NULL);
-}
+MAIN("end", T(test_lost_logs), T(test_end_holds_task))

@@ -19,9 +19,8 @@
 enum { KEEP = 64 };
 
 struct kept {
-	char *task_id, *alloc_id, *task_name, *message;
+	struct nomad__event event; /* its strings are owned */
 	struct nomad_map annotations;
-	int64_t time_ns;
 };
 
 struct nomad__events {
@@ -35,10 +34,10 @@ static void kept_free(struct kept *kept)
 {
 	if (!kept)
 		return;
-	free(kept->task_id);
-	free(kept->alloc_id);
-	free(kept->task_name);
-	free(kept->message);
+	free((void *)kept->event.task_id);
+	free((void *)kept->event.alloc_id);
+	free((void *)kept->event.task_name);
+	free((void *)kept->event.message);
 	nomad_map_done(&kept->annotations);
 	free(kept);
 }
@@ -49,17 +48,19 @@ static struct kept *kept_new(const struct nomad__event *event)
 
 	if (!kept)
 		return NULL;
-	kept->task_id = strdup(event->task_id);
-	kept->alloc_id = strdup(event->alloc_id);
-	kept->task_name = strdup(event->task_name);
-	kept->message = strdup(event->message);
-	kept->time_ns = event->time_ns;
-	if (!kept->task_id || !kept->alloc_id || !kept->task_name || !kept->message ||
-	    nomad_map_copy(&kept->annotations, event->annotations) < 0) {
-		kept_free(kept);
-		return NULL;
-	}
-	return kept;
+	kept->event = (struct nomad__event){
+		.task_id = strdup(event->task_id),
+		.alloc_id = strdup(event->alloc_id),
+		.task_name = strdup(event->task_name),
+		.message = strdup(event->message),
+		.time_ns = event->time_ns,
+		.annotations = &kept->annotations,
+	};
+	if (kept->event.task_id && kept->event.alloc_id && kept->event.task_name && kept->event.message &&
+	    nomad_map_copy(&kept->annotations, event->annotations) == 0)
+		return kept;
+	kept_free(kept);
+	return NULL;
 }
 
 static void emit_one(struct nomad__sub *sub, void *arg)
@@ -94,7 +95,7 @@ static void publish(struct nomad_plugin *plugin, const struct nomad__event *even
 	}
 	pthread_mutex_unlock(&keeper->lock);
 	if (anybody)
-		nomad__sub_call_all(&keeper->subscribers, NULL, emit_one, (void *)event);
+		nomad__sub_call_all(&keeper->subscribers, emit_one, (void *)event);
 }
 
 /* Loop thread. */
@@ -118,16 +119,7 @@ static void greet(void *ud)
 	}
 	pthread_mutex_unlock(&keeper->lock);
 	for (size_t i = 0; i < count; i++) {
-		struct nomad__event event = {
-			.task_id = kept[i]->task_id,
-			.alloc_id = kept[i]->alloc_id,
-			.task_name = kept[i]->task_name,
-			.message = kept[i]->message,
-			.time_ns = kept[i]->time_ns,
-			.annotations = &kept[i]->annotations,
-		};
-
-		nomad__sub_call(sub, emit_one, &event);
+		nomad__sub_call(sub, emit_one, &kept[i]->event);
 		kept_free(kept[i]);
 	}
 	nomad__sub_unref(sub);

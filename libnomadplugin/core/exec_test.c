@@ -74,14 +74,4 @@ static void test_exec_while_destroyed(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_exec),
-		T(test_exec_while_destroyed),
-	};
-
-	return cmocka_run_group_tests_name("exec", tests, NULL, NULL);
-}
+MAIN("exec", T(test_exec), T(test_exec_while_destroyed))

@@ -113,7 +113,7 @@ static void look_job(void *ud)
 			all = before ? with_gone(fp, before, &view.n_attributes) : NULL;
 			if (all)
 				view.attributes = all;
-			nomad__sub_call_all(&keeper->subscribers, NULL, emit_one, &view);
+			nomad__sub_call_all(&keeper->subscribers, emit_one, &view);
 		}
 		nomad__fingerprint_free(before);
 		pthread_mutex_unlock(&keeper->emitting);
@@ -121,13 +121,10 @@ static void look_job(void *ud)
 	pthread_mutex_lock(&keeper->lock);
 	again = keeper->again;
 	keeper->again = false;
-	keeper->looking = again;
+	keeper->looking = false;
 	pthread_mutex_unlock(&keeper->lock);
-	if (again && nomad__pool_run(plugin->pool, look_job, plugin) < 0) {
-		pthread_mutex_lock(&keeper->lock);
-		keeper->looking = false;
-		pthread_mutex_unlock(&keeper->lock);
-	}
+	if (again)
+		nomad_plugin_refresh_fingerprint(plugin);
 }
 
 void nomad_plugin_refresh_fingerprint(struct nomad_plugin *plugin)

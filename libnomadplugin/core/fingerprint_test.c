@@ -375,14 +375,5 @@ static void test_events_kept_for_who_stays(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_order),	    T(test_checks),	  T(test_stream),
-		T(test_init_fails), T(test_event_stream), T(test_events_kept_for_who_stays),
-	};
-
-	return cmocka_run_group_tests_name("fingerprint", tests, NULL, NULL);
-}
+MAIN("fingerprint", T(test_order), T(test_checks), T(test_stream), T(test_init_fails), T(test_event_stream),
+     T(test_events_kept_for_who_stays))

@@ -117,14 +117,5 @@ static void test_running_driver_keeps_config(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_init),  T(test_state_dir_is_private), T(test_running_driver_keeps_config),
-		T(test_trial), T(test_bad_drivers),
-	};
-
-	return cmocka_run_group_tests_name("init", tests, NULL, NULL);
-}
+MAIN("init", T(test_init), T(test_state_dir_is_private), T(test_running_driver_keeps_config), T(test_trial),
+     T(test_bad_drivers))

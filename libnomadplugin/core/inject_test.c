@@ -534,8 +534,6 @@ static void test_exec_input(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {

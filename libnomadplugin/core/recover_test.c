@@ -186,14 +186,5 @@ static void test_supervisor_dies(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_recover),	 T(test_end_while_down),  T(test_not_recovered),
-		T(test_moved_state_dir), T(test_supervisor_dies),
-	};
-
-	return cmocka_run_group_tests_name("recover", tests, NULL, NULL);
-}
+MAIN("recover", T(test_recover), T(test_end_while_down), T(test_not_recovered), T(test_moved_state_dir),
+     T(test_supervisor_dies))

@@ -345,21 +345,5 @@ static void test_storm(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_life),
-		T(test_exit_codes),
-		T(test_unknown),
-		T(test_failed_starts),
-		T(test_replay),
-		T(test_replay_of_ended),
-		T(test_replay_not_adoptable),
-		T(test_claims),
-		T(test_storm),
-	};
-
-	return cmocka_run_group_tests_name("start", tests, NULL, NULL);
-}
+MAIN("start", T(test_life), T(test_exit_codes), T(test_unknown), T(test_failed_starts), T(test_replay),
+     T(test_replay_of_ended), T(test_replay_not_adoptable), T(test_claims), T(test_storm))

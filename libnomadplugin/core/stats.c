@@ -146,17 +146,10 @@ static void tick(void *ud)
 {
 	struct nomad__samples *samples = ((struct nomad_plugin *)ud)->samples;
 	struct round round = { .now = nomad_monotonic_ns(), .next = INT64_MAX };
-	struct nomad__sub **all = NULL;
-	size_t n = 0, i = 0;
+	size_t n;
+	struct nomad__sub **all = nomad__sub_all(&samples->subscribers, &n);
 
-	pthread_mutex_lock(&samples->subscribers.lock);
-	for (struct nomad__sub *sub = samples->subscribers.first; sub; sub = sub->next)
-		n++;
-	all = n ? calloc(n, sizeof(struct nomad__sub *)) : NULL;
-	for (struct nomad__sub *sub = samples->subscribers.first; all && sub; sub = sub->next)
-		all[i++] = nomad__sub_ref(sub);
-	pthread_mutex_unlock(&samples->subscribers.lock);
-	while (i--) {
+	for (size_t i = 0; all && i < n; i++) {
 		tick_one(all[i], &round);
 		nomad__sub_unref(all[i]);
 	}

@@ -178,12 +178,4 @@ static void test_come_and_go(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = { T(test_supervised), T(test_of_the_driver), T(test_without),
-					    T(test_come_and_go) };
-
-	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
-}
+MAIN("stats", T(test_supervised), T(test_of_the_driver), T(test_without), T(test_come_and_go))

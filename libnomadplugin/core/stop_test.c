@@ -191,14 +191,5 @@ static void test_remote(void **state)
 	nomad__plugin_free(plugin);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		T(test_stop_late), T(test_free_busy),	    T(test_shutdown),
-		T(test_destroy),   T(test_destroy_damaged), T(test_remote),
-	};
-
-	return cmocka_run_group_tests_name("stop", tests, NULL, NULL);
-}
+MAIN("stop", T(test_stop_late), T(test_free_busy), T(test_shutdown), T(test_destroy), T(test_destroy_damaged),
+     T(test_remote))

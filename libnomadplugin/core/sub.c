@@ -135,21 +135,28 @@ void nomad__sub_call(struct nomad__sub *sub, void (*call)(struct nomad__sub *sub
 	pthread_mutex_unlock(&sub->lock);
 }
 
-void nomad__sub_call_all(struct nomad__sub_list *list, bool (*filter)(const struct nomad__sub *sub, const void *arg),
-			 void (*call)(struct nomad__sub *sub, void *arg), void *arg)
+struct nomad__sub **nomad__sub_all(struct nomad__sub_list *list, size_t *ret_count)
 {
 	struct nomad__sub **all;
-	size_t n = 0, i = 0;
+	size_t n = 0;
 
 	pthread_mutex_lock(&list->lock);
 	for (struct nomad__sub *sub = list->first; sub; sub = sub->next)
 		n++;
 	all = n ? calloc(n, sizeof(struct nomad__sub *)) : NULL;
+	*ret_count = n;
 	for (struct nomad__sub *sub = list->first; all && sub; sub = sub->next)
-		if (!filter || filter(sub, arg))
-			all[i++] = nomad__sub_ref(sub);
+		all[--n] = nomad__sub_ref(sub);
 	pthread_mutex_unlock(&list->lock);
-	while (i--) {
+	return all;
+}
+
+void nomad__sub_call_all(struct nomad__sub_list *list, void (*call)(struct nomad__sub *sub, void *arg), void *arg)
+{
+	size_t n;
+	struct nomad__sub **all = nomad__sub_all(list, &n);
+
+	for (size_t i = 0; all && i < n; i++) {
 		nomad__sub_call(all[i], call, arg);
 		nomad__sub_unref(all[i]);
 	}

@@ -45,9 +45,11 @@ struct nomad__sub *nomad__sub_ref(struct nomad__sub *sub);
 void nomad__sub_unref(struct nomad__sub *sub);
 /* Call `call(sub, arg)` unless the subscriber has left. */
 void nomad__sub_call(struct nomad__sub *sub, void (*call)(struct nomad__sub *sub, void *arg), void *arg);
-/* The same for all that are in the list now; `filter` may be NULL. */
-void nomad__sub_call_all(struct nomad__sub_list *list, bool (*filter)(const struct nomad__sub *sub, const void *arg),
-			 void (*call)(struct nomad__sub *sub, void *arg), void *arg);
+/* The same for all that are in the list now. */
+void nomad__sub_call_all(struct nomad__sub_list *list, void (*call)(struct nomad__sub *sub, void *arg), void *arg);
+/* References to all that are in the list now, the oldest first, in an array of malloc().  NULL: none, or out of memory.
+ */
+struct nomad__sub **nomad__sub_all(struct nomad__sub_list *list, size_t *ret_count);
 /* Unlink the first that passes the filter, and hand the list's reference over; NULL if none. */
 struct nomad__sub *nomad__sub_take(struct nomad__sub_list *list,
 				   bool (*filter)(const struct nomad__sub *sub, const void *arg), const void *arg);

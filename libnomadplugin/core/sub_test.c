@@ -60,14 +60,14 @@ static void test_simple(void **state)
 	(void)state;
 	a.sub = nomad__sub_new(&list, NULL, &a);
 	b.sub = nomad__sub_new(&list, NULL, &b);
-	nomad__sub_call_all(&list, NULL, emit, NULL);
+	nomad__sub_call_all(&list, emit, NULL);
 	nomad__sub_cancel(a.sub);
-	nomad__sub_call_all(&list, NULL, emit, NULL);
+	nomad__sub_call_all(&list, emit, NULL);
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(b.calls, 2);
 	nomad__sub_cancel(b.sub);
 	nomad__sub_cancel(NULL);
-	nomad__sub_call_all(&list, NULL, emit, NULL);
+	nomad__sub_call_all(&list, emit, NULL);
 	assert_int_equal(b.calls, 2);
 	assert_null(list.first);
 }
@@ -78,8 +78,8 @@ static void test_cancel_within(void **state)
 
 	(void)state;
 	a.sub = nomad__sub_new(&list, NULL, &a);
-	nomad__sub_call_all(&list, NULL, emit, NULL);
-	nomad__sub_call_all(&list, NULL, emit, NULL);
+	nomad__sub_call_all(&list, emit, NULL);
+	nomad__sub_call_all(&list, emit, NULL);
 	assert_int_equal(a.calls, 1);
 }
 
@@ -89,7 +89,7 @@ static void nested(struct nomad__sub *sub, void *arg)
 
 	(void)arg;
 	if (++l->calls < l->limit)
-		nomad__sub_call_all(&list, NULL, nested, NULL);
+		nomad__sub_call_all(&list, nested, NULL);
 	if (l->calls == l->limit && l->cancel) {
 		l->cancel = false;
 		nomad__sub_cancel(l->sub);
@@ -103,7 +103,7 @@ static void test_nested(void **state)
 
 	(void)state;
 	a.sub = nomad__sub_new(&list, NULL, &a);
-	nomad__sub_call_all(&list, NULL, nested, NULL);
+	nomad__sub_call_all(&list, nested, NULL);
 	assert_int_equal(a.calls, 5);
 	assert_null(list.first);
 }
@@ -111,7 +111,7 @@ static void test_nested(void **state)
 static void *call_all(void *arg)
 {
 	(void)arg;
-	nomad__sub_call_all(&list, NULL, emit, NULL);
+	nomad__sub_call_all(&list, emit, NULL);
 	return NULL;
 }
 
@@ -142,7 +142,7 @@ static void test_cancel_while_running(void **state)
 	assert_int_equal(write(a.gate[1], "x", 1), 1);
 	pthread_join(caller, NULL);
 	pthread_join(canceller, NULL);
-	nomad__sub_call_all(&list, NULL, emit, NULL);
+	nomad__sub_call_all(&list, emit, NULL);
 	assert_int_equal(a.calls, 1);
 	close(a.gate[0]);
 	close(a.gate[1]);
@@ -192,7 +192,7 @@ static void *come_and_go(void *arg)
 
 		l->sub = nomad__sub_new_of(&list, NULL, l, malloc(8), free_extra);
 		if (i % 16 == 0)
-			nomad__sub_call_all(&list, NULL, emit, NULL);
+			nomad__sub_call_all(&list, emit, NULL);
 		nomad__sub_cancel(l->sub);
 		assert_int_equal(l->inside, 0);
 		free(l); /* nobody comes any more */
@@ -212,7 +212,7 @@ static void *caller(void *arg)
 			nomad__sub_call(taken, emit, NULL);
 			nomad__sub_unref(taken);
 		}
-		nomad__sub_call_all(&list, NULL, emit, NULL);
+		nomad__sub_call_all(&list, emit, NULL);
 	}
 	return NULL;
 }

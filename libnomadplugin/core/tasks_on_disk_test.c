@@ -418,15 +418,8 @@ static void test_gc_beside_starts(void **state)
 	nomad__plugin_free(other);
 }
 
+#undef T
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = { T(test_states),	     T(test_gc),
-					    T(test_gc_of_nodes),     T(test_gc_fails),
-					    T(test_gc_by_itself),    T(test_gc_beside_starts),
-					    T(test_remote_and_boot), T(test_half_destroyed),
-					    T(test_orphans) };
-
-	return cmocka_run_group_tests_name("tasks_on_disk", tests, NULL, NULL);
-}
+MAIN("tasks_on_disk", T(test_states), T(test_gc), T(test_gc_of_nodes), T(test_gc_fails), T(test_gc_by_itself),
+     T(test_gc_beside_starts), T(test_remote_and_boot), T(test_half_destroyed), T(test_orphans))

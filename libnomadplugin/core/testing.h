@@ -540,4 +540,14 @@ static inline int place_tear_down(void **state)
 	return system(command);
 }
 
+/* A test with a place of its own. */
+#define T(f) cmocka_unit_test_setup_teardown(f, place_set_up, place_tear_down)
+#define MAIN(name, ...)                                                                                                \
+	int main(void)                                                                                                 \
+	{                                                                                                              \
+		const struct CMUnitTest tests[] = { __VA_ARGS__ };                                                     \
+                                                                                                                       \
+		return cmocka_run_group_tests_name(name, tests, NULL, NULL);                                           \
+	}
+
 #endif
