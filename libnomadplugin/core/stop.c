@@ -6,6 +6,7 @@
 #include "core/stop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -206,12 +207,11 @@ static int tell(struct stop *stop, struct nomad_error **err)
 	struct nomad_task *task = stop->task;
 	struct nomad__task_progress *progress = task->progress;
 	const struct nomad_driver *driver = task->plugin->driver;
+	const unsigned timeout_ms = stop->timeout_ms < UINT_MAX ? (unsigned)stop->timeout_ms : UINT_MAX;
 	int r = 0;
 
 	if (driver->stop)
-		return nomad__task_phase(task) < NOMAD__EXITED
-			       ? driver->stop(task, stop->signal, (unsigned)stop->timeout_ms, err)
-			       : 0;
+		return nomad__task_phase(task) < NOMAD__EXITED ? driver->stop(task, stop->signal, timeout_ms, err) : 0;
 	pthread_mutex_lock(&progress->lock);
 	if (progress->phase < NOMAD__EXITED && !progress->supervisor)
 		r = nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot stop this task", driver->name);

@@ -191,5 +191,24 @@ static void test_remote(void **state)
 	nomad__plugin_free(plugin);
 }
 
+/* Rounded up: less time than asked for is none at worst. */
+static void test_stop_timeout(void **state)
+{
+	static const struct {
+		int64_t ns;
+		unsigned ms;
+	} cases[] = { { -1, 0 }, { 0, 0 }, { 1, 1 }, { 999999, 1 }, { 1000001, 2 }, { INT64_MAX, UINT_MAX } };
+	struct nomad_plugin *plugin = plugin_up(&remote_driver);
+
+	(void)state;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
+		must_start(plugin, id_of("vm/1"), "{\"remote\": true}", NULL);
+		assert_int_equal(stop_task(plugin, id_of("vm/1"), cases[i].ns, "INT"), 0);
+		assert_int_equal(stop_timeout_ms, cases[i].ms);
+		must_destroy(plugin, id_of("vm/1"));
+	}
+	nomad__plugin_free(plugin);
+}
+
 MAIN("stop", T(test_stop_late), T(test_free_busy), T(test_shutdown), T(test_destroy), T(test_destroy_damaged),
-     T(test_remote))
+     T(test_remote), T(test_stop_timeout))

@@ -43,6 +43,7 @@ static char test_base[64];
 static char test_alloc[40]; /* found in the command line of each supervisor of this test */
 static int fini_calls, destroy_calls, exec_inside;
 static bool destroy_stuck, exec_slow;
+static unsigned stop_timeout_ms;
 static enum nomad_health health = NOMAD_HEALTHY;
 
 static inline char *thing_of(const struct nomad_task *task)
@@ -163,8 +164,6 @@ static const struct nomad_driver script_driver = {
 };
 
 /* ---- The remote half: told by a file ---- */
-
-static unsigned stop_timeout_ms; /* of the last one */
 
 static int remote_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct nomad_error **err)
 {
