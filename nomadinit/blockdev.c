@@ -156,7 +156,7 @@ static bool has_label(const struct blockdev *b, const char *label)
 {
 	struct blockdev_label l;
 	/* Not O_NONBLOCK: a drive without a medium shall say so. */
-	CLEANUP_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC);
 
 	return fd >= 0 && blockdev_probe(fd, &l) == 0 && l.label[0] && strcasecmp(l.label, label) == 0;
 }
@@ -164,7 +164,7 @@ static bool has_label(const struct blockdev *b, const char *label)
 static int find_once(const char *label, struct blockdev *ret)
 {
 	static struct blockdev list[64];
-	size_t n = blockdev_list(list, ARRAY_LEN(list)), i;
+	size_t n = blockdev_list(list, NOMAD_ARRAY_LEN(list)), i;
 
 	for (i = 0; i < n; i++) {
 		if (strcmp(list[i].partname, label) == 0) {

@@ -10,6 +10,7 @@
 
 #include "blockdev.h"
 #include "log.h"
+#include "base/tree.h"
 #include "util.h"
 
 static const char magic[] = "# GRUB Environment Block\n";
@@ -61,7 +62,7 @@ int bootenv_read(const char *path, struct bootenv *ret)
 
 int bootenv_write(const char *path, const struct bootenv *e)
 {
-	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
 	char block[BOOTENV_SIZE];
 	int r;
 
@@ -80,7 +81,7 @@ int bootenv_mount_esp(int writable)
 	r = blockdev_find(ESP_NAME, 0, &b);
 	if (r < 0)
 		return r;
-	r = util_mkdirs(ESP_POINT, 0700);
+	r = nomad__make_dirs(ESP_POINT, 0700);
 	if (r == 0 &&
 	    mount(b.path, ESP_POINT, "vfat", MS_NOSUID | MS_NODEV | MS_NOEXEC | (writable ? MS_SYNCHRONOUS : MS_RDONLY),
 		  "umask=077") < 0)

@@ -41,7 +41,7 @@ static void grub_agrees(void **state)
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
 	bootenv_format(&e, block);
-	assert_int_equal(util_write_all(fd, block, sizeof(block)), 0);
+	assert_int_equal(nomad_write_all(fd, block, sizeof(block)), 0);
 	close(fd);
 	snprintf(command, sizeof(command),
 		 "test \"$(grub-editenv %s list | tr '\\n' ' ')\" = 'good=a next=b tries=3 ' && grub-editenv %s set "
@@ -71,7 +71,7 @@ static void rubbish_is_refused(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_LEN(bad); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(bad); i++)
 		assert_int_equal(bootenv_parse(bad[i], strlen(bad[i]), &e), -EINVAL);
 }
 

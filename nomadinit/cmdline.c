@@ -22,7 +22,7 @@ void cmdline_set(const char *from)
 
 	n_args = 0;
 	util_copy(text, sizeof(text), from);
-	while (*p && n_args < ARRAY_LEN(args)) {
+	while (*p && n_args < NOMAD_ARRAY_LEN(args)) {
 		while (*p == ' ' || *p == '\n' || *p == '\t')
 			p++;
 		if (!*p)

@@ -17,6 +17,7 @@
 #include "bootenv.h"
 #include "cmdline.h"
 #include "log.h"
+#include "base/tree.h"
 #include "util.h"
 
 #define MAX_SOURCES 8
@@ -64,7 +65,7 @@ static void copy_files(const char *from, const char *to, int depth, size_t *left
 	size_t len;
 	DIR *dir = opendir(from);
 
-	util_mkdirs(to, 0700);
+	nomad__make_dirs(to, 0700);
 	while (dir && (d = readdir(dir))) {
 		if (d->d_name[0] == '.' ||
 		    (size_t)snprintf(source, sizeof(source), "%s/%s", from, d->d_name) >= sizeof(source) ||
@@ -112,10 +113,10 @@ static int add_drive(struct sources *s, size_t *left)
 	size_t i;
 	int r = 0;
 
-	for (i = 0; i < ARRAY_LEN(labels) && r == 0; i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(labels) && r == 0; i++) {
 		if (blockdev_find(labels[i], 0, &b) < 0)
 			continue;
-		util_mkdirs(DRIVE_POINT, 0700);
+		nomad__make_dirs(DRIVE_POINT, 0700);
 		if (mount(b.path, DRIVE_POINT, "iso9660", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 &&
 		    mount(b.path, DRIVE_POINT, "vfat", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
 			log_warn("cannot mount the config drive '%s': %s", b.path, strerror(errno));

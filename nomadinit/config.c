@@ -140,7 +140,7 @@ static const struct {
 	const struct option *rows;
 } sections[] = { { "agent", agent_options }, { "state", state_options } };
 
-static int fail(char *error, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static int fail(char *error, const char *fmt, ...) NOMAD_PRINTF(2, 3);
 static int fail(char *error, const char *fmt, ...)
 {
 	va_list ap;
@@ -240,7 +240,7 @@ static bool is_section(const char *key)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(sections); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(sections); i++)
 		if (strcmp(sections[i].name, key) == 0)
 			return true;
 	return strcmp(key, "network") == 0;
@@ -390,7 +390,7 @@ static int decode_all(json_t *root, struct config *c, char *error)
 	json_incref(ours);
 	json_object_del(root, "nomadinit");
 	r = decode(error, "nomadinit", options, ours, c, true);
-	for (i = 0; r == 0 && i < ARRAY_LEN(sections); i++) {
+	for (i = 0; r == 0 && i < NOMAD_ARRAY_LEN(sections); i++) {
 		snprintf(where, sizeof(where), "nomadinit.%s", sections[i].name);
 		r = decode(error, where, sections[i].rows, json_object_get(ours, sections[i].name), c, false);
 	}
@@ -470,7 +470,7 @@ void config_done(struct config *c)
 	size_t i;
 
 	done_by_table(options, c);
-	for (i = 0; i < ARRAY_LEN(sections); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(sections); i++)
 		done_by_table(sections[i].rows, c);
 	for (i = 0; i < c->n_interfaces; i++) {
 		done_by_table(interface_options, &c->interfaces[i]);
@@ -514,7 +514,7 @@ void config_help(FILE *to)
 	size_t i;
 
 	help_rows(to, "nomadinit.", options);
-	for (i = 0; i < ARRAY_LEN(sections); i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(sections); i++) {
 		snprintf(prefix, sizeof(prefix), "nomadinit.%s.", sections[i].name);
 		help_rows(to, prefix, sections[i].rows);
 	}

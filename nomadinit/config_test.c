@@ -70,7 +70,7 @@ static void what_is_wrong_is_said(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_LEN(cases); i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
 		assert_int_equal(parse(cases[i].text, &c), -EINVAL);
 		if (!strstr(error, cases[i].says))
 			fail_msg("'%s' says '%s', not '%s'", cases[i].text, error, cases[i].says);

@@ -77,7 +77,7 @@ static void take_classless(struct dhcp_lease *l, const uint8_t *p, size_t len)
 {
 	const uint8_t *end = p + len;
 
-	while (p < end && l->n_routes < ARRAY_LEN(l->routes)) {
+	while (p < end && l->n_routes < NOMAD_ARRAY_LEN(l->routes)) {
 		unsigned int prefix = *p++, bytes = (prefix + 7) / 8;
 		uint8_t to[4] = { 0 };
 
@@ -119,7 +119,7 @@ static int parse_options(const uint8_t *p, const uint8_t *end, struct options *o
 			take_addresses(&o->router, 1, p, len);
 			break;
 		case 6:
-			l->n_dns = take_addresses(l->dns, ARRAY_LEN(l->dns), p, len);
+			l->n_dns = take_addresses(l->dns, NOMAD_ARRAY_LEN(l->dns), p, len);
 			break;
 		case 12:
 			take_name(l->hostname, sizeof(l->hostname), p, len);
@@ -132,7 +132,7 @@ static int parse_options(const uint8_t *p, const uint8_t *end, struct options *o
 				l->mtu = (unsigned int)(p[0] << 8 | p[1]);
 			break;
 		case 42:
-			l->n_ntp = take_addresses(l->ntp, ARRAY_LEN(l->ntp), p, len);
+			l->n_ntp = take_addresses(l->ntp, NOMAD_ARRAY_LEN(l->ntp), p, len);
 			break;
 		case 51:
 			if (len == 4)

@@ -123,7 +123,7 @@ static void a_server_that_lies_is_not_believed(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_LEN(addresses); i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(addresses); i++) {
 		usual(&p, 42, DHCP_OFFER);
 		*(uint32_t *)(void *)(p.b + 16) = inet_addr(addresses[i]);
 		assert_int_equal(parse(&p, &l), -EINVAL);
@@ -298,7 +298,8 @@ static void a_lease_is_got_renewed_rebound_and_lost(void **state)
 	fire(&c);
 	assert_int_equal(c.state, DHCP_REBINDING);
 	assert_int_equal(seen.to, 0);
-	c.bound_ms -= 3601 * 1000;
+	/* Not more: a machine that has just started has no earlier time. */
+	c.bound_ms -= (3601 - 3151) * 1000;
 	fire(&c);
 	assert_int_equal(c.state, DHCP_SELECTING);
 	assert_false(seen.has_lease);

@@ -9,7 +9,6 @@
 #include <linux/watchdog.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -29,13 +28,12 @@ bool hardware_is_power_button(const char *name)
 	return strcmp(name, "Power Button") == 0 || strstr(name, "gpio-keys") || strstr(name, "Power Key");
 }
 
-static void on_button(void *data, uint32_t events)
+static void on_button(void *data)
 {
 	struct input_event e[16];
 	int fd = (int)(intptr_t)data;
 	ssize_t n = read(fd, e, sizeof(e)), i;
 
-	(void)events;
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		loop_unwatch(fd);
 		close(fd);
@@ -66,7 +64,7 @@ static void find_buttons(void *data)
 		strcat(watched_buttons, path);
 		snprintf(path, sizeof(path), "/dev/input/%s", d->d_name);
 		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0 || loop_watch(fd, EPOLLIN, on_button, (void *)(intptr_t)fd) < 0)
+		if (fd < 0 || loop_watch(fd, on_button, (void *)(intptr_t)fd) < 0)
 			log_warn("cannot watch the power button '%s'", path);
 	}
 	if (dir)
@@ -123,7 +121,7 @@ const char *hardware_uevent_get(const char *event, size_t len, const char *key)
 	return NULL;
 }
 
-static void on_uevent(void *data, uint32_t events)
+static void on_uevent(void *data)
 {
 	struct sockaddr_nl from;
 	socklen_t size = sizeof(from);
@@ -133,7 +131,6 @@ static void on_uevent(void *data, uint32_t events)
 	ssize_t n;
 
 	(void)data;
-	(void)events;
 	n = recvfrom(uevents, buf, sizeof(buf) - 1, MSG_DONTWAIT, (struct sockaddr *)&from, &size);
 	if (n <= 0 || from.nl_pid != 0)
 		return;
@@ -158,6 +155,6 @@ void hardware_watch_hotplug(void)
 
 	uevents = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
 	if (uevents < 0 || bind(uevents, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    loop_watch(uevents, EPOLLIN, on_uevent, NULL) < 0)
+	    loop_watch(uevents, on_uevent, NULL) < 0)
 		log_warn("cannot watch for new devices: %s", strerror(errno));
 }

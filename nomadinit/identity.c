@@ -91,8 +91,8 @@ void identity_load_seed(void)
 		int entropy_count, buf_size;
 		unsigned char buf[SEED_BYTES];
 	} pool;
-	CLEANUP_FD int fd = open(KEPT_SEED, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	CLEANUP_FD int random = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(KEPT_SEED, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	NOMAD_AUTO_FD int random = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || random < 0 || fstat(fd, &st) < 0 || st.st_size != SEED_BYTES)

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/tree.h"
+
 static int consoles[4] = { 2, -1, -1, -1 };
 static bool consoles_own;
 static unsigned int dropped;
@@ -38,7 +40,7 @@ void log_open_consoles(void)
 	size_t n = 0;
 
 	if (util_read_line("/sys/class/tty/console/active", names, sizeof(names)) > 0) {
-		for (name = strtok_r(names, " ", &save); name && n < ARRAY_LEN(fds);
+		for (name = strtok_r(names, " ", &save); name && n < NOMAD_ARRAY_LEN(fds);
 		     name = strtok_r(NULL, " ", &save)) {
 			snprintf(path, sizeof(path), "/dev/%s", name);
 			fds[n] = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -52,7 +54,7 @@ void log_open_consoles(void)
 			return;
 	}
 	if (consoles_own)
-		for (n = 0; n < ARRAY_LEN(consoles); n++)
+		for (n = 0; n < NOMAD_ARRAY_LEN(consoles); n++)
 			if (consoles[n] >= 0)
 				close(consoles[n]);
 	memcpy(consoles, fds, sizeof(consoles));
@@ -72,7 +74,7 @@ int log_ring_open(const char *dir, size_t max_bytes)
 	int r;
 
 	log_ring_close();
-	r = util_mkdirs(dir, 0755);
+	r = nomad__make_dirs(dir, 0755);
 	if (r < 0)
 		return r;
 	if ((size_t)snprintf(ring.path, sizeof(ring.path), "%s/log", dir) >= sizeof(ring.path))
@@ -97,7 +99,7 @@ static void console_write(const char *text, size_t len)
 	size_t i, done;
 	ssize_t n;
 
-	for (i = 0; i < ARRAY_LEN(consoles); i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(consoles); i++) {
 		p.fd = consoles[i];
 		for (done = 0; p.fd >= 0 && done < len;) {
 			n = write(p.fd, text + done, len - done);
@@ -127,7 +129,7 @@ static void ring_write(const char *text, size_t len)
 		if (ring.fd < 0)
 			return;
 	}
-	r = util_write_all(ring.fd, text, len);
+	r = nomad_write_all(ring.fd, text, len);
 	/* Counted even when it failed, so that a full disk leads to a turn, which frees the old half. */
 	ring.size += len;
 	if (r < 0 && !ring.failed) {
@@ -167,7 +169,7 @@ void log_line(const char *who, const char *line, size_t len)
 	emit(who, line, len);
 }
 
-static void vlog(const char *mark, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
+static void vlog(const char *mark, const char *fmt, va_list ap) NOMAD_PRINTF(2, 0);
 static void vlog(const char *mark, const char *fmt, va_list ap)
 {
 	char text[1024];

@@ -9,10 +9,10 @@
 
 /* Find the consoles (again).  Before the first call, and where there is none, stderr is used. */
 void log_open_consoles(void);
-void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_info(const char *fmt, ...) NOMAD_PRINTF(1, 2);
 /* Marked with "warning: " and "error: ". */
-void log_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
-void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void log_warn(const char *fmt, ...) NOMAD_PRINTF(1, 2);
+void log_error(const char *fmt, ...) NOMAD_PRINTF(1, 2);
 /* A line that somebody else wrote, `who` says who. */
 void log_line(const char *who, const char *line, size_t len);
 

@@ -1,66 +1,55 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* An event is delivered by slot and generation, so that an entry that an earlier callback of the same round
- * removed (or replaced) is not called. */
 #include "loop.h"
 
 #include <errno.h>
-#include <stddef.h>
-#include <sys/epoll.h>
+#include <string.h>
 
+#include "base/poller.h"
 #include "util.h"
 
-#define SLOTS 96
-
-static struct {
+/* A slot that is unwatched stays taken until the round ends: an event that was fetched for it must not reach another.
+ */
+static struct slot {
 	int fd;
-	uint32_t generation;
+	bool is_stale;
 	loop_fn *fn;
 	void *data;
-} slots[SLOTS];
-static uint32_t next_generation;
+} slots[96];
 static struct loop_timer *timers;
-static int epoll = -1;
+static struct nomad__poller *poller;
 
 int loop_init(void)
 {
-	size_t i;
-
-	if (epoll >= 0)
-		close(epoll);
-	for (i = 0; i < SLOTS; i++)
-		slots[i].fn = NULL;
+	nomad__poller_free(poller);
+	poller = NULL;
+	memset(slots, 0, sizeof(slots));
 	timers = NULL;
-	epoll = epoll_create1(EPOLL_CLOEXEC);
-	return epoll < 0 ? -errno : 0;
+	return nomad__poller_new(&poller);
 }
 
-int loop_watch(int fd, uint32_t events, loop_fn *fn, void *data)
+int loop_watch(int fd, loop_fn *fn, void *data)
 {
-	struct epoll_event ev = { .events = events };
-	uint32_t i;
+	struct slot *s = slots;
+	int r;
 
-	for (i = 0; i < SLOTS && slots[i].fn; i++)
-		;
-	if (i == SLOTS)
+	while (s < slots + NOMAD_ARRAY_LEN(slots) && (s->fn || s->is_stale))
+		s++;
+	if (s == slots + NOMAD_ARRAY_LEN(slots))
 		return -ENOSPC;
-	slots[i].generation = ++next_generation;
-	ev.data.u64 = (uint64_t)slots[i].generation << 32 | i;
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
-		return -errno;
-	slots[i].fd = fd;
-	slots[i].fn = fn;
-	slots[i].data = data;
-	return 0;
+	r = nomad__poller_add(poller, fd, NOMAD__POLL_READ, s);
+	if (r == 0)
+		*s = (struct slot){ .fd = fd, .fn = fn, .data = data };
+	return r;
 }
 
 void loop_unwatch(int fd)
 {
 	size_t i;
 
-	for (i = 0; i < SLOTS; i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(slots); i++) {
 		if (slots[i].fn && slots[i].fd == fd) {
-			slots[i].fn = NULL;
-			epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+			slots[i] = (struct slot){ .is_stale = true };
+			nomad__poller_del(poller, fd);
 		}
 	}
 }
@@ -93,29 +82,29 @@ void loop_timer_set(struct loop_timer *t, uint64_t in_ms)
 
 int loop_once(int max_ms)
 {
-	struct epoll_event ev[16];
+	struct nomad__poller_event ev[16];
 	struct loop_timer *t;
 	uint64_t now = util_now_ms();
+	int64_t wait = max_ms < 0 ? INT64_MAX : max_ms;
+	size_t turn;
 	int n, i;
 
-	if (timers) {
-		uint64_t wait = timers->at_ms > now ? timers->at_ms - now : 0;
-
-		if (max_ms < 0 || wait < (uint64_t)max_ms)
-			max_ms = wait > 3600000 ? 3600000 : (int)wait;
-	}
-	n = epoll_wait(epoll, ev, ARRAY_LEN(ev), max_ms);
-	if (n < 0 && errno != EINTR)
-		return -errno;
+	if (timers && timers->at_ms < now + (uint64_t)wait)
+		wait = timers->at_ms > now ? (int64_t)(timers->at_ms - now) : 0;
+	n = nomad__poller_wait(poller, wait == INT64_MAX ? -1 : wait * 1000000, ev, NOMAD_ARRAY_LEN(ev));
+	if (n < 0)
+		return n;
 	for (i = 0; i < n; i++) {
-		uint32_t slot = (uint32_t)ev[i].data.u64, generation = (uint32_t)(ev[i].data.u64 >> 32);
+		struct slot *s = ev[i].ud;
 
-		if (slots[slot].fn && slots[slot].generation == generation)
-			slots[slot].fn(slots[slot].data, ev[i].events);
+		if (s->fn)
+			s->fn(s->data);
 	}
+	for (turn = 0; n > 0 && turn < NOMAD_ARRAY_LEN(slots); turn++)
+		slots[turn].is_stale = false;
 	now = util_now_ms();
 	/* Only what was due when the round began: a timer that rearms itself with 0 must not hold up the rest. */
-	for (i = 0; i < SLOTS && timers && timers->at_ms <= now; i++) {
+	for (turn = 0; turn < NOMAD_ARRAY_LEN(slots) && timers && timers->at_ms <= now; turn++) {
 		t = timers;
 		loop_timer_stop(t);
 		t->fn(t->data);

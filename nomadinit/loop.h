@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The event loop: descriptors and timers, one thread. */
+/* The event loop: descriptors and timers, one thread.
+ *
+ * Not base/loop.h: that one runs in a thread of its own, and its timers and watches are allocated, so that setting one
+ * up can fail.  PID 1 has no threads, and its timers must not fail. */
 #ifndef NOMADINIT_LOOP_H
 #define NOMADINIT_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef void loop_fn(void *data, uint32_t events);
+typedef void loop_fn(void *data);
 
 struct loop_timer {
-	void (*fn)(void *data);
+	loop_fn *fn;
 	void *data;
 	uint64_t at_ms; /* as util_now_ms() */
 	struct loop_timer *next;
@@ -17,8 +20,8 @@ struct loop_timer {
 };
 
 int loop_init(void);
-/* Call fn when fd has one of the epoll events.  The loop does not own fd: unwatch it before closing it. */
-int loop_watch(int fd, uint32_t events, loop_fn *fn, void *data);
+/* Call fn whenever fd is readable or at its end.  The loop does not own fd: unwatch it before closing it. */
+int loop_watch(int fd, loop_fn *fn, void *data);
 void loop_unwatch(int fd);
 /* (Re)arm a timer whose fn is set. */
 void loop_timer_set(struct loop_timer *t, uint64_t in_ms);

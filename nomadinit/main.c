@@ -57,7 +57,7 @@ static int check_main(int argc, char **argv)
 	size_t n = 0;
 	int i, r = 0;
 
-	for (i = 1; i < argc && n < ARRAY_LEN(texts); i++) {
+	for (i = 1; i < argc && n < NOMAD_ARRAY_LEN(texts); i++) {
 		if (strcmp(argv[i], "--show") == 0) {
 			show = true;
 			continue;
@@ -151,7 +151,7 @@ static const struct command *find_command(const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(commands); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
 	return NULL;
@@ -162,7 +162,7 @@ static int usage(FILE *to)
 	size_t i;
 
 	fprintf(to, "usage: nomadinit COMMAND ...\n");
-	for (i = 0; i < ARRAY_LEN(commands); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
 		fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].help);
 	return to == stdout ? 0 : 2;
 }

@@ -29,7 +29,7 @@
 
 static int load_file(const char *path)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t len = strlen(path);
 
 	if (fd < 0)

@@ -55,7 +55,7 @@ int mounts_early(void)
 	size_t i;
 	int r, first = 0;
 
-	for (i = 0; i < ARRAY_LEN(early); i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(early); i++) {
 		r = mount_row(&early[i]);
 		if (r < 0 && first == 0)
 			first = r;
@@ -83,7 +83,7 @@ void mounts_late(bool in_container)
 	size_t i;
 	int r;
 
-	for (i = 0; i < ARRAY_LEN(late); i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(late); i++) {
 		if (in_container && !late[i].in_container)
 			continue;
 		r = mount_row(&late[i]);
@@ -138,7 +138,7 @@ static bool is_kernels_own(const char *point, const char *type)
 	static const char *const keep[] = { "/", "/proc", "/sys", "/dev", "/run" };
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(keep); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(keep); i++)
 		if (strcmp(point, keep[i]) == 0)
 			return true;
 	return strncmp(point, "/sys/", 5) == 0 || strncmp(point, "/dev/", 5) == 0 || strncmp(point, "/proc/", 6) == 0 ||
@@ -160,7 +160,7 @@ int mounts_take_down(const char *below)
 		if (is_kernels_own(point, type) ||
 		    (len && (strncmp(point, below, len) != 0 || (point[len] && point[len] != '/'))))
 			continue;
-		if (n == ARRAY_LEN(points)) {
+		if (n == NOMAD_ARRAY_LEN(points)) {
 			memmove(points, points + 1, sizeof(points) - sizeof(points[0]));
 			n--;
 		}

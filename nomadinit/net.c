@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -25,6 +24,7 @@
 #include "loop.h"
 #include "netlink.h"
 #include "packet.h"
+#include "base/tree.h"
 #include "util.h"
 
 #define MAX_LINKS 16
@@ -278,7 +278,7 @@ static void dhcp_changed(void *data, const struct dhcp_lease *lease)
 	publish();
 }
 
-static void on_packet(void *data, uint32_t events)
+static void on_packet(void *data)
 {
 	struct link *l = data;
 	uint8_t buf[2048];
@@ -286,7 +286,6 @@ static void on_packet(void *data, uint32_t events)
 	const char *why;
 	int r;
 
-	(void)events;
 	for (;;) {
 		r = packet_receive(l->packet_fd, buf, sizeof(buf), &at, &len);
 		if (r == -EBADMSG)
@@ -312,7 +311,7 @@ static void link_dhcp(struct link *l, const uint8_t mac[6])
 				  strerror(-l->packet_fd));
 			return;
 		}
-		r = loop_watch(l->packet_fd, EPOLLIN, on_packet, l);
+		r = loop_watch(l->packet_fd, on_packet, l);
 		if (r < 0)
 			log_error("'%s': cannot watch for DHCP: %s", l->name, strerror(-r));
 	}
@@ -462,7 +461,7 @@ static void on_rdnss(void *data, int index, const uint8_t (*list)[16], size_t n,
 	(void)data;
 	if (!l || !l->config->accept_ra)
 		return;
-	l->n_rdnss = lifetime_s == 0 ? 0 : n < ARRAY_LEN(l->rdnss) ? n : ARRAY_LEN(l->rdnss);
+	l->n_rdnss = lifetime_s == 0 ? 0 : n < NOMAD_ARRAY_LEN(l->rdnss) ? n : NOMAD_ARRAY_LEN(l->rdnss);
 	memcpy(l->rdnss, list, l->n_rdnss * 16);
 	publish();
 }
@@ -479,12 +478,11 @@ static void on_address(void *data, int index, int family)
 	}
 }
 
-static void on_monitor(void *data, uint32_t events)
+static void on_monitor(void *data)
 {
 	static const struct netlink_events to = { .link = on_link, .rdnss = on_rdnss, .address = on_address };
 
 	(void)data;
-	(void)events;
 	if (netlink_monitor_read(monitor, &to, NULL) < 0) {
 		/* Messages were lost: begin again with a full list. */
 		loop_unwatch(monitor);
@@ -498,7 +496,7 @@ static void open_monitor(void *data)
 {
 	(void)data;
 	monitor = netlink_monitor_open();
-	if (monitor < 0 || loop_watch(monitor, EPOLLIN, on_monitor, NULL) < 0) {
+	if (monitor < 0 || loop_watch(monitor, on_monitor, NULL) < 0) {
 		log_error("cannot watch the network's links; trying again");
 		if (monitor >= 0)
 			close(monitor);
@@ -512,7 +510,7 @@ int net_start(const struct config *c, const struct net_hooks *h)
 
 	config = c;
 	hooks = *h;
-	util_mkdirs("/run/nomadinit", 0755);
+	nomad__make_dirs("/run/nomadinit", 0755);
 	r = netlink_set_up(1);
 	if (r < 0)
 		log_error("cannot bring up the loopback interface: %s", strerror(-r));

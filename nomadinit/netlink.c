@@ -82,7 +82,7 @@ static int ask(struct request *q)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct timeval limit = { .tv_sec = 5 };
-	CLEANUP_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	NOMAD_AUTO_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	union {
 		struct nlmsghdr h;
 		char bytes[4096];
@@ -214,7 +214,7 @@ int netlink_monitor_open(void)
 		close(fd);
 		return -errno;
 	}
-	for (i = 0; i < ARRAY_LEN(groups); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(groups); i++)
 		setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(groups[i]));
 	begin(&q, RTM_GETLINK, NLM_F_DUMP, sizeof(q.link));
 	if (sendto(fd, &q, q.h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0) {

@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
@@ -42,6 +41,7 @@
 #include "service.h"
 #include "shutdown.h"
 #include "state.h"
+#include "base/tree.h"
 #include "util.h"
 
 #define CONFIG_RETRY_MS 10000
@@ -76,13 +76,12 @@ static struct {
 	struct log_splitter lines;
 } helper = { .fd = -1 };
 
-static void on_helper_output(void *data, uint32_t events)
+static void on_helper_output(void *data)
 {
 	char buf[512];
 	ssize_t n;
 
 	(void)data;
-	(void)events;
 	n = read(helper.fd, buf, sizeof(buf));
 	if (n > 0) {
 		log_split(&helper.lines, "nomadinit", buf, (size_t)n);
@@ -118,7 +117,7 @@ static void run_self(const char *command)
 	}
 	close(pipes[1]);
 	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-	if (pid < 0 || loop_watch(pipes[0], EPOLLIN, on_helper_output, NULL) < 0) {
+	if (pid < 0 || loop_watch(pipes[0], on_helper_output, NULL) < 0) {
 		log_warn("cannot run 'nomadinit %s': %s", command, strerror(errno));
 		close(pipes[0]);
 		return;
@@ -368,13 +367,12 @@ static void reap(void)
 		shutdown_event(SHUTDOWN_NO_CHILDREN);
 }
 
-static void on_signal(void *data, uint32_t events)
+static void on_signal(void *data)
 {
 	struct signalfd_siginfo s;
 	int sig;
 
 	(void)data;
-	(void)events;
 	while (read(signals, &s, sizeof(s)) == sizeof(s)) {
 		sig = (int)s.ssi_signo;
 		if (sig == SIGCHLD)
@@ -399,14 +397,14 @@ static void watch_signals(void)
 	size_t i;
 
 	sigemptyset(&set);
-	for (i = 0; i < ARRAY_LEN(wanted); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(wanted); i++)
 		sigaddset(&set, wanted[i]);
 	sigaddset(&set, SIGRTMIN + 4);
 	sigaddset(&set, SIGRTMIN + 5);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0 || loop_watch(signals, EPOLLIN, on_signal, NULL) < 0)
+	if (signals < 0 || loop_watch(signals, on_signal, NULL) < 0)
 		log_error("cannot watch for signals: %s", strerror(errno));
 }
 
@@ -424,7 +422,7 @@ static void find_hardware(void)
 
 	if (modules_open(&m, "") == 0) {
 		n = modules_load_hardware(&m);
-		for (i = 0; i < ARRAY_LEN(always); i++)
+		for (i = 0; i < NOMAD_ARRAY_LEN(always); i++)
 			modules_load(&m, always[i]);
 		log_info("%d more kernel modules for the hardware", n);
 		modules_close(&m);
@@ -439,7 +437,7 @@ static void note_slot(void)
 	const char *slot = getenv("NOMADINIT_SLOT");
 	char text[4];
 
-	util_mkdirs("/run/nomadinit", 0755);
+	nomad__make_dirs("/run/nomadinit", 0755);
 	if (slot && (*slot == 'a' || *slot == 'b') && !slot[1]) {
 		snprintf(text, sizeof(text), "%c\n", *slot);
 		util_replace_file("/run/nomadinit/slot", text, 2, 0444);

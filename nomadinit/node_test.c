@@ -163,7 +163,7 @@ static void mount_lines_are_parsed(void **state)
 	assert_string_equal(point, "/mnt/a b");
 	assert_string_equal(type, "ext4");
 	assert_string_equal(source, "/dev/x");
-	for (i = 0; i < ARRAY_LEN(bad); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(bad); i++)
 		assert_false(mounts_parse_line(bad[i], &point, &type, &source));
 }
 
@@ -269,9 +269,8 @@ static void fire(void *data)
 	fired[(intptr_t)data]++;
 }
 
-static void on_fd(void *data, uint32_t events)
+static void on_fd(void *data)
 {
-	(void)events;
 	loop_unwatch((int)(intptr_t)data);
 	fired[2]++;
 }
@@ -284,7 +283,7 @@ static void the_loop_calls_what_is_due(void **state)
 	(void)state;
 	assert_int_equal(loop_init(), 0);
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	assert_int_equal(loop_watch(fds[0], 1, on_fd, (void *)(intptr_t)fds[0]), 0);
+	assert_int_equal(loop_watch(fds[0], on_fd, (void *)(intptr_t)fds[0]), 0);
 	loop_timer_set(&two, 100000);
 	loop_timer_set(&one, 10);
 	while (fired[0] == 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-# nomadinit: PID 1, static, without the library; and the disk image around it.
+# nomadinit: PID 1, static, with the threadless part of libnomadplugin/base; and the disk image around it.
 #
 #   make nomadinit                                the program
 #   make image NOMAD=path/to/nomad                build/image/nomadinit.qcow2 and the rest
@@ -11,7 +11,9 @@
 nomadinit.src := $(filter-out %_test.c,$(wildcard nomadinit/*.c))
 nomadinit.test := $(wildcard nomadinit/*_test.c)
 nomadinit.needs := jansson
-nomadinit.obj := $(nomadinit.src:%.c=$(BUILD)/%.o)
+nomadinit.base := base.c clock.c tree.c write_all.c linux/mount.c linux/poller.c
+# Objects of its own: the library's need protobuf's generated headers first.
+nomadinit.obj := $(nomadinit.src:%.c=$(BUILD)/%.o) $(nomadinit.base:%.c=$(BUILD)/nomadinit/base/%.o)
 nomadinit.program := $(BUILD)/nomadinit/nomadinit
 
 ifeq ($(SANITIZE)$(COVERAGE),)
@@ -24,6 +26,11 @@ endif
 
 # Size counts here more than speed.
 $(nomadinit.obj): file_flags := $(if $(findstring -O2,$(CFLAGS)),-Os) -fno-asynchronous-unwind-tables
+
+$(BUILD)/nomadinit/base/%.o: libnomadplugin/base/%.c
+	@mkdir -p $(@D)
+	$(call quiet,CC,$@)$(CC) $(cppflags) $(cflags) $(file_flags) -MMD -MP -c -o $@ $<
+-include $(nomadinit.base:%.c=$(BUILD)/nomadinit/base/%.d)
 
 $(nomadinit.program): $(nomadinit.obj) nomadinit/hot.ld
 	$(call quiet,LINK,$@)$(CC) $(cflags) $(nomadinit.link) -o $@ $(nomadinit.obj) $(nomadinit.libs)

@@ -19,7 +19,6 @@
 #include <linux/rtc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -96,7 +95,7 @@ int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_n
 
 static void set_hardware_clock(void)
 {
-	CLEANUP_FD int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open("/dev/rtc0", O_RDONLY | O_CLOEXEC);
 	struct rtc_time rtc = { 0 };
 	time_t now = time(NULL);
 	struct tm tm;
@@ -165,7 +164,7 @@ static void got_time(int64_t offset)
 	loop_timer_set(&ntp.timer, POLL_MS);
 }
 
-static void on_answer(void *data, uint32_t events);
+static void on_answer(void *data);
 
 static int open_to(const struct net_address *a, uint16_t port)
 {
@@ -181,7 +180,7 @@ static int open_to(const struct net_address *a, uint16_t port)
 		return -errno;
 	r = a->family == AF_INET ? connect(ntp.fd, (struct sockaddr *)&v4, sizeof(v4))
 				 : connect(ntp.fd, (struct sockaddr *)&v6, sizeof(v6));
-	r = r < 0 ? -errno : loop_watch(ntp.fd, EPOLLIN, on_answer, NULL);
+	r = r < 0 ? -errno : loop_watch(ntp.fd, on_answer, NULL);
 	if (r < 0) {
 		close(ntp.fd);
 		ntp.fd = -1;
@@ -256,7 +255,7 @@ static void next_server(void *data)
 	loop_timer_set(&ntp.timer, r < 0 ? 50 : ANSWER_MS);
 }
 
-static void on_answer(void *data, uint32_t events)
+static void on_answer(void *data)
 {
 	struct net_address found[4];
 	uint8_t buf[1500];
@@ -265,7 +264,6 @@ static void on_answer(void *data, uint32_t events)
 	int r;
 
 	(void)data;
-	(void)events;
 	n = recv(ntp.fd, buf, sizeof(buf), MSG_DONTWAIT);
 	now = clock_ns();
 	if (n < 0) {
@@ -274,7 +272,7 @@ static void on_answer(void *data, uint32_t events)
 		return;
 	}
 	if (ntp.resolving) {
-		r = dns_parse(buf, (size_t)n, ntp.dns_id, ntp.name, ntp.ipv6_name, found, ARRAY_LEN(found));
+		r = dns_parse(buf, (size_t)n, ntp.dns_id, ntp.name, ntp.ipv6_name, found, NOMAD_ARRAY_LEN(found));
 		if (r == -EBADMSG)
 			return;
 		ntp.resolver_answers = r != -EAGAIN;

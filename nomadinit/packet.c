@@ -29,7 +29,7 @@ int packet_open(int index)
 		BPF_STMT(BPF_RET | BPF_K, 0xffff),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	struct sock_fprog program = { .len = ARRAY_LEN(code), .filter = code };
+	struct sock_fprog program = { .len = NOMAD_ARRAY_LEN(code), .filter = code };
 	struct sockaddr_ll me = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_ifindex = index };
 	int fd, on = 1, r;
 
@@ -111,7 +111,7 @@ int packet_unicast(const char *interface, const void *data, size_t len, uint32_t
 {
 	struct sockaddr_in me = { .sin_family = AF_INET, .sin_port = htons(CLIENT_PORT), .sin_addr = { from } };
 	struct sockaddr_in server = { .sin_family = AF_INET, .sin_port = htons(SERVER_PORT), .sin_addr = { to } };
-	CLEANUP_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	NOMAD_AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int on = 1;
 
 	if (fd < 0)

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/tree.h"
 #include "cmdline.h"
 #include "log.h"
 #include "modules.h"
@@ -40,26 +41,6 @@ static void give_up(const char *what, int r)
 		pause();
 }
 
-/* The initramfs is memory: what is done with is given back. */
-static void remove_tree(int parent, const char *name)
-{
-	struct dirent *d;
-	DIR *dir;
-	int fd;
-
-	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	while (dir && (d = readdir(dir))) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		if (unlinkat(fd, d->d_name, 0) < 0)
-			remove_tree(fd, d->d_name);
-	}
-	if (dir)
-		closedir(dir);
-	unlinkat(parent, name, AT_REMOVEDIR);
-}
-
 static void load_modules(void)
 {
 	static const char *const always[] = { "squashfs", "dm-verity" };
@@ -72,7 +53,7 @@ static void load_modules(void)
 		return;
 	}
 	n = modules_load_hardware(&m);
-	for (i = 0; i < ARRAY_LEN(always); i++)
+	for (i = 0; i < NOMAD_ARRAY_LEN(always); i++)
 		modules_load(&m, always[i]);
 	log_info("%d kernel modules for the hardware", n);
 	modules_close(&m);
@@ -136,12 +117,13 @@ void rootfs_main(void)
 				r);
 		util_sleep_ms(r == -ENODEV ? 20 : 5000);
 	}
-	for (i = 0; i < ARRAY_LEN(move); i++) {
+	for (i = 0; i < NOMAD_ARRAY_LEN(move); i++) {
 		snprintf(target, sizeof(target), "%s%s", NEW_ROOT, move[i]);
 		if (mount(move[i], target, NULL, MS_MOVE, NULL) < 0)
 			log_error("cannot move '%s': %s", move[i], strerror(errno));
 	}
-	remove_tree(AT_FDCWD, "/lib");
+	/* The initramfs is memory: what is done with is given back. */
+	nomad__remove_tree("/lib");
 	unlink("/init");
 	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		give_up("cannot change to the root", -errno);

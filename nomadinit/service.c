@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -63,14 +62,13 @@ void service_explain(int status, char *buf, size_t size)
 		snprintf(buf, size, "exit status %d", WEXITSTATUS(status));
 }
 
-static void on_output(void *data, uint32_t events)
+static void on_output(void *data)
 {
 	char buf[4096];
 	ssize_t n;
 	int turn;
 
 	(void)data;
-	(void)events;
 	for (turn = 0; turn < 16; turn++) {
 		n = read(agent.out, buf, sizeof(buf));
 		if (n > 0) {
@@ -87,7 +85,7 @@ static void on_output(void *data, uint32_t events)
 	}
 }
 
-static void on_notify(void *data, uint32_t events)
+static void on_notify(void *data)
 {
 	union {
 		struct cmsghdr h;
@@ -103,7 +101,6 @@ static void on_notify(void *data, uint32_t events)
 	ssize_t n;
 
 	(void)data;
-	(void)events;
 	n = recvmsg(agent.notify, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n <= 0)
 		return;
@@ -224,7 +221,7 @@ static void start(void *data)
 		return;
 	}
 	agent.out = pipes[0];
-	if (loop_watch(agent.out, EPOLLIN, on_output, NULL) < 0)
+	if (loop_watch(agent.out, on_output, NULL) < 0)
 		log_error("cannot watch the agent's output");
 	agent.pid = pid;
 	agent.ready = false;
@@ -240,7 +237,7 @@ void service_start(const struct config *c, const struct service_hooks *hooks)
 	agent.restart.fn = start;
 	agent.healthy.fn = on_healthy;
 	agent.notify = open_notify();
-	if (agent.notify < 0 || loop_watch(agent.notify, EPOLLIN, on_notify, NULL) < 0)
+	if (agent.notify < 0 || loop_watch(agent.notify, on_notify, NULL) < 0)
 		log_warn("no notification socket for the agent; its readiness will not be known");
 	if (agent.state == IDLE)
 		start(NULL);
@@ -254,7 +251,7 @@ bool service_reaped(pid_t pid, int status)
 	if (pid != agent.pid || pid <= 0)
 		return false;
 	if (agent.out >= 0)
-		on_output(NULL, 0); /* its last words */
+		on_output(NULL); /* its last words */
 	agent.pid = 0;
 	agent.ready = false;
 	loop_timer_stop(&agent.healthy);

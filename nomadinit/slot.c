@@ -39,7 +39,7 @@ int slot_parse(const char *text, size_t len, struct slot *ret)
 
 int slot_read(const struct blockdev *b, struct slot *ret)
 {
-	CLEANUP_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(b->path, O_RDONLY | O_CLOEXEC);
 	char text[SLOT_TRAILER];
 	int r;
 
@@ -54,7 +54,7 @@ int slot_read(const struct blockdev *b, struct slot *ret)
 int slot_find(const char *root_hash, struct blockdev *ret_dev, struct slot *ret)
 {
 	static struct blockdev list[64];
-	size_t n = blockdev_list(list, ARRAY_LEN(list)), i;
+	size_t n = blockdev_list(list, NOMAD_ARRAY_LEN(list)), i;
 
 	for (i = 0; i < n; i++) {
 		if (strncmp(list[i].partname, "nomadroot-", 10) != 0 || slot_read(&list[i], ret) < 0)

@@ -22,6 +22,7 @@
 #include "blockdev.h"
 #include "gpt.h"
 #include "log.h"
+#include "base/tree.h"
 #include "util.h"
 
 #define RESIZE_FS _IOW('f', 16, uint64_t) /* EXT4_IOC_RESIZE_FS */
@@ -99,7 +100,7 @@ static int disk_sectors(int fd, uint64_t *ret)
 
 static void grow_partition(struct blockdev *b)
 {
-	CLEANUP_FD int fd = open_disk(b->disk);
+	NOMAD_AUTO_FD int fd = open_disk(b->disk);
 	uint64_t sectors, start, size;
 	struct gpt g;
 	int r;
@@ -127,7 +128,7 @@ static void grow_partition(struct blockdev *b)
 
 static void grow_ext4(const struct blockdev *b)
 {
-	CLEANUP_FD int fd = open("/state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open("/state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uint64_t blocks;
 	struct statfs s;
 
@@ -149,7 +150,7 @@ static int add_partition(const char *label, struct blockdev *ret)
 
 	if (blockdev_find("nomadroot-a", 0, &root) < 0 || !root.disk[0])
 		return -ENODEV;
-	CLEANUP_FD int fd = open_disk(root.disk);
+	NOMAD_AUTO_FD int fd = open_disk(root.disk);
 
 	r = fd < 0 ? fd : disk_sectors(fd, &sectors);
 	if (r == 0)
@@ -167,7 +168,7 @@ static int add_partition(const char *label, struct blockdev *ret)
 	/* Added by hand it has no PARTNAME: the kernel reads names only from a table it scans. */
 	for (r = 0; r < 100; r++) {
 		struct blockdev list[64];
-		size_t n = blockdev_list(list, ARRAY_LEN(list)), i;
+		size_t n = blockdev_list(list, NOMAD_ARRAY_LEN(list)), i;
 
 		for (i = 0; i < n; i++) {
 			if (strcmp(list[i].disk, root.disk) == 0 && list[i].start == start) {
@@ -267,8 +268,8 @@ void state_prepare(void)
 	size_t i;
 	int r;
 
-	for (i = 0; i < ARRAY_LEN(folders); i++) {
-		r = util_mkdirs(folders[i], 0755);
+	for (i = 0; i < NOMAD_ARRAY_LEN(folders); i++) {
+		r = nomad__make_dirs(folders[i], 0755);
 		if (r < 0)
 			log_error("cannot make '%s': %s", folders[i], strerror(-r));
 	}

@@ -134,7 +134,7 @@ static int write_slot(int from, const struct tar_member parts[PART_MAX], const s
 {
 	uint64_t trailer_at = b->sectors * 512 - SLOT_TRAILER;
 	static const char zeros[SLOT_TRAILER];
-	CLEANUP_FD int fd = open(b->path, O_WRONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(b->path, O_WRONLY | O_CLOEXEC);
 	int r;
 
 	if (fd < 0)
@@ -192,7 +192,7 @@ int update_main(int argc, char **argv)
 		fprintf(stderr, "usage: nomadinit update FILE [--reboot]\n");
 		return 2;
 	}
-	CLEANUP_FD int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return fail(argv[1], -errno);

@@ -20,7 +20,7 @@
 
 int util_read_file(const char *path, char *buf, size_t size)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t have = 0;
 	ssize_t n;
 
@@ -53,7 +53,7 @@ int util_read_line(const char *path, char *buf, size_t size)
 
 int util_read_alloc(const char *path, size_t max, char **ret_data, size_t *ret_len)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *data = NULL, *bigger;
 	size_t have = 0, size = 0;
 	ssize_t n;
@@ -90,23 +90,6 @@ int util_read_alloc(const char *path, size_t max, char **ret_data, size_t *ret_l
 	*ret_data = data;
 	if (ret_len)
 		*ret_len = have;
-	return 0;
-}
-
-int util_write_all(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
 	return 0;
 }
 
@@ -150,7 +133,7 @@ int util_pwrite_all(int fd, const void *data, size_t len, uint64_t offset)
 
 int util_write_knob(const char *path, const char *text)
 {
-	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
@@ -168,7 +151,7 @@ int util_replace_file(const char *path, const void *data, size_t len, unsigned i
 	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return -errno;
-	r = util_write_all(fd, data, len);
+	r = nomad_write_all(fd, data, len);
 	if (r == 0 && fsync(fd) < 0 && errno != EINVAL)
 		r = -errno;
 	close(fd);
@@ -177,35 +160,6 @@ int util_replace_file(const char *path, const void *data, size_t len, unsigned i
 	if (r < 0)
 		unlink(temp);
 	return r;
-}
-
-int util_mkdirs(const char *path, unsigned int mode)
-{
-	char part[4096];
-	struct stat st;
-	char *slash;
-
-	if (!util_copy(part, sizeof(part), path))
-		return -ENAMETOOLONG;
-	for (slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(part, mode) < 0 && errno != EEXIST && errno != EROFS)
-			return -errno;
-		*slash = '/';
-	}
-	if (mkdir(part, mode) == 0)
-		return 0;
-	if (stat(part, &st) == 0)
-		return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-	return -errno;
-}
-
-uint64_t util_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 void util_sleep_ms(unsigned int ms)
@@ -334,7 +288,7 @@ void util_trim_memory(void)
 
 	malloc_trim(0);
 	if (n == 0)
-		n = find_segments(ranges, ARRAY_LEN(ranges));
+		n = find_segments(ranges, NOMAD_ARRAY_LEN(ranges));
 	for (i = 0; i < n; i++)
 		madvise((void *)ranges[i][0], ranges[i][1] - ranges[i][0], MADV_DONTNEED);
 }
@@ -344,7 +298,7 @@ void util_random(void *buf, size_t len)
 	ssize_t n = getrandom(buf, len, GRND_NONBLOCK);
 
 	if (n != (ssize_t)len) {
-		CLEANUP_FD int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+		NOMAD_AUTO_FD int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 
 		if (fd < 0 || read(fd, buf, len) != (ssize_t)len)
 			memset(buf, (int)util_now_ms(), len);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Small things that every part of nomadinit needs: whole small files, folders, time.
+/* Small things that every part of nomadinit needs beside nomad/base.h: whole small files, time, text.
  * All return 0 (or a length) or a negative errno. */
 #ifndef NOMADINIT_UTIL_H
 #define NOMADINIT_UTIL_H
@@ -10,20 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
-
-static inline void util_free_at(void *p)
-{
-	free(*(void **)p);
-}
-static inline void util_close_at(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-#define CLEANUP_FREE __attribute__((cleanup(util_free_at)))
-#define CLEANUP_FD __attribute__((cleanup(util_close_at)))
+#include "nomad/base.h"
 
 /* Read a file of less than size bytes into buf, end it with NUL; returns its length, -EFBIG if it is longer. */
 int util_read_file(const char *path, char *buf, size_t size);
@@ -35,15 +22,14 @@ int util_read_alloc(const char *path, size_t max, char **ret_data, size_t *ret_l
 int util_write_knob(const char *path, const char *text);
 /* Replace a file atomically: temporary name, fsync, rename. */
 int util_replace_file(const char *path, const void *data, size_t len, unsigned int mode);
-/* write() all of it. */
-int util_write_all(int fd, const void *data, size_t len);
 int util_pread_all(int fd, void *data, size_t len, uint64_t offset);
 int util_pwrite_all(int fd, const void *data, size_t len, uint64_t offset);
-/* mkdir -p */
-int util_mkdirs(const char *path, unsigned int mode);
 
-/* Milliseconds since boot, sleep included. */
-uint64_t util_now_ms(void);
+/* Milliseconds since boot. */
+static inline uint64_t util_now_ms(void)
+{
+	return (uint64_t)nomad_monotonic_ns() / 1000000;
+}
 void util_sleep_ms(unsigned int ms);
 
 /* A whole decimal number within bounds, or -EINVAL / -ERANGE. */

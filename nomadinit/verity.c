@@ -84,8 +84,8 @@ int verity_open(const char *name, const char *device, unsigned int major, unsign
 		struct dm_target_spec spec;
 		char params[1024];
 	} c;
-	CLEANUP_FD int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
-	CLEANUP_FD int data = open(device, O_RDONLY | O_CLOEXEC);
+	NOMAD_AUTO_FD int fd = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	NOMAD_AUTO_FD int data = open(device, O_RDONLY | O_CLOEXEC);
 	uint8_t sb[512];
 	struct verity v;
 	int r;
