@@ -18,12 +18,8 @@
 
 #include "util.h"
 
-#define HEADER 240 /* with the magic cookie */
-#define BROADCAST_FLAG 0x8000
 #define LEASE_MIN 20u
 #define LEASE_MAX (10u * 365 * 86400)
-
-static const uint8_t cookie[4] = { 99, 130, 83, 99 };
 
 static uint32_t get32(const uint8_t *p)
 {
@@ -98,75 +94,75 @@ struct options {
 	uint32_t mask, router;
 };
 
+static uint32_t take32(const uint8_t *p, size_t len, uint32_t otherwise)
+{
+	return len == 4 ? get32(p) : otherwise;
+}
+
+static void take_option(uint8_t code, const uint8_t *p, size_t len, struct options *o, struct dhcp_lease *l)
+{
+	switch (code) {
+	case NOMAD__DHCP_MASK:
+		o->has_mask = len == 4;
+		o->mask = take32(p, len, o->mask);
+		break;
+	case NOMAD__DHCP_ROUTER:
+		take_addresses(&o->router, 1, p, len);
+		break;
+	case NOMAD__DHCP_DNS:
+		l->n_dns = take_addresses(l->dns, NOMAD_ARRAY_LEN(l->dns), p, len);
+		break;
+	case NOMAD__DHCP_HOSTNAME:
+		take_name(l->hostname, sizeof(l->hostname), p, len);
+		break;
+	case NOMAD__DHCP_DOMAIN:
+		take_name(l->domain, sizeof(l->domain), p, len);
+		break;
+	case NOMAD__DHCP_MTU:
+		if (len == 2)
+			l->mtu = (unsigned int)(p[0] << 8 | p[1]);
+		break;
+	case NOMAD__DHCP_NTP:
+		l->n_ntp = take_addresses(l->ntp, NOMAD_ARRAY_LEN(l->ntp), p, len);
+		break;
+	case NOMAD__DHCP_LEASE:
+		l->lease_s = ntohl(take32(p, len, htonl(l->lease_s)));
+		break;
+	case NOMAD__DHCP_OVERLOAD:
+		o->overload = len == 1 ? *p : 0;
+		break;
+	case NOMAD__DHCP_TYPE:
+		o->type = len == 1 ? *p : 0;
+		break;
+	case NOMAD__DHCP_SERVER:
+		l->server = take32(p, len, l->server);
+		break;
+	case NOMAD__DHCP_T1:
+		l->t1_s = ntohl(take32(p, len, htonl(l->t1_s)));
+		break;
+	case NOMAD__DHCP_T2:
+		l->t2_s = ntohl(take32(p, len, htonl(l->t2_s)));
+		break;
+	case NOMAD__DHCP_ROUTES:
+		o->has_classless = true;
+		l->n_routes = 0;
+		take_classless(l, p, len);
+		break;
+	default:
+		break;
+	}
+}
+
 static int parse_options(const uint8_t *p, const uint8_t *end, struct options *o, struct dhcp_lease *l)
 {
-	while (p < end && *p != 255) {
-		uint8_t code = *p++;
-		size_t len;
+	const uint8_t *data;
+	uint8_t code;
+	size_t len;
+	int r;
 
-		if (code == 0)
-			continue;
-		if (p == end || (size_t)(end - p) < 1u + *p)
-			return -EBADMSG;
-		len = *p++;
-		switch (code) {
-		case 1:
-			o->has_mask = len == 4;
-			if (len == 4)
-				o->mask = get32(p);
-			break;
-		case 3:
-			take_addresses(&o->router, 1, p, len);
-			break;
-		case 6:
-			l->n_dns = take_addresses(l->dns, NOMAD_ARRAY_LEN(l->dns), p, len);
-			break;
-		case 12:
-			take_name(l->hostname, sizeof(l->hostname), p, len);
-			break;
-		case 15:
-			take_name(l->domain, sizeof(l->domain), p, len);
-			break;
-		case 26:
-			if (len == 2)
-				l->mtu = (unsigned int)(p[0] << 8 | p[1]);
-			break;
-		case 42:
-			l->n_ntp = take_addresses(l->ntp, NOMAD_ARRAY_LEN(l->ntp), p, len);
-			break;
-		case 51:
-			if (len == 4)
-				l->lease_s = ntohl(get32(p));
-			break;
-		case 52:
-			o->overload = len == 1 ? *p : 0;
-			break;
-		case 53:
-			o->type = len == 1 ? *p : 0;
-			break;
-		case 54:
-			if (len == 4)
-				l->server = get32(p);
-			break;
-		case 58:
-			if (len == 4)
-				l->t1_s = ntohl(get32(p));
-			break;
-		case 59:
-			if (len == 4)
-				l->t2_s = ntohl(get32(p));
-			break;
-		case 121:
-			o->has_classless = true;
-			l->n_routes = 0;
-			take_classless(l, p, len);
-			break;
-		default:
-			break;
-		}
-		p += len;
-	}
-	return 0;
+	while ((r = nomad__dhcp_next(&p, end, &code, &data, &len)) > 0)
+		take_option(code, data, len, o, l);
+	return r;
 }
 
 static int put_in_order(struct dhcp_lease *l, const struct options *o, const char **ret_why)
@@ -226,23 +222,23 @@ int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t ma
 	int r;
 
 	*ret_why = "it is malformed";
-	if (len < HEADER || packet[0] != 2 || packet[1] != 1 || packet[2] != 6 || memcmp(packet + 236, cookie, 4) != 0)
+	if (!nomad__dhcp_is_packet(packet, len, 2))
 		return -EBADMSG;
-	if (get32(packet + 4) != xid || memcmp(packet + 28, mac, 6) != 0) {
+	if (get32(packet + NOMAD__DHCP_XID) != xid || memcmp(packet + NOMAD__DHCP_CHADDR, mac, 6) != 0) {
 		*ret_why = "it answers another client or question";
 		return -EBADMSG;
 	}
-	l.address = get32(packet + 16);
-	r = parse_options(packet + HEADER, packet + len, &o, &l);
+	l.address = get32(packet + NOMAD__DHCP_YIADDR);
+	r = parse_options(packet + NOMAD__DHCP_OPTIONS, packet + len, &o, &l);
 	if (r == 0 && (o.overload & 1))
-		r = parse_options(packet + 108, packet + 236, &o, &l);
+		r = parse_options(packet + NOMAD__DHCP_FILE, packet + NOMAD__DHCP_COOKIE, &o, &l);
 	if (r == 0 && (o.overload & 2))
-		r = parse_options(packet + 44, packet + 108, &o, &l);
+		r = parse_options(packet + NOMAD__DHCP_SNAME, packet + NOMAD__DHCP_FILE, &o, &l);
 	if (r < 0)
 		return r;
-	if (o.type != DHCP_OFFER && o.type != DHCP_ACK && o.type != DHCP_NAK)
+	if (o.type != NOMAD__DHCP_OFFER && o.type != NOMAD__DHCP_ACK && o.type != NOMAD__DHCP_NAK)
 		return -EBADMSG;
-	if (o.type != DHCP_NAK) {
+	if (o.type != NOMAD__DHCP_NAK) {
 		r = put_in_order(&l, &o, ret_why);
 		if (r < 0)
 			return r;
@@ -251,47 +247,33 @@ int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t ma
 	return o.type;
 }
 
-static uint8_t *add_option(uint8_t *p, uint8_t code, const void *data, size_t len)
-{
-	*p++ = code;
-	*p++ = (uint8_t)len;
-	memcpy(p, data, len);
-	return p + len;
-}
-
-size_t dhcp_build(uint8_t *packet, enum dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
+size_t dhcp_build(uint8_t *packet, enum nomad__dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
 		  uint32_t requested, uint32_t server)
 {
-	static const uint8_t wanted[] = { 1, 3, 6, 12, 15, 26, 42, 51, 54, 58, 59, 121 };
-	uint16_t seconds = htons((uint16_t)((util_now_ms() - c->began_ms) / 1000)), flags = htons(BROADCAST_FLAG);
-	uint8_t *p = packet + HEADER, t = (uint8_t)type, id[7] = { 1 };
-	uint16_t max = htons(DHCP_PACKET_MAX);
+	static const uint8_t wanted[] = { NOMAD__DHCP_MASK,   NOMAD__DHCP_ROUTER, NOMAD__DHCP_DNS, NOMAD__DHCP_HOSTNAME,
+					  NOMAD__DHCP_DOMAIN, NOMAD__DHCP_MTU,	  NOMAD__DHCP_NTP, NOMAD__DHCP_LEASE,
+					  NOMAD__DHCP_SERVER, NOMAD__DHCP_T1,	  NOMAD__DHCP_T2,  NOMAD__DHCP_ROUTES };
+	uint16_t seconds = htons((uint16_t)((util_now_ms() - c->began_ms) / 1000)), max = htons(DHCP_PACKET_MAX);
+	uint8_t *p = nomad__dhcp_begin(packet, DHCP_PACKET_MAX, 1), t = (uint8_t)type, id[7] = { 1 };
 
-	memset(packet, 0, DHCP_PACKET_MAX);
-	packet[0] = 1;
-	packet[1] = 1;
-	packet[2] = 6;
-	memcpy(packet + 4, &c->xid, 4);
-	memcpy(packet + 8, &seconds, 2);
+	memcpy(packet + NOMAD__DHCP_XID, &c->xid, 4);
+	memcpy(packet + NOMAD__DHCP_SECONDS, &seconds, 2);
 	if (!ciaddr)
-		memcpy(packet + 10, &flags, 2);
-	memcpy(packet + 12, &ciaddr, 4);
-	memcpy(packet + 28, c->mac, 6);
-	memcpy(packet + 236, cookie, 4);
-	p = add_option(p, 53, &t, 1);
+		packet[NOMAD__DHCP_FLAGS] = 0x80;
+	memcpy(packet + NOMAD__DHCP_CIADDR, &ciaddr, 4);
+	memcpy(packet + NOMAD__DHCP_CHADDR, c->mac, 6);
+	p = nomad__dhcp_put(p, NOMAD__DHCP_TYPE, &t, 1);
 	memcpy(id + 1, c->mac, 6);
-	p = add_option(p, 61, id, 7);
+	p = nomad__dhcp_put(p, NOMAD__DHCP_CLIENT_ID, id, 7);
 	if (requested)
-		p = add_option(p, 50, &requested, 4);
+		p = nomad__dhcp_put(p, NOMAD__DHCP_REQUESTED, &requested, 4);
 	if (server)
-		p = add_option(p, 54, &server, 4);
-	p = add_option(p, 57, &max, 2);
+		p = nomad__dhcp_put(p, NOMAD__DHCP_SERVER, &server, 4);
+	p = nomad__dhcp_put(p, NOMAD__DHCP_MAX_SIZE, &max, 2);
 	if (c->hostname[0])
-		p = add_option(p, 12, c->hostname, strlen(c->hostname));
-	p = add_option(p, 55, wanted, sizeof(wanted));
-	*p++ = 255;
-	/* Old relays drop what is shorter than a BOOTP packet. */
-	return (size_t)(p - packet) < 300 ? 300 : (size_t)(p - packet);
+		p = nomad__dhcp_put(p, NOMAD__DHCP_HOSTNAME, c->hostname, strlen(c->hostname));
+	p = nomad__dhcp_put(p, NOMAD__DHCP_WANTED, wanted, sizeof(wanted));
+	return nomad__dhcp_end(packet, p);
 }
 
 static void send_request(struct dhcp_client *c)
@@ -302,20 +284,20 @@ static void send_request(struct dhcp_client *c)
 
 	switch (c->state) {
 	case DHCP_SELECTING:
-		len = dhcp_build(packet, DHCP_DISCOVER, c, 0, 0, 0);
+		len = dhcp_build(packet, NOMAD__DHCP_DISCOVER, c, 0, 0, 0);
 		break;
 	case DHCP_REQUESTING:
-		len = dhcp_build(packet, DHCP_REQUEST, c, 0, c->offer.address, c->offer.server);
+		len = dhcp_build(packet, NOMAD__DHCP_REQUEST, c, 0, c->offer.address, c->offer.server);
 		break;
 	case DHCP_REBOOTING:
-		len = dhcp_build(packet, DHCP_REQUEST, c, 0, c->lease.address, 0);
+		len = dhcp_build(packet, NOMAD__DHCP_REQUEST, c, 0, c->lease.address, 0);
 		break;
 	case DHCP_RENEWING:
 		to = c->lease.server;
 		/* fall through */
 	case DHCP_REBINDING:
 		from = c->lease.address;
-		len = dhcp_build(packet, DHCP_REQUEST, c, c->lease.address, 0, 0);
+		len = dhcp_build(packet, NOMAD__DHCP_REQUEST, c, c->lease.address, 0, 0);
 		break;
 	default:
 		return;
@@ -423,7 +405,7 @@ int dhcp_input(struct dhcp_client *c, const uint8_t *packet, size_t len, const c
 	type = dhcp_parse(packet, len, c->xid, c->mac, &l, ret_why);
 	if (type < 0)
 		return type;
-	if (type == DHCP_OFFER) {
+	if (type == NOMAD__DHCP_OFFER) {
 		if (c->state != DHCP_SELECTING)
 			return -EAGAIN;
 		if (!l.server) {
@@ -442,7 +424,7 @@ int dhcp_input(struct dhcp_client *c, const uint8_t *packet, size_t len, const c
 		*ret_why = "it is from another server than the offer";
 		return -EINVAL;
 	}
-	if (type == DHCP_NAK) {
+	if (type == NOMAD__DHCP_NAK) {
 		lose(c);
 		enter(c, DHCP_SELECTING);
 		loop_timer_set(&c->timer, jitter(2000));

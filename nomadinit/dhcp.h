@@ -7,19 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/dhcp_options.h"
 #include "loop.h"
 
 #define DHCP_PACKET_MAX 1472
-
-enum dhcp_type {
-	DHCP_DISCOVER = 1,
-	DHCP_OFFER,
-	DHCP_REQUEST,
-	DHCP_DECLINE,
-	DHCP_ACK,
-	DHCP_NAK,
-	DHCP_RELEASE,
-};
 
 /* Addresses are in network byte order, all 0 if not given. */
 struct dhcp_lease {
@@ -71,7 +62,7 @@ struct dhcp_client {
 int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t mac[6], struct dhcp_lease *ret,
 	       const char **ret_why);
 /* Write a packet of at least DHCP_PACKET_MAX room; returns its length. */
-size_t dhcp_build(uint8_t *packet, enum dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
+size_t dhcp_build(uint8_t *packet, enum nomad__dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
 		  uint32_t requested, uint32_t server);
 
 /* Begin; with a lease held, try to keep its address. */

@@ -18,31 +18,21 @@ struct packet {
 	size_t len;
 };
 
-static void begin(struct packet *p, uint32_t xid, enum dhcp_type type, const char *address)
-{
-	static const uint8_t cookie[4] = { 99, 130, 83, 99 };
-	uint32_t ip = inet_addr(address);
-
-	memset(p, 0, sizeof(*p));
-	p->b[0] = 2;
-	p->b[1] = 1;
-	p->b[2] = 6;
-	memcpy(p->b + 4, &xid, 4);
-	memcpy(p->b + 16, &ip, 4);
-	memcpy(p->b + 28, mac, 6);
-	memcpy(p->b + 236, cookie, 4);
-	p->b[240] = 53;
-	p->b[241] = 1;
-	p->b[242] = (uint8_t)type;
-	p->len = 243;
-}
-
 static void option(struct packet *p, uint8_t code, const void *data, size_t len)
 {
-	p->b[p->len++] = code;
-	p->b[p->len++] = (uint8_t)len;
-	memcpy(p->b + p->len, data, len);
-	p->len += len;
+	p->len = (size_t)(nomad__dhcp_put(p->b + p->len, code, data, len) - p->b);
+}
+
+static void begin(struct packet *p, uint32_t xid, enum nomad__dhcp_type type, const char *address)
+{
+	uint32_t ip = inet_addr(address);
+	uint8_t t = (uint8_t)type;
+
+	p->len = (size_t)(nomad__dhcp_begin(p->b, sizeof(p->b), 2) - p->b);
+	memcpy(p->b + NOMAD__DHCP_XID, &xid, 4);
+	memcpy(p->b + NOMAD__DHCP_YIADDR, &ip, 4);
+	memcpy(p->b + NOMAD__DHCP_CHADDR, mac, 6);
+	option(p, NOMAD__DHCP_TYPE, &t, 1);
 }
 
 static void option_ip(struct packet *p, uint8_t code, const char *ip)
@@ -58,7 +48,7 @@ static void option_u32(struct packet *p, uint8_t code, uint32_t v)
 	option(p, code, &v, 4);
 }
 
-static void usual(struct packet *p, uint32_t xid, enum dhcp_type type)
+static void usual(struct packet *p, uint32_t xid, enum nomad__dhcp_type type)
 {
 	begin(p, xid, type, "192.0.2.7");
 	option_ip(p, 1, "255.255.255.0");
@@ -80,11 +70,11 @@ static void an_ordinary_lease_is_understood(void **state)
 	struct packet p;
 
 	(void)state;
-	usual(&p, 42, DHCP_ACK);
+	usual(&p, 42, NOMAD__DHCP_ACK);
 	option(&p, 12, "node7", 5);
 	option(&p, 15, "example.com.", 12);
 	option(&p, 26, "\x05\x78", 2);
-	assert_int_equal(parse(&p, &l), DHCP_ACK);
+	assert_int_equal(parse(&p, &l), NOMAD__DHCP_ACK);
 	assert_int_equal(l.address, inet_addr("192.0.2.7"));
 	assert_int_equal(l.prefix, 24);
 	assert_int_equal(l.n_routes, 1);
@@ -104,9 +94,9 @@ static void classless_routes_replace_the_router(void **state)
 	struct packet p;
 
 	(void)state;
-	usual(&p, 42, DHCP_ACK);
+	usual(&p, 42, NOMAD__DHCP_ACK);
 	option(&p, 121, routes, sizeof(routes));
-	assert_int_equal(parse(&p, &l), DHCP_ACK);
+	assert_int_equal(parse(&p, &l), NOMAD__DHCP_ACK);
 	assert_int_equal(l.n_routes, 3);
 	assert_int_equal(l.routes[0].via, inet_addr("192.0.2.9"));
 	assert_int_equal(l.routes[1].to, inet_addr("10.5.0.0"));
@@ -124,29 +114,29 @@ static void a_server_that_lies_is_not_believed(void **state)
 
 	(void)state;
 	for (i = 0; i < NOMAD_ARRAY_LEN(addresses); i++) {
-		usual(&p, 42, DHCP_OFFER);
+		usual(&p, 42, NOMAD__DHCP_OFFER);
 		*(uint32_t *)(void *)(p.b + 16) = inet_addr(addresses[i]);
 		assert_int_equal(parse(&p, &l), -EINVAL);
 	}
-	begin(&p, 42, DHCP_OFFER, "192.0.2.7");
+	begin(&p, 42, NOMAD__DHCP_OFFER, "192.0.2.7");
 	option_ip(&p, 1, "255.0.255.0");
 	option_u32(&p, 51, 60);
 	assert_int_equal(parse(&p, &l), -EINVAL);
-	begin(&p, 42, DHCP_OFFER, "192.0.2.7");
+	begin(&p, 42, NOMAD__DHCP_OFFER, "192.0.2.7");
 	option_ip(&p, 1, "0.0.0.0");
 	option_u32(&p, 51, 60);
 	assert_int_equal(parse(&p, &l), -EINVAL);
 	/* no lease time */
-	begin(&p, 42, DHCP_OFFER, "192.0.2.7");
+	begin(&p, 42, NOMAD__DHCP_OFFER, "192.0.2.7");
 	option_ip(&p, 54, "192.0.2.1");
 	assert_int_equal(parse(&p, &l), -EINVAL);
 	/* somebody else's answer */
-	usual(&p, 43, DHCP_OFFER);
+	usual(&p, 43, NOMAD__DHCP_OFFER);
 	assert_int_equal(parse(&p, &l), -EBADMSG);
-	usual(&p, 42, DHCP_OFFER);
+	usual(&p, 42, NOMAD__DHCP_OFFER);
 	p.b[33]++;
 	assert_int_equal(parse(&p, &l), -EBADMSG);
-	usual(&p, 42, DHCP_DISCOVER);
+	usual(&p, 42, NOMAD__DHCP_DISCOVER);
 	assert_int_equal(parse(&p, &l), -EBADMSG);
 }
 
@@ -156,19 +146,19 @@ static void times_are_brought_into_order(void **state)
 	struct packet p;
 
 	(void)state;
-	usual(&p, 42, DHCP_ACK);
+	usual(&p, 42, NOMAD__DHCP_ACK);
 	option_u32(&p, 58, 9000);
 	option_u32(&p, 59, 8000);
-	assert_int_equal(parse(&p, &l), DHCP_ACK);
+	assert_int_equal(parse(&p, &l), NOMAD__DHCP_ACK);
 	assert_true(l.t1_s < l.t2_s && l.t2_s < l.lease_s);
-	usual(&p, 42, DHCP_ACK);
+	usual(&p, 42, NOMAD__DHCP_ACK);
 	option_u32(&p, 51, 1);
-	assert_int_equal(parse(&p, &l), DHCP_ACK);
+	assert_int_equal(parse(&p, &l), NOMAD__DHCP_ACK);
 	assert_int_equal(l.lease_s, 20);
 	assert_true(l.t1_s >= 5 && l.t1_s < l.t2_s && l.t2_s < l.lease_s);
-	usual(&p, 42, DHCP_ACK);
+	usual(&p, 42, NOMAD__DHCP_ACK);
 	option_u32(&p, 51, 0xffffffff);
-	assert_int_equal(parse(&p, &l), DHCP_ACK);
+	assert_int_equal(parse(&p, &l), NOMAD__DHCP_ACK);
 	assert_true(l.lease_s < 0x7fffffff);
 }
 
@@ -178,10 +168,10 @@ static void names_that_are_none_are_dropped(void **state)
 	struct packet p;
 
 	(void)state;
-	usual(&p, 42, DHCP_ACK);
+	usual(&p, 42, NOMAD__DHCP_ACK);
 	option(&p, 12, "a;reboot", 8);
 	option(&p, 15, "a\nb", 3);
-	assert_int_equal(parse(&p, &l), DHCP_ACK);
+	assert_int_equal(parse(&p, &l), NOMAD__DHCP_ACK);
 	assert_string_equal(l.hostname, "");
 	assert_string_equal(l.domain, "");
 }
@@ -194,7 +184,7 @@ static void any_cut_or_changed_packet_is_survived(void **state)
 	size_t i;
 
 	(void)state;
-	usual(&p, 42, DHCP_ACK);
+	usual(&p, 42, NOMAD__DHCP_ACK);
 	option(&p, 52, "\x03", 1); /* options in sname and file as well */
 	option(&p, 121, "\x20\x01\x02\x03\x04\x05\x06\x07\x08", 9);
 	for (i = 0; i <= p.len; i++) {
@@ -258,7 +248,7 @@ static struct dhcp_client start(void)
 	return c;
 }
 
-static int answer(struct dhcp_client *c, enum dhcp_type type)
+static int answer(struct dhcp_client *c, enum nomad__dhcp_type type)
 {
 	struct packet p;
 
@@ -271,12 +261,12 @@ static void bind_client(struct dhcp_client *c)
 {
 	dhcp_start(c);
 	fire(c);
-	assert_int_equal(seen.packet[242], DHCP_DISCOVER);
-	assert_int_equal(answer(c, DHCP_OFFER), 0);
+	assert_int_equal(seen.packet[242], NOMAD__DHCP_DISCOVER);
+	assert_int_equal(answer(c, NOMAD__DHCP_OFFER), 0);
 	fire(c);
 	assert_int_equal(c->state, DHCP_REQUESTING);
-	assert_int_equal(seen.packet[242], DHCP_REQUEST);
-	assert_int_equal(answer(c, DHCP_ACK), 0);
+	assert_int_equal(seen.packet[242], NOMAD__DHCP_REQUEST);
+	assert_int_equal(answer(c, NOMAD__DHCP_ACK), 0);
 	assert_int_equal(c->state, DHCP_BOUND);
 	assert_true(seen.has_lease);
 }
@@ -287,12 +277,12 @@ static void a_lease_is_got_renewed_rebound_and_lost(void **state)
 
 	(void)state;
 	bind_client(&c);
-	assert_int_equal(answer(&c, DHCP_ACK), -EAGAIN);
+	assert_int_equal(answer(&c, NOMAD__DHCP_ACK), -EAGAIN);
 	c.bound_ms -= 1801 * 1000; /* T1 */
 	fire(&c);
 	assert_int_equal(c.state, DHCP_RENEWING);
 	assert_int_equal(seen.to, inet_addr("192.0.2.1"));
-	assert_int_equal(answer(&c, DHCP_ACK), 0);
+	assert_int_equal(answer(&c, NOMAD__DHCP_ACK), 0);
 	assert_int_equal(c.state, DHCP_BOUND);
 	c.bound_ms -= 3151 * 1000; /* T2 */
 	fire(&c);
@@ -303,7 +293,7 @@ static void a_lease_is_got_renewed_rebound_and_lost(void **state)
 	fire(&c);
 	assert_int_equal(c.state, DHCP_SELECTING);
 	assert_false(seen.has_lease);
-	assert_int_equal(seen.packet[242], DHCP_DISCOVER);
+	assert_int_equal(seen.packet[242], NOMAD__DHCP_DISCOVER);
 	dhcp_stop(&c);
 }
 
@@ -315,7 +305,7 @@ static void a_refusal_begins_anew(void **state)
 	bind_client(&c);
 	c.bound_ms -= 1801 * 1000;
 	fire(&c);
-	assert_int_equal(answer(&c, DHCP_NAK), 0);
+	assert_int_equal(answer(&c, NOMAD__DHCP_NAK), 0);
 	assert_int_equal(c.state, DHCP_SELECTING);
 	assert_false(seen.has_lease);
 	dhcp_stop(&c);
@@ -334,7 +324,7 @@ static void silence_is_asked_again_for_ever(void **state)
 		assert_true(c.timer.at_ms <= util_now_ms() + 41000);
 	}
 	assert_int_equal(seen.sent, 50);
-	assert_int_equal(answer(&c, DHCP_OFFER), 0);
+	assert_int_equal(answer(&c, NOMAD__DHCP_OFFER), 0);
 	/* the server that offered is silent now */
 	for (i = 0; i < 5; i++)
 		fire(&c);
@@ -350,9 +340,9 @@ static void another_address_than_offered_is_refused(void **state)
 	(void)state;
 	dhcp_start(&c);
 	fire(&c);
-	assert_int_equal(answer(&c, DHCP_OFFER), 0);
+	assert_int_equal(answer(&c, NOMAD__DHCP_OFFER), 0);
 	fire(&c);
-	usual(&p, c.xid, DHCP_ACK);
+	usual(&p, c.xid, NOMAD__DHCP_ACK);
 	p.b[19] = 99;
 	p.b[p.len++] = 255;
 	assert_int_equal(dhcp_input(&c, p.b, p.len, &why), -EINVAL);
@@ -372,7 +362,7 @@ static void the_cable_comes_back(void **state)
 	dhcp_start(&c);
 	fire(&c);
 	assert_int_equal(c.state, DHCP_REBOOTING);
-	assert_int_equal(answer(&c, DHCP_ACK), 0);
+	assert_int_equal(answer(&c, NOMAD__DHCP_ACK), 0);
 	assert_int_equal(c.state, DHCP_BOUND);
 	dhcp_stop(&c);
 	dhcp_start(&c);

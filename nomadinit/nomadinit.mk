@@ -11,7 +11,7 @@
 nomadinit.src := $(filter-out %_test.c,$(wildcard nomadinit/*.c))
 nomadinit.test := $(wildcard nomadinit/*_test.c)
 nomadinit.needs := jansson
-nomadinit.base := base.c clock.c tree.c write_all.c linux/mount.c linux/poller.c
+nomadinit.base := base.c clock.c dhcp_options.c tree.c write_all.c linux/mount.c linux/poller.c
 # Objects of its own: the library's need protobuf's generated headers first.
 nomadinit.obj := $(nomadinit.src:%.c=$(BUILD)/%.o) $(nomadinit.base:%.c=$(BUILD)/nomadinit/base/%.o)
 nomadinit.program := $(BUILD)/nomadinit/nomadinit

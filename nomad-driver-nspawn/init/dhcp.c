@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/dhcp_options.h"
 #include "init.h"
 
 enum {
@@ -29,33 +30,8 @@ enum {
 	CLIENT = 68,
 	NOBODY = 65534,
 	LEASE_S = 86400,
-	OP = 0,
-	HLEN = 2,
-	FLAGS = 10,
-	CIADDR = 12,
-	YIADDR = 16,
-	CHADDR = 28,
-	MAGIC = 236,
-	FIRST = 240,
-	PACKET_MIN = 300,
 	PACKET = 1500,
-	O_MASK = 1,
-	O_ROUTER = 3,
-	O_REQUESTED = 50,
-	O_LEASE = 51,
-	O_TYPE = 53,
-	O_SERVER = 54,
-	O_ROUTES = 121,
-	O_END = 255,
-	DISCOVER = 1,
-	OFFER = 2,
-	REQUEST = 3,
-	ACK = 5,
-	NAK = 6,
-	INFORM = 8,
 };
-
-static const unsigned char magic[4] = { 99, 130, 83, 99 };
 
 struct lease {
 	unsigned char mac[6];
@@ -63,78 +39,61 @@ struct lease {
 	int bits;
 };
 
-static const unsigned char *option(const unsigned char *m, size_t n, int code, size_t size)
+static const uint8_t *option(const uint8_t *m, size_t n, enum nomad__dhcp_option wanted, size_t size)
 {
-	size_t i = FIRST;
+	const uint8_t *at = m + NOMAD__DHCP_OPTIONS, *data;
+	size_t length;
+	uint8_t code;
 
-	while (i + 2 <= n && m[i] != O_END) {
-		if (!m[i]) {
-			i++;
-			continue;
-		}
-		if (i + 2 + m[i + 1] > n)
-			return NULL;
-		if (m[i] == code)
-			return m[i + 1] == size ? m + i + 2 : NULL;
-		i += 2u + m[i + 1];
-	}
+	while (nomad__dhcp_next(&at, m + n, &code, &data, &length) > 0)
+		if (code == wanted)
+			return length == size ? data : NULL;
 	return NULL;
 }
 
-static unsigned char *put(unsigned char *p, int code, const void *data, size_t size)
-{
-	*p++ = (unsigned char)code;
-	*p++ = (unsigned char)size;
-	memcpy(p, data, size);
-	return p + size;
-}
-
 /* Size of the reply, which has room for PACKET; 0 for none. */
-static size_t answer(const struct lease *l, const unsigned char *m, size_t n, unsigned char *reply)
+static size_t answer(const struct lease *l, const uint8_t *m, size_t n, uint8_t *reply)
 {
-	const unsigned char *type, *wanted, *server;
-	unsigned char routes[14] = { 32 }, *p, kind;
 	uint32_t mask = htonl(l->bits ? ~0u << (32 - l->bits) : 0), lease = htonl(LEASE_S);
+	const uint8_t *type, *wanted, *server;
+	uint8_t routes[14] = { 32 }, *p, kind;
 
-	if (n < FIRST || m[OP] != 1 || m[HLEN] != 6 || memcmp(m + MAGIC, magic, 4) != 0 ||
-	    memcmp(m + CHADDR, l->mac, 6) != 0)
+	if (!nomad__dhcp_is_packet(m, n, 1) || memcmp(m + NOMAD__DHCP_CHADDR, l->mac, 6) != 0)
 		return 0;
-	type = option(m, n, O_TYPE, 1);
-	wanted = option(m, n, O_REQUESTED, 4);
-	server = option(m, n, O_SERVER, 4);
+	type = option(m, n, NOMAD__DHCP_TYPE, 1);
+	wanted = option(m, n, NOMAD__DHCP_REQUESTED, 4);
+	server = option(m, n, NOMAD__DHCP_SERVER, 4);
 	if (!type || (server && memcmp(server, &l->gateway, 4) != 0))
 		return 0; /* for another server */
-	if (!wanted && memcmp(m + CIADDR, "\0\0\0\0", 4) != 0)
-		wanted = m + CIADDR;
-	kind = *type == DISCOVER			       ? OFFER
-	       : *type == INFORM			       ? ACK
-	       : *type != REQUEST			       ? 0
-	       : wanted && memcmp(wanted, &l->address, 4) != 0 ? NAK
-							       : ACK;
+	if (!wanted && memcmp(m + NOMAD__DHCP_CIADDR, "\0\0\0\0", 4) != 0)
+		wanted = m + NOMAD__DHCP_CIADDR;
+	kind = *type == NOMAD__DHCP_DISCOVER		       ? NOMAD__DHCP_OFFER
+	       : *type == NOMAD__DHCP_INFORM		       ? NOMAD__DHCP_ACK
+	       : *type != NOMAD__DHCP_REQUEST		       ? 0
+	       : wanted && memcmp(wanted, &l->address, 4) != 0 ? NOMAD__DHCP_NAK
+							       : NOMAD__DHCP_ACK;
 	if (!kind)
 		return 0;
-	memset(reply, 0, PACKET);
-	memcpy(reply, m, FIRST);
-	reply[OP] = 2;
-	reply[FLAGS] |= 0x80;
-	memset(reply + YIADDR, 0, CHADDR - YIADDR);
-	if (kind != NAK && *type != INFORM)
-		memcpy(reply + YIADDR, &l->address, 4);
-	p = put(reply + FIRST, O_TYPE, &kind, 1);
-	p = put(p, O_SERVER, &l->gateway, 4);
-	if (kind != NAK) {
-		if (*type != INFORM)
-			p = put(p, O_LEASE, &lease, 4);
-		p = put(p, O_MASK, &mask, 4);
-		p = put(p, O_ROUTER, &l->gateway, 4);
+	p = nomad__dhcp_begin(reply, PACKET, 2);
+	memcpy(reply + NOMAD__DHCP_OP + 1, m + NOMAD__DHCP_OP + 1, NOMAD__DHCP_COOKIE - 1);
+	reply[NOMAD__DHCP_FLAGS] |= 0x80;
+	memset(reply + NOMAD__DHCP_YIADDR, 0, NOMAD__DHCP_CHADDR - NOMAD__DHCP_YIADDR);
+	if (kind != NOMAD__DHCP_NAK && *type != NOMAD__DHCP_INFORM)
+		memcpy(reply + NOMAD__DHCP_YIADDR, &l->address, 4);
+	p = nomad__dhcp_put(p, NOMAD__DHCP_TYPE, &kind, 1);
+	p = nomad__dhcp_put(p, NOMAD__DHCP_SERVER, &l->gateway, 4);
+	if (kind != NOMAD__DHCP_NAK) {
+		if (*type != NOMAD__DHCP_INFORM)
+			p = nomad__dhcp_put(p, NOMAD__DHCP_LEASE, &lease, 4);
+		p = nomad__dhcp_put(p, NOMAD__DHCP_MASK, &mask, 4);
+		p = nomad__dhcp_put(p, NOMAD__DHCP_ROUTER, &l->gateway, 4);
 		if (l->bits == 32) { /* the router first, which no subnet leads to */
 			memcpy(routes + 1, &l->gateway, 4);
 			memcpy(routes + 10, &l->gateway, 4);
-			p = put(p, O_ROUTES, routes, sizeof(routes));
+			p = nomad__dhcp_put(p, NOMAD__DHCP_ROUTES, routes, sizeof(routes));
 		}
 	}
-	*p++ = O_END;
-	return (size_t)(p - reply) < PACKET_MIN ? PACKET_MIN : (size_t)(p - reply);
+	return nomad__dhcp_end(reply, p);
 }
 
 static int mac_of(const char *link, unsigned char mac[6])
