@@ -17,7 +17,8 @@ nomadinit.obj := $(nomadinit.src:%.c=$(BUILD)/%.o) $(nomadinit.base:%.c=$(BUILD)
 nomadinit.program := $(BUILD)/nomadinit/nomadinit
 
 ifeq ($(SANITIZE)$(COVERAGE),)
-nomadinit.link := -static-pie -Wl,-T,nomadinit/hot.ld -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
+nomadinit.link := -static-pie -Wl,-T,nomadinit/hot.ld \
+	-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 nomadinit.libs := -l:libjansson.a
 else
 nomadinit.link := $(ldflags)
@@ -62,9 +63,11 @@ $(nomadinit.standin): test/nomadinit/agent.c
 image-deps:
 	@test/install-deps image $(image_drivers)
 image: image-deps
-	@+$(MAKE) --no-print-directory nomadinit $(addprefix nomad-driver-,$(image_drivers)) $(filter $(nomadinit.standin),$(image_nomad))
+	@+$(MAKE) --no-print-directory nomadinit $(addprefix nomad-driver-,$(image_drivers)) \
+		$(filter $(nomadinit.standin),$(image_nomad))
 	nomadinit/image/build --init $(nomadinit.program).stripped --out '$(IMAGE)' --formats '$(FORMATS)' \
-		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(image_nomad)') $(if $(DRIVERS),--drivers '$(image_drivers)' --plugins $(BUILD)/plugins) \
+		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(image_nomad)') \
+		$(if $(DRIVERS),--drivers '$(image_drivers)' --plugins $(BUILD)/plugins) \
 		$(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)')
 run-image:
 	@test/install-deps run-image

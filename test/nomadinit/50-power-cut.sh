@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MPL-2.0
 # Power cuts: the machine is killed while the guest writes and syncs; what was synced must be there afterwards, the file
 # system must come up by itself, again and again (NOMAD_TEST_LONG=1: five times).
-. "$(dirname "$0")/lib.sh"
-# shellcheck disable=SC2086
-needs $image_tools
-image plain --formats qcow2 || { not_ok "an image is built"; exit 1; }
-overlay "$image_dir/nomadinit.qcow2" "$tmp/disk.qcow2" 1G
+. test/nomadinit/lib.sh
+requires_image_tools
+plain_image
+overlay "$base" "$T/disk.qcow2" 1G
 writer='mkdir -p /state/w && cd /state/w && cat > ../writer <<"END"
 i=$(cat count 2>/dev/null || echo 0)
 while :; do
@@ -22,27 +21,31 @@ done
 END
 setsid sh ../writer >/dev/null 2>&1 </dev/null &
 '
+# Each file holds its own name; those after `have` may be in the writing.
+reader='cd /state/w && for f in f*; do
+	case $f in f$(((have + 1) % 50)).*) continue ;; esac
+	[ "$(cat $f)" = "$f" ] || echo bad $f
+done | head -n 3'
+grows() { m=$(guest 'cat /state/w/count 2>/dev/null'); [ "${m:-0}" -gt $((n + 2)) ]; }
 n=0
 turns='1 2'
 [ "${NOMAD_TEST_LONG:-}" != 1 ] || turns='1 2 3 4 5'
 for turn in $turns; do
-	boot "$tmp/disk.qcow2"
-	if ! wait_up; then not_ok "turn $turn: it comes up" "$(tail -n 40 "$console")"; exit 1; fi
-	ok "turn $turn: it comes up"
-	if [ $turn -gt 1 ]; then
+	boot "$T/disk.qcow2"
+	must "turn $turn: it comes up" wait_up
+	if [ "$turn" -gt 1 ]; then
 		check "turn $turn: the file system was checked" console_has "which was not cleanly unmounted"
 		have=$(guest 'cat /state/w/count')
-		check "turn $turn: what was synced is there ($n, then $have)" test "${have:-0}" -ge "$n"
-		check "turn $turn: all of it, unchanged, but what was being written" test "$(guest "have=${have:-0}"'; cd /state/w && for f in f*; do case $f in f$(((have + 1) % 50)).*) continue ;; esac; [ "$(cat $f)" = "$f" ] || echo bad $f; done | head -n 3' | head -c 100)" = ""
-		check "turn $turn: the machine id is the same" test "$(guest 'cat /etc/machine-id')" = "$id"
+		check "turn $turn: what was synced is there ($n, then $have)" at_least "$have" "$n"
+		check "turn $turn: all of it, unchanged, but what was being written" guest_is '' "have=${have:-0}; $reader"
+		check "turn $turn: the machine id is the same" guest_is "$id" 'cat /etc/machine-id'
 	fi
 	id=$(guest 'cat /etc/machine-id')
 	guest "$writer" >/dev/null
-	grows() { m=$(guest 'cat /state/w/count 2>/dev/null'); [ "${m:-0}" -gt $((n + 2)) ]; }
-	check "turn $turn: it writes" wait_for 120 grows
+	check "turn $turn: it writes" soon 120 grows
 	[ "$turn" != "${turns##* }" ] || break
 	n=$(guest 'cat /state/w/count')
-	kill -9 "$qemu"
-	wait "$qemu" 2>/dev/null
+	cut_power
 done
-end_pid "$qemu"
+end_qemu
+done_testing

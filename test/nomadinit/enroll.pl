@@ -11,7 +11,8 @@ use MIME::Base64;
 
 binmode STDIN;
 binmode STDOUT;
-my ($cert) = do { local (@ARGV, $/) = (shift); <> } =~ /-----BEGIN CERTIFICATE-----(.*?)-----END/s or die "no certificate\n";
+my ($cert) = do { local (@ARGV, $/) = (shift); <> } =~ /-----BEGIN CERTIFICATE-----(.*?)-----END/s
+	or die "no certificate\n";
 $cert = decode_base64($cert);
 my $fd = do { local $/; <STDIN> };
 

@@ -29,7 +29,8 @@ while (1) {
 	my $answer = pack('C4a4nn', 2, 1, 6, 0, substr($q, 4, 4), 0, 0x8000) . inet_aton('0.0.0.0') . inet_aton($ip)
 		. inet_aton('203.0.113.1') . inet_aton('0.0.0.0') . substr($q, 28, 16) . ("\0" x 192) . "\x63\x82\x53\x63";
 	$answer .= option(53, chr($type == 1 ? 2 : 5)) . option(1, inet_aton($mask)) . option(54, inet_aton('203.0.113.1'))
-		. option(51, pack('N', $lease)) . option(12, 'x;reboot') . option(6, inet_aton('127.0.0.9') . inet_aton('203.0.113.1'));
+		. option(51, pack('N', $lease)) . option(12, 'x;reboot')
+		. option(6, inet_aton('127.0.0.9') . inet_aton('203.0.113.1'));
 	$answer .= "\x79\xff\x21" if $lie == 3;    # an option longer than the packet
 	$answer .= "\xff";
 	$answer = substr($answer, 0, 250) if $lie == 3;
