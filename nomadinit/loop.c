@@ -100,8 +100,6 @@ int loop_once(int max_ms)
 		if (s->fn)
 			s->fn(s->data);
 	}
-	for (turn = 0; n > 0 && turn < NOMAD_ARRAY_LEN(slots); turn++)
-		slots[turn].is_stale = false;
 	now = util_now_ms();
 	/* Only what was due when the round began: a timer that rearms itself with 0 must not hold up the rest. */
 	for (turn = 0; turn < NOMAD_ARRAY_LEN(slots) && timers && timers->at_ms <= now; turn++) {
@@ -109,5 +107,7 @@ int loop_once(int max_ms)
 		loop_timer_stop(t);
 		t->fn(t->data);
 	}
+	for (turn = 0; turn < NOMAD_ARRAY_LEN(slots); turn++)
+		slots[turn].is_stale = false;
 	return 0;
 }

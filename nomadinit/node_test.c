@@ -300,6 +300,42 @@ static void the_loop_calls_what_is_due(void **state)
 	close(fds[1]);
 }
 
+static int pair[2][2];
+
+/* Whichever is called first replaces the other, whose event was fetched with its own. */
+static void on_either(void *data)
+{
+	int other = pair[!(intptr_t)data][0];
+
+	fired[2]++;
+	loop_unwatch(pair[0][0]);
+	loop_unwatch(pair[1][0]);
+	assert_int_equal(loop_watch(other, fire, (void *)0), 0);
+}
+
+static void an_event_does_not_reach_who_came_after(void **state)
+{
+	intptr_t i;
+
+	(void)state;
+	memset(fired, 0, sizeof(fired));
+	assert_int_equal(loop_init(), 0);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(pipe2(pair[i], O_CLOEXEC), 0);
+		assert_int_equal(write(pair[i][1], "x", 1), 1);
+		assert_int_equal(loop_watch(pair[i][0], on_either, (void *)i), 0);
+	}
+	assert_int_equal(loop_once(1000), 0);
+	assert_int_equal(fired[2], 1);
+	assert_int_equal(fired[0], 0);
+	assert_int_equal(loop_once(1000), 0);
+	assert_int_equal(fired[0], 1);
+	for (i = 0; i < 2; i++) {
+		close(pair[i][0]);
+		close(pair[i][1]);
+	}
+}
+
 static void file_systems_are_told_apart(void **state)
 {
 	struct blockdev_label l;
@@ -349,6 +385,7 @@ int main(void)
 		cmocka_unit_test(uevents_are_read),
 		cmocka_unit_test(the_log_ring_keeps_its_limit),
 		cmocka_unit_test(the_loop_calls_what_is_due),
+		cmocka_unit_test(an_event_does_not_reach_who_came_after),
 		cmocka_unit_test(file_systems_are_told_apart),
 	};
 
