@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Configuration.
  *
- * One table row is the whole truth about an option: its name, type, bounds, default,
- * where its value lands and its help.  Decoding, `nomadinit check`, and
- * `nomadinit options` (from which the manual is checked) all read the tables.
+ * The tables are the library's (nomad/option.h): a row is the whole truth about an option.
+ * Decoding, `nomadinit check`, and `nomadinit options` (from which the manual is checked)
+ * all read them.  The library's decoder does not serve here: it turns JSON into msgpack and
+ * decodes that, which is 58 KB of code (schema/ and msgpack-c) and a package more to build with.
  * What is not in a table is an error, so that a typing mistake is found on the
  * workstation and not by a node that does not come up.
  *
@@ -20,22 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nomad/option.h"
 #include "util.h"
-
-enum type { T_STRING, T_BOOL, T_INT, T_LIST, T_PAIRS, T_MAX };
-static const char *const type_names[T_MAX] = { "string", "true or false", "number", "list of strings",
-					       "object of strings" };
-
-struct option {
-	const char *name;
-	enum type type;
-	size_t offset;
-	long min, max;
-	const char *def; /* as JSON, or NULL */
-	bool (*is_valid)(const char *value);
-	const char *want; /* what is_valid wants */
-	const char *help;
-};
 
 static bool is_ip(const char *s)
 {
@@ -60,85 +47,122 @@ static bool is_cidr(const char *s)
 	return inet_pton(AF_INET6, ip, buf) == 1 && util_parse_long(slash + 1, 1, 128, &bits) == 0;
 }
 
-static bool is_host_or_ip(const char *s)
+static const char *check_ip(const char *s)
 {
-	return is_ip(s) || util_is_hostname(s);
+	return is_ip(s) ? NULL : "IP addresses";
 }
 
-static bool is_label(const char *s)
+static const char *check_cidr(const char *s)
 {
-	return *s && strlen(s) < 36 && !strchr(s, '/');
+	return is_cidr(s) ? NULL : "addresses as 192.0.2.7/24";
 }
 
-static bool is_module(const char *s)
+static const char *check_hostname(const char *s)
 {
-	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == strlen(s);
+	return util_is_hostname(s) ? NULL : "a host name";
 }
 
-#define AT(field) offsetof(struct config, field)
-static const struct option options[] = {
-	{ "hostname", T_STRING, AT(hostname), .is_valid = util_is_hostname, .want = "a host name",
-	  .help = "Name of the node. Default: kernel argument, DHCP, else nomad- and the start of the machine id." },
-	{ "dns", T_LIST, AT(dns), .is_valid = is_ip, .want = "IP addresses",
-	  .help = "Name servers, asked before those learned by DHCP or router advertisement." },
-	{ "search", T_LIST, AT(search), .is_valid = util_is_hostname, .want = "domain names",
-	  .help = "Search domains." },
-	{ "ntp", T_LIST, AT(ntp), .is_valid = is_host_or_ip, .want = "host names or IP addresses",
-	  .help = "Time servers, asked beside those learned by DHCP." },
-	{ "modules", T_LIST, AT(modules), .is_valid = is_module, .want = "module names",
-	  .help = "Kernel modules to load beside those the hardware asks for." },
-	{ "sysctl", T_PAIRS, AT(sysctl), .help = "Kernel settings, as in \"net.ipv4.ip_forward\": \"1\"." },
-	{ "wait_network_seconds", T_INT, AT(wait_network_seconds), 0, 600, "15",
-	  .help = "How long the agent's start waits for an address (and for the time, if the clock is plainly "
-		  "wrong)." },
-	{ "watchdog_seconds", T_INT, AT(watchdog_seconds), 0, 3600, "60",
-	  .help = "Time-out of the hardware watchdog; 0 leaves it alone." },
-	{ "log_bytes", T_INT, AT(log_bytes), 0, 1 << 30, "4194304",
-	  .help = "Most bytes of log kept on the state partition; 0 keeps none." },
-	{ NULL },
-};
-static const struct option agent_options[] = {
-	{ "command", T_LIST, AT(agent.command),
-	  .def = "[\"/opt/nomad/nomad\", \"agent\", \"-config=/run/nomad/agent.json\"]",
-	  .help = "Program and arguments of the agent." },
-	{ "environment", T_PAIRS, AT(agent.environment),
-	  .help = "Environment variables for the agent, beside PATH and HOME." },
-	{ "restart_min_seconds", T_INT, AT(agent.restart_min_seconds), 1, 3600, "1",
-	  .help = "Wait before the agent's first restart; doubled each time it fails again soon." },
-	{ "restart_max_seconds", T_INT, AT(agent.restart_max_seconds), 1, 3600, "60", .help = "Longest such wait." },
-	{ "healthy_seconds", T_INT, AT(agent.healthy_seconds), 1, 3600, "30",
-	  .help = "An agent that ran this long is healthy: the wait starts anew, an update on trial is kept." },
-	{ "stop_seconds", T_INT, AT(agent.stop_seconds), 1, 86400, "90",
-	  .help = "How long the agent may take to drain and end at shutdown before it is killed." },
-	{ NULL },
-};
-static const struct option state_options[] = {
-	{ "label", T_STRING, AT(state.label), .def = "\"nomadstate\"", .is_valid = is_label,
-	  .want = "a label below 36 characters", .help = "GPT name or file system label of the state partition." },
-	{ "grow", T_BOOL, AT(state.grow), .def = "true", .help = "Grow it to the end of its disk." },
-	{ "check", T_BOOL, AT(state.check), .def = "true", .help = "Check it before it is mounted." },
-	{ "tmpfs_if_missing", T_BOOL, AT(state.tmpfs_if_missing), .def = "true",
-	  .help = "Without a state partition keep the state in memory. If false, wait for one." },
-	{ NULL },
-};
-#undef AT
-#define AT(field) offsetof(struct config_interface, field)
-static const struct option interface_options[] = {
-	{ "dhcp", T_BOOL, AT(dhcp), .help = "Ask for an IPv4 address. Default: true unless there are addresses." },
-	{ "accept_ra", T_BOOL, AT(accept_ra), .def = "true",
-	  .help = "Take IPv6 addresses, routes and name servers from routers." },
-	{ "addresses", T_LIST, AT(addresses), .is_valid = is_cidr, .want = "addresses as 192.0.2.7/24",
-	  .help = "Fixed addresses, IPv4 or IPv6." },
-	{ "gateways", T_LIST, AT(gateways), .is_valid = is_ip, .want = "IP addresses", .help = "Default routes." },
-	{ "mtu", T_INT, AT(mtu), 0, 65535, "0", .help = "Largest packet; 0 keeps the driver's or DHCP's." },
-	{ "metric", T_INT, AT(metric), 0, 100000, "0", .help = "Metric of its routes; 0 means 100 + interface index." },
-	{ NULL },
-};
+static const char *check_domain(const char *s)
+{
+	return util_is_hostname(s) ? NULL : "domain names";
+}
 
+static const char *check_host_or_ip(const char *s)
+{
+	return is_ip(s) || util_is_hostname(s) ? NULL : "host names or IP addresses";
+}
+
+static const char *check_label(const char *s)
+{
+	return *s && strlen(s) < 36 && !strchr(s, '/') ? NULL : "a label below 36 characters";
+}
+
+static const char *check_module(const char *s)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+	return *s && strspn(s, good) == strlen(s) ? NULL : "module names";
+}
+
+static const struct nomad_option options[] = {
+	NOMAD_OPTION(struct config, hostname, STRING, .check = check_hostname,
+		     .help = "Name of the node. Default: kernel argument, DHCP, else nomad- and the start of the "
+			     "machine id."),
+	NOMAD_OPTION(struct config, dns, STRING_LIST, .check = check_ip,
+		     .help = "Name servers, asked before those learned by DHCP or router advertisement."),
+	NOMAD_OPTION(struct config, search, STRING_LIST, .check = check_domain, .help = "Search domains."),
+	NOMAD_OPTION(struct config, ntp, STRING_LIST, .check = check_host_or_ip,
+		     .help = "Time servers, asked beside those learned by DHCP."),
+	NOMAD_OPTION(struct config, modules, STRING_LIST, .check = check_module,
+		     .help = "Kernel modules to load beside those the hardware asks for."),
+	NOMAD_OPTION(struct config, sysctl, STRING_MAP,
+		     .help = "Kernel settings, as in \"net.ipv4.ip_forward\": \"1\"."),
+	NOMAD_OPTION(
+		struct config, wait_network_seconds, INT, .max = 600, .def = "15",
+		.help = "How long the agent's start waits for an address (and for the time, if the clock is plainly "
+			"wrong)."),
+	NOMAD_OPTION(struct config, watchdog_seconds, INT, .max = 3600, .def = "60",
+		     .help = "Time-out of the hardware watchdog; 0 leaves it alone."),
+	NOMAD_OPTION(struct config, log_bytes, INT, .max = 1 << 30, .def = "4194304",
+		     .help = "Most bytes of log kept on the state partition; 0 keeps none."),
+};
+#define AGENT(field, ...) NOMAD_OPTION_AS(struct config, agent.field, #field, __VA_ARGS__)
+static const struct nomad_option agent_options[] = {
+	AGENT(command, STRING_LIST, .def = "[\"/opt/nomad/nomad\", \"agent\", \"-config=/run/nomad/agent.json\"]",
+	      .help = "Program and arguments of the agent."),
+	AGENT(environment, STRING_MAP, .help = "Environment variables for the agent, beside PATH and HOME."),
+	AGENT(restart_min_seconds, INT, .min = 1, .max = 3600, .def = "1",
+	      .help = "Wait before the agent's first restart; doubled each time it fails again soon."),
+	AGENT(restart_max_seconds, INT, .min = 1, .max = 3600, .def = "60", .help = "Longest such wait."),
+	AGENT(healthy_seconds, INT, .min = 1, .max = 3600, .def = "30",
+	      .help = "An agent that ran this long is healthy: the wait starts anew, an update on trial is kept."),
+	AGENT(stop_seconds, INT, .min = 1, .max = 86400, .def = "90",
+	      .help = "How long the agent may take to drain and end at shutdown before it is killed."),
+};
+#define STATE(field, ...) NOMAD_OPTION_AS(struct config, state.field, #field, __VA_ARGS__)
+static const struct nomad_option state_options[] = {
+	STATE(label, STRING, .def = "\"nomadstate\"", .check = check_label,
+	      .help = "GPT name or file system label of the state partition."),
+	STATE(grow, BOOL, .def = "true", .help = "Grow it to the end of its disk."),
+	STATE(check, BOOL, .def = "true", .help = "Check it before it is mounted."),
+	STATE(tmpfs_if_missing, BOOL, .def = "true",
+	      .help = "Without a state partition keep the state in memory. If false, wait for one."),
+};
+#define INTERFACE(field, ...) NOMAD_OPTION(struct config_interface, field, __VA_ARGS__)
+static const struct nomad_option interface_options[] = {
+	INTERFACE(dhcp, BOOL, .help = "Ask for an IPv4 address. Default: true unless there are addresses."),
+	INTERFACE(accept_ra, BOOL, .def = "true", .help = "Take IPv6 addresses, routes and name servers from routers."),
+	INTERFACE(addresses, STRING_LIST, .check = check_cidr, .help = "Fixed addresses, IPv4 or IPv6."),
+	INTERFACE(gateways, STRING_LIST, .check = check_ip, .help = "Default routes."),
+	INTERFACE(mtu, INT, .max = 65535, .def = "0", .help = "Largest packet; 0 keeps the driver's or DHCP's."),
+	INTERFACE(metric, INT, .max = 100000, .def = "0",
+		  .help = "Metric of its routes; 0 means 100 + interface index."),
+};
+static const struct nomad_schema whole = NOMAD_SCHEMA(struct config, options);
+static const struct nomad_schema interface_schema = NOMAD_SCHEMA(struct config_interface, interface_options);
+
+/* Not NOMAD_BLOCKs, which would be allocated. */
 static const struct {
 	const char *name;
-	const struct option *rows;
-} sections[] = { { "agent", agent_options }, { "state", state_options } };
+	struct nomad_schema schema;
+} sections[] = { { "agent", NOMAD_SCHEMA(struct config, agent_options) },
+		 { "state", NOMAD_SCHEMA(struct config, state_options) } };
+
+static const char *type_name(const struct nomad_option *o)
+{
+	switch (o->type) {
+	case NOMAD_BOOL:
+		return "true or false";
+	case NOMAD_INT:
+		return "number";
+	case NOMAD_STRING_LIST:
+		return "list of strings";
+	case NOMAD_STRING_MAP:
+		return "object of strings";
+	default:
+		return "string";
+	}
+}
 
 static int fail(char *error, const char *fmt, ...) NOMAD_PRINTF(2, 3);
 static int fail(char *error, const char *fmt, ...)
@@ -151,89 +175,90 @@ static int fail(char *error, const char *fmt, ...)
 	return -EINVAL;
 }
 
-static void list_free(char **list)
+/* A string that passes the row's check, or NULL with error[] set. */
+static const char *checked(char *error, const char *where, const struct nomad_option *o, json_t *value)
 {
-	size_t i;
-
-	for (i = 0; list && list[i]; i++)
-		free(list[i]);
-	free(list);
-}
-
-static int take_string(char *error, const char *where, const struct option *o, json_t *value, char **ret)
-{
-	const char *s = json_string_value(value);
+	const char *s = json_string_value(value), *want = s && o->check ? o->check(s) : NULL;
 
 	if (!s)
-		return fail(error, "%s.%s must be a %s", where, o->name, type_names[T_STRING]);
-	if (o->is_valid && !o->is_valid(s))
-		return fail(error, "%s.%s: \"%.100s\" is not valid, want %s", where, o->name, s, o->want);
-	*ret = strdup(s);
-	return *ret ? 0 : -ENOMEM;
+		fail(error, "%s.%s must be a string", where, o->name);
+	if (want)
+		fail(error, "%s.%s: \"%.100s\" is not valid, want %s", where, o->name, s, want);
+	return want ? NULL : s;
 }
 
-static int decode_one(char *error, const char *where, const struct option *o, json_t *value, void *base)
+static int take_string(char *error, const char *where, const struct nomad_option *o, json_t *value, void *field)
 {
-	void *field = (char *)base + o->offset;
-	char ***list = field;
-	const char *key;
+	const char *s = checked(error, where, o, value);
+
+	if (!s)
+		return -EINVAL;
+	*(char **)field = strdup(s);
+	return *(char **)field ? 0 : -ENOMEM;
+}
+
+static int take_int(char *error, const char *where, const struct nomad_option *o, json_t *value, void *field)
+{
+	long long n = json_integer_value(value);
+
+	if (n < o->min || n > o->max)
+		return fail(error, "%s.%s must be from %lld to %lld, not %lld", where, o->name, (long long)o->min,
+			    (long long)o->max, n);
+	*(int64_t *)field = n;
+	return 0;
+}
+
+static int take_list(char *error, const char *where, const struct nomad_option *o, json_t *value, void *field)
+{
 	json_t *item;
 	size_t i;
-	long n;
+	int r = 0;
 
-	switch (o->type) {
-	case T_STRING:
-		return take_string(error, where, o, value, field);
-	case T_BOOL:
-		if (!json_is_boolean(value))
+	json_array_foreach(value, i, item)
+	{
+		const char *s = checked(error, where, o, item);
+
+		r = s ? nomad_strv_add(field, s) : -EINVAL;
+		if (r < 0)
 			break;
+	}
+	return r;
+}
+
+static int take_map(char *error, const char *where, const struct nomad_option *o, json_t *value, void *field)
+{
+	const char *key;
+	json_t *item;
+	int r;
+
+	json_object_foreach(value, key, item)
+	{
+		if (!json_is_string(item))
+			return fail(error, "%s.%s.%s must be a string, as in \"1\"", where, o->name, key);
+		r = nomad_map_set(field, key, json_string_value(item));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int decode_one(char *error, const char *where, const struct nomad_option *o, json_t *value, void *base)
+{
+	void *field = (char *)base + o->offset;
+
+	if (o->type == NOMAD_BOOL && json_is_boolean(value)) {
 		*(bool *)field = json_is_true(value);
 		return 0;
-	case T_INT:
-		if (!json_is_integer(value))
-			break;
-		n = (long)json_integer_value(value);
-		if (n < o->min || n > o->max)
-			return fail(error, "%s.%s must be from %ld to %ld, not %ld", where, o->name, o->min, o->max, n);
-		*(long *)field = n;
-		return 0;
-	case T_LIST:
-		if (!json_is_array(value))
-			break;
-		*list = calloc(json_array_size(value) + 1, sizeof(char *));
-		if (!*list)
-			return -ENOMEM;
-		json_array_foreach(value, i, item)
-		{
-			int r = take_string(error, where, o, item, &(*list)[i]);
-
-			if (r < 0)
-				return r;
-		}
-		return 0;
-	case T_PAIRS:
-		if (!json_is_object(value))
-			break;
-		*list = calloc(json_object_size(value) * 2 + 1, sizeof(char *));
-		if (!*list)
-			return -ENOMEM;
-		i = 0;
-		json_object_foreach(value, key, item)
-		{
-			if (!json_is_string(item))
-				return fail(error, "%s.%s.%s must be a string, as in \"1\"", where, o->name, key);
-			(*list)[i] = strdup(key);
-			if (!(*list)[i++])
-				return -ENOMEM;
-			(*list)[i] = strdup(json_string_value(item));
-			if (!(*list)[i++])
-				return -ENOMEM;
-		}
-		return 0;
-	default:
-		break;
 	}
-	return fail(error, "%s.%s must be a %s", where, o->name, type_names[o->type]);
+	if (o->type == NOMAD_INT && json_is_integer(value))
+		return take_int(error, where, o, value, field);
+	if (o->type == NOMAD_STRING)
+		return take_string(error, where, o, value, field);
+	if (o->type == NOMAD_STRING_LIST && json_is_array(value))
+		return take_list(error, where, o, value, field);
+	if (o->type == NOMAD_STRING_MAP && json_is_object(value))
+		return take_map(error, where, o, value, field);
+	return fail(error, "%s.%s must be a %s", where, o->name, type_name(o));
 }
 
 static bool is_section(const char *key)
@@ -247,24 +272,24 @@ static bool is_section(const char *key)
 }
 
 /* Decode an object by its table; sections within are somebody else's when `has_sections`. */
-static int decode(char *error, const char *where, const struct option *rows, json_t *object, void *base,
+static int decode(char *error, const char *where, const struct nomad_schema *schema, json_t *object, void *base,
 		  bool has_sections)
 {
-	const struct option *o;
+	const struct nomad_option *o, *end = schema->options + schema->count;
 	const char *key;
 	json_t *value;
-	int r;
+	int r = 0;
 
 	if (object && !json_is_object(object))
 		return fail(error, "%s must be an object", where);
 	json_object_foreach(object, key, value)
 	{
-		for (o = rows; o->name && strcmp(o->name, key) != 0; o++)
+		for (o = schema->options; o < end && strcmp(o->name, key) != 0; o++)
 			;
-		if (!o->name && !(has_sections && is_section(key)))
+		if (o == end && !(has_sections && is_section(key)))
 			return fail(error, "%s has no option \"%.60s\"; `nomadinit options` lists them", where, key);
 	}
-	for (o = rows; o->name; o++) {
+	for (o = schema->options; o < end && r == 0; o++) {
 		value = json_object_get(object, o->name);
 		if (value) {
 			r = decode_one(error, where, o, value, base);
@@ -273,13 +298,9 @@ static int decode(char *error, const char *where, const struct option *rows, jso
 
 			r = def ? decode_one(error, where, o, def, base) : -ENOMEM;
 			json_decref(def);
-		} else {
-			r = 0;
 		}
-		if (r < 0)
-			return r;
 	}
-	return 0;
+	return r;
 }
 
 static int decode_network(char *error, json_t *network, struct config *c)
@@ -305,7 +326,7 @@ static int decode_network(char *error, json_t *network, struct config *c)
 		i->name = strdup(key);
 		if (!i->name)
 			return -ENOMEM;
-		r = decode(error, where, interface_options, value, i, false);
+		r = decode(error, where, &interface_schema, value, i, false);
 		if (r < 0)
 			return r;
 		if (!json_object_get(value, "dhcp"))
@@ -389,10 +410,10 @@ static int decode_all(json_t *root, struct config *c, char *error)
 
 	json_incref(ours);
 	json_object_del(root, "nomadinit");
-	r = decode(error, "nomadinit", options, ours, c, true);
+	r = decode(error, "nomadinit", &whole, ours, c, true);
 	for (i = 0; r == 0 && i < NOMAD_ARRAY_LEN(sections); i++) {
 		snprintf(where, sizeof(where), "nomadinit.%s", sections[i].name);
-		r = decode(error, where, sections[i].rows, json_object_get(ours, sections[i].name), c, false);
+		r = decode(error, where, &sections[i].schema, json_object_get(ours, sections[i].name), c, false);
 	}
 	if (r == 0)
 		r = decode_network(error, json_object_get(ours, "network"), c);
@@ -451,17 +472,19 @@ int config_defaults(struct config *ret)
 	return config_parse(NULL, NULL, 0, ret, error);
 }
 
-static void done_by_table(const struct option *rows, void *base)
+static void done_by_table(const struct nomad_schema *schema, void *base)
 {
-	const struct option *o;
+	size_t i;
 
-	for (o = rows; o->name; o++) {
-		void *field = (char *)base + o->offset;
+	for (i = 0; i < schema->count; i++) {
+		void *field = (char *)base + schema->options[i].offset;
 
-		if (o->type == T_STRING)
+		if (schema->options[i].type == NOMAD_STRING)
 			free(*(char **)field);
-		else if (o->type == T_LIST || o->type == T_PAIRS)
-			list_free(*(char ***)field);
+		else if (schema->options[i].type == NOMAD_STRING_LIST)
+			nomad_strv_free(*(char ***)field);
+		else if (schema->options[i].type == NOMAD_STRING_MAP)
+			nomad_map_done(field);
 	}
 }
 
@@ -469,11 +492,11 @@ void config_done(struct config *c)
 {
 	size_t i;
 
-	done_by_table(options, c);
+	done_by_table(&whole, c);
 	for (i = 0; i < NOMAD_ARRAY_LEN(sections); i++)
-		done_by_table(sections[i].rows, c);
+		done_by_table(&sections[i].schema, c);
 	for (i = 0; i < c->n_interfaces; i++) {
-		done_by_table(interface_options, &c->interfaces[i]);
+		done_by_table(&interface_schema, &c->interfaces[i]);
 		free(c->interfaces[i].name);
 	}
 	free(c->agent_json);
@@ -496,12 +519,14 @@ const struct config_interface *config_interface_for(const struct config *c, cons
 	return any || c->n_interfaces > 0 ? any : &dhcp;
 }
 
-static void help_rows(FILE *to, const char *prefix, const struct option *o)
+static void help_rows(FILE *to, const char *prefix, const struct nomad_schema *schema)
 {
-	for (; o->name; o++) {
-		fprintf(to, "%s%s: %s", prefix, o->name, type_names[o->type]);
-		if (o->type == T_INT)
-			fprintf(to, " from %ld to %ld", o->min, o->max);
+	const struct nomad_option *o;
+
+	for (o = schema->options; o < schema->options + schema->count; o++) {
+		fprintf(to, "%s%s: %s", prefix, o->name, type_name(o));
+		if (o->type == NOMAD_INT)
+			fprintf(to, " from %lld to %lld", (long long)o->min, (long long)o->max);
 		if (o->def)
 			fprintf(to, ", default %s", o->def);
 		fprintf(to, "\n    %s\n", o->help);
@@ -513,10 +538,10 @@ void config_help(FILE *to)
 	char prefix[64];
 	size_t i;
 
-	help_rows(to, "nomadinit.", options);
+	help_rows(to, "nomadinit.", &whole);
 	for (i = 0; i < NOMAD_ARRAY_LEN(sections); i++) {
 		snprintf(prefix, sizeof(prefix), "nomadinit.%s.", sections[i].name);
-		help_rows(to, prefix, sections[i].rows);
+		help_rows(to, prefix, &sections[i].schema);
 	}
-	help_rows(to, "nomadinit.network.INTERFACE.", interface_options);
+	help_rows(to, "nomadinit.network.INTERFACE.", &interface_schema);
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "nomad/base.h"
+
 #define CONFIG_MAX_BYTES (256 * 1024)
 #define CONFIG_MAX_INTERFACES 16
 #define CONFIG_ERROR_SIZE 512
@@ -17,24 +19,24 @@ struct config_interface {
 	bool accept_ra;
 	char **addresses; /* "192.0.2.7/24", "2001:db8::7/64"; lists end with NULL and may be NULL */
 	char **gateways;
-	long mtu;
-	long metric;
+	int64_t mtu;
+	int64_t metric;
 };
 
 struct config {
 	char *hostname;
 	char **dns, **search, **ntp;
 	char **modules;
-	char **sysctl; /* key, value, key, value, NULL */
-	long wait_network_seconds;
-	long watchdog_seconds;
-	long log_bytes;
+	struct nomad_map sysctl;
+	int64_t wait_network_seconds;
+	int64_t watchdog_seconds;
+	int64_t log_bytes;
 	struct {
 		char **command;
-		char **environment; /* key, value, ... */
-		long restart_min_seconds, restart_max_seconds;
-		long healthy_seconds;
-		long stop_seconds;
+		struct nomad_map environment;
+		int64_t restart_min_seconds, restart_max_seconds;
+		int64_t healthy_seconds;
+		int64_t stop_seconds;
 	} agent;
 	struct {
 		char *label;

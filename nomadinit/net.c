@@ -408,7 +408,7 @@ static struct link *adopt(const struct net_link *new)
 	if (c->mtu) {
 		r = netlink_set_mtu(l->index, (unsigned int)c->mtu);
 		if (r < 0)
-			log_warn("'%s': cannot set MTU %ld: %s", l->name, c->mtu, strerror(-r));
+			log_warn("'%s': cannot set MTU %lld: %s", l->name, (long long)c->mtu, strerror(-r));
 	}
 	r = netlink_set_up(l->index);
 	if (r < 0)

@@ -218,10 +218,12 @@ static void apply_sysctl(void)
 	size_t i;
 	int r;
 
-	for (i = 0; config.sysctl && config.sysctl[i]; i += 2) {
-		r = node_sysctl("/proc/sys", config.sysctl[i], config.sysctl[i + 1]);
+	for (i = 0; i < config.sysctl.count; i++) {
+		const struct nomad_pair *p = &config.sysctl.pairs[i];
+
+		r = node_sysctl("/proc/sys", p->key, p->value);
 		if (r < 0)
-			log_warn("cannot set '%s' to '%s': %s", config.sysctl[i], config.sysctl[i + 1], strerror(-r));
+			log_warn("cannot set '%s' to '%s': %s", p->key, p->value, strerror(-r));
 	}
 }
 

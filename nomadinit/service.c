@@ -143,8 +143,9 @@ static void child(int out) __attribute__((noreturn));
 static void child(int out)
 {
 	struct rlimit files = { 65536, 1048576 };
-	char *const *env = agent.config->agent.environment;
+	const struct nomad_map *env = &agent.config->agent.environment;
 	sigset_t none;
+	size_t i;
 	int null;
 
 	setsid();
@@ -165,8 +166,8 @@ static void child(int out)
 	setenv("TMPDIR", "/var/tmp", 1);
 	if (agent.notify >= 0)
 		setenv("NOTIFY_SOCKET", NOTIFY_SOCKET, 1);
-	for (; env && env[0]; env += 2)
-		setenv(env[0], env[1], 1);
+	for (i = 0; i < env->count; i++)
+		setenv(env->pairs[i].key, env->pairs[i].value, 1);
 	execv(agent.config->agent.command[0], agent.config->agent.command);
 	dprintf(2, "cannot start '%s': %s\n", agent.config->agent.command[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
