@@ -62,11 +62,6 @@ static const char *check_hostname(const char *s)
 	return util_is_hostname(s) ? NULL : "a host name";
 }
 
-static const char *check_domain(const char *s)
-{
-	return util_is_hostname(s) ? NULL : "domain names";
-}
-
 static const char *check_host_or_ip(const char *s)
 {
 	return is_ip(s) || util_is_hostname(s) ? NULL : "host names or IP addresses";
@@ -90,7 +85,7 @@ static const struct nomad_option options[] = {
 			     "machine id."),
 	NOMAD_OPTION(struct config, dns, STRING_LIST, .check = check_ip,
 		     .help = "Name servers, asked before those learned by DHCP or router advertisement."),
-	NOMAD_OPTION(struct config, search, STRING_LIST, .check = check_domain, .help = "Search domains."),
+	NOMAD_OPTION(struct config, search, STRING_LIST, .check = check_hostname, .help = "Search domains."),
 	NOMAD_OPTION(struct config, ntp, STRING_LIST, .check = check_host_or_ip,
 		     .help = "Time servers, asked beside those learned by DHCP."),
 	NOMAD_OPTION(struct config, modules, STRING_LIST, .check = check_module,
@@ -463,13 +458,6 @@ int config_parse(const char *const texts[], const char *const names[], size_t n,
 	}
 	*ret = c;
 	return 0;
-}
-
-int config_defaults(struct config *ret)
-{
-	char error[CONFIG_ERROR_SIZE];
-
-	return config_parse(NULL, NULL, 0, ret, error);
 }
 
 static void done_by_table(const struct nomad_schema *schema, void *base)

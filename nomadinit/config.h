@@ -51,8 +51,6 @@ struct config {
 /* Merge the texts in order (a later one overrides: objects are merged, all else is replaced), check the result and
  * decode it.  names[i] says where text i came from.  Returns 0; or -EINVAL with error[] saying what is wrong where. */
 int config_parse(const char *const texts[], const char *const names[], size_t n, struct config *ret, char *error);
-/* What an empty configuration means: DHCP on all interfaces. */
-int config_defaults(struct config *ret);
 void config_done(struct config *c);
 /* The section that governs an interface: by name or MAC address, else "*", else NULL. */
 const struct config_interface *config_interface_for(const struct config *c, const char *name, const char *mac);

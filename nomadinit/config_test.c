@@ -24,7 +24,7 @@ static void empty_means_dhcp_everywhere(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(config_defaults(&c), 0);
+	assert_int_equal(config_parse(NULL, NULL, 0, &c, error), 0);
 	i = config_interface_for(&c, "eth0", "52:54:00:12:34:56");
 	assert_non_null(i);
 	assert_true(i->dhcp);

@@ -247,8 +247,9 @@ int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t ma
 	return o.type;
 }
 
-size_t dhcp_build(uint8_t *packet, enum nomad__dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
-		  uint32_t requested, uint32_t server)
+/* Returns the length; the packet has room for DHCP_PACKET_MAX. */
+static size_t dhcp_build(uint8_t *packet, enum nomad__dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
+			 uint32_t requested, uint32_t server)
 {
 	static const uint8_t wanted[] = { NOMAD__DHCP_MASK,   NOMAD__DHCP_ROUTER, NOMAD__DHCP_DNS, NOMAD__DHCP_HOSTNAME,
 					  NOMAD__DHCP_DOMAIN, NOMAD__DHCP_MTU,	  NOMAD__DHCP_NTP, NOMAD__DHCP_LEASE,

@@ -61,10 +61,6 @@ struct dhcp_client {
  * for us, -EINVAL if it offers what cannot be (an address of 127.0.0.1, a broken mask); *ret_why says what. */
 int dhcp_parse(const uint8_t *packet, size_t len, uint32_t xid, const uint8_t mac[6], struct dhcp_lease *ret,
 	       const char **ret_why);
-/* Write a packet of at least DHCP_PACKET_MAX room; returns its length. */
-size_t dhcp_build(uint8_t *packet, enum nomad__dhcp_type type, const struct dhcp_client *c, uint32_t ciaddr,
-		  uint32_t requested, uint32_t server);
-
 /* Begin; with a lease held, try to keep its address. */
 void dhcp_start(struct dhcp_client *c);
 /* Stop without telling anyone. */

@@ -194,11 +194,6 @@ int netlink_add_route(int index, const struct net_address *to, const struct net_
 	return change_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, to, via, metric);
 }
 
-int netlink_del_route(int index, const struct net_address *to, const struct net_address *via, unsigned int metric)
-{
-	return change_route(RTM_DELROUTE, 0, index, to, via, metric);
-}
-
 int netlink_monitor_open(void)
 {
 	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_ND_USEROPT };

@@ -30,7 +30,6 @@ int netlink_add_address(int index, const struct net_address *a, uint32_t lifetim
 int netlink_del_address(int index, const struct net_address *a);
 /* to->prefix 0 is the default route; via may be NULL (on-link). */
 int netlink_add_route(int index, const struct net_address *to, const struct net_address *via, unsigned int metric);
-int netlink_del_route(int index, const struct net_address *to, const struct net_address *via, unsigned int metric);
 
 /* A socket that tells of links and of router advertisements' name servers, and a request for all links there are. */
 int netlink_monitor_open(void);

@@ -115,8 +115,6 @@ static void on_notify(void *data)
 		if (strcmp(line, "READY=1") == 0 && !agent.ready) {
 			agent.ready = true;
 			log_info("the agent is ready");
-			if (agent.hooks.ready)
-				agent.hooks.ready(agent.hooks.data);
 		}
 	}
 }
@@ -289,14 +287,4 @@ void service_signal(int sig)
 {
 	if (agent.pid > 0)
 		kill(agent.pid, sig);
-}
-
-bool service_is_running(void)
-{
-	return agent.pid > 0;
-}
-
-bool service_is_ready(void)
-{
-	return agent.ready;
 }

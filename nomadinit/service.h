@@ -10,7 +10,6 @@
 #include "config.h"
 
 struct service_hooks {
-	void (*ready)(void *data);   /* it said so (sd_notify) */
 	void (*healthy)(void *data); /* it ran for healthy_seconds */
 	void (*gone)(void *data);    /* it ended after service_stop() */
 	void *data;
@@ -26,8 +25,6 @@ bool service_reaped(pid_t pid, int status);
 /* No more restarts; SIGTERM to the agent.  hooks.gone is called when it has ended (at once if it does not run). */
 void service_stop(void);
 void service_signal(int sig);
-bool service_is_running(void);
-bool service_is_ready(void);
 void service_explain(int status, char *buf, size_t size);
 
 #endif

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum nomad__dhcp_layout {
+/* Offsets. */
+enum {
 	NOMAD__DHCP_OP = 0, /* 1: from a client, 2: from a server */
 	NOMAD__DHCP_XID = 4,
 	NOMAD__DHCP_SECONDS = 8,
@@ -24,38 +25,20 @@ enum nomad__dhcp_layout {
 	NOMAD__DHCP_MIN = 300, /* old relays drop what is shorter than a BOOTP packet */
 };
 
+/* clang-format off */
 enum nomad__dhcp_option {
-	NOMAD__DHCP_MASK = 1,
-	NOMAD__DHCP_ROUTER = 3,
-	NOMAD__DHCP_DNS = 6,
-	NOMAD__DHCP_HOSTNAME = 12,
-	NOMAD__DHCP_DOMAIN = 15,
-	NOMAD__DHCP_MTU = 26,
-	NOMAD__DHCP_NTP = 42,
-	NOMAD__DHCP_REQUESTED = 50,
-	NOMAD__DHCP_LEASE = 51,
-	NOMAD__DHCP_OVERLOAD = 52,
-	NOMAD__DHCP_TYPE = 53,
-	NOMAD__DHCP_SERVER = 54,
-	NOMAD__DHCP_WANTED = 55,
-	NOMAD__DHCP_MAX_SIZE = 57,
-	NOMAD__DHCP_T1 = 58,
-	NOMAD__DHCP_T2 = 59,
-	NOMAD__DHCP_CLIENT_ID = 61,
-	NOMAD__DHCP_ROUTES = 121,
-	NOMAD__DHCP_END = 255,
+	NOMAD__DHCP_MASK = 1, NOMAD__DHCP_ROUTER = 3, NOMAD__DHCP_DNS = 6, NOMAD__DHCP_HOSTNAME = 12,
+	NOMAD__DHCP_DOMAIN = 15, NOMAD__DHCP_MTU = 26, NOMAD__DHCP_NTP = 42, NOMAD__DHCP_REQUESTED = 50,
+	NOMAD__DHCP_LEASE = 51, NOMAD__DHCP_OVERLOAD = 52, NOMAD__DHCP_TYPE = 53, NOMAD__DHCP_SERVER = 54,
+	NOMAD__DHCP_WANTED = 55, NOMAD__DHCP_MAX_SIZE = 57, NOMAD__DHCP_T1 = 58, NOMAD__DHCP_T2 = 59,
+	NOMAD__DHCP_CLIENT_ID = 61, NOMAD__DHCP_ROUTES = 121, NOMAD__DHCP_END = 255,
 };
 
 enum nomad__dhcp_type {
-	NOMAD__DHCP_DISCOVER = 1,
-	NOMAD__DHCP_OFFER,
-	NOMAD__DHCP_REQUEST,
-	NOMAD__DHCP_DECLINE,
-	NOMAD__DHCP_ACK,
-	NOMAD__DHCP_NAK,
-	NOMAD__DHCP_RELEASE,
-	NOMAD__DHCP_INFORM,
+	NOMAD__DHCP_DISCOVER = 1, NOMAD__DHCP_OFFER, NOMAD__DHCP_REQUEST, NOMAD__DHCP_DECLINE, NOMAD__DHCP_ACK,
+	NOMAD__DHCP_NAK, NOMAD__DHCP_RELEASE, NOMAD__DHCP_INFORM,
 };
+/* clang-format on */
 
 /* Is this a packet for or of an Ethernet client, with op 1 or 2 as given, and the cookie? */
 bool nomad__dhcp_is_packet(const uint8_t *packet, size_t size, unsigned op);
