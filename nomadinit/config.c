@@ -110,7 +110,14 @@ static const struct nomad_option agent_options[] = {
 	      .help = "Wait before the agent's first restart; doubled each time it fails again soon."),
 	AGENT(restart_max_seconds, INT, .min = 1, .max = 3600, .def = "60", .help = "Longest such wait."),
 	AGENT(healthy_seconds, INT, .min = 1, .max = 3600, .def = "30",
-	      .help = "An agent that ran this long is healthy: the wait starts anew, an update on trial is kept."),
+	      .help = "An agent that ran this long and has registered with its servers is healthy: the wait starts "
+		      "anew, an "
+		      "update on trial is kept."),
+	AGENT(health_command, STRING_LIST,
+	      .help = "Program and arguments that must succeed, too, before the agent is healthy. A minute at most."),
+	AGENT(drain_on_reboot, BOOL, .def = "false",
+	      .help = "Drain the node before a restart, too. Default: only before power off, so that what it runs "
+		      "comes back with it."),
 	AGENT(stop_seconds, INT, .min = 1, .max = 86400, .def = "90",
 	      .help = "How long the agent may take to drain and end at shutdown before it is killed."),
 };
@@ -414,6 +421,8 @@ static int decode_all(json_t *root, struct config *c, char *error)
 		r = decode_network(error, json_object_get(ours, "network"), c);
 	if (r == 0 && (!c->agent.command || !c->agent.command[0] || c->agent.command[0][0] != '/'))
 		r = fail(error, "nomadinit.agent.command must begin with the absolute path of a program");
+	if (r == 0 && c->agent.health_command && c->agent.health_command[0][0] != '/')
+		r = fail(error, "nomadinit.agent.health_command must begin with the absolute path of a program");
 	if (r == 0 && c->agent.restart_max_seconds < c->agent.restart_min_seconds)
 		r = fail(error, "nomadinit.agent.restart_max_seconds is less than restart_min_seconds");
 	if (r == 0 && c->log_bytes > 0 && c->log_bytes < 16384)

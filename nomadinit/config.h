@@ -37,6 +37,8 @@ struct config {
 		int64_t restart_min_seconds, restart_max_seconds;
 		int64_t healthy_seconds;
 		int64_t stop_seconds;
+		bool drain_on_reboot;
+		char **health_command;
 	} agent;
 	struct {
 		char *label;

@@ -16,6 +16,7 @@
 #include "bootenv.h"
 #include "config.h"
 #include "df.h"
+#include "health.h"
 #include "modules.h"
 #include "node.h"
 #include "rootfs.h"
@@ -142,6 +143,7 @@ static const struct command {
 	{ "reboot", reboot_main, "drain, stop, start anew" },
 	{ "df", df_main, "-kP PATH           room on the disk, as Nomad wants it" },
 	{ "modprobe", modules_main, "NAME               load a kernel module (the kernel calls this)" },
+	{ "agent-check", health_main, "PROGRAM         has the agent registered? (PID 1 calls this)" },
 	{ "bless", bless_main, "keep the running slot (PID 1 calls this)" },
 	{ "trial-failed", trial_failed_main, "give up the running slot if on trial (PID 1 calls this)" },
 	{ "version", version_main, "" },

@@ -7,7 +7,7 @@
  *     -> machine id, host name, random seed, log ring, watchdog
  *     -> network, time
  *     -> when there is an address (or after a while) the agent
- *     -> the agent was healthy for a while: the slot we run from is good
+ *     -> the agent ran for a while and has registered: the slot we run from is good
  *
  * From the configuration on all is driven by the event loop, so signals and the power
  * button work at any moment, and nothing that fails ends this program. */
@@ -31,6 +31,8 @@
 #include "confdrive.h"
 #include "config.h"
 #include "hardware.h"
+#include "health.h"
+#include "helper.h"
 #include "identity.h"
 #include "log.h"
 #include "loop.h"
@@ -48,13 +50,17 @@
 #define STATE_RETRY_MS 5000
 #define TRIAL_MS (10 * 60 * 1000)
 #define TRIM_MS 3000
+#define CHECK_MS 5000
+#define HELPER_MS 60000
 
 static struct config config;
-static bool in_container, clock_was_wrong, agent_started, healthy, just_trimmed;
+static bool in_container, clock_was_wrong, agent_started, just_trimmed;
+/* Healthy is an agent that ran for a while, has registered, and passes the user's check. */
+static bool healthy, agent_can_be_asked, agent_settled, agent_checked;
 static pid_t rescue;
 static int signals;
 static int64_t build_time;
-static struct loop_timer config_timer, state_timer, agent_timer, trial_timer, settled_timer;
+static struct loop_timer config_timer, state_timer, agent_timer, check_timer, trial_timer, settled_timer;
 static uint64_t agent_deadline;
 
 int node_sysctl(const char *root, const char *key, const char *value)
@@ -71,65 +77,24 @@ int node_sysctl(const char *root, const char *key, const char *value)
 	return util_write_knob(path, value);
 }
 
-static struct {
-	int fd;
-	struct log_splitter lines;
-} helper = { .fd = -1 };
-
-static void on_helper_output(void *data)
+/* Run one of our own commands in a process of its own: it may have to wait for a disk or a server. */
+static void run_self(const char *command, const char *argument, helper_fn *done)
 {
-	char buf[512];
-	ssize_t n;
+	const char *const argv[] = { "", command, argument, NULL };
+	int r = helper_run(argv, HELPER_MS, done, NULL);
 
-	(void)data;
-	n = read(helper.fd, buf, sizeof(buf));
-	if (n > 0) {
-		log_split(&helper.lines, "nomadinit", buf, (size_t)n);
-		return;
+	if (r < 0) {
+		log_warn("cannot run 'nomadinit %s': %s", command, strerror(-r));
+		if (done)
+			done(NULL, r);
 	}
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	log_split_end(&helper.lines, "nomadinit");
-	loop_unwatch(helper.fd);
-	close(helper.fd);
-	helper.fd = -1;
-}
-
-/* Run one of our own commands in a process of its own (it may have to wait for a disk); its words go to the log. */
-static void run_self(const char *command)
-{
-	int pipes[2] = { -1, -1 };
-	sigset_t none;
-	pid_t pid;
-
-	if (helper.fd >= 0 || pipe2(pipes, O_CLOEXEC) < 0) {
-		log_warn("cannot run 'nomadinit %s' now", command);
-		return;
-	}
-	pid = fork();
-	if (pid == 0) {
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		dup2(pipes[1], 1);
-		dup2(pipes[1], 2);
-		execl("/proc/self/exe", "nomadinit", command, (char *)NULL);
-		_exit(127);
-	}
-	close(pipes[1]);
-	fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-	if (pid < 0 || loop_watch(pipes[0], on_helper_output, NULL) < 0) {
-		log_warn("cannot run 'nomadinit %s': %s", command, strerror(errno));
-		close(pipes[0]);
-		return;
-	}
-	helper.fd = pipes[0];
 }
 
 static void on_trial_end(void *data)
 {
 	(void)data;
 	if (!healthy && !shutdown_is_under_way())
-		run_self("trial-failed");
+		run_self("trial-failed", NULL, NULL);
 }
 
 /* What is done once or seldom (a lease, a log line, a dead child) leaves its code in our memory: it goes again. */
@@ -140,12 +105,61 @@ static void on_settled(void *data)
 	just_trimmed = true;
 }
 
-static void on_healthy(void *data)
+static void consider_health(void)
 {
-	(void)data;
+	if (healthy || !agent_settled || !agent_checked)
+		return;
 	healthy = true;
 	log_info("the agent is healthy");
-	run_self("bless");
+	run_self("bless", NULL, NULL);
+}
+
+static void on_user_checked(void *data, int status)
+{
+	(void)data;
+	agent_checked = status == 0;
+	if (agent_checked)
+		consider_health();
+	else
+		loop_timer_set(&check_timer, CHECK_MS);
+}
+
+static void on_registered(void *data, int status)
+{
+	int r;
+
+	if (status != 0 || !config.agent.health_command) {
+		on_user_checked(data, status);
+		return;
+	}
+	r = helper_run((const char *const *)config.agent.health_command, HELPER_MS, on_user_checked, NULL);
+	if (r < 0)
+		on_user_checked(data, r);
+}
+
+static void check_agent(void *data)
+{
+	if (agent_checked || shutdown_is_under_way())
+		return;
+	if (agent_can_be_asked)
+		run_self("agent-check", config.agent.command[0], on_registered);
+	else
+		on_registered(data, 0);
+}
+
+static void on_agent_started(void *data)
+{
+	(void)data;
+	agent_settled = false;
+	if (!healthy)
+		loop_timer_set(&check_timer, CHECK_MS);
+}
+
+static void on_agent_settled(void *data)
+{
+	(void)data;
+	agent_settled = true;
+	consider_health();
 }
 
 static void on_agent_gone(void *data)
@@ -156,7 +170,9 @@ static void on_agent_gone(void *data)
 
 static void start_agent(void)
 {
-	static const struct service_hooks hooks = { .healthy = on_healthy, .gone = on_agent_gone };
+	static const struct service_hooks hooks = { .started = on_agent_started,
+						    .settled = on_agent_settled,
+						    .gone = on_agent_gone };
 
 	if (agent_started || shutdown_is_under_way())
 		return;
@@ -285,12 +301,14 @@ static void open_rescue(void)
 
 static void write_agent_config(void)
 {
+	char *text = health_mark(config.agent_json, &agent_can_be_asked);
 	int r;
 
 	mkdir("/run/nomad", 0700);
-	r = util_replace_file("/run/nomad/agent.json", config.agent_json, strlen(config.agent_json), 0600);
+	r = text ? util_replace_file("/run/nomad/agent.json", text, strlen(text), 0600) : -ENOMEM;
 	if (r < 0)
 		log_error("cannot write '/run/nomad/agent.json': %s", strerror(-r));
+	free(text);
 	free(config.agent_json);
 	config.agent_json = NULL;
 }
@@ -323,6 +341,7 @@ static void go_on(void *data)
 		hardware_start_watchdog(config.watchdog_seconds);
 	open_rescue();
 	agent_timer.fn = consider_agent;
+	check_timer.fn = check_agent;
 	ntp_start(&time_source, build_time, in_container);
 	net_start(&config, &net);
 	agent_deadline = util_now_ms() + (uint64_t)config.wait_network_seconds * 1000;
@@ -357,7 +376,7 @@ static void reap(void)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (service_reaped(pid, status))
+		if (service_reaped(pid, status) || helper_reaped(pid, status))
 			continue;
 		if (pid == rescue) {
 			rescue = 0;

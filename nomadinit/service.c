@@ -171,12 +171,11 @@ static void child(int out)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-static void on_healthy(void *data)
+static void on_settled(void *data)
 {
 	(void)data;
 	agent.failures = 0;
-	if (agent.hooks.healthy)
-		agent.hooks.healthy(agent.hooks.data);
+	agent.hooks.settled(agent.hooks.data);
 }
 
 static void wait_again(uint64_t ran_ms)
@@ -227,6 +226,7 @@ static void start(void *data)
 	agent.state = RUNNING;
 	agent.started_ms = util_now_ms();
 	loop_timer_set(&agent.healthy, (uint64_t)agent.config->agent.healthy_seconds * 1000);
+	agent.hooks.started(agent.hooks.data);
 }
 
 void service_start(const struct config *c, const struct service_hooks *hooks)
@@ -234,7 +234,7 @@ void service_start(const struct config *c, const struct service_hooks *hooks)
 	agent.config = c;
 	agent.hooks = *hooks;
 	agent.restart.fn = start;
-	agent.healthy.fn = on_healthy;
+	agent.healthy.fn = on_settled;
 	agent.notify = open_notify();
 	if (agent.notify < 0 || loop_watch(agent.notify, on_notify, NULL) < 0)
 		log_warn("no notification socket for the agent; its readiness will not be known");
@@ -269,17 +269,16 @@ bool service_reaped(pid_t pid, int status)
 	return true;
 }
 
-void service_stop(void)
+void service_stop(int sig)
 {
 	loop_timer_stop(&agent.restart);
 	loop_timer_stop(&agent.healthy);
 	if (agent.state == RUNNING) {
 		agent.state = STOPPING;
-		kill(agent.pid, SIGTERM);
+		kill(agent.pid, sig);
 	} else if (agent.state != STOPPING) {
 		agent.state = STOPPED;
-		if (agent.hooks.gone)
-			agent.hooks.gone(agent.hooks.data);
+		agent.hooks.gone(agent.hooks.data);
 	}
 }
 

@@ -10,7 +10,8 @@
 #include "config.h"
 
 struct service_hooks {
-	void (*healthy)(void *data); /* it ran for healthy_seconds */
+	void (*started)(void *data);
+	void (*settled)(void *data); /* it ran for healthy_seconds */
 	void (*gone)(void *data);    /* it ended after service_stop() */
 	void *data;
 };
@@ -22,8 +23,9 @@ uint64_t service_backoff(uint64_t last_ms, uint64_t ran_ms, uint64_t min_ms, uin
 void service_start(const struct config *c, const struct service_hooks *hooks);
 /* A child ended: true if it was the agent. */
 bool service_reaped(pid_t pid, int status);
-/* No more restarts; SIGTERM to the agent.  hooks.gone is called when it has ended (at once if it does not run). */
-void service_stop(void);
+/* No more restarts; SIGTERM to the agent, on which it drains if so configured, or SIGINT, on which it does not.
+ * hooks.gone is called when it has ended (at once if it does not run). */
+void service_stop(int sig);
 void service_signal(int sig);
 void service_explain(int status, char *buf, size_t size);
 

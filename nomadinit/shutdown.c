@@ -88,14 +88,17 @@ static void on_timeout(void *data)
 static void enter(enum shutdown_state next)
 {
 	uint64_t limit = 0;
+	bool drains;
 
 	state = next;
 	switch (state) {
 	case SHUTDOWN_AGENT:
 		limit = config ? (uint64_t)config->agent.stop_seconds * 1000 : 1000;
-		log_info("stopping the agent, which may take %llu s", (unsigned long long)limit / 1000);
+		drains = config && (how == SHUTDOWN_POWEROFF || config->agent.drain_on_reboot);
+		log_info("stopping the agent, which may take %llu s%s", (unsigned long long)limit / 1000,
+			 drains ? "" : "; it does not drain");
 		loop_timer_set(&timer, limit);
-		service_stop();
+		service_stop(drains ? SIGTERM : SIGINT);
 		return;
 	case SHUTDOWN_TERM:
 		limit = TERM_MS;

@@ -125,11 +125,11 @@ for sig in INT PWR USR2; do
 done
 
 # ---- Agents that behave badly -----------------------------------------------------------------
-# agent_mode MODE [STOP_SECONDS]
+# agent_mode MODE [STOP_SECONDS [OPTION]]
 agent_mode() {
-	printf '{"nomadinit": {"agent": {"environment": {"AGENT_MODE": "%s"}, "restart_min_seconds": 1,
+	printf '{"nomadinit": {"agent": {"environment": {"AGENT_MODE": "%s"}, "restart_min_seconds": 1, %s
 		"restart_max_seconds": 2, "healthy_seconds": 2, "stop_seconds": %d}, "wait_network_seconds": 0}}' \
-		"$1" "${2:-2}"
+		"$1" "${3:-}" "${2:-2}"
 }
 start "$(agent_mode 'exit 3')"
 check "an agent that exits at once: why is said" says "exit status 3; it is started again"
@@ -149,10 +149,15 @@ check "until it has ended" console_has "stand-in agent: ends"
 start "$(agent_mode 'drain 1')"
 ready
 inside /bin/reboot
-check "reboot waits for it as well" soon 60 ended
+check "reboot ends it" soon 60 ended
+check "without a drain" console_has 'stand-in agent: interrupted'
+check "and restarts then" console_has 'nomadinit: restarting'
+start "$(agent_mode 'drain 1' 2 '"drain_on_reboot": true,')"
+ready
+inside /bin/reboot
+check "reboot waits for a drain if told to" soon 60 ended
 check "until it has drained" console_has 'stand-in agent: draining'
 check "and ended" console_has 'the agent ended: exit status 0'
-check "and restarts then" console_has 'nomadinit: restarting'
 start "$(agent_mode 'drain 600' 900)"
 ready
 kill -TERM "$inner"
@@ -171,6 +176,56 @@ start "{\"nomadinit\": {$quick}}"
 check "no agent at all: said with the remedy" says "exit status 127: the program, its loader or a library is missing"
 mv "$root/opt/nomad/gone" "$root/opt/nomad/nomad"
 check "and when it appears it is started" ready
+stop
+
+# ---- Health: the servers know the agent of this boot ----------------------------------------------
+mkdir -p "$root/state/nomad/client"
+echo 11111111-2222-3333-4444-555555555555 >"$root/state/nomad/client/client-id"
+echo secret >"$root/state/nomad/client/secret-id"
+# node BOOT ELIGIBILITY LAST_EVENT [ACCESSOR]: what the servers say of the node
+node() {
+	id=$(cat "$root/state/nomad/client/client-id")
+	printf '{"ID": "%s", "Status": "ready", "SchedulingEligibility": "%s", "Meta": {"nomadinit_boot": "%s"},
+		"LastDrain": {"AccessorID": "%s", "Meta": {"message": "shutting down"}},
+		"Events": [{"Message": "Node registered"}, {"Message": "Node drain complete"}, {"Message": "%s"}]}' \
+		"$id" "$2" "$1" "${4:-client:$id}" "$3" >"$root/state/answer.json"
+}
+boot_id=$(cat /proc/sys/kernel/random/boot_id)
+client="{\"nomadinit\": {$quick}, \"client\": {\"enabled\": true}}"
+node of-another-boot ineligible 'Node drain complete'
+start "$client"
+ready
+sleep 8
+check "an agent that has not registered in this boot is not healthy" console_lacks 'the agent is healthy'
+check "nor is its drain ended" test ! -e "$root/state/put"
+node "$boot_id" ineligible 'Node heartbeat missed'
+check "one that has is" says 'the agent is healthy'
+check "the drain of the last shutdown is ended" says 'the node takes work again'
+check "by the node itself" grep -qF '/v1/node/11111111-2222-3333-4444-555555555555/drain secret {"DrainSpec":null,' \
+	"$root/state/put"
+stop
+# left_alone WHAT ELIGIBILITY LAST_EVENT [ACCESSOR]
+left_alone() {
+	what=$1
+	shift
+	rm -f "$root/state/put"
+	node "$boot_id" "$@"
+	start "$client"
+	says 'the agent is healthy'
+	check "left alone: $what" test ! -e "$root/state/put"
+	stop
+}
+left_alone "a node that takes work" eligible 'Node drain complete'
+left_alone "an operator's drain" ineligible 'Node drain complete' operator
+left_alone "an operator's word after our drain" ineligible 'Node marked as ineligible for scheduling'
+rm -rf "$root/state/answer.json" "$root/state/nomad/client"
+users_check='"health_command": ["/bin/sh", "-c", "cat /state/fine"], '
+start "{\"nomadinit\": {$(echo "$quick" | sed "s|\"agent\": {|&$users_check|")}}"
+ready
+sleep 8
+check "an agent that fails the user's check is not healthy" console_lacks 'the agent is healthy'
+: >"$root/state/fine"
+check "one that passes is" says 'the agent is healthy'
 stop
 
 # ---- Configurations that are broken ------------------------------------------------------------

@@ -5,6 +5,7 @@
  * and over HTTP on port 4646:
  *   GET  /v1/agent/self    says that it is up, and with what configuration
  *   POST /run              runs the body with /bin/sh and answers its output (as a raw_exec job would)
+ * As a command it answers `operator api PATH` with /state/answer.json, and keeps PUTs in /state/put.
  * $AGENT_MODE: exit N, crash, deaf (ignores SIGTERM), quiet (never ready), drain SECONDS, noise */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,12 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t ended, reloaded;
+static volatile sig_atomic_t ended, interrupted, reloaded;
 
 static void on_signal(int sig)
 {
 	if (sig == SIGHUP)
 		reloaded = 1;
+	else if (sig == SIGINT)
+		interrupted = ended = 1;
 	else
 		ended = 1;
 }
@@ -90,13 +93,40 @@ static void serve(int fd)
 	_exit(0);
 }
 
-int main(void)
+static int operator_api(int argc, char **argv)
+{
+	const char *path = argv[argc - 1], *token = getenv("NOMAD_TOKEN");
+	char text[4096] = "";
+	size_t n;
+	FILE *f;
+
+	if (argc > 4) {
+		n = fread(text, 1, sizeof(text) - 1, stdin);
+		text[n] = '\0';
+		f = fopen("/state/put", "a");
+		if (!f)
+			return 1;
+		fprintf(f, "%s %s %s\n", path, token ? token : "", text);
+		fclose(f);
+		return puts("{}") < 0;
+	}
+	f = fopen("/state/answer.json", "r");
+	if (!f)
+		return 1;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	return fwrite(text, 1, n, stdout) != n;
+}
+
+int main(int argc, char **argv)
 {
 	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(4646) };
 	const char *mode = getenv("AGENT_MODE");
 	struct sigaction sa = { .sa_handler = on_signal };
 	int fd, c, on = 1, off = 0;
 
+	if (argc > 3 && strcmp(argv[1], "operator") == 0)
+		return operator_api(argc, argv);
 	mode = mode ? mode : "";
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("stand-in agent, mode '%s'\n", mode);
@@ -114,6 +144,7 @@ int main(void)
 		signal(SIGTERM, SIG_IGN);
 	else
 		sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -135,6 +166,10 @@ int main(void)
 		if (fork() == 0)
 			serve(c);
 		close(c);
+	}
+	if (interrupted) {
+		printf("stand-in agent: interrupted\n");
+		return 1;
 	}
 	if (strncmp(mode, "drain ", 6) == 0) {
 		printf("stand-in agent: draining\n");

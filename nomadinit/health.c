@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The agent's own program asks, as it knows TLS and every form of address: `nomad operator api PATH`, with the node's
+ * secret for a token, which the servers accept for the node itself. */
+#include "health.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#define AGENT_JSON "/run/nomad/agent.json"
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define ANSWER_MAX (4u << 20)
+
+/* HCL's habit allows a list of one block. */
+static json_t *section(const json_t *agent, const char *name)
+{
+	json_t *s = json_object_get(agent, name);
+
+	return json_is_array(s) ? json_array_get(s, 0) : s;
+}
+
+static bool is_enabled(const json_t *agent, const char *name)
+{
+	return json_is_true(json_object_get(section(agent, name), "enabled"));
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *s = json_string_value(json_object_get(object, key));
+
+	return s ? s : "";
+}
+
+char *health_mark(const char *agent_json, bool *ret_can_ask)
+{
+	json_t *agent = json_loads(agent_json, 0, NULL), *client = section(agent, "client");
+	char boot_id[64] = "", *text;
+
+	*ret_can_ask = is_enabled(agent, "client") || is_enabled(agent, "server");
+	util_read_line(BOOT_ID, boot_id, sizeof(boot_id));
+	if (is_enabled(agent, "client")) {
+		if (!section(client, "meta"))
+			json_object_set_new(client, "meta", json_object());
+		json_object_set_new(section(client, "meta"), HEALTH_META, json_string(boot_id));
+	}
+	text = json_dumps(agent, JSON_INDENT(2) | JSON_SORT_KEYS);
+	json_decref(agent);
+	return text;
+}
+
+bool health_is_registered(const json_t *node, const char *boot_id)
+{
+	return strcmp(text_of(node, "Status"), "ready") == 0 &&
+	       strcmp(text_of(json_object_get(node, "Meta"), HEALTH_META), boot_id) == 0;
+}
+
+bool health_is_own_drain(const json_t *node)
+{
+	const json_t *drain = json_object_get(node, "LastDrain"), *events = json_object_get(node, "Events");
+	char self[128];
+	size_t i;
+
+	snprintf(self, sizeof(self), "client:%s", text_of(node, "ID"));
+	if (strcmp(text_of(node, "SchedulingEligibility"), "ineligible") != 0 ||
+	    strcmp(text_of(drain, "AccessorID"), self) != 0 ||
+	    strcmp(text_of(json_object_get(drain, "Meta"), "message"), "shutting down") != 0)
+		return false;
+	/* The last word counts: an operator who marked the node after our drain meant it. */
+	for (i = json_array_size(events); i-- > 0;) {
+		const char *message = text_of(json_array_get(events, i), "Message");
+
+		if (strncmp(message, "Node marked as", 14) == 0)
+			return false;
+		if (strncmp(message, "Node drain", 10) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- The command ------------------------------------------------------------------ */
+
+static void set_environment(const json_t *agent)
+{
+	const json_t *tls = section(agent, "tls");
+	const char *host = text_of(section(agent, "addresses"), "http"), *bind = text_of(agent, "bind_addr");
+	json_int_t port = json_integer_value(json_object_get(section(agent, "ports"), "http"));
+	bool is_tls = json_is_true(json_object_get(tls, "http"));
+	char url[128];
+
+	host = host[0] ? host : bind;
+	/* All addresses, a list, or a template: loopback is what the agent listens on in all but odd cases. */
+	if (!host[0] || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strpbrk(host, " {"))
+		host = "127.0.0.1";
+	snprintf(url, sizeof(url), "http%s://%s%s%s:%lld", is_tls ? "s" : "", strchr(host, ':') ? "[" : "", host,
+		 strchr(host, ':') ? "]" : "", port ? (long long)port : 4646);
+	setenv("NOMAD_ADDR", url, 1);
+	if (is_tls) {
+		const char *region = text_of(agent, "region");
+
+		setenv("NOMAD_CACERT", text_of(tls, "ca_file"), 1);
+		setenv("NOMAD_CLIENT_CERT", text_of(tls, "cert_file"), 1);
+		setenv("NOMAD_CLIENT_KEY", text_of(tls, "key_file"), 1);
+		/* What is on the certificate of a client and of a server, in that order. */
+		snprintf(url, sizeof(url), "%s.%s.nomad", is_enabled(agent, "server") ? "server" : "client",
+			 region[0] ? region : "global");
+		setenv("NOMAD_TLS_SERVER_NAME", url, 1);
+	}
+}
+
+/* The answer as JSON, or NULL.  With a body the request is a PUT. */
+static json_t *ask(const char *program, const char *path, const char *body)
+{
+	const char *get[] = { program, "operator", "api", path, NULL };
+	const char *put[] = { program, "operator", "api", "-X", "PUT", path, NULL };
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, status = -1;
+	json_t *answer = NULL;
+	size_t len = 0;
+	char *text;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
+		return NULL;
+	pid = fork();
+	if (pid == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		close(2);
+		open("/dev/null", O_WRONLY);
+		execv(program, (char **)(uintptr_t)(body ? put : get));
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	if (body && nomad_write_all(in[1], body, strlen(body)) < 0)
+		status = -1;
+	close(in[1]);
+	text = malloc(ANSWER_MAX);
+	while (text && len < ANSWER_MAX && (n = read(out[0], text + len, ANSWER_MAX - len)) > 0)
+		len += (size_t)n;
+	close(out[0]);
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 && text)
+		answer = json_loadb(text, len, 0, NULL);
+	free(text);
+	return answer;
+}
+
+static bool check_client(const char *program, const json_t *agent, const char *boot_id)
+{
+	char path[256], id[64], secret[64], drain[128];
+	json_t *node, *answer;
+	bool is_registered;
+
+	snprintf(path, sizeof(path), "%s/client/client-id", text_of(agent, "data_dir"));
+	if (util_read_line(path, id, sizeof(id)) <= 0)
+		return false;
+	snprintf(path, sizeof(path), "%s/client/secret-id", text_of(agent, "data_dir"));
+	if (util_read_line(path, secret, sizeof(secret)) <= 0)
+		return false;
+	setenv("NOMAD_TOKEN", secret, 1);
+	snprintf(path, sizeof(path), "/v1/node/%s", id);
+	node = ask(program, path, NULL);
+	is_registered = health_is_registered(node, boot_id);
+	if (is_registered && health_is_own_drain(node)) {
+		snprintf(drain, sizeof(drain), "/v1/node/%s/drain", id);
+		answer = ask(program, drain, "{\"DrainSpec\":null,\"MarkEligible\":true}");
+		printf("%s\n", answer ? "the node takes work again: it had drained itself at the last shutdown"
+				      : "cannot end the drain of the last shutdown; trying again");
+		is_registered = answer != NULL;
+		json_decref(answer);
+	}
+	json_decref(node);
+	return is_registered;
+}
+
+static bool check_server(const char *program)
+{
+	json_t *answer = ask(program, "/v1/agent/health?type=server", NULL);
+	bool ok = json_is_true(json_object_get(json_object_get(answer, "server"), "ok"));
+
+	json_decref(answer);
+	return ok;
+}
+
+int health_main(int argc, char **argv)
+{
+	json_t *agent = json_load_file(AGENT_JSON, 0, NULL);
+	char boot_id[64];
+	bool ok;
+
+	if (argc != 2 || !agent || util_read_line(BOOT_ID, boot_id, sizeof(boot_id)) <= 0)
+		return 2;
+	set_environment(agent);
+	ok = is_enabled(agent, "client") ? check_client(argv[1], agent, boot_id) : check_server(argv[1]);
+	json_decref(agent);
+	return ok ? 0 : 1;
+}
