@@ -10,6 +10,8 @@
 
 #include "util.h"
 
+#define BOOT_DISK "/run/nomadinit/disk"
+
 const char *const blockdev_fs_names[FS_MAX] = { "nothing known", "nothing", "ext4", "vfat", "iso9660", "squashfs" };
 
 static void take_label(char *to, size_t size, const uint8_t *from, size_t len)
@@ -161,24 +163,61 @@ static bool has_label(const struct blockdev *b, const char *label)
 	return fd >= 0 && blockdev_probe(fd, &l) == 0 && l.label[0] && strcasecmp(l.label, label) == 0;
 }
 
+static char boot_disk[32];
+
+void blockdev_set_boot_disk(const char *name)
+{
+	util_copy(boot_disk, sizeof(boot_disk), name);
+	util_replace_file(BOOT_DISK, name, strlen(name), 0444);
+}
+
+const char *blockdev_boot_disk(void)
+{
+	if (!boot_disk[0] && util_read_line(BOOT_DISK, boot_disk, sizeof(boot_disk)) < 0)
+		boot_disk[0] = '\0';
+	return boot_disk;
+}
+
+static bool is_on(const struct blockdev *b, const char *disk)
+{
+	return strcmp(b->disk, disk) == 0 || strcmp(b->name, disk) == 0;
+}
+
+/* Has this disk, or the disk of this partition, a boot partition of ours? */
+static bool is_a_nodes(const struct blockdev *b, const struct blockdev *list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(list[i].partname, ESP_NAME) == 0 && is_on(b, list[i].disk))
+			return true;
+	return false;
+}
+
+/* On the disk we started from, else on disks that are no node's at all; and only one. */
 static int find_once(const char *label, struct blockdev *ret)
 {
 	static struct blockdev list[64];
 	size_t n = blockdev_list(list, NOMAD_ARRAY_LEN(list)), i;
+	const char *boot = blockdev_boot_disk();
+	int turn, found = 0;
 
-	for (i = 0; i < n; i++) {
-		if (strcmp(list[i].partname, label) == 0) {
-			*ret = list[i];
-			return 0;
+	for (turn = 0; turn < 2 && found == 0; turn++) {
+		for (i = 0; i < n; i++) {
+			bool here = is_on(&list[i], boot);
+
+			if (boot[0] && (turn == 0 ? !here : here || is_a_nodes(&list[i], list, n)))
+				continue;
+			/* A hybrid image has its label on the disk and on a partition of it. */
+			if (found && is_on(&list[i], ret->name))
+				continue;
+			if (list[i].partname[0] ? strcmp(list[i].partname, label) == 0 : has_label(&list[i], label)) {
+				found += !found || !is_on(ret, list[i].name);
+				*ret = list[i];
+			}
 		}
 	}
-	for (i = 0; i < n; i++) {
-		if (!list[i].partname[0] && has_label(&list[i], label)) {
-			*ret = list[i];
-			return 0;
-		}
-	}
-	return -ENODEV;
+	return found == 1 ? 0 : found ? -ENOTUNIQ : -ENODEV;
 }
 
 int blockdev_find(const char *label, unsigned int wait_ms, struct blockdev *ret)
@@ -186,7 +225,7 @@ int blockdev_find(const char *label, unsigned int wait_ms, struct blockdev *ret)
 	uint64_t end = util_now_ms() + wait_ms;
 	int r;
 
-	while ((r = find_once(label, ret)) < 0 && util_now_ms() < end)
+	while ((r = find_once(label, ret)) == -ENODEV && util_now_ms() < end)
 		util_sleep_ms(20);
 	return r;
 }

@@ -25,14 +25,22 @@ struct blockdev_label {
 	bool needs_check; /* ext4: not cleanly unmounted, or with errors */
 };
 
+/* The boot partition's GPT name, by which a disk of ours is known. */
+#define ESP_NAME "nomadesp"
+
+/* The disk that we started from ("vda"): kept for the rest of this boot, and for other processes. */
+void blockdev_set_boot_disk(const char *name);
+/* "" if it is not known. */
+const char *blockdev_boot_disk(void);
+
 extern const char *const blockdev_fs_names[FS_MAX];
 
 /* What file system begins at offset 0 of fd. */
 int blockdev_probe(int fd, struct blockdev_label *ret);
 /* List what /sys/class/block has.  Returns how many, at most max. */
 size_t blockdev_list(struct blockdev *list, size_t max);
-/* Find by GPT name, or by label (ASCII case does not matter to FAT).  Waits up to wait_ms for it to appear.  -ENODEV.
- */
+/* Find by GPT name, or by label (ASCII case does not matter to FAT): on the disk we started from, else on disks that
+ * are no node's.  Waits up to wait_ms for it to appear.  -ENODEV, or -ENOTUNIQ if there are two. */
 int blockdev_find(const char *label, unsigned int wait_ms, struct blockdev *ret);
 
 #endif

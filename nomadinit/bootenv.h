@@ -26,7 +26,6 @@ int bootenv_read(const char *path, struct bootenv *ret);
 int bootenv_write(const char *path, const struct bootenv *e);
 
 /* The ESP is only mounted while it is needed. */
-#define ESP_NAME "nomadesp"
 #define ESP_POINT "/run/nomadinit/esp"
 #define ESP_BOOTENV ESP_POINT "/nomadinit/bootenv"
 int bootenv_mount_esp(int writable);

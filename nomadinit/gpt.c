@@ -21,6 +21,10 @@
 static const uint8_t linux_type[16] = { 0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47,
 					0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4 };
 
+/* 6E6F6D61-6469-4E69-8000-756E626F726E, which the image builder gives. */
+static const uint8_t unborn_disk[16] = { 0x61, 0x6d, 0x6f, 0x6e, 0x69, 0x64, 0x69, 0x4e,
+					 0x80, 0x00, 0x75, 0x6e, 0x62, 0x6f, 0x72, 0x6e };
+
 static uint32_t get32(const uint8_t *p)
 {
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
@@ -149,6 +153,36 @@ int gpt_find(const struct gpt *g, const char *name)
 	return 0;
 }
 
+int gpt_find_guid(const struct gpt *g, const uint8_t guid[16])
+{
+	uint32_t i;
+
+	for (i = 0; i < g->n_entries; i++)
+		if (is_used(entry(g, i)) && memcmp(entry(g, i) + 16, guid, 16) == 0)
+			return (int)i + 1;
+	return 0;
+}
+
+static void random_guid(uint8_t *guid)
+{
+	util_random(guid, 16);
+	guid[7] = (uint8_t)((guid[7] & 0x0f) | 0x40);
+	guid[8] = (uint8_t)((guid[8] & 0x3f) | 0x80);
+}
+
+bool gpt_individualize(struct gpt *g)
+{
+	uint32_t i;
+
+	if (memcmp(g->header + 56, unborn_disk, 16) != 0)
+		return false;
+	random_guid(g->header + 56);
+	for (i = 0; i < g->n_entries; i++)
+		if (is_used(entry(g, i)))
+			random_guid(entry(g, i) + 16);
+	return true;
+}
+
 /* The last sector of the last partition but `except`. */
 static uint64_t last_used(const struct gpt *g, uint32_t except)
 {
@@ -209,9 +243,7 @@ int gpt_add(struct gpt *g, const char *name, uint64_t min_sectors, uint64_t *ret
 	e = entry(g, i);
 	memset(e, 0, g->entry_size);
 	memcpy(e, linux_type, 16);
-	util_random(e + 16, 16);
-	e[16 + 7] = (uint8_t)((e[16 + 7] & 0x0f) | 0x40);
-	e[16 + 8] = (uint8_t)((e[16 + 8] & 0x3f) | 0x80);
+	random_guid(e + 16);
 	put64(e + 32, start);
 	put64(e + 40, end);
 	for (k = 0; name[k] && k < 35; k++)

@@ -21,6 +21,11 @@ int gpt_read(int fd, uint64_t disk_sectors, struct gpt *ret);
 void gpt_done(struct gpt *g);
 /* Number (from 1) of the partition with this name, 0 if there is none. */
 int gpt_find(const struct gpt *g, const char *name);
+/* The same by the partition's own GUID, as it stands in the table. */
+int gpt_find_guid(const struct gpt *g, const uint8_t guid[16]);
+/* Give the disk and each partition a GUID of their own, if they have those that all images of a build share.  True if
+ * so: the table is to be written. */
+bool gpt_individualize(struct gpt *g);
 /* Extend partition `number` to the end of the disk if nothing is behind it.  1: it grew; 0: it fills the disk
  * already; -EBUSY: another partition is behind it. */
 int gpt_grow(struct gpt *g, int number, uint64_t *ret_start, uint64_t *ret_sectors);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "bootdisk.h"
 #include "gpt.h"
 #include "util.h"
 
@@ -51,6 +52,30 @@ static int clean(void **state)
 	(void)state;
 	close(fd);
 	return unlink(path);
+}
+
+static void a_fresh_disk_gets_guids_of_its_own_once(void **state)
+{
+	static const char unborn[] = "6E6F6D61-6469-4E69-8000-756E626F726E";
+	uint8_t old[2][16], before[16];
+	struct gpt g;
+
+	(void)state;
+	assert_int_equal(bootdisk_parse_guid(unborn, before), 0);
+	assert_int_equal(bootdisk_parse_guid("6E6F6D61-6469-4E69-8000-756E626F726", before), -EINVAL);
+	assert_int_equal(gpt_read(fd, 8 * MIB, &g), 0);
+	assert_false(gpt_individualize(&g));
+	memcpy(g.header + 56, before, 16);
+	memcpy(old[0], g.entries + 16, 16);
+	memcpy(old[1], g.entries + 128 + 16, 16);
+	assert_int_equal(gpt_find_guid(&g, old[1]), 2);
+	assert_true(gpt_individualize(&g));
+	assert_int_equal(gpt_find_guid(&g, old[0]), 0);
+	assert_int_equal(gpt_find_guid(&g, old[1]), 0);
+	assert_memory_not_equal(g.header + 56, before, 16);
+	assert_memory_not_equal(g.entries + 16, g.entries + 128 + 16, 16);
+	assert_false(gpt_individualize(&g));
+	gpt_done(&g);
 }
 
 static void partitions_are_found_by_name(void **state)
@@ -161,6 +186,7 @@ static void the_checksum_is_the_usual_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_fresh_disk_gets_guids_of_its_own_once),
 		cmocka_unit_test(the_checksum_is_the_usual_one),
 		cmocka_unit_test(partitions_are_found_by_name),
 		cmocka_unit_test(the_last_one_grows_with_the_disk),

@@ -26,6 +26,7 @@
 #include <termios.h>
 #include <time.h>
 
+#include "blockdev.h"
 #include "bootenv.h"
 #include "cmdline.h"
 #include "confdrive.h"
@@ -453,9 +454,10 @@ static void find_hardware(void)
 	reboot(RB_DISABLE_CAD);
 }
 
+/* What the first stage found. */
 static void note_slot(void)
 {
-	const char *slot = getenv("NOMADINIT_SLOT");
+	const char *slot = getenv("NOMADINIT_SLOT"), *disk = getenv("NOMADINIT_DISK");
 	char text[4];
 
 	nomad__make_dirs("/run/nomadinit", 0755);
@@ -463,6 +465,8 @@ static void note_slot(void)
 		snprintf(text, sizeof(text), "%c\n", *slot);
 		util_replace_file("/run/nomadinit/slot", text, 2, 0444);
 	}
+	if (disk)
+		blockdev_set_boot_disk(disk);
 }
 
 static void keep_standard_fds(void)

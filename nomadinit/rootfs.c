@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/tree.h"
+#include "bootdisk.h"
 #include "cmdline.h"
 #include "log.h"
 #include "modules.h"
@@ -43,7 +44,7 @@ static void give_up(const char *what, int r)
 
 static void load_modules(void)
 {
-	static const char *const always[] = { "squashfs", "dm-verity" };
+	static const char *const always[] = { "squashfs", "dm-verity", "efivarfs" };
 	struct modules m;
 	size_t i;
 	int n;
@@ -59,14 +60,18 @@ static void load_modules(void)
 	modules_close(&m);
 }
 
-static int mount_root(const char *hash, char *ret_slot)
+static int mount_root(const char *hash, char *ret_slot, char *ret_disk)
 {
 	struct blockdev b;
 	char path[64];
 	struct slot s;
 	int r;
 
-	r = slot_find(hash, &b, &s);
+	r = bootdisk_find(ret_disk);
+	if (r == -ENOTUNIQ)
+		log_error("more than one disk has the GUIDs of the one we started from: none is used; detach the copy");
+	if (r == 0)
+		r = slot_find(ret_disk, hash, &b, &s);
 	if (r < 0)
 		return r;
 	util_copy(path, sizeof(path), b.path);
@@ -91,9 +96,9 @@ static int mount_root(const char *hash, char *ret_slot)
 void rootfs_main(void)
 {
 	static const char *const move[] = { "/dev", "/proc", "/sys" };
-	char env_slot[] = "NOMADINIT_SLOT=?", target[32];
+	char env_slot[] = "NOMADINIT_SLOT=?", env_disk[64] = "NOMADINIT_DISK=", target[32];
 	char *argv[] = { (char *)(uintptr_t) "nomadinit", NULL };
-	char *envp[] = { env_slot, (char *)(uintptr_t) "TERM=linux", NULL };
+	char *envp[] = { env_slot, env_disk, (char *)(uintptr_t) "TERM=linux", NULL };
 	const char *hash;
 	uint64_t end;
 	int r;
@@ -111,9 +116,10 @@ void rootfs_main(void)
 		hash = "";
 	mkdir(NEW_ROOT, 0755);
 	end = util_now_ms() + WAIT_MS;
-	while ((r = mount_root(hash, &env_slot[sizeof(env_slot) - 2])) < 0) {
+	while ((r = mount_root(hash, &env_slot[sizeof(env_slot) - 2], &env_disk[15])) < 0) {
 		if (util_now_ms() >= end)
-			give_up(r == -ENODEV ? "no disk has a slot with the wanted root hash" : "cannot mount the root",
+			give_up(r == -ENODEV ? "the disk we started from has no slot with the wanted root hash"
+					     : "cannot mount the root",
 				r);
 		util_sleep_ms(r == -ENODEV ? 20 : 5000);
 	}

@@ -51,13 +51,14 @@ int slot_read(const struct blockdev *b, struct slot *ret)
 	return r < 0 ? r : slot_parse(text, sizeof(text), ret);
 }
 
-int slot_find(const char *root_hash, struct blockdev *ret_dev, struct slot *ret)
+int slot_find(const char *disk, const char *root_hash, struct blockdev *ret_dev, struct slot *ret)
 {
 	static struct blockdev list[64];
 	size_t n = blockdev_list(list, NOMAD_ARRAY_LEN(list)), i;
 
 	for (i = 0; i < n; i++) {
-		if (strncmp(list[i].partname, "nomadroot-", 10) != 0 || slot_read(&list[i], ret) < 0)
+		if (strcmp(list[i].disk, disk) != 0 || strncmp(list[i].partname, "nomadroot-", 10) != 0 ||
+		    slot_read(&list[i], ret) < 0)
 			continue;
 		if (strcmp(ret->root_hash, root_hash) == 0) {
 			*ret_dev = list[i];

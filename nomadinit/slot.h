@@ -18,7 +18,7 @@ struct slot {
 
 int slot_parse(const char *text, size_t len, struct slot *ret);
 int slot_read(const struct blockdev *b, struct slot *ret);
-/* Find the slot whose root hash is this ("" matches a slot without one). */
-int slot_find(const char *root_hash, struct blockdev *ret_dev, struct slot *ret);
+/* Find the slot of that disk whose root hash is this ("" matches a slot without one). */
+int slot_find(const char *disk, const char *root_hash, struct blockdev *ret_dev, struct slot *ret);
 
 #endif

@@ -126,6 +126,28 @@ static void grow_partition(struct blockdev *b)
 		log_warn("cannot grow '%s': %s", b->path, strerror(-r));
 }
 
+/* All images of a build carry the same GUIDs.  The running kernel goes on with those it has read. */
+static void individualize(void)
+{
+	NOMAD_AUTO_FD int fd = blockdev_boot_disk()[0] ? open_disk(blockdev_boot_disk()) : -ENODEV;
+	uint64_t sectors;
+	struct gpt g;
+	int r;
+
+	r = fd < 0 ? fd : disk_sectors(fd, &sectors);
+	if (r == 0)
+		r = gpt_read(fd, sectors, &g);
+	if (r == 0) {
+		if (gpt_individualize(&g)) {
+			r = gpt_write(fd, &g);
+			log_info("'%s' and its partitions have GUIDs of their own now", blockdev_boot_disk());
+		}
+		gpt_done(&g);
+	}
+	if (r < 0 && fd >= 0)
+		log_warn("cannot give '%s' GUIDs of its own: %s", blockdev_boot_disk(), strerror(-r));
+}
+
 static void grow_ext4(const struct blockdev *b)
 {
 	NOMAD_AUTO_FD int fd = open("/state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -148,7 +170,7 @@ static int add_partition(const char *label, struct blockdev *ret)
 	struct gpt g;
 	int r, number;
 
-	if (blockdev_find("nomadroot-a", 0, &root) < 0 || !root.disk[0])
+	if (blockdev_find("nomadroot-a", 0, &root) < 0)
 		return -ENODEV;
 	NOMAD_AUTO_FD int fd = open_disk(root.disk);
 
@@ -235,6 +257,8 @@ int state_mount(const struct config *c, bool in_container)
 	/* In a container the folder is what the caller made it. */
 	if (in_container && access("/state", W_OK) == 0)
 		return 0;
+	if (!in_container)
+		individualize();
 	r = in_container ? -ENODEV : blockdev_find(c->state.label, FIND_MS, &b);
 	if (r == -ENODEV && !in_container) {
 		r2 = add_partition(c->state.label, &b);
@@ -249,6 +273,8 @@ int state_mount(const struct config *c, bool in_container)
 			tell_room(b.path);
 			return 0;
 		}
+	} else if (r == -ENOTUNIQ) {
+		log_error("more than one partition is named or labelled '%s': none is used", c->state.label);
 	} else {
 		log_warn("there is no partition named or labelled '%s'", c->state.label);
 	}
