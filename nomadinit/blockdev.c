@@ -79,6 +79,19 @@ int blockdev_probe(int fd, struct blockdev_label *ret)
 	return 0;
 }
 
+bool blockdev_has_backup(int fd)
+{
+	/* By block size: the first block of group 1. */
+	static const uint64_t at[] = { 8193 * 1024ull, 16384 * 2048ull, 32768 * 4096ull };
+	uint8_t sb[64];
+	size_t i;
+
+	for (i = 0; i < NOMAD_ARRAY_LEN(at); i++)
+		if (util_pread_all(fd, sb, sizeof(sb), at[i]) == 0 && le16(sb + 56) == 0xef53 && le16(sb + 24) == i)
+			return true;
+	return false;
+}
+
 static void read_uevent(struct blockdev *b)
 {
 	char path[96], text[1024], *line, *save = NULL;

@@ -37,6 +37,8 @@ extern const char *const blockdev_fs_names[FS_MAX];
 
 /* What file system begins at offset 0 of fd. */
 int blockdev_probe(int fd, struct blockdev_label *ret);
+/* Is there a copy of an ext4 superblock where the first group's backup stands? */
+bool blockdev_has_backup(int fd);
 /* List what /sys/class/block has.  Returns how many, at most max. */
 size_t blockdev_list(struct blockdev *list, size_t max);
 /* Find by GPT name, or by label (ASCII case does not matter to FAT): on the disk we started from, else on disks that

@@ -127,6 +127,10 @@ static const struct nomad_option state_options[] = {
 	      .help = "GPT name or file system label of the state partition."),
 	STATE(grow, BOOL, .def = "true", .help = "Grow it to the end of its disk."),
 	STATE(check, BOOL, .def = "true", .help = "Check it before it is mounted."),
+	STATE(replace_lost, BOOL, .def = "false",
+	      .help = "Make a new file system where this node's state was and is damaged beyond repair. If false, the "
+		      "node "
+		      "waits for it."),
 	STATE(tmpfs_if_missing, BOOL, .def = "true",
 	      .help = "Without a state partition keep the state in memory. If false, wait for one."),
 };
@@ -389,6 +393,9 @@ static int make_agent_json(json_t *root, struct config *c)
 		r = fill(root, NULL, "plugin_dir", json_string("/opt/nomad/plugins"));
 	if (r == 0)
 		r = fill_plugins(root);
+	/* What is not for tasks: the agent, this program and the kernel's share of both. */
+	if (r == 0 && json_is_true(json_object_get(client, "enabled")))
+		r = fill(root, "client", "reserved", json_pack("{s:i}", "memory", 96));
 	/* A server that leaves when it ends leaves its raft cluster as well: drain clients only. */
 	if (r == 0 && json_is_true(json_object_get(client, "enabled")) &&
 	    !json_is_true(json_object_get(server, "enabled"))) {

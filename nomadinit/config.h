@@ -43,7 +43,7 @@ struct config {
 	struct {
 		char *label;
 		bool grow, check;
-		bool tmpfs_if_missing;
+		bool tmpfs_if_missing, replace_lost;
 	} state;
 	struct config_interface interfaces[CONFIG_MAX_INTERFACES];
 	size_t n_interfaces;

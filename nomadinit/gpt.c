@@ -163,6 +163,16 @@ int gpt_find_guid(const struct gpt *g, const uint8_t guid[16])
 	return 0;
 }
 
+bool gpt_is_marked(const struct gpt *g, int number)
+{
+	return entry(g, (uint32_t)number - 1)[55] & 1;
+}
+
+void gpt_mark(struct gpt *g, int number)
+{
+	entry(g, (uint32_t)number - 1)[55] |= 1;
+}
+
 static void random_guid(uint8_t *guid)
 {
 	util_random(guid, 16);

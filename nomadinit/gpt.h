@@ -26,6 +26,9 @@ int gpt_find_guid(const struct gpt *g, const uint8_t guid[16]);
 /* Give the disk and each partition a GUID of their own, if they have those that all images of a build share.  True if
  * so: the table is to be written. */
 bool gpt_individualize(struct gpt *g);
+/* A partition's mark that it has held a state (attribute 56, which is the partition type's own). */
+bool gpt_is_marked(const struct gpt *g, int number);
+void gpt_mark(struct gpt *g, int number);
 /* Extend partition `number` to the end of the disk if nothing is behind it.  1: it grew; 0: it fills the disk
  * already; -EBUSY: another partition is behind it. */
 int gpt_grow(struct gpt *g, int number, uint64_t *ret_start, uint64_t *ret_sectors);

@@ -31,6 +31,8 @@ static struct {
 	size_t size, max;
 	char path[256], old[264];
 	bool failed;
+	size_t n_early;
+	char early[8192]; /* what was said before there was a disk */
 } ring = { .fd = -1 };
 
 void log_open_consoles(void)
@@ -69,7 +71,9 @@ static void ring_begin(void)
 	ring.size = ring.fd >= 0 && fstat(ring.fd, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
-int log_ring_open(const char *dir, size_t max_bytes)
+static void ring_write(const char *text, size_t len);
+
+int log_ring_open(const char *dir, size_t max_bytes, const char *mark)
 {
 	int r;
 
@@ -83,7 +87,12 @@ int log_ring_open(const char *dir, size_t max_bytes)
 	ring.max = max_bytes;
 	ring.failed = false;
 	ring_begin();
-	return ring.fd < 0 ? -errno : 0;
+	if (ring.fd < 0)
+		return -errno;
+	log_to_ring("nomadinit", mark, strlen(mark));
+	ring_write(ring.early, ring.n_early);
+	ring.n_early = 0;
+	return 0;
 }
 
 void log_ring_close(void)
@@ -118,8 +127,13 @@ static void ring_write(const char *text, size_t len)
 {
 	int r;
 
-	if (ring.fd < 0)
+	if (ring.fd < 0) {
+		if (len <= sizeof(ring.early) - ring.n_early) {
+			memcpy(ring.early + ring.n_early, text, len);
+			ring.n_early += len;
+		}
 		return;
+	}
 	if (ring.size + len > ring.max / 2) {
 		close(ring.fd);
 		if (rename(ring.path, ring.old) < 0)
@@ -138,35 +152,50 @@ static void ring_write(const char *text, size_t len)
 	}
 }
 
-static void emit(const char *who, const char *text, size_t len)
+/* What is not text could drive the terminal. */
+static size_t add_text(char *line, size_t at, size_t size, const char *text, size_t len)
 {
-	char line[1400];
-	struct timespec ts;
-	size_t i, n;
-	int head;
+	size_t i;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	head = snprintf(line, sizeof(line), "[%5ld.%06ld] %s: ", (long)ts.tv_sec, ts.tv_nsec / 1000, who);
-	n = (size_t)head;
-	for (i = 0; i < len && n < sizeof(line) - 3; i++)
-		/* What is not text could drive the terminal. */
-		line[n++] = ((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 127 ? '?' : text[i];
+	for (i = 0; i < len && at < size - 3; i++)
+		line[at++] = ((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 127 ? '?' : text[i];
+	return at;
+}
+
+void log_to_ring(const char *who, const char *text, size_t len)
+{
+	int64_t now = nomad_wall_ns();
+	time_t seconds = (time_t)(now / 1000000000);
+	char line[1400];
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&seconds, &tm);
+	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03dZ %s: ", (int)(now / 1000000 % 1000), who);
+	n = add_text(line, n, sizeof(line), text, len);
+	line[n++] = '\n';
+	ring_write(line, n);
+}
+
+void log_line(const char *who, const char *text, size_t len)
+{
+	int64_t now = nomad_monotonic_ns() / 1000;
+	char line[1400];
+	size_t n;
+
+	n = (size_t)snprintf(line, sizeof(line), "[%5lld.%06lld] %s: ", (long long)now / 1000000,
+			     (long long)now % 1000000, who);
+	n = add_text(line, n, sizeof(line), text, len);
 	line[n++] = '\r';
 	line[n++] = '\n';
 	console_write(line, n);
-	line[n - 2] = '\n';
-	ring_write(line, n - 1);
+	log_to_ring(who, text, len);
 	if (dropped > 0) {
-		n = (size_t)snprintf(line, sizeof(line), "[%5ld.%06ld] nomadinit: %u lines did not fit on a console\n",
-				     (long)ts.tv_sec, ts.tv_nsec / 1000, dropped);
+		n = (size_t)snprintf(line, sizeof(line), "%u lines did not fit on a console", dropped);
 		dropped = 0;
-		ring_write(line, n);
+		log_to_ring("nomadinit", line, n);
 	}
-}
-
-void log_line(const char *who, const char *line, size_t len)
-{
-	emit(who, line, len);
 }
 
 static void vlog(const char *mark, const char *fmt, va_list ap) NOMAD_PRINTF(2, 0);
@@ -177,7 +206,7 @@ static void vlog(const char *mark, const char *fmt, va_list ap)
 
 	n = snprintf(text, sizeof(text), "%s", mark);
 	vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
-	emit("nomadinit", text, strlen(text));
+	log_line("nomadinit", text, strlen(text));
 	errno = saved;
 }
 

@@ -16,8 +16,11 @@ void log_error(const char *fmt, ...) NOMAD_PRINTF(1, 2);
 /* A line that somebody else wrote, `who` says who. */
 void log_line(const char *who, const char *line, size_t len);
 
-/* Keep what is logged in DIR/log and DIR/log.old, together at most max_bytes. */
-int log_ring_open(const char *dir, size_t max_bytes);
+/* Keep what is logged, also what was until now, in DIR/log and DIR/log.old, together at most max_bytes; with the time
+ * of day, and `mark` as this boot's first line. */
+int log_ring_open(const char *dir, size_t max_bytes, const char *mark);
+/* A line for the ring alone. */
+void log_to_ring(const char *who, const char *line, size_t len);
 void log_ring_close(void);
 
 /* Splits a stream of bytes into lines for log_line(); overlong lines are cut into pieces. */

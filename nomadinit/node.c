@@ -22,6 +22,7 @@
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -35,6 +36,7 @@
 #include "health.h"
 #include "helper.h"
 #include "identity.h"
+#include "kmsg.h"
 #include "log.h"
 #include "loop.h"
 #include "modules.h"
@@ -48,7 +50,6 @@
 #include "util.h"
 
 #define CONFIG_RETRY_MS 10000
-#define STATE_RETRY_MS 5000
 #define TRIAL_MS (10 * 60 * 1000)
 #define TRIM_MS 3000
 #define CHECK_MS 5000
@@ -61,7 +62,7 @@ static bool healthy, agent_can_be_asked, agent_settled, agent_checked;
 static pid_t rescue;
 static int signals;
 static int64_t build_time;
-static struct loop_timer config_timer, state_timer, agent_timer, check_timer, trial_timer, settled_timer;
+static struct loop_timer config_timer, agent_timer, check_timer, trial_timer, settled_timer;
 static uint64_t agent_deadline;
 
 int node_sysctl(const char *root, const char *key, const char *value)
@@ -314,26 +315,36 @@ static void write_agent_config(void)
 	config.agent_json = NULL;
 }
 
-static void go_on(void *data)
+static void open_log(void)
+{
+	char boot_id[64] = "unknown", version[64] = "unknown", mark[256];
+	struct utsname u;
+	int r;
+
+	if (!config.log_bytes)
+		return;
+	uname(&u);
+	util_read_line("/proc/sys/kernel/random/boot_id", boot_id, sizeof(boot_id));
+	util_read_line("/etc/nomadinit/version", version, sizeof(version));
+	snprintf(mark, sizeof(mark), "---- boot %s, version '%s', kernel %s ----", boot_id, version, u.release);
+	r = log_ring_open("/state/log", (size_t)config.log_bytes, mark);
+	if (r < 0)
+		log_warn("cannot keep the log in '/state/log': %s", strerror(-r));
+	if (r == 0 && !in_container) {
+		kmsg_follow();
+		kmsg_keep_crashes("/state/log/crash");
+	}
+}
+
+static void go_on(void)
 {
 	static const struct net_hooks net = { .changed = on_net_changed, .hostname = on_dhcp_hostname };
 	static const struct ntp_source time_source = { .names = net_time_servers,
 						       .resolvers = net_name_servers,
 						       .synced = on_synced };
-	int r;
 
-	(void)data;
-	r = state_mount(&config, in_container);
-	if (r == -EAGAIN) {
-		loop_timer_set(&state_timer, STATE_RETRY_MS);
-		return;
-	}
 	state_prepare();
-	if (config.log_bytes) {
-		r = log_ring_open("/state/log", (size_t)config.log_bytes);
-		if (r < 0)
-			log_warn("cannot keep the log in '/state/log': %s", strerror(-r));
-	}
+	open_log();
 	if (!in_container)
 		identity_load_seed();
 	set_names();
@@ -366,7 +377,7 @@ static void try_config(void *data)
 	shutdown_init(&config, in_container);
 	apply_modules();
 	apply_sysctl();
-	go_on(NULL);
+	state_start(&config, in_container, go_on);
 }
 
 /* ---- Signals ----------------------------------------------------------------------- */
@@ -510,7 +521,6 @@ void node_main(void)
 		build_time = strtoll(text, NULL, 10);
 	clock_was_wrong = ntp_apply_floor(build_time, in_container);
 	config_timer.fn = try_config;
-	state_timer.fn = go_on;
 	try_config(NULL);
 	for (;;) {
 		r = loop_once(-1);

@@ -15,12 +15,14 @@
 #include "df.h"
 #include "hardware.h"
 #include "identity.h"
+#include "kmsg.h"
 #include "log.h"
 #include "loop.h"
 #include "mounts.h"
 #include "node.h"
 #include "service.h"
 #include "shutdown.h"
+#include "state.h"
 #include "slot.h"
 #include "update.h"
 #include "util.h"
@@ -231,7 +233,7 @@ static void the_log_ring_keeps_its_limit(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/log", dir);
 	snprintf(old, sizeof(old), "%s/log.old", dir);
-	assert_int_equal(log_ring_open(dir, 20000), 0);
+	assert_int_equal(log_ring_open(dir, 20000, "---- boot ----"), 0);
 	/* the console is stderr here */
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	saved = dup(2);
@@ -368,6 +370,71 @@ static void file_systems_are_told_apart(void **state)
 	close(fd);
 }
 
+static void a_backup_of_the_superblock_is_found(void **state)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	const uint8_t magic[2] = { 0x53, 0xef }, size[2] = { 2, 0 };
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_false(blockdev_has_backup(fd));
+	assert_int_equal(util_pwrite_all(fd, magic, 2, 32768 * 4096ull + 56), 0);
+	assert_int_equal(ftruncate(fd, 32769 * 4096ull), 0);
+	/* A block size that is not what its place says: part of a file, say. */
+	assert_false(blockdev_has_backup(fd));
+	assert_int_equal(util_pwrite_all(fd, size, 2, 32768 * 4096ull + 24), 0);
+	assert_true(blockdev_has_backup(fd));
+	close(fd);
+}
+
+static void a_file_system_is_only_made_where_none_was(void **state)
+{
+	static const struct {
+		enum blockdev_fs fs;
+		bool needs_check, backup, had_state, may_replace;
+		enum state_step want;
+	} cases[] = {
+		{ FS_EXT4, false, true, true, true, STATE_MOUNT },
+		{ FS_EXT4, true, true, true, true, STATE_CHECK },
+		{ FS_BLANK, false, false, false, false, STATE_MAKE },
+		{ FS_BLANK, false, true, false, false, STATE_REPAIR },
+		{ FS_UNKNOWN, false, true, true, true, STATE_REPAIR },
+		{ FS_BLANK, false, false, true, false, STATE_LOST },
+		{ FS_UNKNOWN, false, false, true, false, STATE_LOST },
+		{ FS_VFAT, false, false, true, false, STATE_LOST },
+		{ FS_BLANK, false, false, true, true, STATE_MAKE },
+		{ FS_UNKNOWN, false, false, false, true, STATE_FOREIGN },
+		{ FS_VFAT, false, false, false, false, STATE_FOREIGN },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
+		struct blockdev_label l = { .fs = cases[i].fs, .needs_check = cases[i].needs_check };
+
+		assert_int_equal(state_decide(&l, cases[i].backup, cases[i].had_state, cases[i].may_replace),
+				 cases[i].want);
+	}
+}
+
+static void only_the_kernels_important_messages_are_kept(void **state)
+{
+	static const char good[] = "4,339,5140900,-;disk vda: I/O error\n SUBSYSTEM=block\n", cut[] = "2,1,1,-;x";
+	static const char *const bad[] = { "6,1,1,-;chatter\n", "12,1,1,-;a program's\n", "4,1,1,-", "" };
+	const char *text;
+	size_t len, i;
+
+	(void)state;
+	text = kmsg_parse(good, sizeof(good) - 1, &len);
+	assert_int_equal(len, strlen("disk vda: I/O error"));
+	assert_memory_equal(text, "disk vda: I/O error", len);
+	text = kmsg_parse(cut, sizeof(cut) - 1, &len);
+	assert_int_equal(len, 1);
+	assert_int_equal(*text, 'x');
+	for (i = 0; i < NOMAD_ARRAY_LEN(bad); i++)
+		assert_null(kmsg_parse(bad[i], strlen(bad[i]), &len));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +452,9 @@ int main(void)
 		cmocka_unit_test(uevents_are_read),
 		cmocka_unit_test(the_log_ring_keeps_its_limit),
 		cmocka_unit_test(the_loop_calls_what_is_due),
+		cmocka_unit_test(only_the_kernels_important_messages_are_kept),
+		cmocka_unit_test(a_backup_of_the_superblock_is_found),
+		cmocka_unit_test(a_file_system_is_only_made_where_none_was),
 		cmocka_unit_test(an_event_does_not_reach_who_came_after),
 		cmocka_unit_test(file_systems_are_told_apart),
 	};

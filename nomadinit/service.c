@@ -155,7 +155,8 @@ static void child(int out)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setrlimit(RLIMIT_NOFILE, &files);
-	util_write_knob("/proc/self/oom_score_adj", "0");
+	/* Tasks first: every driver gives theirs a score of its own. */
+	util_write_knob("/proc/self/oom_score_adj", "-900");
 	if (chdir("/") < 0)
 		_exit(126);
 	clearenv();
@@ -269,7 +270,7 @@ bool service_reaped(pid_t pid, int status)
 	return true;
 }
 
-void service_stop(int sig)
+bool service_stop(int sig)
 {
 	loop_timer_stop(&agent.restart);
 	loop_timer_stop(&agent.healthy);
@@ -278,8 +279,8 @@ void service_stop(int sig)
 		kill(agent.pid, sig);
 	} else if (agent.state != STOPPING) {
 		agent.state = STOPPED;
-		agent.hooks.gone(agent.hooks.data);
 	}
+	return agent.state == STOPPING;
 }
 
 void service_signal(int sig)

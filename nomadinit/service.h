@@ -24,8 +24,8 @@ void service_start(const struct config *c, const struct service_hooks *hooks);
 /* A child ended: true if it was the agent. */
 bool service_reaped(pid_t pid, int status);
 /* No more restarts; SIGTERM to the agent, on which it drains if so configured, or SIGINT, on which it does not.
- * hooks.gone is called when it has ended (at once if it does not run). */
-void service_stop(int sig);
+ * True: hooks.gone is called when it has ended.  False: it does not run. */
+bool service_stop(int sig);
 void service_signal(int sig);
 void service_explain(int status, char *buf, size_t size);
 

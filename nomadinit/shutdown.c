@@ -98,7 +98,8 @@ static void enter(enum shutdown_state next)
 		log_info("stopping the agent, which may take %llu s%s", (unsigned long long)limit / 1000,
 			 drains ? "" : "; it does not drain");
 		loop_timer_set(&timer, limit);
-		service_stop(drains ? SIGTERM : SIGINT);
+		if (!service_stop(drains ? SIGTERM : SIGINT))
+			shutdown_event(SHUTDOWN_AGENT_GONE);
 		return;
 	case SHUTDOWN_TERM:
 		limit = TERM_MS;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* What survives a reboot.
  *
- *   by label ---found---> blank? mkfs -> not clean? e2fsck -> grow the partition -> mount -> grow the file system
+ *   by label ---found---> state_decide(): make, check, repair -> mount -> grow the file system
  *      |not found
  *      +-> room behind the last partition of the disk we came from? add it there, as above
  *      +-> else memory, with a warning (or wait, if so configured)
  *
- * A partition that holds something else is never overwritten. */
+ * A file system is only made where there never was one: a partition that we have mounted is marked in the partition
+ * table. If its state cannot be had, the node does not start as a new one, but says so and tries again, until told
+ * otherwise (state.replace_lost).  A partition that holds something else is never overwritten. */
 #include "state.h"
 
 #include <errno.h>
@@ -21,59 +23,19 @@
 
 #include "blockdev.h"
 #include "gpt.h"
+#include "helper.h"
 #include "log.h"
+#include "loop.h"
 #include "base/tree.h"
 #include "util.h"
 
 #define RESIZE_FS _IOW('f', 16, uint64_t) /* EXT4_IOC_RESIZE_FS */
 #define MIN_NEW_SECTORS (16u << 11)
 #define FIND_MS 3000
-#define CHECK_MS (30 * 60 * 1000)
-#define MAKE_MS (10 * 60 * 1000)
-
-static int make_ext4(const struct blockdev *b, const char *label)
-{
-	char short_label[17];
-	const char *const argv[] = { "/sbin/mke2fs",
-				     "-q",
-				     "-F",
-				     "-t",
-				     "ext4",
-				     "-b",
-				     "4096",
-				     "-L",
-				     short_label,
-				     "-E",
-				     "lazy_itable_init=1,lazy_journal_init=1,discard",
-				     b->path,
-				     NULL };
-	int r;
-
-	util_copy(short_label, sizeof(short_label), label);
-	log_info("making a file system on '%s'", b->path);
-	r = util_run(argv, MAKE_MS);
-	if (r != 0)
-		log_error("mke2fs on '%s' failed: %s %d", b->path, r < 0 ? strerror(-r) : "exit status", r);
-	return r == 0 ? 0 : -EIO;
-}
-
-static void check_ext4(const struct blockdev *b)
-{
-	const char *const gentle[] = { "/sbin/e2fsck", "-p", b->path, NULL };
-	const char *const firm[] = { "/sbin/e2fsck", "-f", "-y", b->path, NULL };
-	int r;
-
-	log_info("checking '%s', which was not cleanly unmounted", b->path);
-	r = util_run(gentle, CHECK_MS);
-	if (r >= 4 && r < 127) {
-		log_warn("'%s' is damaged; repairing what can be", b->path);
-		r = util_run(firm, CHECK_MS);
-	}
-	/* Mounting replays the journal in any case. */
-	if (r < 0 || r >= 4)
-		log_error("e2fsck of '%s': %s %d; mounting it anyway", b->path, r < 0 ? strerror(-r) : "exit status",
-			  r);
-}
+#define HELPER_MS (30 * 60 * 1000)
+#define PROGRESS_MS 10000
+#define RETRY_MS 5000
+#define FAILED_MS 60000 /* to look again at a state that cannot be had */
 
 static int open_disk(const char *name)
 {
@@ -203,87 +165,276 @@ static int add_partition(const char *label, struct blockdev *ret)
 	return -ENODEV;
 }
 
-static int mount_disk(const struct config *c, struct blockdev *b, bool is_new)
-{
-	struct blockdev_label l = { 0 };
-	int r, fd;
+static struct {
+	const struct config *config;
+	void (*done)(void);
+	struct blockdev dev;
+	bool is_new, was_repaired;
+	uint64_t since_ms; /* when the helper was started */
+	const char *doing;
+	struct loop_timer timer;
+} state;
 
-	fd = open(b->path, O_RDONLY | O_CLOEXEC);
-	r = fd < 0 ? -errno : blockdev_probe(fd, &l);
-	if (fd >= 0)
-		close(fd);
-	if (r < 0) {
-		log_error("cannot read '%s': %s", b->path, strerror(-r));
-		return r;
-	}
-	if (c->state.grow && b->disk[0] && !is_new)
-		grow_partition(b);
-	if (l.fs == FS_BLANK || is_new) {
-		r = make_ext4(b, c->state.label);
-		if (r < 0)
-			return r;
-	} else if (l.fs != FS_EXT4) {
-		log_error("'%s' is named '%s' but holds %s; it is left alone (clear its first 4 KiB to have it used)",
-			  b->path, c->state.label, blockdev_fs_names[l.fs]);
-		return -EEXIST;
-	} else if (l.needs_check && c->state.check) {
-		check_ext4(b);
-	}
-	if (mount(b->path, "/state", "ext4", MS_NOATIME | MS_NOSUID | MS_NODEV, NULL) < 0) {
-		r = -errno;
-		log_error("cannot mount '%s': %s", b->path, strerror(-r));
-		return r;
-	}
-	if (c->state.grow)
-		grow_ext4(b);
-	return 0;
+static void look(void *data);
+static void mount_it(void);
+
+static void retry(uint64_t in_ms)
+{
+	state.timer.fn = look;
+	loop_timer_set(&state.timer, in_ms);
 }
 
-static void tell_room(const char *where)
+static void use_memory(void)
 {
-	struct statfs s;
-
-	if (statfs("/state", &s) == 0)
-		log_info("state is on '%s', %llu of %llu MiB free", where,
-			 (unsigned long long)s.f_bavail * (unsigned long long)s.f_bsize >> 20,
-			 (unsigned long long)s.f_blocks * (unsigned long long)s.f_bsize >> 20);
-}
-
-int state_mount(const struct config *c, bool in_container)
-{
-	struct blockdev b;
-	int r, r2;
-
-	/* In a container the folder is what the caller made it. */
-	if (in_container && access("/state", W_OK) == 0)
-		return 0;
-	if (!in_container)
-		individualize();
-	r = in_container ? -ENODEV : blockdev_find(c->state.label, FIND_MS, &b);
-	if (r == -ENODEV && !in_container) {
-		r2 = add_partition(c->state.label, &b);
-		if (r2 >= 0)
-			r = r2;
-		else if (r2 != -ENODEV && r2 != -ENOSPC)
-			log_warn("cannot add a state partition: %s", strerror(-r2));
-	}
-	if (r >= 0) {
-		r = mount_disk(c, &b, r == 1);
-		if (r == 0) {
-			tell_room(b.path);
-			return 0;
-		}
-	} else if (r == -ENOTUNIQ) {
-		log_error("more than one partition is named or labelled '%s': none is used", c->state.label);
-	} else {
-		log_warn("there is no partition named or labelled '%s'", c->state.label);
-	}
-	if (!c->state.tmpfs_if_missing)
-		return -EAGAIN;
 	if (mount("tmpfs", "/state", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") < 0)
 		log_error("cannot mount a tmpfs on '/state': %s", strerror(errno));
 	log_warn("state is kept in memory and will be lost at the next boot");
-	return 1;
+	state.done();
+}
+
+/* There is no state partition, or none that we may use. */
+static void do_without(void)
+{
+	if (state.config->state.tmpfs_if_missing)
+		use_memory();
+	else
+		retry(RETRY_MS);
+}
+
+/* The partition's mark in the table that it has held a state. */
+static bool is_marked(bool set)
+{
+	NOMAD_AUTO_FD int fd = state.dev.disk[0] ? open_disk(state.dev.disk) : -ENODEV;
+	bool marked = false;
+	uint64_t sectors;
+	struct gpt g;
+
+	if (fd < 0 || disk_sectors(fd, &sectors) < 0 || gpt_read(fd, sectors, &g) < 0)
+		return false;
+	marked = gpt_is_marked(&g, state.dev.partition);
+	if (set && !marked) {
+		gpt_mark(&g, state.dev.partition);
+		if (gpt_write(fd, &g) < 0)
+			log_warn("cannot mark '%s' as in use", state.dev.path);
+	}
+	gpt_done(&g);
+	return marked;
+}
+
+static void on_progress(void *data)
+{
+	(void)data;
+	log_info("%s '%s' for %llu s", state.doing, state.dev.path,
+		 (unsigned long long)(util_now_ms() - state.since_ms) / 1000);
+	loop_timer_set(&state.timer, PROGRESS_MS);
+}
+
+static void run(const char *doing, const char *const argv[], helper_fn *done)
+{
+	int r = helper_run(argv, HELPER_MS, done, NULL);
+
+	state.doing = doing;
+	state.since_ms = util_now_ms();
+	state.timer.fn = on_progress;
+	loop_timer_set(&state.timer, PROGRESS_MS);
+	if (r < 0)
+		done(NULL, r);
+}
+
+static void on_made(void *data, int status)
+{
+	(void)data;
+	loop_timer_stop(&state.timer);
+	if (status == 0) {
+		mount_it();
+		return;
+	}
+	log_error("mke2fs on '%s' failed: %s %d", state.dev.path, status < 0 ? strerror(-status) : "exit status",
+		  status);
+	do_without();
+}
+
+static void make(void)
+{
+	static char label[17];
+	const char *const argv[] = { "/sbin/mke2fs",
+				     "-q",
+				     "-F",
+				     "-t",
+				     "ext4",
+				     "-b",
+				     "4096",
+				     "-L",
+				     label,
+				     "-E",
+				     "lazy_itable_init=1,lazy_journal_init=1,discard",
+				     state.dev.path,
+				     NULL };
+
+	util_copy(label, sizeof(label), state.config->state.label);
+	log_info("making a file system on '%s'", state.dev.path);
+	run("making a file system on", argv, on_made);
+}
+
+static void on_repaired(void *data, int status)
+{
+	(void)data;
+	loop_timer_stop(&state.timer);
+	if (status < 0 || status >= 4)
+		log_error("e2fsck of '%s': %s %d; mounting it anyway", state.dev.path,
+			  status < 0 ? strerror(-status) : "exit status", status);
+	mount_it();
+}
+
+/* e2fsck finds the copies of the superblock by itself. */
+static void repair(void)
+{
+	const char *const argv[] = { "/sbin/e2fsck", "-f", "-y", state.dev.path, NULL };
+
+	state.was_repaired = true;
+	log_warn("'%s' is damaged; repairing what can be", state.dev.path);
+	run("repairing", argv, on_repaired);
+}
+
+static void on_checked(void *data, int status)
+{
+	loop_timer_stop(&state.timer);
+	if (status >= 4 && status < 127)
+		repair();
+	else
+		on_repaired(data, status);
+}
+
+static void check(void)
+{
+	const char *const argv[] = { "/sbin/e2fsck", "-p", state.dev.path, NULL };
+
+	log_info("checking '%s', which was not cleanly unmounted", state.dev.path);
+	run("checking", argv, on_checked);
+}
+
+static void mount_it(void)
+{
+	struct statfs s;
+
+	if (mount(state.dev.path, "/state", "ext4", MS_NOATIME | MS_NOSUID | MS_NODEV, NULL) < 0) {
+		log_error("cannot mount '%s': %s", state.dev.path, strerror(errno));
+		if (!state.was_repaired)
+			repair();
+		else
+			retry(FAILED_MS);
+		return;
+	}
+	is_marked(true);
+	if (state.config->state.grow)
+		grow_ext4(&state.dev);
+	if (statfs("/state", &s) == 0)
+		log_info("state is on '%s', %llu of %llu MiB free", state.dev.path,
+			 (unsigned long long)s.f_bavail * (unsigned long long)s.f_bsize >> 20,
+			 (unsigned long long)s.f_blocks * (unsigned long long)s.f_bsize >> 20);
+	state.done();
+}
+
+enum state_step state_decide(const struct blockdev_label *l, bool has_backup, bool had_state, bool may_replace)
+{
+	if (l->fs == FS_EXT4)
+		return l->needs_check ? STATE_CHECK : STATE_MOUNT;
+	if (has_backup)
+		return STATE_REPAIR;
+	if (had_state)
+		return may_replace ? STATE_MAKE : STATE_LOST;
+	return l->fs == FS_BLANK ? STATE_MAKE : STATE_FOREIGN;
+}
+
+static void go_by(enum state_step step, const struct blockdev_label *l)
+{
+	switch (step) {
+	case STATE_CHECK:
+		if (state.config->state.check) {
+			check();
+			break;
+		}
+		/* fall through */
+	case STATE_MOUNT:
+		mount_it();
+		break;
+	case STATE_REPAIR:
+		repair();
+		break;
+	case STATE_MAKE:
+		make();
+		break;
+	case STATE_FOREIGN:
+		log_error("'%s' is named '%s' but holds %s; it is left alone (clear its first 4 KiB to have it used)",
+			  state.dev.path, state.config->state.label, blockdev_fs_names[l->fs]);
+		do_without();
+		break;
+	case STATE_LOST:
+		log_error("'%s' held this node's state and now holds %s; the node does not start without it "
+			  "(nomadinit.state.replace_lost makes a new one)",
+			  state.dev.path, blockdev_fs_names[l->fs]);
+		retry(FAILED_MS);
+		break;
+	}
+}
+
+static void use_disk(void)
+{
+	NOMAD_AUTO_FD int fd = open(state.dev.path, O_RDONLY | O_CLOEXEC);
+	struct blockdev_label l = { 0 };
+	int r = fd < 0 ? -errno : blockdev_probe(fd, &l);
+
+	if (r < 0) {
+		log_error("cannot read '%s': %s", state.dev.path, strerror(-r));
+		retry(RETRY_MS);
+		return;
+	}
+	if (state.config->state.grow && state.dev.disk[0] && !state.is_new)
+		grow_partition(&state.dev);
+	go_by(state.is_new
+		      ? STATE_MAKE
+		      : state_decide(&l, blockdev_has_backup(fd), is_marked(false), state.config->state.replace_lost),
+	      &l);
+}
+
+static void look(void *data)
+{
+	int r, r2;
+
+	(void)data;
+	individualize();
+	r = blockdev_find(state.config->state.label, FIND_MS, &state.dev);
+	state.is_new = state.was_repaired = false;
+	if (r == -ENODEV) {
+		r2 = add_partition(state.config->state.label, &state.dev);
+		state.is_new = r2 == 1;
+		if (r2 == 1)
+			r = 0;
+		else if (r2 != -ENODEV && r2 != -ENOSPC)
+			log_warn("cannot add a state partition: %s", strerror(-r2));
+	}
+	if (r == 0) {
+		use_disk();
+		return;
+	}
+	if (r == -ENOTUNIQ)
+		log_error("more than one partition is named or labelled '%s': none is used", state.config->state.label);
+	else
+		log_warn("there is no partition named or labelled '%s'", state.config->state.label);
+	do_without();
+}
+
+void state_start(const struct config *c, bool in_container, void (*done)(void))
+{
+	state.config = c;
+	state.done = done;
+	/* In a container the folder is what the caller made it. */
+	if (!in_container)
+		look(NULL);
+	else if (access("/state", W_OK) == 0)
+		done();
+	else
+		use_memory();
 }
 
 void state_prepare(void)

@@ -106,7 +106,11 @@ done
 check "restarts leak no descriptors" test "$(fd_count)" -le "$fds"
 check "SIGTERM ends it" stop
 check "the agent ended by itself" console_has "the agent ended: exit status 0"
-check "the log was kept on the state" grep -q "the agent is ready" "$root/state/log/log"
+log=$root/state/log/log
+check "the log was kept on the state" file_has "$log" "the agent is ready"
+check "with the time of day" file_has "$log" '^20[0-9-]*T[0-9:]*\.[0-9]{3}Z nomadinit: the agent is ready'
+check "and a mark of the boot" file_has "$log" "nomadinit: ---- boot $(cat /proc/sys/kernel/random/boot_id), version "
+check "and what was said before there was a disk" file_has "$log" "configuration: the image's init.json"
 
 for word in poweroff reboot; do
 	start "{\"nomadinit\": {$quick}}"
@@ -158,6 +162,9 @@ inside /bin/reboot
 check "reboot waits for a drain if told to" soon 60 ended
 check "until it has drained" console_has 'stand-in agent: draining'
 check "and ended" console_has 'the agent ended: exit status 0'
+start '{"nomadinit": {"agent": {"stop_seconds": 900}, "wait_network_seconds": 600}}'
+check "power off before the agent was started waits for nothing" stop
+check "and the agent was not started" console_lacks 'starting the agent'
 start "$(agent_mode 'drain 600' 900)"
 ready
 kill -TERM "$inner"

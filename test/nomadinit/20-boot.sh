@@ -31,6 +31,8 @@ check "BIOS: PID 1 has less than 400 KiB of private memory, clean and dirty (${k
 diag "PID 1: $(guest "awk '/^(Rss|Private)/ { printf \"%s %s  \", \$1, \$2 }' /proc/1/smaps_rollup") KiB"
 check "BIOS: no process but ours and the agent's runs" guest_is 0 \
 	"ps -o pid,args | grep -vc -e '\[' -e nomadinit -e /opt/nomad/nomad -e 'sh -c' -e ' ps ' -e PID"
+check "BIOS: the kernel's messages are in the log" prints 'Z kernel: Linux version' guest 'cat /state/log/log'
+check "BIOS: the agent is not the first to be killed for memory" guest_is -900 'cat "/proc/$PPID/oom_score_adj"'
 guest 'echo kept > /state/kept; sync' >/dev/null
 id=$(guest 'cat /etc/machine-id')
 check "BIOS: the power button ends it" press_power
