@@ -13,7 +13,7 @@ overlay "$base" "$T/disk.qcow2" 2G
 boot "$T/disk.qcow2"
 must "BIOS: the agent's API answers" wait_up
 check "BIOS: the root is verified" console_has "root is slot a.*verified"
-check "BIOS: the state partition grew to the disk" console_has "grew from 64 to"
+check "BIOS: the state partition grew to the disk" console_has "grew from 1024 to"
 check "BIOS: an address came by DHCP" console_has "10.0.2.15/24 by DHCP"
 check "BIOS: the agent said that it is ready" agent_is_ready
 room=$(guest 'df -kP /state' | awk 'NR == 2 { print $2 }')
