@@ -4,6 +4,7 @@
 # is a stand-in, and a real one, if there is one, judges the configurations.
 . test/nomadinit/lib.sh
 requires_image_tools
+requires jq
 examples=$top/examples/nomadinit
 plain_image
 nomad=${NOMAD:-$(command -v nomad || :)}
@@ -16,6 +17,8 @@ for f in single client; do
 	"$init" check --show "$examples/$f.json" >"$T/$f.json"
 	by_nomad "$f.json: Nomad thinks so too" config "$T/$f.json"
 done
+# Whoever reaches the API of an agent with raw_exec and without ACLs is root.
+check "single.json: it listens on loopback only" prints '^127.0.0.1$' jq -r .bind_addr "$examples/single.json"
 check "single.json is what an image has by default" cmp "$examples/single.json" nomadinit/image/init.json
 for f in "$examples"/*.hcl; do by_nomad "$(basename "$f") is right" job -address=http://127.0.0.1:1 "$f"; done
 

@@ -17,7 +17,7 @@ check "it has at most 60 MB ($bytes bytes)" test "$bytes" -le 60000000
 
 # As it is: a first job must find room.
 overlay "$image_dir/nomadinit.qcow2" "$T/disk.qcow2"
-memory=192 boot "$T/disk.qcow2"
+memory=192 boot "$T/disk.qcow2" -fw_cfg name=opt/nomadinit/init.json,file=examples/nomadinit/open.json
 must "in 192 MiB of memory the API answers" wait_up 300
 check "the node is ready" soon 300 node_ready
 check "the example job is submitted, as its README says" \
@@ -28,6 +28,10 @@ check "a raw_exec job runs to completion" soon 180 complete
 log="/v1/client/fs/cat/$(allocs | jq -r '.[0].ID')?path=alloc/logs/hello.stdout.0"
 check "its output can be read" prints '^hello from' http GET "$port" "$log"
 check "the power button ends it" press_power 240
+memory=192 boot "$T/disk.qcow2"
+check "without a configuration it comes up" soon 300 console_has 'the agent is healthy'
+check "and nobody outside reaches its API" fails api_answers
+check "the power button ends it once more" press_power 240
 check "all was unmounted" unmounted
 diag "$(grep -h -e 'starting the agent' -e 'the agent is ready' "$console")"
 done_testing

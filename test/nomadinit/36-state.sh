@@ -6,7 +6,7 @@ requires_image_tools
 requires mke2fs
 plain_image
 qemu-img convert -O raw "$base" "$T/disk.raw"
-qemu-img resize -q -f raw "$T/disk.raw" 1G
+qemu-img resize -q -f raw "$T/disk.raw" 2G
 boot "$T/disk.raw"
 must "it comes up" wait_up
 guest 'echo kept >/state/kept; sync' >/dev/null

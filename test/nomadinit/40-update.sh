@@ -25,7 +25,7 @@ is_kept() { console_has "slot $1 works and is kept"; }
 run() {
 	how=$1
 	shift
-	overlay "$tests_dir/one/nomadinit.qcow2" "$T/$how.qcow2" 1G
+	overlay "$tests_dir/one/nomadinit.qcow2" "$T/$how.qcow2"
 	# shellcheck disable=SC2046
 	boot "$T/$how.qcow2" -action reboot=reset $(second "$tests_dir/two/nomadinit.update") "$@"
 	must "$how: version one is up" wait_up

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# A client-only node with a real Nomad, its server on the host, with ACLs: the power button drains it, and after the next
-# boot it takes work again; an operator's word stays.
+# A client-only node with a real Nomad, its server on the host, with ACLs: the power button drains it, and after the
+# next boot it takes work again; an operator's word stays.
 . test/nomadinit/lib.sh
 long_only
 requires_nomad_file
@@ -31,7 +31,7 @@ must "a server with ACLs is up on the host" soon 60 bootstrap
 export NOMAD_TOKEN
 image_dir=$tests_dir/client
 must "an image with Nomad is built" build_image --out "$image_dir" --level 3 --nomad "$nomad" --config "$T/init.json"
-overlay "$image_dir/nomadinit.qcow2" "$T/disk.qcow2" 2G
+overlay "$image_dir/nomadinit.qcow2" "$T/disk.qcow2"
 node() { "$nomad" operator api /v1/nodes | jq -r '.[0] | "\(.Status) \(.SchedulingEligibility)"'; }
 node_is() { is "$(node)" "$1"; }
 turn_off() { check "$1" press_power 240 && check "$1: the node is drained" soon 60 prints ineligible node; }

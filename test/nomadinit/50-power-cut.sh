@@ -5,7 +5,7 @@
 . test/nomadinit/lib.sh
 requires_image_tools
 plain_image
-overlay "$base" "$T/disk.qcow2" 1G
+overlay "$base" "$T/disk.qcow2"
 writer='mkdir -p /state/w && cd /state/w && cat > ../writer <<"END"
 i=$(cat count 2>/dev/null || echo 0)
 while :; do

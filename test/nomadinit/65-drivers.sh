@@ -17,7 +17,7 @@ must "an image with Nomad and the drivers $drivers is built" build_image --out "
 diag "$(cat "$T/image.log")"
 check "nothing that they need was left out" lacks "$T/image.log" 'left out'
 overlay "$image_dir/nomadinit.qcow2" "$T/disk.qcow2" 4G
-memory=768 boot "$T/disk.qcow2"
+memory=768 boot "$T/disk.qcow2" -fw_cfg name=opt/nomadinit/init.json,file=examples/nomadinit/open.json
 must "the API answers" wait_up 300
 check "the node is ready" soon 300 node_ready
 node=$(http GET "$port" /v1/nodes | jq -r '.[0].ID')
