@@ -15,221 +15,18 @@
  *
  * On failure all that was built is wiped and freed by the one who began. */
 #include <errno.h>
-#include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "nomad/log.h"
 #include "schema/inner.h"
 
-struct decoder {
-	const char *what;
-	unsigned flags;
-	struct nomad_error **err;
-};
-
-static int decode_block(struct decoder *d, const struct nomad_schema *schema, const msgpack_object_map *map,
+static int decode_block(struct nomad__decoder *d, const struct nomad_schema *schema, const msgpack_object_map *map,
 			const struct nomad__path *up, void *config);
-
-static int not_a(struct decoder *d, const msgpack_object *value, const struct nomad__path *path, const char *kind)
-{
-	char shown[NOMAD__SHOWN_MAX_TEXT];
-
-	if (value->type == MSGPACK_OBJECT_EXT)
-		return nomad__fault(d->err, d->what, path, "the value was not known when the task was started");
-	nomad__show(value, path->secret, shown);
-	return nomad__fault(d->err, d->what, path, "%s is not %s", shown, kind);
-}
-
-/* ---- Text ---- */
-
-static int check_text(struct decoder *d, const struct nomad_option *option, const char *s,
-		      const struct nomad__path *path)
-{
-	char shown[NOMAD__SHOWN_MAX_TEXT], allowed[1024] = "";
-	const char *const *choice = option->choices;
-	const char *expected;
-	size_t used = 0;
-
-	nomad__show_string(s, strlen(s), path->secret, shown);
-	for (; choice && *choice && strcmp(*choice, s) != 0; choice++) {
-		int r = snprintf(allowed + used, sizeof(allowed) - used, "%s%s", used ? ", " : "", *choice);
-
-		if (r > 0 && (size_t)r < sizeof(allowed) - used)
-			used += (size_t)r;
-	}
-	if (choice && !*choice)
-		return nomad__fault(d->err, d->what, path, "%s is not one of %s", shown, allowed);
-	expected = option->check ? option->check(s) : NULL;
-	if (expected)
-		return nomad__fault(d->err, d->what, path, "%s is not %s", shown, expected);
-	return 0;
-}
-
-/* A copy of what HCL would turn into a string, also numbers and booleans. */
-static int decode_text(struct decoder *d, const msgpack_object *value, const struct nomad__path *path, char **ret)
-{
-	char text[NOMAD__NUMBER_MAX_TEXT];
-	struct nomad__number number;
-	const char *s = text;
-	size_t size;
-	char *copy;
-
-	switch (value->type) {
-	case MSGPACK_OBJECT_STR:
-		s = nomad__bytes(&value->via.str);
-		size = value->via.str.size;
-		break;
-	case MSGPACK_OBJECT_BOOLEAN:
-		s = value->via.boolean ? "true" : "false";
-		size = strlen(s);
-		break;
-	case MSGPACK_OBJECT_POSITIVE_INTEGER:
-		size = (size_t)snprintf(text, sizeof(text), "%" PRIu64, value->via.u64);
-		break;
-	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-		size = (size_t)snprintf(text, sizeof(text), "%" PRId64, value->via.i64);
-		break;
-	case MSGPACK_OBJECT_FLOAT32:
-	case MSGPACK_OBJECT_FLOAT64:
-		nomad__number_from_double(value->via.f64, &number);
-		nomad__number_text(&number, text);
-		size = strlen(text);
-		break;
-	default:
-		return not_a(d, value, path, "a string");
-	}
-	copy = malloc(size + 1);
-	if (!copy)
-		return nomad__fault_memory(d->err, d->what);
-	memcpy(copy, s, size);
-	copy[size] = '\0';
-	*ret = copy;
-	return 0;
-}
-
-static int decode_string(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
-			 const struct nomad__path *path, char **field)
-{
-	int r;
-
-	r = decode_text(d, value, path, field);
-	if (r < 0)
-		return r;
-	if (option->non_empty && !**field)
-		return nomad__fault(d->err, d->what, path, "it must not be empty");
-	return check_text(d, option, *field, path);
-}
-
-/* ---- Numbers and booleans ---- */
-
-static bool number_of(const msgpack_object *value, struct nomad__number *ret)
-{
-	switch (value->type) {
-	case MSGPACK_OBJECT_POSITIVE_INTEGER:
-		if (value->via.u64 > INT64_MAX)
-			*ret = (struct nomad__number){ .real = (double)value->via.u64 };
-		else
-			*ret = (struct nomad__number){ .is_int = true,
-						       .integer = (int64_t)value->via.u64,
-						       .real = (double)value->via.u64 };
-		return true;
-	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-		*ret = (struct nomad__number){ .is_int = true,
-					       .integer = value->via.i64,
-					       .real = (double)value->via.i64 };
-		return true;
-	case MSGPACK_OBJECT_FLOAT32:
-	case MSGPACK_OBJECT_FLOAT64:
-		nomad__number_from_double(value->via.f64, ret);
-		return isfinite(ret->real);
-	case MSGPACK_OBJECT_STR:
-		return nomad__number_parse(nomad__bytes(&value->via.str), value->via.str.size, ret) == 0;
-	default:
-		return false;
-	}
-}
-
-static int out_of_bounds(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
-			 const struct nomad__path *path)
-{
-	char shown[NOMAD__SHOWN_MAX_TEXT];
-	const char *blank = option->unit ? " " : "", *unit = option->unit ? option->unit : "";
-
-	nomad__show(value, path->secret, shown);
-	if (option->max == INT64_MAX)
-		return nomad__fault(d->err, d->what, path, "%s is less than %" PRId64 "%s%s", shown, option->min, blank,
-				    unit);
-	if (option->min == INT64_MIN)
-		return nomad__fault(d->err, d->what, path, "%s is more than %" PRId64 "%s%s", shown, option->max, blank,
-				    unit);
-	return nomad__fault(d->err, d->what, path, "%s is not between %" PRId64 " and %" PRId64 "%s%s", shown,
-			    option->min, option->max, blank, unit);
-}
-
-static bool is_bounded(const struct nomad_option *option)
-{
-	return option->min != 0 || option->max != 0;
-}
-
-static int decode_int(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
-		      const struct nomad__path *path, int64_t *ret)
-{
-	char shown[NOMAD__SHOWN_MAX_TEXT];
-	struct nomad__number number;
-
-	if (!number_of(value, &number) || (!number.is_int && !nomad__is_whole(number.real)))
-		return not_a(d, value, path, "a whole number");
-	if (is_bounded(option) && (!number.is_int || number.integer < option->min || number.integer > option->max))
-		return out_of_bounds(d, option, value, path);
-	/* The smallest one means "not given". */
-	if (!number.is_int || number.integer == NOMAD_INT_UNSET) {
-		nomad__show(value, path->secret, shown);
-		return nomad__fault(d->err, d->what, path, "%s is out of range", shown);
-	}
-	*ret = number.integer;
-	return 0;
-}
-
-static int decode_number(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
-			 const struct nomad__path *path, double *ret)
-{
-	struct nomad__number number;
-
-	if (!number_of(value, &number))
-		return not_a(d, value, path, "a number");
-	if (is_bounded(option) &&
-	    (number.is_int ? number.integer < option->min || number.integer > option->max
-			   : number.real < (double)option->min || number.real > (double)option->max))
-		return out_of_bounds(d, option, value, path);
-	*ret = number.real;
-	return 0;
-}
-
-static int decode_bool(struct decoder *d, const msgpack_object *value, const struct nomad__path *path, bool *ret)
-{
-	static const struct {
-		const char *text;
-		bool value;
-	} words[] = { { "true", true }, { "false", false }, { "1", true }, { "0", false } };
-
-	if (value->type == MSGPACK_OBJECT_BOOLEAN) {
-		*ret = value->via.boolean;
-		return 0;
-	}
-	for (size_t i = 0; value->type == MSGPACK_OBJECT_STR && i < NOMAD_ARRAY_LEN(words); i++)
-		if (value->via.str.size == strlen(words[i].text) &&
-		    memcmp(value->via.str.ptr, words[i].text, value->via.str.size) == 0) {
-			*ret = words[i].value;
-			return 0;
-		}
-	return not_a(d, value, path, "true or false");
-}
 
 /* ---- Lists and maps ---- */
 
-static int check_count(struct decoder *d, const struct nomad_option *option, size_t count,
+static int check_count(struct nomad__decoder *d, const struct nomad_option *option, size_t count,
 		       const struct nomad__path *path)
 {
 	size_t most = option->max_items ? option->max_items : NOMAD__OPTION_MAX_ITEMS;
@@ -241,14 +38,14 @@ static int check_count(struct decoder *d, const struct nomad_option *option, siz
 	return 0;
 }
 
-static int decode_list(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
+static int decode_list(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
 		       const struct nomad__path *path, char ***field)
 {
 	size_t count;
 	int r;
 
 	if (value->type != MSGPACK_OBJECT_ARRAY)
-		return not_a(d, value, path, "a list of strings");
+		return nomad__not_a(d, value, path, "a list of strings");
 	count = value->via.array.size;
 	r = check_count(d, option, count, path);
 	if (r < 0)
@@ -259,24 +56,24 @@ static int decode_list(struct decoder *d, const struct nomad_option *option, con
 	for (size_t i = 0; i < count; i++) {
 		struct nomad__path element = { .up = path, .index = i, .secret = path->secret };
 
-		r = decode_text(d, &value->via.array.ptr[i], &element, &(*field)[i]);
+		r = nomad__decode_text(d, &value->via.array.ptr[i], &element, &(*field)[i]);
 		if (r == 0)
-			r = check_text(d, option, (*field)[i], &element);
+			r = nomad__check_text(d, option, (*field)[i], &element);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int add_string(struct decoder *d, const struct nomad_option *option, const char *key,
+static int add_string(struct nomad__decoder *d, const struct nomad_option *option, const char *key,
 		      const msgpack_object *value, const struct nomad__path *path, struct nomad_map *map)
 {
 	char *text = NULL;
 	int r;
 
-	r = decode_text(d, value, path, &text);
+	r = nomad__decode_text(d, value, path, &text);
 	if (r == 0)
-		r = check_text(d, option, text, path);
+		r = nomad__check_text(d, option, text, path);
 	if (r == 0) {
 		if (path->secret)
 			nomad__wipe_string((char *)nomad_map_get(map, key));
@@ -290,13 +87,13 @@ static int add_string(struct decoder *d, const struct nomad_option *option, cons
 	return r;
 }
 
-static int add_int(struct decoder *d, const struct nomad_option *option, const char *key, const msgpack_object *value,
-		   const struct nomad__path *path, struct nomad_int_map *map)
+static int add_int(struct nomad__decoder *d, const struct nomad_option *option, const char *key,
+		   const msgpack_object *value, const struct nomad__path *path, struct nomad_int_map *map)
 {
 	int64_t number;
 	int r;
 
-	r = decode_int(d, option, value, path, &number);
+	r = nomad__decode_int(d, option, value, path, &number);
 	if (r == 0) {
 		r = nomad_int_map_set(map, key, number);
 		if (r < 0)
@@ -312,7 +109,7 @@ static size_t map_count(const struct nomad_option *option, const void *field)
 }
 
 /* Add one block's pairs to what earlier ones gave; a null is no pair. */
-static int merge_map(struct decoder *d, const struct nomad_option *option, const msgpack_object_map *pairs,
+static int merge_map(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object_map *pairs,
 		     const struct nomad__path *path, void *field)
 {
 	int r = 0;
@@ -344,7 +141,7 @@ static int merge_map(struct decoder *d, const struct nomad_option *option, const
 	return r;
 }
 
-static int decode_map(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
+static int decode_map(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
 		      const struct nomad__path *path, void *field)
 {
 	const char *kind = option->type == NOMAD_INT_MAP ? "a map of whole numbers" : "a map of strings";
@@ -359,19 +156,19 @@ static int decode_map(struct decoder *d, const struct nomad_option *option, cons
 			if (block->type == MSGPACK_OBJECT_MAP)
 				r = merge_map(d, option, &block->via.map, path, field);
 			else if (block->type != MSGPACK_OBJECT_NIL)
-				return not_a(d, block, path, kind);
+				return nomad__not_a(d, block, path, kind);
 			if (r == 0 && map_count(option, field) > NOMAD__OPTION_MAX_ITEMS)
 				break;
 		}
 	} else {
-		return not_a(d, value, path, kind);
+		return nomad__not_a(d, value, path, kind);
 	}
 	return r < 0 ? r : check_count(d, option, map_count(option, field), path);
 }
 
 /* ---- Blocks ---- */
 
-static int decode_one_block(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
+static int decode_one_block(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
 			    const struct nomad__path *path, void **field)
 {
 	if (value->type == MSGPACK_OBJECT_ARRAY && value->via.array.size == 1)
@@ -379,14 +176,14 @@ static int decode_one_block(struct decoder *d, const struct nomad_option *option
 	if (value->type == MSGPACK_OBJECT_ARRAY)
 		return nomad__fault(d->err, d->what, path, "it is given more than once");
 	if (value->type != MSGPACK_OBJECT_MAP)
-		return not_a(d, value, path, "a block");
+		return nomad__not_a(d, value, path, "a block");
 	*field = nomad__config_new(option->block);
 	if (!*field)
 		return nomad__fault_memory(d->err, d->what);
 	return decode_block(d, option->block, &value->via.map, path, *field);
 }
 
-static int decode_block_list(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
+static int decode_block_list(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
 			     const struct nomad__path *path, struct nomad_block_list *field)
 {
 	const msgpack_object *blocks = value;
@@ -397,7 +194,7 @@ static int decode_block_list(struct decoder *d, const struct nomad_option *optio
 		blocks = value->via.array.ptr;
 		count = value->via.array.size;
 	} else if (value->type != MSGPACK_OBJECT_MAP) {
-		return not_a(d, value, path, "a block");
+		return nomad__not_a(d, value, path, "a block");
 	}
 	if (count == 0 && option->required)
 		return nomad__fault_missing(d->err, d->what, path);
@@ -412,7 +209,7 @@ static int decode_block_list(struct decoder *d, const struct nomad_option *optio
 		void *item = (char *)field->items + i * size;
 
 		if (blocks[i].type != MSGPACK_OBJECT_MAP)
-			return not_a(d, &blocks[i], &element, "a block");
+			return nomad__not_a(d, &blocks[i], &element, "a block");
 		nomad__config_init(option->block, item);
 		field->count = i + 1;
 		r = decode_block(d, option->block, &blocks[i].via.map, &element, item);
@@ -422,7 +219,7 @@ static int decode_block_list(struct decoder *d, const struct nomad_option *optio
 	return 0;
 }
 
-static int decode_value(struct decoder *d, const struct nomad_option *option, const msgpack_object *value,
+static int decode_value(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
 			const struct nomad__path *path, void *field)
 {
 	bool flag = false;
@@ -430,15 +227,15 @@ static int decode_value(struct decoder *d, const struct nomad_option *option, co
 
 	switch (option->type) {
 	case NOMAD_STRING:
-		return decode_string(d, option, value, path, field);
+		return nomad__decode_string(d, option, value, path, field);
 	case NOMAD_INT:
-		return decode_int(d, option, value, path, field);
+		return nomad__decode_int(d, option, value, path, field);
 	case NOMAD_NUMBER:
-		return decode_number(d, option, value, path, field);
+		return nomad__decode_number(d, option, value, path, field);
 	case NOMAD_BOOL:
-		return decode_bool(d, value, path, field);
+		return nomad__decode_bool(d, value, path, field);
 	case NOMAD_TRISTATE:
-		r = decode_bool(d, value, path, &flag);
+		r = nomad__decode_bool(d, value, path, &flag);
 		if (r == 0)
 			*(int *)field = flag;
 		return r;
@@ -456,7 +253,7 @@ static int decode_value(struct decoder *d, const struct nomad_option *option, co
 	}
 }
 
-static int decode_default(struct decoder *d, const struct nomad_option *option, const struct nomad__path *path,
+static int decode_default(struct nomad__decoder *d, const struct nomad_option *option, const struct nomad__path *path,
 			  void *field)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *cause = NULL;
@@ -487,7 +284,7 @@ static int decode_default(struct decoder *d, const struct nomad_option *option, 
 int nomad__default_decode(const struct nomad_option *option, const char *what, const struct nomad__path *path,
 			  void *field, struct nomad_error **err)
 {
-	struct decoder d = { .what = what, .err = err };
+	struct nomad__decoder d = { .what = what, .err = err };
 
 	return decode_default(&d, option, path, field);
 }
@@ -517,7 +314,8 @@ static const struct nomad_option *given_alias(const struct nomad_schema *schema,
 	return NULL;
 }
 
-static void warn_deprecated(const struct decoder *d, const struct nomad_option *option, const struct nomad__path *path)
+static void warn_deprecated(const struct nomad__decoder *d, const struct nomad_option *option,
+			    const struct nomad__path *path)
 {
 	char where[NOMAD__PATH_MAX_TEXT];
 
@@ -527,7 +325,7 @@ static void warn_deprecated(const struct decoder *d, const struct nomad_option *
 	nomad_log(NOMAD_LOG_WARN, "%s: option '%s' is deprecated: %s", d->what, where, option->help);
 }
 
-static int decode_row(struct decoder *d, const struct nomad_schema *schema, const struct nomad_option *option,
+static int decode_row(struct nomad__decoder *d, const struct nomad_schema *schema, const struct nomad_option *option,
 		      const msgpack_object_map *map, const struct nomad__path *up, void *config)
 {
 	struct nomad__path path = {
@@ -555,7 +353,7 @@ static int decode_row(struct decoder *d, const struct nomad_schema *schema, cons
 	return 0;
 }
 
-static int decode_block(struct decoder *d, const struct nomad_schema *schema, const msgpack_object_map *map,
+static int decode_block(struct nomad__decoder *d, const struct nomad_schema *schema, const msgpack_object_map *map,
 			const struct nomad__path *up, void *config)
 {
 	struct nomad_error *cause = NULL;
@@ -598,19 +396,12 @@ static int decode_block(struct decoder *d, const struct nomad_schema *schema, co
 int nomad__config_decode(const struct nomad_schema *schema, const char *what, const void *msgpack, size_t size,
 			 unsigned flags, void **ret_config, struct nomad_error **err)
 {
-	struct decoder d = { .what = what, .flags = flags, .err = err };
-	msgpack_object root;
+	struct nomad__decoder d = { .what = what, .flags = flags, .err = err };
+	msgpack_object_map options;
 	msgpack_zone zone;
 	void *config;
 	int r;
 
-	if (size == 0) {
-		msgpack = "\x80";
-		size = 1;
-	}
-	if (size > NOMAD__CONFIG_MAX_SIZE)
-		return nomad_error_set(err, EINVAL, "%s: %zu bytes are too many, the limit is %d", what, size,
-				       NOMAD__CONFIG_MAX_SIZE);
 	config = nomad__config_new(schema);
 	if (!config)
 		return nomad__fault_memory(err, what);
@@ -618,13 +409,9 @@ int nomad__config_decode(const struct nomad_schema *schema, const char *what, co
 		free(config);
 		return nomad__fault_memory(err, what);
 	}
-	r = nomad__unpack(what, msgpack, size, &zone, &root, err);
-	if (r == 0 && root.type == MSGPACK_OBJECT_NIL)
-		root = (msgpack_object){ .type = MSGPACK_OBJECT_MAP };
-	if (r == 0 && root.type != MSGPACK_OBJECT_MAP)
-		r = nomad_error_set(err, EINVAL, "%s: it is not a map of options", what);
+	r = nomad__unpack_options(what, msgpack, size, &zone, &options, err);
 	if (r == 0)
-		r = decode_block(&d, schema, &root.via.map, NULL, config);
+		r = decode_block(&d, schema, &options, NULL, config);
 	msgpack_zone_destroy(&zone);
 	if (r < 0) {
 		nomad__config_free(schema, config);

@@ -7,6 +7,7 @@
  *	number.c	decimal text <-> numbers, as HCL sees them
  *	field.c		the C fields: sizes, absent values, wiping and freeing
  *	text.c		where an error happened, values for people, "did you mean"
+ *	scalar.c	msgpack -> string, number, boolean
  *	decode.c	msgpack -> struct		redact.c	msgpack -> msgpack, no secrets
  *	from_json.c	JSON -> msgpack			check.c		faults in tables
  *	spec.c		table -> hclspec tree
@@ -98,6 +99,37 @@ void nomad__config_init(const struct nomad_schema *schema, void *config);
 void nomad__config_done(const struct nomad_schema *schema, void *config, bool secret);
 bool nomad__schema_has_secrets(const struct nomad_schema *schema);
 void nomad__wipe_string(char *s);
+
+/* ---- unpack.c, see also unpack.h ---- */
+
+/* The options of one config: no bytes or nil are none. */
+int nomad__unpack_options(const char *what, const void *data, size_t size, msgpack_zone *zone, msgpack_object_map *ret,
+			  struct nomad_error **err);
+
+/* ---- scalar.c ---- */
+
+struct nomad__decoder {
+	const char *what;
+	unsigned flags;
+	struct nomad_error **err;
+};
+
+/* "VALUE is not KIND" */
+int nomad__not_a(struct nomad__decoder *d, const msgpack_object *value, const struct nomad__path *path,
+		 const char *kind);
+int nomad__check_text(struct nomad__decoder *d, const struct nomad_option *option, const char *s,
+		      const struct nomad__path *path);
+/* A copy of what HCL would turn into a string, also numbers and booleans. */
+int nomad__decode_text(struct nomad__decoder *d, const msgpack_object *value, const struct nomad__path *path,
+		       char **ret);
+int nomad__decode_string(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
+			 const struct nomad__path *path, char **field);
+int nomad__decode_int(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
+		      const struct nomad__path *path, int64_t *ret);
+int nomad__decode_number(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object *value,
+			 const struct nomad__path *path, double *ret);
+int nomad__decode_bool(struct nomad__decoder *d, const msgpack_object *value, const struct nomad__path *path,
+		       bool *ret);
 
 /* ---- decode.c ---- */
 

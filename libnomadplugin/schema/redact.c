@@ -68,24 +68,16 @@ int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack,
 	static const char what[] = "config to store";
 	msgpack_sbuffer out;
 	msgpack_packer pk;
-	msgpack_object root;
+	msgpack_object_map options;
 	msgpack_zone zone;
 	int r;
 
-	if (size == 0) {
-		msgpack = "\x80";
-		size = 1;
-	}
 	if (!msgpack_zone_init(&zone, 8192))
 		return nomad__fault_memory(err, what);
 	msgpack_sbuffer_init(&out);
 	msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
-	r = nomad__unpack(what, msgpack, size, &zone, &root, err);
-	if (r == 0 && root.type == MSGPACK_OBJECT_NIL)
-		root = (msgpack_object){ .type = MSGPACK_OBJECT_MAP };
-	if (r == 0 && root.type != MSGPACK_OBJECT_MAP)
-		r = nomad_error_set(err, EINVAL, "%s: it is not a map of options", what);
-	if (r == 0 && redact_block(schema, &root.via.map, &pk))
+	r = nomad__unpack_options(what, msgpack, size, &zone, &options, err);
+	if (r == 0 && redact_block(schema, &options, &pk))
 		r = nomad__fault_memory(err, what);
 	msgpack_zone_destroy(&zone);
 	if (r < 0) {

@@ -182,3 +182,21 @@ int nomad__unpack(const char *what, const void *data, size_t size, msgpack_zone 
 		return nomad_error_set(err, EINVAL, "%s: bad msgpack", what);
 	}
 }
+
+int nomad__unpack_options(const char *what, const void *data, size_t size, msgpack_zone *zone, msgpack_object_map *ret,
+			  struct nomad_error **err)
+{
+	msgpack_object root = { .type = MSGPACK_OBJECT_NIL };
+	int r;
+
+	if (size > NOMAD__CONFIG_MAX_SIZE)
+		return nomad_error_set(err, EINVAL, "%s: %zu bytes are too many, the limit is %d", what, size,
+				       NOMAD__CONFIG_MAX_SIZE);
+	r = size == 0 ? 0 : nomad__unpack(what, data, size, zone, &root, err);
+	if (r < 0)
+		return r;
+	if (root.type != MSGPACK_OBJECT_MAP && root.type != MSGPACK_OBJECT_NIL)
+		return nomad_error_set(err, EINVAL, "%s: it is not a map of options", what);
+	*ret = root.type == MSGPACK_OBJECT_MAP ? root.via.map : (msgpack_object_map){ 0 };
+	return 0;
+}
