@@ -8,17 +8,11 @@
 #include <sys/types.h>
 
 struct nomad__entries {
-	int fd; /* the caller's, an open directory */
+	int fd; /* the caller's, an open directory; the others begin with 0 */
 	ssize_t size, at;
 	char buf[2048] __attribute__((aligned(8)));
 };
 
-/* Starts at the current place of the directory `fd`. */
-static inline void nomad__entries_init(struct nomad__entries *entries, int fd)
-{
-	entries->fd = fd;
-	entries->size = entries->at = 0;
-}
 /* The next entry but "." and "..", valid until the next call; NULL at the end or on an error. */
 const struct dirent *nomad__entries_next(struct nomad__entries *entries);
 

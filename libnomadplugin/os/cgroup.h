@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * os/cgroup.h: control groups, as far as the supervisor program and the
- * cleaning need them.  What they are to be is decided by os/limits.h.
+ * cleaning need them.  What they are to be is decided by supervisor/limits.h.
  *
  * A task has one directory in each hierarchy that matters: Nomad's own where
  * there is one, else ours.  They are recorded as strings: "OK:CTL:ROOT:/REL":

@@ -173,12 +173,11 @@ static int walk(int dirfd, const char *name, int depth, int (*visit)(int fd, int
 		void *ud)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r = 0;
-	struct nomad__entries entries;
+	struct nomad__entries entries = { .fd = fd };
 	const struct dirent *d;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	nomad__entries_init(&entries, fd);
 	while (depth < MAX_DEPTH && r >= 0 && (d = nomad__entries_next(&entries)))
 		if (d->d_type == DT_DIR) {
 			int sub = walk(fd, d->d_name, depth + 1, visit, ud);

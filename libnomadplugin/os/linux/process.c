@@ -150,10 +150,10 @@ int nomad__process_children(int pid, int *ret, int max)
 {
 	char path[80];
 	struct nomad__text t;
-	struct nomad__entries entries;
+	struct nomad__entries entries = { 0 };
 	const struct dirent *d;
 	size_t base;
-	int fd, count = 0;
+	int count = 0;
 
 	nomad__text_init(&t, path, sizeof(path));
 	nomad__text_add(&t, "/proc/");
@@ -161,17 +161,16 @@ int nomad__process_children(int pid, int *ret, int max)
 	nomad__text_add(&t, "/task/");
 	base = t.used;
 	/* A child belongs to the thread that forked it. */
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	entries.fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (entries.fd < 0)
 		return -errno;
-	nomad__entries_init(&entries, fd);
 	while ((d = nomad__entries_next(&entries))) {
 		t.used = base;
 		nomad__text_add(&t, d->d_name);
 		nomad__text_add(&t, "/children");
 		count = children_of_thread(path, ret, count, max);
 	}
-	close(fd);
+	close(entries.fd);
 	return count;
 }
 
@@ -197,15 +196,14 @@ int nomad__process_usage(int pid, struct nomad__process_usage *ret)
 
 int nomad__process_descriptors(void)
 {
-	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), count = -1; /* but this one */
-	struct nomad__entries entries;
+	struct nomad__entries entries = { .fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	int count = -1; /* but this one */
 
-	if (fd < 0)
+	if (entries.fd < 0)
 		return -errno;
-	nomad__entries_init(&entries, fd);
 	while (nomad__entries_next(&entries))
 		count++;
-	close(fd);
+	close(entries.fd);
 	return count;
 }
 

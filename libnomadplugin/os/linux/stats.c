@@ -33,11 +33,6 @@ static const struct {
 	{ KERNEL, "memory", "memory.kmem.usage_in_bytes" },
 };
 
-static bool has_controller(const char *list, const char *ctl)
-{
-	return *ctl ? nomad__list_has(list, ctl) : !*list;
-}
-
 void nomad__stats_open(const struct nomad__cgroup *cgroups, int n, int fds[NOMAD__STATS_FDS])
 {
 	char path[512];
@@ -46,7 +41,7 @@ void nomad__stats_open(const struct nomad__cgroup *cgroups, int n, int fds[NOMAD
 		fds[i] = -1;
 	for (size_t f = 0; f < sizeof(files) / sizeof(files[0]); f++)
 		for (int i = 0; i < n && fds[files[f].slot] < 0; i++)
-			if (has_controller(cgroups[i].ctl, files[f].ctl)) {
+			if (*files[f].ctl ? nomad__list_has(cgroups[i].ctl, files[f].ctl) : !*cgroups[i].ctl) {
 				snprintf(path, sizeof(path), "%s/%s", cgroups[i].path, files[f].file);
 				fds[files[f].slot] = open(path, O_RDONLY | O_CLOEXEC);
 			}

@@ -40,13 +40,11 @@ static int64_t number_of(const struct rotation *r, const char *name)
 /* The highest number, -1 if there is none; remove those below `oldest`. */
 static int64_t scan(const struct rotation *r, int64_t oldest)
 {
-	struct nomad__entries entries;
+	struct nomad__entries entries = { .fd = openat(r->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	const struct dirent *d;
-	int fd = openat(r->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int64_t highest = -1;
 
-	nomad__entries_init(&entries, fd);
-	while (fd >= 0 && (d = nomad__entries_next(&entries))) {
+	while (entries.fd >= 0 && (d = nomad__entries_next(&entries))) {
 		int64_t number = number_of(r, d->d_name);
 
 		if (number >= 0 && number < oldest)
@@ -54,8 +52,8 @@ static int64_t scan(const struct rotation *r, int64_t oldest)
 		if (number > highest)
 			highest = number;
 	}
-	if (fd >= 0)
-		close(fd);
+	if (entries.fd >= 0)
+		close(entries.fd);
 	return highest;
 }
 
