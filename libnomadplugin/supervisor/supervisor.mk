@@ -9,7 +9,7 @@ super_src := $(filter-out %_test.c,$(super_src))
 super_obj := $(patsubst $(L)/%.c,$(super)/obj/%.o,$(super_src))
 
 # What this compiler has of $(1).
-has_flags = $(foreach f,$(1),$(shell printf '\043include <string.h>\n' | $(CC) -Os -Werror $(f) -x c -c -o /dev/null - 2>/dev/null && echo '$(f)'))
+has_flags = $(foreach f,$(1),$(shell printf '\043include <string.h>\n' | $(CC) -Os -Werror $(f) -x c -fsyntax-only - 2>/dev/null && echo '$(f)'))
 super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fPIE -fno-asynchronous-unwind-tables \
 	-fstack-protector-strong -fno-strict-overflow -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE \
 	$(or $(call has_flags,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2) \
