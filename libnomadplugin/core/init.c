@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * SetConfig and Init.  A driver that is initialised keeps its configuration:
- * it has pointers into it. */
+ * it has pointers into it.  Nomad before 2.0.4 sends no Init: the first call
+ * that needs it does it. */
 #include "core/parts.h"
 
 #include <errno.h>
