@@ -576,6 +576,28 @@ static void blocks(void **state)
 	done(c);
 }
 
+static void a_required_block_list_has_a_block(void **state)
+{
+	static const struct nomad_option options[] = {
+		NOMAD_OPTION_AS(struct everything, mounts, "mount", BLOCK_LIST, .block = &leaf_schema, .required = true,
+				.help = "Blocks."),
+	};
+	static const struct nomad_schema schema = NOMAD_SCHEMA(struct everything, options);
+	static const struct bytes none[] = { BYTES("\x81\xa5mount\x90"), BYTES("\x81\xa5mount\xc0"), BYTES("\x80") };
+	struct nomad_error *err = NULL;
+	void *config = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(none); i++) {
+		assert_int_equal(
+			nomad__config_decode(&schema, "task config", none[i].data, none[i].size, 0, &config, &err),
+			-EINVAL);
+		assert_string_equal(nomad_error_message(err), "task config: option 'mount' is missing");
+		nomad_error_free(err);
+		err = NULL;
+	}
+}
+
 static void names_for_one_field(void **state)
 {
 	struct everything *c;
@@ -1079,6 +1101,7 @@ int main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(maps_in_each_form),
 		cmocka_unit_test(blocks),
+		cmocka_unit_test(a_required_block_list_has_a_block),
 		cmocka_unit_test(names_for_one_field),
 		cmocka_unit_test(stored_configs_lack_secrets),
 		cmocka_unit_test(errors_say_what_is_wrong),
