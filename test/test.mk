@@ -123,6 +123,20 @@ coverage:
 	@test/coverage '$(BUILD)/cov' $(COVERAGE_BOUND) >'$(BUILD)/coverage.txt'; s=$$?; head -n 12 '$(BUILD)/coverage.txt'; \
 		echo ...; tail -n 1 '$(BUILD)/coverage.txt'; echo '$(BUILD)/coverage.txt: each file with the lines that nothing reached'; exit $$s
 
+# ---- Mutants: do the tests notice a change? ---------------------------------------------
+# test/mutate/mutate says what is changed, and which variables change the run.
+
+mutate_venv := $(BUILD)/mutate/venv
+$(mutate_venv)/done: test/mutate/requirements.txt
+	python3 -m venv '$(mutate_venv)' && '$(mutate_venv)/bin/pip' install -q --no-deps -r $< && touch $@
+.PHONY: mutate mutate-programs
+mutate-programs: tests-of-lib $(mutate_venv)/done
+mutate:
+	@test/install-deps mutate
+	@+$(MAKE) $(parallel) --no-print-directory WERROR=1 mutate-programs
+	@RUN='^$$' BUILD='$(BUILD)' test/lib/40-conformance.sh >/dev/null || true # builds it, where there is Go
+	@'$(mutate_venv)/bin/python' test/mutate/mutate '$(BUILD)'
+
 # ---- Style: what programs can say of it -----------------------------------------------
 style: all
 	@BUILD='$(BUILD)' test/tally style test/lib/05-headers.sh test/lib/06-names.sh test/lib/07-includes.sh test/lib/08-text.sh
