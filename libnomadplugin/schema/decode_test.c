@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "schema/everything.h"
 
@@ -598,6 +600,39 @@ static void a_required_block_list_has_a_block(void **state)
 	}
 }
 
+/* What the decoder logs; the caller frees it. */
+static char *logged(const char *data, size_t size, unsigned flags)
+{
+	int kept = dup(STDERR_FILENO);
+	FILE *file = tmpfile();
+	char *text = calloc(1, 4096);
+
+	assert_non_null(file);
+	dup2(fileno(file), STDERR_FILENO);
+	done(decoded(data, size, flags));
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	assert_true(pread(fileno(file), text, 4095, 0) >= 0);
+	fclose(file);
+	return text;
+}
+
+static void a_deprecated_option_that_is_given_is_warned_of(void **state)
+{
+	static const struct bytes old = BYTES("\x81\xa3old\xa1x"), both = BYTES("\x81\xa4\142oth\xa1x");
+	char *text = logged(old.data, old.size, 0);
+
+	(void)state;
+	assert_string_equal(text, "warn: task config: option 'old' is deprecated: Use both instead.\n");
+	free(text);
+	text = logged(old.data, old.size, NOMAD__DECODE_STORED);
+	assert_string_equal(text, "");
+	free(text);
+	text = logged(both.data, both.size, 0);
+	assert_string_equal(text, "");
+	free(text);
+}
+
 static void names_for_one_field(void **state)
 {
 	struct everything *c;
@@ -1102,6 +1137,7 @@ int main(void)
 		cmocka_unit_test(maps_in_each_form),
 		cmocka_unit_test(blocks),
 		cmocka_unit_test(a_required_block_list_has_a_block),
+		cmocka_unit_test(a_deprecated_option_that_is_given_is_warned_of),
 		cmocka_unit_test(names_for_one_field),
 		cmocka_unit_test(stored_configs_lack_secrets),
 		cmocka_unit_test(errors_say_what_is_wrong),

@@ -255,11 +255,32 @@ static void errors_say_what_is_wrong(void **state)
 	}
 }
 
+static void a_required_block_list_has_a_block(void **state)
+{
+	static const struct nomad_option options[] = {
+		NOMAD_OPTION_AS(struct everything, mounts, "mount", BLOCK_LIST, .block = &leaf_schema, .required = true,
+				.help = "Blocks."),
+	};
+	static const struct nomad_schema schema = NOMAD_SCHEMA(struct everything, options);
+	static const char *const none[] = { "{}", "{\"mount\":[]}", "{\"mount\":null}" };
+	struct nomad_error *err = NULL;
+	void *data = NULL;
+	size_t size = 0;
+
+	(void)state;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(none); i++) {
+		assert_int_equal(convert(&schema, none[i], &data, &size, &err), -EINVAL);
+		assert_string_equal(nomad_error_message(err), "task config: option 'mount' is missing");
+		nomad_error_free(err);
+		err = NULL;
+	}
+}
+
 static void there_and_back(void **state)
 {
 	static const char json[] =
 		"{\"text\":\"t\",\"count\":\"5\",\"ratio\":0.1,\"flag\":\"true\",\"maybe\":false,\"words\":[\"x\",1],"
-		"\"map\":[{\"k\":1},{\"l\":true}],\"ports\":{\"http\":\"80\"},\"old\":\"o\","
+		"\"map\":[{\"k\":1,\"m\":2},{\"l\":true}],\"ports\":{\"http\":\"80\"},\"old\":\"o\","
 		"\"branch\":[{\"url\":\"u\",\"password\":\"p\",\"leaf\":[{\"name\":\"n\"}],"
 		"\"leaves\":[{\"name\":\"m\",\"labels\":[{\"a\":\"b\"}]},{\"name\":\"o\"}]}],"
 		"\"mount\":[{\"name\":\"q\",\"port\":\"99\"}]}";
@@ -282,6 +303,8 @@ static void there_and_back(void **state)
 	assert_true(c->flag);
 	assert_int_equal(c->maybe, 0);
 	assert_string_equal(c->words[1], "1");
+	assert_int_equal(c->map.count, 3);
+	assert_string_equal(nomad_map_get(&c->map, "m"), "2");
 	assert_string_equal(nomad_map_get(&c->map, "l"), "true");
 	assert_true(nomad_int_map_get(&c->ports, "http", &port));
 	assert_int_equal(port, 80);
@@ -301,6 +324,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_nomad_encodes),
 		cmocka_unit_test(errors_say_what_is_wrong),
+		cmocka_unit_test(a_required_block_list_has_a_block),
 		cmocka_unit_test(there_and_back),
 	};
 
