@@ -111,6 +111,8 @@ static void ntp_answers_are_judged(void **state)
 	assert_int_equal(ntp_parse(p, sizeof(p) - 1, cookie, 0, 0, 0, &offset), -EBADMSG);
 	/* before the image was built */
 	assert_int_equal(ntp_parse(p, sizeof(p), cookie, 0, 0, (THEN_S + 1) * s, &offset), -EBADMSG);
+	/* More than 20 years after the image was built. */
+	assert_int_equal(ntp_parse(p, sizeof(p), cookie, 0, 0, (THEN_S - 21ll * 365 * 86400) * s, &offset), -EBADMSG);
 	p[1] = 0; /* go away */
 	assert_int_equal(ntp_parse(p, sizeof(p), cookie, 0, 0, 0, &offset), -EAGAIN);
 	p[1] = 2;
@@ -202,12 +204,27 @@ static void resolv_conf_has_three_servers(void **state)
 	assert_int_equal(net_format_resolv(buf, 20, list, NULL, NULL), -ENOSPC);
 }
 
+static void a_large_step_takes_two_answers(void **state)
+{
+	const int64_t s = 1000000000;
+
+	(void)state;
+	assert_true(ntp_agrees(false, 0, s / 10));
+	assert_true(ntp_agrees(false, 0, -s / 10));
+	assert_false(ntp_agrees(false, 0, 3600 * s));
+	assert_false(ntp_agrees(false, 0, -3600 * s));
+	assert_true(ntp_agrees(true, 3600 * s, 3600 * s + s / 2));
+	assert_false(ntp_agrees(true, 3600 * s, 3602 * s));
+	assert_false(ntp_agrees(true, 3600 * s, -3600 * s));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses_are_parsed),	     cmocka_unit_test(wrapped_packets_unwrap),
-		cmocka_unit_test(dns_answers_are_read),	     cmocka_unit_test(ntp_answers_are_judged),
-		cmocka_unit_test(netlink_messages_are_read), cmocka_unit_test(resolv_conf_has_three_servers),
+		cmocka_unit_test(a_large_step_takes_two_answers), cmocka_unit_test(addresses_are_parsed),
+		cmocka_unit_test(wrapped_packets_unwrap),	  cmocka_unit_test(dns_answers_are_read),
+		cmocka_unit_test(ntp_answers_are_judged),	  cmocka_unit_test(netlink_messages_are_read),
+		cmocka_unit_test(resolv_conf_has_three_servers),
 	};
 
 	return cmocka_run_group_tests_name("net", tests, NULL, NULL);

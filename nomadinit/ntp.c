@@ -10,7 +10,8 @@
  *                        +------------<-------------------------+
  *
  * An answer counts if it repeats our random cookie, so only somebody on the path can lie;
- * and a time before the image was built is refused whoever says it. */
+ * and a time before the image was built, or 20 years after, is refused whoever says it.
+ * The clock is only stepped when a second answer agrees: another server's, where there are two. */
 #include "ntp.h"
 
 #include <arpa/inet.h>
@@ -33,6 +34,10 @@
 #define STEP_NS 250000000ll
 #define ANSWER_MS 3000
 #define POLL_MS (900 * 1000)
+#define YEARS_NS (20ll * 365 * 86400 * 1000000000) /* how long after it was built an image believes in a time */
+#define CONFIRM_MS 1000
+#define CANDIDATE_MS 60000
+#define AGREE_NS 1000000000ll
 
 static struct {
 	struct ntp_source source;
@@ -43,17 +48,12 @@ static struct {
 	uint64_t cookie;
 	uint16_t dns_id;
 	int64_t sent_ns;
+	bool has_candidate; /* a large offset that nobody has confirmed yet */
+	int64_t candidate_ns;
+	uint64_t candidate_ms; /* when it was said */
 	char name[254];
 	struct loop_timer timer;
 } ntp = { .fd = -1 };
-
-static int64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 void ntp_build(uint8_t packet[NTP_PACKET], uint64_t cookie)
 {
@@ -76,6 +76,12 @@ static int64_t time_at(const uint8_t *p)
 	return seconds * 1000000000 + (int64_t)(((uint64_t)ntohl(f) * 1000000000) >> 32);
 }
 
+/* An image that was built without a clock knows no bounds. */
+static bool is_plausible(int64_t ns, int64_t floor_ns)
+{
+	return floor_ns == 0 || (ns >= floor_ns && ns <= floor_ns + YEARS_NS);
+}
+
 int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns,
 	      int64_t floor_ns, int64_t *ret_offset_ns)
 {
@@ -87,7 +93,7 @@ int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_n
 		return -EAGAIN;
 	server_in = time_at(packet + 32);
 	server_out = time_at(packet + 40);
-	if (server_out < server_in || server_out - server_in > 10000000000ll || server_out < floor_ns)
+	if (server_out < server_in || server_out - server_in > 10000000000ll || !is_plausible(server_out, floor_ns))
 		return -EBADMSG;
 	*ret_offset_ns = (server_in - sent_ns) / 2 + (server_out - received_ns) / 2;
 	return 0;
@@ -121,9 +127,12 @@ static void set_clock(int64_t ns)
 
 bool ntp_apply_floor(int64_t floor_s, bool in_container)
 {
-	if (clock_ns() / 1000000000 >= floor_s)
+	int64_t now = nomad_wall_ns();
+
+	if (is_plausible(now, floor_s * 1000000000))
 		return false;
-	log_warn("the clock is before the image was built; it is set to that moment until a time server answers");
+	log_warn("the clock is %s the image was built; it is set to that moment until a time server answers",
+		 now < floor_s * 1000000000 ? "before" : "20 years after");
 	if (!in_container)
 		set_clock(floor_s * 1000000000);
 	return true;
@@ -138,17 +147,38 @@ static void finish(void)
 	}
 }
 
+bool ntp_agrees(bool has_candidate, int64_t candidate_ns, int64_t offset_ns)
+{
+	int64_t d = offset_ns - candidate_ns;
+
+	if (offset_ns <= STEP_NS && offset_ns >= -STEP_NS)
+		return true;
+	return has_candidate && d < AGREE_NS && d > -AGREE_NS;
+}
+
 static void got_time(int64_t offset)
 {
 	bool first = !ntp.synced;
 
 	finish();
+	if (!ntp_agrees(ntp.has_candidate, ntp.candidate_ns, offset)) {
+		if (ntp.has_candidate)
+			log_warn("'%s' gives another time than the server before it; asking on", ntp.name);
+		ntp.has_candidate = true;
+		ntp.candidate_ns = offset;
+		ntp.candidate_ms = util_now_ms();
+		/* The next one, or the same if there is no other. */
+		ntp.server++;
+		loop_timer_set(&ntp.timer, CONFIRM_MS);
+		return;
+	}
+	ntp.has_candidate = false;
 	if (first || offset > STEP_NS || offset < -STEP_NS)
 		log_info("time from '%s': the clock was %lld.%03lld s off", ntp.name, (long long)(offset / 1000000000),
 			 (long long)((offset < 0 ? -offset : offset) / 1000000 % 1000));
 	if (!ntp.in_container) {
 		if (offset > STEP_NS || offset < -STEP_NS) {
-			set_clock(clock_ns() + offset);
+			set_clock(nomad_wall_ns() + offset);
 			set_hardware_clock();
 		} else {
 			struct timeval slew = { .tv_sec = offset < 0 ? -1 : 0,
@@ -198,7 +228,7 @@ static int ask_time(const struct net_address *a)
 	ntp.resolving = false;
 	util_random(&ntp.cookie, sizeof(ntp.cookie));
 	ntp_build(packet, ntp.cookie);
-	ntp.sent_ns = clock_ns();
+	ntp.sent_ns = nomad_wall_ns();
 	return send(ntp.fd, packet, sizeof(packet), 0) < 0 ? -errno : 0;
 }
 
@@ -235,6 +265,10 @@ static void next_server(void *data)
 	finish();
 	for (n = 0; names && names[n]; n++)
 		;
+	if (ntp.has_candidate && util_now_ms() > ntp.candidate_ms + CANDIDATE_MS)
+		ntp.has_candidate = false;
+	if (ntp.has_candidate && n > 0)
+		ntp.server %= n * 2;
 	if (n == 0 || ntp.server >= n * 2) {
 		ntp.server = 0;
 		if (!ntp.resolver_answers)
@@ -265,7 +299,7 @@ static void on_answer(void *data)
 
 	(void)data;
 	n = recv(ntp.fd, buf, sizeof(buf), MSG_DONTWAIT);
-	now = clock_ns();
+	now = nomad_wall_ns();
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			loop_timer_set(&ntp.timer, 0); /* port unreachable */

@@ -20,6 +20,10 @@ void ntp_build(uint8_t packet[NTP_PACKET], uint64_t cookie);
 int ntp_parse(const uint8_t *packet, size_t len, uint64_t cookie, int64_t sent_ns, int64_t received_ns,
 	      int64_t floor_ns, int64_t *ret_offset_ns);
 
+/* May the clock be stepped by this offset, or slewed?  Small ones always; a large one if the answer before said the
+ * same. */
+bool ntp_agrees(bool has_candidate, int64_t candidate_ns, int64_t offset_ns);
+
 /* Make ready; the first ntp_kick() begins, and then it goes on for as long as the machine runs.  The lists are asked
  * for each time.  in_container: only say what would be done. */
 struct ntp_source {
@@ -32,7 +36,7 @@ void ntp_start(const struct ntp_source *source, int64_t floor_s, bool in_contain
 /* The network changed: ask now unless we know the time. */
 void ntp_kick(void);
 bool ntp_is_synced(void);
-/* Is the clock plainly wrong (before the image was built)?  Then it was set to that moment. */
+/* Is the clock plainly wrong (before the image was built, or 20 years after)?  Then it was set to that moment. */
 bool ntp_apply_floor(int64_t floor_s, bool in_container);
 
 #endif
