@@ -21,7 +21,7 @@ job "build" {
         data        = <<-SCRIPT
           set -eu
           mkdir -p "$NOMAD_ALLOC_DIR/src/bin"
-          cp "$(command -v busybox)" "$NOMAD_ALLOC_DIR/src/bin/busybox"
+          cp "$(which busybox)" "$NOMAD_ALLOC_DIR/src/bin/busybox"
           cat >"$NOMAD_ALLOC_DIR/src/Containerfile" <<'END'
           FROM scratch
           COPY bin/busybox /bin/busybox
