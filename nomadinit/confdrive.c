@@ -20,7 +20,7 @@
 #include "base/tree.h"
 #include "util.h"
 
-#define MAX_SOURCES 8
+#define MAX_SOURCES 12
 #define MAX_FILES_BYTES (4u << 20)
 #define DRIVE_POINT "/run/nomadinit/drive"
 #define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/nomadinit/init.json/raw"
@@ -105,6 +105,39 @@ static int add_esp(struct sources *s, size_t *left)
 	return r;
 }
 
+const char *confdrive_user_data(const char *text)
+{
+	if (strncmp(text, "#nomadinit", 10) == 0)
+		text = strchr(text, '\n') ? strchr(text, '\n') + 1 : "";
+	text += strspn(text, " \t\r\n");
+	return *text == '{' ? text : NULL;
+}
+
+/* cloud-init's name for what somebody wants the machine to be: ours if it is JSON, else said to be none of ours. */
+static int add_user_data(struct sources *s, const char *label)
+{
+	char name[96], *text = NULL;
+	const char *ours;
+	int r = util_read_alloc(DRIVE_POINT "/user-data", CONFIG_MAX_BYTES, &text, NULL);
+
+	if (r < 0)
+		return 0;
+	snprintf(name, sizeof(name), "user-data of the config drive '%s'", label);
+	ours = confdrive_user_data(text);
+	if (ours) {
+		log_info("configuration: %s", name);
+		memmove(text, ours, strlen(ours) + 1);
+		return add_text(s, text, name);
+	}
+	if (text[strspn(text, " \t\r\n")])
+		log_warn("%s is not used: it begins with \"%.20s\", and only init.json, or that after a line "
+			 "#nomadinit, is "
+			 "understood",
+			 name, text);
+	free(text);
+	return 0;
+}
+
 static int add_drive(struct sources *s, size_t *left)
 {
 	static const char *const labels[] = { "NOMADINIT", "cidata", "config-2" };
@@ -114,8 +147,13 @@ static int add_drive(struct sources *s, size_t *left)
 	int r = 0;
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(labels) && r == 0; i++) {
-		if (blockdev_find(labels[i], 0, &b) < 0)
+		r = blockdev_find(labels[i], 0, &b);
+		if (r == -ENOTUNIQ)
+			log_warn("more than one volume is labelled '%s': none is used", labels[i]);
+		if (r < 0) {
+			r = 0;
 			continue;
+		}
 		nomad__make_dirs(DRIVE_POINT, 0700);
 		if (mount(b.path, DRIVE_POINT, "iso9660", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 &&
 		    mount(b.path, DRIVE_POINT, "vfat", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) {
@@ -124,6 +162,8 @@ static int add_drive(struct sources *s, size_t *left)
 		}
 		snprintf(name, sizeof(name), "init.json of the config drive '%s' (%s)", labels[i], b.path);
 		r = add_file(s, DRIVE_POINT "/init.json", name);
+		if (r == 0)
+			r = add_user_data(s, labels[i]);
 		copy_files(DRIVE_POINT, CONFDRIVE_FILES, 0, left);
 		umount2(DRIVE_POINT, MNT_DETACH);
 	}

@@ -17,6 +17,8 @@
 
 /* Read all sources.  -EINVAL with error[] set if one is broken. */
 int confdrive_load(struct config *ret, bool in_container, char error[CONFIG_ERROR_SIZE]);
+/* Where our configuration begins in a drive's user-data, NULL if it is somebody else's (cloud-init's, say). */
+const char *confdrive_user_data(const char *text);
 /* JSON text of the kernel arguments, "{}" if there are none; caller frees.  NULL: out of memory. */
 char *confdrive_from_cmdline(void);
 

@@ -380,6 +380,31 @@ static void try_config(void *data)
 	state_start(&config, in_container, go_on);
 }
 
+/* The agent's part and the kernel settings; what else is ours counts from the next boot. */
+static void reload(void)
+{
+	char error[CONFIG_ERROR_SIZE], *agent_json;
+	struct nomad_map sysctl;
+	struct config new;
+
+	if (!agent_started)
+		return;
+	if (confdrive_load(&new, in_container, error) < 0) {
+		log_error("the configuration is broken: %s; the agent keeps the one it has", error);
+		return;
+	}
+	agent_json = config.agent_json;
+	sysctl = config.sysctl;
+	config.agent_json = new.agent_json;
+	config.sysctl = new.sysctl;
+	new.agent_json = agent_json;
+	new.sysctl = sysctl;
+	config_done(&new);
+	write_agent_config();
+	apply_sysctl();
+	service_signal(SIGHUP);
+}
+
 /* ---- Signals ----------------------------------------------------------------------- */
 
 static void reap(void)
@@ -411,7 +436,7 @@ static void on_signal(void *data)
 		if (sig == SIGCHLD)
 			reap();
 		else if (sig == SIGHUP)
-			service_signal(SIGHUP);
+			reload();
 		else if (sig == SIGINT)
 			shutdown_request(SHUTDOWN_REBOOT, s.ssi_code == SI_KERNEL ? "ctrl-alt-del" : "SIGINT");
 		else if (sig == SIGRTMIN + 5)

@@ -75,11 +75,19 @@ check "and each plugin that is there" prints '"nomad-driver-x": [{][}]' agent_js
 check "and nothing of ours" unlike "$(agent_json)" nomadinit
 check "nobody else may read it" prints '^600$' inside /bin/busybox stat -c %a /run/nomad/agent.json
 check "a machine id is kept" prints '^.{32}$' inside /bin/busybox cat /state/nomadinit/machine-id
+printf '{"nomadinit": {%s, %s}, "region": "mars"}' "$quick" "$(echo "$sysctl" | sed 's/"1"/"0"/')" \
+	>"$root/etc/nomadinit/init.json"
 # The stand-in looks at its signals between two connections.
 connect='IO::Socket::INET->new(PeerAddr => q(127.0.0.1:4646))'
 reloads() { in_net perl -MIO::Socket::INET -e "$connect"; grep -q 'stand-in agent: reloaded' "$console"; }
 kill -HUP "$inner"
 check "SIGHUP reaches the agent" soon 10 reloads
+check "with a configuration that was read again" prints '"region": "mars"' agent_json
+check "and its kernel settings" prints '^0$' inside /bin/cat /proc/sys/net/ipv4/ip_forward
+echo broken >"$root/etc/nomadinit/init.json"
+kill -HUP "$inner"
+check "one that is broken is not taken" says "the agent keeps the one it has"
+check "and the old one stays" prints '"region": "mars"' agent_json
 # Orphans: the shell ends, its child becomes ours, ends, and must not stay as a zombie.
 inside /bin/sh -c '(sleep 0.2 & sleep 0.1 & exit 0)'
 no_zombie() { ! inside /bin/ps -o stat | grep -q Z; }
@@ -319,7 +327,7 @@ make_server() {
 	in_net ip link add eth1 type veth peer name other1
 	nsenter -t "$server" -n dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
 		--address=/time.example.com/192.0.2.1 --interface=dhcp0 --bind-interfaces --dhcp-authoritative \
-		--dhcp-range=192.0.2.50,192.0.2.60,2m --dhcp-range=2001:db8:2::,ra-only --enable-ra \
+		--dhcp-range=192.0.2.50,192.0.2.59,2m --dhcp-range=2001:db8:2::,ra-only --enable-ra \
 		--dhcp-option=option6:dns-server,2001:db8:2::53 --dhcp-option=6,192.0.2.53 \
 		--dhcp-option=15,example.com --dhcp-option=26,1450 --dhcp-option=12,fromdhcp \
 		--dhcp-option=121,10.9.0.0/16,192.0.2.9,0.0.0.0/0,192.0.2.1 \

@@ -36,6 +36,8 @@ cat >"$T/init.json" <<'E'
 {"nomadinit": {"hostname": "fromdrive", "log_bytes": 65536,
 	"network": {"eth1": {"addresses": ["198.51.100.9/24"]}, "*": {}}}}
 E
+printf '#nomadinit\n{"region": "venus"}\n' >"$T/user-data"
+mcopy -i "$T/drive.img" "$T/user-data" ::user-data
 mmd -i "$T/drive.img" ::tls
 echo certificate >"$T/ca.pem"
 mcopy -i "$T/drive.img" "$T/init.json" ::init.json
@@ -44,6 +46,7 @@ boot "$T/disk.raw" -drive "file=$T/drive.img,format=raw,if=none,id=conf" -device
 	-netdev user,id=two,restrict=on -device virtio-net-pci,netdev=two,romfile=
 check "with a config drive it comes up" wait_up
 check "config drive: the host name" guest_is fromdrive hostname
+check "config drive: its user-data, before the kernel's arguments" console_has "configuration: user-data of the config"
 check "config drive: its other files are there" guest_is certificate 'cat /run/nomadinit/config/tls/ca.pem'
 check "config drive: it is not left mounted" guest_is 0 'grep -c nomadinit/drive /proc/mounts'
 check "a second network card has its fixed address" prints 198.51.100.9/24 guest 'ip -4 addr show eth1'
