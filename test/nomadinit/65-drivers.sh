@@ -5,7 +5,7 @@
 long_only
 requires_nomad_file
 requires_image_tools
-requires jq systemd-nspawn buildah crun
+requires jq systemd-nspawn buildah crun umoci
 drivers="nspawn build"
 for d in $drivers; do
 	[ -x "$BUILD/plugins/nomad-driver-$d" ] ||
