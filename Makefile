@@ -11,6 +11,7 @@ VERSION := 0.1.0
 CC      ?= cc
 CXX     ?= c++
 AR      ?= ar
+OBJCOPY ?= objcopy
 PKG_CONFIG ?= pkg-config
 PROTOC_C ?= protoc-c
 POD2MAN ?= pod2man
@@ -90,9 +91,9 @@ $(BUILD)/%.o: %.c
 define driver_rules
 $(1).obj := $$(patsubst %.c,$$(BUILD)/%.o,$$($(1).src))
 $$($(1).obj): | $$(generated)
-$$(BUILD)/plugins/$(1): $$($(1).obj) $$(lib) $$(lib_link_deps)
+$$(BUILD)/plugins/$(1): $$($(1).obj) $$(lib.public) $$(lib_link_deps)
 	@mkdir -p $$(@D)
-	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$($(1).obj) $$(lib) $$(call libs_of,$(1)) $$(lib.libs)
+	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$($(1).obj) $$(lib.public) $$(call libs_of,$(1)) $$(lib.libs)
 $(1): $$(BUILD)/plugins/$(1)
 endef
 # The library's own come from lib.libs, which may take them from archives.

@@ -8,7 +8,10 @@ $(L).test := $(wildcard $(addprefix $(L)/,base/*_test.c core/*_test.c metrics/*_
 msgpack_pc := $(shell $(PKG_CONFIG) --exists msgpack-c && echo msgpack-c || echo msgpack)
 $(L).needs = $(grpc.pc) libprotobuf-c $(msgpack_pc) jansson
 
-lib := $(BUILD)/$(L)/libnomadplugin.a
+# The archive as installed, in which drivers find nomad_* only; and its objects as they were compiled, for tests:
+# they call nomad__*, and put an object of their own in the place of one of these.
+lib.public := $(BUILD)/$(L)/libnomadplugin.a
+lib := $(BUILD)/$(L)/private.a
 $(L).obj := # the unit tests link the archive
 lib_obj := $($(L).src:%.c=$(BUILD)/%.o)
 
@@ -26,22 +29,28 @@ lib.libs = $(grpc.libs) $(shell $(PKG_CONFIG) --libs libprotobuf-c $(msgpack_pc)
 lib_link_deps :=
 
 $(lib): $(lib_obj) $(lib_generated_obj)
-	$(call quiet,AR,$@)rm -f $@ && $(AR) crs $@ $(lib_obj) $(lib_generated_obj)
+	$(call quiet,AR,$@)rm -f $@ && $(AR) crs $@ $^
 
-libnomadplugin: $(lib) $(BUILD)/libnomadplugin/nomadplugin.pc
+$(lib.public): $(lib_obj) $(lib_generated_obj)
+	$(call quiet,AR,$@)$(CC) -r -nostdlib -o $(@:.a=.o) $^ && \
+		$(OBJCOPY) --wildcard --keep-global-symbol='nomad_[!_]*' $(@:.a=.o) && rm -f $@ && $(AR) crs $@ $(@:.a=.o)
+
+libnomadplugin: $(lib.public) $(BUILD)/libnomadplugin/nomadplugin.pc
 
 # Written anew each time: it holds the PREFIX of this very call.
 .PHONY: $(BUILD)/libnomadplugin/nomadplugin.pc
 $(BUILD)/libnomadplugin/nomadplugin.pc:
 	@mkdir -p $(@D)
-	$(call quiet,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(libdir))' 'includedir=$${prefix}/include' '' \
+	$(call quiet,GEN,$@)printf '%s\n' 'prefix=$(PREFIX)' \
+		'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(libdir))' 'includedir=$${prefix}/include' '' \
 		'Name: nomadplugin' 'Description: Nomad task drivers in C' 'Version: $(VERSION)' \
-		'Requires: libprotobuf-c $(msgpack_pc) jansson' \
-		'Libs: -L$${libdir} -lnomadplugin $(grpc.libs) -lpthread' 'Cflags: -I$${includedir}' >$@
+		'Requires.private: $(if $(filter static,$(GRPC)),,$(grpc.pc) )libprotobuf-c $(msgpack_pc) jansson' \
+		'Libs: -L$${libdir} -lnomadplugin' \
+		'Libs.private: $(if $(filter static,$(GRPC)),$(grpc.libs) )-lpthread' 'Cflags: -I$${includedir}' >$@
 
 .PHONY: install-libnomadplugin
 install-libnomadplugin: libnomadplugin
 	install -d '$(DESTDIR)$(PREFIX)/include/nomad' '$(DESTDIR)$(libdir)' '$(DESTDIR)$(pkgconfigdir)'
 	install -m 644 $(L)/nomad/*.h '$(DESTDIR)$(PREFIX)/include/nomad/'
-	install -m 644 $(lib) '$(DESTDIR)$(libdir)/libnomadplugin.a'
+	install -m 644 $(lib.public) '$(DESTDIR)$(libdir)/libnomadplugin.a'
 	install -m 644 $(BUILD)/$(L)/nomadplugin.pc '$(DESTDIR)$(pkgconfigdir)/nomadplugin.pc'

@@ -53,8 +53,8 @@ wire.absl = $(sort $(wildcard $(dir $(call wire.archive,grpc_unsecure))libabsl_*
 grpc.pc := $(if $(filter secure,$(GRPC)),grpc,grpc_unsecure)
 
 ifeq ($(GRPC),static)
-grpc.libs = -Wl,-Bstatic -Wl,--start-group $(addprefix -l,$(filter-out stdc++,$(wire.static_names))) \
-	$(patsubst lib%.a,-l%,$(notdir $(wire.absl))) -Wl,--end-group -lstdc++ -Wl,-Bdynamic -lm -lrt
+grpc.libs = -Wl,--start-group $(patsubst %,-l:lib%.a,$(filter-out stdc++,$(wire.static_names))) \
+	$(addprefix -l:,$(notdir $(wire.absl))) -Wl,--end-group -l:libstdc++.a -lm -lrt
 else
 grpc.libs = $(shell $(PKG_CONFIG) --libs $(grpc.pc))
 endif

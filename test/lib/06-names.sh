@@ -1,20 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Names of the archive: nomad_ for drivers, nomad__ between its own files,
-# pb__ of the generated messages.  Nothing else may clash with a driver's names.
+# Names: the installed archive defines nomad_ for drivers and nothing else that a driver's own names could
+# clash with. Between the library's files they begin with nomad__, or pb__ in generated messages.
 . test/lib.sh
 requires nm
 archive=$BUILD/libnomadplugin/libnomadplugin.a
+objects=$BUILD/libnomadplugin/private.a
 [ -e "$archive" ] || skip_all "$archive is not built"
 
+# names ARCHIVE PATTERN: prints the names that it exports beside the pattern and what sanitizers add.
 names() {
-	nm -A --defined-only --extern-only "$archive" 2>/dev/null |
-		awk '$(NF-1) ~ /^[A-TX-Z]$/ && $NF !~ /^(nomad_|_*(asan|odr_asan|ubsan|start|stop|llvm|gcov))/ {
-			generated = $1 ~ /\.pb-c\.o:/
-			if (!(generated && $NF ~ /^pb__/)) { print $1, $NF; bad = 1 } }
-			END { exit bad }'
+	nm -g --defined-only "$1" | awk -v want="$2" '
+		NF == 3 { n++ }
+		NF == 3 && $3 !~ want && $3 !~ /^_*(asan|odr_asan|ubsan|start|stop|llvm|gcov)/ { print $3; bad = 1 }
+		END { exit bad || n < 20 }'
 }
-run_test 'the archive defines nomad_, nomad__ and pb__ names only' names
+run_test 'the installed archive exports nomad_ only' names "$archive" '^nomad_[^_]'
+if [ -e "$objects" ]; then
+	run_test 'its objects share nomad_, nomad__ and pb__ only' names "$objects" '^(nomad_|pb__)'
+else
+	skip 'its objects share nomad_, nomad__ and pb__ only' "$objects is not built"
+fi
 
 # What a public header declares is there.
 declared() {
