@@ -1,41 +1,44 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Who may include whom (libnomadplugin/ARCHITECTURE.md), read from what the
-# compiler noted in the .d files:
-#	a driver: its own folder and nomad/*.h
-#	gRPC's and protobuf's headers: libnomadplugin/wire/ only
-#	the supervisor's program and nomadinit: neither those nor threads
+# Every include of our own files is one that the table in libnomadplugin/ARCHITECTURE.md allows.
 . test/lib.sh
+requires perl
+rules=libnomadplugin/ARCHITECTURE.md
 
-# Lines "object header", headers of the system with their full name.
-find "$BUILD" -path "$BUILD/asan" -prune -o -path "$BUILD/tsan" -prune -o -path "$BUILD/clang" -prune -o -path "$BUILD/cov" -prune \
-	-o -path "$BUILD/fuzz" -prune -o -path "$BUILD/freebsd" -prune -o -name '*.d' -print 2>/dev/null | while IFS= read -r d; do
-	sed 's/\\$//' "$d" | tr ' ' '\n' | grep '\.h$' | sed "s|^|${d#"$BUILD"/} |"
-done >"$T/includes"
-[ -s "$T/includes" ] || skip_all "nothing is built in $BUILD"
-# Prints what matches, fails if anything does.
-none() { ! grep -E "$1" "$T/includes" | { if [ -n "${2:-}" ]; then grep -vE "$2"; else cat; fi; } | sort -u | grep .; }
+# check TREE BUILD: the .d files name each object's source and headers, those of the system excepted;
+# libraries' headers are looked for in the sources.
+check() {
+	find "$2" \( -path "$2/?*/libnomadplugin" -o -path "$2/cache" -o -path "$2/image*" \) -prune -o -name '*.d' -print |
+		perl test/lib/includes.pl "$rules" "$1" "$2"
+}
+[ -n "$(find "$BUILD" -maxdepth 4 -name '*.d' 2>/dev/null | head -n 1)" ] || skip_all "nothing is built in $BUILD"
 
-# A driver's unit tests may feed its tables to the decoder.
-for driver in nomad-driver-build nomad-driver-nspawn nomad-driver-pot nomad-driver-triton; do
-	grep -q "^$driver/" "$T/includes" || { skip "$driver includes its own and nomad/*.h only" 'not built'; continue; }
-	run_test "$driver includes its own and nomad/*.h only" none \
-		"^$driver/[^ ]* [^/]" "^$driver/[^ ]* (libnomadplugin/nomad/|$driver/|[a-z0-9_-]+\.h\$)|^$driver/[^ ]*_test\.d libnomadplugin/schema/schema\.h"
-	run_test "$driver includes neither gRPC nor protobuf" none "^$driver/.*/(grpc|protobuf-c|msgpack)"
-done
-run_test 'test/driver includes its own and nomad/*.h only' none \
-	'^test/driver/[^ ]* [^/]' '^test/driver/[^ ]* (libnomadplugin/nomad/|test/driver/|[a-z0-9_-]+\.h$)'
-run_test 'gRPC and protobuf appear in wire/ only' none \
-	'(/grpc/|/grpc[a-z_]*\.h|protobuf-c|\.pb-c\.h)' '^libnomadplugin/wire/'
-run_test 'core and schema know nothing of the wire' none '^libnomadplugin/(core|schema|supervisor|os)/[^ ]* libnomadplugin/(wire|cli)/'
-run_test 'nomadinit has no threads and none of the library' none '^nomadinit/[^ ]* (/.*pthread|libnomadplugin/)' 'pthreadtypes|bits/'
+# A tree of one file, which a compiler has seen with one more include.
+t_forbidden() {
+	mkdir -p "$T/tree/libnomadplugin/${1%/*}" "$T/built" &&
+		{ echo "#include $2"; cat "libnomadplugin/$1"; } >"$T/tree/libnomadplugin/$1" || return 1
+	for d in libnomadplugin/*/; do
+		d=${d#libnomadplugin/}
+		[ -d "$T/tree/libnomadplugin/${d%/}" ] || ln -s "$PWD/libnomadplugin/${d%/}" "$T/tree/libnomadplugin/${d%/}"
+	done
+	cp libnomadplugin/"${1%/*}"/*.h "$T/tree/libnomadplugin/${1%/*}/"
+	(cd "$T/tree" && ${CC:-cc} -MM -MT x.o -MF "$T/built/x.d" -D_GNU_SOURCE -DNOMAD_VERSION='"0"' \
+		-Ilibnomadplugin "libnomadplugin/$1") || return 1
+	check "$T/tree" "$T/built" >"$T/said" && { echo "allowed: $1 with $2"; return 1; }
+	name=${2#?}
+	file_has "$T/said" "libnomadplugin/$1: ${name%?}" || { cat "$T/said"; return 1; }
+	rm -rf "$T/tree" "$T/built"
+}
+run_test 'every include is one that ARCHITECTURE.md allows' check . "$BUILD"
+run_test 'a forbidden include of a folder is found' t_forbidden schema/text.c '"core/core.h"'
+run_test 'a forbidden include by way of a header is found' t_forbidden base/hash.c '"supervisor/client.h"'
+run_test 'a forbidden library is found' t_forbidden schema/number.c '<pthread.h>'
 
-# The supervisor's program, wherever its fragment builds it.
-program=$(find "$BUILD/libnomadplugin/supervisor" -type f -perm -u+x ! -name '*_test' ! -name '*.*' 2>/dev/null | head -n 1)
-if [ -n "$program" ] && command -v nm >/dev/null; then
-	no_threads() { ! nm "$program" 2>/dev/null | grep -E ' [TU] (pthread_create|grpc_|protobuf_c_)'; }
-	run_test 'the supervisor program has neither threads nor gRPC' no_threads
-else
-	skip 'the supervisor program has neither threads nor gRPC' 'not built'
-fi
+# What the supervisor program is linked with is libc.
+program=$BUILD/libnomadplugin/supervisor/program/nomad-supervisor
+no_threads() {
+	! find "${program%/*}/obj" -name '*.o' -exec nm -u {} + | grep -E ' (pthread_|grpc_|protobuf_c_|msgpack_|json_)'
+}
+if [ -e "$program" ]; then run_test 'the supervisor program uses neither threads nor gRPC' no_threads
+else skip 'the supervisor program uses neither threads nor gRPC' 'not built'; fi
 done_testing
