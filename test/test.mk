@@ -137,6 +137,26 @@ mutate:
 	@RUN='^$$' BUILD='$(BUILD)' test/lib/40-conformance.sh >/dev/null || true # builds it, where there is Go
 	@'$(mutate_venv)/bin/python' test/mutate/mutate '$(BUILD)'
 
-# ---- Style: what programs can say of it -----------------------------------------------
-style: all
-	@BUILD='$(BUILD)' test/tally style test/lib/05-headers.sh test/lib/06-names.sh test/lib/07-includes.sh test/lib/08-text.sh
+# ---- Style and structure: what programs can say of them, part of test-lib ----------------
+.PHONY: style-of-all
+style:
+	@test/install-deps style
+	@+$(MAKE) $(parallel) --no-print-directory WERROR=1 style-of-all
+style-of-all: all $(test_driver)
+	@BUILD='$(BUILD)' test/tally style $(sort $(wildcard test/lib/0*.sh))
+
+# ---- The library's unit tests under ThreadSanitizer --------------------------------------
+.PHONY: test-tsan tests-of-tsan
+tests-of-tsan: $(call unit_tests_of,libnomadplugin)
+test-tsan:
+	@BUILD='$(BUILD)' test/tally tsan test/lib/47-tsan.sh
+
+# ---- What editors ask clangd -------------------------------------------------------------
+.PHONY: compile_commands.json
+json_text = "$(subst ",\",$(subst \,\\,$(1)))"
+compile_command = {"directory": $(call json_text,$(CURDIR)), "file": $(call json_text,$(1)), "command": \
+	$(call json_text,$(CC) $(cppflags) -I. -Itest/inject -Inomad-driver-triton $(cflags) -c $(1))}
+compile_commands.json: $(generated)
+	@mkdir -p '$(BUILD)'
+	$(file >$(BUILD)/$@,[$(subst } {,}$(comma) {,$(foreach f,$(sort $(all_src) $(super_src) $(nspawn_init_src)),$(call compile_command,$(f))))])
+	@echo '$(BUILD)/$@'
