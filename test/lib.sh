@@ -102,7 +102,8 @@ skip_this() { _skip_this=$1; }
 is() { [ "$1" = "$2" ] || { printf 'got  "%s"\nwant "%s"\n' "$1" "$2"; return 1; }; }
 like() { printf '%s\n' "$1" | grep -Eq -e "$2" || { printf 'text: %s\ndoes not match: %s\n' "$1" "$2"; return 1; }; }
 unlike() { ! printf '%s\n' "$1" | grep -Eq -e "$2" || { printf 'text: %s\nmatches: %s\n' "$1" "$2"; return 1; }; }
-file_has() { grep -Eq -e "$2" "$1" || { printf '%s does not contain %s; it ends:\n' "$1" "$2"; tail -n 20 "$1"; return 1; }; }
+file_has() { grep -Eq -e "$2" "$1" || { printf '%s does not contain %s; it ends:\n' "$1" "$2"; tail -n 20 "$1"
+	return 1; }; }
 
 # ---- What a test needs -------------------------------------------------------
 
@@ -228,7 +229,9 @@ _isolated() {
 	while read -r _dev _dir _type _opts _; do
 		case $_type in
 		cgroup)
-			_sel=$(printf '%s\n' "$_opts" | tr , '\n' | grep -vE '^(rw|ro|nosuid|nodev|noexec|relatime|xattr|clone_children|release_agent=.*)$' | paste -sd,)
+			_sel=$(printf '%s\n' "$_opts" | tr , '\n' | grep -vE \
+				'^(rw|ro|nosuid|nodev|noexec|relatime|xattr|clone_children|release_agent=.*)$' |
+				paste -sd,)
 			umount "$_dir" 2>/dev/null && mount -t cgroup -o "$_sel" cgroup "$_dir" ;;
 		cgroup2)
 			umount "$_dir" 2>/dev/null && mount -t cgroup2 cgroup2 "$_dir"
@@ -402,7 +405,8 @@ alloc_logs() {
 # Nomad keeps mounts and files of an allocation until it is collected.
 purge_job() {
 	# A dead one may have been collected together with another.
-	"$NOMAD" job stop -detach -purge "$1" >"$T/.purge" 2>&1 || grep -q 'No job(s)' "$T/.purge" || { cat "$T/.purge"; return 1; }
+	"$NOMAD" job stop -detach -purge "$1" >"$T/.purge" 2>&1 || grep -q 'No job(s)' "$T/.purge" ||
+		{ cat "$T/.purge"; return 1; }
 	wait_for 60 "the allocations of $1 are collected" _collected
 }
 _collected() {
@@ -432,7 +436,8 @@ _census() {
 		_state=$(sed -n 's/^State:.\(.\).*/\1/p' "$_d/status" 2>/dev/null)
 		[ -n "$_state" ] || continue
 		case " $_census_self " in *" $_p "*|*" $_ppid "*) continue ;; esac
-		[ "$_ppid" = 2 ] && [ "$(cat /proc/2/comm 2>/dev/null)" = kthreadd ] && continue	# the kernel's own
+		[ "$_ppid" = 2 ] && [ "$(cat /proc/2/comm 2>/dev/null)" = kthreadd ] &&
+			continue	# the kernel's own
 		_cmd=$(tr '\0\n' '  ' <"$_d/cmdline" 2>/dev/null)
 		[ -d "$_d" ] || continue
 		[ "$_state" = Z ] && _cmd="ZOMBIE $(cat "$_d/comm" 2>/dev/null) of $_ppid"
@@ -447,15 +452,18 @@ _census() {
 	done
 	# Nomad makes its own upper levels once and keeps them, and so do we.
 	find /sys/fs/cgroup -mindepth 1 -type d 2>/dev/null |
-		grep -vE '/(nomad|nomad\.slice)(/(share|reserve)(\.slice)?)?$|/nomad-drivers(/supervisors)?$' | sed 's/^/cgroup: /'
+		grep -vE '/(nomad|nomad\.slice)(/(share|reserve)(\.slice)?)?$|/nomad-drivers(/supervisors)?$' |
+		sed 's/^/cgroup: /'
 	# Of the mounts below /tmp ours only: others' go away with their directories.
 	awk -v t="$T/" '$2 !~ /^\/tmp\// || index($2, t) == 1 { print "mount: " $2 " " $3 }' /proc/self/mounts
 	[ ! -d /run/netns ] || find /run/netns -mindepth 1 | sed 's/^/network namespace: /'
 	ip -o link 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/link: \1/'
-	command -v nft >/dev/null && nft list ruleset 2>/dev/null | sed 's/counter packets [0-9]* bytes [0-9]*//; s/^/nft: /'
+	command -v nft >/dev/null && nft list ruleset 2>/dev/null | sed \
+		's/counter packets [0-9]* bytes [0-9]*//; s/^/nft: /'
 	command -v iptables-save >/dev/null && iptables-save 2>/dev/null | grep -v '^[#:]' | sed 's/^/iptables: /'
 	# Nomad's own helpers leave theirs in the agent's temporary directory.
-	find "$T" ${CENSUS_DIRS:-} -path "$T/agent-*/tmp" -prune -o -type s -print 2>/dev/null | sed 's/^/socket: /; s/plugin[0-9]*$/plugin/'
+	find "$T" ${CENSUS_DIRS:-} -path "$T/agent-*/tmp" -prune -o -type s -print 2>/dev/null |
+		sed 's/^/socket: /; s/plugin[0-9]*$/plugin/'
 	for _d in ${CENSUS_DIRS:-}; do
 		find "$_d" -mindepth 1 ! -type s 2>/dev/null | sed 's/^/file: /'
 	done

@@ -25,7 +25,8 @@ busybox_root() {
 		set -- "$debs/${package}_"*.deb
 		if [ ! -e "$1" ]; then
 			(cd "$debs" && { apt-get download -q "$package" >/dev/null 2>&1 ||
-				{ apt-get update -q >/dev/null && apt-get download -q "$package" >/dev/null 2>&1; }; }) ||
+				{ apt-get update -q >/dev/null && apt-get download -q "$package" >/dev/null \
+				2>&1; }; }) ||
 				{ echo "make-root: cannot download the package $package" >&2; exit 1; }
 			set -- "$debs/${package}_"*.deb
 		fi

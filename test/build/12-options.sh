@@ -14,14 +14,19 @@ OUT='"output": [{ "path": "alloc/out.tar" }]'
 
 t_platform() {
 	builds "{ \"context\": \"alloc/copies\", $OUT, \"platform\": \"linux/s390x\" }" &&
-		is "$(skopeo inspect --config --override-arch s390x "oci-archive:$A/out.tar" | jq -r '.os + "/" + .architecture')" linux/s390x
+		is "$(skopeo inspect --config --override-arch s390x "oci-archive:$A/out.tar" |
+		jq -r '.os + "/" + .architecture')" linux/s390x
 }
 run_test 'platform' t_platform
-listed() { tar -xOf "$A/out.tar" "blobs/sha256/$(skopeo inspect --raw "oci-archive:$A/out.tar" | jq -r '.layers[0].digest' | cut -d: -f2)" | tar -tzf - | grep -v '/$' | sort | tr '\n' ' '; }
+listed() { tar -xOf "$A/out.tar" "blobs/sha256/$(skopeo inspect --raw "oci-archive:$A/out.tar" |
+	jq -r '.layers[0].digest' | cut -d: -f2)" | tar -tzf - | grep -v '/$' | sort | tr '\n' ' '; }
 t_ignore() {
-	echo secret >"$A/copies/private.key" && echo '*.key' >"$A/copies/.containerignore" && printf '%s\n' '*.tar' 'Containerfile' >"$A/copies/other" &&
-		builds "{ \"context\": \"alloc/copies\", $OUT }" && is "$(listed)" 'all/.containerignore all/Containerfile all/other all/rootfs.tar ' &&
-		builds "{ \"context\": \"alloc/copies\", $OUT, \"ignorefile\": \"other\" }" && is "$(listed)" 'all/.containerignore all/other all/private.key '
+	echo secret >"$A/copies/private.key" && echo '*.key' >"$A/copies/.containerignore" &&
+		printf '%s\n' '*.tar' 'Containerfile' >"$A/copies/other" &&
+		builds "{ \"context\": \"alloc/copies\", $OUT }" && is "$(listed)" \
+		'all/.containerignore all/Containerfile all/other all/rootfs.tar ' &&
+		builds "{ \"context\": \"alloc/copies\", $OUT, \"ignorefile\": \"other\" }" &&
+		is "$(listed)" 'all/.containerignore all/other all/private.key '
 }
 run_test 'ignorefile takes the place of .containerignore' t_ignore
 t_layers() {
@@ -31,14 +36,17 @@ t_layers() {
 	RUN echo 1 >/one
 	RUN echo 2 >/two
 	C
-	layers() { builds "{ \"context\": \"alloc/layers\", $OUT, \"layers\": $1 }" && is "$(skopeo inspect --raw "oci-archive:$A/out.tar" | jq '.layers | length')" "$2"; }
+	layers() { builds "{ \"context\": \"alloc/layers\", $OUT, \"layers\": $1 }" &&
+		is "$(skopeo inspect --raw "oci-archive:$A/out.tar" | jq '.layers | length')" "$2"; }
 	layers true 3 && layers false 1
 }
 run_test 'layers' t_layers
 name_of() { tar -xOf "$A/out.tar" index.json | jq -r '.manifests[0].annotations["org.opencontainers.image.ref.name"]'; }
 t_tags() {
-	builds "{ \"context\": \"alloc/copies\", $OUT, \"tags\": [\"example.org/a/b:1\", \"example.org/a/b:2\"] }" && is "$(name_of)" example.org/a/b:1 &&
-		builds '{ "context": "alloc/copies", "tags": ["example.org/a/b:1"], "output": [{ "path": "alloc/out.tar", "reference": "other:3" }] }' && is "$(name_of)" other:3
+	builds "{ \"context\": \"alloc/copies\", $OUT, \"tags\": [\"example.org/a/b:1\", \"example.org/a/b:2\"] }" &&
+		is "$(name_of)" example.org/a/b:1 &&
+		builds '{ "context": "alloc/copies", "tags": ["example.org/a/b:1"],
+		"output": [{ "path": "alloc/out.tar", "reference": "other:3" }] }' && is "$(name_of)" other:3
 }
 run_test 'tags, and the reference of an output' t_tags
 # Of the engine and of what RUN started alike: one cgroup, with the task's limits.
@@ -48,13 +56,19 @@ t_limits() {
 	ADD rootfs.tar /
 	RUN echo working; sleep 1000
 	C
-	spawn_build '{ "context": "alloc/limits" }' && wait_for 60 'the step' has_said '^working' && engine=$(pgrep -f 'buildah --root' | head -n 1) && step=$(pgrep -xf 'sleep 1000' | head -n 1) || return 1
+	spawn_build '{ "context": "alloc/limits" }' && wait_for 60 'the step' has_said '^working' &&
+		engine=$(pgrep -f 'buildah --root' | head -n 1) && step=$(pgrep -xf 'sleep 1000' | head -n 1) ||
+		return 1
 	for _p in "$engine" "$step"; do
-		memory=$(sed -n 's/^[0-9]*:memory://p' "/proc/$_p/cgroup") cpu=$(sed -nE 's/^[0-9]*:([a-z,]*,)?cpu(,[a-z]*)?://p' "/proc/$_p/cgroup") v2=$(sed -n 's/^0:://p' "/proc/$_p/cgroup")
+		memory=$(sed -n 's/^[0-9]*:memory://p' "/proc/$_p/cgroup") \
+			cpu=$(sed -nE 's/^[0-9]*:([a-z,]*,)?cpu(,[a-z]*)?://p' "/proc/$_p/cgroup") \
+			v2=$(sed -n 's/^0:://p' "/proc/$_p/cgroup")
 		if [ -n "$memory" ]; then
-			is "$(cat "/sys/fs/cgroup/memory$memory/memory.limit_in_bytes")" 536870912 && is "$(cat "/sys/fs/cgroup/cpu$cpu/cpu.shares")" 500
+			is "$(cat "/sys/fs/cgroup/memory$memory/memory.limit_in_bytes")" 536870912 &&
+				is "$(cat "/sys/fs/cgroup/cpu$cpu/cpu.shares")" 500
 		else
-			is "$(cat "/sys/fs/cgroup$v2/memory.max")" 536870912 && unlike "$(cat "/sys/fs/cgroup$v2/cpu.weight")" '^100$'
+			is "$(cat "/sys/fs/cgroup$v2/memory.max")" 536870912 &&
+				unlike "$(cat "/sys/fs/cgroup$v2/cpu.weight")" '^100$'
 		fi || { cat "/proc/$_p/cgroup"; end_build TERM; return 1; }
 	done
 	is "$(cat "/proc/$engine/cgroup")" "$(cat "/proc/$step/cgroup")"
@@ -62,25 +76,32 @@ t_limits() {
 }
 run_test "the task's limits are those of engine and steps" t_limits
 t_storage_root() {
-	mkdir "$T/storage" && plugin_config "{ \"storage_root\": \"$T/storage\" }" && builds "{ \"context\": \"alloc/copies\", \"cache\": \"here\" }" &&
-		[ -d "$T/storage/cache/default~here/root-overlay" ] && is "$(ls "$T/storage/work")" '' && [ ! -e "$T/state/builds/cache" ]
+	mkdir "$T/storage" && plugin_config "{ \"storage_root\": \"$T/storage\" }" &&
+		builds "{ \"context\": \"alloc/copies\", \"cache\": \"here\" }" &&
+		[ -d "$T/storage/cache/default~here/root-overlay" ] && is "$(ls "$T/storage/work")" '' &&
+		[ ! -e "$T/state/builds/cache" ]
 	_r=$?; plugin_config '{}'; return $_r
 }
 run_test 'storage_root' t_storage_root
 t_network() {
-	mkdir -p /run/netns && ip netns add "of-$$" && cleanup "ip netns del of-$$" && ip -n "of-$$" addr add 10.9.8.7/32 dev lo && ip -n "of-$$" link set lo up || return 1
+	mkdir -p /run/netns && ip netns add "of-$$" && cleanup "ip netns del of-$$" &&
+		ip -n "of-$$" addr add 10.9.8.7/32 dev lo && ip -n "of-$$" link set lo up || return 1
 	containerfile net <<-'C' || return 1
 	FROM scratch
 	ADD rootfs.tar /
 	RUN echo "addresses: $(ip -o addr | tr -d '\n')"
 	C
 	# `run` is given no group's network: it is run in it, as the plugin is in the node's.
-	job_of '{ "context": "alloc/net" }' >"$T/job.json" && ip netns exec "of-$$" "$DRIVER" run --config "$T/plugin.json" --alloc "$A" "$T/job.json" >"$T/out" 2>"$T/err" && file_has "$T/out" '^addresses:.* 10\.9\.8\.7' &&
-		builds '{ "context": "alloc/net", "network": "none" }' && unlike "$(cat "$T/out")" '^addresses:.* 10\.9\.8\.7'
+	job_of '{ "context": "alloc/net" }' >"$T/job.json" && ip netns exec "of-$$" "$DRIVER" run --config \
+		"$T/plugin.json" --alloc "$A" "$T/job.json" >"$T/out" 2>"$T/err" &&
+		file_has "$T/out" '^addresses:.* 10\.9\.8\.7' &&
+		builds '{ "context": "alloc/net", "network": "none" }' &&
+		unlike "$(cat "$T/out")" '^addresses:.* 10\.9\.8\.7'
 }
 run_test 'network: the one of the task, or none' t_network
 t_ssh() {
-	command -v ssh-keygen >/dev/null && command -v ssh-add >/dev/null || { skip_this 'no openssh-client'; return 0; }
+	command -v ssh-keygen >/dev/null && command -v ssh-add >/dev/null ||
+		{ skip_this 'no openssh-client'; return 0; }
 	containerfile ssh <<-'C' && fails '{ "context": "alloc/ssh", "ssh": { "default": "alloc/key" } }' 'is not in the secrets directory'
 	FROM scratch
 	ADD rootfs.tar /

@@ -19,12 +19,15 @@ stays() { untouched && ! grep -q 'of the host' "$T/out" "$T/err" || { tail "$T/o
 # The other side: the same without the jail, by hand, gets at the host; or these tests would show nothing.
 by_hand() {
 	rm -rf "$T/hand" && mkdir "$T/hand"
-	TMPDIR=$T/hand unshare --mount buildah --root "$T/hand/root" --runroot "$T/hand/run" --storage-driver vfs build --isolation chroot \
+	TMPDIR=$T/hand unshare --mount buildah --root "$T/hand/root" --runroot "$T/hand/run" --storage-driver vfs \
+		build --isolation chroot \
 		"$A/hostile" >"$T/hand.out" 2>"$T/hand.err" </dev/null
 	CODE=$?
 }
-reaches() { by_hand; grep -q "$1" "$T/hand.out" || { echo 'without the jail it does not get out, either:'; tail "$T/hand.out" "$T/hand.err"; return 1; }; }
-writes() { reaches 'of the host' && { [ -e "$HOST/new" ] || { echo 'nothing was written'; return 1; }; } && rm "$HOST/new"; }
+reaches() { by_hand; grep -q "$1" "$T/hand.out" ||
+	{ echo 'without the jail it does not get out, either:'; tail "$T/hand.out" "$T/hand.err"; return 1; }; }
+writes() { reaches 'of the host' && { [ -e "$HOST/new" ] || { echo 'nothing was written'; return 1; }; } &&
+	rm "$HOST/new"; }
 
 t_bind() {
 	hostile <<-C && stays && writes
@@ -84,13 +87,16 @@ t_from() {
 	# In the name of a layout, buildah takes lower-case letters only.
 	images=$(echo "$T" | tr '[:upper:]' '[:lower:]')-images
 	cleanup "rm -rf '$images'"
-	mkdir "$images" && mv "$A/image.tar" "$A/docker.tar" "$A/layout" "$images/" && skopeo copy -q "oci:$images/layout" "dir:$images/dir" || return 1
-	for from in "oci-archive:$images/image.tar" "docker-archive:$images/docker.tar" "dir:$images/dir" "oci:$images/layout:latest"; do
+	mkdir "$images" && mv "$A/image.tar" "$A/docker.tar" "$A/layout" "$images/" &&
+		skopeo copy -q "oci:$images/layout" "dir:$images/dir" || return 1
+	for from in "oci-archive:$images/image.tar" "docker-archive:$images/docker.tar" "dir:$images/dir" \
+		"oci:$images/layout:latest"; do
 		hostile <<-C
 		FROM $from
 		RUN cat /file
 		C
-		is "$CODE" 125 && stays && grep -q 'no such file or directory\|does not exist' "$T/err" && reaches '^of the host$' || { echo "$from"; cat "$T/err"; return 1; }
+		is "$CODE" 125 && stays && grep -q 'no such file or directory\|does not exist' "$T/err" &&
+			reaches '^of the host$' || { echo "$from"; cat "$T/err"; return 1; }
 	done
 }
 t_credentials() {
@@ -178,11 +184,14 @@ run_test 'context: the private directory' refused '{ "context": "private" }' "$O
 ln -s "$HOST/file" "$A/good/Linked"
 run_test 'containerfile: a symbolic link' refused '{ "context": "alloc/good", "containerfile": "Linked" }' "$OUTSIDE"
 run_test 'containerfile: ..' refused '{ "context": "alloc/good", "containerfile": "../../host/file" }' "$OUTSIDE"
-run_test 'output: through a symbolic link' refused '{ "context": "alloc/good", "output": [{ "path": "alloc/away/x.tar" }] }' "$OUTSIDE"
+run_test 'output: through a symbolic link' refused \
+	'{ "context": "alloc/good", "output": [{ "path": "alloc/away/x.tar" }] }' "$OUTSIDE"
 ln -s "$HOST/file" "$A/linked.tar"
-run_test 'output: onto a symbolic link' refused '{ "context": "alloc/good", "output": [{ "path": "alloc/linked.tar" }] }' 'is not a file'
+run_test 'output: onto a symbolic link' refused \
+	'{ "context": "alloc/good", "output": [{ "path": "alloc/linked.tar" }] }' 'is not a file'
 run_test 'metadata_file: ..' refused '{ "context": "alloc/good", "metadata_file": "alloc/../../host/new" }' "$OUTSIDE"
-run_test 'build_contexts: a symbolic link' refused '{ "context": "alloc/good", "build_contexts": { "x": "alloc/away" } }' "$OUTSIDE"
+run_test 'build_contexts: a symbolic link' refused \
+	'{ "context": "alloc/good", "build_contexts": { "x": "alloc/away" } }' "$OUTSIDE"
 t_inside() { ln -s good "$A/alias" && builds '{ "context": "alloc/alias" }'; }
 run_test 'a symbolic link that stays inside is followed' t_inside
 t_copy() {
@@ -198,7 +207,9 @@ t_race() {
 	$HEAD
 	RUN sleep 3
 	C
-	mkdir -p "$A/dest" && spawn_build '{ "context": "alloc/race", "output": [{ "path": "alloc/dest/out.tar" }], "metadata_file": "alloc/dest/meta" }' && wait_for 60 'the step' has_said 'STEP 3' &&
+	mkdir -p "$A/dest" && spawn_build \
+		'{ "context": "alloc/race", "output": [{ "path": "alloc/dest/out.tar" }],
+		"metadata_file": "alloc/dest/meta" }' && wait_for 60 'the step' has_said 'STEP 3' &&
 		rm -r "$A/dest" && ln -s "$HOST" "$A/dest"
 	end_build; [ "$CODE" -ne 0 ] && is "$(ls "$HOST")" file && untouched
 }
@@ -206,15 +217,19 @@ run_test 'a link that appears while the build runs leads nowhere' t_race
 
 # ---- What the site allows
 t_registries() {
-	plugin_config '{ "allowed_registries": ["registry.example.org/team"] }' && rm -rf "$A/good" && containerfile good <<-'C' || return 1
+	plugin_config '{ "allowed_registries": ["registry.example.org/team"] }' && rm -rf "$A/good" &&
+		containerfile good <<-'C' || return 1
 	FROM scratch
 	COPY Containerfile /
 	C
-	refused '{ "context": "alloc/good", "push": [{ "reference": "registry.example.org/other/x" }] }' 'allowed_registries' &&
-		refused '{ "context": "alloc/good", "push": [{ "reference": "registry.example.org:1/team/x" }] }' 'allowed_registries'
+	refused '{ "context": "alloc/good", "push": [{ "reference": "registry.example.org/other/x" }] }' \
+		'allowed_registries' &&
+		refused '{ "context": "alloc/good", "push": [{ "reference": "registry.example.org:1/team/x" }] }' \
+		'allowed_registries'
 }
 run_test 'allowed_registries: push' t_registries
-t_networks() { plugin_config '{ "allowed_networks": ["none"] }' && refused '{ "context": "alloc/good" }' 'allowed_networks' && builds '{ "context": "alloc/good", "network": "none" }'; }
+t_networks() { plugin_config '{ "allowed_networks": ["none"] }' && refused '{ "context": "alloc/good" }' \
+	'allowed_networks' && builds '{ "context": "alloc/good", "network": "none" }'; }
 run_test 'allowed_networks' t_networks
 run_test 'nothing is left' nothing_left
 done_testing

@@ -17,16 +17,23 @@ remote() { skopeo inspect --tls-verify=false "docker://$REGISTRY/$1" | jq -r "$2
 FIRST_REGISTRY=$REGISTRY
 
 t_push() {
-	builds "{ \"context\": \"alloc/app\", \"push\": [$PUSH, { \"reference\": \"$REGISTRY/team/app:2\", \"tls_verify\": false }], \"metadata_file\": \"alloc/meta.json\" }" &&
-		is "$(jq -r '.pushed[0].digest' "$A/meta.json")" "$(remote team/app:1 .Digest)" && is "$(jq -r '.pushed[1].reference' "$A/meta.json")" "$REGISTRY/team/app:2" &&
-		file_has "$T/err" "^event: Pushed $REGISTRY/team/app:1, digest $(remote team/app:1 .Digest)$" && file_has "$T/err" "^event: Pushing to $REGISTRY/team/app:2" &&
+	builds "{ \"context\": \"alloc/app\", \"push\": [$PUSH, { \"reference\": \"$REGISTRY/team/app:2\",
+		\"tls_verify\": false }], \"metadata_file\": \"alloc/meta.json\" }" &&
+		is "$(jq -r '.pushed[0].digest' "$A/meta.json")" "$(remote team/app:1 .Digest)" &&
+		is "$(jq -r '.pushed[1].reference' "$A/meta.json")" "$REGISTRY/team/app:2" &&
+		file_has "$T/err" "^event: Pushed $REGISTRY/team/app:1, digest $(remote team/app:1 .Digest)$" &&
+		file_has "$T/err" "^event: Pushing to $REGISTRY/team/app:2" &&
 		file_has "$T/err" '^event: Pushing .*: layer 1$'
 }
 t_same() {
-	builds "{ \"context\": \"alloc/app\", \"timestamp\": 0, \"output\": [{ \"path\": \"alloc/app.tar\" }], \"push\": [$PUSH] }" && is "$(digest_of "$A/app.tar")" "$(remote team/app:1 .Digest)"
+	builds "{ \"context\": \"alloc/app\", \"timestamp\": 0, \"output\": [{ \"path\": \"alloc/app.tar\" }],
+		\"push\": [$PUSH] }" && is "$(digest_of "$A/app.tar")" "$(remote team/app:1 .Digest)"
 }
-t_tls() { plugin_config '{}' && fails "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"$REGISTRY/team/app:1\" }] }" '^event: The push failed with exit code 125: .*HTTP response to HTTPS client' && is "$CODE" 125 && plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; }
-t_unreachable() { fails '{ "context": "alloc/app", "push": [{ "reference": "127.0.0.1:9/x:1", "tls_verify": false }] }' '^event: The push failed with exit code 125: .*connection refused'; }
+t_tls() { plugin_config '{}' && fails "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\":
+	\"$REGISTRY/team/app:1\" }] }" '^event: The push failed with exit code 125: .*HTTP response to HTTPS client' &&
+		is "$CODE" 125 && plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; }
+t_unreachable() { fails '{ "context": "alloc/app", "push": [{ "reference": "127.0.0.1:9/x:1",
+	"tls_verify": false }] }' '^event: The push failed with exit code 125: .*connection refused'; }
 t_from() {
 	containerfile from <<-C && builds '{ "context": "alloc/from", "output": [{ "path": "alloc/from.tar" }] }' && unpack "$A/from.tar" "$T/image" && is "$(cat "$T/image/rootfs/app" "$T/image/rootfs/more")" "app
 more"
@@ -35,19 +42,26 @@ more"
 	C
 }
 t_tls_verify() {
-	plugin_config '{}' && fails '{ "context": "alloc/from" }' 'HTTP response to HTTPS client' && builds '{ "context": "alloc/from", "tls_verify": false }'
+	plugin_config '{}' && fails '{ "context": "alloc/from" }' 'HTTP response to HTTPS client' &&
+		builds '{ "context": "alloc/from", "tls_verify": false }'
 }
 t_policy() {
-	plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"], \"allowed_registries\": [\"$REGISTRY/other\", \"example.org\"] }" &&
-		fails '{ "context": "alloc/from" }' 'rejected by policy' && is "$CODE" 125 && builds '{ "context": "alloc/app" }' &&
+	plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"], \"allowed_registries\": [\"$REGISTRY/other\",
+		\"example.org\"] }" &&
+		fails '{ "context": "alloc/from" }' 'rejected by policy' && is "$CODE" 125 &&
+		builds '{ "context": "alloc/app" }' &&
 		fails "{ \"context\": \"alloc/app\", \"push\": [$PUSH] }" 'allowed_registries' &&
-		plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"], \"allowed_registries\": [\"$REGISTRY/team\"] }" &&
-		builds "{ \"context\": \"alloc/from\", \"push\": [$PUSH] }" && plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"
+		plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"],
+		\"allowed_registries\": [\"$REGISTRY/team\"] }" &&
+		builds "{ \"context\": \"alloc/from\", \"push\": [$PUSH] }" &&
+		plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"
 }
 t_format() {
 	kind() { skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/team/app:1" | jq -r .mediaType; }
-	builds "{ \"context\": \"alloc/app\", \"format\": \"docker\", \"push\": [$PUSH] }" && is "$(kind)" application/vnd.docker.distribution.manifest.v2+json &&
-		builds "{ \"context\": \"alloc/app\", \"push\": [$PUSH] }" && is "$(kind)" application/vnd.oci.image.manifest.v1+json
+	builds "{ \"context\": \"alloc/app\", \"format\": \"docker\", \"push\": [$PUSH] }" &&
+		is "$(kind)" application/vnd.docker.distribution.manifest.v2+json &&
+		builds "{ \"context\": \"alloc/app\", \"push\": [$PUSH] }" &&
+		is "$(kind)" application/vnd.oci.image.manifest.v1+json
 }
 t_context() {
 	containerfile context <<-'C' || return 1
@@ -55,8 +69,10 @@ t_context() {
 	COPY --from=basis /app /copied
 	RUN cat /copied
 	C
-	CONTEXT="{ \"context\": \"alloc/context\", \"build_contexts\": { \"basis\": \"docker-image://$REGISTRY/team/app:1\" } }"
-	builds "$CONTEXT" && file_has "$T/out" '^app$' && plugin_config '{ "allowed_registries": ["example.org"] }' && fails "$CONTEXT" 'build_contexts: .* is in none of the registries'
+	CONTEXT="{ \"context\": \"alloc/context\", \"build_contexts\": { \"basis\":
+		\"docker-image://$REGISTRY/team/app:1\" } }"
+	builds "$CONTEXT" && file_has "$T/out" '^app$' && plugin_config '{ "allowed_registries": ["example.org"] }' &&
+		fails "$CONTEXT" 'build_contexts: .* is in none of the registries'
 	_r=$?; plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; return $_r
 }
 run_test 'push twice, events and metadata' t_push
@@ -71,13 +87,21 @@ run_test 'allowed_registries: FROM and push' t_policy
 
 # ---- Credentials of the node: a registry that wants some
 t_credentials() {
-	HOME=$T/home && export HOME && mkdir -p "$HOME/.docker" "$HOME/run/containers" && XDG_RUNTIME_DIR=$HOME/run && export XDG_RUNTIME_DIR || return 1
-	perl -e 'print "node:", crypt("credential", "\$2b\$05\$abcdefghijklmnopqrstuu"), "\n"' >"$T/htpasswd" && grep -q 'node:\$2b\$05\$' "$T/htpasswd" || { skip_this 'no bcrypt in libcrypt'; return 0; }
+	HOME=$T/home && export HOME && mkdir -p "$HOME/.docker" "$HOME/run/containers" && XDG_RUNTIME_DIR=$HOME/run &&
+		export XDG_RUNTIME_DIR || return 1
+	perl -e 'print "node:", crypt("credential", "\$2b\$05\$abcdefghijklmnopqrstuu"), "\n"' >"$T/htpasswd" &&
+		grep -q 'node:\$2b\$05\$' "$T/htpasswd" || { skip_this 'no bcrypt in libcrypt'; return 0; }
 	start_registry htpasswd || return 1
-	printf '{"auths":{"%s":{"auth":"bm9kZTpjcmVkZW50aWFs"}}}' "$REGISTRY" | tee "$HOME/.docker/config.json" >"$HOME/run/containers/auth.json"
+	printf '{"auths":{"%s":{"auth":"bm9kZTpjcmVkZW50aWFs"}}}' "$REGISTRY" |
+		tee "$HOME/.docker/config.json" >"$HOME/run/containers/auth.json"
 	REGISTRY_AUTH_FILE=$HOME/.docker/config.json && export REGISTRY_AUTH_FILE
-	builds '{ "context": "alloc/app", "output": [{ "path": "alloc/app.tar" }] }' && skopeo copy -q --dest-tls-verify=false "oci-archive:$A/app.tar" "docker://$REGISTRY/a/b:1" || { echo 'not even by hand'; return 1; }
-	fails "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"$REGISTRY/a/b:2\", \"tls_verify\": false }] }" '^event: The push failed with exit code 125: .*(authentication required|unauthorized)' || return 1
+	builds '{ "context": "alloc/app", "output": [{ "path": "alloc/app.tar" }] }' &&
+		skopeo copy -q --dest-tls-verify=false "oci-archive:$A/app.tar" "docker://$REGISTRY/a/b:1" ||
+		{ echo 'not even by hand'; return 1; }
+	fails "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"$REGISTRY/a/b:2\",
+		\"tls_verify\": false }] }" \
+			'^event: The push failed with exit code 125: .*(authentication required|unauthorized)' ||
+			return 1
 	containerfile private <<-C && fails '{ "context": "alloc/private", "tls_verify": false }' 'authentication required|unauthorized'
 	FROM $REGISTRY/a/b:1
 	C
@@ -100,8 +124,11 @@ t_pull() {
 		C
 	done
 	moves() { skopeo copy -q --dest-tls-verify=false "oci-archive:$A/v$1.tar" "docker://$REGISTRY/team/moving:1"; }
-	pulls() { builds "{ \"context\": \"alloc/pull\", \"cache\": \"pulls\", \"layers\": false, \"pull\": \"$1\" }" && file_has "$T/out" "^version $2$"; }
-	moves 1 && fails '{ "context": "alloc/pull", "cache": "pulls", "pull": "never" }' 'not known|unable to find|image not' && pulls missing 1 && moves 2 && pulls missing 1 && pulls never 1 &&
+	pulls() { builds "{ \"context\": \"alloc/pull\", \"cache\": \"pulls\", \"layers\": false, \"pull\": \"$1\" }" &&
+		file_has "$T/out" "^version $2$"; }
+	moves 1 && fails '{ "context": "alloc/pull", "cache": "pulls", "pull": "never" }' \
+		'not known|unable to find|image not' && pulls missing 1 && moves 2 && pulls missing 1 &&
+		pulls never 1 &&
 		pulls newer 2 && moves 1 && pulls always 1
 }
 run_test 'pull: missing, never, newer, always' t_pull
@@ -117,22 +144,31 @@ runs() { grep -c '^really run$' "$T/out"; }
 # How much faster that is depends on the steps; `make bench` tells of some.
 t_cache() {
 	builds '{ "context": "alloc/slow", "cache": "shared" }' && is "$(runs)" 2 &&
-		builds '{ "context": "alloc/slow", "cache": "shared", "output": [{ "path": "alloc/slow.tar" }] }' && is "$(runs)" 0 && is "$(grep -c 'Using cache' "$T/out")" 3 && unpack "$A/slow.tar" "$T/image" && is "$(cat "$T/image/rootfs/slow" "$T/image/rootfs/again")" "slow
+		builds '{ "context": "alloc/slow", "cache": "shared", "output": [{ "path": "alloc/slow.tar" }] }' &&
+		is "$(runs)" 0 && is "$(grep -c 'Using cache' "$T/out")" 3 && unpack "$A/slow.tar" "$T/image" &&
+		is "$(cat "$T/image/rootfs/slow" "$T/image/rootfs/again")" "slow
 again"
 }
 t_cache_namespace() { [ -d "$T/state/builds/cache/default~shared" ]; }
 t_cache_mount() {
-	echo '# changed' >>"$A/slow/Containerfile" && sed -i 's/echo slow/echo slower/' "$A/slow/Containerfile" && builds '{ "context": "alloc/slow", "cache": "shared" }' && file_has "$T/out" '^counted$'
+	echo '# changed' >>"$A/slow/Containerfile" && sed -i 's/echo slow/echo slower/' "$A/slow/Containerfile" &&
+		builds '{ "context": "alloc/slow", "cache": "shared" }' && file_has "$T/out" '^counted$'
 }
 t_remote_cache() {
 	R="\"cache_to\": \"$REGISTRY/cache\", \"cache_from\": \"$REGISTRY/cache\", \"tls_verify\": false"
-	builds "{ \"context\": \"alloc/slow\", $R }" && is "$(runs)" 2 && builds "{ \"context\": \"alloc/slow\", $R }" && file_has "$T/out" 'Cache pulled from remote' && is "$(runs)" 0 &&
+	builds "{ \"context\": \"alloc/slow\", $R }" && is "$(runs)" 2 &&
+		builds "{ \"context\": \"alloc/slow\", $R }" &&
+		file_has "$T/out" 'Cache pulled from remote' && is "$(runs)" 0 &&
 		skopeo list-tags --tls-verify=false "docker://$REGISTRY/cache" | jq -e '.Tags | length >= 2'
 }
 t_remote_cache_allowed() {
-	plugin_config "{ \"allowed_registries\": [\"$REGISTRY/team\"] }" && fails "{ \"context\": \"alloc/slow\", $R }" "cache_from: '$REGISTRY/cache' is in none of the registries" &&
-		fails "{ \"context\": \"alloc/slow\", \"cache_to\": \"$REGISTRY/cache\", \"tls_verify\": false }" "cache_to: '$REGISTRY/cache' is in none" &&
-		plugin_config "{ \"allowed_registries\": [\"$REGISTRY/cache\"] }" && builds "{ \"context\": \"alloc/slow\", $R }" && is "$(runs)" 0
+	plugin_config "{ \"allowed_registries\": [\"$REGISTRY/team\"] }" &&
+		fails "{ \"context\": \"alloc/slow\", $R }" \
+		"cache_from: '$REGISTRY/cache' is in none of the registries" &&
+		fails "{ \"context\": \"alloc/slow\", \"cache_to\": \"$REGISTRY/cache\", \"tls_verify\": false }" \
+		"cache_to: '$REGISTRY/cache' is in none" &&
+		plugin_config "{ \"allowed_registries\": [\"$REGISTRY/cache\"] }" &&
+		builds "{ \"context\": \"alloc/slow\", $R }" && is "$(runs)" 0
 	_r=$?; plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; return $_r
 }
 t_killed_cache() {
@@ -142,16 +178,21 @@ t_killed_cache() {
 	RUN sleep 1000
 	C
 	kill -9 "$(pgrep -f 'buildah --root' | head -n 1)"; end_build
-	is "$CODE" 137 && grep -q working "$T/state/builds/cache/default~shared/root-overlay/overlay-containers/containers.json" || echo 'nothing was left'
-	builds '{ "context": "alloc/app", "cache": "shared" }' && is "$(jq length "$T/state/builds/cache/default~shared/root-"*/*-containers/containers.json)" 0
+	is "$CODE" 137 && grep -q working \
+		"$T/state/builds/cache/default~shared/root-overlay/overlay-containers/containers.json" ||
+		echo 'nothing was left'
+	builds '{ "context": "alloc/app", "cache": "shared" }' &&
+		is "$(jq length "$T/state/builds/cache/default~shared/root-"*/*-containers/containers.json)" 0
 }
 t_shared_concurrently() {
-	for i in 1 2 3 4; do spawn_build '{ "context": "alloc/app", "cache": "shared" }' "c$i"; eval "p$i=\$TASK_PID"; done
+	for i in 1 2 3 4; do spawn_build '{ "context": "alloc/app", "cache": "shared" }' "c$i"
+		eval "p$i=\$TASK_PID"; done
 	for i in 1 2 3 4; do eval "wait \$p$i" || { cat "$T/err-c$i"; return 1; }; done
 }
 t_gc() {
 	plugin_config '{ "cache_mb": 1 }' && builds '{ "context": "alloc/app", "cache": "other" }' &&
-		is "$(find "$T/state/builds/cache" -mindepth 2 ! -name lock | wc -l)" 0 && builds '{ "context": "alloc/app", "cache": "shared" }'
+		is "$(find "$T/state/builds/cache" -mindepth 2 ! -name lock | wc -l)" 0 &&
+		builds '{ "context": "alloc/app", "cache": "shared" }'
 }
 run_test 'a rebuild with cache runs nothing' t_cache
 run_test 'a cache belongs to a Nomad namespace' t_cache_namespace

@@ -34,25 +34,33 @@ t_kill() { hang "$HANG" && kill -9 "$(pid_of "$1")" && { end_build; [ "$CODE" -n
 t_plugin_killed() {
 	hang "$HANG" && kill -9 $TASK_PID && wait $TASK_PID 2>/dev/null
 	pgrep -f 'sleep 1000' >/dev/null || { echo 'the build went along with the plugin'; return 1; }
-	kill -9 "$(pid_of 'build-steps')" && wait_for 30 'all processes are gone' gone && unlike "$(cat /proc/self/mounts)" "$T/state" &&
-		wait_for 30 'the supervisor is gone' supervisors_gone && rm -rf "$T/state/tasks" "$T/state/builds/work" "$T/tmp"/nomad-run-* &&
+	kill -9 "$(pid_of 'build-steps')" && wait_for 30 'all processes are gone' gone &&
+		unlike "$(cat /proc/self/mounts)" "$T/state" &&
+		wait_for 30 'the supervisor is gone' supervisors_gone &&
+		rm -rf "$T/state/tasks" "$T/state/builds/work" "$T/tmp"/nomad-run-* &&
 		mkdir "$T/state/tasks" "$T/state/builds/work"
 }
 t_early() {
 	for pause in 0.02 0.05 0.1 0.15 0.2 0.3 0.4 0.6; do
-		spawn_build '{ "context": "alloc/quick", "output": [{ "path": "alloc/quick.tar" }] }' && sleep $pause && kill -9 "$(pid_of build-steps)" 2>/dev/null
+		spawn_build '{ "context": "alloc/quick", "output": [{ "path": "alloc/quick.tar" }] }' && sleep $pause &&
+			kill -9 "$(pid_of build-steps)" 2>/dev/null
 		end_build
 	done
 	clean
 }
 t_ten() {
-	for i in 1 2 3 4 5 6 7 8 9 10; do spawn_build "{ \"context\": \"alloc/quick\", \"output\": [{ \"path\": \"alloc/ten-$i.tar\" }] }" "$i"; eval "p$i=\$TASK_PID"; done
+	for i in 1 2 3 4 5 6 7 8 9 10; do spawn_build \
+		"{ \"context\": \"alloc/quick\", \"output\": [{ \"path\": \"alloc/ten-$i.tar\" }] }" "$i"
+		eval "p$i=\$TASK_PID"; done
 	for i in 1 2 3 4 5 6 7 8 9 10; do eval "wait \$p$i" || { cat "$T/err-$i"; return 1; }; done
 	is "$(find "$A" -name 'ten-*.tar' | wc -l)" 10 && clean
 }
 t_concurrency() {
-	plugin_config '{ "concurrency": 1 }' && hang "$HANG" && first=$TASK_PID && spawn_build '{ "context": "alloc/quick" }' second && wait_for 30 'it waits' grep -q '^event: Waiting for other builds' "$T/err-second" &&
-		second=$TASK_PID && ! has_said STEP second && kill -TERM $first && wait $second && plugin_config '{}' && { wait $first; rm -rf "$T/state/builds/slots"; clean; }
+	plugin_config '{ "concurrency": 1 }' && hang "$HANG" && first=$TASK_PID &&
+		spawn_build '{ "context": "alloc/quick" }' second && wait_for 30 'it waits' grep -q \
+		'^event: Waiting for other builds' "$T/err-second" &&
+		second=$TASK_PID && ! has_said STEP second && kill -TERM $first && wait $second && plugin_config '{}' &&
+		{ wait $first; rm -rf "$T/state/builds/slots"; clean; }
 }
 run_test 'stop: the engine cleans up' t_stop
 run_test 'stop: with isolation oci' t_stop_oci

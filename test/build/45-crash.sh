@@ -28,18 +28,24 @@ t_clean() {
 }
 # Points that come after the build: what died then must not have changed it.  Those of `super-empty` are both.
 at() {
-	job_of "$(config "$1")" ".Name = \"$1\"" | jq --arg id "$1" '.Job.ID = $id | .Job.TaskGroups[0].Tasks[0].Name = "task"' >"$T/job.json"
-	NOMAD_DRIVER_CRASH_AT=$1 timeout 120 "$MORTAL" run --config "$T/plugin.json" --alloc "$A" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null
+	job_of "$(config "$1")" ".Name = \"$1\"" |
+		jq --arg id "$1" '.Job.ID = $id | .Job.TaskGroups[0].Tasks[0].Name = "task"' >"$T/job.json"
+	NOMAD_DRIVER_CRASH_AT=$1 timeout 120 "$MORTAL" run --config "$T/plugin.json" --alloc "$A" "$T/job.json" \
+		>"$T/out" 2>"$T/err" </dev/null
 	_code=$?
 	if engine_flaked && [ -z "${2:-}" ]; then at "$1" again; return; fi
 	case $1 in
-	core-tidy-* | clean-* | super-written | super-exit | super-empty) [ -e "$A/$1.tar" ] || { echo 'the build has not ended'; cat "$T/err"; return 1; } ;;
+	core-tidy-* | clean-* | super-written | super-exit | super-empty) [ -e "$A/$1.tar" ] ||
+		{ echo 'the build has not ended'; cat "$T/err"; return 1; } ;;
 	*) [ $_code -ne 0 ] || { echo 'nobody died'; return 1; } ;;
 	esac
 }
-for step in core-start-intent core-start-recorded core-run-recorded start-recorded start-launched start-sent start-answered core-run-started \
-	core-start-driver super-detached super-recorded super-listening super-cgroups super-forked super-main super-execed super-started \
-	super-empty super-written super-exit core-tidy-begin core-tidy-killed core-tidy-destroyed core-tidy-removed clean-begin clean-killed clean-removed; do
+for step in core-start-intent core-start-recorded core-run-recorded start-recorded start-launched start-sent \
+	start-answered core-run-started \
+	core-start-driver super-detached super-recorded super-listening super-cgroups super-forked super-main \
+	super-execed super-started \
+	super-empty super-written super-exit core-tidy-begin core-tidy-killed core-tidy-destroyed core-tidy-removed \
+	clean-begin clean-killed clean-removed; do
 	run_test "dies at $step" at $step
 done
 run_test 'after all that nothing is left' t_clean
@@ -62,7 +68,8 @@ while_at() {
 	CODE=$?
 	if [ "$2" = plugin ]; then
 		# a commit may have been quicker
-		{ [ "$CODE" -eq 137 ] || [ "$1" = COMMIT ]; } && wait_for 60 'the build goes on to its end' test -e "$A/$_name.tar" && wait_for 60 'its processes are gone' gone
+		{ [ "$CODE" -eq 137 ] || [ "$1" = COMMIT ]; } && wait_for 60 'the build goes on to its end' test -e \
+			"$A/$_name.tar" && wait_for 60 'its processes are gone' gone
 	elif [ "$1" = working ]; then
 		[ "$CODE" -ne 0 ] && ! [ -e "$A/$_name.tar" ]
 	else	# it may have been quicker

@@ -15,7 +15,8 @@
 #   plugin_config JSON           options of the plugin block from now on
 #   unpack ARCHIVE DIR           the root of an oci-archive's image in DIR/rootfs
 #   digest_of ARCHIVE            of its manifest
-#   start_registry [HTPASSWD]    a registry on loopback: REGISTRY=127.0.0.1:PORT; with the file $T/HTPASSWD it wants credentials
+#   start_registry [HTPASSWD]    a registry on loopback: REGISTRY=127.0.0.1:PORT; with the file $T/HTPASSWD it wants
+# credentials
 #   nothing_left                 no storage, no mounts, no processes of builds
 
 DRIVER=$BUILD/plugins/nomad-driver-build
@@ -29,7 +30,8 @@ need_build() {
 	A=$T/alloc
 	mkdir -p "$A" "$T/root/bin" "$T/root/etc" "$T/root/tmp"
 	cp "$(command -v busybox)" "$T/root/bin/busybox"
-	for _a in sh ls cat echo sleep mkdir id ps mount wc grep head ln touch env dd chroot sha256sum find rm tr mknod cp chmod stat hostname ip; do
+	for _a in sh ls cat echo sleep mkdir id ps mount wc grep head ln touch env dd chroot sha256sum find rm tr \
+		mknod cp chmod stat hostname ip; do
 		ln -s busybox "$T/root/bin/$_a"
 	done
 	tar -C "$T/root" -cf "$A/rootfs.tar" .
@@ -41,8 +43,10 @@ containerfile() {
 	mkdir -p "$A/$1" && cat >"$A/$1/Containerfile" && ln -f "$A/rootfs.tar" "$A/$1/rootfs.tar"
 }
 job_of() {
-	jq -n --argjson config "$1" "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"], TaskGroups: [{
-		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"build\", Config: \$config, Resources: { MemoryMB: 512, CPU: 500 } } | ${2:-.}] }] } }"
+	jq -n --argjson config "$1" "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"],
+		TaskGroups: [{
+		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"build\", Config: \$config,
+			Resources: { MemoryMB: 512, CPU: 500 } } | ${2:-.}] }] } }"
 }
 build() {
 	job_of "$@" >"$T/job.json" || return 1
@@ -50,7 +54,8 @@ build() {
 	CODE=$?
 }
 # What buildah 1.28 may fail with on a loaded machine: see README.md.
-engine_flaked() { grep -Eo 'copier subprocess: EOF|sealing memfd copy: Device or resource busy' "$T/err" && echo 'the engine failed by itself: again'; }
+engine_flaked() { grep -Eo 'copier subprocess: EOF|sealing memfd copy: Device or resource busy' "$T/err" &&
+	echo 'the engine failed by itself: again'; }
 builds() {
 	build "$@" || return 1
 	[ "$CODE" -eq 0 ] || ! engine_flaked || build "$@"
@@ -95,7 +100,8 @@ start_registry() {
 	REGISTRY_PID=$!
 	cleanup "kill $REGISTRY_PID"
 	REGISTRY=127.0.0.1:$_port
-	wait_for 30 'the registry answers' sh -c "skopeo list-tags --tls-verify=false docker://$REGISTRY/none 2>&1 | grep -qi 'unknown\|not found\|authentication\|unauthorized'"
+	wait_for 30 'the registry answers' sh -c \
+		"skopeo list-tags --tls-verify=false docker://$REGISTRY/none 2>&1 | grep -qi 'unknown\|not found\|authentication\|unauthorized'"
 }
 no_storage() { [ -z "$(find "$T/state/builds/work" "$T/state/tasks" -mindepth 1 -maxdepth 1 2>/dev/null)" ]; }
 nothing_left() {

@@ -8,7 +8,8 @@ rules=libnomadplugin/ARCHITECTURE.md
 # check TREE BUILD: the .d files name each object's source and headers, those of the system excepted;
 # libraries' headers are looked for in the sources.
 check() {
-	find "$2" \( -path "$2/?*/libnomadplugin" -o -path "$2/cache" -o -path "$2/image*" \) -prune -o -name '*.d' -print |
+	find "$2" \( -path "$2/?*/libnomadplugin" -o -path "$2/cache" -o -path "$2/image*" \) -prune -o -name '*.d' \
+		-print |
 		perl test/lib/includes.pl "$rules" "$1" "$2"
 }
 [ -n "$(find "$BUILD" -maxdepth 4 -name '*.d' 2>/dev/null | head -n 1)" ] || skip_all "nothing is built in $BUILD"
@@ -19,7 +20,8 @@ t_forbidden() {
 		{ echo "#include $2"; cat "libnomadplugin/$1"; } >"$T/tree/libnomadplugin/$1" || return 1
 	for d in libnomadplugin/*/; do
 		d=${d#libnomadplugin/}
-		[ -d "$T/tree/libnomadplugin/${d%/}" ] || ln -s "$PWD/libnomadplugin/${d%/}" "$T/tree/libnomadplugin/${d%/}"
+		[ -d "$T/tree/libnomadplugin/${d%/}" ] || ln -s "$PWD/libnomadplugin/${d%/}" \
+			"$T/tree/libnomadplugin/${d%/}"
 	done
 	cp libnomadplugin/"${1%/*}"/*.h "$T/tree/libnomadplugin/${1%/*}/"
 	(cd "$T/tree" && ${CC:-cc} -MM -MT x.o -MF "$T/built/x.d" -D_GNU_SOURCE -DNOMAD_VERSION='"0"' \

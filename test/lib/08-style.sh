@@ -12,7 +12,8 @@ product() { c_files | grep -vE '_test\.c$|^test/'; }
 sources() { files '*.c' '*.h' '*.mk' '*.sh' '*.go' '*.proto' '*.jq' Makefile; }
 # By name or by first line: no list of scripts to keep.
 scripts() {
-	{ files '*.sh'; files '.ci/*' '.packaging/*' 'test/*' 'nomadinit/*' 'examples/*' | grep -vE '\.[a-z0-9]+$|/corpus/' |
+	{ files '*.sh'; files '.ci/*' '.packaging/*' 'test/*' 'nomadinit/*' 'examples/*' |
+		grep -vE '\.[a-z0-9]+$|/corpus/' |
 		xargs awk 'FNR == 1 && /^#! *\/(usr\/)?bin\/(env )?(ba|da)?sh$/ { print FILENAME } FNR > 1 { nextfile }'
 	} | sort -u
 }
@@ -52,7 +53,8 @@ t_functions() {
 	"$lizard" --version 2>/dev/null | grep -qx "$lizard_version" || {
 		rm -rf "$BUILD/lizard"
 		python3 -m venv "$BUILD/lizard" >"$T/pip" 2>&1 &&
-			"$BUILD/lizard/bin/pip" install -q --disable-pip-version-check "lizard==$lizard_version" >"$T/pip" 2>&1 ||
+			"$BUILD/lizard/bin/pip" install -q --disable-pip-version-check "lizard==$lizard_version" \
+			>"$T/pip" 2>&1 ||
 			{ skip_this "no lizard $lizard_version: $(tail -n 1 "$T/pip")"; return 0; }
 	}
 	product >"$T/product"

@@ -19,13 +19,15 @@ total=0
 # part WHAT DIR SOURCES [PREFIX]
 part() {
 	_name=$1; shift
-	if [ ! -d "$1" ] || [ -z "$(objects "$1" "$2" | head -n 1)" ]; then skip "$_name: no ring" 'not built'; return 0; fi
+	if [ ! -d "$1" ] || [ -z "$(objects "$1" "$2" | head -n 1)" ]; then skip "$_name: no ring" 'not built'
+		return 0; fi
 	total=$((total + $(rings "$@" | sed -n 's/ rings$//p')))
 	run_test "$_name: no ring" rings "$@"
 }
 part 'library' "$BUILD/libnomadplugin" libnomadplugin
 part 'supervisor program' "$BUILD/libnomadplugin/supervisor/program/obj" libnomadplugin
-for d in nomad-driver-build nomad-driver-nspawn nomad-driver-pot nomad-driver-triton; do part "$d" "$BUILD/$d" $d $d/; done
+for d in nomad-driver-build nomad-driver-nspawn nomad-driver-pot nomad-driver-triton; do part "$d" "$BUILD/$d" $d \
+	$d/; done
 part 'nspawn-init' "$BUILD/nspawn-init" .
 part 'nomadinit' "$BUILD/nomadinit" nomadinit nomadinit/
 diag "$total rings"

@@ -11,7 +11,8 @@ requires pip tar "$cc"
 # which takes minutes or fails.  The package is all we want, so take its
 # headers as soon as it is unpacked.
 mkdir "$T/pip"
-TMPDIR=$T/pip timeout 60 pip download -q --no-deps --no-binary :all: --no-build-isolation -d "$T" grpcio >"$T/log" 2>&1 &
+TMPDIR=$T/pip timeout 60 pip download -q --no-deps --no-binary :all: --no-build-isolation -d "$T" grpcio >"$T/log" \
+	2>&1 &
 pip=$!
 headers=
 while :; do
@@ -31,7 +32,8 @@ diag "of grpcio, $(ls "$T/include/grpc" | wc -l) files"
 
 compiles() {
 	# -nostdinc would be stricter; -isystem order is enough: ours comes first.
-	"$cc" -std=gnu11 -fsyntax-only -Wall -Werror -D_GNU_SOURCE -DNOMAD_VERSION='"0"' -I"$T/include" -Ilibnomadplugin \
+	"$cc" -std=gnu11 -fsyntax-only -Wall -Werror -D_GNU_SOURCE -DNOMAD_VERSION='"0"' -I"$T/include" \
+		-Ilibnomadplugin \
 		-I"$BUILD/libnomadplugin" "$1"
 }
 for file in libnomadplugin/wire/*.c; do

@@ -9,23 +9,27 @@ job=examples/hello/hello.json
 run() { "$T/hello/nomad-driver-hello" run --config "$T/config.json" "$@"; }
 
 t_install() {
-	make --no-print-directory BUILD="$BUILD" PREFIX="$prefix" install-libnomadplugin >"$T/install" 2>&1 || { cat "$T/install"; return 1; }
+	make --no-print-directory BUILD="$BUILD" PREFIX="$prefix" install-libnomadplugin >"$T/install" 2>&1 ||
+		{ cat "$T/install"; return 1; }
 	[ -f "$prefix/include/nomad/plugin.h" ] && [ -f "$prefix/lib/libnomadplugin.a" ]
 }
 t_build() {
 	cp -r examples/hello "$T/hello" && printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/config.json" &&
-		PKG_CONFIG_PATH=$prefix/lib/pkgconfig make -C "$T/hello" CFLAGS='-O1 -Wall -Wextra -Werror' >"$T/build" 2>&1 ||
+		PKG_CONFIG_PATH=$prefix/lib/pkgconfig make -C "$T/hello" CFLAGS='-O1 -Wall -Wextra -Werror' \
+		>"$T/build" 2>&1 ||
 		{ cat "$T/build"; return 1; }
 }
 t_short() { lines=$(wc -l <examples/hello/hello.c) && [ "$lines" -lt 100 ] || { echo "$lines lines"; return 1; }; }
 t_run() {
 	run "$job" >"$T/out" 2>"$T/err"
 	code=$?
-	is "$code" 7 && is "$(cat "$T/out")" "$(printf 'hello, greet\nhello, greet')" && file_has "$T/err" 'Greeting greet'
+	is "$code" 7 && is "$(cat "$T/out")" "$(printf 'hello, greet\nhello, greet')" &&
+		file_has "$T/err" 'Greeting greet'
 }
 t_validate() {
 	"$T/hello/nomad-driver-hello" validate "$job" >"$T/out" && file_has "$T/out" 'greetings/greet: ok' &&
-		sed 's/tired/cross/' "$job" >"$T/bad.json" && ! "$T/hello/nomad-driver-hello" validate "$T/bad.json" >"$T/out" &&
+		sed 's/tired/cross/' "$job" >"$T/bad.json" && ! "$T/hello/nomad-driver-hello" validate "$T/bad.json" \
+		>"$T/out" &&
 		file_has "$T/out" "'mood'.*'cross'.*happy, tired"
 }
 t_schema() {
@@ -42,7 +46,8 @@ t_interrupt() {
 }
 t_agent() {
 	mkdir -p "$T/plugins" && cp "$T/hello/nomad-driver-hello" "$T/plugins/" &&
-		sed "s|config {}|config {\n    state_dir = \"$T/state\"\n  }|" examples/hello/agent.hcl >"$T/hello.hcl" &&
+		sed "s|config {}|config {\n    state_dir = \"$T/state\"\n  }|" examples/hello/agent.hcl \
+		>"$T/hello.hcl" &&
 		start_agent hello "$T/plugins" "$T/hello.hcl" && wait_driver hello && run_job "$job" &&
 		wait_alloc "$ALLOC_ID" failed 60 && is "$(task_exit_code "$ALLOC_ID" greet)" 7 &&
 		like "$(alloc_logs "$ALLOC_ID" greet)" 'hello, greet' && stop_agent

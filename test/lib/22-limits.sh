@@ -18,7 +18,8 @@ n_pids() { refused '{"pids_max":10}' 'limit of 10 processes cannot be kept.*no p
 n_devices() { refused '{"device_policy":"listed"}' 'devices cannot be kept from the task'; }
 n_quota() { refused '{"cpu_hard_limit":true}' 'hard limit of CPU time cannot be kept.*no cpu controller'; }
 n_kill() {
-	spawn_task '{}' '{}' 'for i in 1 2 3; do (trap "" TERM HUP; setsid sleep 4711 & ) ; done; echo on; exec sleep 4711' && wait_for 60 'it runs' said on &&
+	spawn_task '{}' '{}' 'for i in 1 2 3; do (trap "" TERM HUP; setsid sleep 4711 & ) ; done; echo on;
+		exec sleep 4711' && wait_for 60 'it runs' said on &&
 		wait_for 20 'four sleep' four && end_task TERM
 	is "$CODE" 143 && wait_for 10 'nobody sleeps' none
 }

@@ -22,7 +22,8 @@ t_pod() {
 }
 # What man and mandoc have to say of a page as it is installed.
 t_roff() {
-	command -v mandoc >/dev/null || command -v groff >/dev/null || { skip_this 'neither mandoc nor groff'; return 0; }
+	command -v mandoc >/dev/null || command -v groff >/dev/null ||
+		{ skip_this 'neither mandoc nor groff'; return 0; }
 	: >"$T/said"
 	for page in "$man"/*.[358]; do
 		! command -v mandoc >/dev/null || mandoc -T lint -W warning "$page" >>"$T/said" 2>&1
@@ -39,7 +40,8 @@ t_links() {
 	done <"$T/links"
 	for page in "$BUILD"/html/*.html; do
 		for place in $(grep -o 'href="#[^"]*"' "$page" | sed 's/^href="#//; s/"$//' | sort -u); do
-			grep -qF "id=\"$place\"" "$page" || { echo "$page leads to #$place, which is not there"; return 1; }
+			grep -qF "id=\"$place\"" "$page" ||
+				{ echo "$page leads to #$place, which is not there"; return 1; }
 		done
 	done
 }
@@ -53,12 +55,14 @@ t_html() {
 }
 has_item() { grep -Eq "^=item .*B<$2>" "$1" || { echo "$1 has no item '$2'"; return 1; }; }
 # The items of a section of a page.
-items() { awk -v want="=head1 $2" '/^=head1/ { on = ($0 == want) } on' "$1" | sed -n 's/^=item B<\([a-z0-9_]*\)>.*/\1/p' | sort -u; }
+items() { awk -v want="=head1 $2" '/^=head1/ { on = ($0 == want) } on' "$1" |
+	sed -n 's/^=item B<\([a-z0-9_]*\)>.*/\1/p' | sort -u; }
 # Names of options, those in blocks too.
 options_of() { "$1" schema --json "$2" | jq -r '.. | objects | .properties? | objects | keys[]' | sort -u; }
 
 t_sections() {
-	for section in NAME SYNOPSIS DESCRIPTION 'ENABLING IT' 'PLUGIN OPTIONS' LIMITATIONS COMMANDS TROUBLESHOOTING FILES 'SEE ALSO'; do
+	for section in NAME SYNOPSIS DESCRIPTION 'ENABLING IT' 'PLUGIN OPTIONS' LIMITATIONS COMMANDS TROUBLESHOOTING \
+		FILES 'SEE ALSO'; do
 		file_has "$man/$1.8.pod" "^=head1 $section\$" || return 1
 	done
 	for section in NAME SYNOPSIS DESCRIPTION 'TASK OPTIONS' EXAMPLES 'SEE ALSO'; do
@@ -68,7 +72,8 @@ t_sections() {
 t_options() {
 	exe=$BUILD/plugins/$1
 	for option in $(options_of "$exe" --task); do has_item "$man/$1.5.pod" "$option" || return 1; done
-	for option in $(options_of "$exe" --plugin) state_dir log_collection; do has_item "$man/$1.8.pod" "$option" || return 1; done
+	for option in $(options_of "$exe" --plugin) state_dir log_collection; do has_item "$man/$1.8.pod" "$option" ||
+		return 1; done
 	# And no others.
 	options_of "$exe" --task >"$T/known" && items "$man/$1.5.pod" 'TASK OPTIONS' | diff "$T/known" - &&
 		options_of "$exe" --plugin >"$T/known" && items "$man/$1.8.pod" 'PLUGIN OPTIONS' | diff "$T/known" -
@@ -105,7 +110,8 @@ t_checks() {
 	[ -s "$T/checks" ] || { echo 'no checks found'; return 1; }
 	while IFS= read -r check; do has_item "$man/$1.8.pod" "$check" || return 1; done <"$T/checks"
 	# And no others.
-	sed -n '/^=head2 Checks of this host/,/^=head1/p' "$man/$1.8.pod" | grep '^=item' | grep -o 'B<[^>]*>' | sed 's/^B<//; s/>$//' | sort -u |
+	sed -n '/^=head2 Checks of this host/,/^=head1/p' "$man/$1.8.pod" | grep '^=item' | grep -o 'B<[^>]*>' |
+		sed 's/^B<//; s/>$//' | sort -u |
 		comm -13 "$T/checks" - >"$T/more"
 	[ ! -s "$T/more" ] || { echo 'the manual has checks that nothing makes:'; cat "$T/more"; return 1; }
 }
@@ -114,9 +120,11 @@ t_functions() {
 		sed -n 's/.* [TDR] \(nomad_[a-z0-9][a-z0-9_]*[a-z0-9]\)$/\1/p' | sort -u >"$T/defined"
 	[ "$(wc -l <"$T/defined")" -gt 40 ] || { cat "$T/defined"; return 1; }
 	while IFS= read -r function; do
-		grep -Eq "^=item B<< .*[ *]$function\(" "$man"/nomad_*.3.pod || { echo "no page tells of $function()"; return 1; }
+		grep -Eq "^=item B<< .*[ *]$function\(" "$man"/nomad_*.3.pod ||
+			{ echo "no page tells of $function()"; return 1; }
 	done <"$T/defined"
-	for header in libnomadplugin/nomad/*.h; do libnomadplugin/man/header-pod --functions "$header"; done | sort -u | diff "$T/defined" -
+	for header in libnomadplugin/nomad/*.h; do libnomadplugin/man/header-pod --functions "$header"; done | sort -u |
+		diff "$T/defined" -
 }
 # Each has a text, its own or that of the ones it stands with.
 t_texts() {
@@ -125,12 +133,14 @@ t_texts() {
 	[ ! -s "$T/silent" ] || { cat "$T/silent"; return 1; }
 }
 t_installed() {
-	make --no-print-directory BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr install-libnomadplugin >"$T/make" 2>&1 || { cat "$T/make"; return 1; }
+	make --no-print-directory BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr install-libnomadplugin >"$T/make" 2>&1 ||
+		{ cat "$T/make"; return 1; }
 	while IFS= read -r function; do
 		page=$T/root/usr/share/man/man3/$function.3
 		[ -s "$page" ] || { echo "there is no page $function(3)"; return 1; }
 		other=$(sed -n 's/^\.so //p' "$page")
-		[ -s "$T/root/usr/share/man/${other:-man3/$function.3}" ] || { echo "$function(3) leads to $other, which is not there"; return 1; }
+		[ -s "$T/root/usr/share/man/${other:-man3/$function.3}" ] ||
+			{ echo "$function(3) leads to $other, which is not there"; return 1; }
 	done <"$T/defined"
 }
 nomadinit=$BUILD/nomadinit/nomadinit
@@ -138,7 +148,8 @@ t_nomadinit() {
 	[ -x "$nomadinit" ] || { skip_this 'nomadinit is not built'; return 0; }
 	"$nomadinit" options | sed -n 's/^\([^ ][^:]*\): .*/\1/p' | sort -u >"$T/options"
 	[ "$(wc -l <"$T/options")" -ge 20 ] || { cat "$T/options"; return 1; }
-	sed -n '/^=head1 OPTIONS/,/^Kernel arguments/p' "$man/nomadinit.8.pod" | sed -n 's/^=item B<\([^>]*\)> (.*)$/\1/p' | sort -u |
+	sed -n '/^=head1 OPTIONS/,/^Kernel arguments/p' "$man/nomadinit.8.pod" |
+		sed -n 's/^=item B<\([^>]*\)> (.*)$/\1/p' | sort -u |
 		diff "$T/options" -
 }
 # In the synopsis, or told by the text as what PID 1 calls.
@@ -147,7 +158,8 @@ t_nomadinit_commands() {
 	"$nomadinit" help 2>&1 | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' | sort >"$T/commands"
 	[ "$(wc -l <"$T/commands")" -ge 9 ] || { cat "$T/commands"; return 1; }
 	{
-		awk '/^=head1/ { on = /SYNOPSIS/ } on' "$man/nomadinit.8.pod" | sed -n 's/^ nomadinit //p' | tr '|' '\n' | sed 's/^ *\([a-z-]*\).*/\1/'
+		awk '/^=head1/ { on = /SYNOPSIS/ } on' "$man/nomadinit.8.pod" | sed -n 's/^ nomadinit //p' |
+			tr '|' '\n' | sed 's/^ *\([a-z-]*\).*/\1/'
 		grep -o 'C<nomadinit [a-z-]*' "$man/nomadinit.8.pod" | sed 's/.* //'
 	} | sort -u | diff "$T/commands" -
 }
@@ -155,13 +167,15 @@ t_nomadinit_commands() {
 t_builder() {
 	sed -n 's/^	\(--[a-z-]*\)).*/\1/p' nomadinit/image/build | sort -u >"$T/known"
 	[ "$(wc -l <"$T/known")" -ge 15 ] || { cat "$T/known"; return 1; }
-	{ sed -n '/^=head2 Building an image/,/^=head2 Order/p' nomadinit/nomadinit.pod | grep -o 'B<--[a-z-]*>' | tr -d 'B<>'
+	{ sed -n '/^=head2 Building an image/,/^=head2 Order/p' nomadinit/nomadinit.pod | grep -o 'B<--[a-z-]*>' |
+		tr -d 'B<>'
 	grep '^ nomadinit/image/build' nomadinit/nomadinit.pod | grep -o -e '--[a-z-]*'; } | sort -u | diff "$T/known" -
 }
 t_runner() {
 	sed -n 's/^	\(--[a-z]\{1,\}\)).*/\1/p' nomadinit/image/run | sort -u >"$T/known"
 	[ "$(wc -l <"$T/known")" -ge 5 ] || { cat "$T/known"; return 1; }
-	sed -n '1,/^=head1 DESCRIPTION/p' nomadinit/nomadinit.pod | grep 'image/run IMAGE' | grep -o -e '--[a-z]\{1,\}' | sort -u | diff "$T/known" -
+	sed -n '1,/^=head1 DESCRIPTION/p' nomadinit/nomadinit.pod | grep 'image/run IMAGE' |
+		grep -o -e '--[a-z]\{1,\}' | sort -u | diff "$T/known" -
 }
 
 run_test 'all manuals are made, as pages and as HTML' t_made

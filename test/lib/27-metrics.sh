@@ -34,23 +34,29 @@ d='driver="testdriver"'
 t_up() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver testdriver && wait_for 30 'it answers' scrape; }
 t_modes() {
 	is "$(stat -c '%a %U' "$socket")" '600 root' && is "$(stat -c %a "$file")" 644 &&
-		is "$(stat -c %a "$T/state")" 700 && plugin=$(plugin_pid nomad-driver-test) && agent_socket=$(plugin_socket "$plugin") &&
+		is "$(stat -c %a "$T/state")" 700 && plugin=$(plugin_pid nomad-driver-test) &&
+		agent_socket=$(plugin_socket "$plugin") &&
 		like "$(stat -c %a "$agent_socket")" '^6[06]0$'
 }
-plugin_socket() { awk '/plugin[0-9]+$/ { print $NF }' /proc/net/unix | while IFS= read -r s; do [ ! -S "$s" ] || echo "$s"; done | head -n 1; }
+plugin_socket() { awk '/plugin[0-9]+$/ { print $NF }' /proc/net/unix | while IFS= read -r s; do [ ! -S "$s" ] ||
+	echo "$s"; done | head -n 1; }
 t_counts() {
 	job zero 'exit 0' && wait_alloc "$ALLOC_ID" complete && job seven 'exit 7' && wait_alloc "$ALLOC_ID" failed &&
-		job nine 'kill -9 $$' && wait_alloc "$ALLOC_ID" failed && job service 'exec sleep 1000' && wait_alloc "$ALLOC_ID" running &&
+		job nine 'kill -9 $$' && wait_alloc "$ALLOC_ID" failed && job service 'exec sleep 1000' &&
+		wait_alloc "$ALLOC_ID" running &&
 		scrape || return 1
-	is "$(value "task_starts_total{$d,result=\"started\"}")" 4 && is "$(value "task_ends_total{$d,kind=\"exit\"}")" 2 &&
-		is "$(value "task_ends_total{$d,kind=\"signal\"}")" 1 && is "$(value "tasks{$d,state=\"running\"}")" 1 &&
+	is "$(value "task_starts_total{$d,result=\"started\"}")" 4 && is \
+		"$(value "task_ends_total{$d,kind=\"exit\"}")" 2 &&
+		is "$(value "task_ends_total{$d,kind=\"signal\"}")" 1 &&
+		is "$(value "tasks{$d,state=\"running\"}")" 1 &&
 		is "$(value "grpc_server_in_flight{$d,grpc_service=\"hashicorp.nomad.plugins.drivers.proto.Driver\",grpc_method=\"WaitTask\"}")" 1 &&
 		file_has "$T/text" 'grpc_method="Fingerprint"} 1$'
 }
 t_strict() { test/openmetrics 2000 <"$T/text" && cp "$file" "$T/copy" && test/openmetrics 2000 <"$T/copy"; }
 # The reference parser, and that of the older format, which node_exporter has: both read all.
 t_reference() {
-	/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || { skip_this 'no python3-prometheus-client'; return 0; }
+	/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null ||
+		{ skip_this 'no python3-prometheus-client'; return 0; }
 	/usr/bin/python3 - "$T/text" "$file" <<-'PYTHON'
 	import sys
 	from prometheus_client.openmetrics.parser import text_string_to_metric_families as strict
@@ -65,7 +71,8 @@ t_reference() {
 	PYTHON
 }
 t_command() {
-	"$driver" metrics --config "$T/config.json" >"$T/shown" && test/openmetrics <"$T/shown" && file_has "$T/shown" "^nomad_driver_tasks" || return 1
+	"$driver" metrics --config "$T/config.json" >"$T/shown" && test/openmetrics <"$T/shown" &&
+		file_has "$T/shown" "^nomad_driver_tasks" || return 1
 	! "$driver" metrics >"$T/shown" 2>&1 && file_has "$T/shown" 'metrics are off.*\[nd-missing\]'
 }
 t_plain() {
@@ -74,8 +81,10 @@ t_plain() {
 }
 t_killed() {
 	before=$(value "process_start_time_seconds{$d}")
-	kill -9 "$plugin" && wait_for 90 'another plugin has recovered the task' has_value "task_recovers_total{$d,result=\"recovered\"}" 1 &&
-		[ "$(value "process_start_time_seconds{$d}")" != "$before" ] && is "$(value "tasks{$d,state=\"running\"}")" 1
+	kill -9 "$plugin" && wait_for 90 'another plugin has recovered the task' has_value \
+		"task_recovers_total{$d,result=\"recovered\"}" 1 &&
+		[ "$(value "process_start_time_seconds{$d}")" != "$before" ] &&
+		is "$(value "tasks{$d,state=\"running\"}")" 1
 }
 t_down() { purge_job service && stop_agent && wait_for 30 'socket and file are gone' gone; }
 gone() { [ ! -e "$socket" ] && [ ! -e "$file" ] && [ ! -e "$file.new" ]; }

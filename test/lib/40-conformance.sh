@@ -24,7 +24,8 @@ isolate "$@"
 
 census_before
 cd test/conformance || exit 1
-PLUGIN=$plugin "$program" -test.v -test.timeout "${GO_TEST_TIMEOUT:-600s}" ${PARALLEL:+-test.parallel "$PARALLEL"} ${RUN:+-test.run "$RUN"} >"$T/out" 2>&1
+PLUGIN=$plugin "$program" -test.v -test.timeout "${GO_TEST_TIMEOUT:-600s}" ${PARALLEL:+-test.parallel "$PARALLEL"} \
+	${RUN:+-test.run "$RUN"} >"$T/out" 2>&1
 cd ../.. || exit 1
 cp "$T/out" "$BUILD/test/$(basename "$0" .sh).out"
 test/go2tap "$T/out"

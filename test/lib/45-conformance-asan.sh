@@ -5,7 +5,8 @@
 # plugin.
 [ -n "${NOMAD_TEST_DIR:-}" ] || {
 	asan=${BUILD:-build}/asan
-	nice make -s BUILD="$asan" SANITIZE=address,undefined WERROR=1 CFLAGS='-O1 -g' "$asan/test/nomad-driver-test" >"$asan.log" 2>&1 || {
+	nice make -s BUILD="$asan" SANITIZE=address,undefined WERROR=1 CFLAGS='-O1 -g' "$asan/test/nomad-driver-test" \
+		>"$asan.log" 2>&1 || {
 		echo 'not ok 1 - the test driver builds with sanitizers'
 		tail -n 30 "$asan.log" | sed 's/^/# /'
 		exit 1

@@ -31,11 +31,13 @@ alloc_dir() { echo "$AGENT_DIR/data/alloc/$ALLOC_ID"; }
 t_healthy() {
 	start && info=$(node_driver testdriver) && echo "$info" &&
 		is "$(echo "$info" | jq -r .HealthDescription)" Healthy &&
-		is "$(api GET "/v1/node/$NODE_ID" | jq -r '.Attributes["driver.testdriver.greeting"]')" 'from the agent' &&
+		is "$(api GET "/v1/node/$NODE_ID" | jq -r '.Attributes["driver.testdriver.greeting"]')" \
+		'from the agent' &&
 		is "$(api GET "/v1/node/$NODE_ID" | jq -r '.Attributes["driver.testdriver"]')" 1
 }
 t_before() {
-	job first true && wait_alloc "$ALLOC_ID" complete && purge_job first && census_before "$(plugin_pid nomad-driver-test)"
+	job first true && wait_alloc "$ALLOC_ID" complete && purge_job first &&
+		census_before "$(plugin_pid nomad-driver-test)"
 }
 t_exit_0() {
 	job zero 'echo to stdout; echo to stderr >&2; exit 0' && wait_alloc "$ALLOC_ID" complete &&
@@ -51,11 +53,13 @@ t_exit_7() {
 }
 t_signal_death() {
 	job nine 'kill -9 $$' && wait_alloc "$ALLOC_ID" failed &&
-		is "$(task_state "$ALLOC_ID" task | jq -r '[.Events[] | select(.Type == "Terminated")] | last | .Details.signal')" 9
+		is "$(task_state "$ALLOC_ID" task |
+		jq -r '[.Events[] | select(.Type == "Terminated")] | last | .Details.signal')" 9
 }
 t_events() { like "$(task_events "$ALLOC_ZERO" task)" '^Driver: .*starting task'; }
 t_misspelt() {
-	job misspelt 'true' '{"cuont": 5}' && wait_alloc "$ALLOC_ID" failed && like "$(task_events "$ALLOC_ID" task)" cuont
+	job misspelt 'true' '{"cuont": 5}' && wait_alloc "$ALLOC_ID" failed &&
+		like "$(task_events "$ALLOC_ID" task)" cuont
 }
 t_out_of_bounds() {
 	job bounds 'true' '{"count": 101}' && wait_alloc "$ALLOC_ID" failed &&
@@ -63,13 +67,16 @@ t_out_of_bounds() {
 }
 t_failing_start() {
 	job_json failing testdriver '{"mode": "fail"}' |
-		jq '.Job.TaskGroups[0].RestartPolicy = { Attempts: 3, Interval: 300000000000, Delay: 1000000000, Mode: "fail" }' >"$T/failing.json"
+		jq '.Job.TaskGroups[0].RestartPolicy = { Attempts: 3, Interval: 300000000000, Delay: 1000000000,
+		Mode: "fail" }' >"$T/failing.json"
 	run_job "$T/failing.json" && wait_alloc "$ALLOC_ID" failed &&
-		like "$(task_events "$ALLOC_ID" task)" "told to fail" && like "$(task_events "$ALLOC_ID" task)" 'unrecoverable'
+		like "$(task_events "$ALLOC_ID" task)" "told to fail" &&
+		like "$(task_events "$ALLOC_ID" task)" 'unrecoverable'
 }
 t_retryable_start() {
 	job_json retry testdriver '{"mode": "fail-retryable"}' |
-		jq '.Job.TaskGroups[0].RestartPolicy = { Attempts: 1, Interval: 300000000000, Delay: 1000000000, Mode: "fail" }' >"$T/retry.json"
+		jq '.Job.TaskGroups[0].RestartPolicy = { Attempts: 1, Interval: 300000000000, Delay: 1000000000,
+		Mode: "fail" }' >"$T/retry.json"
 	run_job "$T/retry.json" && wait_alloc "$ALLOC_ID" failed && task_events "$ALLOC_ID" task &&
 		is "$(task_state "$ALLOC_ID" task | jq .Restarts)" 1
 }
@@ -88,9 +95,11 @@ t_exec_tty() {
 	status=$?
 	echo "$out" && is $status 44 && like "$out" 'a terminal' && like "$out" '^[0-9]+ [0-9]+' && like "$out" '^task'
 }
-# What it writes comes while it runs.  The agent looks for its client when there is something to tell, so the command speaks.
+# What it writes comes while it runs.  The agent looks for its client when there is something to tell, so the command
+# speaks.
 t_exec_ends() {
-	"$NOMAD" alloc exec -t=false -i=false "$ALLOC_SERVICE" /bin/sh -c 'echo begun; while :; do echo on 4713; sleep 0.2; done' >"$T/exec.out" 2>&1 &
+	"$NOMAD" alloc exec -t=false -i=false "$ALLOC_SERVICE" /bin/sh -c \
+		'echo begun; while :; do echo on 4713; sleep 0.2; done' >"$T/exec.out" 2>&1 &
 	_client=$!
 	wait_for 30 'its output' grep -q begun "$T/exec.out" && ! no_exec && kill -KILL $_client
 	wait $_client 2>/dev/null
@@ -98,7 +107,8 @@ t_exec_ends() {
 }
 no_exec() { ! pgrep -f '^/bin/sh -c echo begun; while' >/dev/null; }
 t_signal() {
-	"$NOMAD" alloc signal -s SIGHUP "$ALLOC_SERVICE" && wait_for 20 'the signal arrives' has_line 'got HUP' || return 1
+	"$NOMAD" alloc signal -s SIGHUP "$ALLOC_SERVICE" && wait_for 20 'the signal arrives' has_line 'got HUP' ||
+		return 1
 	out=$("$NOMAD" alloc signal -s SIGFOO "$ALLOC_SERVICE" 2>&1) && { echo 'SIGFOO was accepted'; return 1; }
 	like "$out" SIGFOO
 }
@@ -112,14 +122,17 @@ has_stats() {
 service_pid() { pgrep -f '^/bin/sh -c i=0; trap' | head -n 1; }
 # Every line once, in order.
 no_gap() {
-	alloc_logs "$ALLOC_SERVICE" task | awk '/^line/ { if ($2 != n++) { print "at line " NR ": " $0 ", expected " n - 1; exit 1 } } END { exit n < 10 }'
+	alloc_logs "$ALLOC_SERVICE" task |
+		awk '/^line/ { if ($2 != n++) { print "at line " NR ": " $0 ", expected " n - 1;
+		exit 1 } } END { exit n < 10 }'
 }
 t_plugin_killed() {
 	pid=$(service_pid) && plugin=$(plugin_pid nomad-driver-test) && [ -n "$plugin" ] && kill -9 "$plugin" &&
 		wait_for 60 'another plugin runs' new_plugin "$plugin" && wait_driver testdriver || return 1
 	# The socket of a process that was killed is nobody's: it is for us to remove.
 	stale_sockets | xargs -r rm
-	is "$(service_pid)" "$pid" && is "$(alloc_status "$ALLOC_SERVICE")" running && wait_for 60 'exec works again' exec_works && no_gap
+	is "$(service_pid)" "$pid" && is "$(alloc_status "$ALLOC_SERVICE")" running &&
+		wait_for 60 'exec works again' exec_works && no_gap
 }
 new_plugin() { _new=$(plugin_pid nomad-driver-test) && [ -n "$_new" ] && [ "$_new" != "$1" ]; }
 exec_works() { timeout 20 "$NOMAD" alloc exec -t=false -i=false "$ALLOC_SERVICE" true >/dev/null 2>&1; }
@@ -131,7 +144,8 @@ t_agent_killed() {
 no_plugin() { [ -z "$(plugin_pid nomad-driver-test)" ]; }
 t_agent_term() {
 	pid=$(service_pid) && stop_agent TERM 60 && [ -d "/proc/$pid" ] &&
-		wait_for 20 'the plugin has ended' no_plugin && is "$(stale_sockets)" '' && start && wait_for 60 'exec works again' exec_works &&
+		wait_for 20 'the plugin has ended' no_plugin && is "$(stale_sockets)" '' && start &&
+		wait_for 60 'exec works again' exec_works &&
 		same_pid "$pid" && no_gap
 }
 same_pid() {
@@ -166,7 +180,8 @@ t_many() {
 	run_job "$T/many.json" && wait_for 120 '20 tasks run' runs_all 20 || return 1
 	"$NOMAD" job stop -detach many >/dev/null && wait_for 120 'all are stopped' runs_all 0
 }
-runs_all() { [ "$(api GET /v1/job/many/allocations | jq '[.[] | select(.ClientStatus == "running")] | length')" = "$1" ]; }
+runs_all() { [ "$(api GET /v1/job/many/allocations | jq '[.[] | select(.ClientStatus == "running")] | length')" = "$1" \
+	]; }
 t_census() {
 	for j in zero seven nine misspelt bounds failing retry service later many; do purge_job "$j" || return 1; done
 	census_after "$(plugin_pid nomad-driver-test)"
@@ -175,7 +190,8 @@ t_end() {
 	stop_agent TERM 60 && wait_for 20 'no process is left' nobody
 }
 nobody() { ! pgrep -f 'nomad-driver-test|/bin/sh -c' >/dev/null; }
-t_no_panic() { ! grep -nE 'panic|unexpected EOF|plugin failed to exit gracefully|Unrecognized remote plugin' "$AGENT_DIR/agent.log"; }
+t_no_panic() { ! grep -nE 'panic|unexpected EOF|plugin failed to exit gracefully|Unrecognized remote plugin' \
+	"$AGENT_DIR/agent.log"; }
 
 run_test 'the node shows the driver healthy' t_healthy
 run_test 'the state before, after a first task' t_before

@@ -15,8 +15,10 @@ mkdir "$T/plugins" "$T/www" && cp "$DRIVER" "$T/plugins/"
 printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n  }\n}\n' "$T" >"$T/plugin.hcl"
 cp -a "$ROOT" "$T/web"
 # What another image's dhclient does: it asks, and fails without an answer.
-printf '#!/bin/sh\nexec busybox udhcpc -f -q -n -i host0 -s /bin/true\n' >"$T/web/usr/sbin/dhclient" && chmod +x "$T/web/usr/sbin/dhclient"
-ln -s ../bin/busybox "$T/web/usr/sbin/init" && printf '::sysinit:/bin/touch /booted\n::respawn:/bin/sleep 1000\n' >"$T/web/etc/inittab"
+printf '#!/bin/sh\nexec busybox udhcpc -f -q -n -i host0 -s /bin/true\n' >"$T/web/usr/sbin/dhclient" &&
+	chmod +x "$T/web/usr/sbin/dhclient"
+ln -s ../bin/busybox "$T/web/usr/sbin/init" && printf '::sysinit:/bin/touch /booted\n::respawn:/bin/sleep 1000\n' \
+	>"$T/web/etc/inittab"
 tar -C "$T/web" -czf "$T/www/image.tar.gz" .
 port=$(_free_ports 1)
 busybox httpd -f -p "127.0.0.1:$port" -h "$T/www" &
@@ -31,13 +33,15 @@ job() {	# NAME TYPE [GROUP_HCL]; the task's config on stdin
 		done
 		printf '  }\n}\n'
 	} >"$T/$1.hcl"
-	run_job "$T/$1.hcl" && wait_alloc "$ALLOC_ID" running 120 || { cat "$T/$1.hcl"; "$NOMAD" alloc status "$ALLOC_ID"; return 1; }
+	run_job "$T/$1.hcl" && wait_alloc "$ALLOC_ID" running 120 ||
+		{ cat "$T/$1.hcl"; "$NOMAD" alloc status "$ALLOC_ID"; return 1; }
 }
 ex() { "$NOMAD" alloc exec -i=false -t=false -task "${1%%:*}" "${ALLOC_ID}" /bin/sh -c "${1#*:}"; }
 up() { ex 'main:systemctl is-system-running' 2>&1 | grep -Eq '^(running|degraded)'; }
 stop() { "$NOMAD" job stop -detach "$1" >/dev/null && wait_for 90 "$1 ends" over; }
 over() { alloc_status "$ALLOC_ID" | grep -Eqx 'complete|failed'; }
-debian() { [ -e "$DEBIAN/.complete" ] || { skip_this 'no Debian tree: debootstrap is missing or has failed'; return 1; }; }
+debian() { [ -e "$DEBIAN/.complete" ] || { skip_this 'no Debian tree: debootstrap is missing or has failed'
+	return 1; }; }
 download="image_download {
           url = \"http://127.0.0.1:$port/image.tar.gz\"
         }"
@@ -46,7 +50,8 @@ t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn; 
 t_minimal() {
 	debian || return 0
 	printf '      config {\n        image = "%s"\n        resolv_conf = "copy-host"\n      }\n' "$DEBIAN" >"$T/task"
-	KILL=60s job debian service && wait_for 120 'systemd is up' up && is "$(ex 'main:cat /etc/resolv.conf')" "$(cat /etc/resolv.conf)" && stop debian
+	KILL=60s job debian service && wait_for 120 'systemd is up' up &&
+		is "$(ex 'main:cat /etc/resolv.conf')" "$(cat /etc/resolv.conf)" && stop debian
 }
 web() { [ "$(curl -s -m 5 http://127.0.0.1:18080/)" = 'a page' ]; }
 t_web() {
@@ -69,21 +74,28 @@ t_web() {
 }
 t_download() {
 	printf '      config {\n        image = "debian-buster"\n        resolv_conf = "copy-host"\n        %s\n      }\n' "$download" >"$T/task"
-	job image-download service && wait_for 30 'it is booted' ex 'main:test -e /booted' && is "$(ex 'main:cat /proc/1/comm')" init &&
-		is "$(task_state "$ALLOC_ID" main | jq -r '.Events[] | select(.DisplayMessage == "Downloaded image").Details.bytes')" "$(stat -c %s "$T/www/image.tar.gz")" && stop image-download
+	job image-download service && wait_for 30 'it is booted' ex 'main:test -e /booted' &&
+		is "$(ex 'main:cat /proc/1/comm')" init &&
+		is "$(task_state "$ALLOC_ID" main |
+		jq -r '.Events[] | select(.DisplayMessage == "Downloaded image").Details.bytes')" \
+		"$(stat -c %s "$T/www/image.tar.gz")" && stop image-download
 }
 address() { ex "$1:httpd -p 8000 -h /etc; ip -o -4 addr show host0" | sed -n 's|.* inet \([0-9.]*\)/24.*|\1|p'; }
 t_zones() {
 	printf '      config {\n        image = "debian-buster"\n        resolv_conf = "copy-host"\n        %s\n        network_zone = "test"\n        ephemeral = true\n      }\n' "$download" >"$T/task"
-	TASKS='main second' job zones-1 service && first=$ALLOC_ID && TASKS='main second' job zones-2 service && second=$ALLOC_ID || return 1
-	seen=$(for ALLOC_ID in $first $second; do address main; address second; done) && is "$(echo "$seen" | sort -u | wc -l)" 4 || { echo "$seen"; return 1; }
+	TASKS='main second' job zones-1 service && first=$ALLOC_ID && TASKS='main second' job zones-2 service &&
+		second=$ALLOC_ID || return 1
+	seen=$(for ALLOC_ID in $first $second; do address main; address second; done) &&
+		is "$(echo "$seen" | sort -u | wc -l)" 4 || { echo "$seen"; return 1; }
 	# From one of the second job to all of the zone, itself included.
-	for a in $seen; do ex "main:ping -c1 -w5 $a" >/dev/null && ex "main:wget -q -O - http://$a:8000/inittab" | grep -q booted || { echo "$a is not reached"; return 1; }; done
+	for a in $seen; do ex "main:ping -c1 -w5 $a" >/dev/null && ex "main:wget -q -O - http://$a:8000/inittab" |
+		grep -q booted || { echo "$a is not reached"; return 1; }; done
 	ALLOC_ID=$first && stop zones-1 && ALLOC_ID=$second && stop zones-2
 }
 t_system() {
 	printf '      config {\n        image = "debian-buster"\n        %s\n        network_veth = false\n        user_namespacing = false\n      }\n' "$download" >"$T/task"
-	job system-job system && is "$(ex 'main:cat /proc/self/uid_map' | tr -s ' ')" ' 0 0 4294967295' && stop system-job
+	job system-job system && is "$(ex 'main:cat /proc/self/uid_map' | tr -s ' ')" ' 0 0 4294967295' &&
+		stop system-job
 }
 unit() { ex 'main:cat /run/from-unit' 2>/dev/null | grep -qx 'by a unit of a template'; }
 t_unit() {

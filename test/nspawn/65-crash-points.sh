@@ -13,12 +13,15 @@ requires ip
 MORTAL=$BUILD/test/nomad-driver-nspawn
 [ -x "$MORTAL" ] || skip_all "no $MORTAL"
 mkfs.ext4 -q -d "$ROOT" "$T/root.img" 32M 2>/dev/null || skip_all 'mkfs.ext4 cannot copy a tree'
-config=$(sh_config 'echo up; sleep 1; echo down' "{\"image\":\"$T/root.img\",\"writable_image\":true,\"network_veth\":true,\"ports\":[\"web\"]}")
+config=$(sh_config 'echo up; sleep 1; echo down' \
+	"{\"image\":\"$T/root.img\",\"writable_image\":true,\"network_veth\":true,\"ports\":[\"web\"]}")
 task_json "$config" . '.Networks = [{ ReservedPorts: [{ Label: "web", Value: 18080, To: 80 }] }]' >"$T/crash.json"
 whole() { "$DRIVER" run --config "$T/plugin.json" "$T/crash.json" >"$T/out" 2>"$T/err" </dev/null; }
 left() {
-	ip -o link | grep ' vn' ; grep "$T/state" /proc/self/mounts; ls "$T/state/tasks" "$T/state/addresses" | grep -v :$ | grep .
-	pgrep -a systemd-nspawn; pgrep -a nspawn-init; pgrep -af '^nomad-driver-nspawn: '; nft list ruleset 2>/dev/null | grep dnat; losetup -a | grep "$T"
+	ip -o link | grep ' vn' ; grep "$T/state" /proc/self/mounts; ls "$T/state/tasks" "$T/state/addresses" |
+		grep -v :$ | grep .
+	pgrep -a systemd-nspawn; pgrep -a nspawn-init; pgrep -af '^nomad-driver-nspawn: '
+		nft list ruleset 2>/dev/null | grep dnat; losetup -a | grep "$T"
 	find /sys/fs/cgroup -type d -path '*/nomad-drivers/task-*'
 }
 clean() {
@@ -33,18 +36,22 @@ t_whole() { loop || return 0; whole && file_has "$T/out" '^down$' && all_clean; 
 run_test 'without a crash' t_whole
 crash() {
 	loop || return 0
-	NOMAD_DRIVER_CRASH_AT=$1 timeout -k 5 90 "$MORTAL" run --config "$T/plugin.json" "$T/crash.json" >"$T/out" 2>"$T/err" </dev/null
+	NOMAD_DRIVER_CRASH_AT=$1 timeout -k 5 90 "$MORTAL" run --config "$T/plugin.json" "$T/crash.json" >"$T/out" \
+		2>"$T/err" </dev/null
 	_code=$?
 	[ "$_code" -ne 0 ] || [ "${2:-}" = any ] || { echo "it did not die at $1"; return 1; }
 	[ "$_code" -ne 124 ] || { echo 'it hangs'; return 1; }
 	all_clean
 }
-for step in core-start-intent core-start-recorded core-run-recorded start-recorded start-launched start-sent start-answered \
-	core-run-started core-start-driver core-start-done core-tidy-begin core-tidy-killed core-tidy-destroyed core-tidy-removed \
+for step in core-start-intent core-start-recorded core-run-recorded start-recorded start-launched start-sent \
+	start-answered \
+	core-run-started core-start-driver core-start-done core-tidy-begin core-tidy-killed core-tidy-destroyed \
+	core-tidy-removed \
 	clean-begin clean-killed clean-removed; do
 	run_test "the plugin dies at $step" crash $step
 done
-for step in super-detached super-recorded super-listening super-cgroups super-forked super-main super-execed super-started \
+for step in super-detached super-recorded super-listening super-cgroups super-forked super-main super-execed \
+	super-started \
 	super-kill super-empty super-written super-exit; do
 	run_test "the supervisor dies at $step" crash $step any
 done

@@ -5,7 +5,8 @@
 # test/lib.sh.
 #
 #   task CONFIG_JSON [JQ_FILTER [JQ_FILTER]]   run one task by `run`; the filters change the task,
-#                                such as '.Env = {A: "b"}', and its group.  Sets CODE; its output is in $T/out and $T/err
+#                                such as '.Env = {A: "b"}', and its group.  Sets CODE; its output is in $T/out and
+# $T/err
 #   says CONFIG_JSON PATTERN     the task ends with 0 and prints a line that matches
 #   fails CONFIG_JSON PATTERN    it cannot start, and the error matches
 #   sh_config SCRIPT [JSON]      the config of a shell script in $ROOT, and more options
@@ -39,8 +40,10 @@ sh_config() {
 		'{ image: $image, boot: false, network_veth: false, command: ["/bin/sh", "-c", $script] } + $more'
 }
 task_json() {
-	jq -n --argjson config "$1" "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"], TaskGroups: [{
-		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"nspawn\", Config: \$config } | ${2:-.}] } | ${3:-.}] } }"
+	jq -n --argjson config "$1" "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"],
+		TaskGroups: [{
+		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"nspawn\", Config: \$config } | ${2:-.}] } |
+			${3:-.}] } }"
 }
 task() {
 	task_json "$@" >"$T/job.json" || return 1
@@ -71,7 +74,8 @@ end_task() {
 }
 has_said() { grep -q "$1" "$T/out"; }
 # All that a tree is: names, owners, modes, times, contents.
-tree_state() { (cd "$1" && find . -printf '%p %U %G %m %T@ %l\n' | sort && find . -type f -exec cksum {} + | sort) | cksum; }
+tree_state() { (cd "$1" && find . -printf '%p %U %G %m %T@ %l\n' | sort && find . -type f -exec cksum {} + | sort) |
+	cksum; }
 # What is left over; what others on this machine took away meanwhile does not matter.
 nothing_left() { _left=$(census_after) || unlike "$_left" '^left'; }
 # Processes of this test alone, whatever else runs: by the directory that they work in.

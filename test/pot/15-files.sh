@@ -5,8 +5,10 @@
 
 plist=nomad-driver-pot/freebsd/pkg-plist
 t_plist() {
-	"$MAKE" --no-print-directory BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr/local plugindir=/usr/local/libexec/nomad/plugins \
-		pkgconfigdir=/usr/local/libdata/pkgconfig install-libnomadplugin install-nomad-driver-pot >"$T/make" 2>&1 ||
+	"$MAKE" --no-print-directory BUILD="$BUILD" DESTDIR="$T/root" PREFIX=/usr/local \
+		plugindir=/usr/local/libexec/nomad/plugins \
+		pkgconfigdir=/usr/local/libdata/pkgconfig install-libnomadplugin install-nomad-driver-pot >"$T/make" \
+		2>&1 ||
 		{ tail -n 20 "$T/make"; return 1; }
 	(cd "$T/root/usr/local" && find . -type f | sed 's|^\./||; s|^\(share/man/.*\)|\1.gz|' | sort) >"$T/found"
 	sort "$plist" | diff - "$T/found"
@@ -14,7 +16,8 @@ t_plist() {
 run_test 'the package list of the port is what is installed' t_plist
 
 t_freebsd_paths() {
-	"$MAKE" --no-print-directory -n BUILD="$T/none" OS=freebsd PREFIX=/usr/local DESTDIR=/stage install-nomad-driver-pot install-libnomadplugin \
+	"$MAKE" --no-print-directory -n BUILD="$T/none" OS=freebsd PREFIX=/usr/local DESTDIR=/stage \
+		install-nomad-driver-pot install-libnomadplugin \
 		>"$T/make" 2>/dev/null
 	file_has "$T/make" "/stage/usr/local/libexec/nomad/plugins/nomad-driver-pot" &&
 		file_has "$T/make" "/stage/usr/local/libdata/pkgconfig/nomadplugin.pc"
@@ -25,45 +28,55 @@ run_test 'on FreeBSD things go where its packages put them' t_freebsd_paths
 port=nomad-driver-pot/freebsd/Makefile
 var() { perl -0pe 's/\\\n[ \t]*/ /g' "$port" | sed -n "s/^$1=[[:space:]]*//p"; }
 t_port() {
-	for name in PORTNAME DISTVERSION CATEGORIES MAINTAINER COMMENT LICENSE LICENSE_FILE BUILD_DEPENDS LIB_DEPENDS RUN_DEPENDS USES MAKE_ARGS; do
+	for name in PORTNAME DISTVERSION CATEGORIES MAINTAINER COMMENT LICENSE LICENSE_FILE BUILD_DEPENDS LIB_DEPENDS \
+		RUN_DEPENDS USES MAKE_ARGS; do
 		[ -n "$(var $name)" ] || { echo "$port has no $name"; return 1; }
 	done
 	# The order of the sections.
-	grep -o '^[A-Z_0-9]*' "$port" | grep -E '^(PORTNAME|CATEGORIES|MASTER_SITES|MAINTAINER|COMMENT|LICENSE|BUILD_DEPENDS|LIB_DEPENDS|RUN_DEPENDS|USES|MAKE_ARGS)$' |
+	grep -o '^[A-Z_0-9]*' "$port" | grep -E \
+		'^(PORTNAME|CATEGORIES|MASTER_SITES|MAINTAINER|COMMENT|LICENSE|BUILD_DEPENDS|LIB_DEPENDS|RUN_DEPENDS|USES|MAKE_ARGS)$' |
 		paste -sd' ' >"$T/order"
 	is "$(cat "$T/order")" 'PORTNAME CATEGORIES MASTER_SITES MAINTAINER COMMENT LICENSE BUILD_DEPENDS LIB_DEPENDS RUN_DEPENDS USES MAKE_ARGS' || return 1
 	comment=$(var COMMENT)
-	[ ${#comment} -le 70 ] && like "$comment" '^[A-Z].*[^.]$' && unlike "$comment" '^(A|An|The) ' || { echo "COMMENT: $comment"; return 1; }
+	[ ${#comment} -le 70 ] && like "$comment" '^[A-Z].*[^.]$' && unlike "$comment" '^(A|An|The) ' ||
+		{ echo "COMMENT: $comment"; return 1; }
 	for depend in $(var BUILD_DEPENDS) $(var RUN_DEPENDS) $(var TEST_DEPENDS); do
 		like "$depend" '^[^:]+:[a-z]+/[a-z0-9.-]+$' || return 1
 	done
 	for depend in $(var LIB_DEPENDS); do like "$depend" '^lib[a-z0-9_-]+\.so:[a-z]+/[a-z0-9.-]+$' || return 1; done
-	is "$(var USES)" "$(var USES | tr ' ' '\n' | LC_ALL=C sort | paste -sd' ')" && is "$(tail -n 1 "$port")" '.include <bsd.port.mk>' || return 1
-	! grep -nE '^[A-Z_0-9]+=[^	]|[ 	]$' "$port" | grep -vE '^[0-9]+:[A-Z_0-9]+=	' || { echo 'a tab behind =, nothing behind the line'; return 1; }
+	is "$(var USES)" "$(var USES | tr ' ' '\n' | LC_ALL=C sort | paste -sd' ')" &&
+		is "$(tail -n 1 "$port")" '.include <bsd.port.mk>' || return 1
+	! grep -nE '^[A-Z_0-9]+=[^	]|[ 	]$' "$port" | grep -vE '^[0-9]+:[A-Z_0-9]+=	' ||
+		{ echo 'a tab behind =, nothing behind the line'; return 1; }
 	for library in grpc protobuf-c msgpack jansson; do
-		grep -F '$(L).needs' libnomadplugin/libnomadplugin.mk | grep -q "$library" && like "$(var LIB_DEPENDS)" "$library" || return 1
+		grep -F '$(L).needs' libnomadplugin/libnomadplugin.mk | grep -q "$library" &&
+			like "$(var LIB_DEPENDS)" "$library" || return 1
 	done
-	awk 'length > 79 { print FILENAME ": " FNR ": too long"; bad = 1 } END { exit bad }' nomad-driver-pot/freebsd/pkg-descr
+	awk 'length > 79 { print FILENAME ": " FNR ": too long"; bad = 1 } END { exit bad }' \
+		nomad-driver-pot/freebsd/pkg-descr
 }
 run_test "the port is as FreeBSD's ports are" t_port
 # What its targets are called here.
 t_port_targets() {
 	for target in $(var ALL_TARGET) $(var INSTALL_TARGET) $(var TEST_TARGET); do
-		"$MAKE" --no-print-directory -n $(var MAKE_ARGS) BUILD="$T/none" "$target" >/dev/null 2>"$T/err" || ! grep -q "No rule to make target .$target" "$T/err" || { cat "$T/err"; return 1; }
+		"$MAKE" --no-print-directory -n $(var MAKE_ARGS) BUILD="$T/none" "$target" >/dev/null 2>"$T/err" ||
+			! grep -q "No rule to make target .$target" "$T/err" || { cat "$T/err"; return 1; }
 	done
 	sort -c "$plist" 2>"$T/err" || { cat "$T/err"; return 1; }
 	like "$(cat nomad-driver-pot/freebsd/pkg-message)" '/usr/local/libexec/nomad/plugins'
 }
 run_test 'its targets are there' t_port_targets
 
-t_version() { is "$(sed -n 's/^DISTVERSION=[[:space:]]*//p' nomad-driver-pot/freebsd/Makefile)" "$(sed -n 's/^VERSION := //p' Makefile)"; }
+t_version() { is "$(sed -n 's/^DISTVERSION=[[:space:]]*//p' nomad-driver-pot/freebsd/Makefile)" \
+	"$(sed -n 's/^VERSION := //p' Makefile)"; }
 run_test 'the port has the version of the source' t_version
 
 # ---- Without pot, on any system that it was built for ----
 
 driver=$BUILD/plugins/nomad-driver-pot
 t_tells() {
-	like "$("$driver" --version)" "$(sed -n 's/^VERSION := //p' Makefile)" && like "$("$driver" schema --task)" 'attributes +list'
+	like "$("$driver" --version)" "$(sed -n 's/^VERSION := //p' Makefile)" &&
+		like "$("$driver" schema --task)" 'attributes +list'
 }
 run_test 'the driver tells its version and its options' t_tells
 t_doctor() {
@@ -71,9 +84,11 @@ t_doctor() {
 	! "$driver" doctor --config "$T/config.json" >"$T/doctor" 2>&1 && file_has "$T/doctor" 'pkg install pot'
 }
 run_test 'doctor without pot says how to get it' t_doctor
-json() { echo '{ "Job": { "ID": "j", "TaskGroups": [{ "Name": "g", "Tasks": [{ "Name": "t", "Driver": "pot", "Config": '"$1"' }] }] } }' >"$T/job.json"; }
+json() { echo '{ "Job": { "ID": "j", "TaskGroups": [{ "Name": "g", "Tasks": [{ "Name": "t", "Driver": "pot",
+	"Config": '"$1"' }] }] } }' >"$T/job.json"; }
 t_valid() {
-	json '{ "image": "file:///i", "pot": "p", "tag": "1", "network_mode": "host" }' && "$driver" validate "$T/job.json" || return 1
+	json '{ "image": "file:///i", "pot": "p", "tag": "1", "network_mode": "host" }' &&
+		"$driver" validate "$T/job.json" || return 1
 	json '{ "image": "file:///i", "pot": "p", "tag": "1", "network_mode": "moon" }'
 	! "$driver" validate "$T/job.json" >"$T/out" 2>&1 && file_has "$T/out" "'network_mode'"
 }
@@ -88,7 +103,8 @@ t_real() {
 	"$driver" run --config "$T/config.json" "$T/job.json" || STATUS=$?
 	is $STATUS 7 && is "$(pot list -q | grep '^nomad_')" ''
 }
-if [ "$(uname -s)" = FreeBSD ] && [ -n "${POT_IMAGE:-}" ]; then run_test "a task in a jail, with pot $(pot version -q)" t_real
+if [ "$(uname -s)" = FreeBSD ] && [ -n "${POT_IMAGE:-}" ]; then run_test \
+	"a task in a jail, with pot $(pot version -q)" t_real
 elif [ "$(uname -s)" = FreeBSD ]; then skip 'a task in a jail' 'no POT_IMAGE, POT_NAME and POT_TAG to run'; fi
 
 require_nomad

@@ -16,10 +16,13 @@ doctor_says() {		# STATUS PATTERN
 	"$BUILD/plugins/nomad-driver-pot" doctor --config "$T/config.json" >"$T/out" 2>&1 || STATUS=$?
 	is $STATUS "$1" && file_has "$T/out" "$2"
 }
-t_no_racct() { : >"$POT_DIR/state/no-racct"; doctor_says 0 'kern.racct.enable=1 in /boot/loader.conf'; rm "$POT_DIR/state/no-racct"; }
+t_no_racct() { : >"$POT_DIR/state/no-racct"; doctor_says 0 'kern.racct.enable=1 in /boot/loader.conf'
+	rm "$POT_DIR/state/no-racct"; }
 t_no_vimage() { : >"$POT_DIR/state/no-vimage"; doctor_says 0 'no VIMAGE'; rm "$POT_DIR/state/no-vimage"; }
-t_bad_pool() { echo FAULTED >"$POT_DIR/state/zpool-health"; doctor_says 1 'zpool status'; _r=$?; rm "$POT_DIR/state/zpool-health"; return $_r; }
-t_no_pot() { pot_config '{ "pot_path": "/nonexistent/pot" }'; doctor_says 1 'pkg install pot'; _r=$?; pot_config; return $_r; }
+t_bad_pool() { echo FAULTED >"$POT_DIR/state/zpool-health"; doctor_says 1 'zpool status'; _r=$?
+	rm "$POT_DIR/state/zpool-health"; return $_r; }
+t_no_pot() { pot_config '{ "pot_path": "/nonexistent/pot" }'; doctor_says 1 'pkg install pot'; _r=$?; pot_config
+	return $_r; }
 t_broken_pot() { order version fail; doctor_says 1 'pot version'; _r=$?; order version; return $_r; }
 t_hung_pot() { order version hang; doctor_says 1 'did not end within'; _r=$?; order version; return $_r; }
 beside 'doctor says how to get limits' t_no_racct
@@ -51,7 +54,8 @@ t_progress() {
 	order prepare.import slow 17
 	run_task "$(task_config 'exit 0')"
 	order prepare.import
-	is $STATUS 0 && file_has "$T/err" '^event: Pot is importing img @ 1.0' && file_has "$T/err" '^event: Still preparing the pot after [0-9]+ s: ' &&
+	is $STATUS 0 && file_has "$T/err" '^event: Pot is importing img @ 1.0' &&
+		file_has "$T/err" '^event: Still preparing the pot after [0-9]+ s: ' &&
 		file_has "$T/err" '^event: Prepared the pot in' && left_nothing
 }
 beside 'a long import tells of itself' t_progress
@@ -63,14 +67,17 @@ t_image_command() {
 beside 'the command of the image' t_image_command
 
 t_args() {
-	run_task "$(jq -n --arg image "file://$POT_DIR/images" '{ image: $image, pot: "img", tag: "1.0", command: "printf",
+	run_task "$(jq -n --arg image "file://$POT_DIR/images" '{ image: $image, pot: "img", tag: "1.0",
+		command: "printf",
 		args: ["<%s>", "two  words", "$HOME `id` \"q\" \\", "it'"'"'s", "'"'"'as is'"'"'", ""] }')"
 	file_has "$T/out" '^<two  words><\$HOME `id` "q" \\><it'"'"'s><as is><>' && left_nothing
 }
 beside 'arguments arrive whole' t_args
 
 t_directories() {
-	run_task "$(task_config 'echo a >/alloc/f && echo b >/local/f && echo c >/secrets/f && cat "$NOMAD_ALLOC_DIR"/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x || echo read-only')"
+	run_task "$(task_config 'echo a >/alloc/f && echo b >/local/f && echo c >/secrets/f &&
+		cat "$NOMAD_ALLOC_DIR"/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x ||
+		echo read-only')"
 	is "$(grep -E '^(a|b|c|read-only)$' "$T/out" | tr '\n' ' ')" 'a b c read-only ' && left_nothing
 }
 beside 'alloc, local and secrets are there, logs read-only' t_directories
@@ -78,9 +85,11 @@ beside 'alloc, local and secrets are there, logs read-only' t_directories
 t_env() {
 	export AGENT_SECRET=agent-canary
 	run_task "$(task_config 'printf "<%s>" "$ODD" "$LINES3" "$PASSWORD"; echo; env; cat /proc/1/cmdline')" \
-		'.Job.TaskGroups[0].Tasks[0].Env = { ODD: "$(id) `id` \"q\" \\ '"'"'s'"'"'", LINES3: "a\nb\nc", PASSWORD: "pw-canary", "not-a-name": "x" }'
+		'.Job.TaskGroups[0].Tasks[0].Env = { ODD:
+		"$(id) `id` \"q\" \\ '"'"'s'"'"'", LINES3: "a\nb\nc", PASSWORD: "pw-canary", "not-a-name": "x" }'
 	unset AGENT_SECRET
-	is $STATUS 0 && file_has "$T/out" '^<\$\(id\) `id` "q" \\ '"'"'s'"'"'><a$' && file_has "$T/out" '^c><pw-canary>$' &&
+	is $STATUS 0 && file_has "$T/out" '^<\$\(id\) `id` "q" \\ '"'"'s'"'"'><a$' &&
+		file_has "$T/out" '^c><pw-canary>$' &&
 		unlike "$(cat "$T/out")" 'agent-canary|not-a-name' &&
 		unlike "$(cat "$POT_DIR/state/calls")" 'agent-canary|pw-canary' && left_nothing
 }
@@ -98,7 +107,8 @@ beside 'variables on the command line, if so configured' t_env_plain
 
 t_resources() {
 	run_task "$(task_config 'exit 0' '{ "cpus": 2 }')" '.Job.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = 96'
-	is $STATUS 0 && like "$(calls set-rss | sed 's/-p|.*/-p/')" 'set-rss\|-M\|96M\|-p' && like "$(calls set-rss)" 'set-rss\|-C\|2\|-p' &&
+	is $STATUS 0 && like "$(calls set-rss | sed 's/-p|.*/-p/')" 'set-rss\|-M\|96M\|-p' &&
+		like "$(calls set-rss)" 'set-rss\|-C\|2\|-p' &&
 		like "$(calls rctl)" "^rctl\|-r\|jail:nomad_" && left_nothing
 }
 beside 'memory_max and cpus; the rules of the jail go with it' t_resources
@@ -110,14 +120,20 @@ t_order() {
 t_options() {
 	mkdir -p "$T/data" "$T/ro" "$T/tree/sub"
 	echo content >"$T/file"; echo deep >"$T/tree/sub/f"; echo shown >"$T/ro/f"
-	run_task "$(task_config 'cat /copied /copied-tree/sub/f /ro/f; echo new >/data/f; touch /ro/x || echo cannot; cat /tmp/hosts' \
-		"$(jq -n --arg t "$T" '{ copy: [$t + "/file:/copied", $t + "/tree:/copied-tree"], mount: [$t + "/data:/data"],
+	run_task "$(task_config 'cat /copied /copied-tree/sub/f /ro/f; echo new >/data/f; touch /ro/x || echo cannot;
+		cat /tmp/hosts' \
+		"$(jq -n --arg t "$T" '{ copy: [$t + "/file:/copied", $t + "/tree:/copied-tree"],
+		mount: [$t + "/data:/data"],
 			mount_read_only: [$t + "/ro:/ro"], extra_hosts: ["db:192.0.2.7", "six:2001:db8::1"],
 			attributes: ["mlock:yes", "devfs_ruleset:7", "exec_stop:/bin/true a:b"] }')")"
-	is $STATUS 0 && is "$(grep -E '^(content|deep|shown|cannot)$' "$T/out" | tr '\n' ' ')" 'content deep shown cannot ' &&
-		is "$(cat "$T/data/f")" new && file_has "$T/out" '^192.0.2.7 db$' && file_has "$T/out" '^2001:db8::1 six$' &&
-		like "$(calls set-attribute)" '\|-A\|mlock\|-V\|yes$' && like "$(calls set-attribute)" '\|-A\|exec_stop\|-V\|/bin/true a:b$' &&
-		like "$(calls mount-in)" "\|-d\|$T/ro\|-m\|/ro\|-r$" && like "$(calls copy-in)" "\|-s\|$T/file\|-d\|/copied$" && left_nothing
+	is $STATUS 0 && is "$(grep -E '^(content|deep|shown|cannot)$' "$T/out" | tr '\n' ' ')" \
+		'content deep shown cannot ' &&
+		is "$(cat "$T/data/f")" new && file_has "$T/out" '^192.0.2.7 db$' &&
+		file_has "$T/out" '^2001:db8::1 six$' &&
+		like "$(calls set-attribute)" '\|-A\|mlock\|-V\|yes$' &&
+		like "$(calls set-attribute)" '\|-A\|exec_stop\|-V\|/bin/true a:b$' &&
+		like "$(calls mount-in)" "\|-d\|$T/ro\|-m\|/ro\|-r$" &&
+		like "$(calls copy-in)" "\|-s\|$T/file\|-d\|/copied$" && left_nothing
 }
 t_all_options() { t_options && t_order; }
 beside 'copy, mount, mount_read_only, extra_hosts, attributes, in the order that pot needs' t_all_options
@@ -126,8 +142,10 @@ beside 'copy, mount, mount_read_only, extra_hosts, attributes, in the order that
 t_network() {
 	run_task "$(task_config 'exit 0' '{ "network_mode": "host" }')"
 	is $STATUS 0 && like "$(calls prepare)" '\|-N\|host\|-a\|' && left_nothing || return 1
-	run_task "$(task_config 'exit 0' '{ "network_mode": "private-bridge", "bridge": "back", "network_stack": "ipv4", "dns": "off" }')"
-	is $STATUS 0 && like "$(calls prepare)" '\|-N\|private-bridge\|-B\|back\|-S\|ipv4\|-d\|off\|-a\|' && left_nothing
+	run_task "$(task_config 'exit 0' '{ "network_mode": "private-bridge", "bridge": "back",
+		"network_stack": "ipv4", "dns": "off" }')"
+	is $STATUS 0 && like "$(calls prepare)" '\|-N\|private-bridge\|-B\|back\|-S\|ipv4\|-d\|off\|-a\|' &&
+		left_nothing
 }
 beside 'network modes, bridge, stack, dns' t_network
 
@@ -160,17 +178,21 @@ beside 'a hard CPU limit is a rule of rctl' t_hard_limit
 
 t_image_gc() {
 	pot_config '{ "image_gc_hours": 1 }'
-	run_task "$(task_config 'exit 0')" && is $STATUS 0 && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'no image'; return 1; }
+	run_task "$(task_config 'exit 0')" && is $STATUS 0 && [ -d "$POT_DIR/state/jails/img_1_0" ] ||
+		{ echo 'no image'; return 1; }
 	touch -t 202001010000 "$T/s/images/img_1_0"
 	# Its own clone is gone by then, and it was used just now.
-	run_task "$(task_config 'exit 0')" && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'gone too early'; return 1; }
+	run_task "$(task_config 'exit 0')" && [ -d "$POT_DIR/state/jails/img_1_0" ] ||
+		{ echo 'gone too early'; return 1; }
 	touch -t 202001010000 "$T/s/images/img_1_0"
 	# A pot that somebody else made of it.
 	printf img_1_0 >"$POT_DIR/state/origin/other"
-	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')" && [ -d "$POT_DIR/state/jails/img_1_0" ] || { echo 'gone under a clone'; return 1; }
+	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')" && [ -d "$POT_DIR/state/jails/img_1_0" ] ||
+		{ echo 'gone under a clone'; return 1; }
 	rm "$POT_DIR/state/origin/other"
 	run_task "$(task_config 'exit 0' '{ "pot": "withcmd" }')"
-	[ ! -e "$POT_DIR/state/jails/img_1_0" ] && [ ! -e "$T/s/images/img_1_0" ] && [ -d "$POT_DIR/state/jails/withcmd_1_0" ] &&
+	[ ! -e "$POT_DIR/state/jails/img_1_0" ] && [ ! -e "$T/s/images/img_1_0" ] &&
+		[ -d "$POT_DIR/state/jails/withcmd_1_0" ] &&
 		like "$(calls destroy)" '^pot\|destroy\|-p\|img_1_0$' && left_nothing || return 1
 	# What was imported by hand is none of the driver's.
 	rm "$T/s/images/withcmd_1_0"
@@ -194,7 +216,8 @@ stop_task() {		# SCRIPT [JQ]
 }
 t_stop() {
 	stop_task 'trap "echo told; exit 9" TERM; echo ready; while :; do sleep 0.1; done'
-	is $STATUS 9 && file_has "$T/out" '^told$' && like "$(calls signal)" '^pot\|signal\|-s\|SIG(TERM|INT)\|-p\|nomad_' && is "$(calls stop)" '' && left_nothing
+	is $STATUS 9 && file_has "$T/out" '^told$' && like "$(calls signal)" \
+		'^pot\|signal\|-s\|SIG(TERM|INT)\|-p\|nomad_' && is "$(calls stop)" '' && left_nothing
 }
 beside 'a stop sends the signal and keeps the task'"'"'s own code' t_stop
 t_stop_signal() {
@@ -204,8 +227,10 @@ t_stop_signal() {
 }
 beside 'a stop sends the signal that the job names' t_stop_signal
 t_stop_hard() {
-	stop_task 'trap "" TERM INT; echo ready; while :; do sleep 0.1; done' '.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000'
-	is $STATUS 137 && like "$(calls set-attribute)" '\|-A\|stop_timeout\|-V\|1$' && like "$(calls stop)" '^pot\|stop\|-p\|nomad_' && left_nothing
+	stop_task 'trap "" TERM INT; echo ready; while :; do sleep 0.1; done' \
+		'.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000'
+	is $STATUS 137 && like "$(calls set-attribute)" '\|-A\|stop_timeout\|-V\|1$' &&
+		like "$(calls stop)" '^pot\|stop\|-p\|nomad_' && left_nothing
 }
 beside 'a task that does not care is killed by pot stop' t_stop_hard
 all_beside

@@ -64,9 +64,11 @@ option() {		# NAME [NAME...]: the tests that follow are for these
 option image pot tag command args
 t_plain() { expect '{}' . </dev/null; }
 beside 'image, pot, tag, command, args' t_plain
-t_image_command() { WANT_STATUS=3; POT=withcmd prepare '' | expect '{ "pot": "withcmd" }' 'del(.Job.TaskGroups[0].Tasks[0].Config[("command", "args")])'; }
+t_image_command() { WANT_STATUS=3; POT=withcmd prepare '' | expect '{ "pot": "withcmd" }' \
+	'del(.Job.TaskGroups[0].Tasks[0].Config[("command", "args")])'; }
 beside 'no command: that of the image' t_image_command
-t_args() { prepare '-c|"true '"'a b' 'as it is' '"'$x'"' 'it'\\''s'"'"|' | expect '{ "command": "true", "args": ["a b", "'"'as it is'"'", "$x", "it'"'"'s"] }' .; }
+t_args() { prepare '-c|"true '"'a b' 'as it is' '"'$x'"' 'it'\\''s'"'"|' |
+	expect '{ "command": "true", "args": ["a b", "'"'as it is'"'", "$x", "it'"'"'s"] }' .; }
 beside 'args are words, whatever is in them' t_args
 
 option network_mode ip bridge network_stack
@@ -87,13 +89,15 @@ beside 'signature_key' t_mode '-C|T/file|' '{ "signature_key": "T/file" }'
 
 option attributes
 t_attributes() {
-	printf '%s\n' "$after_prepare" 'pot|set-attribute|-p|POT|-A|mlock|-V|yes' 'pot|set-attribute|-p|POT|-A|exec_stop|-V|/bin/x a:b' |
+	printf '%s\n' "$after_prepare" 'pot|set-attribute|-p|POT|-A|mlock|-V|yes' \
+		'pot|set-attribute|-p|POT|-A|exec_stop|-V|/bin/x a:b' |
 		expect '{ "attributes": ["mlock:yes", "exec_stop:/bin/x a:b"] }' .
 }
 beside 'attributes' t_attributes
 option copy
 t_copy() {
-	printf '%s\n' "$after_prepare" 'pot|copy-in|-p|POT|-s|T/file|-d|/copied' 'pot|copy-in|-p|POT|-s|ALLOC/task/local|-d|/l:l' |
+	printf '%s\n' "$after_prepare" 'pot|copy-in|-p|POT|-s|T/file|-d|/copied' \
+		'pot|copy-in|-p|POT|-s|ALLOC/task/local|-d|/l:l' |
 		expect '{ "copy": ["T/file:/copied", "local:/l:l"] }' .
 }
 beside 'copy, absolute and from the task'"'"'s directory' t_copy
@@ -112,7 +116,8 @@ beside 'extra_hosts' t_hosts
 option cpus
 t_cpus() { printf '%s\n' "$after_rss" 'pot|set-rss|-C|2|-p|POT' | expect '{ "cpus": 2 }' .; }
 beside 'cpus' t_cpus
-t_memory() { printf '%s\n' '-pot|set-rss|-M|64M|-p|POT' "$after_rss" 'pot|set-rss|-M|96M|-p|POT' | expect '{}' '.Job.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = 96'; }
+t_memory() { printf '%s\n' '-pot|set-rss|-M|64M|-p|POT' "$after_rss" 'pot|set-rss|-M|96M|-p|POT' |
+	expect '{}' '.Job.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = 96'; }
 beside 'memory_max of the job' t_memory
 
 # ---- The plugin block ----
@@ -120,19 +125,23 @@ beside 'memory_max of the job' t_memory
 option env_files
 env_calls() {		# PLUGIN_CONFIG
 	pot_config "$1"
-	run_task "$(task_config 'exit 0')" '.Job.TaskGroups[0].Tasks[0].Env = { A: "x y", B: "a $b", NOMAD_TOKEN: "t" } | .Job.TaskGroups[0].Tasks[0].Env["no-name"] = "x"'
+	run_task "$(task_config 'exit 0')" \
+		'.Job.TaskGroups[0].Tasks[0].Env = { A: "x y", B: "a $b", NOMAD_TOKEN: "t" } |
+		.Job.TaskGroups[0].Tasks[0].Env["no-name"] = "x"'
 	calls set-env | tr '|' '\n' | grep -E '^(A|B|NOMAD_TOKEN|NOMAD_TASK_NAME|no-name)='
 }
 t_env() { is "$(env_calls '{}' | sed 's,/[0-9]*),/N),' | sort | tr '\n' ' ')" \
 	'A=$(cat /secrets/.nomad-env/N) B=$(cat /secrets/.nomad-env/N) NOMAD_TASK_NAME=task NOMAD_TOKEN=$(cat /secrets/.nomad-env/N) '; }
 beside 'variables in files' t_env
-t_env_plain() { is "$(env_calls '{ "env_files": false }' | sort | tr '\n' ' ')" 'A=x y B=a \$b NOMAD_TASK_NAME=task NOMAD_TOKEN=t '; }
+t_env_plain() { is "$(env_calls '{ "env_files": false }' | sort | tr '\n' ' ')" \
+	'A=x y B=a \$b NOMAD_TASK_NAME=task NOMAD_TOKEN=t '; }
 beside 'env_files = false: on the command line' t_env_plain
 option pot_path path
 t_path() {
 	pot_config '{ "path": "'"$POT_DIR/bin"':/usr/bin:/bin" }'
 	run_task "$(task_config 'echo "PATH $PATH"')"
-	file_has "$T/out" "^PATH $POT_DIR/bin:/usr/bin:/bin\$" && unlike "$(cat "$POT_DIR/state/calls")" "'PATH': '(.*sbin.*)'" && left_nothing
+	file_has "$T/out" "^PATH $POT_DIR/bin:/usr/bin:/bin\$" && unlike "$(cat "$POT_DIR/state/calls")" \
+		"'PATH': '(.*sbin.*)'" && left_nothing
 }
 beside 'pot_path, path: of pot and of the task' t_path
 option enabled allow_host_paths
@@ -152,9 +161,11 @@ beside 'allow_host_paths = false: nothing of the host is mounted' t_host_paths
 all_beside
 
 # Ports and the size of the node are known to an agent only; limits of time are seen where something hangs.
-elsewhere() { for _o; do grep -q "$_o" "$1" 2>/dev/null || [ "$_o" = "$1" ] || { echo "$1 has nothing of $_o"; return 1; }; done; }
+elsewhere() { for _o; do grep -q "$_o" "$1" 2>/dev/null || [ "$_o" = "$1" ] ||
+	{ echo "$1 has nothing of $_o"; return 1; }; done; }
 option port_map ports cpu_hard_limit
-t_agent() { elsewhere test/pot/40-agent.sh Config.port_map Config.ports Config.cpu_hard_limit && elsewhere nomad-driver-pot/pot-cli_test.c port_map 'c.ports'; }
+t_agent() { elsewhere test/pot/40-agent.sh Config.port_map Config.ports Config.cpu_hard_limit &&
+	elsewhere nomad-driver-pot/pot-cli_test.c port_map 'c.ports'; }
 run_test 'ports, port_map and cpu_hard_limit have their tests' t_agent
 option image_gc_hours
 t_gc() { elsewhere test/pot/20-run.sh image_gc_hours; }
@@ -164,7 +175,8 @@ t_timeouts() { elsewhere test/pot/30-faults.sh prepare_timeout start_timeout com
 run_test 'limits of time have their tests' t_timeouts
 
 t_all() {
-	for _s in --task --plugin; do "$BUILD/plugins/nomad-driver-pot" schema --json $_s | jq -r '.properties | keys[]'; done |
+	for _s in --task --plugin; do "$BUILD/plugins/nomad-driver-pot" schema --json $_s |
+		jq -r '.properties | keys[]'; done |
 		grep -vxE "$LIBRARY_OPTIONS" | sort >"$T/options"
 	echo "$covered" | tr ' ' '\n' | grep . | sort | diff "$T/options" -
 }

@@ -11,16 +11,20 @@ mkdir "$T/plugins"
 cp "$BUILD/plugins/nomad-driver-pot" "$T/plugins/"
 # The example's configuration, and what is the test's own.
 agent_config
-mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d') volume=$(sed -n '/host_volume/,/^  }/p' "$T/plugin.hcl")
-awk -v mine="$mine" -v volume="$volume" '/^plugin_dir/ { next } { print } /^client \{/ { print volume } /^  config \{/ { print mine }' \
+mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d') \
+	volume=$(sed -n '/host_volume/,/^  }/p' "$T/plugin.hcl")
+awk -v mine="$mine" -v volume="$volume" '/^plugin_dir/ { next } { print } /^client \{/ {
+	print volume } /^  config \{/ { print mine }' \
 	examples/pot/agent.hcl >"$T/example.hcl" && mv "$T/example.hcl" "$T/plugin.hcl"
 
 t_healthy() { start_pot_agent; }
 run_test 'the node shows the driver healthy' t_healthy
 
 t_attributes() {
-	_attrs=$(api GET "/v1/node/$NODE_ID" | jq -r '.Attributes | to_entries[] | select(.key | startswith("driver.pot")) | "\(.key)=\(.value)"')
-	like "$_attrs" '^driver.pot=1$' && like "$_attrs" '^driver.pot.pot_version=0.16.0$' && like "$_attrs" '^driver.pot.zfs_root=zroot/pot$' &&
+	_attrs=$(api GET "/v1/node/$NODE_ID" |
+		jq -r '.Attributes | to_entries[] | select(.key | startswith("driver.pot")) | "\(.key)=\(.value)"')
+	like "$_attrs" '^driver.pot=1$' && like "$_attrs" '^driver.pot.pot_version=0.16.0$' &&
+		like "$_attrs" '^driver.pot.zfs_root=zroot/pot$' &&
 		like "$_attrs" '^driver.pot.rctl=(1|true)$'
 }
 run_test 'attributes of the node' t_attributes
@@ -34,13 +38,15 @@ has_logs() { alloc_logs "$ALLOC_ID" task "${2:-stdout}" 2>/dev/null | grep -Eq "
 
 t_batch() {
 	submit ok 'echo hello; echo oops >&2; exit 0' && wait_alloc "$ALLOC_ID" complete &&
-		wait_for 20 'stdout is there' has_logs '^hello$' && wait_for 20 'stderr is there' has_logs '^oops$' stderr &&
+		wait_for 20 'stdout is there' has_logs '^hello$' && wait_for 20 'stderr is there' has_logs '^oops$' \
+		stderr &&
 		like "$(task_events "$ALLOC_ID" task)" 'Preparing a pot from img 1.0' && gone ok
 }
 run_test 'a batch task, its logs and events' t_batch
 
 t_exit_code() {
-	submit seven 'exit 7' && wait_alloc "$ALLOC_ID" failed && is "$(task_exit_code "$ALLOC_ID" task)" 7 && gone seven
+	submit seven 'exit 7' && wait_alloc "$ALLOC_ID" failed && is "$(task_exit_code "$ALLOC_ID" task)" 7 &&
+		gone seven
 }
 run_test 'the exit code' t_exit_code
 
@@ -49,7 +55,8 @@ t_ports() {
 		'.Job.TaskGroups[0].Networks = [{ DynamicPorts: [{ Label: "web", To: 8080 }, { Label: "my-port" }] }]
 		| .Job.TaskGroups[0].Tasks[0].Config.ports = ["web"]
 		| .Job.TaskGroups[0].Tasks[0].Config.port_map = [{ "my-port": "udp:53" }]
-		| .Job.TaskGroups[0].Tasks[0].Config.cpu_hard_limit = true' && wait_alloc "$ALLOC_ID" complete || return 1
+		| .Job.TaskGroups[0].Tasks[0].Config.cpu_hard_limit = true' && wait_alloc "$ALLOC_ID" complete ||
+			return 1
 	wait_for 20 'stdout is there' has_logs '^port ' || return 1
 	_host=$(alloc_logs "$ALLOC_ID" task | sed -n 's/^port \([0-9]*\).*/\1/p')
 	like "$(calls prepare | tail -n 1)" "\|-N\|public-bridge\|-i\|auto\|-e\|udp:53:[0-9]+\|-e\|8080:$_host\|-a\|" &&
@@ -59,7 +66,8 @@ run_test 'ports of the group, with a hyphen in a label, udp; a hard CPU limit' t
 
 t_dns() {
 	submit dns 'cat /tmp/resolv.conf /vol/f; touch /vol/x || echo cannot' batch \
-		'.Job.TaskGroups[0].Networks = [{ DNS: { Servers: ["192.0.2.1"], Searches: ["a.example", "b.example"], Options: ["ndots:2"] } }]
+		'.Job.TaskGroups[0].Networks = [{ DNS: { Servers: ["192.0.2.1"], Searches: ["a.example", "b.example"],
+		Options: ["ndots:2"] } }]
 		| .Job.TaskGroups[0].Volumes = { v: { Name: "v", Type: "host", Source: "data", ReadOnly: true } }
 		| .Job.TaskGroups[0].Tasks[0].VolumeMounts = [{ Volume: "v", Destination: "/vol", ReadOnly: true }]' &&
 		wait_alloc "$ALLOC_ID" complete && wait_for 20 'stdout is there' has_logs '^cannot$' || return 1
@@ -71,13 +79,15 @@ t_dns() {
 run_test 'the dns block and a volume of the job' t_dns
 
 t_service() {
-	submit svc 'trap "echo told; exit 0" TERM INT; echo up; while :; do sleep 0.2; done' service && wait_alloc "$ALLOC_ID" running &&
+	submit svc 'trap "echo told; exit 0" TERM INT; echo up; while :; do sleep 0.2; done' service &&
+		wait_alloc "$ALLOC_ID" running &&
 		wait_for 30 'it says so' has_logs '^up$'
 }
 run_test 'a service task runs' t_service
 t_exec() {
 	STATUS=0
-	_out=$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" /bin/sh -c 'echo "$NOMAD_TASK_NAME <$1>"; echo err >&2; exit 43' sh 'a  b' 2>"$T/err") || STATUS=$?
+	_out=$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" /bin/sh -c \
+		'echo "$NOMAD_TASK_NAME <$1>"; echo err >&2; exit 43' sh 'a  b' 2>"$T/err") || STATUS=$?
 	is $STATUS 43 && is "$_out" 'task <a  b>' && file_has "$T/err" '^err'
 }
 run_test 'exec: output, arguments, variables, exit code' t_exec
@@ -108,10 +118,12 @@ example() {	# NAME JQ
 	: >"$POT_DIR/images/nginx-nomad-amd64-14_1_1.1.20.xz"
 	"$NOMAD" job run -output "examples/pot/$1" | jq --arg image "file://$POT_DIR/images" --arg t "$T" \
 		--arg script 'trap "exit 0" QUIT; cat /index.html; while :; do sleep 0.2; done' \
-		".Job.TaskGroups[0].Tasks[0].Config |= (.image = \$image | $2)" >"$T/example.json" && run_job "$T/example.json"
+		".Job.TaskGroups[0].Tasks[0].Config |= (.image = \$image | $2)" >"$T/example.json" &&
+		run_job "$T/example.json"
 }
 t_hello() {
-	example hello.nomad.hcl . && wait_alloc "$ALLOC_ID" failed && is "$(task_exit_code "$ALLOC_ID" hello)" 7 || return 1
+	example hello.nomad.hcl . && wait_alloc "$ALLOC_ID" failed && is "$(task_exit_code "$ALLOC_ID" hello)" 7 ||
+		return 1
 	wait_for 20 'its log' hello_speaks && gone "$JOB_ID"
 }
 hello_speaks() { alloc_logs "$ALLOC_ID" hello 2>/dev/null | grep -qx 'Hello from hello'; }
@@ -119,17 +131,23 @@ run_test 'the first job of the examples' t_hello
 
 example_speaks() { alloc_logs "$ALLOC_ID" nginx 2>/dev/null | grep -q "^hello from $ALLOC_ID"; }
 t_example() {
-	example nginx.nomad.hcl '.command = "/bin/sh" | .args = ["-c", $script] | .copy[0] |= sub(":.*"; ":/index.html")' && wait_alloc "$ALLOC_ID" running && wait_for 30 'the template is there' example_speaks || return 1
-	like "$(calls prepare | tail -n 1)" '\|-p\|nginx-nomad-amd64-14_1\|-t\|1.1.20\|-c\|.*\|-N\|public-bridge\|-i\|auto\|-e\|80:[0-9]+\|' &&
+	example nginx.nomad.hcl '.command = "/bin/sh" | .args = ["-c", $script] | .copy[0]
+		|= sub(":.*"; ":/index.html")' && wait_alloc "$ALLOC_ID" running &&
+			wait_for 30 'the template is there' example_speaks || return 1
+	like "$(calls prepare | tail -n 1)" \
+		'\|-p\|nginx-nomad-amd64-14_1\|-t\|1.1.20\|-c\|.*\|-N\|public-bridge\|-i\|auto\|-e\|80:[0-9]+\|' &&
 		like "$(calls set-attribute)" '\|-A\|devfs_ruleset\|-V\|4$' || return 1
 	"$NOMAD" job stop -detach "$JOB_ID" >/dev/null
 	wait_alloc "$ALLOC_ID" complete && like "$(calls signal | tail -n 1)" '\|SIGQUIT\|' && gone "$JOB_ID"
 }
 run_test 'the web server of the examples' t_example
-# Host paths are not allowed by the example's configuration; the job of the older driver has some: it says so, and runs without.
+# Host paths are not allowed by the example's configuration; the job of the older driver has some: it says so, and runs
+# without.
 t_old() {
-	example old-driver.nomad.hcl '.mount = [($t + "/host-volume:/www")] | del(.mount_read_only)' && wait_for 60 'it is refused' refused && purge_job "$JOB_ID" &&
-		example old-driver.nomad.hcl 'del(.mount, .mount_read_only) | .command = "/bin/sh" | .args = ["-c", "\u0027echo quotes are kept; sleep 1000\u0027"]' &&
+	example old-driver.nomad.hcl '.mount = [($t + "/host-volume:/www")] | del(.mount_read_only)' &&
+		wait_for 60 'it is refused' refused && purge_job "$JOB_ID" &&
+		example old-driver.nomad.hcl \
+		'del(.mount, .mount_read_only) | .command = "/bin/sh" | .args = ["-c", "\u0027echo quotes are kept; sleep 1000\u0027"]' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'its log' old_speaks && gone "$JOB_ID"
 }
 refused() { task_events "$ALLOC_ID" www1 2>/dev/null | grep -q 'allow_host_paths'; }
@@ -137,15 +155,18 @@ old_speaks() { alloc_logs "$ALLOC_ID" www1 2>/dev/null | grep -qx 'quotes are ke
 run_test 'the job of the older driver' t_old
 
 t_graceful() {
-	submit grace 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.2; done' service '.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGTERM"' &&
+	submit grace 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.2; done' service \
+		'.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGTERM"' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1
 	"$NOMAD" job stop -detach grace >/dev/null
-	wait_alloc "$ALLOC_ID" complete && wait_for 20 'it was told' has_logs '^told$' && is "$(task_exit_code "$ALLOC_ID" task)" 0 && gone grace
+	wait_alloc "$ALLOC_ID" complete && wait_for 20 'it was told' has_logs '^told$' &&
+		is "$(task_exit_code "$ALLOC_ID" task)" 0 && gone grace
 }
 run_test 'a graceful stop with the job'"'"'s signal' t_graceful
 
 t_ungraceful() {
-	submit deaf 'trap "" TERM INT; echo up; while :; do sleep 0.2; done' service '.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000' &&
+	submit deaf 'trap "" TERM INT; echo up; while :; do sleep 0.2; done' service \
+		'.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1
 	"$NOMAD" job stop -detach deaf >/dev/null
 	wait_alloc "$ALLOC_ID" complete && like "$(task_events "$ALLOC_ID" task)" 'Exit Code: 137' && gone deaf
@@ -154,7 +175,8 @@ run_test 'a task that ignores the signal is ended' t_ungraceful
 
 t_fail() {
 	order mount-in fail
-	submit bad 'exit 0' && wait_alloc "$ALLOC_ID" failed && like "$(task_events "$ALLOC_ID" task)" 'Driver Failure.*ordered to fail at mount-in'
+	submit bad 'exit 0' && wait_alloc "$ALLOC_ID" failed && like "$(task_events "$ALLOC_ID" task)" \
+		'Driver Failure.*ordered to fail at mount-in'
 	_r=$?
 	order mount-in
 	[ $_r -eq 0 ] && gone bad
@@ -162,11 +184,13 @@ t_fail() {
 run_test 'a failed start tells why, in the task'"'"'s events' t_fail
 
 t_recover_agent() {
-	submit rec 'trap "echo told; exit 0" TERM INT; i=0; while :; do echo $i; i=$((i + 1)); sleep 0.2; done' service &&
+	submit rec 'trap "echo told; exit 0" TERM INT; i=0; while :; do echo $i; i=$((i + 1)); sleep 0.2; done' \
+		service &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it counts' has_logs '^5$' || return 1
 	_before=$(cat "$POT_DIR/state/main_pid/$(task_pot)")
 	stop_agent KILL && start_pot_agent && wait_alloc "$ALLOC_ID" running || return 1
-	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" && is "$(pgrep -cf 'pot start nomad_')" 2 || { ps axf; return 1; }
+	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" && is "$(pgrep -cf 'pot start nomad_')" 2 ||
+		{ ps axf; return 1; }
 	is "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo still here)" 'still here'
 }
 run_test 'the agent is killed: the task goes on and can be reached' t_recover_agent
@@ -175,7 +199,8 @@ t_recover_plugin() {
 	kill -9 "$_plugin" || return 1
 	wait_for 60 'there is another plugin' new_plugin && wait_driver pot || return 1
 	is "$(cat "$POT_DIR/state/main_pid/$(task_pot)")" "$_before" &&
-		wait_for 30 'exec works' exec_works && "$NOMAD" job stop -detach rec >/dev/null && wait_alloc "$ALLOC_ID" complete && gone rec
+		wait_for 30 'exec works' exec_works && "$NOMAD" job stop -detach rec >/dev/null &&
+		wait_alloc "$ALLOC_ID" complete && gone rec
 }
 exec_works() { [ "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo here 2>/dev/null)" = here ]; }
 run_test 'the plugin is killed: the same' t_recover_plugin
@@ -186,7 +211,8 @@ die_in_prepare() {		# JOB ORDER...
 	rm -rf "$POT_DIR/state/jails/img_1_0"
 	order prepare.import "$@"
 	rm -f "$POT_DIR/state/calls"
-	submit "$_id" 'echo ran; exit 0' && wait_for 60 'pot prepare runs' in_import || { order prepare.import; return 1; }
+	submit "$_id" 'echo ran; exit 0' && wait_for 60 'pot prepare runs' in_import ||
+		{ order prepare.import; return 1; }
 	_orphan=$(pgrep -o -f 'pot prepare') _plugin=$(pot_plugin)
 	kill -9 "$_plugin"
 	wait_for 60 'there is another plugin' new_plugin && wait_alloc "$ALLOC_ID" complete
@@ -197,19 +223,22 @@ die_in_prepare() {		# JOB ORDER...
 # It has come so far; an order that counts is gone once it was taken.
 in_import() {
 	calls prepare 2>/dev/null | grep -q . && pgrep -f 'pot prepare' >/dev/null &&
-		{ [ ! -e "$POT_DIR/state/control/prepare.import" ] || grep -q slow "$POT_DIR/state/control/prepare.import"; }
+		{ [ ! -e "$POT_DIR/state/control/prepare.import" ] || grep -q slow \
+		"$POT_DIR/state/control/prepare.import"; }
 }
 run_test 'the plugin dies under a slow pot prepare' die_in_prepare orphan1 slow 5
 run_test 'the plugin dies under a pot prepare that never ends' die_in_prepare orphan2 hang 1
 
 t_parallel() {
 	rm -f "$POT_DIR/state/calls"
-	submit many 'cat /tmp/hosts; exit 0' batch '.Job.TaskGroups[0].Count = 5 | .Job.TaskGroups[0].Tasks[0].Resources = { CPU: 20, MemoryMB: 20 }
+	submit many 'cat /tmp/hosts; exit 0' batch \
+		'.Job.TaskGroups[0].Count = 5 | .Job.TaskGroups[0].Tasks[0].Resources = { CPU: 20, MemoryMB: 20 }
 		| .Job.TaskGroups[0].Tasks[0].Config.extra_hosts = ["db:192.0.2.7"]' || return 1
 	wait_for 120 'all are complete' all_complete 5 || { "$NOMAD" job status many; return 1; }
 	is "$(calls prepare | grep -c .)" 5 && gone many
 }
-all_complete() { [ "$(api GET "/v1/job/$JOB_ID/allocations" | jq '[.[] | select(.ClientStatus == "complete")] | length')" = "$1" ]; }
+all_complete() { [ "$(api GET "/v1/job/$JOB_ID/allocations" |
+	jq '[.[] | select(.ClientStatus == "complete")] | length')" = "$1" ]; }
 run_test 'five at once, with extra_hosts' t_parallel
 
 t_recover_ended() {
@@ -234,6 +263,7 @@ t_supervisor_dies() {
 }
 run_test 'the supervisor is killed: the task fails, the jail is removed' t_supervisor_dies
 
-t_stop_agent() { stop_agent && pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' && is "$(pgrep -f 'pot start|nomad-driver-pot')" ''; }
+t_stop_agent() { stop_agent && pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' &&
+	is "$(pgrep -f 'pot start|nomad-driver-pot')" ''; }
 run_test 'the end: no pot, no record, no process' t_stop_agent
 done_testing

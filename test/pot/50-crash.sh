@@ -32,7 +32,8 @@ arm() {
 	rm "$T/crash"
 }
 nothing_left() {
-	pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' && is "$(pgrep -f "$T/.*(pot start|pot prepare)" | tr '\n' ' ')" '' &&
+	pot_census && is "$(ls "$T/s/tasks" 2>/dev/null)" '' &&
+		is "$(pgrep -f "$T/.*(pot start|pot prepare)" | tr '\n' ' ')" '' &&
 		is "$(pgrep -f "nomad-driver-pot: task-$(echo "$ALLOC_ID" | cut -c 1-8)" | tr '\n' ' ')" ''
 }
 crash() {		# STEP [STATUS]
@@ -60,12 +61,15 @@ LANES=4
 if [ "${STEPS:-}" = destroy ]; then
 	beside 'the end of agent 1' steps crash_destroy plugin '' complete clean-begin clean-killed
 	beside 'the end of agent 2' steps crash_destroy plugin '' complete clean-removed core-tidy-begin
-	beside 'the end of agent 3' steps crash_destroy plugin '' complete core-tidy-killed core-tidy-destroyed core-tidy-removed
+	beside 'the end of agent 3' steps crash_destroy plugin '' complete core-tidy-killed core-tidy-destroyed \
+		core-tidy-removed
 else
 	beside 'the end of agent 1' steps crash plugin ': started again' complete \
 		core-start-intent core-start-recorded core-run-recorded start-recorded start-launched
-	beside 'the end of agent 2' steps crash plugin ': started again' complete start-sent start-answered core-run-started core-start-driver
-	beside 'the end of agent 3' steps crash supervisor '' '' super-detached super-recorded super-listening super-cgroups super-forked
+	beside 'the end of agent 2' steps crash plugin ': started again' complete start-sent start-answered \
+		core-run-started core-start-driver
+	beside 'the end of agent 3' steps crash supervisor '' '' super-detached super-recorded super-listening \
+		super-cgroups super-forked
 	beside 'the end of agent 4' steps crash supervisor '' '' super-main super-execed super-started super-empty
 fi
 all_beside

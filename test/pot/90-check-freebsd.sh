@@ -19,7 +19,8 @@ done
 # shellcheck disable=SC2046
 t_headers() {
 	! grep -nE '#[[:space:]]*include[[:space:]]*<(sys/(epoll|signalfd|prctl|vfs|xattr|fsuid|capability|pidfd|sysmacros|sendfile)\.h|linux/|asm/|alloca\.h|pty\.h|utmp\.h|mntent\.h|features\.h)' \
-		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/linux/*' ! -path 'libnomadplugin/*_test.c')
+		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/linux/*' ! -path \
+		'libnomadplugin/*_test.c')
 }
 run_test 'no Linux-only header outside the OS folder' t_headers
 # shellcheck disable=SC2046

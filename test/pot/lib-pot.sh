@@ -51,7 +51,8 @@ job() { job_json job pot "$1" | jq "${2:-.}" >"$T/job.json"; }
 task_pot() { calls start | tail -n 1 | sed 's/.*|//'; }
 run_task() {
 	job "$@" && rm -f "$POT_DIR/state/calls" && STATUS=0
-	timeout -k 5 "${RUN_TIMEOUT:-120}" "$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" "$T/job.json" \
+	timeout -k 5 "${RUN_TIMEOUT:-120}" "$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" \
+		"$T/job.json" \
 		>"$T/out" 2>"$T/err" </dev/null || STATUS=$?
 }
 # Whatever waits longest decides how long they all take; the machine's cores how many there should be.
@@ -88,7 +89,8 @@ all_beside() {
 	wait
 	for _k in $(seq "$_beside"); do
 		_lane=$T/beside/$_k
-		for _l in $(seq "$(find "$_lane" -maxdepth 1 -name 'each.*.what' | wc -l)"); do _tell "$_lane/each.$_l."; done
+		for _l in $(seq "$(find "$_lane" -maxdepth 1 -name 'each.*.what' | wc -l)"); do _tell \
+			"$_lane/each.$_l."; done
 		_tell "$_lane/"
 	done
 	[ -n "${KEEP:-}" ] || _remove_dir "$T/beside"

@@ -15,7 +15,8 @@ t_twice() {
 t_whole() {
 	tar -tzf "$T"/a/*.tar.gz | sed 's|^[^/]*/||' | sort >"$T/has"
 	git ls-files | while IFS= read -r f; do [ ! -e "$f" ] || echo "$f"; done | sort >"$T/wants"
-	[ "$(wc -l <"$T/wants")" -gt 300 ] && [ -z "$(comm -13 "$T/has" "$T/wants")" ] || { comm -13 "$T/has" "$T/wants"; return 1; }
+	[ "$(wc -l <"$T/wants")" -gt 300 ] && [ -z "$(comm -13 "$T/has" "$T/wants")" ] ||
+		{ comm -13 "$T/has" "$T/wants"; return 1; }
 }
 t_without_git() {
 	mkdir "$T/tree" && tar -C "$T/tree" --strip-components=1 -xzf "$T"/a/*.tar.gz &&
@@ -24,8 +25,10 @@ t_without_git() {
 t_sbom() {
 	.packaging/sbom "$T/a" >"$T/sbom" && jq -e '.spdxVersion == "SPDX-2.3" and (.packages | length) >= 1 and
 		([.packages[].SPDXID] | length == (unique | length)) and
-		([.relationships[] | .spdxElementId, .relatedSpdxElement] - [.packages[].SPDXID, "SPDXRef-DOCUMENT"] == [])' "$T/sbom" &&
-		is "$(jq -r '.packages[0].checksums[0].checksumValue' "$T/sbom")" "$(sha256sum "$T"/a/*.tar.gz | cut -d' ' -f1)"
+		([.relationships[] | .spdxElementId, .relatedSpdxElement] - [.packages[].SPDXID,
+			"SPDXRef-DOCUMENT"] == [])' "$T/sbom" &&
+		is "$(jq -r '.packages[0].checksums[0].checksumValue' "$T/sbom")" \
+		"$(sha256sum "$T"/a/*.tar.gz | cut -d' ' -f1)"
 }
 t_versions() {
 	is "$(sed -n '1s/.*(\(.*\)).*/\1/p' .packaging/debian/changelog)" "$VERSION" &&
@@ -33,10 +36,12 @@ t_versions() {
 }
 # Each driver has a script, a job in the workflow, a package in both formats.
 t_agree() {
-	for part in nomad-driver-build nomad-driver-triton nomad-driver-nspawn nomad-driver-pot nomadinit libnomadplugin; do
+	for part in nomad-driver-build nomad-driver-triton nomad-driver-nspawn nomad-driver-pot nomadinit \
+		libnomadplugin; do
 		[ -x ".ci/$part" ] || { echo "there is no .ci/$part"; return 1; }
 		is "$(grep -c "part: .*\b$part\b" .github/workflows/ci.yml)" 2 || return 1
-		file_has .packaging/debian/control "^Package: $part(-dev)?\$" && file_has .packaging/rpm/nomad-drivers-c.spec "^%package -n $part(-devel)?\$" || return 1
+		file_has .packaging/debian/control "^Package: $part(-dev)?\$" &&
+			file_has .packaging/rpm/nomad-drivers-c.spec "^%package -n $part(-devel)?\$" || return 1
 	done
 }
 # What a step of the workflow runs is a script that is there, one for each part of the matrix, a target of the
@@ -48,14 +53,16 @@ t_workflow() {
 		case $command in
 		'.ci/${{') ;;
 		.ci/*) [ -x "$command" ] || { echo "the workflow calls $command, which is not there"; return 1; } ;;
-		make) "$MAKE" --no-print-directory -n "$word" >/dev/null 2>&1 || { echo "the workflow calls make $word, which is not there"; return 1; } ;;
+		make) "$MAKE" --no-print-directory -n "$word" >/dev/null 2>&1 ||
+			{ echo "the workflow calls make $word, which is not there"; return 1; } ;;
 		apt-get | git) ;;
 		*) echo "the workflow calls $command"; return 1 ;;
 		esac
 	done <"$T/runs"
 	for script in .ci/*; do
 		part=${script##*/}
-		[ "$part" = build ] || grep -Eq "$script\b|part:.*[[ ]${part}[],]" .github/workflows/ci.yml || { echo "no step of the workflow calls $script"; return 1; }
+		[ "$part" = build ] || grep -Eq "$script\b|part:.*[[ ]${part}[],]" .github/workflows/ci.yml ||
+			{ echo "no step of the workflow calls $script"; return 1; }
 	done
 }
 # By a program of its own, a Go module; where the time does not matter, as it has to be fetched.
@@ -64,7 +71,8 @@ t_actionlint() {
 	if [ ! -x "$lint" ]; then
 		PATH=$PATH:/usr/local/go/bin:/usr/lib/go/bin
 		command -v go >/dev/null || { skip_this 'neither actionlint nor go'; return 0; }
-		GOTOOLCHAIN=local GOBIN=$PWD/build/cache/bin timeout 300 go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.3 >"$T/go" 2>&1 ||
+		GOTOOLCHAIN=local GOBIN=$PWD/build/cache/bin timeout 300 go install \
+			github.com/rhysd/actionlint/cmd/actionlint@v1.7.3 >"$T/go" 2>&1 ||
 			{ skip_this "actionlint cannot be had: $(tail -n 1 "$T/go")"; return 0; }
 	fi
 	"$lint" -shellcheck= -pyflakes= .github/workflows/*.yml
@@ -76,7 +84,8 @@ t_depends() {
 		case $package in
 		gcc | g++ | make | libc6-dev) ;;	# build-essential
 		libmsgpack) file_has "$T/depends" libmsgpack-dev || return 1 ;;
-		*) grep -q "$package" "$T/depends" || { echo "the packages do not depend on $package to be built"; return 1; } ;;
+		*) grep -q "$package" "$T/depends" ||
+			{ echo "the packages do not depend on $package to be built"; return 1; } ;;
 		esac
 	done
 }
@@ -92,8 +101,10 @@ t_migration() {
 		page=nomad-driver-$driver/MIGRATION.md exe=$BUILD/plugins/nomad-driver-$driver
 		file_has README.md "$page" && file_has "$page" 'nomad node drain|Nothing has to be drained' || return 1
 		[ -x "$exe" ] || continue
-		{ "$exe" schema --json --task; "$exe" schema --json --plugin; } | jq -r '.. | objects | .properties? | objects | keys[]' >"$T/options"
-		for option in $(grep -o '`[a-z_]* = [^`]*`' "$page" | sed 's/^`\([a-z_]*\) .*/\1/' | grep -vx 'driver\|type\|image\|nomad_user' | sort -u); do
+		{ "$exe" schema --json --task; "$exe" schema --json --plugin; } |
+			jq -r '.. | objects | .properties? | objects | keys[]' >"$T/options"
+		for option in $(grep -o '`[a-z_]* = [^`]*`' "$page" | sed 's/^`\([a-z_]*\) .*/\1/' |
+			grep -vx 'driver\|type\|image\|nomad_user' | sort -u); do
 			grep -qx "$option" "$T/options" || { echo "$page: there is no option '$option'"; return 1; }
 		done
 	done

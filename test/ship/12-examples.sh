@@ -7,7 +7,8 @@
 . test/nspawn/lib-nspawn.sh
 if [ -z "${NOMAD_TEST_DIR:-}" ]; then
 	mkdir -p build/cache/demo
-	[ -e build/cache/demo/busybox/.complete ] || flock build/cache/demo/lock examples/nspawn/make-root.sh busybox build/cache/demo/busybox >&2 || true
+	[ -e build/cache/demo/busybox/.complete ] || flock build/cache/demo/lock examples/nspawn/make-root.sh busybox \
+		build/cache/demo/busybox >&2 || true
 	! command -v debootstrap >/dev/null || make_tree debian || true
 fi
 isolate "$@"
@@ -45,20 +46,23 @@ triton/hello.nomad.hcl		triton/61-agent-faults
 triton/web.nomad.hcl		triton/61-agent-faults
 "
 t_list() {
-	(cd examples && find . -type f ! -name Makefile ! -name '*.md' ! -name '*.c' ! -name '*.svg') | sed 's|^\./||' | sort >"$T/there"
+	(cd examples && find . -type f ! -name Makefile ! -name '*.md' ! -name '*.c' ! -name '*.svg') | sed 's|^\./||' |
+		sort >"$T/there"
 	echo "$list" | awk 'NF { print $1 }' | sort | diff "$T/there" - || return 1
 	echo "$list" | awk 'NF' >"$T/list"
 	while read -r file test; do
 		name=${file##*/}
 		# By its name, by that of its folder's files all, or by the name without its end.
-		grep -Eq "examples/$file|${file%/*}/\*|\"?\\\$examples\"?/|${name%.hcl}" "test/$test.sh" || { echo "test/$test.sh does not name examples/$file"; return 1; }
+		grep -Eq "examples/$file|${file%/*}/\*|\"?\\\$examples\"?/|${name%.hcl}" "test/$test.sh" ||
+			{ echo "test/$test.sh does not name examples/$file"; return 1; }
 	done <"$T/list"
 }
 t_format() {
 	for f in $(find examples -name '*.hcl'); do
 		"$NOMAD" fmt -check "$f" || { echo "$f is not formatted"; return 1; }
 	done
-	for f in $(find examples -name '*.json'); do jq -e . "$f" >/dev/null || { echo "$f is no JSON"; return 1; }; done
+	for f in $(find examples -name '*.json'); do jq -e . "$f" >/dev/null ||
+		{ echo "$f is no JSON"; return 1; }; done
 }
 t_agents() {
 	printf 'data_dir = "%s/none"\nclient {\n  enabled = true\n}\n' "$T" >"$T/base.hcl"
@@ -66,7 +70,8 @@ t_agents() {
 		"$NOMAD" config validate "$T/base.hcl" "$f" >"$T/said" 2>&1 || { cat "$T/said"; return 1; }
 		case $f in
 		examples/agent.hcl | examples/hello/*) ;;
-		*) file_has "$f" '^plugin "nomad-driver-'"$(basename "$(dirname "$f")")" && [ -n "$(ls "${f%/*}"/hello.*)" ] || return 1 ;;
+		*) file_has "$f" '^plugin "nomad-driver-'"$(basename "$(dirname "$f")")" &&
+			[ -n "$(ls "${f%/*}"/hello.*)" ] || return 1 ;;
 		esac
 	done
 }
@@ -74,8 +79,10 @@ t_jobs() {
 	for f in examples/*/*.nomad.hcl; do
 		# For those of its tasks that one of our drivers runs, its own validation.
 		"$NOMAD" job run -output "$f" >"$T/job.json" 2>"$T/err" || { cat "$T/err"; return 1; }
-		for driver in $(jq -r '.Job.TaskGroups[].Tasks[].Driver' "$T/job.json" | sort -u | grep -vx raw_exec); do
-			"$BUILD/plugins/nomad-driver-$driver" validate "$T/job.json" >"$T/said" 2>&1 || { echo "$f:"; cat "$T/said"; return 1; }
+		for driver in $(jq -r '.Job.TaskGroups[].Tasks[].Driver' "$T/job.json" | sort -u |
+			grep -vx raw_exec); do
+			"$BUILD/plugins/nomad-driver-$driver" validate "$T/job.json" >"$T/said" 2>&1 ||
+				{ echo "$f:"; cat "$T/said"; return 1; }
 		done
 	done
 }
@@ -87,23 +94,29 @@ t_server() {
 }
 # The blocks of the examples as they are, but for the place of the records and that of the plugins, which is the test's.
 t_agent() {
-	mkdir "$T/plugins" && for driver in nspawn build pot; do cp "$BUILD/plugins/nomad-driver-$driver" "$T/plugins/" || return 1; done
+	mkdir "$T/plugins" && for driver in nspawn build pot; do cp "$BUILD/plugins/nomad-driver-$driver" \
+		"$T/plugins/" || return 1; done
 	for driver in nspawn build pot; do
 		sed -e '/^plugin_dir/d' -e "s|^  config {}|  config {\n  }|" "examples/$driver/agent.hcl" |
 			sed "s|^  config {|&\n    state_dir = \"$T/state-$driver\"|" >"$T/$driver.hcl"
 	done
 	printf 'plugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}\n' >"$T/raw_exec.hcl"
-	start_agent one "$T/plugins" "$T/nspawn.hcl" "$T/build.hcl" "$T/pot.hcl" "$T/raw_exec.hcl" && wait_driver nspawn || return 1
+	start_agent one "$T/plugins" "$T/nspawn.hcl" "$T/build.hcl" "$T/pot.hcl" "$T/raw_exec.hcl" &&
+		wait_driver nspawn || return 1
 	# Nobody has pot here: that is told by name.
 	wait_for 60 'pot is looked at' pot_is_told || { node_driver pot; return 1; }
 }
-pot_is_told() { node_driver pot 2>/dev/null | jq -e '.Healthy == false and (.HealthDescription | test("pot"))' >/dev/null 2>&1; }
-tree() { [ -e build/cache/demo/busybox/.complete ] || { skip_this 'no busybox tree: packages cannot be had'; return 1; }; }
+pot_is_told() { node_driver pot 2>/dev/null | jq -e '.Healthy == false and (.HealthDescription | test("pot"))' \
+	>/dev/null 2>&1; }
+tree() { [ -e build/cache/demo/busybox/.complete ] ||
+	{ skip_this 'no busybox tree: packages cannot be had'; return 1; }; }
 says() { alloc_logs "$ALLOC_ID" "$1" 2>/dev/null | grep -Eq "$2"; }
 t_hello() {
 	tree || return 0
-	run_job examples/nspawn/hello.nomad.hcl && wait_alloc "$ALLOC_ID" failed 120 && is "$(task_exit_code "$ALLOC_ID" hello)" 7 &&
-		wait_for 60 'its log' says hello '^Hello from hello, PID [0-9]+ in a container of user root' && purge_job hello
+	run_job examples/nspawn/hello.nomad.hcl && wait_alloc "$ALLOC_ID" failed 120 &&
+		is "$(task_exit_code "$ALLOC_ID" hello)" 7 &&
+		wait_for 60 'its log' says hello '^Hello from hello, PID [0-9]+ in a container of user root' &&
+		purge_job hello
 }
 # The address that the catalogue has of service $1.
 service() { api GET "/v1/service/$1" 2>/dev/null | jq -r '.[0] | "\(.Address):\(.Port)"'; }
@@ -111,10 +124,12 @@ served() { curl -s -m 5 "http://$(service web)/" | grep -q "^served by web.web\[
 t_web() {
 	tree || return 0
 	command -v curl >/dev/null || { skip_this 'no curl'; return 0; }
-	run_job examples/nspawn/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 120 && wait_for 120 'the page' served && purge_job web
+	run_job examples/nspawn/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 120 && wait_for 120 'the page' served &&
+		purge_job web
 }
 t_system() {
-	[ -e build/cache/nspawn/debian/.complete ] || { skip_this 'no Debian tree: debootstrap is missing or has failed'; return 0; }
+	[ -e build/cache/nspawn/debian/.complete ] ||
+		{ skip_this 'no Debian tree: debootstrap is missing or has failed'; return 0; }
 	run_job examples/nspawn/system.nomad.hcl && wait_alloc "$ALLOC_ID" running 120 &&
 		is "$("$NOMAD" alloc exec -i=false -t=false "$ALLOC_ID" cat /proc/1/comm)" systemd && purge_job system
 }
@@ -128,24 +143,31 @@ t_end() { stop_agent && is "$(ls "$T/state-nspawn/tasks" "$T/state-build/tasks" 
 t_demo() {
 	tree || return 0
 	BUILD=$BUILD examples/nspawn/demo.sh >"$T/demo" 2>&1 </dev/null || { tail -n 30 "$T/demo"; return 1; }
-	file_has "$T/demo" 'Hello from hello' && file_has "$T/demo" 'ended with exit code 7' && file_has "$T/demo" 'nomad alloc status'
+	file_has "$T/demo" 'Hello from hello' && file_has "$T/demo" 'ended with exit code 7' &&
+		file_has "$T/demo" 'nomad alloc status'
 }
 t_demo_alone() {
 	tree || return 0
 	mkdir "$T/bin" && for d in /usr/local/bin /usr/local/sbin /usr/sbin /usr/bin /sbin /bin; do
 		for f in "$d"/*; do [ "${f##*/}" = nomad ] || [ -e "$T/bin/${f##*/}" ] || ln -s "$f" "$T/bin/"; done
 	done
-	PATH=$T/bin BUILD=$BUILD examples/nspawn/demo.sh >"$T/demo" 2>&1 </dev/null || { tail -n 30 "$T/demo"; return 1; }
-	file_has "$T/demo" 'Hello from hello' && file_has "$T/demo" 'ended with exit code 7' && file_has "$T/demo" 'without an agent'
+	PATH=$T/bin BUILD=$BUILD examples/nspawn/demo.sh >"$T/demo" 2>&1 </dev/null ||
+		{ tail -n 30 "$T/demo"; return 1; }
+	file_has "$T/demo" 'Hello from hello' && file_has "$T/demo" 'ended with exit code 7' &&
+		file_has "$T/demo" 'without an agent'
 }
 # What the README's picture shows is what the commands say now: all but what is the host's own.
 t_session() {
 	tree || return 0
-	mkdir "$T/session" && sed "s|build/cache|$PWD/build/cache|" examples/nspawn/hello.json >"$T/session/hello.json" && .packaging/picture /dev/null >"$T/empty.svg" || return 1
-	(cd "$T/session" && PATH=$OLDPWD/$BUILD/plugins:$PATH "$OLDPWD/.packaging/picture" "$OLDPWD/examples/nspawn/session") >"$T/session.svg" || return 1
+	mkdir "$T/session" && sed "s|build/cache|$PWD/build/cache|" examples/nspawn/hello.json \
+		>"$T/session/hello.json" && .packaging/picture /dev/null >"$T/empty.svg" || return 1
+	(cd "$T/session" && PATH=$OLDPWD/$BUILD/plugins:$PATH "$OLDPWD/.packaging/picture" \
+		"$OLDPWD/examples/nspawn/session") >"$T/session.svg" || return 1
 	for svg in "$T/session.svg" examples/nspawn/session.svg; do
 		! command -v xmllint >/dev/null || xmllint --noout "$svg" || return 1
-		sed -n 's/.*class="[cos]">\(.*\)<\/text>/\1/p' "$svg" | grep -E '^# |^\(exit status|^  [a-z_]+  |g/|hello/hello|^Hello' | sed 's/PID [0-9]*/PID/; s|/tmp/[^ ]*|PLACE|g' >"$T/lines"
+		sed -n 's/.*class="[cos]">\(.*\)<\/text>/\1/p' "$svg" |
+			grep -E '^# |^\(exit status|^  [a-z_]+  |g/|hello/hello|^Hello' |
+			sed 's/PID [0-9]*/PID/; s|/tmp/[^ ]*|PLACE|g' >"$T/lines"
 		[ "$(wc -l <"$T/lines")" -ge 8 ] || { cat "$T/lines"; return 1; }
 		mv "$T/lines" "$T/lines-$(basename "$(dirname "$svg")")"
 	done

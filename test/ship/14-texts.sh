@@ -16,7 +16,8 @@ where() { sed -n '1s/^# //p' "$1"; }
 t_hcl() {
 	[ "$(find "$T/blocks" -name '*.hcl' | wc -l)" -ge 20 ] || return 1
 	for f in "$T"/blocks/*.hcl; do
-		sed '1d; s/^ *\.\.\.$//' "$f" | "$NOMAD" fmt - >/dev/null 2>"$T/said" || { where "$f"; cat "$T/said"; return 1; }
+		sed '1d; s/^ *\.\.\.$//' "$f" | "$NOMAD" fmt - >/dev/null 2>"$T/said" ||
+			{ where "$f"; cat "$T/said"; return 1; }
 	done
 }
 t_json() {
@@ -34,13 +35,16 @@ t_tasks() {
 		case $(sed -n '2p' "$f") in
 		job*) sed 1d "$f" >"$T/job.hcl" ;;
 		task*) { echo 'job "j" {'; echo 'group "g" {'; sed 1d "$f"; printf '}\n}\n'; } >"$T/job.hcl" ;;
-		config*) { echo 'job "j" {'; echo 'group "g" {'; printf 'task "t" {\ndriver = "%s"\n' "$driver"; sed 1d "$f"; printf '}\n}\n}\n'; } >"$T/job.hcl" ;;
+		config*) { echo 'job "j" {'; echo 'group "g" {'; printf 'task "t" {\ndriver = "%s"\n' "$driver"
+			sed 1d "$f"; printf '}\n}\n}\n'; } >"$T/job.hcl" ;;
 		*) continue ;;
 		esac
-		"$NOMAD" job run -output "$T/job.hcl" >"$T/job.json" 2>"$T/said" || { where "$f"; cat "$T/job.hcl" "$T/said"; return 1; }
+		"$NOMAD" job run -output "$T/job.hcl" >"$T/job.json" 2>"$T/said" ||
+			{ where "$f"; cat "$T/job.hcl" "$T/said"; return 1; }
 		for driver in $(jq -r '.Job.TaskGroups[].Tasks[].Driver' "$T/job.json" | sort -u); do
 			[ -x "$BUILD/plugins/nomad-driver-$driver" ] || continue
-			"$BUILD/plugins/nomad-driver-$driver" validate "$T/job.json" >"$T/said" 2>&1 || { where "$f"; cat "$T/said"; return 1; }
+			"$BUILD/plugins/nomad-driver-$driver" validate "$T/job.json" >"$T/said" 2>&1 ||
+				{ where "$f"; cat "$T/said"; return 1; }
 			tasks=$((tasks + 1))
 		done
 	done
@@ -48,7 +52,8 @@ t_tasks() {
 }
 # The lines of commands, one a line: a note behind two blanks is none of it, nor what is in brackets or dots.
 commands() {
-	sed '1d' "$1" | sed '/<<.END./,/^END$/d' | sed -e ':a' -e '/\\$/N; s/\\\n */ /; ta' | sed 's/   *[^ ].*//; s/ *[[].*//; s/^\.\.\. //; s/ \.\.\.$//; s/ && /\n/g' | grep -v '^ *$\|^-'
+	sed '1d' "$1" | sed '/<<.END./,/^END$/d' | sed -e ':a' -e '/\\$/N; s/\\\n */ /; ta' |
+		sed 's/   *[^ ].*//; s/ *[[].*//; s/^\.\.\. //; s/ \.\.\.$//; s/ && /\n/g' | grep -v '^ *$\|^-'
 }
 known() {	# WORD...
 	while :; do case $1 in *=*) shift ;; *) break ;; esac; done
@@ -60,20 +65,24 @@ known() {	# WORD...
 			case $word in
 			*=* | '$('* | *')' | -*) ;;
 			v | nomad) ;;	# of $(command -v nomad)
-			*) "$MAKE" --no-print-directory -n "$word" >/dev/null 2>&1 || { echo "there is no target $word"; return 1; } ;;
+			*) "$MAKE" --no-print-directory -n "$word" >/dev/null 2>&1 ||
+				{ echo "there is no target $word"; return 1; } ;;
 			esac
 		done ;;
 	nomad-driver-*)
 		"$BUILD/plugins/$command" --help >"$T/help" || return 1
 		grep -q "^    $command $1\b" "$T/help" || { echo "$command has no command $1"; return 1; }
-		for word in "$@"; do case $word in --*) grep -q -e "$word" "$T/help" || { echo "$command has no option $word"; return 1; } ;; esac; done ;;
+		for word in "$@"; do case $word in --*) grep -q -e "$word" "$T/help" ||
+			{ echo "$command has no option $word"; return 1; } ;; esac; done ;;
 	nomadinit | build/nomadinit/nomadinit)
-		"$BUILD/nomadinit/nomadinit" help 2>&1 | grep -q "^  $1 " || { echo "nomadinit has no command $1"; return 1; } ;;
+		"$BUILD/nomadinit/nomadinit" help 2>&1 | grep -q "^  $1 " ||
+			{ echo "nomadinit has no command $1"; return 1; } ;;
 	nomad)
 		set -- $(echo "$*" | sed 's/ -.*\|[>|].*//')	# its subcommands, up to the first option
 		case $1 in job | alloc | node) set -- "$1" "$2" ;; *) set -- "$1" ;; esac
 		"$NOMAD" "$@" -help >/dev/null 2>&1 || { echo "nomad has no command $*"; return 1; } ;;
-	build/*) "$MAKE" --no-print-directory -n "$BUILD/${command#build/}" >/dev/null 2>&1 || { echo "nothing makes $command"; return 1; } ;;
+	build/*) "$MAKE" --no-print-directory -n "$BUILD/${command#build/}" >/dev/null 2>&1 ||
+		{ echo "nothing makes $command"; return 1; } ;;
 	test/* | nomadinit/* | examples/*) [ -x "$command" ] || { echo "there is no $command"; return 1; } ;;
 	./*) [ -x "examples/nspawn/$command" ] || { echo "there is no $command"; return 1; } ;;
 	perl) [ -e "$1" ] || { echo "there is no $1"; return 1; } ;;

@@ -17,13 +17,15 @@ t_build() { .packaging/deb "$dist" >"$T/built" && cat "$T/built" && is "$(grep -
 # A copy of the source, in $T/place/of/another/name, without git.
 copy() {
 	.packaging/source "$T/copied" && mkdir -p "$T/place/of/another/name" &&
-		tar -C "$T/place/of/another/name" --strip-components=1 -xzf "$T/copied"/*.tar.gz && find "$T/place" -exec touch -d '2001-02-03 04:05' {} +
+		tar -C "$T/place/of/another/name" --strip-components=1 -xzf "$T/copied"/*.tar.gz &&
+		find "$T/place" -exec touch -d '2001-02-03 04:05' {} +
 }
 # otherwise COMMAND...: in the copy, with all different that can be.
 otherwise() {
 	(
 		umask 077
-		cd "$T/place/of/another/name" && mkdir -p "$T/home" && env -i PATH="/tmp:$PATH" HOME="$T/home" TZ=Asia/Tokyo LC_ALL=tr_TR.UTF-8 LANG=tr_TR.UTF-8 \
+		cd "$T/place/of/another/name" && mkdir -p "$T/home" && env -i PATH="/tmp:$PATH" HOME="$T/home" \
+			TZ=Asia/Tokyo LC_ALL=tr_TR.UTF-8 LANG=tr_TR.UTF-8 \
 			USER=somebody LOGNAME=somebody DEB_BUILD_OPTIONS=parallel=1 VERSION="$VERSION" BUILD="$T/work" \
 			unshare --uts sh -c 'hostname elsewhere; exec "$@"' sh "$@"
 	)
@@ -44,7 +46,8 @@ t_lintian() {
 t_driver() {
 	deb=$dist/nomad-driver-$1_${VERSION}_$(dpkg --print-architecture).deb
 	files=$(dpkg-deb -c "$deb" | awk '{ print $6 }')
-	for want in "./usr/lib/nomad/plugins/nomad-driver-$1" "./usr/share/man/man8/nomad-driver-$1.8.gz" "./usr/share/man/man5/nomad-driver-$1.5.gz" \
+	for want in "./usr/lib/nomad/plugins/nomad-driver-$1" "./usr/share/man/man8/nomad-driver-$1.8.gz" \
+		"./usr/share/man/man5/nomad-driver-$1.5.gz" \
 		"./usr/share/doc/nomad-driver-$1/copyright" "./usr/share/doc/nomad-driver-$1/examples/agent.hcl"; do
 		printf '%s\n' "$files" | grep -qxF "$want" || { echo "no $want in:"; echo "$files"; return 1; }
 	done
@@ -58,7 +61,8 @@ t_driver() {
 }
 t_dev() {
 	files=$(dpkg-deb -c "$dist/libnomadplugin-dev_${VERSION}_$(dpkg --print-architecture).deb" | awk '{ print $6 }')
-	for want in include/nomad/plugin.h libnomadplugin.a pkgconfig/nomadplugin.pc man3/nomad_task_put.3.gz man3/nomad_base.3.gz; do
+	for want in include/nomad/plugin.h libnomadplugin.a pkgconfig/nomadplugin.pc man3/nomad_task_put.3.gz \
+		man3/nomad_base.3.gz; do
 		like "$files" "$want\$" || return 1
 	done
 }
@@ -74,11 +78,14 @@ t_rpm_again() {
 }
 t_dist() {
 	make --no-print-directory BUILD="$BUILD" dist >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
-	(cd "$dist" && sha256sum -c SHA256SUMS) && jq -e '[.packages[].name] | index("nomad-driver-nspawn") and index("grpc")' "$dist"/*.spdx.json
+	(cd "$dist" && sha256sum -c SHA256SUMS) &&
+		jq -e '[.packages[].name] | index("nomad-driver-nspawn") and index("grpc")' "$dist"/*.spdx.json
 }
 t_dist_again() {
-	otherwise make --no-print-directory DIST="$T/second" BUILD="$T/work" dist >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
-	diff "$dist/SHA256SUMS" "$T/second/SHA256SUMS" && same "$T/second" "$dist" '*.gz' 1 && same "$T/second" "$dist" '*.spdx.json' 1
+	otherwise make --no-print-directory DIST="$T/second" BUILD="$T/work" dist >"$T/out" 2>&1 ||
+		{ cat "$T/out"; return 1; }
+	diff "$dist/SHA256SUMS" "$T/second/SHA256SUMS" && same "$T/second" "$dist" '*.gz' 1 &&
+		same "$T/second" "$dist" '*.spdx.json' 1
 }
 
 rm -rf "$dist"

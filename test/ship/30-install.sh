@@ -56,7 +56,8 @@ t_fresh() {
 	}
 	CONFIG
 }
-in_readme() { [ "$(wc -l <"$T/before")" -ge 7 ] && [ "$(wc -l <"$T/behind")" -ge 4 ] && is "$(sed -n "/<<'END'/,/^END/p" "$T/before" | sed '1d;$d' | wc -l)" 4; }
+in_readme() { [ "$(wc -l <"$T/before")" -ge 7 ] && [ "$(wc -l <"$T/behind")" -ge 4 ] &&
+	is "$(sed -n "/<<'END'/,/^END/p" "$T/before" | sed '1d;$d' | wc -l)" 4; }
 # -y where a person would be asked.
 t_install() {
 	{ echo 'set -e; cd /root/download'; sed 's/^apt install /&-y /' "$T/before"; } >"$ROOT/root/before.sh"
@@ -65,11 +66,13 @@ t_install() {
 	inside 'test -x /opt/nomad/data/plugins/nomad-driver-nspawn && nomad-driver-nspawn --version || /usr/lib/nomad/plugins/nomad-driver-nspawn --version'
 }
 t_no_others() {
-	unlike "$(inside "dpkg-query -W -f '\${Package}\n'")" '^(libcurl4-openssl-dev|libgrpc.*|buildah|gcc|libgrpc-dev)$'
+	unlike "$(inside "dpkg-query -W -f '\${Package}\n'")" \
+		'^(libcurl4-openssl-dev|libgrpc.*|buildah|gcc|libgrpc-dev)$'
 }
 t_off() {
 	# Without the four lines no plugin is loaded: only the package's own config names it.
-	unlike "$(inside 'dpkg -L nomad-driver-nspawn')" '^/etc/nomad' && inside 'grep -rl nomad-driver /etc/nomad.d' | grep -qx /etc/nomad.d/nspawn.hcl
+	unlike "$(inside 'dpkg -L nomad-driver-nspawn')" '^/etc/nomad' && inside 'grep -rl nomad-driver /etc/nomad.d' |
+		grep -qx /etc/nomad.d/nspawn.hcl
 }
 t_agent() {
 	inside 'exec nomad agent -config /etc/nomad.d' >"$T/agent.log" 2>&1 </dev/null &
@@ -80,19 +83,23 @@ t_agent() {
 }
 # The node, too: a job that is sent before would be placed later, which `nomad job run` tells as a failure.
 healthy() {
-	[ "$(api GET /v1/nodes 2>/dev/null | jq -r '.[0] | .Status == "ready" and (.Drivers.nspawn | .Detected and .Healthy)' 2>/dev/null)" = true ]
+	[ "$(api GET /v1/nodes 2>/dev/null |
+		jq -r '.[0] | .Status == "ready" and (.Drivers.nspawn | .Detected and .Healthy)' 2>/dev/null)" = true ]
 }
 t_example() {
 	# All but the logs, which are there a little later.
-	{ echo "set -e; export NOMAD_ADDR=$NOMAD_ADDR"; grep -v '^nomad alloc logs' "$T/behind"; } >"$ROOT/root/behind.sh"
+	{ echo "set -e; export NOMAD_ADDR=$NOMAD_ADDR"; grep -v '^nomad alloc logs' "$T/behind"; } \
+		>"$ROOT/root/behind.sh"
 	inside 'sh /root/behind.sh' >"$T/log" 2>&1 || { cat "$T/log"; tail -n 20 "$T/agent.log"; return 1; }
 	wait_for 90 'the task has ended' ended && is "$(code)" 7
 }
 ended() { api GET /v1/job/hello/allocations | jq -r '.[0].ClientStatus' | grep -Eqx 'failed|complete'; }
-code() { api GET /v1/job/hello/allocations | jq -r '.[0].TaskStates.hello.Events | map(select(.Type == "Terminated")) | last | .ExitCode'; }
+code() { api GET /v1/job/hello/allocations |
+	jq -r '.[0].TaskStates.hello.Events | map(select(.Type == "Terminated")) | last | .ExitCode'; }
 t_logs() {
 	logs=$(grep '^nomad alloc logs' "$T/behind")
-	wait_for 30 'the log is there' logged && like "$(inside "NOMAD_ADDR=$NOMAD_ADDR $logs")" '^Hello from hello, PID [0-9]+ in a container of user root'
+	wait_for 30 'the log is there' logged && like "$(inside "NOMAD_ADDR=$NOMAD_ADDR $logs")" \
+		'^Hello from hello, PID [0-9]+ in a container of user root'
 }
 logged() { inside "NOMAD_ADDR=$NOMAD_ADDR $logs" 2>/dev/null | grep -q Hello; }
 t_manuals() {
@@ -100,11 +107,14 @@ t_manuals() {
 		inside 'zcat /usr/share/man/man5/nomad-driver-nspawn.5.gz' | grep -q image_download
 }
 t_stop() {
-	inside "NOMAD_ADDR=$NOMAD_ADDR nomad job stop -detach -purge hello; NOMAD_ADDR=$NOMAD_ADDR nomad system gc" >/dev/null 2>&1
-	wait_for 60 'the allocation is collected' gone && kill -INT "$(plugin_parent)" && wait_for 60 'the agent has ended' pid_gone "$agent"
+	inside "NOMAD_ADDR=$NOMAD_ADDR nomad job stop -detach -purge hello; NOMAD_ADDR=$NOMAD_ADDR nomad system gc" \
+		>/dev/null 2>&1
+	wait_for 60 'the allocation is collected' gone && kill -INT "$(plugin_parent)" &&
+		wait_for 60 'the agent has ended' pid_gone "$agent"
 }
 gone() { api PUT /v1/system/gc >/dev/null; [ -z "$(ls "/proc/$HOLDER/root/opt/nomad/data/alloc" 2>/dev/null)" ]; }
-plugin_parent() { for _d in /proc/[0-9]*; do case $(readlink "$_d/exe" 2>/dev/null) in */usr/bin/nomad) tr '\0' ' ' <"$_d/cmdline" | grep -q '^nomad agent' && echo "${_d#/proc/}" ;; esac; done | head -n 1; }
+plugin_parent() { for _d in /proc/[0-9]*; do case $(readlink "$_d/exe" 2>/dev/null) in */usr/bin/nomad) tr '\0' ' ' \
+	<"$_d/cmdline" | grep -q '^nomad agent' && echo "${_d#/proc/}" ;; esac; done | head -n 1; }
 t_remove() {
 	inside 'apt-get remove -y -q nomad-driver-nspawn' >"$T/log" 2>&1 || { cat "$T/log"; return 1; }
 	inside '! test -L /opt/nomad/data/plugins/nomad-driver-nspawn && ! test -e /usr/lib/nomad'

@@ -14,13 +14,17 @@ isolate --with-network "$@"
 : "${SANITIZE:=}"
 
 t_alone() {
-	fresh_root "$1" "$SUITE" && git -c safe.directory='*' clone -q --no-hardlinks "$PWD" "$ROOT/src" && enter_root || return 1
+	fresh_root "$1" "$SUITE" && git -c safe.directory='*' clone -q --no-hardlinks "$PWD" "$ROOT/src" &&
+		enter_root ||
+		return 1
 	inside "cd /src && CC=$CC SANITIZE=$SANITIZE .ci/$1" >"$T/log" 2>&1 || { tail -n 40 "$T/log"; return 1; }
 	tail -n 5 "$T/log"
 	# That tests were run, and nothing for another part has come along.
 	[ "$1" = freebsd ] || file_has "$T/log" '^[1-9][0-9]* passed, 0 failed' || return 1
-	case $1 in nomad-driver-triton) ;; *) ! inside 'dpkg -s libcurl4-openssl-dev' >/dev/null 2>&1 || { echo 'libcurl was installed'; return 1; } ;; esac
-	case $1 in nomadinit) ! inside 'dpkg -s libgrpc-dev' >/dev/null 2>&1 || { echo 'gRPC was installed'; return 1; } ;; esac
+	case $1 in nomad-driver-triton) ;; *) ! inside 'dpkg -s libcurl4-openssl-dev' >/dev/null 2>&1 ||
+		{ echo 'libcurl was installed'; return 1; } ;; esac
+	case $1 in nomadinit) ! inside 'dpkg -s libgrpc-dev' >/dev/null 2>&1 ||
+		{ echo 'gRPC was installed'; return 1; } ;; esac
 	leave_root
 }
 

@@ -18,9 +18,11 @@ fresh_root() {
 	ROOT=$T/root-$1
 	if [ ! -s "$_cache/$_suite.tar" ]; then
 		mkdir -p "$_cache"
-		debootstrap --variant=minbase "$_suite" "$_cache/$_suite.$$" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$T/debootstrap.log" 2>&1 || {
+		debootstrap --variant=minbase "$_suite" "$_cache/$_suite.$$" \
+			"${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$T/debootstrap.log" 2>&1 || {
 			tail -n 20 "$T/debootstrap.log"; return 1; }
-		tar -C "$_cache/$_suite.$$" -cf "$_cache/$_suite.tar.$$" . && mv "$_cache/$_suite.tar.$$" "$_cache/$_suite.tar" || return 1
+		tar -C "$_cache/$_suite.$$" -cf "$_cache/$_suite.tar.$$" . &&
+			mv "$_cache/$_suite.tar.$$" "$_cache/$_suite.tar" || return 1
 		rm -rf --one-file-system "$_cache/$_suite.$$"
 	fi
 	mkdir -p "$ROOT" && tar -C "$ROOT" -xf "$_cache/$_suite.tar" && cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf"
@@ -28,7 +30,8 @@ fresh_root() {
 
 # pivot_root, as a chroot may not have user namespaces and containers want a root that is a mount.
 enter_root() {
-	# Each script its own, and what is run twice at a time one that is not kept: apt does not wait for another's lock.
+	# Each script its own, and what is run twice at a time one that is not kept: apt does not wait for another's
+	# lock.
 	_apt=$PWD/$BUILD/cache/apt/${0##*/}
 	mkdir -p "$ROOT/.old" "$_apt" "$T/apt"
 	exec 9>"$_apt.lock"
@@ -51,7 +54,8 @@ enter_root() {
 	wait_for 20 'the new root is entered' test -e "$ROOT/.entered" || { cat "$T/enter.log"; return 1; }
 }
 inside() {
-	nsenter --target "$HOLDER" --mount --root -- /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+	nsenter --target "$HOLDER" --mount --root -- /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 \
+		DEBIAN_FRONTEND=noninteractive \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /bin/sh -c "cd /; $1"
 }
 leave_root() {

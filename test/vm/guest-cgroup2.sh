@@ -13,20 +13,26 @@ CENSUS_DIRS=$T/state
 
 t_pure() {
 	is "$(awk '$3 ~ /^cgroup/ { print $3 }' /proc/self/mounts)" cgroup2 && is "$(cat /proc/self/cgroup)" 0::/ &&
-		for c in cpuset cpu io memory pids; do like "$(cat $CGROUPS/cgroup.controllers)" "(^| )$c( |\$)" || return 1; done
+		for c in cpuset cpu io memory pids; do like "$(cat $CGROUPS/cgroup.controllers)" "(^| )$c( |\$)" ||
+		return 1; done
 }
 run_test 'cgroup v2 is all there is, with its controllers' t_pure
 
-# The task's child dies, the task goes on and ends by itself: what then?  The kernel killed in it, and the code is its own.
-t_oom_child() { task '{}' '{"MemoryMB":16}' 'perl -e '\''$x = "x" x (200 << 20)'\''; echo the child: $?; exit 3' && is "$CODE" 3 && file_has "$T/out" 'the child: 137'; }
+# The task's child dies, the task goes on and ends by itself: what then?  The kernel killed in it, and the code is its
+# own.
+t_oom_child() { task '{}' '{"MemoryMB":16}' 'perl -e '\''$x = "x" x (200 << 20)'\''; echo the child: $?; exit 3' &&
+	is "$CODE" 3 && file_has "$T/out" 'the child: 137'; }
 t_no_oom() { task '{}' '{"MemoryMB":64}' 'kill -9 $$' && is "$CODE" 137 && unlike "$(cat "$T/err")" 'out of memory'; }
 t_bomb() {
-	spawn_task '{"pids_max":50}' '{}' 'trap "" TERM; echo on; bomb() { while :; do bomb & done; }; bomb & exec sleep 4711' && wait_for 60 'it runs' said on && sleep 2 &&
+	spawn_task '{"pids_max":50}' '{}' \
+		'trap "" TERM; echo on; bomb() { while :; do bomb & done; }; bomb & exec sleep 4711' &&
+		wait_for 60 'it runs' said on && sleep 2 &&
 		end_task TERM; is "$CODE" 137 && is "$(task_cgroup)" ''
 }
 # Own session, no parent, deaf, stopped: only the cgroup holds them.
 t_daemons() {
-	spawn_task '{}' '{}' 'for i in 1 2 3; do (trap "" TERM HUP; setsid sleep 4711 & ) ; done; sh -c "kill -STOP \$\$" & echo on; exec sleep 4711' && wait_for 60 'it runs' said on &&
+	spawn_task '{}' '{}' 'for i in 1 2 3; do (trap "" TERM HUP; setsid sleep 4711 & ) ; done;
+		sh -c "kill -STOP \$\$" & echo on; exec sleep 4711' && wait_for 60 'it runs' said on &&
 		wait_for 20 'four sleep' four && cg=$(task_cgroup) && [ -e "$cg/cgroup.kill" ] && end_task TERM
 	is "$CODE" 143 && unlike "$(ps -o args)" 'sleep 4711'
 }
@@ -45,7 +51,8 @@ t_weight() {
 	usage() { sed -n 's/^usage_usec //p' "$1/cpu.stat"; }
 	tasks=
 	for shares in 2000 18000; do
-		spawn_task '{}' "{\"CPU\":$shares}" 'echo on; while :; do :; done' && wait_for 60 'it runs' said on || return 1
+		spawn_task '{}' "{\"CPU\":$shares}" 'echo on; while :; do :; done' && wait_for 60 'it runs' said on ||
+			return 1
 		tasks="$tasks $TASK_PID"
 	done
 	a='' b=''
@@ -74,13 +81,15 @@ run_test 'the task is alone in its cgroup, the supervisor has another' t_place
 run_test 'cpu.weight: shares are kept' t_weight
 run_test 'nothing is left behind' census_after
 
-for program in build/libnomadplugin/os/*_test build/libnomadplugin/os/linux/confine_test build/libnomadplugin/supervisor/*_test; do
+for program in build/libnomadplugin/os/*_test build/libnomadplugin/os/linux/confine_test \
+	build/libnomadplugin/supervisor/*_test; do
 	unit "$program"
 done
 run_test 'nothing is left behind by the unit tests' census_after
 
 if [ -x build/test/conformance.test ]; then
-	(cd test/conformance && PLUGIN=$DRIVER ../../build/test/conformance.test -test.v -test.timeout 900s ${RUN:+-test.run "$RUN"}) >"$T/go.log" 2>&1
+	(cd test/conformance && PLUGIN=$DRIVER ../../build/test/conformance.test -test.v -test.timeout 900s \
+		${RUN:+-test.run "$RUN"}) >"$T/go.log" 2>&1
 	test/go2tap "$T/go.log" >"$T/go.tap"
 	relay conformance "$T/go.tap"
 	run_test 'nothing is left behind by the conformance tests' census_after

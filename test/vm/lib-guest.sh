@@ -35,11 +35,13 @@ unit() {
 	_status=$?
 	relay "$_name" "$T/unit.log"
 	if [ $_n -eq $_before ]; then not_ok "$_name says something" "$(tail -n 30 "$T/unit.log")"
-	elif [ $_status -ne 0 ] && [ $_bad -eq $_failed ]; then not_ok "$_name ends with 0 and not $_status" "$(tail -n 30 "$T/unit.log")"
+	elif [ $_status -ne 0 ] && [ $_bad -eq $_failed ]; then not_ok "$_name ends with 0 and not $_status" \
+		"$(tail -n 30 "$T/unit.log")"
 	fi
 }
 job_of_task() {
-	jq -n --argjson options "$1" --argjson resources "$2" --arg command "$3" '{ Job: { ID: "vm", Name: "vm", Type: "batch",
+	jq -n --argjson options "$1" --argjson resources "$2" --arg command "$3" \
+		'{ Job: { ID: "vm", Name: "vm", Type: "batch",
 		Datacenters: ["*"], TaskGroups: [{ Name: "group", Tasks: [{ Name: "task", Driver: "testdriver",
 		Config: ({ command: $command } + $options), Resources: $resources }] }] } }' >"$T/job.json"
 }
