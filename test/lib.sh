@@ -189,7 +189,8 @@ _make_dir() {
 
 # A new pid namespace needs someone who reaps: everything in it dies with him.
 _reaper='$p = fork // die; if (!$p) { exec @ARGV; exit 127 } $SIG{$_} = sub { kill "TERM", $p } for qw(TERM INT HUP); \
-while (1) { $w = wait; next if $w < 0 && $!{EINTR}; last if $w == $p || $w < 0 } $s = $?; exit($s & 127 ? 128 + ($s & 127) : $s >> 8)'
+while (1) { $w = wait; next if $w < 0 && $!{EINTR}; last if $w == $p || $w < 0 } \
+$s = $?; exit($s & 127 ? 128 + ($s & 127) : $s >> 8)'
 _reaper=$(printf %s "$_reaper" | tr -d '\\\n')
 
 isolate() {

@@ -124,10 +124,12 @@ more"
 }
 run_test 'build_contexts: a directory and an archive as base' t_contexts
 t_from_archive() {
-	containerfile fromarchive <<-'C' && builds "{ \"context\": \"alloc/fromarchive\", $OUT }" && unpack "$A/out.tar" "$T/image" && is "$(cat "$T/image/rootfs/x")" x
+	containerfile fromarchive <<-'C' &&
 	FROM oci-archive:/alloc/base.tar
 	RUN echo x >/x
 	C
+		builds "{ \"context\": \"alloc/fromarchive\", $OUT }" && unpack "$A/out.tar" "$T/image" &&
+		is "$(cat "$T/image/rootfs/x")" x
 }
 run_test 'FROM an archive of the allocation' t_from_archive
 t_dockerfile() {
@@ -149,29 +151,34 @@ t_ulimit() {
 }
 run_test 'ulimits' t_ulimit
 t_memory() {
-	containerfile memory <<-'C' && fails '{ "context": "alloc/memory" }' '^event: (Killed: out of memory|The build failed)' '.Resources.MemoryMB = 100'
+	containerfile memory <<-'C' &&
 	FROM scratch
 	ADD rootfs.tar /
 	RUN x=x; while :; do x=$x$x; done
 	C
+		fails '{ "context": "alloc/memory" }' '^event: (Killed: out of memory|The build failed)' \
+		'.Resources.MemoryMB = 100'
 }
 run_test 'the memory limit of the task holds for RUN' t_memory
 t_oci() {
 	plugin_config '{}' && containerfile oci \
-		<<-'C' && builds '{ "context": "alloc/oci", "isolation": "oci" }' && file_has "$T/out" '^processes [1-4]$'
+		<<-'C' &&
 	FROM scratch
 	ADD rootfs.tar /
 	RUN echo "processes $(ls -d /proc/[0-9]* | wc -l)"
 	C
+		builds '{ "context": "alloc/oci", "isolation": "oci" }' && file_has "$T/out" '^processes [1-4]$'
 }
 run_test 'isolation oci' t_oci
 # The engine's own filter of system calls is one; ours, which skips waits for the disk, another.
 t_sync() {
-	containerfile sync <<-'C' && builds '{ "context": "alloc/sync" }' && file_has "$T/out" '^Seccomp_filters:.2$' && builds '{ "context": "alloc/sync", "cache": "sync" }' && file_has "$T/out" '^Seccomp_filters:.1$'
+	containerfile sync <<-'C' &&
 	FROM scratch
 	ADD rootfs.tar /
 	RUN grep Seccomp_filters /proc/self/status; echo "GOGC '$GOGC'"
 	C
+		builds '{ "context": "alloc/sync" }' && file_has "$T/out" '^Seccomp_filters:.2$' &&
+		builds '{ "context": "alloc/sync", "cache": "sync" }' && file_has "$T/out" '^Seccomp_filters:.1$'
 	file_has "$T/out" "^GOGC ''$"; _r=$?; rm -rf "$T/state/builds/cache"; return $_r
 }
 run_test 'only a storage that stays waits for the disk' t_sync
@@ -226,18 +233,22 @@ run_test 'while it runs: in no command line, state file or engine environment' t
 
 # ---- Failures
 t_code() {
-	containerfile seven <<-'C' && build '{ "context": "alloc/seven" }' && is "$CODE" 7 && file_has "$T/err" '^event: The build failed with exit code 7: '
+	containerfile seven <<-'C' &&
 	FROM scratch
 	ADD rootfs.tar /
 	RUN exit 7
 	C
+		build '{ "context": "alloc/seven" }' && is "$CODE" 7 &&
+		file_has "$T/err" '^event: The build failed with exit code 7: '
 }
 run_test 'exit code of RUN' t_code
 t_tool_error() {
-	containerfile bad <<-'C' && build '{ "context": "alloc/bad" }' && is "$CODE" 125 && file_has "$T/err" '^event: The build failed with exit code 125: .*nosuch'
+	containerfile bad <<-'C' &&
 	FROM scratch
 	COPY nosuch /
 	C
+		build '{ "context": "alloc/bad" }' && is "$CODE" 125 &&
+		file_has "$T/err" '^event: The build failed with exit code 125: .*nosuch'
 }
 run_test 'an error of the engine' t_tool_error
 refused() { fails "$1" "$2" && ! grep -q STEP "$T/out"; }

@@ -47,14 +47,17 @@ t_cache() {
 	C
 }
 t_bind_root() {
-	hostile <<-C && stays && file_has "$T/out" '^entries:' && unlike "$(grep '^entries:' "$T/out")" ' (home|root|opt|srv|work|boot|mnt)( |$)'
+	hostile <<-C &&
 	FROM scratch AS a
 	ADD rootfs.tar /
 	RUN ln -s / /link
 	FROM scratch
 	ADD rootfs.tar /
-	RUN --mount=type=bind,from=a,source=/link,target=/m,rw echo "entries: \$(ls /m | tr '\n' ' ')"; echo x >/m/etc/passwd; echo x >/m/usr/nomad-test; ls /m/etc; cat /m$HOST/file
+	RUN --mount=type=bind,from=a,source=/link,target=/m,rw echo "entries: \$(ls /m | tr '\n' ' ')"; \\
+	echo x >/m/etc/passwd; echo x >/m/usr/nomad-test; ls /m/etc; cat /m$HOST/file
 	C
+		stays && file_has "$T/out" '^entries:' &&
+		unlike "$(grep '^entries:' "$T/out")" ' (home|root|opt|srv|work|boot|mnt)( |$)'
 	[ ! -e /usr/nomad-test ]
 }
 t_proc() {
@@ -65,7 +68,9 @@ t_proc() {
 	RUN ln -s /proc /link
 	FROM scratch
 	ADD rootfs.tar /
-	RUN --mount=type=bind,from=a,source=/link,target=/m,rw echo '|/bin/x' >/m/sys/kernel/core_pattern; mount -o remount,rw /m; echo '|/bin/x' >/m/sys/kernel/core_pattern; mount -t proc p /tmp; echo '|/bin/x' >/proc/sys/kernel/core_pattern; cat /m/1/environ; cat /m/1/root$HOST/file; echo tried
+	RUN --mount=type=bind,from=a,source=/link,target=/m,rw echo '|/bin/x' >/m/sys/kernel/core_pattern; \\
+	mount -o remount,rw /m; echo '|/bin/x' >/m/sys/kernel/core_pattern; mount -t proc p /tmp; \\
+	echo '|/bin/x' >/proc/sys/kernel/core_pattern; cat /m/1/environ; cat /m/1/root$HOST/file; echo tried
 	C
 }
 t_sys() {
@@ -75,7 +80,8 @@ t_sys() {
 	RUN ln -s /sys /link
 	FROM scratch
 	ADD rootfs.tar /
-	RUN --mount=type=bind,from=a,source=/link,target=/m,rw echo "cgroups: \$(find /m -name 'memory*' | wc -l)"; ls /m/kernel
+	RUN --mount=type=bind,from=a,source=/link,target=/m,rw echo "cgroups: \$(find /m -name 'memory*' | wc -l)"; \\
+	ls /m/kernel
 	C
 }
 t_from() {
@@ -100,28 +106,36 @@ t_from() {
 	done
 }
 t_credentials() {
-	hostile <<-C && stays && unlike "$(cat "$T/out" "$T/err")" 'bm9kZTpjcmVkZW50aWFs|^credentials: [^0]' && reaches bm9kZTpjcmVkZW50aWFs && reaches '^credentials: [^0]'
+	hostile <<-C &&
 	FROM scratch AS a
 	ADD rootfs.tar /
 	RUN ln -s / /link
 	FROM scratch
 	ADD rootfs.tar /
-	RUN --mount=type=bind,from=a,source=/link,target=/m cat /m/build/auth.json; cat /m$T/home/.docker/config.json /m/root/.docker/config.json; echo "credentials: \$(cat /m/etc/shadow /m/etc/containers/auth.json 2>/dev/null | wc -c)"
+	RUN --mount=type=bind,from=a,source=/link,target=/m cat /m/build/auth.json; \\
+	cat /m$T/home/.docker/config.json /m/root/.docker/config.json; \\
+	echo "credentials: \$(cat /m/etc/shadow /m/etc/containers/auth.json 2>/dev/null | wc -c)"
 	C
+		stays && unlike "$(cat "$T/out" "$T/err")" 'bm9kZTpjcmVkZW50aWFs|^credentials: [^0]' &&
+		reaches bm9kZTpjcmVkZW50aWFs && reaches '^credentials: [^0]'
 }
 t_chroot() {
 	hostile <<-C && stays
 	$HEAD
-	RUN mkdir -p /j; cd /; chroot /j /bin/true; ls /proc/1/root/; cat /proc/1/root$HOST/file; chroot /proc/1/root /bin/cat $HOST/file
+	RUN mkdir -p /j; cd /; chroot /j /bin/true; ls /proc/1/root/; cat /proc/1/root$HOST/file; \\
+	chroot /proc/1/root /bin/cat $HOST/file
 	C
 }
 t_device() {
 	mkdir -p "$T/dev" && mknod "$T/dev/disk" c 1 5 && mknod "$T/dev/mem" c 1 1 && tar -C "$T/dev" -cf "$T/dev.tar" .
-	containerfile device <<-C && cp "$T/dev.tar" "$A/device/" && build '{ "context": "alloc/device" }' && file_has "$T/out" '^read: 0$' && file_has "$T/out" '^tried$'
+	containerfile device <<-C &&
 	$HEAD
 	ADD dev.tar /nodes
-	RUN ls -l /nodes; echo "read: \$(dd if=/nodes/disk bs=1 count=16 2>/dev/null | wc -c)"; mknod /tmp/d c 1 5; echo tried
+	RUN ls -l /nodes; echo "read: \$(dd if=/nodes/disk bs=1 count=16 2>/dev/null | wc -c)"; mknod /tmp/d c 1 5; \\
+	echo tried
 	C
+		cp "$T/dev.tar" "$A/device/" && build '{ "context": "alloc/device" }' &&
+		file_has "$T/out" '^read: 0$' && file_has "$T/out" '^tried$'
 }
 t_device_vfs() { plugin_config '{ "storage_driver": "vfs" }' && t_device && plugin_config '{}'; }
 t_processes() {
@@ -149,7 +163,8 @@ t_secrets_dir() {
 	RUN ln -s / /link
 	FROM scratch
 	ADD rootfs.tar /
-	RUN --mount=type=bind,from=a,source=/link,target=/m echo "seen: \$(find /m/task/secrets /m/task/private /m/alloc/logs -type f -o -type p 2>/dev/null | wc -l)"
+	RUN --mount=type=bind,from=a,source=/link,target=/m \\
+	echo "seen: \$(find /m/task/secrets /m/task/private /m/alloc/logs -type f -o -type p 2>/dev/null | wc -l)"
 	C
 }
 run_test 'a bind mount through a symbolic link of another stage' t_bind

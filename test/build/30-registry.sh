@@ -35,11 +35,13 @@ t_tls() { plugin_config '{}' && fails "{ \"context\": \"alloc/app\", \"push\": [
 t_unreachable() { fails '{ "context": "alloc/app", "push": [{ "reference": "127.0.0.1:9/x:1",
 	"tls_verify": false }] }' '^event: The push failed with exit code 125: .*connection refused'; }
 t_from() {
-	containerfile from <<-C && builds '{ "context": "alloc/from", "output": [{ "path": "alloc/from.tar" }] }' && unpack "$A/from.tar" "$T/image" && is "$(cat "$T/image/rootfs/app" "$T/image/rootfs/more")" "app
-more"
+	containerfile from <<-C &&
 	FROM $REGISTRY/team/app:1
 	RUN echo more >/more
 	C
+		builds '{ "context": "alloc/from", "output": [{ "path": "alloc/from.tar" }] }' &&
+		unpack "$A/from.tar" "$T/image" && is "$(cat "$T/image/rootfs/app" "$T/image/rootfs/more")" "app
+more"
 }
 t_tls_verify() {
 	plugin_config '{}' && fails '{ "context": "alloc/from" }' 'HTTP response to HTTPS client' &&
@@ -102,9 +104,10 @@ t_credentials() {
 		\"tls_verify\": false }] }" \
 			'^event: The push failed with exit code 125: .*(authentication required|unauthorized)' ||
 			return 1
-	containerfile private <<-C && fails '{ "context": "alloc/private", "tls_verify": false }' 'authentication required|unauthorized'
+	containerfile private <<-C &&
 	FROM $REGISTRY/a/b:1
 	C
+		fails '{ "context": "alloc/private", "tls_verify": false }' 'authentication required|unauthorized'
 }
 run_test 'the credentials of the node are not for builds' t_credentials
 unset REGISTRY_AUTH_FILE XDG_RUNTIME_DIR
@@ -138,7 +141,8 @@ containerfile slow <<'C'
 FROM scratch
 ADD rootfs.tar /
 RUN echo slow >/slow; echo 'really run'
-RUN --mount=type=cache,target=/c cat /c/count 2>/dev/null; echo counted >>/c/count; echo again >/again; echo 'really run'
+RUN --mount=type=cache,target=/c cat /c/count 2>/dev/null; echo counted >>/c/count; echo again >/again; \
+	echo 'really run'
 C
 runs() { grep -c '^really run$' "$T/out"; }
 # How much faster that is depends on the steps; `make bench` tells of some.
@@ -172,11 +176,13 @@ t_remote_cache_allowed() {
 	_r=$?; plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; return $_r
 }
 t_killed_cache() {
-	containerfile hang <<-'C' && spawn_build '{ "context": "alloc/hang", "cache": "shared" }' && wait_for 60 'the step' has_said 'STEP 3' || return 1
+	containerfile hang <<-'C' &&
 	FROM scratch
 	ADD rootfs.tar /
 	RUN sleep 1000
 	C
+		spawn_build '{ "context": "alloc/hang", "cache": "shared" }' &&
+		wait_for 60 'the step' has_said 'STEP 3' || return 1
 	kill -9 "$(pgrep -f 'buildah --root' | head -n 1)"; end_build
 	is "$CODE" 137 && grep -q working \
 		"$T/state/builds/cache/default~shared/root-overlay/overlay-containers/containers.json" ||

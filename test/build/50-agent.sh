@@ -85,7 +85,9 @@ t_ssh() {
 	ssh_tree && ssh-keygen -q -t ed25519 -N '' -C of-the-test -f "$T/key" && part=$(sed -n 3p "$T/key") &&
 		print=$(ssh-keygen -lf "$T/key.pub" | cut -d' ' -f2) || return 1
 	job ssh "$HEAD
-RUN --mount=type=ssh,id=git ssh-add -l && echo \"keys: \$(find / -xdev -type f -exec grep -l '^-----BEGIN OPENSSH' {} + 2>/dev/null | grep -vc ssh-add)\" && sleep 4
+RUN --mount=type=ssh,id=git ssh-add -l && \\
+	echo \"keys: \$(find / -xdev -type f -exec grep -l '^-----BEGIN OPENSSH' {} + 2>/dev/null | \\
+	grep -vc ssh-add)\" && sleep 4
 RUN echo \"later: '\$SSH_AUTH_SOCK' \$(ls /run/buildkit 2>/dev/null)\"" \
 	'{ "context": "alloc/src", "ssh": [{ "git": "secrets/key" }], "output": [{ "path": "alloc/out.tar" }],
 	"metadata_file": "alloc/meta.json" }' \

@@ -27,11 +27,14 @@ client {
 CONFIG
 # A name server that knows one name, on the node's side of the group's network.
 dns() {
-	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => 53, Proto => "udp") or die "$!"; $| = 1; print "up\n";
+	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => 53,
+		Proto => "udp") or die "$!"; $| = 1; print "up\n";
 	while ($s->recv($q, 512)) {
-		($name = substr($q, 12)) =~ s/\0.*//s; $type = unpack("n", substr($q, 12 + length($name) + 1, 2)); print "asked $name\n";
+		($name = substr($q, 12)) =~ s/\0.*//s; 
+		$type = unpack("n", substr($q, 12 + length($name) + 1, 2)); print "asked $name\n";
 		$ok = $name =~ /^.only.here/s; $question = substr($q, 12, length($name) + 5);
-		$s->send(substr($q, 0, 2) . pack("nnnnn", $ok ? 0x8180 : 0x8183, 1, $ok && $type == 1, 0, 0) . $question .
+		$s->send(substr($q, 0, 2) . pack("nnnnn", $ok ? 0x8180 : 0x8183, 1, $ok && $type == 1, 0, 0) .
+			$question .
 			($ok && $type == 1 ? pack("nnnNnC4", 0xc00c, 1, 1, 60, 4, 192, 0, 2, 77) : ""));
 	}'
 }

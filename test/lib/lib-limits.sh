@@ -8,7 +8,10 @@
 # In the task: `file V2_NAME V1_CONTROLLER V1_NAME` shows what its cgroup says.
 # shellcheck disable=SC2016
 in_task='file() {
-	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then cat "/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup)/$1"; return; fi
+	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+		cat "/sys/fs/cgroup$(sed -n "s/^0:://p" /proc/self/cgroup)/$1"
+		return
+	fi
 	dir=$(awk -v c="$2" '\''$3 == "cgroup" && ("," $4 ",") ~ ("," c ",") { print $2; exit }'\'' /proc/self/mounts)
 	cat "$dir$(awk -F: -v c="$2" '\''("," $2 ",") ~ ("," c ",") { print $3 }'\'' /proc/self/cgroup)/$3"
 }

@@ -123,8 +123,10 @@ t_force_used() {
 run_test 'force: an image in use stays' t_force_used
 # A server that sends a little and then nothing.
 t_idle() {
-	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1:8098", ReuseAddr => 1) or die;
-		while ($c = $s->accept) { print $c "HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nabc"; $c->flush; push @keep, $c }' &
+	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1,
+		LocalAddr => "127.0.0.1:8098", ReuseAddr => 1) or die;
+		while ($c = $s->accept) { 
+			print $c "HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nabc"; $c->flush; push @keep, $c }' &
 	server=$!
 	printf '{ "state_dir": "%s/state", "download_idle_s": 1 }\n' "$T" >"$T/plugin.json"
 	fails "$(download slow '{"url":"http://127.0.0.1:8098/x.tar"}' true)" \

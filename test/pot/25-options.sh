@@ -23,7 +23,8 @@ rctl|-r|jail:POT'
 named_calls() {
 	_pot=$(task_pot)
 	_alloc=$(calls mount-in | sed -n 's,.*|-d|\([^|]*\)/alloc|-m|/alloc$,\1,p')
-	calls | sed "s,$_alloc/,ALLOC/,; s,$POT_DIR/images,IMAGES,; s,|$_pot\$,|POT,; s,|$_pot|,|POT|,g; s,:$_pot\\b,:POT,; s,|${_pot#nomad_}|,|SLUG|,
+	calls | sed "s,$_alloc/,ALLOC/,; s,$POT_DIR/images,IMAGES,; s,|$_pot\$,|POT,; s,|$_pot|,|POT|,g
+		s,:$_pot\\b,:POT,; s,|${_pot#nomad_}|,|SLUG|,
 		s,$T/,T/,; s/\\(|set-env|-p|POT|-E|\\).*/\\1.../" | grep -vxF 'pot|info|-q|-r|-p|POT' |
 		awk '/^pot[|](info|last-run-stats)[|]/ && seen[$0]++ { next } { print }'
 }

@@ -61,7 +61,8 @@ _beside=0
 beside() {
 	if [ -n "$_skip_all" ]; then skip "$1" "$_skip_all"; return; fi
 	_beside=$((_beside + 1))
-	while [ "$(($(find "$T/beside" -name what 2>/dev/null | wc -l) - $(find "$T/beside" -name status 2>/dev/null | wc -l)))" -ge "$LANES" ]; do
+	while [ "$(($(find "$T/beside" -name what 2>/dev/null | wc -l) -
+		$(find "$T/beside" -name status 2>/dev/null | wc -l)))" -ge "$LANES" ]; do
 		sleep 0.1
 	done
 	_lane=$T/beside/$_beside
