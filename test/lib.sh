@@ -360,16 +360,7 @@ _driver_healthy() { [ "$(node_driver "$1" 2>/dev/null | jq '.Detected and .Healt
 wait_driver() { wait_for "${2:-60}" "driver $1 is healthy" _driver_healthy "$1" || { node_driver "$1"; return 1; }; }
 
 job_json() {
-	jq -n --arg id "$1" --arg driver "$2" --argjson config "$3" --arg type "${4:-batch}" '{ Job: {
-		ID: $id, Name: $id, Type: $type, Datacenters: ["dc1"],
-		TaskGroups: [{ Name: "group", Count: 1,
-			RestartPolicy: { Attempts: 0, Mode: "fail" },
-			ReschedulePolicy: { Attempts: 0, Unlimited: false },
-			EphemeralDisk: { SizeMB: 10 },
-			Tasks: [{ Name: "task", Driver: $driver, Config: $config,
-				KillTimeout: 5000000000,
-				LogConfig: { MaxFiles: 2, MaxFileSizeMB: 2 },
-				Resources: { CPU: 50, MemoryMB: 64 } }] }] } }'
+	jq -n --arg id "$1" --arg driver "$2" --argjson config "$3" --arg type "${4:-batch}" -f test/job.jq
 }
 
 submit_job() {

@@ -51,12 +51,11 @@ run_test 'own users: a user that is not root may listen on port 80' says \
 	"$(sh_config 'httpd -p 80 -h /usr && sleep 0.2 && pidof httpd >/dev/null && id -un' \
 	'{"network_veth":true,"user":"web"}')" '^web$'
 t_ping() {	# ICMP without a raw socket, as today's ping does it
-	says "$(jq -cn --arg script 'use Socket; socket(S, AF_INET, SOCK_DGRAM, 1) or die "socket: $!"; alarm 10;
-		send(S, pack("C2n3", 8, 0, 0, 0, 1) . "data", 0, sockaddr_in(0, inet_aton("192.0.2.2"))); recv(S, $a,
-			99, 0);
-		print "$< answer ", ord($a), "\n"' \
-			'{ image: "/", ephemeral: true, boot: false, network_veth: true, user: "65534",
-			command: ["/usr/bin/perl", "-e", $script] }')" '^65534 answer 0$'
+	_perl='use Socket; socket(S, AF_INET, SOCK_DGRAM, 1) or die "socket: $!"; alarm 10;
+		send(S, pack("C2n3", 8, 0, 0, 0, 1) . "data", 0, sockaddr_in(0, inet_aton("192.0.2.2")));
+		recv(S, $a, 99, 0); print "$< answer ", ord($a), "\n"'
+	says "$(jq -cn --arg script "$_perl" '{ image: "/", ephemeral: true, boot: false, network_veth: true,
+		user: "65534", command: ["/usr/bin/perl", "-e", $script] }')" '^65534 answer 0$'
 }
 run_test 'own users: a user that is not root may ping' t_ping
 run_test 'names are looked up as on the host' says "$(sh_config 'cat /etc/resolv.conf' "$veth")" \

@@ -67,9 +67,7 @@ t_image_command() {
 beside 'the command of the image' t_image_command
 
 t_args() {
-	run_task "$(jq -n --arg image "file://$POT_DIR/images" '{ image: $image, pot: "img", tag: "1.0",
-		command: "printf",
-		args: ["<%s>", "two  words", "$HOME `id` \"q\" \\", "it'"'"'s", "'"'"'as is'"'"'", ""] }')"
+	run_task "$(jq -n --arg image "file://$POT_DIR/images" -f test/pot/args.jq)"
 	file_has "$T/out" '^<two  words><\$HOME `id` "q" \\><it'"'"'s><as is><>' && left_nothing
 }
 beside 'arguments arrive whole' t_args
@@ -122,10 +120,7 @@ t_options() {
 	echo content >"$T/file"; echo deep >"$T/tree/sub/f"; echo shown >"$T/ro/f"
 	run_task "$(task_config 'cat /copied /copied-tree/sub/f /ro/f; echo new >/data/f; touch /ro/x || echo cannot;
 		cat /tmp/hosts' \
-		"$(jq -n --arg t "$T" '{ copy: [$t + "/file:/copied", $t + "/tree:/copied-tree"],
-		mount: [$t + "/data:/data"],
-			mount_read_only: [$t + "/ro:/ro"], extra_hosts: ["db:192.0.2.7", "six:2001:db8::1"],
-			attributes: ["mlock:yes", "devfs_ruleset:7", "exec_stop:/bin/true a:b"] }')")"
+		"$(jq -n --arg t "$T" -f test/pot/files.jq)")"
 	is $STATUS 0 && is "$(grep -E '^(content|deep|shown|cannot)$' "$T/out" | tr '\n' ' ')" \
 		'content deep shown cannot ' &&
 		is "$(cat "$T/data/f")" new && file_has "$T/out" '^192.0.2.7 db$' &&

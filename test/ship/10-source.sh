@@ -23,10 +23,7 @@ t_without_git() {
 		(cd "$T/tree" && GIT_DIR=/nonexistent .packaging/source "$T/c") && cmp "$T"/a/*.tar.gz "$T"/c/*.tar.gz
 }
 t_sbom() {
-	.packaging/sbom "$T/a" >"$T/sbom" && jq -e '.spdxVersion == "SPDX-2.3" and (.packages | length) >= 1 and
-		([.packages[].SPDXID] | length == (unique | length)) and
-		([.relationships[] | .spdxElementId, .relatedSpdxElement] - [.packages[].SPDXID,
-			"SPDXRef-DOCUMENT"] == [])' "$T/sbom" &&
+	.packaging/sbom "$T/a" >"$T/sbom" && jq -e -f test/ship/sbom.jq "$T/sbom" &&
 		is "$(jq -r '.packages[0].checksums[0].checksumValue' "$T/sbom")" \
 		"$(sha256sum "$T"/a/*.tar.gz | cut -d' ' -f1)"
 }

@@ -10,6 +10,6 @@ requires_root
 . test/vm/lib-vm.sh
 nomad=${NOMAD:-$(command -v nomad || true)}
 # shellcheck disable=SC2086
-run_vm systemd test/vm/guest-systemd.sh test/vm/lib-guest.sh test/lib.sh test/nspawn/lib-nspawn.sh \
+run_vm systemd test/vm/guest-systemd.sh test/vm/lib-guest.sh test/lib.sh test/job.jq test/nspawn/lib-nspawn.sh \
 	examples/nspawn/make-root.sh \
 	"$ROOT" "$DRIVER" ${nomad:+"$nomad"}

@@ -11,6 +11,6 @@ require_nomad || skip_all "$_skip_all"
 . test/vm/lib-vm.sh
 # Three systems boot in it, one after another.
 VM_OPTIONS="--timeout 2400 ${VM_OPTIONS:-}"
-run_vm systemd test/vm/guest-nspawn.sh test/vm/lib-guest.sh test/lib.sh test/nspawn/lib-nspawn.sh \
+run_vm systemd test/vm/guest-nspawn.sh test/vm/lib-guest.sh test/lib.sh test/job.jq test/nspawn/lib-nspawn.sh \
 	examples/nspawn/make-root.sh \
 	"$ROOT" "$DRIVER" "$NOMAD"
