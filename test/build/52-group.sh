@@ -30,7 +30,7 @@ dns() {
 	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => 53,
 		Proto => "udp") or die "$!"; $| = 1; print "up\n";
 	while ($s->recv($q, 512)) {
-		($name = substr($q, 12)) =~ s/\0.*//s; 
+		($name = substr($q, 12)) =~ s/\0.*//s;
 		$type = unpack("n", substr($q, 12 + length($name) + 1, 2)); print "asked $name\n";
 		$ok = $name =~ /^.only.here/s; $question = substr($q, 12, length($name) + 5);
 		$s->send(substr($q, 0, 2) . pack("nnnnn", $ok ? 0x8180 : 0x8183, 1, $ok && $type == 1, 0, 0) .
@@ -40,31 +40,39 @@ dns() {
 }
 dns >"$T/dns.log" 2>&1 &
 cleanup "kill $!"
-# job ID CONFIG GROUP_FILTER
-job() {
-	job_json "$1" build "$2" batch | jq --arg tar "$A/rootfs.tar" --arg text 'FROM scratch
+CONTAINERFILE='FROM scratch
 ADD rootfs.tar /
 RUN echo "addresses: $(ip -o -4 addr | tr -s " " | tr "\n" ";")"; cat /etc/resolv.conf; nslookup only.here || true
 RUN echo "net: $(readlink /proc/self/ns/net)"
-' '.Job.TaskGroups[0].Tasks += [{ Name: "prepare", Driver: "raw_exec", Lifecycle: { Hook: "prestart" }, Resources: { CPU: 50, MemoryMB: 64 },
-		Templates: [{ DestPath: "local/c", EmbeddedTmpl: $text }],
-		Config: { command: "/bin/sh", args: ["-c", "mkdir -p $NOMAD_ALLOC_DIR/src && cp \($tar) $NOMAD_ALLOC_DIR/src/rootfs.tar && cp local/c $NOMAD_ALLOC_DIR/src/Containerfile; readlink /proc/self/ns/net"] } }] |
-		.Job.TaskGroups[0].Tasks[0].Resources.MemoryMB = 300 | .Job.TaskGroups[0].EphemeralDisk = { SizeMB: 300 } | .Job.TaskGroups[0] |= ('"${3:-.}"')' >"$T/$1.json" && run_job "$T/$1.json"
+'
+# job ID CONFIG GROUP_FILTER
+job() {
+	job_json "$1" build "$2" batch | jq --arg tar "$A/rootfs.tar" --arg text "$CONTAINERFILE" -f test/build/group.jq |
+		jq ".Job.TaskGroups[0] |= (${3:-.})" >"$T/$1.json" && run_job "$T/$1.json"
 }
-GROUP='.Networks = [{ Mode: "bridge", DNS: { Servers: ["172.26.64.1"], Searches: ["a.example", "b.example"], Options: ["ndots:1", "timeout:2"] } }]'
+GROUP='.Networks = [{ Mode: "bridge", DNS: { Servers: ["172.26.64.1"], Searches: ["a.example", "b.example"],
+	Options: ["ndots:1", "timeout:2"] } }]'
 logged() { alloc_logs "$ALLOC_ID" task 2>/dev/null | grep -Eq "$1"; }
-shown() { wait_for 20 "the log says $1" logged "$1" || { alloc_logs "$ALLOC_ID" task; alloc_logs "$ALLOC_ID" task stderr; cat "$T/dns.log"; return 1; }; }
+shown() { wait_for 20 "the log says $1" logged "$1" ||
+	{ alloc_logs "$ALLOC_ID" task; alloc_logs "$ALLOC_ID" task stderr; cat "$T/dns.log"; return 1; }; }
 
 t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" "$T/cni.hcl" && wait_driver build && grep -q up "$T/dns.log"; }
-t_host() { job host '{ "context": "alloc/src" }' && wait_alloc "$ALLOC_ID" failed 90 && like "$(task_events "$ALLOC_ID" task)" "does not allow builds in network 'host' .allowed_networks.*give the group a network of mode bridge"; }
+t_host() { job host '{ "context": "alloc/src" }' && wait_alloc "$ALLOC_ID" failed 90 &&
+	like "$(task_events "$ALLOC_ID" task)" \
+	"does not allow builds in network 'host' .allowed_networks.*give the group a network of mode bridge"; }
 t_group() { job group '{ "context": "alloc/src" }' "$GROUP" && wait_alloc "$ALLOC_ID" complete 120; }
-t_address() { address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') && like "$address" '^172\.26\.' && shown "^addresses:.* inet $address/"; }
-t_resolv() { is "$(alloc_logs "$ALLOC_ID" task | grep -E '^(nameserver|search|options) ' | sort)" "$(printf 'nameserver 172.26.64.1\noptions ndots:1 timeout:2\nsearch a.example b.example')"; }
+t_address() { address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
+	like "$address" '^172\.26\.' && shown "^addresses:.* inet $address/"; }
+t_resolv() { is "$(alloc_logs "$ALLOC_ID" task | grep -E '^(nameserver|search|options) ' | sort)" \
+	"$(printf 'nameserver 172.26.64.1\noptions ndots:1 timeout:2\nsearch a.example b.example')"; }
 t_name() { shown '192\.0\.2\.77' && file_has "$T/dns.log" 'only'; }
-t_none() { job none '{ "context": "alloc/src", "network": "none" }' "$GROUP" && wait_alloc "$ALLOC_ID" complete 120 && shown '^addresses:' && ! logged '^addresses:.*172\.26\.'; }
+t_none() { job none '{ "context": "alloc/src", "network": "none" }' "$GROUP" && wait_alloc "$ALLOC_ID" complete 120 &&
+	shown '^addresses:' && ! logged '^addresses:.*172\.26\.'; }
 t_oci() {
 	command -v crun >/dev/null || { skip_this 'no crun'; return 0; }
-	job oci '{ "context": "alloc/src", "isolation": "oci" }' "$GROUP" && wait_alloc "$ALLOC_ID" complete 120 && address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') && shown "^addresses:.* inet $address/"
+	job oci '{ "context": "alloc/src", "isolation": "oci" }' "$GROUP" && wait_alloc "$ALLOC_ID" complete 120 &&
+		address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
+		shown "^addresses:.* inet $address/"
 }
 t_end() { stop_agent && nothing_left; }
 run_test 'the driver is healthy' t_start

@@ -39,21 +39,9 @@ CONFIG
 script='test "$NOMAD_TASK_NAME" = web && echo "saw: $(wget -q -O - http://127.0.0.1/), as $(id -u)"'
 web=$(sh_config 'ln -s /data/file /local/www/file; exec httpd -f -p 80 -h /local/www' '{"network_veth":true}')
 side=$(sh_config 'trap "exit 0" TERM; ip -o link; while :; do sleep 0.2; done' '{"network_veth":true}')
-jq -n --argjson web "$web" --argjson side "$side" '
-	def task(name; config): { Name: name, Driver: "nspawn", Config: config, Resources: { CPU: 50, MemoryMB: 64 }, LogConfig: { MaxFiles: 1, MaxFileSizeMB: 1 } };
-	{ Job: { ID: "group", Name: "group", Type: "service", Datacenters: ["dc1"], TaskGroups: [{ Name: "group", EphemeralDisk: { SizeMB: 10 },
-		Networks: [{ Mode: "bridge", DNS: { Servers: ["192.0.2.53"], Searches: ["a.example", "b.example"], Options: ["ndots:2"] }, DynamicPorts: [{ Label: "http", To: 80 }] }],
-		Volumes: { data: { Name: "data", Type: "host", Source: "data", ReadOnly: true } },
-		Services: [{ Name: "web", Provider: "nomad", PortLabel: "http",
-			Checks: [{ Name: "page", Type: "http", Path: "/", Interval: 2000000000, Timeout: 2000000000 },
-				{ Name: "listens", Type: "tcp", Interval: 2000000000, Timeout: 2000000000 }] }],
-		Tasks: [task("web"; $web) + { VolumeMounts: [{ Volume: "data", Destination: "/data", ReadOnly: true }],
-				Templates: [{ DestPath: "local/www/index.html", EmbeddedTmpl: "page of {{ env \"NOMAD_TASK_NAME\" }}\n" }] },
-			task("side"; $side)] }] } }' >"$T/group.json"
+jq -n --argjson web "$web" --argjson side "$side" -f test/nspawn/group.jq >"$T/group.json"
 # A group's services have one provider: the same group again, with Consul's.
-jq --arg script "$script" '.Job.ID = "script" | .Job.Name = "script" | .Job.TaskGroups[0] |= (.Services = [] | .Tasks[0].Services = [{ Name: "checked", Provider: "consul", PortLabel: "http",
-	Checks: [{ Name: "passes", Type: "script", Command: "/bin/sh", Args: ["-c", $script], Interval: 1000000000, Timeout: 20000000000 },
-		{ Name: "fails", Type: "script", Command: "/bin/sh", Args: ["-c", "echo no; exit 2"], Interval: 1000000000, Timeout: 20000000000 }] }])' "$T/group.json" >"$T/script.json"
+jq --arg script "$script" -f test/nspawn/script-checks.jq "$T/group.json" >"$T/script.json"
 ex() { "$NOMAD" alloc exec -i=false -t=false -task side "$ALLOC_ID" "$@"; }
 t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" "$T/cni.hcl" && wait_driver nspawn; }
 t_run() { run_job "$T/group.json" && wait_alloc "$ALLOC_ID" running 90; }
@@ -61,13 +49,17 @@ inside() { ex /bin/sh -c "printf 'GET $1 HTTP/1.0\r\n\r\n' | nc 127.0.0.1 80" | 
 t_inside() { wait_for 20 'the page' inside / 'page of web'; }
 t_volume() { wait_for 20 'the file' inside /file 'from the volume'; }
 t_users() { like "$(ex cat /proc/self/uid_map)" '^ *0 +[1-9]' ; }
-t_one() { is "$(ex readlink /proc/self/ns/net)" "$("$NOMAD" alloc exec -i=false -t=false -task web "$ALLOC_ID" readlink /proc/self/ns/net)"; }
+t_one() { is "$(ex readlink /proc/self/ns/net)" \
+	"$("$NOMAD" alloc exec -i=false -t=false -task web "$ALLOC_ID" readlink /proc/self/ns/net)"; }
 t_link() { like "$(ex ip -o link)" ' eth0@' && unlike "$(ex ip -o link)" host0; }
-t_port() { port=$(api GET "/v1/allocation/$ALLOC_ID" | jq '.AllocatedResources.Shared.Ports[0].Value') && address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
+t_port() { port=$(api GET "/v1/allocation/$ALLOC_ID" | jq '.AllocatedResources.Shared.Ports[0].Value') &&
+	address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
 	is "$(curl -s -m 5 "http://$address:80/")" 'page of web'; }
 ended() { alloc_status "$ALLOC_ID" | grep -Eqx 'complete|failed'; }
 t_none() {
-	job_json none nspawn "$(sh_config 'ip -o link | wc -l; ip -o link')" | jq '.Job.TaskGroups[0].Networks = [{ Mode: "none" }]' >"$T/none.json" && run_job "$T/none.json" && wait_for 60 'an end' ended || return 1
+	job_json none nspawn "$(sh_config 'ip -o link | wc -l; ip -o link')" |
+		jq '.Job.TaskGroups[0].Networks = [{ Mode: "none" }]' >"$T/none.json" && run_job "$T/none.json" &&
+		wait_for 60 'an end' ended || return 1
 	if task_events "$ALLOC_ID" task | grep -q 'pre-run hook "network" failed'; then
 		skip_this 'this agent fails to make a network without links'
 		return 0
@@ -76,17 +68,25 @@ t_none() {
 }
 t_script() {
 	run_job "$T/script.json" && wait_alloc "$ALLOC_ID" running 90 &&
-		wait_for 60 'the script check passes' grep -Eq '^update [^ ]+ .*saw: page of web, as 0.*"passing"|^update [^ ]+ .*"passing".*saw: page of web, as 0' "$T/consul.log" &&
-		wait_for 60 'the other one is critical' grep -Eq '^update [^ ]+ .*"critical"' "$T/consul.log" || { tail -n 20 "$T/consul.log"; return 1; }
+		wait_for 60 'the script check passes' grep -Eq \
+		'^update [^ ]+ .*saw: page of web, as 0.*"passing"|^update [^ ]+ .*"passing".*saw: page of web, as 0' \
+		"$T/consul.log" &&
+		wait_for 60 'the other one is critical' grep -Eq '^update [^ ]+ .*"critical"' "$T/consul.log" ||
+		{ tail -n 20 "$T/consul.log"; return 1; }
 }
-t_dns() { is "$(ex cat /etc/resolv.conf)" "$(printf 'nameserver 192.0.2.53\nsearch a.example b.example\noptions ndots:2')"; }
+t_dns() { is "$(ex cat /etc/resolv.conf)" \
+	"$(printf 'nameserver 192.0.2.53\nsearch a.example b.example\noptions ndots:2')"; }
 t_dynamic() {
-	[ "$(id -u)" -eq 0 ] && host=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.AllocatedResources.Shared.Ports[0].HostIP') &&
-		port=$(api GET "/v1/allocation/$ALLOC_ID" | jq '.AllocatedResources.Shared.Ports[0].Value') && wait_for 20 'the page' served "http://$host:$port/"
+	[ "$(id -u)" -eq 0 ] && host=$(api GET "/v1/allocation/$ALLOC_ID" |
+		jq -r '.AllocatedResources.Shared.Ports[0].HostIP') &&
+		port=$(api GET "/v1/allocation/$ALLOC_ID" | jq '.AllocatedResources.Shared.Ports[0].Value') &&
+		wait_for 20 'the page' served "http://$host:$port/"
 }
 served() { [ "$(curl -s -m 5 "$1")" = 'page of web' ]; }
-checks() { api GET "/v1/client/allocation/$ALLOC_ID/checks" | jq -e '[.[] | select(.Status == "success")] | length == 2' >/dev/null; }
-t_checks() { wait_for 60 'both checks succeed' checks || { api GET "/v1/client/allocation/$ALLOC_ID/checks"; return 1; }; }
+checks() { api GET "/v1/client/allocation/$ALLOC_ID/checks" |
+	jq -e '[.[] | select(.Status == "success")] | length == 2' >/dev/null; }
+t_checks() { wait_for 60 'both checks succeed' checks ||
+	{ api GET "/v1/client/allocation/$ALLOC_ID/checks"; return 1; }; }
 t_stop() { "$NOMAD" job stop -detach group >/dev/null && wait_alloc "$ALLOC_ID" complete; }
 t_end() { stop_agent && [ -z "$(ls "$T/state/tasks")" ]; }
 run_test 'the driver is healthy' t_start

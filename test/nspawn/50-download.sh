@@ -125,7 +125,7 @@ run_test 'force: an image in use stays' t_force_used
 t_idle() {
 	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1,
 		LocalAddr => "127.0.0.1:8098", ReuseAddr => 1) or die;
-		while ($c = $s->accept) { 
+		while ($c = $s->accept) {
 			print $c "HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nabc"; $c->flush; push @keep, $c }' &
 	server=$!
 	printf '{ "state_dir": "%s/state", "download_idle_s": 1 }\n' "$T" >"$T/plugin.json"
