@@ -15,15 +15,20 @@
 static void end(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns, bool started)
 {
 	const struct nomad_plugin *plugin = task->plugin;
+	bool held;
 
 	if (!nomad__task_set_ended(task, result, ended_ns))
 		return;
-	nomad__task_ref(task); /* a waiter may have the last reference, if the plugin is about to be freed */
+	/* A waiter may have the last reference, if the plugin is about to be freed.  Without any, the thread that
+	 * frees the task waits in nomad__supervisor_free() until its supervisor's event, from which we come, is over.
+	 */
+	held = nomad__task_ref_if_alive(task);
 	for (size_t i = 0; plugin->on_end[i]; i++)
 		plugin->on_end[i](task);
 	if (started)
 		nomad__metric_end(plugin->metrics, result);
-	nomad__task_unref(task);
+	if (held)
+		nomad__task_unref(task);
 }
 
 void nomad__task_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns)

@@ -94,4 +94,37 @@ static void test_end_holds_task(void **state)
 	nomad__plugin_free(plugin);
 }
 
-MAIN("end", T(test_lost_logs), T(test_end_holds_task))
+static void on_late(void *ud, const struct nomad__event *event)
+{
+	(void)ud;
+	if (!strstr(event->message, "Killed"))
+		return;
+	nomad__sub_cancel(last_sub);
+	__atomic_store_n(&last_called, 1, __ATOMIC_SEQ_CST);
+	wait_until(__atomic_load_n(&last_task->refs, __ATOMIC_SEQ_CST) == 0);
+}
+
+/* The supervisor's event is under way, and not yet at the end, when the last reference goes. */
+static void test_end_while_freed(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	const char *id = id_of("web/1");
+
+	(void)state;
+	last_called = 0;
+	must_start(plugin, id, "{}", NULL);
+	last_task = nomad__task_find(plugin, id);
+	last_sub = nomad__events_subscribe(plugin, on_late, NULL);
+	pthread_mutex_lock(&last_task->progress->lock);
+	last_task->progress->stopping = true; /* as by a stop, which would hold a reference */
+	assert_int_equal(nomad__supervisor_kill(last_task->progress->supervisor, NULL), 0);
+	pthread_mutex_unlock(&last_task->progress->lock);
+	nomad__task_unref(last_task);
+	wait_until(__atomic_load_n(&last_called, __ATOMIC_SEQ_CST));
+	nomad__plugin_free(plugin);
+	plugin = plugin_up(&script_driver);
+	must_destroy(plugin, id);
+	nomad__plugin_free(plugin);
+}
+
+MAIN("end", T(test_lost_logs), T(test_end_holds_task), T(test_end_while_freed))

@@ -103,6 +103,16 @@ struct nomad_task *nomad__task_ref(struct nomad_task *task)
 	return task;
 }
 
+bool nomad__task_ref_if_alive(struct nomad_task *task)
+{
+	int refs = __atomic_load_n(&task->refs, __ATOMIC_RELAXED);
+
+	while (refs > 0)
+		if (__atomic_compare_exchange_n(&task->refs, &refs, refs + 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 void nomad__task_unref(struct nomad_task *task)
 {
 	if (!task || __atomic_sub_fetch(&task->refs, 1, __ATOMIC_ACQ_REL))

@@ -30,6 +30,8 @@ struct nomad_task {
 int nomad__task_new(struct nomad_plugin *plugin, struct nomad_task_info *take_info, struct nomad_task **ret,
 		    struct nomad_error **err);
 struct nomad_task *nomad__task_ref(struct nomad_task *task);
+/* False if the last reference is gone: then another thread is freeing the task. */
+bool nomad__task_ref_if_alive(struct nomad_task *task);
 void nomad__task_unref(struct nomad_task *task);
 char *nomad__slug(const char *id);
 
