@@ -121,16 +121,6 @@ static bool copied_here(const struct nspawn_config *config, const struct nspawn_
 	return b->device && *b->host == '/' && nspawn_shifts(config) && nspawn_userns_base(config, m->name);
 }
 
-static bool has_exit_file(const struct nspawn_config *config)
-{
-	return !config->boot && config->init;
-}
-
-static bool exit_shifted_here(const struct nspawn_config *config, const struct nspawn_machine *m)
-{
-	return has_exit_file(config) && m->idmap_state && nspawn_userns_base(config, m->name);
-}
-
 static bool made_by_nspawn(const char *path)
 {
 	static const char *const dirs[] = { "/run", "/dev", "/proc", "/sys", "/tmp" };
@@ -205,10 +195,6 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 			addf(list, "bind%zu", i);
 			addf(list, "%u", nspawn_userns_base(config, m->name));
 		}
-	if (exit_shifted_here(config, m)) {
-		add3(list, "idmap", m->exit_file, "bind-exit");
-		addf(list, "%u", nspawn_userns_base(config, m->name));
-	}
 }
 
 static void dhcp_step(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
@@ -413,11 +399,6 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	bind_options(&list, config, m);
 	addf(&list, "--load-credential=%s:%s", NSPAWN_SPEC_NAME, m->spec);
 	addf(&list, "--bind-ro=%s:%s", m->init, NSPAWN_INIT_PATH);
-	if (exit_shifted_here(config, m))
-		addf(&list, "--bind=%s/bind-exit:%s", m->state_dir, NSPAWN_EXIT_PATH);
-	else if (has_exit_file(config))
-		addf(&list, "--bind=%s:%s%s", m->exit_file, NSPAWN_EXIT_PATH,
-		     nspawn_shifts(config) && m->idmap_state ? ":idmap" : "");
 	add3(&list, "--", NSPAWN_INIT_PATH, mode);
 	command = config->command || config->boot ? config->command : m->oci->args;
 	for (i = 0; command && command[i]; i++)

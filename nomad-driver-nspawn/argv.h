@@ -35,7 +35,6 @@ struct nspawn_machine {
 	enum nspawn_image_kind image_kind;
 	const char *init;	       /* nspawn-init on the host */
 	const char *state_dir;	       /* private directory of this task */
-	const char *exit_file;	       /* on the host */
 	const char *spec;	       /* path that systemd-nspawn reads the specification from */
 	const char *user;	       /* of the task, where the config names none; or NULL */
 	const struct nspawn_oci *oci;  /* what the image says, where nobody else does; never NULL */

@@ -27,7 +27,6 @@ static int set_up(void **state)
 		.image = "/img",
 		.init = "/s/init",
 		.state_dir = "/s/web",
-		.exit_file = "/s/web/exit",
 		.spec = "/proc/7/fd/9",
 		.idmap_state = true,
 		.idmap_image = true,
@@ -115,15 +114,13 @@ static void test_whole(void **state)
 	snprintf(base, sizeof(base), "%u", nspawn_userns_base(&config, "web-1"));
 	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "idmap",
 			  "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir", "root", "/usr", base,
-			  "machine-id", "root", "0a-1b", base, "idmap", "/s/web/exit", "bind-exit", base, "devices", "",
-			  "--", "/usr/bin/systemd-nspawn", "--quiet", "--settings=no", "--keep-unit", "--register=no",
-			  "--machine=web-1", "--uuid=0a-1b", "--kill-signal=SIGTERM", "--notify-ready=yes",
-			  "--console=pipe", "--directory=/s/web/root"));
+			  "machine-id", "root", "0a-1b", base, "devices", "", "--", "/usr/bin/systemd-nspawn",
+			  "--quiet", "--settings=no", "--keep-unit", "--register=no", "--machine=web-1", "--uuid=0a-1b",
+			  "--kill-signal=SIGTERM", "--notify-ready=yes", "--console=pipe", "--directory=/s/web/root"));
 	/* No word of the command can become an option. */
 	assert_run(at("--load-credential=nomad.task:/proc/7/fd/9"),
-		   RUN("--load-credential=nomad.task:/proc/7/fd/9", "--bind-ro=/s/init:/run/nomad/init",
-		       "--bind=/s/web/bind-exit:/run/nomad/exit", "--", "/run/nomad/init", "supervise",
-		       "--bind=/:/host", "x"));
+		   RUN("--load-credential=nomad.task:/proc/7/fd/9", "--bind-ro=/s/init:/run/nomad/init", "--",
+		       "/run/nomad/init", "supervise", "--bind=/:/host", "x"));
 }
 
 static void test_modes(void **state)

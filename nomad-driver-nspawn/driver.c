@@ -56,6 +56,5 @@ const struct nomad_driver nspawn_driver = {
 	.stop = nspawn_stop,
 	.signal = nspawn_signal,
 	.destroy = nspawn_destroy,
-	.exec = nspawn_exec,
 	.inspect = nspawn_inspect,
 };

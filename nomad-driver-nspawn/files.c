@@ -178,17 +178,6 @@ static int write_file(const char *path, mode_t mode, const char *text, struct no
 	return r;
 }
 
-int nspawn_make_exit_file(struct nspawn_start *s, struct nomad_error **err)
-{
-	bool shifted = nspawn_shifts(s->config);
-
-	s->exit_file = nomad_strdupf("%s/payload-exit", nomad_task_state_dir(s->task));
-	if (!s->exit_file)
-		return nomad_error_errno(err, ENOMEM, "start");
-	/* Only root of the container writes it; who that is on the host is not known without idmap. */
-	return write_file(s->exit_file, shifted && !s->machine.idmap_state ? 0666 : 0600, "", err);
-}
-
 /* The host's stub resolver listens on 127.0.0.53, which in a network of its own is nobody. */
 static int use_uplink_resolv_conf(struct nspawn_start *s, struct nomad_error **err)
 {

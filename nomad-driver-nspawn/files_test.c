@@ -17,7 +17,6 @@
 
 /* files.c anew, with these instead of the library's. */
 #define nspawn_bind_all test_bind_all
-#define nspawn_make_exit_file test_make_exit_file
 #define nspawn_make_resolv_conf test_make_resolv_conf
 #define nspawn_make_spec test_make_spec
 #define nspawn_make_network_file test_make_network_file
@@ -85,7 +84,6 @@ static int tear_down(void **state)
 {
 	(void)state;
 	nspawn_machine_done(&s.machine);
-	free(s.exit_file);
 	free(s.resolv_conf);
 	free(s.network_file);
 	return nomad_remove_tree(top, NULL);
@@ -228,30 +226,6 @@ static void test_resolv_conf(void **state)
 	assert_string_equal(text_of(s.machine.resolv_conf), "");
 }
 
-static void test_exit_file(void **state)
-{
-	struct stat st;
-	char target[96];
-
-	(void)state;
-	assert_int_equal(test_make_exit_file(&s, NULL), 0);
-	assert_int_equal(stat(s.exit_file, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0666); /* who its root is on this host nobody knows */
-	free(s.exit_file);
-	s.machine.idmap_state = true;
-	assert_int_equal(test_make_exit_file(&s, NULL), 0);
-	assert_int_equal(stat(s.exit_file, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	/* Nothing is written through a link. */
-	snprintf(target, sizeof(target), "%s/target", top);
-	assert_int_equal(unlink(s.exit_file), 0);
-	assert_int_equal(symlink(target, s.exit_file), 0);
-	free(s.exit_file);
-	s.exit_file = NULL;
-	assert_true(test_make_exit_file(&s, NULL) < 0);
-	assert_int_equal(lstat(target, &st), -1);
-}
-
 static void test_network_file(void **state)
 {
 	(void)state;
@@ -276,7 +250,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mounts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_devices, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_resolv_conf, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_exit_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_network_file, set_up, tear_down),
 	};
 

@@ -20,7 +20,6 @@
 #define nspawn_signal test_signal
 #define nspawn_stop test_stop
 #define nspawn_destroy test_destroy
-#define nspawn_exec test_exec
 #define nspawn_inspect test_inspect
 #define nspawn_recover test_recover
 #define nomad_task_leader test_leader
@@ -153,106 +152,12 @@ static void test_ended(void **state)
 	assert_int_equal(payload_of(0x7ffffff0), 0);
 }
 
-static void is(const struct nomad_exec *exec, const char *name, const char *value)
-{
-	const char *got = nomad_map_get(&exec->env, name);
-
-	if (!value)
-		assert_null(got);
-	else
-		assert_string_equal(got ? got : "(none)", value);
-}
-
-static void test_exec_as(void **state)
-{
-	struct nomad_pair ours = { (char *)"A", (char *)"config" }, image[] = {
-		{ (char *)"A", (char *)"image" },
-		{ (char *)"B", (char *)"image" },
-		{ (char *)"PATH", (char *)"/img/bin" },
-	};
-	struct nspawn_oci oci = { .env = { image, 3 }, .user = (char *)"7", .cwd = (char *)"/img" };
-	struct nomad_exec exec = { 0 };
-
-	(void)state;
-	config.environment = (struct nomad_map){ &ours, 1 };
-	assert_int_equal(nomad_map_set(&exec.env, "B", "task"), 0);
-	assert_int_equal(exec_as(&exec, &config, "", &oci), 0);
-	assert_true(exec.enter_leader);
-	is(&exec, "A", "config");
-	is(&exec, "B", "task");
-	is(&exec, "PATH", "/img/bin");
-	is(&exec, "container", "systemd-nspawn");
-	assert_string_equal(exec.user, "7");
-	assert_string_equal(exec.cwd, "/img");
-	/* Job over image, config over job. */
-	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
-	assert_string_equal(exec.user, "web");
-	config.user = (char *)"db:www";
-	config.working_directory = (char *)"/srv";
-	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
-	assert_string_equal(exec.user, "db:www");
-	assert_string_equal(exec.cwd, "/srv");
-	nomad_map_done(&exec.env);
-	free(exec.user);
-	free(exec.cwd);
-	/* In a booted system it is root. */
-	exec = (struct nomad_exec){ 0 };
-	config.boot = true;
-	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
-	assert_null(exec.user);
-	assert_null(exec.cwd);
-	nomad_map_done(&exec.env);
-}
-
-static void test_home(void **state)
-{
-	char *const env[] = { (char *)"A=b", (char *)"HOME=/home/web", (char *)"HOMELESS=x", (char *)"USER=web", NULL };
-	struct nomad_exec exec = { 0 };
-	struct nspawn_oci oci = { 0 };
-	char path[64], line[64] = "";
-	int i, status;
-	pid_t pid = fork();
-
-	(void)state;
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execle("/bin/sleep", "sleep", "60", (char *)NULL, env);
-		_exit(1);
-	}
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	for (i = 0; i < 6000 && strcmp(line, "sleep\n"); i++) {
-		FILE *file = fopen(path, "r");
-
-		if (file && !fgets(line, sizeof(line), file))
-			line[0] = 0;
-		if (file)
-			fclose(file);
-		usleep(10000);
-	}
-	assert_int_equal(nomad_map_set(&exec.env, "USER", "of-task"), 0);
-	assert_int_equal(add_home(&exec.env, pid), 0);
-	assert_int_equal(exec_as(&exec, &config, "web", &oci), 0);
-	is(&exec, "HOME", "/home/web");
-	is(&exec, "USER", "of-task");
-	is(&exec, "A", NULL);
-	is(&exec, "HOMELESS", NULL);
-	nomad_map_done(&exec.env);
-	free(exec.user);
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	/* One that is gone, or that there never was, says nothing. */
-	exec = (struct nomad_exec){ 0 };
-	assert_int_equal(add_home(&exec.env, pid), 0);
-	assert_int_equal(add_home(&exec.env, 0), 0);
-	assert_int_equal(exec.env.count, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_stops, set_up), cmocka_unit_test_setup(test_payload, set_up),
-		cmocka_unit_test_setup(test_ended, set_up), cmocka_unit_test_setup(test_exec_as, set_up),
-		cmocka_unit_test_setup(test_home, set_up),
+		cmocka_unit_test_setup(test_stops, set_up),
+		cmocka_unit_test_setup(test_payload, set_up),
+		cmocka_unit_test_setup(test_ended, set_up),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/life", tests, NULL, NULL);

@@ -43,8 +43,6 @@ static int find_bundle(struct nspawn_start *s, struct nomad_error **err)
 	if (!config)
 		return nomad_error_errno(err, ENOMEM, "read the bundle");
 	r = nspawn_oci_read(config, &s->oci, err);
-	if (r >= 0)
-		r = nomad_task_put(s->task, "oci", config, err);
 	if (r < 0)
 		return r;
 	root = !s->oci.root	     ? nomad_strdupf("%s/rootfs", s->image.path)
@@ -78,7 +76,7 @@ static int find_container_config(struct nspawn_start *s, struct nomad_error **er
 	free(s->oci.hostname);
 	s->oci.hostname = NULL;
 	s->oci.no_new_privileges = s->oci.read_only = false;
-	return r < 0 ? r : nomad_task_put(s->task, "oci", config, err);
+	return r;
 }
 
 static int find_all(struct nspawn_start *s, struct nomad_error **err)
@@ -128,10 +126,7 @@ static int prepare(struct nspawn_start *s, struct nomad_error **err)
 		/* What a raw image holds is not known before it is mounted: ext4, xfs, btrfs and the like can. */
 		s->machine.idmap_image = s->image.kind == NSPAWN_RAW || nspawn_can_idmap(s->data, s->image.path, false);
 	}
-	r = nspawn_make_exit_file(s, err);
-	s->machine.exit_file = s->exit_file;
-	if (r >= 0)
-		r = nspawn_bind_all(s, err);
+	r = nspawn_bind_all(s, err);
 	if (r >= 0)
 		r = nspawn_make_spec(s, err);
 	return r;
@@ -187,7 +182,8 @@ static int run(struct nspawn_start *s, struct nomad_error **err)
 				      .leader_key = "X_NSPAWN_LEADER_PID",
 				      .ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,
 				      .pids_max = s->config->pids_limit,
-				      .exit_file = !s->config->boot && s->config->init ? s->exit_file : NULL,
+				      .exec_broker = true,
+				      .exit_channel = true,
 			      },
 			      err);
 }
@@ -222,7 +218,6 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	nspawn_image_done(&s.image);
 	nspawn_oci_done(&s.oci);
 	nomad_strv_free(s.argv);
-	free(s.exit_file);
 	free(s.spec_path);
 	free(s.resolv_conf);
 	free(s.network_file);

@@ -21,14 +21,13 @@ struct nspawn_start {
 	struct nspawn_oci oci;
 	struct nspawn_machine machine;
 	struct nspawn_network network;
-	char *exit_file, *spec_path, *resolv_conf, *network_file;
+	char *spec_path, *resolv_conf, *network_file;
 	char **argv;
 	int spec_fd;
 };
 
 /* files.c: what is bound where, and the files of ours that are.  All in s->machine. */
 int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
-int nspawn_make_exit_file(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 int nspawn_make_resolv_conf(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 int nspawn_make_spec(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
@@ -39,7 +38,6 @@ int nspawn_recover(struct nomad_task *task, struct nomad_error **err);
 int nspawn_destroy(struct nomad_task *task, struct nomad_error **err);
 int nspawn_signal(struct nomad_task *task, int signal, struct nomad_error **err);
 int nspawn_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct nomad_error **err);
-int nspawn_exec(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err);
 int nspawn_inspect(struct nomad_task *task, struct nomad_map *attributes, struct nomad_error **err);
 /* The directory of downloaded images, malloc()ed. */
 char *nspawn_images_dir(struct nomad_plugin *plugin);

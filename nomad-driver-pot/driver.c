@@ -91,8 +91,7 @@ static int refuse(const struct pot_config *site, const struct nomad_task_info *i
 
 static int run_start(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *exit_file = nomad_strdupf("%s/exit", nomad_task_state_dir(task));
-	NOMAD_AUTO_STRV char **argv = exit_file ? pot_argv_start(site->pot_path, name, exit_file) : NULL;
+	NOMAD_AUTO_STRV char **argv = pot_argv_start(site->pot_path, name);
 	/* jexec hands all of it on to the task, so it is small; the task's own environment never gets near the
 	 * scripts that root runs on the host. */
 	struct nomad_map env = { 0 };
@@ -102,7 +101,7 @@ static int run_start(const struct pot_config *site, struct nomad_task *task, con
 	if (argv && nomad_map_set(&env, "PATH", site->path) >= 0 && nomad_map_set(&env, "HOME", "/root") >= 0) {
 		command.argv = (const char *const *)argv;
 		command.env = &env;
-		command.exit_file = exit_file;
+		command.exit_channel = true;
 		command.no_limits = true; /* the jail has them */
 		r = nomad_task_run(task, &command, err);
 	} else {
@@ -272,7 +271,6 @@ static int pot_exec(struct nomad_task *task, struct nomad_exec *exec, struct nom
 		return nomad_error_errno(err, ENOMEM, "run a command in pot '%s'", name);
 	nomad_strv_free(exec->argv);
 	exec->argv = argv;
-	exec->enter_leader = false;
 	/* pot itself runs on the host, as root: none of the job's variables there. */
 	nomad_map_done(&exec->env);
 	if (nomad_map_set(&exec->env, "PATH", site->path) < 0 || nomad_map_set(&exec->env, "HOME", "/root") < 0)

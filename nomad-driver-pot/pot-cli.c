@@ -309,21 +309,22 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
  * from cron, destroys pots that have run, and the code with them.  The plugin
  * cannot, as it may be away for a day, and the supervisor knows no drivers.  So the
  * supervised process is a shell that runs the two one after the other and
- * leaves the answer for the supervisor; pot is a shell script itself, so
+ * reports the answer over descriptor 4 (NOMAD_EXIT_FD), which the jail does
+ * not get; pot is a shell script itself, so
  * another one shares its memory, where a copy of this program would not.
  * A code above 128 is what pot's shell makes of a death by signal. */
-static const char start_script[] = "\"$1\" start \"$2\"; r=$?\n"
-				   "s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null) || s=\n"
+static const char start_script[] = "\"$1\" start \"$2\" 4>&-; r=$?\n"
+				   "s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null 4>&-) || s=\n"
 				   "c=${s#*\\\"ExitCode\\\": }; c=${c%%[!0-9]*}\n"
 				   "case $s in *ExitCode*[0-9]*) ;; *) c= ;; esac\n"
 				   "if [ -z \"$c\" ]; then exit \"$r\"; fi\n"
 				   "n=0; if [ \"$c\" -gt 128 ] && [ \"$c\" -le 192 ]; then n=$((c - 128)); fi\n"
-				   "echo \"$c $n\" >\"$3.new\" && mv \"$3.new\" \"$3\"\n"
+				   "echo \"$c $n\" >&4\n"
 				   "exit \"$c\"\n";
 
-char **pot_argv_start(const char *pot, const char *name, const char *exit_file)
+char **pot_argv_start(const char *pot, const char *name)
 {
-	return argv_of("/bin/sh", "-c", start_script, "pot-start", pot, name, exit_file, NULL);
+	return argv_of("/bin/sh", "-c", start_script, "pot-start", pot, name, NULL);
 }
 
 char **pot_argv_stop(const char *pot, const char *name)

@@ -46,8 +46,8 @@ char **pot_argv_set_env(const char *pot, const char *name, const char *const *as
 char **pot_argv_set_hosts(const char *pot, const char *name, const char *const *hosts);
 char **pot_argv_set_memory(const char *pot, const char *name, int64_t megabytes);
 char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus);
-/* The supervised command: `start` in the foreground; the task's true end lands in `exit_file`. */
-char **pot_argv_start(const char *pot, const char *name, const char *exit_file);
+/* The supervised command: `start` in the foreground; reports the task's true end over NOMAD_EXIT_FD. */
+char **pot_argv_start(const char *pot, const char *name);
 char **pot_argv_stop(const char *pot, const char *name);
 char **pot_argv_destroy(const char *pot, const char *name);
 char **pot_argv_destroy_image(const char *pot, const char *image);

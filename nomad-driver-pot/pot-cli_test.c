@@ -208,40 +208,40 @@ static void test_exec(void **state)
 
 static char dir[64];
 
-static int run_start(const char *pot_script, char *exit_file, size_t size)
+static int run_start(const char *pot_script, char *end, size_t size)
 {
-	char pot[96], file[96];
+	char pot[96];
+	int channel[2];
+	ssize_t n;
 	char **argv;
 	FILE *f;
 	pid_t pid;
 	int status;
 
 	snprintf(pot, sizeof(pot), "%s/p o t", dir);
-	snprintf(file, sizeof(file), "%s/ex it", dir);
-	unlink(file);
 	f = fopen(pot, "w");
 	assert_non_null(f);
 	fprintf(f, "#!/bin/sh\n%s", pot_script);
 	fclose(f);
 	chmod(pot, 0755);
-	argv = pot_argv_start(pot, "na me", file);
+	argv = pot_argv_start(pot, "na me");
+	assert_int_equal(pipe(channel), 0);
 	assert_string_equal(argv[0], "/bin/sh");
 	pid = fork();
 	if (pid == 0) {
+		if (dup2(channel[1], NOMAD_EXIT_FD) < 0)
+			_exit(98);
 		execv(argv[0], argv);
 		_exit(99);
 	}
+	close(channel[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	nomad_strv_free(argv);
-	f = fopen(file, "r");
-	exit_file[0] = '\0';
-	if (f) {
-		assert_non_null(fgets(exit_file, (int)size, f));
-		fclose(f);
-	}
+	n = read(channel[0], end, size - 1);
+	end[n > 0 ? n : 0] = '\0';
+	close(channel[0]);
 	unlink(pot);
-	unlink(file);
 	return WEXITSTATUS(status);
 }
 
@@ -250,7 +250,7 @@ static void test_start(void **state)
 	static const struct {
 		const char *start, *stats;
 		int status;
-		const char *exit_file;
+		const char *end;
 	} cases[] = {
 		{ "exit 0", "{ \"ExitCode\": 0 }", 0, "0 0\n" },
 		{ "exit 125", "{ \"ExitCode\": 7 }", 7, "7 0\n" },
@@ -279,7 +279,7 @@ static void test_start(void **state)
 			 "*) exit 98 ;;\nesac\n",
 			 cases[i].start, cases[i].stats);
 		assert_int_equal(run_start(script, got, sizeof(got)), cases[i].status);
-		assert_string_equal(got, cases[i].exit_file);
+		assert_string_equal(got, cases[i].end);
 	}
 	rmdir(dir);
 }

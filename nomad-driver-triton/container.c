@@ -330,6 +330,5 @@ int triton_container_exec(struct triton_site *site, struct nomad_task *task, str
 	}
 	nomad_strv_free(exec->argv);
 	exec->argv = argv;
-	exec->enter_leader = false;
 	return 0;
 }

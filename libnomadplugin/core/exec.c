@@ -211,7 +211,7 @@ static int watch_output(struct nomad__exec_stream *s)
 	int r = 0;
 
 	for (int i = 0; r >= 0 && i < 2; i++)
-		if (!s->out[i].ended && !s->out[i].watch)
+		if (s->out[i].fd >= 0 && !s->out[i].ended && !s->out[i].watch)
 			r = nomad__watch_new(s->loop, s->out[i].fd, NOMAD__READ, output_ready, &s->out[i],
 					     &s->out[i].watch);
 	return r;
@@ -311,14 +311,15 @@ static void pump(struct nomad__exec_stream *s)
 	input = s->input_size || s->input_close;
 	size.ws_row = (unsigned short)s->rows;
 	size.ws_col = (unsigned short)s->columns;
-	s->rows = s->columns = 0;
+	if (!s->tty || s->out[0].fd >= 0)
+		s->rows = s->columns = 0; /* else the terminal is still to come */
 	pthread_mutex_unlock(&s->lock);
 	if (closed) {
 		teardown(s);
 	} else if (lost) {
 		fail(s, -ENOMEM);
 	} else if (!s->dead) {
-		if (s->tty && !s->out[0].ended && (size.ws_row || size.ws_col))
+		if (s->tty && s->out[0].fd >= 0 && !s->out[0].ended && (size.ws_row || size.ws_col))
 			(void)ioctl(s->out[0].fd, TIOCSWINSZ, &size);
 		if (input && s->in_fd >= 0)
 			input_ready(s, 0);
@@ -379,7 +380,7 @@ static void post(struct nomad__exec_stream *s)
 
 /* ---- Opening ---- */
 
-/* Loop thread: begin to move bytes. */
+/* Loop thread: begin to move bytes.  Twice for a terminal that came before the first. */
 static void begin(void *ud)
 {
 	struct nomad__exec_stream *s = ud;
@@ -387,7 +388,7 @@ static void begin(void *ud)
 
 	if (!s->dead) {
 		r = watch_output(s);
-		if (r >= 0 && s->in_fd >= 0)
+		if (r >= 0 && s->in_fd >= 0 && !s->in_watch)
 			r = nomad__watch_new(s->loop, s->in_fd, 0, input_ready, s, &s->in_watch);
 		if (r < 0) {
 			fail(s, r);
@@ -399,6 +400,26 @@ static void begin(void *ud)
 	}
 	stream_unref(s);
 }
+
+/* From the supervisor, on the loop thread: the terminal that the command got in the task. */
+static void terminal_opened(void *ud, int fd)
+{
+	struct nomad__exec_stream *s = ud;
+	int input = s->dead || s->out[0].fd >= 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if (input < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		close(fd);
+		if (input >= 0)
+			close(input);
+		return;
+	}
+	s->out[0].fd = fd;
+	/* One for input, so that each direction is watched by itself. */
+	s->in_fd = input;
+	begin(stream_ref(s));
+}
+
+static const struct nomad__command_events command_events = { terminal_opened, command_exited };
 
 int nomad__exec_open(struct nomad_plugin *plugin, const char *id, const char *const *argv, bool tty,
 		     const struct nomad__exec_events *events, void *ud, struct nomad__exec_stream **ret,
@@ -418,7 +439,7 @@ static int attach(struct nomad__exec_stream *s, const struct nomad_exec *exec, c
 	if (progress->phase != NOMAD__RUNNING)
 		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", s->task->info.id);
 	else if (progress->supervisor)
-		r = nomad__supervisor_exec(progress->supervisor, exec, fds, command_exited, s, &s->exec, err);
+		r = nomad__supervisor_exec(progress->supervisor, exec, fds, &command_events, s, &s->exec, err);
 	else if (s->task->plugin->driver->exec)
 		r = nomad__spawn(s->loop, exec, fds, command_exited, s, &s->spawn, err);
 	else
@@ -429,6 +450,16 @@ static int attach(struct nomad__exec_stream *s, const struct nomad_exec *exec, c
 	}
 	pthread_mutex_unlock(&progress->lock);
 	return r;
+}
+
+static bool has_supervisor(struct nomad_task *task)
+{
+	bool has;
+
+	pthread_mutex_lock(&task->progress->lock);
+	has = task->progress->supervisor != NULL;
+	pthread_mutex_unlock(&task->progress->lock);
+	return has;
 }
 
 int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char *const *argv,
@@ -448,7 +479,11 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 	r = nomad__exec_describe(task, argv, tty, &exec, err);
 	if (r < 0)
 		goto out;
-	r = tty ? nomad__exec_ends_tty(&ends) : nomad__exec_ends_pipes(&ends, kind == NOMAD__EXEC_MERGED);
+	/* A supervisor has the terminal opened in the task. */
+	if (tty)
+		r = has_supervisor(task) ? 0 : nomad__exec_ends_tty(&ends);
+	else
+		r = nomad__exec_ends_pipes(&ends, kind == NOMAD__EXEC_MERGED);
 	s = r < 0 ? NULL : calloc(1, sizeof(*s));
 	if (!s) {
 		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': make its %s", id,

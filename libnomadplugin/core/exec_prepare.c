@@ -81,8 +81,7 @@ int nomad__exec_describe(struct nomad_task *task, const char *const *argv, bool 
 		return nomad_error_set(err, EINVAL, "exec in task '%s': no command is given", task->info.id);
 	exec->argv = nomad_strv_copy(argv);
 	exec->tty = tty;
-	exec->enter_leader = !driver->exec;
-	if (!exec->argv || nomad_map_copy(&exec->env, &task->info.env) < 0)
+	if (!exec->argv || (driver->exec && nomad_map_copy(&exec->env, &task->info.env) < 0))
 		return nomad_error_errno(err, ENOMEM, "exec in task '%s'", task->info.id);
 	if (!driver->exec)
 		return 0;

@@ -48,11 +48,9 @@ bool nomad_fp_check(struct nomad_fingerprint *fp, const char *what, bool ok, enu
 struct nomad_exec {
 	char **argv; /* what Nomad asked for */
 	bool tty;
-	struct nomad_map env; /* the task's environment */
-	char *cwd;	      /* in the namespaces entered; NULL: "/" */
-	char *user;	      /* NULL: that of the command */
-	bool enter_leader;    /* enter all namespaces and the root of nomad_task_leader(),
-			       * with its capability bounding set; default false */
+	struct nomad_map env; /* NULL pairs: that of the task's command */
+	char *cwd;	      /* NULL: that of the task's command */
+	char *user;	      /* NULL: that of the task's command; on the host */
 };
 
 /* ---- Statistics ---- */

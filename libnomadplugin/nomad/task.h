@@ -159,6 +159,9 @@ struct nomad_rlimit {
 int nomad_rlimit_parse(const char *name, const char *value, struct nomad_rlimit *ret,
 		       struct nomad_error **err) NOMAD_MUST_CHECK;
 
+/* Descriptors of the program, where the command below asks for them. */
+enum { NOMAD_EXEC_FD = 3, NOMAD_EXIT_FD = 4 };
+
 /* What to run.  All is borrowed for the call.
  *
  * Nomad's own resources (memory, memory_max, CPU shares, cores) are limits of
@@ -192,10 +195,16 @@ struct nomad_command {
 	bool no_limits;
 	/* Limit on the number of processes; 0: none. */
 	int64_t pids_max;
-	/* Where the process leaves its payload's true end, if it cannot tell by
-	 * its own: a file in nomad_task_state_dir() whose content is
-	 * "<exit code> <signal>\n"; NULL: the process' own status is true. */
-	const char *exit_file;
+	/* The program reports its payload's exit by itself, because its own status
+	 * cannot: it writes "<exit code> <signal>\n" once to descriptor
+	 * NOMAD_EXIT_FD, a socket.  If it does not, its own status counts. */
+	bool exit_channel;
+	/* The program runs commands (`nomad alloc exec`, script checks) by itself,
+	 * inside whatever it made for the task: descriptor NOMAD_EXEC_FD is a
+	 * socket over which the supervisor asks for them ("Exec broker" in
+	 * PROTOCOL.md).  Otherwise the supervisor runs them beside the program, as
+	 * the same user with the same groups, limits, network and directory. */
+	bool exec_broker;
 	/* The CPU time that Nomad granted is also the most that the task gets;
 	 * otherwise it is a share, and what others leave idle may be used.  With
 	 * reserved cores these are the limit, and this changes nothing. */

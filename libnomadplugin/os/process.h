@@ -44,6 +44,10 @@ int nomad__process_descriptors(void);
 int nomad__reaper_acquire(void);
 /* The calling process is to die with its parent, as far as the system can. */
 void nomad__die_with_parent(void);
+/* Nobody but root may look into the caller, or attach to it, or into what it
+ * forks, until that executes a program.  For a process that is not root nothing
+ * changes: it could not set its children's limits any more. */
+void nomad__process_protect(void);
 /* How the caller is shown by ps. */
 void nomad__process_name(const char *name);
 /* Protect from (-900) or expose to (0) the out-of-memory killer.  0 or -errno. */

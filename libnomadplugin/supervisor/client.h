@@ -79,14 +79,21 @@ int nomad__supervisor_stop(struct nomad__supervisor *supervisor, int signal, uin
 int nomad__supervisor_signal(struct nomad__supervisor *supervisor, int signal, struct nomad_error **err);
 int nomad__supervisor_kill(struct nomad__supervisor *supervisor, struct nomad_error **err);
 
-/* Run a command in the task: fds[0..2] are passed to it (borrowed; with a
- * tty all three are the slave side, which becomes its controlling terminal).
- * `exited` runs on the loop thread, once, with exit code and signal, or r<0.
+/* Both run on the loop thread. */
+struct nomad__command_events {
+	/* The master of the command's terminal, owned by the callee from now on; at most once. */
+	void (*terminal)(void *ud, int fd);
+	/* Once: exit code and signal, or r < 0 and why. */
+	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message);
+};
+
+/* Run a command in the task.  fds[0..2] are passed to it (borrowed); with a
+ * tty they do not count: its terminal comes by terminal().
  * The handle stays valid until _exec_free(), which kills what still runs. */
 struct nomad__supervisor_exec;
 int nomad__supervisor_exec(struct nomad__supervisor *supervisor, const struct nomad_exec *exec, const int fds[3],
-			   void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
-			   struct nomad__supervisor_exec **ret, struct nomad_error **err);
+			   const struct nomad__command_events *events, void *ud, struct nomad__supervisor_exec **ret,
+			   struct nomad_error **err);
 void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal);
 void nomad__supervisor_exec_free(struct nomad__supervisor_exec *exec);
 

@@ -126,6 +126,8 @@ static void connection_ready(void *ud, unsigned events)
 		if (n == -EAGAIN || n == -EMSGSIZE)
 			break;
 		op = n > 0 ? nomad__fields_get(message, (size_t)n, "op") : "exited";
+		if (op && strncmp(op, "exec-", 5) == 0)
+			nomad__exec_message(s, op, message, (size_t)n, &fds[0]);
 		for (int i = 0; i < NOMAD__MAX_FDS; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
@@ -145,8 +147,6 @@ static void connection_ready(void *ud, unsigned events)
 
 			if (text && s->events->notice)
 				s->events->notice(s->ud, text, nomad__fields_get_num(message, (size_t)n, "lost", 0));
-		} else {
-			nomad__exec_message(s, op, message, (size_t)n);
 		}
 	}
 	nomad__supervisor_unref(s);

@@ -20,7 +20,7 @@ struct nomad__supervisor_exec {
 	struct nomad__supervisor *supervisor;
 	struct nomad__supervisor_exec *next;
 	int64_t id;
-	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message);
+	const struct nomad__command_events *events;
 	void *ud;
 	/* Under the supervisor's lock. */
 	bool listed;  /* its end is still to come */
@@ -41,18 +41,18 @@ static void unlist(struct nomad__supervisor_exec *exec)
 	exec->listed = false;
 }
 
-/* The one with `id`, or any for -1; off the list, and kept for tell(). */
-static struct nomad__supervisor_exec *take(struct nomad__supervisor *s, int64_t id)
+/* The one with `id`, or any for -1, kept until told(); off the list if it is `over`. */
+static struct nomad__supervisor_exec *take(struct nomad__supervisor *s, int64_t id, bool over)
 {
 	struct nomad__supervisor_exec *exec;
 
 	pthread_mutex_lock(&s->lock);
 	for (exec = s->execs; exec && id >= 0 && exec->id != id; exec = exec->next)
 		;
-	if (exec) {
+	if (exec && over)
 		unlist(exec);
+	if (exec)
 		exec->telling = true;
-	}
 	pthread_mutex_unlock(&s->lock);
 	return exec;
 }
@@ -65,13 +65,12 @@ static void destroy(struct nomad__supervisor_exec *exec)
 	nomad__supervisor_unref(s);
 }
 
-/* Loop thread. */
-static void tell(struct nomad__supervisor_exec *exec, int r, int code, int signal, const char *message)
+/* Loop thread, after a callback. */
+static void has_told(struct nomad__supervisor_exec *exec)
 {
 	struct nomad__supervisor *s = exec->supervisor;
 	bool freed;
 
-	exec->exited(exec->ud, r, code, signal, message);
 	pthread_mutex_lock(&s->lock);
 	exec->telling = false;
 	freed = exec->freed;
@@ -81,19 +80,18 @@ static void tell(struct nomad__supervisor_exec *exec, int r, int code, int signa
 		destroy(exec);
 }
 
-void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size)
+static void tell(struct nomad__supervisor_exec *exec, int r, int code, int signal, const char *message)
 {
-	struct nomad__supervisor_exec *exec;
+	exec->events->exited(exec->ud, r, code, signal, message);
+	has_told(exec);
+}
+
+static void message_exited(struct nomad__supervisor_exec *exec, const char *message, size_t size)
+{
 	const char *act = nomad__fields_get(message, size, "act");
 	int errnum = (int)nomad__fields_get_num(message, size, "errno", 0);
-	int64_t id = nomad__fields_get_num(message, size, "id", -1);
 	char text[800];
 
-	if (strcmp(op, "exec-exited") != 0 || id < 0)
-		return;
-	exec = take(s, id);
-	if (!exec)
-		return;
 	if (errnum > 0) {
 		snprintf(text, sizeof(text), "%s: %s", act ? act : "run the command", strerror(errnum));
 		tell(exec, -errnum, 0, 0, text);
@@ -103,78 +101,127 @@ void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char
 	}
 }
 
+void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size, int *fd)
+{
+	int64_t id = nomad__fields_get_num(message, size, "id", -1);
+	bool over = strcmp(op, "exec-exited") == 0;
+	struct nomad__supervisor_exec *exec;
+
+	if (id < 0 || (!over && (strcmp(op, "exec-terminal") != 0 || *fd < 0)))
+		return;
+	exec = take(s, id, over);
+	if (!exec)
+		return;
+	if (over) {
+		message_exited(exec, message, size);
+	} else {
+		exec->events->terminal(exec->ud, NOMAD_TAKE_FD(*fd));
+		has_told(exec);
+	}
+}
+
 void nomad__exec_all_over(struct nomad__supervisor *s)
 {
 	struct nomad__supervisor_exec *exec;
 
-	while ((exec = take(s, -1)))
+	while ((exec = take(s, -1, true)))
 		tell(exec, -ESRCH, 0, 0, "the task ended while the command ran");
 }
 
-/* The request failed with `r`.  0 if the end of the task was told already. */
-static int not_sent(struct nomad__supervisor_exec *exec, int r, struct nomad_error **err)
+/* Listed before it is sent: the answer may be faster than we are. */
+static void list(struct nomad__supervisor_exec *exec)
 {
 	struct nomad__supervisor *s = exec->supervisor;
-	bool listed;
 
-	pthread_mutex_lock(&s->lock);
-	listed = exec->listed;
-	if (listed)
-		unlist(exec);
-	pthread_mutex_unlock(&s->lock);
-	if (!listed)
-		return 0;
-	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
-		return nomad_error_set(err, ESRCH, "run a command in the task: it has ended");
-	return nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command", s->pid);
-}
-
-int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec *what, const int fds[3],
-			   void (*exited)(void *ud, int r, int exit_code, int signal, const char *message), void *ud,
-			   struct nomad__supervisor_exec **ret, struct nomad_error **err)
-{
-	struct nomad__supervisor_exec *exec = calloc(1, sizeof(*exec));
-	struct nomad__keys spec = { 0 };
-	struct nomad__fields m;
-	char buf[128];
-	int all[4], file, r;
-
-	if (!exec)
-		return nomad_error_errno(err, ENOMEM, "run a command in the task");
-	*exec = (struct nomad__supervisor_exec){ .supervisor = s, .exited = exited, .ud = ud };
-	nomad__supervisor_ref(s);
-	r = nomad__spec_exec(&spec, what, err);
-	if (r < 0)
-		goto fail;
-	file = nomad__keys_file(&spec);
-	if (file < 0) {
-		r = nomad_error_errno(err, -file, "write down the command for the supervisor");
-		goto fail;
-	}
-	memcpy(all, fds, 3 * sizeof(int));
-	all[3] = file;
-	/* Listed before it is sent: the answer may be faster than we are. */
 	pthread_mutex_lock(&s->lock);
 	exec->id = ++s->last_exec_id;
 	exec->next = s->execs;
 	s->execs = exec;
 	exec->listed = true;
 	pthread_mutex_unlock(&s->lock);
-	*ret = exec;
+}
+
+/* True if its end was told before it could be taken off. */
+static bool unlist_unsent(struct nomad__supervisor_exec *exec)
+{
+	struct nomad__supervisor *s = exec->supervisor;
+	bool ended;
+
+	pthread_mutex_lock(&s->lock);
+	ended = !exec->listed;
+	if (!ended)
+		unlist(exec);
+	pthread_mutex_unlock(&s->lock);
+	return ended;
+}
+
+static int send_request(struct nomad__supervisor_exec *exec, const struct nomad_exec *what, int file, const int fds[3])
+{
+	int all[4] = { file };
+	struct nomad__fields m;
+	char buf[128];
+
+	if (!what->tty)
+		memcpy(all + 1, fds, 3 * sizeof(int));
 	nomad__fields_init(&m, buf, sizeof(buf));
-	nomad__fields_add(&m, "op", "exec");
+	nomad__fields_add(&m, "op", "command");
 	nomad__fields_num(&m, "id", exec->id);
-	r = nomad__supervisor_send(s, m.buf, m.used, all, 4);
-	close(file);
-	if (r < 0)
-		r = not_sent(exec, r, err);
-	if (r >= 0)
-		goto out;
-	*ret = NULL;
-fail:
-	destroy(exec);
-out:
+	nomad__fields_num(&m, "tty", what->tty);
+	return nomad__supervisor_send(exec->supervisor, m.buf, m.used, all, what->tty ? 1 : 4);
+}
+
+static int request(struct nomad__supervisor_exec *exec, const struct nomad_exec *what, const int fds[3],
+		   struct nomad_error **err)
+{
+	struct nomad__keys spec = { 0 };
+	int r = nomad__spec_exec(&spec, what, err), file;
+
+	if (r < 0) {
+		nomad__keys_done(&spec);
+		return r;
+	}
+	file = nomad__keys_file(&spec);
 	nomad__keys_done(&spec);
+	if (file < 0)
+		return nomad_error_errno(err, -file, "write down the command for the supervisor");
+	list(exec);
+	r = send_request(exec, what, file, fds);
+	close(file);
+	if (r >= 0 || unlist_unsent(exec))
+		return 0;
+	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
+		return nomad_error_set(err, ESRCH, "run a command in the task: it has ended");
+	return nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command",
+				 exec->supervisor->pid);
+}
+
+int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec *what, const int fds[3],
+			   const struct nomad__command_events *events, void *ud, struct nomad__supervisor_exec **ret,
+			   struct nomad_error **err)
+{
+	struct nomad__supervisor_exec *exec;
+	bool understood;
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	understood = s->commands;
+	pthread_mutex_unlock(&s->lock);
+	if (!understood)
+		return nomad_error_set(
+			err, EOPNOTSUPP,
+			"run a command in the task: an older version of the driver started it; restart the "
+			"task");
+	exec = calloc(1, sizeof(*exec));
+	if (!exec)
+		return nomad_error_errno(err, ENOMEM, "run a command in the task");
+	*exec = (struct nomad__supervisor_exec){ .supervisor = s, .events = events, .ud = ud };
+	nomad__supervisor_ref(s);
+	*ret = exec;
+	r = request(exec, what, fds, err);
+	if (r >= 0)
+		return 0;
+	*ret = NULL;
+	destroy(exec);
 	return r;
 }
 

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Commands in a task, with pipes and a terminal, in its namespaces. */
+ * Commands in a task: their streams, their identity, and a program that runs
+ * them by itself and cannot be trusted. */
 #include "supervisor/testing.h"
 
-#include <pty.h>
-#include <sched.h>
+#include <limits.h>
+#include <termios.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "base/fields.h"
+#include "os/socket.h"
 
 struct run {
 	pthread_mutex_t lock;
@@ -15,7 +20,18 @@ struct run {
 	char message[256];
 	struct nomad__supervisor_exec *handle;
 	int in, out; /* our ends */
+	int terminal;
 };
+
+static void on_terminal(void *ud, int fd)
+{
+	struct run *run = ud;
+
+	pthread_mutex_lock(&run->lock);
+	run->terminal = fd;
+	pthread_cond_broadcast(&run->cond);
+	pthread_mutex_unlock(&run->lock);
+}
 
 static void on_end(void *ud, int r, int code, int signal, const char *message)
 {
@@ -30,6 +46,8 @@ static void on_end(void *ud, int r, int code, int signal, const char *message)
 	pthread_cond_broadcast(&run->cond);
 	pthread_mutex_unlock(&run->lock);
 }
+
+static const struct nomad__command_events command_events = { on_terminal, on_end };
 
 static void run_wait(struct run *run)
 {
@@ -49,7 +67,7 @@ static void run_init(struct run *run)
 	memset(run, 0, sizeof(*run));
 	pthread_mutex_init(&run->lock, NULL);
 	pthread_cond_init(&run->cond, NULL);
-	run->in = run->out = -1;
+	run->in = run->out = run->terminal = -1;
 }
 
 static void run_done(struct run *run)
@@ -73,7 +91,7 @@ static int run_start(struct run *run, struct task *t, struct nomad_exec *exec, s
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	fds[0] = in[0];
 	fds[1] = fds[2] = out[1];
-	r = nomad__supervisor_exec(t->s, exec, fds, on_end, run, &run->handle, err);
+	r = nomad__supervisor_exec(t->s, exec, fds, &command_events, run, &run->handle, err);
 	close(in[0]);
 	close(out[1]);
 	run->in = in[1];
@@ -173,24 +191,22 @@ static void test_tty(void **state)
 	struct task t;
 	struct run run;
 	char buf[256];
-	int master, slave, fds[3];
 
 	(void)state;
 	task_init(&t);
 	task_sh(&t, "sleep 1000");
-	exec_sh(&exec, "stty size; tty -s && echo yes; read x </dev/tty; echo got $x; exit 5");
+	exec_sh(&exec, "read x </dev/tty; stty size; tty; echo got $x; exit 5");
 	exec.tty = true;
-	assert_int_equal(openpty(&master, &slave, NULL, NULL, &size), 0);
-	assert_int_equal(fcntl(master, F_SETFD, FD_CLOEXEC), 0);
-	assert_int_equal(fcntl(slave, F_SETFD, FD_CLOEXEC), 0);
-	fds[0] = fds[1] = fds[2] = slave;
-	run_init(&run);
-	assert_int_equal(nomad__supervisor_exec(t.s, &exec, fds, on_end, &run, &run.handle, NULL), 0);
-	close(slave);
-	assert_int_equal(write(master, "abc\n", 4), 4);
-	run.out = master;
-	read_all(master, buf, sizeof(buf));
-	assert_non_null(strstr(buf, "33 99\r\nyes\r\n"));
+	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
+	wait_until(run.terminal >= 0);
+	close(run.out);
+	run.out = run.terminal;
+	assert_true(fcntl(run.out, F_GETFL) & O_NONBLOCK);
+	assert_int_equal(fcntl(run.out, F_SETFL, 0), 0);
+	assert_int_equal(ioctl(run.out, TIOCSWINSZ, &size), 0);
+	assert_int_equal(write(run.out, "abc\n", 4), 4);
+	read_all(run.out, buf, sizeof(buf));
+	assert_non_null(strstr(buf, "33 99\r\n/dev/pts/"));
 	assert_non_null(strstr(buf, "got abc\r\n"));
 	run_wait(&run);
 	assert_int_equal(run.code, 5);
@@ -288,97 +304,181 @@ static void test_many(void **state)
 	task_done(&t);
 }
 
-/* The command shares the task's namespaces, cgroups and bounding set. */
-static void test_namespaces(void **state)
+/* What the command does not say is as it is for the task's process. */
+static void test_identity(void **state)
 {
-	struct nomad_exec exec;
+	static const struct nomad_rlimit limit = { .resource = RLIMIT_NOFILE, .soft = 111, .hard = 222 };
+	static const char script[] =
+		"id -u; id -g; id -G; pwd; ulimit -n; ulimit -Hn; umask; echo $COLOUR; "
+		"cat /proc/self/oom_score_adj; cat /proc/self/cgroup; grep ^Cap /proc/self/status; "
+		"ls /proc/self/fd | wc -l";
+	char of_task[4096], of_command[4096];
+	struct nomad_exec exec = { .argv = sh_argv };
 	struct task t;
 	struct run run;
-	char buf[2048], uts[64], path[64];
-	struct nomad_map *env;
+	int fd;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	task_init(&t);
+	t.command.user = "daemon";
+	t.command.cwd = "/usr/share";
+	t.command.rlimits = &limit;
+	t.command.n_rlimits = 1;
+	t.command.oom_score_adj = 77;
+	assert_int_equal(nomad_map_set(&t.env, "COLOUR", "green"), 0);
+	snprintf(of_task, sizeof(of_task), "%s/of-task", t.base);
+	assert_int_equal(chmod(t.base, 0777), 0);
+	assert_int_equal(nomad_map_set(&t.env, "OUT", of_task), 0);
+	snprintf(of_command, sizeof(of_command), "(%s) >$OUT.new && mv $OUT.new $OUT; sleep 1000", script);
+	task_sh(&t, of_command);
+	wait_until(access(of_task, F_OK) == 0);
+	fd = open(of_task, O_RDONLY | O_CLOEXEC);
+	read_all(fd, of_task, sizeof(of_task));
+	close(fd);
+	sh_argv[2] = (char *)script;
+	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
+	read_all(run.out, of_command, sizeof(of_command));
+	run_wait(&run);
+	assert_int_equal(run.code, 0);
+	assert_string_equal(of_command, of_task);
+	assert_memory_equal(of_task, "1\n1\n1\n/usr/share\n111\n222\n", 24);
+	run_done(&run);
+	task_done(&t);
+}
+
+/* ---- The program of the task runs commands by itself ---- */
+
+static void answer(const char *op, int64_t id, const char *key, int64_t value, int fd)
+{
+	struct nomad__fields m;
+	char buf[256];
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", op);
+	nomad__fields_num(&m, "id", id);
+	if (key)
+		nomad__fields_num(&m, key, value);
+	(void)nomad__unix_send(NOMAD_EXEC_FD, m.buf, m.used, &fd, fd >= 0, true);
+}
+
+/* The first argument of the command says how to answer. */
+static void answer_request(int64_t id, int file)
+{
+	char text[256] = "";
+	const char *how;
+	ssize_t n = pread(file, text, sizeof(text) - 1, 0);
+
+	how = n > 0 ? nomad__fields_get(text, (size_t)n, "arg") : NULL;
+	if (!how)
+		_exit(9);
+	if (strcmp(how, "silent") == 0)
+		return;
+	if (strcmp(how, "vanish") == 0) {
+		close(NOMAD_EXEC_FD);
+		pause();
+	}
+	answer("started", id, NULL, 0, -1);
+	if (strcmp(how, "good") == 0) {
+		answer("exited", id, "code", 7, -1);
+	} else if (strcmp(how, "hostile") == 0) {
+		int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+		/* Others' commands, numbers that are pids, a descriptor that is not a terminal, noise. */
+		for (int i = -3; i < 300; i++)
+			if (i != id)
+				answer("exited", i, "code", 0, -1);
+		answer("terminal", id, NULL, 0, zero);
+		answer("terminal", id, NULL, 0, -1);
+		(void)send(NOMAD_EXEC_FD, "P1\0E0", 5, MSG_NOSIGNAL);
+		(void)send(NOMAD_EXEC_FD, "", 1, MSG_NOSIGNAL);
+		answer("failed", id, "errno", -5, -1);
+		answer("exited", id, "signal", 1 << 20, -1);
+		answer("exited", id, "code", 0, -1);
+	}
+}
+
+static int serve_commands(void)
+{
+	char m[1024];
+	int fds[NOMAD__MAX_FDS];
 	ssize_t n;
 
-	(void)state;
-	if (geteuid() != 0)
-		skip();
-	task_init(&t);
-	t.argv[0] = "/usr/bin/unshare";
-	t.argv[1] = "-mui";
-	t.argv[2] = "/bin/sh";
-	t.argv[3] = "-c";
-	t.argv[4] = "exec setpriv --bounding-set -sys_time --no-new-privs sh -c 'hostname inside; echo >$UP; sleep "
-		    "1000 & wait'";
-	env = &t.env;
-	snprintf(buf, sizeof(buf), "%s/up", t.base);
-	assert_int_equal(nomad_map_set(env, "UP", buf), 0);
-	assert_int_equal(nomad__supervisor_start(t.loop, &t.what, &test_events, &t, &t.s, NULL), 0);
-	wait_until(access(buf, F_OK) == 0);
-
-	exec_sh(&exec, "readlink /proc/self/ns/uts; hostname; grep CapBnd /proc/self/status; cat /proc/self/cgroup");
-	exec.enter_leader = true;
-	exec.user = (char *)"daemon";
-	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
-	read_all(run.out, buf, sizeof(buf));
-	run_wait(&run);
-	assert_int_equal(run.r, 0);
-	assert_int_equal(run.code, 0);
-	snprintf(path, sizeof(path), "/proc/%d/ns/uts", nomad__supervisor_leader(t.s));
-	n = readlink(path, uts, sizeof(uts) - 1);
-	assert_true(n > 0);
-	uts[n] = 0;
-	assert_memory_equal(buf, uts, (size_t)n);
-	assert_non_null(strstr(buf, "\ninside\n"));
-	assert_non_null(strstr(buf, task_tag(&t)));
-	run_done(&run);
-	nomad_map_done(&exec.env);
-	task_done(&t);
+	/* Half a message, two messages: the first one counts. */
+	(void)send(NOMAD_EXIT_FD, "42 0\n", 5, 0);
+	(void)send(NOMAD_EXIT_FD, "0 0\n", 4, 0);
+	while ((n = nomad__unix_receive(NOMAD_EXEC_FD, m, sizeof(m), fds, true)) > 0) {
+		if (strcmp(nomad__fields_get(m, (size_t)n, "op"), "run") == 0)
+			answer_request(nomad__fields_get_num(m, (size_t)n, "id", -1), fds[0]);
+		for (int i = 0; i < NOMAD__MAX_FDS; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+	}
+	return 1;
 }
 
-/* With a leader in another pid namespace, told by READY=1. */
-static void test_pid_namespace(void **state)
+static void run_how(struct run *run, struct task *t, const char *how, bool tty)
 {
-	struct nomad_exec exec;
+	char *argv[] = { (char *)how, NULL };
+	struct nomad_exec exec = { .argv = argv, .tty = tty };
+
+	assert_int_equal(run_start(run, t, &exec, NULL), 0);
+	run_wait(run);
+}
+
+static void test_broker(void **state)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	struct task t;
 	struct run run;
-	char buf[2048];
 
 	(void)state;
-	if (geteuid() != 0)
-		skip();
+	assert_true(n > 0);
+	self[n] = 0;
 	task_init(&t);
-	t.command.notify = true;
-	t.command.leader_key = "LEADER";
-	task_sh(&t, "unshare -fpm --mount-proc setpriv --bounding-set -sys_time --no-new-privs sh -c 'sleep #8181 & "
-		    "wait' & while ! pgrep -P $! >/dev/null; do sleep 0.01; done; p=$(pgrep -P $!); while ! grep -q "
-		    "NoNewPrivs:.1 /proc/$p/status; do sleep 0.01; done; python3 -c \"import os,socket,sys; "
-		    "s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.sendto(b'STATUS=fine\\nLEADER=%s\\nREADY=1' "
-		    "% sys.argv[1].encode(), os.environ['NOTIFY_SOCKET'])\" $p; wait");
-	assert_true(nomad__supervisor_leader(t.s) > 1);
-	exec_sh(&exec, "echo $$; ps ax | grep -cE ':[0-9]+ sleep [0-9]*818[1]'; grep -E 'CapBnd|NoNewPrivs' "
-		       "/proc/self/status; kill -USR1 $$");
-	exec.enter_leader = true;
-	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
-	read_all(run.out, buf, sizeof(buf));
-	run_wait(&run);
+	t.command.exec_broker = t.command.exit_channel = true;
+	assert_int_equal(task_start_argv(&t, self, "serve-commands", NULL, NULL), 0);
+	run_how(&run, &t, "good", false);
 	assert_int_equal(run.r, 0);
-	assert_int_equal(run.signal, SIGUSR1);
-	/* A small pid, the neighbour seen, without sys_time (bit 25). */
-	assert_true(atoi(buf) > 1 && atoi(buf) < 40);
-	assert_non_null(strstr(buf, "\n1\n"));
-	assert_non_null(strstr(buf, "NoNewPrivs:\t1"));
-	assert_int_equal(strtoull(strstr(buf, "CapBnd:\t") + 8, NULL, 16) >> 25 & 1, 0);
+	assert_int_equal(run.code, 7);
 	run_done(&run);
-	nomad_map_done(&exec.env);
+	run_how(&run, &t, "hostile", true);
+	assert_int_equal(run.r, -EIO);
+	assert_int_equal(run.terminal, -1);
+	run_done(&run);
+	run_how(&run, &t, "silent", false);
+	assert_int_equal(run.r, -ETIMEDOUT);
+	run_done(&run);
+	run_how(&run, &t, "good", false);
+	assert_int_equal(run.code, 7);
+	run_done(&run);
+	/* From then on there is nobody to ask, and nothing else is tried. */
+	run_how(&run, &t, "vanish", false);
+	assert_int_equal(run.r, -ECONNRESET);
+	run_done(&run);
+	run_how(&run, &t, "good", false);
+	assert_int_equal(run.r, -ECONNRESET);
+	run_done(&run);
+	assert_int_equal(t.exits, 0);
+	nomad__supervisor_kill(t.s, NULL);
+	task_wait(&t);
+	assert_int_equal(t.result.exit_code, 42);
+	assert_int_equal(t.result.signal, 0);
 	task_done(&t);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pipes),	   cmocka_unit_test(test_failures),	 cmocka_unit_test(test_tty),
-		cmocka_unit_test(test_vanish),	   cmocka_unit_test(test_lost),		 cmocka_unit_test(test_many),
-		cmocka_unit_test(test_namespaces), cmocka_unit_test(test_pid_namespace),
+		cmocka_unit_test(test_pipes),	 cmocka_unit_test(test_failures), cmocka_unit_test(test_tty),
+		cmocka_unit_test(test_vanish),	 cmocka_unit_test(test_lost),	  cmocka_unit_test(test_many),
+		cmocka_unit_test(test_identity), cmocka_unit_test(test_broker),
 	};
+
+	if (argc > 1 && strcmp(argv[1], "serve-commands") == 0)
+		return serve_commands();
 
 	return cmocka_run_group_tests_name("supervisor/exec", tests, NULL, NULL);
 }

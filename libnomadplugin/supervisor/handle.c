@@ -68,6 +68,7 @@ void nomad__supervisor_take_state(struct nomad__supervisor *s, const char *messa
 	pthread_mutex_lock(&s->lock);
 	s->leader = (int)nomad__fields_get_num(message, size, "leader_pid", 0);
 	s->main_pid = (int)nomad__fields_get_num(message, size, "main_pid", 0);
+	s->commands = nomad__fields_get_num(message, size, "commands", 0) > 0;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -27,8 +27,9 @@ struct nomad__supervisor {
 	unsigned refs;
 	int fd; /* -1: no connection (any more) */
 	int leader, main_pid;
-	bool over;   /* the end is known */
-	bool ending; /* it was lost, a thread kills what is left */
+	bool commands; /* asks for commands are understood: one of 0.1 would run them on the host */
+	bool over;     /* the end is known */
+	bool ending;   /* it was lost, a thread kills what is left */
 	int64_t last_exec_id;
 	struct nomad__supervisor_exec *execs;
 
@@ -61,8 +62,9 @@ int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct n
 
 /* ---- exec.c ---- */
 
-/* A message came for an exec; the connection ended. */
-void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size);
+/* A message came for an exec, with the descriptor *fd or -1; one that is taken is -1 afterwards. */
+void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size, int *fd);
+/* The connection ended. */
 void nomad__exec_all_over(struct nomad__supervisor *s);
 
 /* ---- connection.c ---- */

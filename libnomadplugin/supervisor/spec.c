@@ -229,7 +229,10 @@ int nomad__spec_start(struct nomad__keys *spec, const struct nomad__supervise *w
 	nomad__keys_num(spec, "ready_ms", command->ready_timeout_ms ? command->ready_timeout_ms : 60000);
 	if (command->stop_signal)
 		nomad__keys_num(spec, "stop_signal", command->stop_signal);
-	nomad__keys_add(spec, "exit_file", command->exit_file);
+	if (command->exit_channel)
+		nomad__keys_num(spec, "exit_channel", 1);
+	if (command->exec_broker)
+		nomad__keys_num(spec, "exec_broker", 1);
 	for (size_t i = 0; i < command->n_rlimits; i++) {
 		const struct nomad_rlimit *l = &command->rlimits[i];
 
@@ -264,12 +267,6 @@ int nomad__spec_exec(struct nomad__keys *spec, const struct nomad_exec *exec, st
 	nomad__keys_add(spec, "cwd", exec->cwd);
 	if (exec->tty)
 		nomad__keys_num(spec, "tty", 1);
-	if (exec->enter_leader) {
-		/* Its user database, not ours: the supervisor looks it up there. */
-		nomad__keys_num(spec, "enter_leader", 1);
-		nomad__keys_add(spec, "user", exec->user);
-	} else {
-		r = nomad__spec_user(spec, exec->user, err);
-	}
+	r = nomad__spec_user(spec, exec->user, err);
 	return r;
 }

@@ -2,28 +2,43 @@
  *
  * Users of an image, whose files anybody may have written. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 static const char *passwd_text, *group_text;
+static int passwd_fd = -1; /* in its place */
 
 /* Of the image, as it were. */
-static FILE *open_text(const char *path, const char *mode)
+static int open_text(const char *path, int flags)
 {
 	const char *text = strcmp(path, "/etc/passwd") == 0 ? passwd_text : group_text;
+	int fd;
 
-	(void)mode;
-	return text && *text ? fmemopen((void *)text, strlen(text), "r") : NULL;
+	assert_true(flags & O_NONBLOCK);
+	if (text == passwd_text && passwd_fd >= 0)
+		return dup(passwd_fd);
+	if (!text || !*text) {
+		errno = ENOENT;
+		return -1;
+	}
+	fd = memfd_create("text", MFD_CLOEXEC);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	return fd;
 }
 
-#define fopen open_text
+#define open open_text
 #include "account.c"
-#undef fopen
+#undef open
 
 static int set_up(void **state)
 {
@@ -101,12 +116,48 @@ static void test_odd_files(void **state)
 	is("web", 9, 9, "web", "/x");
 }
 
+/* Whatever the task or the image's author made of the file: an end, and never a user. */
+static void test_hostile_files(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	passwd_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	isnt("web", EINVAL);
+	close(passwd_fd);
+	assert_int_equal(pipe(pair), 0);
+	passwd_fd = pair[0];
+	isnt("web", EINVAL);
+	close(pair[0]);
+	close(pair[1]);
+	passwd_fd = memfd_create("sparse", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(passwd_fd, INT64_C(10) << 30), 0);
+	isnt("0", EFBIG);
+	close(passwd_fd);
+	passwd_fd = -1;
+	passwd_text = "evil:x:4294967296:0:::\nevil:x:-1:0:::\nevil:x: 0:0:::\nevil:x:0:::/:\nevil:x:0x0:0::/:\n"
+		      "evil:x:1:99999999999::/:\n";
+	isnt("evil", ENOENT);
+}
+
+static void test_groups(void **state)
+{
+	struct account a = { 0 };
+
+	(void)state;
+	assert_int_equal(account_find("web", &a), 0);
+	assert_int_equal(a.n_groups, 3);
+	assert_int_equal(a.groups[0], 1001);
+	assert_int_equal(a.groups[1], 33);
+	assert_int_equal(a.groups[2], 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_users, set_up),
-		cmocka_unit_test_setup(test_nobody, set_up),
-		cmocka_unit_test_setup(test_odd_files, set_up),
+		cmocka_unit_test_setup(test_users, set_up),	cmocka_unit_test_setup(test_nobody, set_up),
+		cmocka_unit_test_setup(test_odd_files, set_up), cmocka_unit_test_setup(test_hostile_files, set_up),
+		cmocka_unit_test_setup(test_groups, set_up),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/init/account", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "channels.h"
 #include "init.h"
 #include "nomad/base.h"
 
@@ -40,6 +41,7 @@ pid_t helper_fork(const char *name)
 	if (pid)
 		return pid;
 	die_with_parent();
+	channels_close();
 	prctl(PR_SET_NAME, name);
 	for (int i = 0; i < 3; i++)
 		close(i); /* the log ends with the container */

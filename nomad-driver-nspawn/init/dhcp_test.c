@@ -20,25 +20,21 @@ static int set_up(void **state)
 	inet_pton(AF_INET, "10.88.0.2", &lease.address);
 	inet_pton(AF_INET, "10.88.0.1", &lease.gateway);
 	lease.bits = 32;
-	memset(message, 0, sizeof(message));
-	message[OP] = 1;
-	message[1] = 1;
-	message[HLEN] = 6;
+	(void)nomad__dhcp_begin(message, sizeof(message), 1);
 	message[4] = 0xaa; /* number of the exchange */
-	memcpy(message + CHADDR, lease.mac, 6);
-	memcpy(message + MAGIC, magic, 4);
-	size = FIRST;
+	memcpy(message + NOMAD__DHCP_CHADDR, lease.mac, 6);
+	size = NOMAD__DHCP_OPTIONS;
 	return 0;
 }
 
 static void add(int code, const void *data, size_t n)
 {
-	size = (size_t)(put(message + size, code, data, n) - message);
+	size = (size_t)(nomad__dhcp_put(message + size, (enum nomad__dhcp_option)code, data, n) - message);
 }
 
 static void ask(unsigned char kind)
 {
-	add(O_TYPE, &kind, 1);
+	add(NOMAD__DHCP_TYPE, &kind, 1);
 }
 
 /* The reply's kind; 0 for none. */
@@ -47,14 +43,14 @@ static int told(void)
 	const unsigned char *kind;
 	size_t n;
 
-	message[size++] = O_END;
+	message[size++] = NOMAD__DHCP_END;
 	n = answer(&lease, message, size, reply);
 	if (!n)
 		return 0;
-	assert_in_range(n, PACKET_MIN, PACKET);
-	assert_int_equal(reply[OP], 2);
+	assert_in_range(n, NOMAD__DHCP_MIN, PACKET);
+	assert_int_equal(reply[NOMAD__DHCP_OP], 2);
 	assert_int_equal(reply[4], 0xaa);
-	kind = option(reply, n, O_TYPE, 1);
+	kind = option(reply, n, NOMAD__DHCP_TYPE, 1);
 	assert_non_null(kind);
 	return *kind;
 }
@@ -64,13 +60,13 @@ static void test_offer(void **state)
 	const unsigned char *routes;
 
 	(void)state;
-	ask(DISCOVER);
-	assert_int_equal(told(), OFFER);
-	assert_memory_equal(reply + YIADDR, &lease.address, 4);
-	assert_memory_equal(option(reply, PACKET_MIN, O_MASK, 4), "\xff\xff\xff\xff", 4);
-	assert_memory_equal(option(reply, PACKET_MIN, O_ROUTER, 4), &lease.gateway, 4);
+	ask(NOMAD__DHCP_DISCOVER);
+	assert_int_equal(told(), NOMAD__DHCP_OFFER);
+	assert_memory_equal(reply + NOMAD__DHCP_YIADDR, &lease.address, 4);
+	assert_memory_equal(option(reply, NOMAD__DHCP_MIN, NOMAD__DHCP_MASK, 4), "\xff\xff\xff\xff", 4);
+	assert_memory_equal(option(reply, NOMAD__DHCP_MIN, NOMAD__DHCP_ROUTER, 4), &lease.gateway, 4);
 	/* The router first, then everything through it. */
-	routes = option(reply, PACKET_MIN, O_ROUTES, 14);
+	routes = option(reply, NOMAD__DHCP_MIN, NOMAD__DHCP_ROUTES, 14);
 	assert_memory_equal(routes, "\x20\x0a\x58\0\x01\0\0\0\0\0\x0a\x58\0\x01", 14);
 }
 
@@ -78,59 +74,59 @@ static void test_zone(void **state)
 {
 	(void)state;
 	lease.bits = 24;
-	ask(DISCOVER);
-	assert_int_equal(told(), OFFER);
-	assert_memory_equal(option(reply, PACKET_MIN, O_MASK, 4), "\xff\xff\xff\0", 4);
-	assert_null(option(reply, PACKET_MIN, O_ROUTES, 14));
+	ask(NOMAD__DHCP_DISCOVER);
+	assert_int_equal(told(), NOMAD__DHCP_OFFER);
+	assert_memory_equal(option(reply, NOMAD__DHCP_MIN, NOMAD__DHCP_MASK, 4), "\xff\xff\xff\0", 4);
+	assert_null(option(reply, NOMAD__DHCP_MIN, NOMAD__DHCP_ROUTES, 14));
 }
 
 static void test_request(void **state)
 {
 	uint32_t other = htonl(0x0a580009);
 
-	ask(REQUEST);
-	add(O_REQUESTED, &lease.address, 4);
-	add(O_SERVER, &lease.gateway, 4);
-	assert_int_equal(told(), ACK);
+	ask(NOMAD__DHCP_REQUEST);
+	add(NOMAD__DHCP_REQUESTED, &lease.address, 4);
+	add(NOMAD__DHCP_SERVER, &lease.gateway, 4);
+	assert_int_equal(told(), NOMAD__DHCP_ACK);
 	set_up(state);
-	ask(REQUEST);
-	add(O_REQUESTED, &other, 4);
-	assert_int_equal(told(), NAK);
-	assert_memory_equal(reply + YIADDR, "\0\0\0\0", 4);
-	assert_null(option(reply, PACKET_MIN, O_LEASE, 4));
+	ask(NOMAD__DHCP_REQUEST);
+	add(NOMAD__DHCP_REQUESTED, &other, 4);
+	assert_int_equal(told(), NOMAD__DHCP_NAK);
+	assert_memory_equal(reply + NOMAD__DHCP_YIADDR, "\0\0\0\0", 4);
+	assert_null(option(reply, NOMAD__DHCP_MIN, NOMAD__DHCP_LEASE, 4));
 	/* One that renews says it in another place. */
 	set_up(state);
-	ask(REQUEST);
-	memcpy(message + CIADDR, &other, 4);
-	assert_int_equal(told(), NAK);
+	ask(NOMAD__DHCP_REQUEST);
+	memcpy(message + NOMAD__DHCP_CIADDR, &other, 4);
+	assert_int_equal(told(), NOMAD__DHCP_NAK);
 	set_up(state);
-	ask(REQUEST);
-	memcpy(message + CIADDR, &lease.address, 4);
-	assert_int_equal(told(), ACK);
+	ask(NOMAD__DHCP_REQUEST);
+	memcpy(message + NOMAD__DHCP_CIADDR, &lease.address, 4);
+	assert_int_equal(told(), NOMAD__DHCP_ACK);
 	set_up(state);
-	ask(INFORM);
-	assert_int_equal(told(), ACK);
-	assert_null(option(reply, PACKET_MIN, O_LEASE, 4));
+	ask(NOMAD__DHCP_INFORM);
+	assert_int_equal(told(), NOMAD__DHCP_ACK);
+	assert_null(option(reply, NOMAD__DHCP_MIN, NOMAD__DHCP_LEASE, 4));
 }
 
 static void test_not_ours(void **state)
 {
 	uint32_t other = htonl(0x0a580009);
 
-	ask(REQUEST);
-	add(O_SERVER, &other, 4);
+	ask(NOMAD__DHCP_REQUEST);
+	add(NOMAD__DHCP_SERVER, &other, 4);
 	assert_int_equal(told(), 0);
 	set_up(state);
-	ask(DISCOVER);
-	message[CHADDR + 5]++;
+	ask(NOMAD__DHCP_DISCOVER);
+	message[NOMAD__DHCP_CHADDR + 5]++;
 	assert_int_equal(told(), 0);
 	set_up(state);
-	ask(DISCOVER);
-	message[OP] = 2;
+	ask(NOMAD__DHCP_DISCOVER);
+	message[NOMAD__DHCP_OP] = 2;
 	assert_int_equal(told(), 0);
 	set_up(state);
-	ask(DISCOVER);
-	message[MAGIC]++;
+	ask(NOMAD__DHCP_DISCOVER);
+	message[NOMAD__DHCP_COOKIE]++;
 	assert_int_equal(told(), 0);
 	set_up(state);
 	ask(7); /* it gives it back */
@@ -145,9 +141,9 @@ static void test_malformed(void **state)
 	size_t n, i, round;
 
 	/* Cut anywhere, in memory that ends there. */
-	ask(REQUEST);
-	add(O_REQUESTED, &lease.address, 4);
-	add(O_SERVER, &lease.gateway, 4);
+	ask(NOMAD__DHCP_REQUEST);
+	add(NOMAD__DHCP_REQUESTED, &lease.address, 4);
+	add(NOMAD__DHCP_SERVER, &lease.gateway, 4);
 	for (n = 0; n < size; n++) {
 		exact = malloc(n ? n : 1);
 		assert_non_null(exact);
@@ -157,20 +153,20 @@ static void test_malformed(void **state)
 	}
 	/* An option that is longer than what is left, and of another length than it has to be. */
 	set_up(state);
-	message[size++] = O_TYPE;
+	message[size++] = NOMAD__DHCP_TYPE;
 	message[size++] = 200;
 	assert_int_equal(answer(&lease, message, size, reply), 0);
 	set_up(state);
-	add(O_TYPE, "\1\1", 2);
+	add(NOMAD__DHCP_TYPE, "\1\1", 2);
 	assert_int_equal(told(), 0);
 	srandom(7);
 	for (round = 0; round < 20000; round++) {
 		set_up(state);
-		n = FIRST + (size_t)random() % 64;
+		n = NOMAD__DHCP_OPTIONS + (size_t)random() % 64;
 		exact = malloc(n);
 		assert_non_null(exact);
-		memcpy(exact, message, FIRST);
-		for (i = FIRST; i < n; i++)
+		memcpy(exact, message, NOMAD__DHCP_OPTIONS);
+		for (i = NOMAD__DHCP_OPTIONS; i < n; i++)
 			exact[i] = (unsigned char)(random() % 5 ? random() % 60 : random());
 		assert_true(answer(&lease, exact, n, reply) <= PACKET);
 		free(exact);

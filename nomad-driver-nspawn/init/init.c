@@ -18,17 +18,20 @@
  * Each of the rest begins with its network (net.c).
  * supervise COMMAND...	PID 1 of an unbooted container; the command is PID 2 (supervise.c).
  * exec COMMAND...	The command itself becomes PID 1 (payload.c).
- * boot [ARGS...]	The init of the image becomes PID 1. */
+ * boot [ARGS...]	The init of the image becomes PID 1.
+ * Each of the three forks the exec broker (broker.c) before the task runs. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "broker.h"
+#include "channels.h"
 #include "init.h"
-#include "payload.h"
+#include "supervise.h"
 
-static int boot(struct spec *spec, char **argv)
+static int boot(struct task *task, char **argv)
 {
 	static const char *const inits[] = { "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init",
 					     "/init" };
@@ -36,13 +39,10 @@ static int boot(struct spec *spec, char **argv)
 	size_t i;
 
 	if (value)
-		env_default(spec, "NOTIFY_SOCKET", value);
-	env_default(spec, "HOME", "/root");
-	env_default(spec, "USER", "root");
-	env_default(spec, "LOGNAME", "root");
+		task_default(task, "NOTIFY_SOCKET", value);
 	for (i = 0; i < sizeof(inits) / sizeof(inits[0]); i++) {
 		argv[0] = (char *)inits[i];
-		execve(argv[0], argv, spec->env);
+		execve(argv[0], argv, task->env);
 		if (errno != ENOENT)
 			init_fail(126, "run", inits[i]);
 	}
@@ -52,8 +52,8 @@ static int boot(struct spec *spec, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct spec spec = { 0 };
-	const char *mode = argc > 1 ? argv[1] : "";
+	struct task task = { 0 };
+	const char *mode = argc > 1 ? argv[1] : "", *act, *object = NULL;
 
 	if (strcmp(mode, "launch") == 0)
 		return launch(argc - 2, argv + 2);
@@ -66,16 +66,20 @@ int main(int argc, char **argv)
 		return 64;
 	}
 	net_await();
-	spec_read(&spec);
+	channels_close_on_exec();
+	task_read(&task);
+	act = task_resolve(&task);
+	if (act)
+		init_fail(125, act, task.user);
 	if (strcmp(mode, "supervise") == 0)
-		return supervise(&spec, argv + 2);
+		return supervise(&task, argv + 2);
+	if (broker_start(NOMAD_EXEC_FD, task_become, &task) < 0)
+		init_fail(125, "fork", "the exec broker");
 	if (strcmp(mode, "boot") == 0)
-		return boot(&spec, argv + 1);
+		return boot(&task, argv + 1);
 	if (strcmp(mode, "exec") == 0) {
-		const char *object = NULL, *act;
-
 		notify_ready();
-		act = become(&spec, argv + 2, &object);
+		act = task_become(&task, argv + 2, 0, &object);
 		init_fail(strcmp(act, "run") == 0 && errno == ENOENT ? 127 : 126, act, object);
 	}
 	dprintf(2, "nspawn-init: unknown mode '%s'\n", mode);

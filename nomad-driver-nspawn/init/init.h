@@ -5,25 +5,11 @@
 #ifndef NSPAWN_INIT_H
 #define NSPAWN_INIT_H
 
-#include <sys/types.h>
-
 #define NSPAWN_SPEC_NAME "nomad.task"	   /* credential of systemd-nspawn */
 #define NSPAWN_INIT_PATH "/run/nomad/init" /* in the container */
-#define NSPAWN_EXIT_PATH "/run/nomad/exit"
 #define NSPAWN_NET_PATH "/run/nomad/net"
 #define NSPAWN_NET_NAME "net-socket" /* the same in the task's directory */
 #define NSPAWN_LINK "host0"	     /* name of the link in the container */
-
-/* account.c: a user of the image, without NSS: from /etc/passwd and
- * /etc/group.  "name", "uid" or either with ":group". */
-struct account {
-	uid_t uid;
-	gid_t gid;
-	char name[256], home[256];
-};
-/* 0, or -1 with errno. */
-int account_find(const char *who, struct account *ret);
-int setgroups_of(const struct account *account);
 
 /* devices.c: from now on this cgroup may use the usual devices and those of `rules` ("c10:200:rw,b7:0:r") only.
  * 0, or -1 with errno. */

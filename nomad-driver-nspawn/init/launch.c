@@ -32,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "channels.h"
 #include "init.h"
 #include "loop.h"
 #include "nomad/base.h"
@@ -354,6 +355,8 @@ int launch(int argc, char **argv)
 		return 64;
 	if (chdir("/") < 0)
 		init_fail(125, "enter", "/");
+	if (channels_pass() < 0)
+		init_fail(125, "pass the channels to", argv[i + 1]);
 	execv(argv[i + 1], argv + i + 1);
 	init_fail(127, "run", argv[i + 1]);
 }

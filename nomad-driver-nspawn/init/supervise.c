@@ -2,8 +2,8 @@
  *
  * PID 1 of an unbooted container: starts the command as PID 2, tells
  * systemd-nspawn that it runs (or, on stderr, why it does not), forwards
- * every signal to it, reaps, and writes its true end, exit code and signal,
- * to a file: the status of systemd-nspawn cannot tell a death by signal 15
+ * every signal to it, reaps, and reports its exit code and signal over
+ * NOMAD_EXIT_FD: the status of systemd-nspawn cannot tell a death by signal 15
  * from exit 143, and knows no 133. */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,9 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "init.h"
-#include "nomad/base.h"
-#include "payload.h"
+#include "nomad/task.h"
+#include "supervise.h"
 
 static int notify_socket(void)
 {
@@ -60,20 +61,26 @@ void notify_ready(void)
 }
 
 /* Starts the payload, and waits until it is executed.  0, or the status to end with: what failed is on stderr. */
-static int payload_start(struct spec *spec, char **argv, pid_t *ret_pid)
+static int payload_start(struct task *task, char **argv, pid_t *ret_pid)
 {
 	const char *act, *object = NULL;
-	int failed[2], error[2];
+	int hold[2], failed[2], error[2];
 	ssize_t got;
+	char c;
 
-	if (pipe2(failed, O_CLOEXEC) < 0)
+	if (pipe2(failed, O_CLOEXEC) < 0 || pipe2(hold, O_CLOEXEC) < 0)
 		init_fail(125, "make", "a pipe");
 	*ret_pid = fork();
 	if (*ret_pid < 0)
 		init_fail(125, "fork for", argv[0]);
 	if (!*ret_pid) {
+		/* The task must not run before the broker is there.  It is the older child all the same:
+		 * the driver finds it so. */
+		close(hold[1]);
+		while (read(hold[0], &c, 1) < 0 && errno == EINTR)
+			;
 		setsid();
-		act = become(spec, argv, &object);
+		act = task_become(task, argv, 0, &object);
 		error[0] = errno;
 		error[1] = strcmp(act, "run") == 0 ? (errno == ENOENT ? 127 : 126) : 125;
 		dprintf(2, "cannot %s '%s': %s\n", act, object, strerror(error[0]));
@@ -81,6 +88,10 @@ static int payload_start(struct spec *spec, char **argv, pid_t *ret_pid)
 			_exit(125);
 		_exit(error[1]);
 	}
+	if (broker_start(NOMAD_EXEC_FD, task_become, task) < 0)
+		init_fail(125, "fork", "the exec broker");
+	close(hold[0]);
+	close(hold[1]);
 	close(failed[1]);
 	do
 		got = read(failed[0], error, sizeof(error));
@@ -109,9 +120,9 @@ static int payload_await(pid_t payload, const sigset_t *all)
 	}
 }
 
-int supervise(struct spec *spec, char **argv)
+int supervise(struct task *task, char **argv)
 {
-	int notify, end, status, code;
+	int notify, status, code;
 	sigset_t all;
 	pid_t payload;
 	char line[32];
@@ -119,10 +130,10 @@ int supervise(struct spec *spec, char **argv)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "nspawn-init");
-	/* Opened before the payload lives, and never inherited by it. */
-	end = open(NSPAWN_EXIT_PATH, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* Nothing in the container may take the exit channel out of this process. */
+	prctl(PR_SET_DUMPABLE, 0);
 	notify = notify_socket();
-	status = payload_start(spec, argv, &payload);
+	status = payload_start(task, argv, &payload);
 	if (status)
 		return status; /* never ready: the start fails */
 	if (notify >= 0 && write(notify, "READY=1", 7) < 0)
@@ -130,7 +141,7 @@ int supervise(struct spec *spec, char **argv)
 	status = payload_await(payload, &all);
 	code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	snprintf(line, sizeof(line), "%d %d\n", code, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-	if (end < 0 || nomad_write_all(end, line, strlen(line)) < 0)
+	if (nomad_write_all(NOMAD_EXIT_FD, line, strlen(line)) < 0)
 		dprintf(2, "cannot leave the exit code of the task: %s\n", strerror(errno));
 	notify_flush(notify);
 	return code;

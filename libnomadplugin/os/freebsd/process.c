@@ -198,6 +198,14 @@ void nomad__die_with_parent(void)
 	(void)procctl(P_PID, 0, PROC_PDEATHSIG_CTL, &sig);
 }
 
+void nomad__process_protect(void)
+{
+	int control = PROC_TRACE_CTL_DISABLE;
+
+	if (geteuid() == 0)
+		(void)procctl(P_PID, getpid(), PROC_TRACE_CTL, &control);
+}
+
 void nomad__process_name(const char *name)
 {
 	setproctitle("-%s", name);

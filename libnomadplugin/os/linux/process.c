@@ -217,6 +217,12 @@ void nomad__die_with_parent(void)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
+void nomad__process_protect(void)
+{
+	if (geteuid() == 0)
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 void nomad__process_name(const char *name)
 {
 	(void)prctl(PR_SET_NAME, name, 0, 0, 0);

@@ -66,8 +66,11 @@ int child_become(const struct spec *spec)
 	gid_t groups[64];
 	int n = 0;
 
-	if (uid < 0 || gid < 0)
+	if (uid < 0)
 		return 0;
+	/* Half a user would run as root. */
+	if (gid < 0)
+		return -EINVAL;
 	for (const char *p = list; p && *p && n < 64; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
 		groups[n++] = (gid_t)nomad__parse_num(p, gid);
 	if (setgroups((size_t)n, groups) < 0 || setgid((gid_t)gid) < 0 || setuid((uid_t)uid) < 0)

@@ -29,12 +29,6 @@ static const int64_t linger_ns = 3ll * 1000000000;
 
 static bool by_us, survivors, lingers;
 static int64_t kill_delay, kill_since;
-static char exit_file[512];
-
-int end_init(void)
-{
-	return spec_copy("exit_file", exit_file, sizeof(exit_file));
-}
 
 /* Signal all below `pid`, deepest last: a parent that is stopped first does not fork on. */
 static int signal_tree(int pid, int signal, int depth)
@@ -105,24 +99,6 @@ void end_begin(bool is_by_us)
 	end_sweep();
 }
 
-/* "<exit code> <signal>" that the process left, where its own status does not tell. */
-static void read_exit_file(int *code, int *signal)
-{
-	char buf[64];
-	const char *second;
-	int64_t c, s;
-
-	if (!exit_file[0] || nomad__text_read(AT_FDCWD, exit_file, buf, sizeof(buf)) <= 0)
-		return;
-	second = strchr(buf, ' ');
-	c = nomad__parse_num(buf, -1);
-	s = nomad__parse_num(second ? second + 1 : NULL, -1);
-	if (c >= 0 && c < 65536 && s >= 0 && s < NSIG) {
-		*code = (int)c;
-		*signal = (int)s;
-	}
-}
-
 static int64_t timeval_ns(struct timeval t)
 {
 	return (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
@@ -140,7 +116,7 @@ static void write_exit_record(struct nomad__fields *m, char *buf)
 	} else if (t->reaped) {
 		code = WEXITSTATUS(t->status);
 	}
-	read_exit_file(&code, &sig);
+	channel_exit_read(&code, &sig);
 	nomad__fields_init(m, buf, EXIT_SIZE);
 	nomad__fields_add(m, "op", "exited"); /* it is the message as well */
 	nomad__fields_add(m, "version", NOMAD_VERSION);

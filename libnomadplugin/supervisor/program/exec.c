@@ -2,13 +2,18 @@
  *
  * exec.c: commands in the task, for clients.
  *
- * A command is our child, so its status is exact.  One that enters another
- * pid namespace takes two forks: the first child enters, its child is made
- * our child too, and the first one ends.  Over the status pipe come, each
- * closed by NUL: "P<pid>" from the first child, "E<errno>", "<what failed>".
+ * Where the program of the task runs commands by itself (exec_broker), the
+ * request is passed on, and no process of ours ever enters what the program
+ * made for the task.  Its answers are hostile: they name a command by our
+ * number, never a pid, and a descriptor has to be a terminal.
  *
- * A command lives no longer than the connection of the client that asked for
- * it: with it its terminal or its pipes are gone. */
+ * Otherwise a command is our child.  It gets what the task's process got: cgroups,
+ * limits, network namespace, user, directory, environment.  Until it executes
+ * the program it answers in the same form, over a socket of all children.
+ *
+ *	op=started id | op=terminal id + descriptor | op=failed id errno act | op=exited id code signal
+ *
+ * A command lives no longer than the connection of the client that asked for it. */
 #include "supervisor/program/super.h"
 
 #include <errno.h>
@@ -18,278 +23,386 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "os/enter.h"
+#include "os/netns.h"
+#include "os/socket.h"
+#include "os/terminal.h"
 #include "supervisor/crash.h"
 
+enum { MESSAGE_SIZE = 1024 };
+
+/* How long the broker may take to say that it has started a command. */
+static const int64_t patience_ns = 10ll * 1000000000;
+
+enum kind { FREE, CHILD, BROKER };
+
 static struct exec {
-	int pid; /* 0: free */
+	enum kind kind;
+	int pid; /* of a child */
+	bool tty;
+	bool told; /* the client knows the end: that it could not begin */
 	unsigned client;
-	int64_t id;    /* of the client's choice */
-	int status_fd; /* -1: the program runs */
-	bool told;     /* the client knows the end: that it could not begin */
+	int64_t id;	  /* of the client's choice */
+	int64_t number;	  /* of ours */
+	int64_t deadline; /* for a broker's first answer; 0: it came */
 } execs[MAX_EXECS];
 
-static void tell_failure(unsigned client, int64_t id, int errnum, const char *act)
+static int64_t last_number;
+static int answers = -1, answer = -1; /* the two ends of the children's socket */
+
+/* ---- What clients hear ---- */
+
+static void begin(struct nomad__fields *m, char *buf, const struct exec *exec, const char *op)
 {
-	char buf[800];
+	nomad__fields_init(m, buf, MESSAGE_SIZE);
+	nomad__fields_add(m, "op", op);
+	nomad__fields_num(m, "id", exec->id);
+}
+
+static void tell_failure(struct exec *exec, int errnum, const char *act)
+{
+	char buf[MESSAGE_SIZE];
 	struct nomad__fields m;
 
-	nomad__fields_init(&m, buf, sizeof(buf));
-	nomad__fields_add(&m, "op", "exec-exited");
-	nomad__fields_num(&m, "id", id);
-	nomad__fields_num(&m, "errno", errnum);
+	if (exec->told)
+		return;
+	exec->told = true;
+	begin(&m, buf, exec, "exec-exited");
+	nomad__fields_num(&m, "errno", errnum > 0 && errnum < 4096 ? errnum : EIO);
 	nomad__fields_add(&m, "act", act);
-	clients_send(client, &m);
+	clients_send(exec->client, &m, -1);
 }
 
-/* Be born again within the pid namespace; only the second one returns. */
-static void second_birth(int status)
+static void tell_exit(struct exec *exec, int code, int signal)
 {
-	char buf[32], c;
-	struct nomad__text t;
-	int hold[2], pid;
+	char buf[MESSAGE_SIZE];
+	struct nomad__fields m;
 
-	if (pipe2(hold, O_CLOEXEC) < 0)
-		child_fail(status, errno, "make a pipe", NULL);
-	pid = nomad__fork_sibling();
-	if (pid < 0)
-		child_fail(status, -pid, "fork in the namespaces of the task", NULL);
-	if (pid > 0) {
-		/* First it is known who it is, then it may go on and die. */
-		nomad__text_init(&t, buf, sizeof(buf));
-		nomad__text_add(&t, "P");
-		nomad__text_num(&t, pid);
-		(void)!write(status, buf, t.used + 1);
-		_exit(0);
-	}
-	close(hold[1]);
-	(void)!read(hold[0], &c, 1);
-	close(hold[0]);
+	if (exec->told)
+		return;
+	exec->told = true;
+	begin(&m, buf, exec, "exec-exited");
+	nomad__fields_num(&m, "code", code & 255);
+	nomad__fields_num(&m, "signal", signal > 0 && signal < NSIG ? signal : 0);
+	clients_send(exec->client, &m, -1);
 }
 
-static const struct nomad__process *leader(void)
+static void tell_terminal(struct exec *exec, int fd)
 {
-	return task()->leader.pid ? &task()->leader : &task()->main;
+	char buf[MESSAGE_SIZE];
+	struct nomad__fields m;
+
+	if (!exec->tty || exec->told || !nomad__terminal_is_master(fd))
+		return;
+	exec->tty = false; /* one is enough */
+	begin(&m, buf, exec, "exec-terminal");
+	clients_send(exec->client, &m, fd);
 }
 
-static void enter_task(const struct spec *spec, int status, const struct nomad__process *of)
-{
-	const char *user = nomad__fields_get(spec->data, spec->size, "user");
-	struct nomad__enter enter;
-	int r = nomad__enter_open(of, &enter);
+/* ---- Answers ---- */
 
-	if (r >= 0)
-		r = nomad__enter_apply(&enter);
-	if (r < 0)
-		child_fail(status, -r, "enter the namespaces of the task", NULL);
-	if (enter.needs_fork)
-		second_birth(status);
-	r = nomad__enter_restrict_bounds(&enter);
-	if (r >= 0 && (user || enter.other_users)) {
-		r = child_become_inside(user ? user : "0");
-		if (r < 0)
-			child_fail(status, -r, "become user", user ? user : "0");
-	}
-	if (r >= 0)
-		r = nomad__enter_restrict(&enter);
-	if (r < 0)
-		child_fail(status, -r, "drop capabilities", NULL);
+/* `kind`: whose answer it may be. */
+static struct exec *find(int64_t number, enum kind kind)
+{
+	for (int i = 0; i < MAX_EXECS; i++)
+		if (execs[i].kind == kind && execs[i].number == number)
+			return &execs[i];
+	return NULL;
 }
 
-static void __attribute__((noreturn)) run(const struct spec *spec, const int *fds, int status)
+static void take_answer(const char *m, size_t size, int fd, enum kind kind)
 {
-	char **argv = child_strings(spec, "arg", NULL), **env = child_strings(spec, "env", NULL);
-	const char *cwd = nomad__fields_get(spec->data, spec->size, "cwd");
-	bool enter = nomad__fields_get_num(spec->data, spec->size, "enter_leader", 0) != 0;
-	int r;
+	const char *op = nomad__fields_get(m, size, "op"), *act;
+	struct exec *exec = find(nomad__fields_get_num(m, size, "id", -1), kind);
 
-	if (!argv || !argv[0] || !env)
-		child_fail(status, ENOMEM, "list the arguments", NULL);
-	child_defaults();
-	r = limits_join_beside(enter ? leader()->pid : task()->main.pid);
-	if (r < 0)
-		child_fail(status, -r, "enter the cgroups of the task", NULL);
-	r = limits_set_own();
-	if (r < 0)
-		child_fail(status, -r, "set the resource limits of the task", NULL);
-	if (enter) {
-		enter_task(spec, status, leader());
-	} else {
-		r = nomad__enter_netns_of(task()->main.pid);
-		if (r < 0)
-			child_fail(status, -r, "enter the network namespace of the task", NULL);
+	if (!op || !exec)
+		return;
+	if (strcmp(op, "started") == 0) {
+		exec->deadline = 0;
+	} else if (strcmp(op, "terminal") == 0) {
+		tell_terminal(exec, fd);
+	} else if (strcmp(op, "failed") == 0) {
+		act = nomad__fields_get(m, size, "act");
+		tell_failure(exec, (int)nomad__fields_get_num(m, size, "errno", EIO), act ? act : "run the command");
+	} else if (strcmp(op, "exited") == 0 && kind == BROKER) {
+		tell_exit(exec, (int)nomad__fields_get_num(m, size, "code", 0),
+			  (int)nomad__fields_get_num(m, size, "signal", 0));
+		exec->kind = FREE;
 	}
-	setsid();
-	r = child_stdio(fds);
-	if (r >= 0 && nomad__fields_get_num(spec->data, spec->size, "tty", 0))
-		r = nomad__take_terminal();
-	if (r < 0)
-		child_fail(status, -r, "take the terminal", NULL);
-	if (!enter) {
-		r = child_become(spec);
-		if (r < 0)
-			child_fail(status, -r, "become user number", nomad__fields_get(spec->data, spec->size, "uid"));
-	}
-	if (chdir(cwd ? cwd : "/") < 0)
-		child_fail(status, errno, "change to directory", cwd ? cwd : "/");
-	nomad__die_with_parent();
-	r = child_exec(argv, env);
-	child_fail(status, -r, "execute", argv[0]);
 }
 
-/* 0, or the errno and *ret_act. */
-static int start(struct exec *exec, const int *fds, const char **ret_act)
+/* False: the other side is gone. */
+static bool read_answers(int fd, enum kind kind)
 {
-	struct spec spec;
-	int status[2], pid, r = spec_map(fds[3], &spec);
+	/* Bounded: a flood must not keep the loop from the task's end. */
+	for (int i = 0; i < MAX_EXECS; i++) {
+		char m[MESSAGE_SIZE];
+		int fds[NOMAD__MAX_FDS];
+		ssize_t n = nomad__unix_receive(fd, m, sizeof(m), fds, false);
 
-	*ret_act = "map what command to run";
-	if (r < 0)
-		return -r;
-	*ret_act = "make a pipe";
-	if (pipe2(status, O_CLOEXEC) < 0) {
-		r = errno;
-		goto out;
+		if (n == -EAGAIN)
+			return true;
+		if (n == -EMSGSIZE)
+			continue;
+		if (n <= 0)
+			return false;
+		take_answer(m, (size_t)n, fds[0], kind);
+		for (int j = 0; j < NOMAD__MAX_FDS; j++)
+			if (fds[j] >= 0)
+				close(fds[j]);
 	}
-	*ret_act = "fork";
-	pid = limits_fork_beside(nomad__fields_get_num(spec.data, spec.size, "enter_leader", 0) ? leader()->pid
-												: task()->main.pid);
-	if (pid == 0) {
-		close(status[0]);
-		run(&spec, fds, status[1]);
-	}
-	close(status[1]);
-	if (pid < 0) {
-		close(status[0]);
-		r = -pid;
-		goto out;
-	}
-	nomad__crash_at("super-exec");
-	exec->pid = pid;
-	exec->status_fd = status[0];
-out:
-	spec_unmap(&spec);
-	return r;
+	return true;
 }
 
-void exec_start(unsigned client, const char *message, size_t size, const int *fds)
+static void broker_gone(int errnum, const char *act)
 {
-	int64_t id = nomad__fields_get_num(message, size, "id", -1);
-	struct exec *exec = NULL;
-	const char *act;
-	int r;
-
-	for (int i = 0; i < MAX_EXECS && !exec; i++)
-		if (!execs[i].pid)
-			exec = &execs[i];
-	if (state_now() < ST_WAITING || state_now() > ST_STOPPING || task()->reaped) {
-		tell_failure(client, id, ESRCH, "run a command in a task that does not run");
-	} else if (!exec) {
-		tell_failure(client, id, EAGAIN, "run one more command in the task: there are too many");
-	} else {
-		*exec = (struct exec){ .client = client, .id = id, .status_fd = -1 };
-		r = start(exec, fds, &act);
-		if (r)
-			tell_failure(client, id, r, act);
-	}
+	channel_exec_close();
+	for (int i = 0; i < MAX_EXECS; i++)
+		if (execs[i].kind == BROKER) {
+			tell_failure(&execs[i], errnum, act);
+			execs[i].kind = FREE;
+		}
 }
 
 int exec_pollfd(int i)
 {
-	return execs[i].pid ? execs[i].status_fd : -1;
+	return i == 0 ? answers : channel_exec();
 }
 
-static void read_status(struct exec *exec)
+void exec_read(int i)
 {
-	char buf[1024];
-	ssize_t n = read(exec->status_fd, buf, sizeof(buf) - 1);
-	size_t at = 0;
+	if (i == 0)
+		(void)read_answers(answers, CHILD);
+	else if (!read_answers(channel_exec(), BROKER))
+		broker_gone(ECONNRESET, "run the command: the process that runs commands in the task has ended");
+}
 
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	if (n <= 0) {
-		close(exec->status_fd);
-		exec->status_fd = -1;
-		return;
-	}
-	buf[n] = 0;
-	while (at < (size_t)n) {
-		const char *s = buf + at;
+void exec_check_deadlines(void)
+{
+	int64_t now = nomad_monotonic_ns(), next = 0;
 
-		at += strlen(s) + 1;
-		if (*s == 'P') {
-			exec->pid = (int)nomad__parse_num(s + 1, exec->pid);
-		} else if (*s == 'E' && !exec->told) {
-			exec->told = true;
-			tell_failure(exec->client, exec->id, (int)nomad__parse_num(s + 1, EIO),
-				     at < (size_t)n ? buf + at : "run the command");
+	for (int i = 0; i < MAX_EXECS; i++) {
+		struct exec *exec = &execs[i];
+
+		if (exec->kind != BROKER || !exec->deadline)
+			continue;
+		if (exec->deadline <= now) {
+			tell_failure(exec, ETIMEDOUT, "wait for the process that runs commands in the task");
+			exec->kind = FREE;
+		} else if (!next || exec->deadline < next) {
+			next = exec->deadline;
 		}
 	}
+	timer_set(TIMER_EXEC, next ? next - now : -1);
 }
 
-void exec_read_status(int i)
+/* ---- A child ---- */
+
+static void __attribute__((noreturn)) child_failed(int64_t number, int errnum, const char *act, const char *object)
 {
-	if (exec_pollfd(i) >= 0)
-		read_status(&execs[i]);
+	char buf[MESSAGE_SIZE], words[600];
+	struct nomad__fields m;
+	struct nomad__text t;
+
+	nomad__text_init(&t, words, sizeof(words));
+	text_act(&t, act, object);
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "failed");
+	nomad__fields_num(&m, "id", number);
+	nomad__fields_num(&m, "errno", errnum);
+	nomad__fields_add(&m, "act", words);
+	(void)nomad__unix_send(answer, m.buf, m.used, NULL, 0, true);
+	_exit(127);
 }
 
-static void kill_group(const struct exec *exec, int signal)
+/* Its terminal, of which the master goes out. */
+static int open_terminal(int64_t number, int fds[3])
 {
-	/* Before its setsid() it has no group of its own. */
-	if (kill(-exec->pid, signal) < 0)
+	int ends[2], r = nomad__terminal_open(ends);
+	struct nomad__fields m;
+	char buf[128];
+
+	if (r < 0)
+		return r;
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "terminal");
+	nomad__fields_num(&m, "id", number);
+	r = nomad__unix_send(answer, m.buf, m.used, &ends[0], 1, true);
+	close(ends[0]);
+	fds[0] = fds[1] = fds[2] = ends[1];
+	return r;
+}
+
+/* What the command itself does not say is as it is for the task's process. */
+static const struct spec *given(const struct spec *spec, const char *key)
+{
+	return nomad__fields_get(spec->data, spec->size, key) ? spec : spec_of_task();
+}
+
+static void __attribute__((noreturn)) run(const struct spec *spec, int64_t number, bool tty, const int *fds)
+{
+	const struct spec *place = given(spec, "cwd"), *user = given(spec, "uid");
+	char **argv = child_strings(spec, "arg", NULL), **env = child_strings(given(spec, "env"), "env", NULL);
+	const char *cwd = nomad__fields_get(place->data, place->size, "cwd");
+	int stdio[3] = { fds[1], fds[2], fds[3] }, r;
+
+	if (!argv || !argv[0] || !env)
+		child_failed(number, ENOMEM, "list the arguments", NULL);
+	child_defaults();
+	r = limits_join_beside(task()->main.pid);
+	if (r < 0)
+		child_failed(number, -r, "enter the cgroups of the task", NULL);
+	r = limits_set_own();
+	if (r < 0)
+		child_failed(number, -r, "set the resource limits of the task", NULL);
+	r = nomad__netns_enter_of(task()->main.pid);
+	if (r < 0)
+		child_failed(number, -r, "enter the network namespace of the task", NULL);
+	setsid();
+	if (chdir(cwd ? cwd : "/") < 0)
+		child_failed(number, errno, "change to directory", cwd ? cwd : "/");
+	r = child_become(user);
+	if (r < 0)
+		child_failed(number, -r, "become user number", nomad__fields_get(user->data, user->size, "uid"));
+	r = tty ? open_terminal(number, stdio) : 0;
+	if (r >= 0)
+		r = child_stdio(stdio);
+	if (r >= 0 && tty)
+		r = nomad__terminal_take();
+	if (r < 0)
+		child_failed(number, -r, tty ? "open a terminal" : "connect input and output", NULL);
+	nomad__die_with_parent();
+	answer = dup2(answer, 3);
+	(void)fcntl(answer, F_SETFD, FD_CLOEXEC);
+	nomad__close_from(answer + 1);
+	r = child_exec(argv, env);
+	child_failed(number, -r, "execute", argv[0]);
+}
+
+/* The socket of all children, made for the first. */
+static int open_answers(void)
+{
+	int ends[2], r = answers < 0 ? nomad__unix_pair(ends) : 0;
+
+	if (answers < 0 && r >= 0) {
+		answers = ends[0];
+		answer = ends[1];
+	}
+	return r;
+}
+
+static void start_child(struct exec *exec, const int *fds)
+{
+	struct spec spec;
+	int r = spec_map(fds[0], &spec), pid;
+
+	if (r < 0) {
+		tell_failure(exec, -r, "map what command to run");
+		return;
+	}
+	r = open_answers();
+	pid = r < 0 ? r : limits_fork_beside(task()->main.pid);
+	if (pid == 0)
+		run(&spec, exec->number, exec->tty, fds);
+	spec_unmap(&spec);
+	if (pid < 0) {
+		tell_failure(exec, -pid, "fork");
+		return;
+	}
+	nomad__crash_at("super-exec");
+	exec->kind = CHILD;
+	exec->pid = pid;
+}
+
+static int ask_broker(const struct exec *exec, const char *op, int signal, const int *fds, int n_fds)
+{
+	struct nomad__fields m;
+	char buf[128];
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", op);
+	nomad__fields_num(&m, "id", exec->number);
+	nomad__fields_num(&m, "tty", exec->tty);
+	nomad__fields_num(&m, "signal", signal);
+	return nomad__unix_send(channel_exec(), m.buf, m.used, fds, n_fds, false);
+}
+
+static void start_in_broker(struct exec *exec, const int *fds)
+{
+	int r = channel_exec() < 0 ? -ECONNRESET : ask_broker(exec, "run", 0, fds, exec->tty ? 1 : 4);
+
+	if (r < 0) {
+		tell_failure(exec, -r, "reach the process that runs commands in the task");
+		return;
+	}
+	exec->kind = BROKER;
+	exec->deadline = nomad_monotonic_ns() + patience_ns;
+	exec_check_deadlines();
+}
+
+void exec_start(unsigned client, const char *message, size_t size, const int *fds)
+{
+	struct exec refused, *exec = &refused;
+
+	for (int i = 0; i < MAX_EXECS && exec == &refused; i++)
+		if (execs[i].kind == FREE)
+			exec = &execs[i];
+	*exec = (struct exec){
+		.client = client,
+		.id = nomad__fields_get_num(message, size, "id", -1),
+		.number = ++last_number,
+		.tty = nomad__fields_get_num(message, size, "tty", 0) != 0,
+	};
+	if (state_now() < ST_WAITING || state_now() > ST_STOPPING || task()->reaped)
+		tell_failure(exec, ESRCH, "run a command in a task that does not run");
+	else if (exec == &refused)
+		tell_failure(exec, EAGAIN, "run one more command in the task: there are too many");
+	else if (fds[0] < 0 || (!exec->tty && fds[3] < 0))
+		tell_failure(exec, EPROTO, "receive the command's descriptors");
+	else if (spec_num("exec_broker", 0))
+		start_in_broker(exec, fds);
+	else
+		start_child(exec, fds);
+}
+
+/* ---- Signals and the end ---- */
+
+static void signal_command(struct exec *exec, int signal)
+{
+	if (exec->kind == BROKER)
+		(void)ask_broker(exec, "signal", signal, NULL, 0);
+	/* Before its setsid() a child has no group of its own. */
+	else if (exec->pid > 1 && kill(-exec->pid, signal) < 0)
 		(void)kill(exec->pid, signal);
 }
 
 void exec_signal(unsigned client, int64_t id, int signal)
 {
 	for (int i = 0; i < MAX_EXECS; i++)
-		if (execs[i].pid && execs[i].client == client && execs[i].id == id && signal > 0 && signal < NSIG)
-			kill_group(&execs[i], signal);
+		if (execs[i].kind != FREE && execs[i].client == client && execs[i].id == id && signal > 0 &&
+		    signal < NSIG)
+			signal_command(&execs[i], signal);
 }
 
 void exec_kill_orphans(void)
 {
 	for (int i = 0; i < MAX_EXECS; i++)
-		if (execs[i].pid && !clients_has(execs[i].client))
-			kill_group(&execs[i], SIGKILL);
-}
-
-/* Whose child was that?  What it had to say is read first: the pid may be
- * that of a second child, or no longer be the one that counts. */
-static struct exec *find(int pid)
-{
-	for (int round = 0; round < 2; round++) {
-		for (int i = 0; i < MAX_EXECS; i++) {
-			struct exec *exec = &execs[i];
-
-			if (!exec->pid || (exec->pid != pid && round == 0))
-				continue;
-			if (exec->status_fd >= 0)
-				read_status(exec);
-			if (exec->pid == pid)
-				return exec;
+		if (execs[i].kind != FREE && !clients_has(execs[i].client)) {
+			signal_command(&execs[i], SIGKILL);
+			/* A broker may not answer any more; a child is reaped. */
+			if (execs[i].kind == BROKER)
+				execs[i].kind = FREE;
 		}
-	}
-	return NULL;
 }
 
 void exec_reaped(int pid, int status)
 {
-	struct exec *exec = find(pid);
-	char buf[128];
-	struct nomad__fields m;
-
-	if (!exec)
-		return;
-	if (exec->status_fd >= 0)
-		close(exec->status_fd);
-	if (!exec->told) {
-		nomad__fields_init(&m, buf, sizeof(buf));
-		nomad__fields_add(&m, "op", "exec-exited");
-		nomad__fields_num(&m, "id", exec->id);
-		nomad__fields_num(&m, "code", WIFEXITED(status) ? WEXITSTATUS(status) : 0);
-		nomad__fields_num(&m, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-		clients_send(exec->client, &m);
-	}
-	exec->pid = 0;
+	/* What it had to say comes before its end. */
+	if (answers >= 0)
+		(void)read_answers(answers, CHILD);
+	for (int i = 0; i < MAX_EXECS; i++)
+		if (execs[i].kind == CHILD && execs[i].pid == pid) {
+			tell_exit(&execs[i], WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+				  WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+			execs[i].kind = FREE;
+		}
 }

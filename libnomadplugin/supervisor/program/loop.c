@@ -27,7 +27,6 @@ static void started(void)
 	timer_set(TIMER_READY, -1);
 	if (!leader_key || !*leader_key)
 		task_lead(task()->main.pid);
-	spec_drop();
 	logs_started();
 	orders_started();
 	nomad__crash_at("super-started");
@@ -101,6 +100,9 @@ static void timer_fired(enum super_timer timer)
 		if (state_now() < ST_KILLING)
 			exit_record_prepare();
 		break;
+	case TIMER_EXEC:
+		exec_check_deadlines();
+		break;
 	case TIMER_MAX:
 		break;
 	}
@@ -144,7 +146,7 @@ struct slot {
 	short index;
 };
 
-enum { MAX_SLOTS = 3 + MAX_CLIENTS + 64 + 2 * STREAMS };
+enum { MAX_SLOTS = 3 + MAX_CLIENTS + 2 + 2 * STREAMS };
 
 static int add_slot(struct pollfd *fds, struct slot *slots, int n, enum slot_kind kind, int index, int fd, short events)
 {
@@ -170,8 +172,7 @@ static int fill_slots(struct pollfd *fds, struct slot *slots)
 
 		n = add_slot(fds, slots, n, SLOT_LOG, i, fd, events);
 	}
-	/* Those that found no room have their turn in a later round. */
-	for (int i = 0; i < MAX_EXECS; i++)
+	for (int i = 0; i < 2; i++)
 		n = add_slot(fds, slots, n, SLOT_EXEC, i, exec_pollfd(i), POLLIN);
 	return n;
 }
@@ -192,7 +193,7 @@ static void slot_ready(const struct slot *slot, short events)
 		orders_read(slot->index);
 		break;
 	case SLOT_EXEC:
-		exec_read_status(slot->index);
+		exec_read(slot->index);
 		break;
 	case SLOT_LOG:
 		logs_ready(slot->index, events);

@@ -11,8 +11,7 @@
  * who reaps for it), no descriptor of the plugin's but the connection that it
  * was started over.  One thread, no memory from the heap, no configuration
  * and no knowledge of any driver: what to run and which cgroups to use
- * comes as a list of keys (the specification) in anonymous memory, which is
- * unmapped as soon as the task runs, since it holds the environment.
+ * comes as a list of keys (the specification) in anonymous memory.
  *
  * The life of the task is the table in table.c; loop.c turns what happens
  * (a child died, a message came, time is up) into its events. */
@@ -49,9 +48,7 @@ static int begin(void)
 	if (!dir || !spec_get("arg"))
 		return fail(EPROTO, "read the specification", NULL);
 	orders_init();
-	r = end_init();
-	if (r >= 0)
-		r = directory_open(dir);
+	r = directory_open(dir);
 	if (r < 0)
 		return r;
 	/* A plugin that died before this may have been cleaned up after already. */
@@ -71,6 +68,8 @@ static int begin(void)
 	r = logs_open();
 	if (r >= 0)
 		r = limits_create();
+	if (r >= 0)
+		r = channels_open();
 	if (r < 0)
 		return r;
 	nomad__crash_at("super-cgroups");
@@ -105,6 +104,7 @@ int main(void)
 		return 1;
 	reset_signals();
 	nomad__process_name("supervisor");
+	nomad__process_protect();
 	clients_init();
 
 	if (spec_receive(START_FD) >= 0) {

@@ -16,17 +16,14 @@
 #include "os/socket.h"
 
 static int notify_fd = -1;
-static char leader_key[64], status[256];
+static char status[256];
 
 /* The environment string for the task. */
 int notify_open(char *ret_env, size_t size)
 {
 	struct nomad__text t;
 	const char *dir = spec_get("dir");
-	int r = spec_copy("leader_key", leader_key, sizeof(leader_key));
 
-	if (r < 0)
-		return r;
 	notify_fd = nomad__unix_datagram(directory(), "notify");
 	if (notify_fd < 0)
 		return fail(-notify_fd, "make the notify socket", NULL);
@@ -60,7 +57,8 @@ static bool is_ours(int pid)
 
 static bool handle(char *message)
 {
-	size_t key = strlen(leader_key);
+	const char *leader_key = spec_get("leader_key");
+	size_t key = leader_key ? strlen(leader_key) : 0;
 	bool ready = false;
 
 	for (char *line = strtok(message, "\n"); line; line = strtok(NULL, "\n")) {

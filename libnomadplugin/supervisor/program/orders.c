@@ -40,8 +40,9 @@ static void send_state(unsigned client, const char *op)
 	nomad__fields_num(&m, "leader_start", (int64_t)t->leader.start);
 	nomad__fields_num(&m, "started_ns", t->started_wall_ns);
 	nomad__fields_add(&m, "status", notify_status());
+	nomad__fields_num(&m, "commands", 1); /* how they are asked for, see PROTOCOL.md */
 	if (client)
-		clients_send(client, &m);
+		clients_send(client, &m, -1);
 	else
 		clients_answer(&m);
 }
@@ -79,7 +80,7 @@ static void obey(unsigned client, const char *message, size_t size, const int *f
 		task_signal((int)number);
 	} else if (strcmp(op, "kill") == 0) {
 		state_post(EV_KILL);
-	} else if (strcmp(op, "exec") == 0) {
+	} else if (strcmp(op, "command") == 0) {
 		exec_start(client, message, size, fds);
 	} else if (strcmp(op, "exec-signal") == 0) {
 		exec_signal(client, nomad__fields_get_num(message, size, "id", -1), (int)number);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "os/enter.h"
+#include "os/netns.h"
 #include "supervisor/crash.h"
 
 static int exec_fd = -1; /* closed by a successful exec; -1: it was */
@@ -46,7 +46,7 @@ static void __attribute__((noreturn)) run_main(int hold, int status, const char 
 		child_fail(status, -r, "set the resource limits of the task", NULL);
 	if (netns) {
 		fd = open(netns, O_RDONLY | O_CLOEXEC);
-		r = fd < 0 ? -errno : nomad__enter_netns(fd);
+		r = fd < 0 ? -errno : nomad__netns_enter(fd);
 		if (r < 0)
 			child_fail(status, -r, "enter network namespace", netns);
 	}
@@ -56,11 +56,14 @@ static void __attribute__((noreturn)) run_main(int hold, int status, const char 
 	r = fds[1] < 0 ? fds[1] : fds[2] < 0 ? fds[2] : child_stdio(fds);
 	if (r < 0)
 		child_fail(status, -r, "open the log pipes", NULL);
+	if (chdir(cwd ? cwd : "/") < 0)
+		child_fail(status, errno, "change to directory", cwd ? cwd : "/");
 	r = child_become(spec_of_task());
 	if (r < 0)
 		child_fail(status, -r, "become user number", spec_get("uid"));
-	if (cwd && chdir(cwd) < 0)
-		child_fail(status, errno, "change to directory", cwd);
+	r = channels_give(&status);
+	if (r < 0)
+		child_fail(status, -r, "pass the channels to the program", NULL);
 	nomad__die_with_parent();
 	/* It may be too late for that already. */
 	if (getppid() != parent)
@@ -114,6 +117,7 @@ int spawn_main(const char *notify)
 	nomad__crash_at("super-forked");
 	exec_fd = status[0];
 	logs_child_forked();
+	channels_given();
 	release(pid, hold[1]);
 	close(hold[1]);
 	nomad__crash_at("super-main");

@@ -81,11 +81,6 @@ int spec_receive(int fd)
 	return r < 0 ? fail(-r, "map the specification", NULL) : 0;
 }
 
-void spec_drop(void)
-{
-	spec_unmap(&ours);
-}
-
 const struct spec *spec_of_task(void)
 {
 	return &ours;
@@ -104,15 +99,4 @@ int64_t spec_num(const char *key, int64_t otherwise)
 const char *spec_next(const char *key, size_t *pos)
 {
 	return nomad__fields_next(ours.data, ours.size, key, pos);
-}
-
-int spec_copy(const char *key, char *buf, size_t size)
-{
-	const char *value = spec_get(key);
-	struct nomad__text t;
-
-	nomad__text_init(&t, buf, size);
-	if (value)
-		nomad__text_add(&t, value);
-	return t.full ? fail(ENAMETOOLONG, "keep option", key) : 0;
 }

@@ -37,15 +37,12 @@ struct spec {
 /* Maps the file `fd`.  0 or -errno. */
 int spec_map(int fd, struct spec *ret);
 void spec_unmap(struct spec *spec);
-/* The specification of the task; empty once it runs, since it holds the environment. */
+/* The specification of the task: commands get what its process got. */
 int spec_receive(int fd);
-void spec_drop(void);
 const struct spec *spec_of_task(void);
 const char *spec_get(const char *key);
 int64_t spec_num(const char *key, int64_t otherwise);
 const char *spec_next(const char *key, size_t *pos);
-/* Copies the value, or "", for when the specification is gone. */
-int spec_copy(const char *key, char *buf, size_t size);
 
 /* ---- state.c: where the task is in its life, events and times to come ---- */
 
@@ -56,6 +53,7 @@ enum super_timer {
 	TIMER_STALL,
 	TIMER_LINGER,
 	TIMER_RECORD,
+	TIMER_EXEC,
 	TIMER_MAX,
 };
 enum super_state state_now(void);
@@ -108,7 +106,8 @@ int clients_pollfd(int slot);  /* of MAX_CLIENTS slots, or the listening socket 
 unsigned clients_id(int slot); /* never the same for two connections */
 bool clients_has(unsigned id);
 void clients_drop(int slot);
-void clients_send(unsigned id, const struct nomad__fields *message);
+/* `fd`: goes along; -1: none. */
+void clients_send(unsigned id, const struct nomad__fields *message, int fd);
 void clients_broadcast(const struct nomad__fields *message);
 void clients_notice(const char *text, int64_t lost); /* lost: bytes of output that nobody will read */
 /* Answers whoever asked for the start, once. */
@@ -166,7 +165,7 @@ void limits_kill(bool thorough);
 bool limits_empty(void);
 bool limits_oom_killed(void); /* a process of the task, since limits_create() */
 
-/* ---- child.c, user.c: what a child does between fork and exec ---- */
+/* ---- child.c: what a child does between fork and exec ---- */
 
 /* Tells the parent over `fd`: "E<errno>", NUL, text, NUL; and exits. */
 void child_fail(int fd, int errnum, const char *act, const char *object) __attribute__((noreturn));
@@ -174,11 +173,20 @@ void child_fail(int fd, int errnum, const char *act, const char *object) __attri
 char **child_strings(const struct spec *spec, const char *key, const char *extra);
 void child_defaults(void);
 int child_become(const struct spec *spec);
-/* The same by name or number, with the files of the root that we are in. */
-int child_become_inside(const char *user);
 /* execve(), and the search of env's PATH for a name without a slash.  Returns -errno. */
 int child_exec(char **argv, char **env);
 int child_stdio(const int fds[3]);
+
+/* ---- channels.c: sockets that the program asked for (nomad/task.h) ---- */
+
+int channels_open(void);
+/* In the child: puts them where the program expects them, moves *status out of the way, closes all others. */
+int channels_give(int *status);
+void channels_given(void);
+int channel_exec(void); /* -1: none, or closed */
+void channel_exec_close(void);
+/* What the program reported of its payload's end, if it did. */
+void channel_exit_read(int *code, int *signal);
 
 /* ---- spawn.c: the main process ---- */
 
@@ -201,13 +209,13 @@ enum { MAX_EXECS = 256 };
 void exec_start(unsigned client, const char *message, size_t size, const int *fds);
 void exec_signal(unsigned client, int64_t id, int signal);
 void exec_kill_orphans(void);
-int exec_pollfd(int i); /* i < MAX_EXECS */
-void exec_read_status(int i);
+int exec_pollfd(int i); /* 0: of children, 1: of the broker; -1: none */
+void exec_read(int i);
+void exec_check_deadlines(void);
 void exec_reaped(int pid, int status);
 
 /* ---- end.c: the end of everything ---- */
 
-int end_init(void);
 void end_begin(bool by_us); /* kill what is left of the task */
 void end_sweep(void);
 void end_finish(void);

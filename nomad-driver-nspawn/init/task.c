@@ -1,48 +1,50 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The payload of an unbooted container: its environment, its user, its
- * command.
+ * What the driver says about the task, and how a process becomes the task.
  *
- * The environment does not come by argv, which everybody on the host can
+ * The environment does not come by argv, which every user of the host can
  * read, but in a credential of systemd-nspawn: strings that end in a zero
  * byte: user, working directory, then NAME=VALUE each.  Names that
  * systemd-nspawn would refuse arrive like any other. */
+#include "task.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "init.h"
-#include "payload.h"
 
 enum { SPEC_MAX = 2 << 20 };
 
 static const char spec_path[] = "/run/host/credentials/" NSPAWN_SPEC_NAME;
 
-static void env_put(struct spec *spec, char *pair, int replace)
+static void env_put(struct task *task, char *pair, int replace)
 {
 	size_t i, n = (size_t)(strchr(pair, '=') - pair) + 1;
 
-	for (i = 0; i < spec->n_env; i++)
-		if (strncmp(spec->env[i], pair, n) == 0) {
+	for (i = 0; i < task->n_env; i++)
+		if (strncmp(task->env[i], pair, n) == 0) {
 			if (replace)
-				spec->env[i] = pair;
+				task->env[i] = pair;
 			return;
 		}
-	spec->env[spec->n_env++] = pair;
-	spec->env[spec->n_env] = NULL;
+	task->env[task->n_env++] = pair;
+	task->env[task->n_env] = NULL;
 }
 
-void env_default(struct spec *spec, const char *name, const char *value)
+void task_default(struct task *task, const char *name, const char *value)
 {
 	char *pair;
 
 	if (asprintf(&pair, "%s=%s", name, value) < 0)
 		init_fail(125, "set", name);
-	env_put(spec, pair, 0);
+	env_put(task, pair, 0);
 }
 
 static void env_drop(char **env, const char *name)
@@ -57,7 +59,7 @@ static void env_drop(char **env, const char *name)
 }
 
 /* What systemd-nspawn says about the container, where the task says nothing. */
-static void env_from_nspawn(struct spec *spec)
+static void env_from_nspawn(struct task *task)
 {
 	static const char *const names[] = {
 		"container", "container_uuid", "container_host_id", "container_host_version_id", "LANG", "TERM", "PATH"
@@ -68,47 +70,47 @@ static void env_from_nspawn(struct spec *spec)
 		const char *value = getenv(names[i]);
 
 		if (value)
-			env_default(spec, names[i], value);
+			task_default(task, names[i], value);
 	}
 }
 
-void spec_read(struct spec *spec)
+void task_read(struct task *task)
 {
 	size_t size = 0, n = 0, i;
 	ssize_t got;
 	char *p, *end;
 	int fd = open(spec_path, O_RDONLY | O_CLOEXEC);
 
-	spec->data = malloc(SPEC_MAX + 1);
-	if (fd < 0 || !spec->data)
+	task->data = malloc(SPEC_MAX + 1);
+	if (fd < 0 || !task->data)
 		init_fail(125, "open", spec_path);
-	while (size < SPEC_MAX && (got = read(fd, spec->data + size, SPEC_MAX - size)) != 0) {
+	while (size < SPEC_MAX && (got = read(fd, task->data + size, SPEC_MAX - size)) != 0) {
 		if (got < 0)
 			init_fail(125, "read", spec_path);
 		size += (size_t)got;
 	}
 	close(fd);
-	spec->data[size] = 0;
-	end = spec->data + size;
-	for (p = spec->data; p < end; p++)
+	task->data[size] = 0;
+	end = task->data + size;
+	for (p = task->data; p < end; p++)
 		n += !*p;
 	if (n < 2) {
 		errno = EINVAL;
 		init_fail(125, "use", spec_path);
 	}
-	spec->env = calloc(n + 16, sizeof(char *));
-	if (!spec->env)
+	task->env = calloc(n + 16, sizeof(char *));
+	if (!task->env)
 		init_fail(125, "read", spec_path);
-	for (p = spec->data, i = 0; p < end; p += strlen(p) + 1, i++) {
+	for (p = task->data, i = 0; p < end; p += strlen(p) + 1, i++) {
 		if (i == 0)
-			spec->user = p;
+			task->user = p;
 		else if (i == 1)
-			spec->cwd = p;
+			task->cwd = p;
 		else if (strchr(p, '='))
-			env_put(spec, p, 1);
+			env_put(task, p, 1);
 	}
-	env_from_nspawn(spec);
-	env_drop(spec->env, "CREDENTIALS_DIRECTORY");
+	env_from_nspawn(task);
+	env_drop(task->env, "CREDENTIALS_DIRECTORY");
 }
 
 /* execve() with a search in the PATH of the new environment. */
@@ -140,28 +142,50 @@ static void execute(char **argv, char **env)
 	errno = best;
 }
 
-const char *become(struct spec *spec, char **argv, const char **ret_object)
+const char *task_resolve(struct task *task)
 {
-	struct account account = { .home = "/root", .name = "root" };
+	task->account = (struct account){ .home = "/root", .name = "root" };
+	task->other_user = *task->user != 0;
+	if (task->other_user && account_find(task->user, &task->account) < 0)
+		return "find user";
+	task_default(task, "HOME", task->account.home);
+	task_default(task, "USER", task->account.name);
+	task_default(task, "LOGNAME", task->account.name);
+	return NULL;
+}
+
+/* A directory that cannot be named from the root is outside the container.  The
+ * system call says so; the C library's getcwd() would search on. */
+static int enter_directory(const char *path)
+{
+	char name[8192];
+
+	if (chdir(path) < 0 || syscall(SYS_getcwd, name, sizeof(name)) < 0)
+		return -1;
+	if (*name == '/')
+		return 0;
+	errno = EXDEV;
+	return -1;
+}
+
+const char *task_become(void *ud, char **argv, int tty, const char **ret_object)
+{
+	struct task *task = ud;
+	const struct account *a = &task->account;
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (*spec->user) {
-		*ret_object = spec->user;
-		if (account_find(spec->user, &account) < 0)
-			return "find user";
-		if (setgroups_of(&account) < 0 || setresgid(account.gid, account.gid, account.gid) < 0 ||
-		    setresuid(account.uid, account.uid, account.uid) < 0)
-			return "become user";
-	}
-	env_default(spec, "HOME", account.home);
-	env_default(spec, "USER", account.name);
-	env_default(spec, "LOGNAME", account.name);
-	*ret_object = *spec->cwd ? spec->cwd : "/";
-	if (chdir(*ret_object) < 0)
+	if (tty)
+		(void)fchown(0, a->uid, (gid_t)-1);
+	*ret_object = task->user;
+	if (task->other_user && (setgroups(a->n_groups, a->groups) < 0 || setresgid(a->gid, a->gid, a->gid) < 0 ||
+				 setresuid(a->uid, a->uid, a->uid) < 0))
+		return "become user";
+	*ret_object = *task->cwd ? task->cwd : "/";
+	if (enter_directory(*ret_object) < 0)
 		return "enter working directory";
 	*ret_object = argv[0];
-	execute(argv, spec->env);
+	execute(argv, task->env);
 	return "run";
 }
