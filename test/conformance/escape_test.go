@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//go:build nspawn
+
+package conformance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A hostile container and `nomad alloc exec`.  ATTACK is the static program of test/escape/attack.c, NSPAWN_ROOT a busybox tree.
+
+// hostileRoot is a copy of the tree with the attack program in it.
+func hostileRoot(t *testing.T) string {
+	t.Helper()
+	attack := os.Getenv("ATTACK")
+	if attack == "" {
+		t.Skip("ATTACK names no program")
+	}
+	root := filepath.Join(t.TempDir(), "root")
+	if out, err := exec.Command("cp", "-a", os.Getenv("NSPAWN_ROOT"), root).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	data, err := os.ReadFile(attack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "bin/attack"), data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{"passwd": "root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/tmp:/bin/sh\n",
+		"group": "root:x:0:\ndaemon:x:1:\nextra:x:77:daemon\n"} {
+		if err := os.WriteFile(filepath.Join(root, "etc", file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// canary is a file of the host that no container may find, by a name that no container has.
+func canary(t *testing.T) string {
+	t.Helper()
+	name := "nomad-canary-" + random(8)
+	path := "/" + name
+	if err := os.WriteFile(path, []byte("secret of the host\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(path) })
+	return name
+}
+
+type variant struct {
+	name  string
+	users bool
+	user  string
+}
+
+var variants = []variant{{"own users", true, ""}, {"own users, a user", true, "daemon"}, {"host users", false, ""}, {"host users, a user", false, "daemon"}}
+
+func hostileTask(t *testing.T, root string, v variant, more M) *task {
+	t.Helper()
+	config := M{"image": root, "boot": false, "network_veth": false, "user_namespacing": v.users, "command": []string{"/bin/sleep", "999"}}
+	if v.user != "" {
+		config["user"] = v.user
+	}
+	for key, value := range more {
+		config[key] = value
+	}
+	return newTask(t, sharedHost(t), config)
+}
+
+// TestNspawnIdentity compares what a task's command is with what a command in it is, line by line.
+func TestNspawnIdentity(t *testing.T) {
+	root := hostileRoot(t)
+	if err := os.MkdirAll(filepath.Join(root, "srv/work"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(filepath.Join(root, "srv/work"), 0o777)
+	for _, v := range variants {
+		for _, init := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, init %v", v.name, init), func(t *testing.T) {
+				k := hostileTask(t, root, v, M{"init": init, "working_directory": "/srv/work", "rlimits": M{"NOFILE": "1234:4321"},
+					"system_call_filter": []string{"~@keyring"}, "no_new_privileges": v.user != "",
+					"command": []string{"/bin/sh", "-c", "attack identity >/tmp/identity.new; mv /tmp/identity.new /tmp/identity; exec sleep 999"}})
+				k.mustStart(t)
+				var want string
+				eventually(t, "the task has told who it is", func() bool {
+					out, code := k.exec(t, "20s", "cat", "/tmp/identity")
+					want = out
+					return code == 0 && len(out) > 0
+				})
+				compare(t, "ExecTask", want, first(k.exec(t, "20s", "attack", "identity")))
+				for _, tty := range []bool{false, true} {
+					x := k.open(t, tty, "/bin/attack", "identity")
+					x.mustEnd(0)
+					compare(t, fmt.Sprintf("streaming, tty %v", tty), want, strings.ReplaceAll(x.out(), "\r\n", "\n"))
+				}
+				k.destroy(t)
+			})
+		}
+	}
+}
+
+func first(out string, _ int64) string { return out }
+
+func compare(t *testing.T, what, want, got string) {
+	t.Helper()
+	in := func(text string) map[string]bool {
+		lines := map[string]bool{}
+		for _, l := range strings.Split(text, "\n") {
+			// The shell between adds its own.
+			if !strings.HasPrefix(l, "env: SHLVL=") && !strings.HasPrefix(l, "env: _=") && !strings.HasPrefix(l, "env: PWD=") &&
+				!strings.HasPrefix(l, "env: OLDPWD=") {
+				lines[l] = true
+			}
+		}
+		return lines
+	}
+	a, b := in(want), in(got)
+	for l := range a {
+		if !b[l] {
+			t.Errorf("%s: only the task has: %s", what, l)
+		}
+	}
+	for l := range b {
+		if !a[l] {
+			t.Errorf("%s: only the command has: %s", what, l)
+		}
+	}
+	if len(b) < 40 {
+		t.Errorf("%s: only %d lines:\n%s", what, len(b), got)
+	}
+}
+
+// TestNspawnTerminal: what a person at a terminal in the container sees.
+func TestNspawnTerminal(t *testing.T) {
+	root := hostileRoot(t)
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			k := hostileTask(t, root, v, nil)
+			k.mustStart(t)
+			x := k.open(t, true, "/bin/sh", "-c", "tty; ls -l $(tty) >/dev/null && echo is there; readlink /proc/self/fd/0; exec 3<>$(tty) && echo opens; stty -a </dev/tty >/dev/null && echo controls")
+			x.mustEnd(0)
+			for _, want := range []string{"/dev/pts/", "is there", "opens", "controls"} {
+				if !strings.Contains(x.out(), want) {
+					t.Errorf("no %q in %q", want, x.out())
+				}
+			}
+			k.destroy(t)
+		})
+	}
+}
+
+// hostFiles may not change, whatever a container does.
+var hostFiles = []string{"/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/kernel/hostname", "/etc/passwd", "/etc/shadow"}
+
+func hostState() string {
+	var b strings.Builder
+	for _, f := range hostFiles {
+		data, _ := os.ReadFile(f)
+		fmt.Fprintf(&b, "%s: %x\n", f, data)
+	}
+	return b.String()
+}
+
+// attacks on a running container, each as root in it.  The script attacks; then each way to run a command is used.  The word ESCAPED may
+// not appear, the host may not change, the commands have to end in time, and the task has to be stoppable.
+var attacks = []struct {
+	name, script string
+	exec         bool // the command itself has to work all the same
+}{
+	{"passwd is /dev/zero", "ln -sf /dev/zero /etc/passwd", true},
+	{"passwd is a FIFO", "rm -f /etc/passwd; mkfifo /etc/passwd", true},
+	{"passwd is a link to itself", "ln -sf passwd /etc/passwd", true},
+	{"passwd is /proc/self/mem", "ln -sf /proc/self/mem /etc/passwd", true},
+	{"passwd is huge", "rm -f /etc/passwd; truncate -s 10G /etc/passwd", true},
+	{"group is /dev/zero", "ln -sf /dev/zero /etc/group", true},
+	{"everybody is root", "echo 'daemon:x:0:0::/:/bin/sh' >/etc/passwd", true},
+	{"the terminal is a FIFO", "rm -f /dev/ptmx; mkfifo /dev/ptmx", false},
+	{"the terminal is a link to core_pattern", "ln -sf /proc/sys/kernel/core_pattern /dev/ptmx", false},
+	{"devpts is a tmpfs", "umount -l /dev/pts; mount -t tmpfs none /dev/pts", false},
+	{"/dev/null is a link to core_pattern", "rm -f /dev/null; ln -s /proc/sys/kernel/core_pattern /dev/null", false},
+	{"/proc is a tmpfs", "mount -t tmpfs none /proc && mkdir -p /proc/self/attr /proc/1", false},
+	{"/proc is gone", "umount -l /proc", false},
+	{"the shell is a link to /proc/self/exe", "cp /bin/busybox /bin/b2; cp -a /bin/sh /bin/sh.real; ln -sf /proc/self/exe /bin/true", false},
+	{"the program starts with #!/proc/self/exe", "printf '#!/proc/self/exe\\n' >/bin/true2; chmod +x /bin/true2", true},
+	{"the broker is stopped", "attack signal nspawn-exec 19", false},
+	{"the broker is killed", "attack signal nspawn-exec 9", false},
+	{"the broker is seized", "attack steal CANARY 1 & sleep 2", true},
+	{"init is written to", "echo x >/run/nomad/init; echo x >/proc/1/exe", true},
+	{"descriptors of init are opened", "for n in 0 1 2 3 4 5 6 7 8 9; do (exec 8<>/proc/1/fd/$n && echo x >&8) 2>/dev/null; done", true},
+	{"the exit file is filled", "for i in 1 2 3; do dd if=/dev/zero of=/run/nomad/exit bs=1M count=64; done", true},
+	{"notify is flooded", "attack flood /run/host/notify 5000; attack flood $NOTIFY_SOCKET 100", true},
+	{"a file handle of the host", "attack shocker CANARY", true},
+	{"out of a chroot", "attack chroot CANARY", true},
+	{"core_pattern", "echo '|/bin/sh' >/proc/sys/kernel/core_pattern", true},
+	{"sysrq", "echo h >/proc/sysrq-trigger", true},
+	{"sysctl of the host", "echo evil >/proc/sys/kernel/modprobe; echo evil >/proc/sys/kernel/hostname", true},
+	{"release_agent", "mkdir -p /tmp/cg; mount -t cgroup -o memory none /tmp/cg && { echo /bin/sh >/tmp/cg/release_agent && echo ESCAPED; }; mount -t cgroup2 none /tmp/cg; umount /tmp/cg", true},
+	{"a block device", "mknod /tmp/vda b 254 0; mknod /tmp/sda b 8 0; for d in vda sda; do dd if=/tmp/$d of=/dev/null bs=512 count=1 2>/dev/null && echo ESCAPED; done", true},
+	{"memory of the host", "mknod /tmp/mem c 1 1; mknod /tmp/kmsg c 1 11; for d in mem kmsg; do (exec 8</tmp/$d) 2>/dev/null && echo ESCAPED; done", true},
+	{"modules", "insmod /bin/busybox; modprobe dummy; attack calls | grep -E '_module done' && echo ESCAPED", true},
+	{"kill everything", "kill -9 -1", false},
+	{"root of process 1", "ls /proc/1/root/CANARY /proc/1/cwd/CANARY && echo ESCAPED", true},
+	{"debugfs and tracefs", "mkdir /x; for f in debugfs tracefs securityfs; do mount -t $f none /x && echo ESCAPED; done", true},
+	{"a kernel keyring", "attack calls | grep 'keyctl done' && echo ESCAPED", true},
+}
+
+func TestNspawnAttacks(t *testing.T) {
+	root := hostileRoot(t)
+	name := canary(t)
+	before := hostState()
+	for _, v := range []variant{variants[0], variants[1], variants[2]} {
+		for _, a := range attacks {
+			if !v.users && strings.HasPrefix(a.name, "debugfs") {
+				continue // that root may mount: see SECURITY.md
+			}
+			if v.user != "" && !strings.Contains(a.script, "passwd") && !strings.Contains(a.script, "ptmx") {
+				continue // it takes root
+			}
+			t.Run(v.name+"/"+a.name, func(t *testing.T) {
+				t.Parallel()
+				k := hostileTask(t, root, variant{v.name, v.users, ""}, M{"command": []string{"/bin/sh", "-c",
+					"exec >/tmp/said 2>&1; " + strings.ReplaceAll(a.script, "CANARY", name) + "; echo done; exec sleep 999"}})
+				if v.user != "" {
+					k = hostileTask(t, root, v, M{"tmpfs": []string{"/tmp"}})
+				}
+				k.mustStart(t)
+				stolen := k.open(t, false, "/bin/attack", "steal", name, "3")
+				for i := 0; i < 4; i++ {
+					begin := time.Now()
+					r, err := k.h.call(driverSvc+"ExecTask", M{"task_id": k.id, "command": []string{"/bin/busybox", "sh", "-c", "ls /" + name + " /proc/self/fd/*/../" + name + " && echo ESCAPED; exit 7"}, "timeout": "5s"})
+					if d := time.Since(begin); d > 25*time.Second {
+						t.Errorf("ExecTask took %v", d)
+					}
+					if a.exec && (err != nil || r.num("result.exit_code") != 7) {
+						t.Errorf("ExecTask: %v", err)
+					}
+					if err == nil && strings.Contains(string(r.bytes("stdout")), "ESCAPED") {
+						t.Errorf("ExecTask: %s", r.bytes("stdout"))
+					}
+				}
+				x := k.open(t, true, "/bin/busybox", "sh", "-c", "tty; ls /proc/self/fd/0/../../"+name+" && echo ESCAPED")
+				select {
+				case <-x.done:
+				case <-time.After(25 * time.Second):
+					x.s.cancel()
+				}
+				select {
+				case <-stolen.done:
+				case <-time.After(25 * time.Second):
+					stolen.s.cancel()
+				}
+				for what, s := range map[string]*session{"terminal": x, "steal": stolen} {
+					if strings.Contains(s.out(), "ESCAPED") {
+						t.Errorf("%s: %s", what, s.out())
+					}
+				}
+				if v.user == "" && a.exec {
+					if out, _ := k.exec(t, "10s", "/bin/busybox", "cat", "/tmp/said"); strings.Contains(out, "ESCAPED") || !strings.Contains(out, "done") {
+						t.Errorf("the attack said: %s", out)
+					}
+				}
+				k.stop(t, "", "2s")
+				k.destroy(t)
+			})
+		}
+	}
+	t.Cleanup(func() {
+		if after := hostState(); after != before {
+			t.Errorf("the host changed:\n%s\n%s", before, after)
+		}
+	})
+}
+
+// TestNspawnHostileImages: what the author of an image or of a job can name as a place.
+func TestNspawnHostileImages(t *testing.T) {
+	name := canary(t)
+	places := []string{"/proc/self/cwd", "/proc/1/root", "/proc/1/cwd", "/proc/self/root/..", "/link-root", "/link-up"}
+	for n := 0; n < 12; n++ {
+		places = append(places, fmt.Sprintf("/proc/self/fd/%d", n), fmt.Sprintf("/link-%d", n))
+	}
+	root := hostileRoot(t)
+	os.Symlink("/", filepath.Join(root, "link-root"))
+	os.Symlink("../../../../../../..", filepath.Join(root, "link-up"))
+	for n := 0; n < 12; n++ {
+		os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n), filepath.Join(root, fmt.Sprintf("link-%d", n)))
+	}
+	for _, users := range []bool{true, false} {
+		for _, place := range places {
+			t.Run(fmt.Sprintf("%v%s", users, place), func(t *testing.T) {
+				t.Parallel()
+				k := hostileTask(t, root, variant{"", users, ""}, M{"working_directory": place, "command": []string{"/bin/sh", "-c",
+					"d=.; for i in 1 2 3 4 5 6 7 8; do [ ! -e $d/" + name + " ] || exit 66; d=$d/..; done; exec sleep 999"}})
+				if err := k.start(); err != nil {
+					k.clean(t)
+					return // refused
+				}
+				t.Cleanup(func() { k.clean(t) })
+				out, _ := k.exec(t, "10s", "/bin/sh", "-c", "d=.; for i in 1 2 3 4 5 6 7 8; do [ ! -e $d/"+name+" ] || echo ESCAPED; d=$d/..; done")
+				if strings.Contains(out, "ESCAPED") {
+					t.Error(out)
+				}
+				if state := k.inspect(t).str("task.state"); strings.Contains(strings.ToLower(state), "exited") {
+					t.Errorf("the task found the host's file")
+				}
+				k.destroy(t)
+			})
+		}
+	}
+}
+
+// TestNspawnAttackIsSeen shows that the attacks would work: the way in that this driver had before, by a root process that joins the
+// container while it can be attached to and holds a directory of the host, is found by the same program.
+func TestNspawnAttackIsSeen(t *testing.T) {
+	old := os.Getenv("OLD_ENTER")
+	if old == "" {
+		t.Skip("OLD_ENTER names no program")
+	}
+	root := hostileRoot(t)
+	name := canary(t)
+	k := hostileTask(t, root, variants[0], nil)
+	k.mustStart(t)
+	x := k.open(t, false, "/bin/attack", "steal", name, "6")
+	time.Sleep(time.Second)
+	cmd := exec.Command(old, k.inspect(t).strings("driver.attributes")["pid"])
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	x.mustEnd(0)
+	if !strings.Contains(x.out(), "ESCAPED") {
+		t.Errorf("the attack does not find the old way in: %s", x.out())
+	}
+	k.destroy(t)
+}
