@@ -48,7 +48,8 @@ parallel = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell getconf _NPROCESSORS_ON
 
 parts := lib build triton nspawn pot nomadinit
 folder_of = $(if $(filter lib,$(1)),libnomadplugin,$(if $(filter nomadinit,$(1)),nomadinit,nomad-driver-$(1)))
-scripts_of = $(sort $(wildcard test/$(1)/[0-9]*.sh))
+# The attacks are made from inside nspawn's containers.
+scripts_of = $(sort $(wildcard test/$(1)/[0-9]*.sh)) $(if $(filter nspawn,$(1)),$(wildcard test/escape/[0-9]*.sh))
 
 define part_rules
 .PHONY: test-$(1) test-$(1)-deps tests-of-$(1)
