@@ -14,9 +14,10 @@
 #include <string.h>
 
 #include "cloudapi.h"
+#include "entries.h"
 #include "text.h"
 
-enum { PAGE = 1000, PAGES_MAX = 100, JSON_DEPTH_MAX = 64 };
+enum { PAGE = 1000, MACHINES_MAX = 100000, SKIPPED_MOST = 16 };
 
 /* ---- Answers ---- */
 
@@ -111,8 +112,19 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 	return -code;
 }
 
+/* Machines of an answer, on their way into a list. */
+struct page {
+	struct triton_entries entries;
+	struct triton_machines *machines;
+	size_t before; /* machines of other pages */
+	size_t count, unreadable;
+	bool no_memory;
+};
+
+static int take_bytes(void *ud, const char *data, size_t size);
+
 static int call(const struct triton_cloud *cloud, const char *method, const json_t *body, const char *path,
-		struct triton_answer *ret, struct nomad_error **err)
+		struct page *page, struct triton_answer *ret, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *target = nomad_strdupf("/%s%s", cloud->account, path), *text = NULL;
 	struct triton_request request = { .method = method, .retry_ms = cloud->retry_ms };
@@ -132,11 +144,14 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 				       method, target, strlen(text));
 	request.target = target;
 	request.body = text;
+	request.sink = page ? take_bytes : NULL;
+	request.ud = page;
 	/* To ask twice for a state is to ask once. */
 	request.repeatable = strcmp(method, "DELETE") == 0 || strcmp(method, "PUT") == 0 || strstr(path, "?action=") ||
 			     (strncmp(path, "/fwrules/", 9) == 0 && strstr(path, "/enable"));
 	r = triton_http_do(cloud->http, &request, &response, err);
 	ret->maybe_done = response.maybe_done;
+	ret->status = response.status;
 	if (r < 0) {
 		(void)nomad_error_retryable(err);
 		goto out;
@@ -180,7 +195,7 @@ int triton_cloud_call(const struct triton_cloud *cloud, const char *method, cons
 		memset(ret, 0, sizeof(*ret));
 	if (!path)
 		return nomad_error_errno(err, ENOMEM, "prepare a request to CloudAPI");
-	r = call(cloud, method, body, path, &answer, err);
+	r = call(cloud, method, body, path, NULL, &answer, err);
 	if (ret)
 		*ret = answer;
 	else
@@ -277,17 +292,85 @@ static int no_machine(int r, const char *what, struct nomad_error **err)
 {
 	if (r == -ENOMEM)
 		return nomad_error_errno(err, ENOMEM, "%s", what);
-	nomad_error_set(err, EPROTO, "%s: the answer holds no machine", what);
+	nomad_error_set(err, EBADMSG, "%s: the answer holds no machine", what);
 	(void)nomad_error_retryable(err);
-	return -EPROTO;
+	return -EBADMSG;
+}
+
+static void drop_page(struct page *page)
+{
+	while (page->machines->count > page->before)
+		triton_machine_done(&page->machines->items[--page->machines->count]);
+	page->count = page->unreadable = 0;
+	triton_entries_reset(&page->entries);
+}
+
+static int take_bytes(void *ud, const char *data, size_t size)
+{
+	struct page *page = ud;
+
+	if (data)
+		return triton_entries_feed(&page->entries, data, size);
+	drop_page(page);
+	return 0;
+}
+
+static void take_machine(void *ud, const char *text, size_t size)
+{
+	struct page *page = ud;
+	struct triton_machines *to = page->machines;
+	struct triton_machine *more = reallocarray(to->items, to->count + 1, sizeof(*more));
+	json_t *json = more && text ? json_loadb(text, size, 0, NULL) : NULL;
+	int r;
+
+	page->count++;
+	if (more)
+		to->items = more;
+	r = json ? triton_machine_parse(json, &to->items[to->count]) : -EPROTO;
+	json_decref(json);
+	page->no_memory |= !more || r == -ENOMEM;
+	if (r >= 0)
+		to->count++;
+	else
+		page->unreadable++;
+}
+
+/* Adds the machines of one answer, a list or not; *ret_count: with those that cannot be read. */
+static int take_page(const struct triton_cloud *cloud, const char *path, bool list, struct triton_machines *machines,
+		     size_t *ret_count, struct triton_answer *ret, struct nomad_error **err)
+{
+	struct page page = { .machines = machines, .before = machines->count };
+	int r;
+
+	page.entries.on_entry = take_machine;
+	page.entries.ud = &page;
+	r = call(cloud, "GET", NULL, path, &page, ret, err);
+	if (r >= 0 && page.no_memory)
+		r = nomad_error_errno(err, ENOMEM, "read the answer to GET %s", path);
+	if (r >= 0 && (!triton_entries_complete(&page.entries) || page.entries.list != list)) {
+		nomad_error_set(err, EBADMSG, "read the answer to GET %s: it is not JSON of the expected kind", path);
+		(void)nomad_error_retryable(err);
+		r = -EBADMSG;
+	}
+	*ret_count = page.count;
+	machines->unreadable += r < 0 ? 0 : page.unreadable;
+	if (r < 0)
+		drop_page(&page);
+	else
+		triton_entries_reset(&page.entries);
+	return r;
 }
 
 int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret,
 		     struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("/machines/%s", id);
+	struct triton_machines one = { 0 };
 	struct nomad_error *why = NULL;
-	struct triton_answer answer;
-	int r = triton_cloud_call(cloud, "GET", NULL, &answer, &why, "/machines/%s", id);
+	struct triton_answer answer = { 0 };
+	size_t count;
+	int r = path ? take_page(cloud, path, false, &one, &count, &answer, &why)
+		     : nomad_error_errno(&why, ENOMEM, "look at the instance '%s'", id);
 
 	if (r == -ESTALE) {
 		/* The status alone is what counts; a body that is damaged is no reason to hope. */
@@ -300,11 +383,13 @@ int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct tr
 		ret->state = TRITON_DELETED;
 	} else if (r < 0) {
 		triton_fail(r, why, err);
+	} else if (one.count == 1) {
+		*ret = *one.items;
+		one.count = 0;
 	} else {
-		r = triton_machine_parse(answer.json, ret);
-		if (r < 0)
-			r = no_machine(r, "look at an instance", err);
+		r = no_machine(-EBADMSG, "look at an instance", err);
 	}
+	triton_machines_done(&one);
 	triton_answer_done(&answer);
 	return r;
 }
@@ -313,40 +398,37 @@ int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struc
 		      struct nomad_error **err)
 {
 	struct triton_machines all = { 0 };
-	int r = 0;
+	size_t limit = PAGE, offset = 0, skipped = 0, n;
+	int r;
 
-	for (int page = 0; page < PAGES_MAX; page++) {
-		struct triton_machine *more;
-		struct triton_answer answer;
-		json_t *item;
-		size_t n, i;
+	do {
+		NOMAD_AUTO_FREE char *path =
+			nomad_strdupf("/machines?%s%slimit=%zu&offset=%zu", query, *query ? "&" : "", limit, offset);
+		struct nomad_error *why = NULL;
+		struct triton_answer answer = { 0 };
 
-		r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/machines?%s%slimit=%d&offset=%d", query,
-				      *query ? "&" : "", PAGE, page * PAGE);
-		if (r < 0)
-			break;
-		if (!json_is_array(answer.json)) {
-			triton_answer_done(&answer);
-			r = no_machine(-EPROTO, "list the instances", err);
-			break;
-		}
-		n = json_array_size(answer.json);
-		more = n ? reallocarray(all.items, all.count + n, sizeof(*more)) : all.items;
-		if (n && !more)
-			r = nomad_error_errno(err, ENOMEM, "list the instances");
-		else
-			all.items = more;
-		json_array_foreach(answer.json, i, item)
-		{
-			if (r >= 0 && (r = triton_machine_parse(item, &all.items[all.count])) < 0)
-				r = no_machine(r, "list the instances", err);
-			else if (r >= 0)
-				all.count++;
-		}
+		r = path ? take_page(cloud, path, true, &all, &n, &answer, &why)
+			 : nomad_error_errno(&why, ENOMEM, "list the instances");
 		triton_answer_done(&answer);
-		if (r < 0 || n < PAGE)
-			break;
-	}
+		if (r >= 0) {
+			offset += n;
+			/* A short page is the last one. */
+			if (n < limit)
+				break;
+			limit = limit * 10 > PAGE ? PAGE : limit * 10;
+			continue;
+		}
+		/* Smaller pages find the entry that does the harm; it alone is left out. */
+		if ((r == -EBADMSG || answer.status == 500) && (limit > 1 || ++skipped <= SKIPPED_MOST)) {
+			nomad_error_free(why);
+			all.unreadable += limit == 1;
+			offset += limit == 1;
+			limit = limit > 1 ? limit / 10 : 1;
+			r = 0;
+			continue;
+		}
+		triton_fail(r, why, err);
+	} while (r >= 0 && offset < MACHINES_MAX);
 	if (r < 0) {
 		triton_machines_done(&all);
 		return r;

@@ -42,6 +42,7 @@ struct triton_machine {
 struct triton_machines {
 	struct triton_machine *items;
 	size_t count;
+	size_t unreadable; /* instances that are there beside them */
 };
 
 void triton_machine_done(struct triton_machine *machine);
@@ -55,6 +56,7 @@ int triton_machine_parse(const json_t *json, struct triton_machine *ret);
  * -EINVAL the others. */
 struct triton_answer {
 	json_t *json;
+	long status; /* 0: none */
 	char datacenter[128];
 	bool maybe_done; /* after a failure: look whether it happened */
 };
@@ -71,7 +73,8 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 /* -ENOENT only if the server never heard of it; a deleted one has its state. */
 int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret,
 		     struct nomad_error **err);
-/* All machines that match `query` ("tag.a=b", escaped), page by page. */
+/* All machines that match `query` ("tag.a=b", escaped), page by page.  An entry
+ * that cannot be read, or that makes its page fail, is only counted. */
 int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struct triton_machines *ret,
 		      struct nomad_error **err);
 /* *ret_maybe_done: no answer, and it may exist. */

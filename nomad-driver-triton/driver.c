@@ -44,6 +44,13 @@ static void task_ended(void *ud, const char *task_id, const struct nomad_exit *r
 	(void)nomad_task_exited_by_id(self->nomad, task_id, result);
 }
 
+static void task_event(void *ud, const char *task_id, const char *message)
+{
+	struct triton_plugin *self = ud;
+
+	(void)nomad_task_event_by_id(self->nomad, task_id, message);
+}
+
 static void log_ended(void *ud, const char *task_id)
 {
 	struct triton_plugin *self = ud;
@@ -68,6 +75,7 @@ static void plugin_free(struct triton_plugin *self)
 
 static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_error **err)
 {
+	static const struct triton_poller_calls calls = { .ended = task_ended, .event = task_event };
 	NOMAD_AUTO_FREE char *folder = nomad_strdupf("%s/debts", nomad_plugin_state_dir(plugin));
 	struct triton_plugin *self = calloc(1, sizeof(*self));
 	int r;
@@ -83,7 +91,7 @@ static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct noma
 	if (r >= 0)
 		r = triton_logs_new(log_ended, self, &self->logs, err);
 	if (r >= 0)
-		r = triton_poller_new(self->site, self->logs, task_ended, self, &self->poller, err);
+		r = triton_poller_new(self->site, self->logs, &calls, self, &self->poller, err);
 	if (r >= 0)
 		r = triton_debts_new(self->site, folder, self->hold_folder, &self->debts, err);
 	if (r < 0)

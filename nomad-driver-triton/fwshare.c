@@ -280,7 +280,7 @@ static int count_users(const struct triton_cloud *cloud, const char *hash, const
 	r = triton_cloud_list(cloud, query, &machines, err);
 	if (r < 0)
 		return nomad_error_wrap(err, "count the users of a firewall rule");
-	*ret = 0;
+	*ret = machines.unreadable;
 	for (size_t i = 0; i < machines.count; i++)
 		*ret += machines.items[i].state != TRITON_DELETED &&
 			(!except || strcmp(machines.items[i].id, except) != 0);

@@ -24,6 +24,7 @@
 enum {
 	POOL_MAX = 16,
 	BODY_MAX = 8 << 20,
+	FAILURE_MAX = 1 << 16,
 	CONNECT_TIMEOUT_MS = 15000,
 	BACKOFF_BASE_MS = 500,
 	BACKOFF_MOST_MS = 15000,
@@ -139,45 +140,6 @@ void triton_response_done(struct triton_response *response)
 	memset(response, 0, sizeof(*response));
 }
 
-int triton_status_errno(long status)
-{
-	switch (status) {
-	case 401:
-	case 403:
-		return EACCES;
-	case 404:
-		return ENOENT;
-	case 409:
-		return EEXIST;
-	case 410:
-		return ESTALE;
-	case 413:
-		return E2BIG;
-	case 420:
-	case 429:
-		return EAGAIN;
-	default:
-		return status >= 500 ? EAGAIN : status < 400 ? EPROTO : EINVAL;
-	}
-}
-
-int triton_fail(int r, struct nomad_error *why, struct nomad_error **err)
-{
-	if (err)
-		*err = why;
-	else
-		nomad_error_free(why);
-	return r;
-}
-
-int triton_fail_unless_gone(int r, struct nomad_error *why, struct nomad_error **err)
-{
-	if (r != -ENOENT && r != -ESTALE)
-		return triton_fail(r, why, err);
-	nomad_error_free(why);
-	return 0;
-}
-
 /* ---- One attempt ---- */
 
 struct attempt {
@@ -187,6 +149,8 @@ struct attempt {
 	size_t room, most;
 	bool repeatable;
 	bool never_left; /* the request did not reach the server */
+	bool succeeds;	 /* the status is one of success, and the body goes to the sink, if there is one */
+	int refused;	 /* by the sink */
 	bool too_large;
 	bool no_memory;
 };
@@ -197,6 +161,13 @@ static size_t on_body(char *data, size_t one, size_t n, void *ud)
 	struct triton_response *response = attempt->response;
 
 	(void)one;
+	if (attempt->request->sink && attempt->succeeds) {
+		attempt->refused = attempt->request->sink(attempt->request->ud, data, n);
+		return attempt->refused < 0 ? 0 : n;
+	}
+	/* Of a failure the status counts, whatever comes with it. */
+	if (attempt->request->sink && response->size + n > FAILURE_MAX)
+		return n;
 	if (response->size + n > attempt->most) {
 		attempt->too_large = true;
 		return 0;
@@ -244,6 +215,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *ud)
 	(void)one;
 	if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
 		response->retry_after_ms = -1;
+		attempt->succeeds = n > 9 && line[9] == '2';
 	} else if (header_is(line, n, "Retry-After", value, sizeof(value))) {
 		response->retry_after_ms = triton_parse_retry_after(value, (int64_t)time(NULL));
 	} else if (header_is(line, n, "Request-Id", response->request_id, sizeof(response->request_id))) {
@@ -391,45 +363,6 @@ static int make_headers(struct triton_http *http, const struct triton_request *r
 	return r < 0 ? r : add_signature(http, request->method, request->target, list, err);
 }
 
-/* Did the request certainly not reach the server? */
-static bool never_left(CURLcode code)
-{
-	switch (code) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_SSL_CONNECT_ERROR:
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CACERT_BADFILE:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static int errno_of(CURLcode code)
-{
-	switch (code) {
-	case CURLE_OUT_OF_MEMORY:
-		return ENOMEM;
-	case CURLE_OPERATION_TIMEDOUT:
-		return ETIMEDOUT;
-	case CURLE_COULDNT_CONNECT:
-		return ECONNREFUSED;
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return EHOSTUNREACH;
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CACERT_BADFILE:
-		return EPROTO;
-	case CURLE_ABORTED_BY_CALLBACK:
-		return ECANCELED;
-	default:
-		return ECONNRESET;
-	}
-}
-
 static void set_options(struct attempt *attempt, CURL *easy, struct curl_slist *headers, char why[CURL_ERROR_SIZE])
 {
 	const struct triton_request *request = attempt->request;
@@ -469,7 +402,7 @@ static int perform(struct attempt *attempt, CURL *easy, struct curl_slist *heade
 
 	set_options(attempt, easy, headers, why);
 	code = curl_easy_perform(easy);
-	attempt->never_left = code != CURLE_OK && never_left(code);
+	attempt->never_left = code != CURLE_OK && triton_never_left(code);
 	if (code == CURLE_OK) {
 		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response->status);
 		if (!response->body && !(response->body = strdup("")))
@@ -480,10 +413,14 @@ static int perform(struct attempt *attempt, CURL *easy, struct curl_slist *heade
 	if (attempt->too_large)
 		return nomad_error_set(err, EMSGSIZE, "read the answer of %s to %s %s: it is larger than %zu bytes",
 				       http->what, request->method, request->target, attempt->most);
-	if (attempt->no_memory)
+	if (attempt->no_memory || attempt->refused == -ENOMEM)
 		return nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
-	return nomad_error_set(err, errno_of(code), "%s %s at %s: %s", request->method, request->target, http->base,
-			       *why ? why : curl_easy_strerror(code));
+	if (attempt->refused < 0)
+		return nomad_error_set(err, EBADMSG,
+				       "read the answer of %s to %s %s: it is not JSON of the expected kind",
+				       http->what, request->method, request->target);
+	return nomad_error_set(err, triton_curl_errno(code), "%s %s at %s: %s", request->method, request->target,
+			       http->base, *why ? why : curl_easy_strerror(code));
 }
 
 static int attempt_once(struct attempt *attempt, struct nomad_error **err)
@@ -496,6 +433,10 @@ static int attempt_once(struct attempt *attempt, struct nomad_error **err)
 	attempt->never_left = true;
 	triton_response_done(attempt->response);
 	attempt->room = 0;
+	attempt->refused = 0;
+	attempt->succeeds = false;
+	if (attempt->request->sink)
+		(void)attempt->request->sink(attempt->request->ud, NULL, 0);
 	attempt->response->retry_after_ms = -1;
 	if (!easy)
 		return nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);

@@ -42,6 +42,10 @@ struct triton_request {
 	int64_t retry_ms;   /* how long to try; 0: once */
 	bool repeatable;    /* may be sent twice, beside GET: deletes, and stops */
 	size_t body_max;    /* 0: 8 MiB */
+	/* Takes the body of a success as it arrives, in place of the response; NULL
+	 * data: a new attempt begins.  Negative gives the answer up. */
+	int (*sink)(void *ud, const char *data, size_t size);
+	void *ud;
 };
 
 struct triton_response {
@@ -65,6 +69,9 @@ void triton_response_done(struct triton_response *response);
 /* What a status of 300 and more means: EACCES 401 403, ENOENT 404, EEXIST 409,
  * ESTALE 410, E2BIG 413, EAGAIN 420 429 and 5xx, EPROTO below 400, EINVAL the others. */
 int triton_status_errno(long status);
+int triton_curl_errno(CURLcode code);
+/* Did the request certainly not reach the server? */
+bool triton_never_left(CURLcode code);
 /* Returns `r`; its error goes to the caller, or is freed where `err` is NULL. */
 int triton_fail(int r, struct nomad_error *why, struct nomad_error **err);
 /* The same, except that removing what is gone (-ENOENT, -ESTALE) is a success. */

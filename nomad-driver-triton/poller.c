@@ -36,6 +36,7 @@ enum {
 	LOOKS = 3,	      /* a machine is stopped for so many looks */
 	CONTAINER_LOOKS = 60, /* the same of a container that Docker does not know to have ended */
 	SINGLE_MOST = 4,      /* more single looks than this: list */
+	INSTEAD_MOST = 32,    /* single looks each interval where the list cannot be read */
 	LOG_MS = 15000,	      /* a log that does not move may take so long after the end, */
 	LOG_MOST_MS = 120000, /* and one that moves so long */
 	BACKOFF_MOST_MS = 60000,
@@ -51,6 +52,8 @@ struct watched {
 	int64_t look_ms;    /* when to look by itself; INT64_MAX: the list does */
 	bool listed;	    /* the last list showed it */
 	unsigned unseen;    /* lists that did not */
+	int64_t asked_ms;   /* when it was last asked for by itself */
+	bool illegible;	    /* it was told that what CloudAPI says of it cannot be read */
 	bool ended;	    /* result stands, the log is awaited */
 	int64_t ended_ms;
 	struct nomad_exit result;
@@ -63,7 +66,7 @@ struct triton_poller {
 	struct watched *list;
 	struct triton_site *site;
 	struct triton_logs *logs;
-	void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result);
+	const struct triton_poller_calls *calls;
 	void *ud;
 	bool stop, started, failing;
 	unsigned failures;
@@ -167,19 +170,20 @@ static void read_audit(struct triton_poller *poller, const char *machine, char r
 static void look_at(struct triton_poller *poller, struct look *look)
 {
 	enum triton_state state = TRITON_UNKNOWN;
+	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 	struct nomad_exit result = { 0 };
 	const char *message = NULL;
 	char action[64] = "";
 	struct triton_docker docker;
 	struct triton_cloud cloud;
 	struct watched *w;
-	bool ended = false;
+	bool ended = false, tell = false;
 
 	if (look->container)
 		ended = triton_site_docker(poller->site, &docker, NULL) >= 0 &&
 			triton_container_ended(&docker, look->container, &result, &message);
 	if (!ended && triton_site_cloud(poller->site, &cloud, NULL) >= 0)
-		state = triton_machine_state(&cloud, look->machine);
+		state = triton_machine_state(&cloud, look->machine, &why);
 	if (!look->container && state == TRITON_STOPPED)
 		read_audit(poller, look->machine, action);
 	pthread_mutex_lock(&poller->lock);
@@ -194,11 +198,29 @@ static void look_at(struct triton_poller *poller, struct look *look)
 			apply_machine(poller, w, state, action);
 		else
 			apply_container(poller, w, state);
+		w->asked_ms = triton_now_ms();
+		tell = !w->illegible && nomad_error_code(why) == EBADMSG;
+		w->illegible = nomad_error_code(why) == EBADMSG;
 	}
 	pthread_mutex_unlock(&poller->lock);
+	if (tell)
+		poller->calls->event(poller->ud, look->task_id, nomad_error_message(why));
 }
 
 /* ---- All at once ---- */
+
+/* The list cannot be read: some of the instances are asked for by themselves, in turn.  The lock is held. */
+static void look_instead(struct triton_poller *poller, int64_t now)
+{
+	unsigned n = 0;
+
+	for (struct watched *w = poller->list; w && n < INSTEAD_MOST; w = w->next) {
+		if (w->ended || now - w->asked_ms < poller->site->poll_interval_ms)
+			continue;
+		w->look_ms = now;
+		n++;
+	}
+}
 
 /* Ask for the list and note what it shows; what it does not show is to be looked at by itself. */
 static int list_all(struct triton_poller *poller, int64_t now)
@@ -219,6 +241,8 @@ static int list_all(struct triton_poller *poller, int64_t now)
 			nomad_log_kv(NOMAD_LOG_WARN, "the state of the instances is not known now", "error",
 				     nomad_error_message(why), NULL);
 		poller->failing = true;
+		if (r == -EBADMSG)
+			look_instead(poller, now);
 		nomad_error_free(why);
 		pthread_mutex_unlock(&poller->lock);
 		return r;
@@ -332,7 +356,7 @@ static void report(struct triton_poller *poller)
 	pthread_mutex_unlock(&poller->lock);
 	for (; over; over = w) {
 		w = over->next;
-		poller->ended(poller->ud, over->task_id, &over->result);
+		poller->calls->ended(poller->ud, over->task_id, &over->result);
 		watched_free(over);
 		pthread_mutex_lock(&poller->lock);
 		pthread_cond_broadcast(&poller->changed);
@@ -389,9 +413,8 @@ static void *run(void *ud)
 
 /* ---- From outside ---- */
 
-int triton_poller_new(struct triton_site *site, struct triton_logs *logs,
-		      void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result), void *ud,
-		      struct triton_poller **ret, struct nomad_error **err)
+int triton_poller_new(struct triton_site *site, struct triton_logs *logs, const struct triton_poller_calls *calls,
+		      void *ud, struct triton_poller **ret, struct nomad_error **err)
 {
 	struct triton_poller *poller = calloc(1, sizeof(*poller));
 	pthread_condattr_t attr;
@@ -401,7 +424,7 @@ int triton_poller_new(struct triton_site *site, struct triton_logs *logs,
 		return nomad_error_errno(err, ENOMEM, "prepare the poller");
 	poller->site = site;
 	poller->logs = logs;
-	poller->ended = ended;
+	poller->calls = calls;
 	poller->ud = ud;
 	pthread_mutex_init(&poller->lock, NULL);
 	pthread_condattr_init(&attr);

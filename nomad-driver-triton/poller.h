@@ -17,11 +17,16 @@ struct triton_watch {
 	bool ends_deleted;     /* exit_strategy */
 };
 
-/* `ended(ud, task_id, result)` is called from the thread of the poller, once
- * for each task that ended; the task is forgotten then. */
-int triton_poller_new(struct triton_site *site, struct triton_logs *logs,
-		      void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result), void *ud,
-		      struct triton_poller **ret, struct nomad_error **err);
+/* Both are called from the thread of the poller. */
+struct triton_poller_calls {
+	/* Once for each task that ended; it is forgotten then. */
+	void (*ended)(void *ud, const char *task_id, const struct nomad_exit *result);
+	/* What a task's owner should know. */
+	void (*event)(void *ud, const char *task_id, const char *message);
+};
+
+int triton_poller_new(struct triton_site *site, struct triton_logs *logs, const struct triton_poller_calls *calls,
+		      void *ud, struct triton_poller **ret, struct nomad_error **err);
 /* Ends the thread.  Calls from others are harmless until it is freed. */
 void triton_poller_stop(struct triton_poller *poller);
 void triton_poller_free(struct triton_poller *poller);

@@ -150,6 +150,11 @@ int triton_instances_of(const struct triton_cloud *cloud, const char *name, cons
 	r = triton_cloud_list(cloud, by_name, &named, err);
 	if (r >= 0)
 		r = triton_cloud_list(cloud, by_tag, &tagged, err);
+	/* What cannot be read may be the one that is looked for. */
+	if (r >= 0 && (named.unreadable || tagged.unreadable)) {
+		nomad_error_set(err, EPROTO, "look for the instance '%s': the answer of CloudAPI cannot be read", name);
+		r = nomad_error_retryable(err);
+	}
 	if (r >= 0 && merge(&named, &tagged) < 0)
 		r = nomad_error_errno(err, ENOMEM, "look for the instance '%s'", name);
 	triton_machines_done(&tagged);

@@ -75,14 +75,14 @@ bool triton_container_ended(struct triton_docker *docker, const char *id, struct
 	return ended;
 }
 
-enum triton_state triton_machine_state(struct triton_cloud *cloud, const char *id)
+enum triton_state triton_machine_state(struct triton_cloud *cloud, const char *id, struct nomad_error **err)
 {
 	struct triton_machine it = { 0 };
 	enum triton_state state;
 	int r;
 
 	cloud->retry_ms = 0;
-	r = triton_cloud_get(cloud, id, &it, NULL);
+	r = triton_cloud_get(cloud, id, &it, err);
 	if (r < 0)
 		return r == -ENOENT ? TRITON_DELETED : TRITON_UNKNOWN;
 	state = it.state;

@@ -20,7 +20,7 @@ int triton_machine_verdict(enum triton_state state, const char *action, bool exp
 bool triton_container_ended(struct triton_docker *docker, const char *id, struct nomad_exit *ret,
 			    const char **ret_message);
 
-/* What CloudAPI says of it; TRITON_UNKNOWN where it does not answer. */
-enum triton_state triton_machine_state(struct triton_cloud *cloud, const char *id);
+/* What CloudAPI says of it; TRITON_UNKNOWN and *err where it does not answer, or not legibly. */
+enum triton_state triton_machine_state(struct triton_cloud *cloud, const char *id, struct nomad_error **err);
 
 #endif

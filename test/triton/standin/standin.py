@@ -15,6 +15,7 @@ Control (plain HTTP, JSON):
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
     POST /machine/ID/ACTION            delete, stop, reboot, fail, purge, offline: from outside
+    POST /machine/ID/patch {...}       what CloudAPI shows of it
     POST /reset                        nothing is there any more
     POST /rule {"rule", "enabled", "description"}
 """
@@ -272,6 +273,8 @@ class ControlHandler(Handler):
                 elif parts[2] == "purge":
                     del state.cloud.machines[parts[1]]
                     state.cloud.order.remove(parts[1])
+                elif parts[2] == "patch":
+                    machine.update(data)
                 elif parts[2] in ("failed", "stopped", "offline", "running", "deleted", "unknown"):
                     machine["state"] = parts[2]
                 else:

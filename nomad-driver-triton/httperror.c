@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What statuses and failures of requests mean, and errors on their way to the caller.
+ */
+#include <errno.h>
+
+#include "http.h"
+
+int triton_status_errno(long status)
+{
+	switch (status) {
+	case 401:
+	case 403:
+		return EACCES;
+	case 404:
+		return ENOENT;
+	case 409:
+		return EEXIST;
+	case 410:
+		return ESTALE;
+	case 413:
+		return E2BIG;
+	case 420:
+	case 429:
+		return EAGAIN;
+	default:
+		return status >= 500 ? EAGAIN : status < 400 ? EPROTO : EINVAL;
+	}
+}
+
+int triton_fail(int r, struct nomad_error *why, struct nomad_error **err)
+{
+	if (err)
+		*err = why;
+	else
+		nomad_error_free(why);
+	return r;
+}
+
+int triton_fail_unless_gone(int r, struct nomad_error *why, struct nomad_error **err)
+{
+	if (r != -ENOENT && r != -ESTALE)
+		return triton_fail(r, why, err);
+	nomad_error_free(why);
+	return 0;
+}
+
+bool triton_never_left(CURLcode code)
+{
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int triton_curl_errno(CURLcode code)
+{
+	switch (code) {
+	case CURLE_OUT_OF_MEMORY:
+		return ENOMEM;
+	case CURLE_OPERATION_TIMEDOUT:
+		return ETIMEDOUT;
+	case CURLE_COULDNT_CONNECT:
+		return ECONNREFUSED;
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return EHOSTUNREACH;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+		return EPROTO;
+	case CURLE_ABORTED_BY_CALLBACK:
+		return ECANCELED;
+	default:
+		return ECONNRESET;
+	}
+}
