@@ -53,9 +53,9 @@ static char *words_of(const struct triton_response *response, bool *ret_duplicat
 	size_t i;
 
 	*ret_duplicate = false;
-	if (!code && !message) {
+	if ((!code && !message) || response->status < 400) {
 		json_decref(json);
-		return triton_server_words(response->body, response->size);
+		return triton_response_words(response);
 	}
 	json_array_foreach(json_object_get(json, "errors"), i, item)
 	{
@@ -156,7 +156,7 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 		(void)nomad_error_retryable(err);
 		goto out;
 	}
-	if (response.status >= 400 || response.status < 200) {
+	if (response.status >= 300 || response.status < 200) {
 		/* A write that failed within may have done its work. */
 		ret->maybe_done = response.status >= 500 && response.status != 503;
 		r = triton_cloud_explain(cloud->http, &request, &response, err);

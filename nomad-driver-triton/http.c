@@ -223,6 +223,7 @@ static size_t on_header(char *line, size_t one, size_t n, void *ud)
 			if (!isalnum((unsigned char)*p) && *p != '-')
 				*p = '?';
 	} else if (header_is(line, n, "Triton-Datacenter-Name", response->datacenter, sizeof(response->datacenter))) {
+	} else if (header_is(line, n, "Location", response->location, sizeof(response->location))) {
 	} else if (header_is(line, n, "Date", value, sizeof(value))) {
 		time_t date = curl_getdate(value, NULL);
 

@@ -55,6 +55,7 @@ struct triton_response {
 	int64_t retry_after_ms; /* -1: not said */
 	char request_id[64];
 	char datacenter[128];
+	char location[128]; /* of a redirect, which is never followed */
 	/* No answer came, but the request may have reached the server and have had
 	 * its effect. */
 	bool maybe_done;
@@ -69,6 +70,8 @@ void triton_response_done(struct triton_response *response);
 /* What a status of 300 and more means: EACCES 401 403, ENOENT 404, EEXIST 409,
  * ESTALE 410, E2BIG 413, EAGAIN 420 429 and 5xx, EPROTO below 400, EINVAL the others. */
 int triton_status_errno(long status);
+/* What the server said of a failure, where it is not JSON; malloc()ed. */
+char *triton_response_words(const struct triton_response *response);
 int triton_curl_errno(CURLcode code);
 /* Did the request certainly not reach the server? */
 bool triton_never_left(CURLcode code);

@@ -3,8 +3,10 @@
  * What statuses and failures of requests mean, and errors on their way to the caller.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "http.h"
+#include "text.h"
 
 int triton_status_errno(long status)
 {
@@ -26,6 +28,23 @@ int triton_status_errno(long status)
 	default:
 		return status >= 500 ? EAGAIN : status < 400 ? EPROTO : EINVAL;
 	}
+}
+
+char *triton_response_words(const struct triton_response *response)
+{
+	if (response->status >= 300 && response->status < 400) {
+		/* What is behind the path may be a secret. */
+		size_t n = strcspn(response->location, "?#");
+		NOMAD_AUTO_FREE char *to = triton_one_line(response->location, n);
+
+		return nomad_strdupf("redirected to '%s', which is not followed; set the address of the API itself",
+				     to ? to : "");
+	}
+	if (!response->size)
+		return strdup("no reason given");
+	if (*response->body == '<')
+		return strdup("an HTML page in place of an answer; is a proxy in front?");
+	return triton_one_line(response->body, response->size);
 }
 
 int triton_fail(int r, struct nomad_error *why, struct nomad_error **err)

@@ -161,12 +161,3 @@ char *triton_one_line(const char *text, size_t size)
 	out[k] = '\0';
 	return out;
 }
-
-char *triton_server_words(const char *body, size_t size)
-{
-	if (!size)
-		return strdup("no reason given");
-	if (*body == '<')
-		return strdup("an HTML page in place of an answer; is a proxy in front?");
-	return triton_one_line(body, size);
-}

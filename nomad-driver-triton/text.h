@@ -34,7 +34,5 @@ char *triton_url_escape(const char *text);
 int64_t triton_parse_retry_after(const char *text, int64_t now_s);
 /* One line of a server's text for a message: control characters to spaces, cut to 300 bytes. */
 char *triton_one_line(const char *text, size_t size);
-/* What a server said in an error's body that is not JSON, for a message; malloc()ed. */
-char *triton_server_words(const char *body, size_t size);
 
 #endif

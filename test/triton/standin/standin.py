@@ -11,7 +11,7 @@ DIRECTORY holds config.json: {"account", "keys": [.pub files], "users": {name: [
 Control (plain HTTP, JSON):
     GET  /state /requests /counts      what there is, what was asked
     POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool}
-    POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after"}]
+    POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after", "location"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
     POST /machine/ID/ACTION            delete, stop, reboot, fail, purge, offline: from outside
@@ -130,6 +130,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status = fault.get("status", 500)
             code = {429: "RequestThrottled", 503: "ServiceUnavailableError"}.get(status, "InternalError")
             headers = {"Retry-After": str(fault["retry_after"])} if "retry_after" in fault else {}
+            if "location" in fault:
+                headers["Location"] = fault["location"]
             self.send(status, json.dumps({"code": code, "message": "a fault of the test"}).encode(), headers)
         elif kind == "hang":
             time.sleep(fault.get("seconds", 3600))
