@@ -21,9 +21,8 @@ static int explain(const struct triton_docker *docker, const struct triton_reque
 {
 	json_t *json = json_loadb(response->body, response->size, 0, NULL);
 	const char *message = json_string_value(json_object_get(json, "message"));
-	NOMAD_AUTO_FREE char *words = message && response->status >= 400
-					      ? triton_one_line(message, strlen(message))
-					      : triton_response_words(response);
+	NOMAD_AUTO_FREE char *words = message && response->status >= 400 ? triton_one_line(message, strlen(message))
+									 : triton_response_words(response);
 	int code = triton_status_errno(response->status);
 
 	json_decref(json);

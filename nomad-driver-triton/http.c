@@ -35,7 +35,7 @@ struct triton_http {
 	char *what, *base;
 	char *ca_file, *cert_file, *key_file;
 	bool insecure;
-	const struct triton_signer *signer;
+	struct triton_signer *signer;
 	struct triton_budget *budget;
 	int64_t timeout_ms;
 	char **headers;
@@ -151,6 +151,7 @@ struct attempt {
 	bool never_left; /* the request did not reach the server */
 	bool succeeds;	 /* the status is one of success, and the body goes to the sink, if there is one */
 	int refused;	 /* by the sink */
+	unsigned key;	 /* that signed */
 	bool too_large;
 	bool no_memory;
 };
@@ -317,8 +318,7 @@ static int add_header(struct curl_slist **list, const char *line)
 	return 0;
 }
 
-static int add_signature(struct triton_http *http, const char *method, const char *target, struct curl_slist **list,
-			 struct nomad_error **err)
+static int add_signature(struct attempt *attempt, struct curl_slist **list, struct nomad_error **err)
 {
 	static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -329,13 +329,14 @@ static int add_signature(struct triton_http *http, const char *method, const cha
 	struct tm tm;
 	int r;
 
-	if (!http->signer)
+	if (!attempt->http->signer)
 		return 0;
 	/* Not by strftime(): names of days must not depend on the locale. */
 	gmtime_r(&now, &tm);
 	snprintf(date, sizeof(date), "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday,
 		 months[tm.tm_mon % 12], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	r = triton_signer_sign(http->signer, method, target, date, &authorization, err);
+	r = triton_signer_sign(attempt->http->signer, attempt->request->method, attempt->request->target, date,
+			       &authorization, &attempt->key, err);
 	if (r < 0)
 		return r;
 	line = nomad_strdupf("Date: %s", date);
@@ -345,9 +346,10 @@ static int add_signature(struct triton_http *http, const char *method, const cha
 	return r < 0 || !line ? -ENOMEM : add_header(list, line);
 }
 
-static int make_headers(struct triton_http *http, const struct triton_request *request, struct curl_slist **list,
-			struct nomad_error **err)
+static int make_headers(struct attempt *attempt, struct curl_slist **list, struct nomad_error **err)
 {
+	const struct triton_request *request = attempt->request;
+	const struct triton_http *http = attempt->http;
 	int r = add_header(list, "Accept: application/json");
 
 	if (r >= 0)
@@ -361,7 +363,7 @@ static int make_headers(struct triton_http *http, const struct triton_request *r
 		r = add_header(list, "Content-Type: application/json");
 	else if (r >= 0)
 		r = add_header(list, "Content-Type:");
-	return r < 0 ? r : add_signature(http, request->method, request->target, list, err);
+	return r < 0 ? r : add_signature(attempt, list, err);
 }
 
 static void set_options(struct attempt *attempt, CURL *easy, struct curl_slist *headers, char why[CURL_ERROR_SIZE])
@@ -443,7 +445,7 @@ static int attempt_once(struct attempt *attempt, struct nomad_error **err)
 		return nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
 	r = triton_http_prepare(http, easy, attempt->request->target, err);
 	if (r >= 0) {
-		r = make_headers(http, attempt->request, &headers, err);
+		r = make_headers(attempt, &headers, err);
 		if (r == -ENOMEM && err && !*err)
 			nomad_error_errno(err, ENOMEM, "prepare a request to %s", http->what);
 	}
@@ -513,6 +515,9 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 		if (r < 0)
 			return r;
 		r = attempt_once(&attempt, &why);
+		/* The key may have been replaced.  A refused request has done nothing. */
+		if (r >= 0 && ret->status == 401 && http->signer && triton_signer_renew(http->signer, attempt.key))
+			r = attempt_once(&attempt, &why);
 		if (!may_repeat(&attempt, r))
 			return r < 0 ? triton_fail(r, why, err) : 0;
 		if (r >= 0 && ret->retry_after_ms >= 0) {

@@ -24,10 +24,10 @@ struct triton_http_options {
 	const char *base_url;			    /* https://host:port, a path behind it is dropped */
 	const char *ca_file, *cert_file, *key_file; /* or NULL */
 	bool insecure;
-	const struct triton_signer *signer; /* borrowed; or NULL: not signed */
-	struct triton_budget *budget;	    /* borrowed */
-	int64_t timeout_ms;		    /* of one request */
-	const char *const *headers;	    /* sent with each request; or NULL */
+	struct triton_signer *signer; /* borrowed; or NULL: not signed */
+	struct triton_budget *budget; /* borrowed */
+	int64_t timeout_ms;	      /* of one request */
+	const char *const *headers;   /* sent with each request; or NULL */
 };
 
 int triton_http_new(const struct triton_http_options *options, struct triton_http **ret, struct nomad_error **err);

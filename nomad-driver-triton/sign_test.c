@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -61,6 +62,7 @@ static void verify(const char *pem, const char *authorization, const char *text,
 static void one(const char *type, const char *detail, const char *algorithm, const EVP_MD *md)
 {
 	char *pem = pem_of(type, detail), *authorization = NULL;
+	unsigned generation = 7;
 	struct triton_signer_options options = { .account = "acme", .user = "dev", .key_material = pem };
 	struct triton_signer *signer = NULL;
 	struct nomad_error *err = NULL;
@@ -71,8 +73,9 @@ static void one(const char *type, const char *detail, const char *algorithm, con
 			 triton_signer_key_path(signer));
 	assert_int_equal(strlen(triton_signer_key_path(signer)), strlen("/acme/users/dev/keys/") + 47);
 	assert_int_equal(triton_signer_sign(signer, "GET", "/acme/machines?a=b", "Thu, 05 Jan 2014 21:31:40 GMT",
-					    &authorization, &err),
+					    &authorization, &generation, &err),
 			 0);
+	assert_int_equal(generation, 0);
 	assert_non_null(strstr(authorization, ",headers=\"(request-target) date\",signature=\""));
 	verify(pem, authorization, "(request-target): get /acme/machines?a=b\ndate: Thu, 05 Jan 2014 21:31:40 GMT",
 	       algorithm, md);
@@ -140,9 +143,56 @@ static void test_refused(void **state)
 	free(pem);
 }
 
+static void put(const char *path, const char *pem)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(pem, file);
+	fclose(file);
+}
+
+static void test_replaced(void **state)
+{
+	char path[] = "/tmp/triton-key-XXXXXX", *first = pem_of("ED25519", NULL), *second = pem_of("ED25519", NULL);
+	struct triton_signer_options options = { .account = "acme", .key_file = path };
+	struct triton_signer *signer = NULL;
+	char *before;
+	(void)state;
+
+	close(mkstemp(path));
+	put(path, first);
+	assert_int_equal(triton_signer_new(&options, &signer, NULL), 0);
+	before = strdup(triton_signer_key_path(signer));
+	put(path, second);
+	assert_true(triton_signer_renew(signer, 0));
+	assert_string_not_equal(triton_signer_key_path(signer), before);
+	/* Whoever signed with the first one learns of it; the second one is not read again at once. */
+	put(path, first);
+	assert_true(triton_signer_renew(signer, 0));
+	assert_false(triton_signer_renew(signer, 1));
+	assert_string_not_equal(triton_signer_key_path(signer), before);
+	triton_signer_free(signer);
+	/* The same key, and none: what there is stays. */
+	signer = NULL;
+	assert_int_equal(triton_signer_new(&options, &signer, NULL), 0);
+	assert_false(triton_signer_renew(signer, 0));
+	triton_signer_free(signer);
+	signer = NULL;
+	assert_int_equal(triton_signer_new(&options, &signer, NULL), 0);
+	unlink(path);
+	assert_false(triton_signer_renew(signer, 0));
+	assert_string_equal(triton_signer_key_path(signer), before);
+	triton_signer_free(signer);
+	free(before);
+	free(first);
+	free(second);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_algorithms), cmocka_unit_test(test_refused) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_algorithms), cmocka_unit_test(test_refused),
+					    cmocka_unit_test(test_replaced) };
 
 	return cmocka_run_group_tests_name("triton sign", tests, NULL, NULL);
 }

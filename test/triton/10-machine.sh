@@ -55,6 +55,13 @@ t_agent() {
 	with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && ! health "$T/other.json" &&
 		file_has "$T/doctor" 'ssh-add'
 }
+keys_are() { control POST /keys "$(printf '%s\n' "$@" | jq -R "\"$KEYS/\(.).pub\"" | jq -s .)" >/dev/null; }
+t_new_key() { # a plugin that runs signs with the new one
+	cp "$KEYS/ed25519" "$T/key" && jq ".key_file = \"$T/key\"" "$T/plugin.json" >"$T/p.json" && cp "$T/plugin.json" "$T/rsa.json" && mv "$T/p.json" "$T/plugin.json"
+	run "$(cloud_config)" && up && cp "$KEYS/stranger" "$T/key" && keys_are stranger && sleep 2 && stop && is "$STATUS" 0; _r=$?
+	mv "$T/rsa.json" "$T/plugin.json"; keys_are rsa ed25519 p256 p384 p521
+	[ $_r -eq 0 ] && nothing_left
+}
 t_env() {
 	with_config 'del(.url, .account, .key_file, .ca_file)'
 	! health "$T/other.json" && file_has "$T/doctor" 'TRITON_URL' &&
@@ -86,6 +93,7 @@ deal 'PKCS#8, SEC 1 and OpenSSH forms are read' t_key_forms
 deal 'the text of a key in place of its file' t_key_text
 deal 'MD5 and SHA256 fingerprints name a key' t_fingerprints
 deal 'an ssh-agent signs; what it cannot is explained' t_agent
+deal 'a key that was replaced is read again when it is refused' t_new_key
 deal 'the environment configures: SDC_, TRITON_, booleans as booleans' t_env
 deal 'a sub-user signs' t_subuser
 deal 'what makes it unhealthy is said' t_unhealthy

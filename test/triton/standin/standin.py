@@ -14,6 +14,7 @@ Control (plain HTTP, JSON):
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after", "location"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
+    POST /keys [.pub files]            of the account
     POST /machine/ID/ACTION            delete, stop, reboot, fail, purge, offline: from outside
     POST /machine/ID/patch {...}       what CloudAPI shows of it
     POST /reset                        nothing is there any more
@@ -264,6 +265,8 @@ class ControlHandler(Handler):
             state.cloud.fail_provision = data.get("fail_provision", state.cloud.fail_provision)
             state.cloud.cns = data.get("cns", state.cloud.cns)
             state.skew = data.get("skew", state.skew)
+        elif self.path == "/keys":
+            state.accounts[state.config["account"]]["keys"] = state.load(data)
         elif self.path == "/rule":
             out = state.cloud.add_rule(data["rule"], data.get("enabled", True), data.get("description", ""))
         elif parts[0] == "machine":
