@@ -8,7 +8,16 @@
 
 #include "budget.h"
 
-enum { SHUT_MOST_MS = 300000 };
+enum {
+	SHUT_MOST_MS = 300000,
+	SLOW_EACH_MS = 1000, /* refusals of the same burst count once */
+	RECOVER_MS = 60000,  /* from nothing to the whole rate */
+	SLOWEST_PER_MINUTE = 12,
+};
+
+struct triton_turn {
+	struct triton_turn *next;
+};
 
 int64_t triton_backoff_ms(unsigned n, int64_t base_ms, int64_t most_ms)
 {
@@ -28,11 +37,9 @@ int triton_budget_init(struct triton_budget *budget, int64_t per_second)
 	pthread_condattr_t attr;
 	int r;
 
-	budget->per_ms = (double)per_second / 1000;
-	budget->most = (double)per_second * 2;
-	budget->tokens = budget->most;
-	budget->filled_ms = triton_now_ms();
-	budget->shut_until_ms = 0;
+	*budget = (struct triton_budget){ .filled_ms = triton_now_ms(), .tokens = (double)per_second * 2 };
+	budget->whole_per_ms = budget->per_ms = (double)per_second / 1000;
+	budget->last = &budget->first;
 	atomic_init(&budget->closing, false);
 	r = pthread_mutex_init(&budget->lock, NULL);
 	if (r)
@@ -59,44 +66,84 @@ static void wait_until(struct triton_budget *budget, int64_t ms)
 	pthread_cond_timedwait(&budget->changed, &budget->lock, &ts);
 }
 
+static void fill(struct triton_budget *budget, int64_t now)
+{
+	double passed = (double)(now - budget->filled_ms), most;
+
+	budget->filled_ms = now;
+	if (now - budget->slowed_ms >= SLOW_EACH_MS)
+		budget->per_ms += budget->whole_per_ms * passed / RECOVER_MS;
+	if (budget->per_ms > budget->whole_per_ms)
+		budget->per_ms = budget->whole_per_ms;
+	/* Bursts are of two seconds. */
+	most = budget->per_ms * 2000 > 1 ? budget->per_ms * 2000 : 1;
+	budget->tokens += passed * budget->per_ms;
+	if (budget->tokens > most)
+		budget->tokens = most;
+}
+
+static void leave(struct triton_budget *budget, struct triton_turn *turn)
+{
+	struct triton_turn **at = &budget->first;
+
+	while (*at != turn)
+		at = &(*at)->next;
+	*at = turn->next;
+	if (!*at)
+		budget->last = at;
+	pthread_cond_broadcast(&budget->changed);
+}
+
 int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms)
 {
+	struct triton_turn turn = { .next = NULL };
 	int r = 0;
 
 	pthread_mutex_lock(&budget->lock);
+	*budget->last = &turn;
+	budget->last = &turn.next;
 	for (;;) {
-		int64_t now = triton_now_ms(), ready;
+		int64_t now = triton_now_ms(), ready = deadline_ms;
 
 		if (atomic_load(&budget->closing)) {
 			r = -ESHUTDOWN;
 			break;
 		}
-		budget->tokens += (double)(now - budget->filled_ms) * budget->per_ms;
-		if (budget->tokens > budget->most)
-			budget->tokens = budget->most;
-		budget->filled_ms = now;
-		if (now >= budget->shut_until_ms && budget->tokens >= 1) {
-			budget->tokens -= 1;
-			break;
+		fill(budget, now);
+		if (budget->first == &turn) {
+			if (now >= budget->shut_until_ms && budget->tokens >= 1) {
+				budget->tokens -= 1;
+				break;
+			}
+			ready = now + 1 + (budget->tokens < 1 ? (int64_t)((1 - budget->tokens) / budget->per_ms) : 0);
+			if (ready < budget->shut_until_ms)
+				ready = budget->shut_until_ms;
 		}
 		if (now >= deadline_ms) {
 			r = -ETIMEDOUT;
 			break;
 		}
-		ready = now + 1 + (budget->tokens < 1 ? (int64_t)((1 - budget->tokens) / budget->per_ms) : 0);
-		if (ready < budget->shut_until_ms)
-			ready = budget->shut_until_ms;
 		wait_until(budget, ready < deadline_ms ? ready : deadline_ms);
 	}
+	leave(budget, &turn);
 	pthread_mutex_unlock(&budget->lock);
 	return r;
 }
 
-void triton_budget_shut(struct triton_budget *budget, int64_t ms)
+void triton_budget_throttled(struct triton_budget *budget, int64_t ms)
 {
-	int64_t until = triton_now_ms() + (ms > SHUT_MOST_MS ? SHUT_MOST_MS : ms);
+	int64_t now = triton_now_ms(), until = now + (ms > SHUT_MOST_MS ? SHUT_MOST_MS : ms);
+	const double slowest = (double)SLOWEST_PER_MINUTE / 60000;
 
 	pthread_mutex_lock(&budget->lock);
+	fill(budget, now);
+	if (!budget->slowed_ms || now - budget->slowed_ms >= SLOW_EACH_MS) {
+		budget->slowed_ms = now;
+		budget->per_ms = budget->per_ms > 2 * slowest ? budget->per_ms / 2 : slowest;
+	}
+	/* Of what was saved up nothing is left, either. */
+	if (budget->tokens > 0)
+		budget->tokens = 0;
 	if (budget->shut_until_ms < until)
 		budget->shut_until_ms = until;
 	pthread_mutex_unlock(&budget->lock);

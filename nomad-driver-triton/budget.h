@@ -3,7 +3,9 @@
  * budget.h: how many requests all tasks together may make.
  *
  * A bucket of tokens that fills with time.  When the server says "not now"
- * (429, 503 with Retry-After), the bucket is shut until then, for all. */
+ * (420, 429, 503), it fills at half the rate, and back to the whole rate over a
+ * minute; where the server names a time (Retry-After), the bucket is shut until
+ * then, for all.  Whoever comes first is served first. */
 #ifndef TRITON_BUDGET_H
 #define TRITON_BUDGET_H
 
@@ -17,8 +19,10 @@
 struct triton_budget {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	double per_ms, tokens, most;
-	int64_t filled_ms; /* monotonic */
+	double whole_per_ms, per_ms, tokens;
+	struct triton_turn *first, **last; /* those who wait */
+	int64_t filled_ms;		   /* monotonic */
+	int64_t slowed_ms;		   /* when the rate was halved last */
 	int64_t shut_until_ms;
 	atomic_bool closing;
 };
@@ -28,8 +32,9 @@ void triton_budget_done(struct triton_budget *budget);
 /* Wait for a token: 0, -ETIMEDOUT once `deadline_ms` has passed, -ESHUTDOWN
  * when the plugin ends. */
 int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms);
-/* No request before `ms` milliseconds have passed (five minutes at most). */
-void triton_budget_shut(struct triton_budget *budget, int64_t ms);
+/* The server throttles.  No request before `ms` milliseconds have passed (five
+ * minutes at most); -1: it names no time. */
+void triton_budget_throttled(struct triton_budget *budget, int64_t ms);
 /* Wait `ms` milliseconds.  -ESHUTDOWN, at once, when the plugin ends. */
 int triton_budget_sleep(struct triton_budget *budget, int64_t ms);
 /* All waits end now, and all to come at once. */

@@ -28,7 +28,7 @@ enum {
 	CONNECT_TIMEOUT_MS = 15000,
 	BACKOFF_BASE_MS = 500,
 	BACKOFF_MOST_MS = 15000,
-	TURN_MS = 60000, /* in which a request gets its turn */
+	TURN_MS = 300000, /* in which a request gets its turn */
 };
 
 struct triton_http {
@@ -456,27 +456,21 @@ static int attempt_once(struct attempt *attempt, struct nomad_error **err)
 	return r;
 }
 
-static bool worth_another(const struct triton_response *response, bool repeatable)
+static bool says_not_now(long status)
 {
-	switch (response->status) {
-	case 420:
-	case 429:
-	case 503:
-		return true;
-	case 500:
-	case 502:
-	case 504:
-		return repeatable;
-	default:
-		return false;
-	}
+	return status == 420 || status == 429 || status == 503;
+}
+
+static bool worth_another(long status, bool repeatable)
+{
+	return says_not_now(status) || (repeatable && (status == 500 || status == 502 || status == 504));
 }
 
 /* May the request be sent again after `r`, an attempt's result? */
 static bool may_repeat(struct attempt *attempt, int r)
 {
 	if (r >= 0)
-		return worth_another(attempt->response, attempt->repeatable);
+		return worth_another(attempt->response->status, attempt->repeatable);
 	if (!attempt->never_left && !attempt->repeatable)
 		attempt->response->maybe_done = true;
 	return r != -ENOMEM && r != -ECANCELED && r != -EMSGSIZE && !attempt->response->maybe_done;
@@ -520,10 +514,10 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 			r = attempt_once(&attempt, &why);
 		if (!may_repeat(&attempt, r))
 			return r < 0 ? triton_fail(r, why, err) : 0;
-		if (r >= 0 && ret->retry_after_ms >= 0) {
+		if (r >= 0 && says_not_now(ret->status)) {
 			if (ret->retry_after_ms > wait)
 				wait = ret->retry_after_ms;
-			triton_budget_shut(http->budget, ret->retry_after_ms);
+			triton_budget_throttled(http->budget, ret->retry_after_ms);
 		}
 		/* An answer goes to the caller, who explains its status. */
 		if (triton_now_ms() + wait > deadline || triton_budget_sleep(http->budget, wait) < 0)

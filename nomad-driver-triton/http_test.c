@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "budget.h"
 #include "http.h"
@@ -77,11 +78,85 @@ static void test_budget(void **state)
 		assert_int_equal(triton_budget_take(&budget, begin + 60000), 0);
 	assert_true(triton_now_ms() - begin >= 380);
 	/* Shut: nobody gets one before the deadline. */
-	triton_budget_shut(&budget, 60000);
+	triton_budget_throttled(&budget, 60000);
 	assert_int_equal(triton_budget_take(&budget, triton_now_ms() + 50), -ETIMEDOUT);
 	triton_budget_close(&budget);
 	assert_int_equal(triton_budget_take(&budget, triton_now_ms() + 60000), -ESHUTDOWN);
 	assert_int_equal(triton_budget_sleep(&budget, 60000), -ESHUTDOWN);
+	triton_budget_done(&budget);
+}
+
+/* Refusals of one burst halve the rate once; it grows back within a minute. */
+static void test_throttled(void **state)
+{
+	struct triton_budget budget;
+	(void)state;
+
+	assert_int_equal(triton_budget_init(&budget, 10), 0);
+	for (int i = 0; i < 5; i++)
+		triton_budget_throttled(&budget, -1);
+	assert_true(budget.per_ms > 0.0049 && budget.per_ms < 0.0051);
+	assert_true(budget.tokens < 1);
+	budget.slowed_ms -= 2000;
+	triton_budget_throttled(&budget, -1);
+	assert_true(budget.per_ms > 0.0024 && budget.per_ms < 0.0026);
+	for (int i = 0; i < 20; i++) {
+		budget.slowed_ms -= 2000;
+		triton_budget_throttled(&budget, -1);
+	}
+	assert_true(budget.per_ms > 0.00019);
+	budget.slowed_ms -= 60000;
+	budget.filled_ms -= 30000;
+	assert_int_equal(triton_budget_take(&budget, triton_now_ms()), 0);
+	assert_true(budget.per_ms > 0.0050 && budget.per_ms < 0.0056);
+	budget.filled_ms -= 60000;
+	assert_int_equal(triton_budget_take(&budget, triton_now_ms()), 0);
+	assert_true(budget.per_ms > 0.0099 && budget.per_ms <= 0.01);
+	triton_budget_done(&budget);
+}
+
+struct taker {
+	struct triton_budget *budget;
+	int *place, *next;
+	pthread_mutex_t *lock;
+};
+
+static void *take_one(void *ud)
+{
+	struct taker *taker = ud;
+
+	if (triton_budget_take(taker->budget, triton_now_ms() + 60000) == 0) {
+		pthread_mutex_lock(taker->lock);
+		*taker->place = (*taker->next)++;
+		pthread_mutex_unlock(taker->lock);
+	}
+	return NULL;
+}
+
+static void test_turns(void **state)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	struct triton_budget budget;
+	struct taker takers[4];
+	pthread_t threads[4];
+	int places[4] = { 0 }, next = 1;
+	(void)state;
+
+	assert_int_equal(triton_budget_init(&budget, 1), 0);
+	budget.tokens = -1;
+	for (int i = 0; i < 4; i++) {
+		takers[i] = (struct taker){ &budget, &places[i], &next, &lock };
+		assert_int_equal(pthread_create(&threads[i], NULL, take_one, &takers[i]), 0);
+		usleep(100000);
+	}
+	/* One that gives up in the midst of them holds up nobody. */
+	assert_int_equal(triton_budget_take(&budget, triton_now_ms() + 100), -ETIMEDOUT);
+	budget.whole_per_ms = budget.per_ms = 0.01;
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(places[i], i + 1);
+	}
+	assert_null(budget.first);
 	triton_budget_done(&budget);
 }
 
@@ -119,7 +194,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_escape), cmocka_unit_test(test_one_line),
-		cmocka_unit_test(test_backoff),	    cmocka_unit_test(test_budget), cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_backoff),	    cmocka_unit_test(test_budget), cmocka_unit_test(test_throttled),
+		cmocka_unit_test(test_turns),	    cmocka_unit_test(test_urls),
 	};
 
 	return cmocka_run_group_tests_name("triton http", tests, NULL, NULL);

@@ -46,6 +46,15 @@ t_silent() {
 	sleep 2; control POST /forget '{}' >/dev/null; sleep 8
 	is "$(asked)" 0 && touch "$T/task/leave" && wait_for 60 'it ends' pid_gone $STEPS_PID && wait $STEPS_PID
 }
+t_throttled() { # 429 without a word when to come again
+	mkdir "$T/few" && control POST /set '{"throttle": 4}' >/dev/null && jq '.requests_per_second = 20' "$T/plugin.json" >"$T/few.json"
+	timeout 400 "$STEPS" "$T/few.json" "$T/config.json" "$T/few" crowd=30 disperse=30 settle >"$T/few.out" 2>"$T/few.err" </dev/null; _r=$?
+	control POST /set '{"throttle": 0}' >/dev/null
+	[ $_r -eq 0 ] && is "$(grep -c 'crowd: 0 of 30 failed' "$T/few.out")" 2 && nothing_left || { cat "$T/few.out"; tail -n 5 "$T/few.err"; return 1; }
+	control GET /requests | jq -e 'length as $all | map(select(.status == 429)) | length as $bad | if $bad * 8 > $all then "\($bad) of \($all) refused" | halt_error else true end' &&
+	control POST /forget '{}' >/dev/null
+}
+run_test 'a throttle without Retry-After: 30 tasks start and end, few requests are refused' t_throttled
 run_test "$N tasks start" t_start
 run_test "nothing changes: at most a request a second for $N tasks" t_quiet
 run_test 'no machine is asked for by itself' t_listed

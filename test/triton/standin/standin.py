@@ -10,7 +10,7 @@ DIRECTORY holds config.json: {"account", "keys": [.pub files], "users": {name: [
 
 Control (plain HTTP, JSON):
     GET  /state /requests /counts      what there is, what was asked
-    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool}
+    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool, "throttle": requests a second}
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after", "location"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
@@ -48,6 +48,7 @@ class State:
         self.docker = frontlib.Engine(self.config["docker"]["socket"]) if self.config.get("docker") else None
         self.cloud = cloudlib.Cloud(self.config["account"], self.docker)
         self.faults, self.requests, self.skew = [], [], 0
+        self.throttle, self.tokens, self.filled = 0, 0, 0
         self.lock = threading.Lock()
         self.accounts = {self.config["account"]: {
             "keys": self.load(self.config["keys"]),
@@ -79,6 +80,19 @@ class State:
                 fault["count"] = fault.get("count", 1) - 1
                 return fault
         return None
+
+    def refused(self):
+        """A token bucket for the account, as restify's throttle has it: 429 without Retry-After."""
+        with self.lock:
+            now = time.time()
+            if not self.throttle:
+                return False
+            self.tokens = min(self.throttle * 2, self.tokens + (now - self.filled) * self.throttle)
+            self.filled = now
+            if self.tokens < 1:
+                return True
+            self.tokens -= 1
+            return False
 
     def note(self, api, method, path, status, body=None, auth=None):
         with self.lock:
@@ -189,6 +203,9 @@ class CloudHandler(Handler):
             self.state.note(self.api, self.command, self.path, fault.get("status", fault["kind"]))
             self.inject(fault)
             return None
+        if self.state.refused():
+            self.state.note(self.api, self.command, self.path, 429)
+            return self.inject({"kind": "status", "status": 429})
         try:
             answer = self.answer(split, raw)
             status, body, headers = answer.status, answer.body, answer.headers
@@ -265,6 +282,7 @@ class ControlHandler(Handler):
             state.cloud.fail_provision = data.get("fail_provision", state.cloud.fail_provision)
             state.cloud.cns = data.get("cns", state.cloud.cns)
             state.skew = data.get("skew", state.skew)
+            state.throttle = data.get("throttle", state.throttle)
         elif self.path == "/keys":
             state.accounts[state.config["account"]]["keys"] = state.load(data)
         elif self.path == "/rule":
