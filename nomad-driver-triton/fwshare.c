@@ -18,12 +18,15 @@
  *			then count again: somebody came in between -> make it again
  *
  * An instance between "decided" and "created" has no tag yet; this process
- * counts its own (hold, drop), and looking and making, counting and deleting
- * exclude each other by a lock.  Against other nodes the second count and the
- * check at the end of a start stand.  A count that failed is not zero.
+ * counts its own (hold, drop).  One caller at a time works on a rule; the lock
+ * is not held while it asks the data centre.  Those who wait share the work: a
+ * check that began after they came serves all of them, and of several releases
+ * the last one counts.  Against other nodes the second count and the check at
+ * the end of a start stand.  A count that failed is not zero.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,17 +36,31 @@
 
 #define MARK "[nomad-driver-triton "
 
+/* A rule that somebody in this process has to do with. */
+struct shared {
+	struct shared *next;
+	char hash[TRITON_FWRULE_HASH_SIZE];
+	unsigned users;		/* of this struct */
+	unsigned held;		/* tasks between decision and creation */
+	unsigned releases;	/* that wait */
+	unsigned started, done; /* checks: how many began, and the newest that succeeded */
+	bool busy;		/* somebody works on it */
+};
+
 struct triton_fwshare {
 	pthread_mutex_t lock;
-	struct nomad_int_map held; /* hash -> tasks of this process between decision and creation */
+	pthread_cond_t changed;
+	struct shared *list;
 };
 
 struct triton_fwshare *triton_fwshare_new(void)
 {
 	struct triton_fwshare *share = calloc(1, sizeof(*share));
 
-	if (share)
+	if (share) {
 		pthread_mutex_init(&share->lock, NULL);
+		pthread_cond_init(&share->changed, NULL);
+	}
 	return share;
 }
 
@@ -51,9 +68,59 @@ void triton_fwshare_free(struct triton_fwshare *share)
 {
 	if (!share)
 		return;
+	while (share->list) {
+		struct shared *it = share->list;
+
+		share->list = it->next;
+		free(it);
+	}
+	pthread_cond_destroy(&share->changed);
 	pthread_mutex_destroy(&share->lock);
-	nomad_int_map_done(&share->held);
 	free(share);
+}
+
+static struct shared *find(struct triton_fwshare *share, const char *hash)
+{
+	struct shared *it = share->list;
+
+	while (it && strcmp(it->hash, hash) != 0)
+		it = it->next;
+	return it;
+}
+
+/* With one user more; NULL if out of memory.  The lock is held here and below. */
+static struct shared *get(struct triton_fwshare *share, const char *hash)
+{
+	struct shared *it = find(share, hash);
+
+	if (!it) {
+		it = calloc(1, sizeof(*it));
+		if (!it)
+			return NULL;
+		snprintf(it->hash, sizeof(it->hash), "%s", hash);
+		it->next = share->list;
+		share->list = it;
+	}
+	it->users++;
+	return it;
+}
+
+static void put(struct triton_fwshare *share, struct shared *it)
+{
+	struct shared **at = &share->list;
+
+	if (--it->users)
+		return;
+	while (*at != it)
+		at = &(*at)->next;
+	*at = it->next;
+	free(it);
+}
+
+static void let_go(struct triton_fwshare *share, struct shared *it)
+{
+	it->busy = false;
+	pthread_cond_broadcast(&share->changed);
 }
 
 /* ---- A task's rules ---- */
@@ -117,23 +184,30 @@ int triton_fwset_tags(const struct triton_fwset *set, struct nomad_map *tags)
 	return 0;
 }
 
+static void drop(struct triton_fwshare *share, const struct triton_fwset *set, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct shared *it = find(share, set->items[i].hash);
+
+		it->held--;
+		put(share, it);
+	}
+}
+
 int triton_fwshare_hold(struct triton_fwshare *share, const struct triton_fwset *set)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&share->lock);
 	for (size_t i = 0; r >= 0 && i < set->count; i++) {
-		int64_t n = 0;
+		struct shared *it = get(share, set->items[i].hash);
 
-		(void)nomad_int_map_get(&share->held, set->items[i].hash, &n);
-		r = nomad_int_map_set(&share->held, set->items[i].hash, n + 1);
-		while (r < 0 && i-- > 0) {
-			/* What is there already is set without memory. */
-			(void)nomad_int_map_get(&share->held, set->items[i].hash, &n);
-			(void)!nomad_int_map_set(&share->held, set->items[i].hash, n - 1);
+		if (it) {
+			it->held++;
+		} else {
+			drop(share, set, i);
+			r = -ENOMEM;
 		}
-		if (r < 0)
-			break;
 	}
 	pthread_mutex_unlock(&share->lock);
 	return r;
@@ -142,12 +216,7 @@ int triton_fwshare_hold(struct triton_fwshare *share, const struct triton_fwset 
 void triton_fwshare_drop(struct triton_fwshare *share, const struct triton_fwset *set)
 {
 	pthread_mutex_lock(&share->lock);
-	for (size_t i = 0; i < set->count; i++) {
-		int64_t n = 0;
-
-		if (nomad_int_map_get(&share->held, set->items[i].hash, &n) && n > 0)
-			(void)!nomad_int_map_set(&share->held, set->items[i].hash, n - 1);
-	}
+	drop(share, set, set->count);
 	pthread_mutex_unlock(&share->lock);
 }
 
@@ -252,18 +321,46 @@ static int ensure(const struct triton_cloud *cloud, const struct triton_fwset *s
 int triton_fwshare_ensure(struct triton_fwshare *share, const struct triton_cloud *cloud,
 			  const struct triton_fwset *set, struct nomad_error **err)
 {
-	bool *found;
-	int r;
+	NOMAD_AUTO_FREE struct wish {
+		struct shared *rule;
+		unsigned check; /* the first that began after this call */
+	} *wishes = calloc(set->count + 1, sizeof(*wishes));
+	NOMAD_AUTO_FREE bool *found = calloc(set->count + 1, sizeof(*found));
+	bool busy, done = true;
+	int r = 0;
 
-	if (!set->count)
-		return 0;
-	found = calloc(set->count, sizeof(*found));
-	if (!found)
+	if (!wishes || !found)
 		return nomad_error_errno(err, ENOMEM, "make the firewall rules");
 	pthread_mutex_lock(&share->lock);
-	r = ensure(cloud, set, found, err);
+	for (size_t i = 0; i < set->count; i++) {
+		/* It is there: the caller holds the rules. */
+		wishes[i].rule = find(share, set->items[i].hash);
+		wishes[i].check = wishes[i].rule->started + 1;
+	}
+	do {
+		busy = false;
+		for (size_t i = 0; i < set->count; i++)
+			busy |= wishes[i].rule->busy;
+		if (busy)
+			pthread_cond_wait(&share->changed, &share->lock);
+	} while (busy);
+	for (size_t i = 0; i < set->count; i++)
+		done &= wishes[i].rule->done >= wishes[i].check;
+	if (!done) {
+		for (size_t i = 0; i < set->count; i++) {
+			wishes[i].rule->busy = true;
+			wishes[i].rule->started++;
+		}
+		pthread_mutex_unlock(&share->lock);
+		r = ensure(cloud, set, found, err);
+		pthread_mutex_lock(&share->lock);
+		for (size_t i = 0; i < set->count; i++) {
+			if (r >= 0)
+				wishes[i].rule->done = wishes[i].rule->started;
+			let_go(share, wishes[i].rule);
+		}
+	}
 	pthread_mutex_unlock(&share->lock);
-	free(found);
 	return r;
 }
 
@@ -288,19 +385,14 @@ static int count_users(const struct triton_cloud *cloud, const char *hash, const
 	return 0;
 }
 
-static int release(struct triton_fwshare *share, const struct triton_cloud *cloud, const char *hash, const char *except,
-		   struct nomad_error **err)
+static int delete_unused(const struct triton_cloud *cloud, const char *hash, const char *except,
+			 struct nomad_error **err)
 {
 	struct triton_answer answer;
 	struct triton_fwrule again = { 0 };
 	size_t users = 0, i;
 	json_t *rule;
-	int64_t held = 0;
-	int r;
-
-	if (nomad_int_map_get(&share->held, hash, &held) && held > 0)
-		return 0;
-	r = count_users(cloud, hash, except, &users, err);
+	int r = count_users(cloud, hash, except, &users, err);
 	if (r < 0 || users)
 		return r;
 	r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/fwrules");
@@ -333,12 +425,40 @@ static int release(struct triton_fwshare *share, const struct triton_cloud *clou
 	return r;
 }
 
+static int release(struct triton_fwshare *share, const struct triton_cloud *cloud, const char *hash, const char *except,
+		   struct nomad_error **err)
+{
+	struct shared *it;
+	int r = 0;
+
+	pthread_mutex_lock(&share->lock);
+	it = get(share, hash);
+	if (!it) {
+		pthread_mutex_unlock(&share->lock);
+		return nomad_error_errno(err, ENOMEM, "delete a firewall rule");
+	}
+	it->releases++;
+	while (it->busy)
+		pthread_cond_wait(&share->changed, &share->lock);
+	it->releases--;
+	/* Else somebody is about to use it, or to count after this one would. */
+	if (!it->held && !it->releases) {
+		it->busy = true;
+		pthread_mutex_unlock(&share->lock);
+		r = delete_unused(cloud, hash, except, err);
+		pthread_mutex_lock(&share->lock);
+		let_go(share, it);
+	}
+	put(share, it);
+	pthread_mutex_unlock(&share->lock);
+	return r;
+}
+
 int triton_fwshare_release(struct triton_fwshare *share, const struct triton_cloud *cloud, const char *hashes,
 			   const char *except, struct nomad_error **err)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&share->lock);
 	while (r >= 0 && *hashes) {
 		char hash[TRITON_FWRULE_HASH_SIZE] = "";
 		size_t n = strcspn(hashes, ",");
@@ -349,7 +469,6 @@ int triton_fwshare_release(struct triton_fwshare *share, const struct triton_clo
 		}
 		hashes += n + (hashes[n] == ',');
 	}
-	pthread_mutex_unlock(&share->lock);
 	return r;
 }
 

@@ -54,6 +54,21 @@ t_throttled() { # 429 without a word when to come again
 	control GET /requests | jq -e 'length as $all | map(select(.status == 429)) | length as $bad | if $bad * 8 > $all then "\($bad) of \($all) refused" | halt_error else true end' &&
 	control POST /forget '{}' >/dev/null
 }
+twelve() { # JQ: seconds that the start and the end of 12 such tasks take
+	rm -rf "$T/twelve"; mkdir "$T/twelve"; cloud_config "$1" >"$T/twelve.json"
+	_from=$(date +%s)
+	timeout 300 "$STEPS" "$T/crowd.json" "$T/twelve.json" "$T/twelve" crowd=12 disperse=12 >"$T/twelve.out" 2>"$T/twelve.err" </dev/null ||
+		{ cat "$T/twelve.out" "$T/twelve.err"; return 1; }
+	SECONDS_TAKEN=$(($(date +%s) - _from))
+}
+t_slow_rules() {
+	control POST /set '{"latency": 0.7}' >/dev/null
+	twelve . && _without=$SECONDS_TAKEN && twelve '.fwenabled = true | .tags = {role: "web"} | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"}'; _r=$?
+	control POST /set '{"latency": 0}' >/dev/null
+	[ $_r -eq 0 ] && nothing_left || return 1
+	[ $SECONDS_TAKEN -le $((_without + 15)) ] || { echo "$SECONDS_TAKEN s with a rule, $_without s without"; return 1; }
+}
+run_test 'a slow data centre: 12 tasks with a rule do not wait for each other' t_slow_rules
 run_test 'a throttle without Retry-After: 30 tasks start and end, few requests are refused' t_throttled
 run_test "$N tasks start" t_start
 run_test "nothing changes: at most a request a second for $N tasks" t_quiet

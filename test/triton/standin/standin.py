@@ -10,7 +10,7 @@ DIRECTORY holds config.json: {"account", "keys": [.pub files], "users": {name: [
 
 Control (plain HTTP, JSON):
     GET  /state /requests /counts      what there is, what was asked
-    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool, "throttle": requests a second}
+    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool, "throttle": requests a second, "latency": s}
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after", "location"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
@@ -48,7 +48,7 @@ class State:
         self.docker = frontlib.Engine(self.config["docker"]["socket"]) if self.config.get("docker") else None
         self.cloud = cloudlib.Cloud(self.config["account"], self.docker)
         self.faults, self.requests, self.skew = [], [], 0
-        self.throttle, self.tokens, self.filled = 0, 0, 0
+        self.throttle, self.tokens, self.filled, self.latency = 0, 0, 0, 0
         self.lock = threading.Lock()
         self.accounts = {self.config["account"]: {
             "keys": self.load(self.config["keys"]),
@@ -198,6 +198,7 @@ class CloudHandler(Handler):
         split = urllib.parse.urlsplit(self.path)
         if split.path == "/--ping":
             return self.send(200, json.dumps({"ping": "pong", "cloudapi": {"versions": ["9.0.0"]}}).encode())
+        time.sleep(self.state.latency)
         fault = self.state.fault(self.api, self.command, self.path)
         if fault and not self.comes_after(fault):
             self.state.note(self.api, self.command, self.path, fault.get("status", fault["kind"]))
@@ -283,6 +284,7 @@ class ControlHandler(Handler):
             state.cloud.cns = data.get("cns", state.cloud.cns)
             state.skew = data.get("skew", state.skew)
             state.throttle = data.get("throttle", state.throttle)
+            state.latency = data.get("latency", state.latency)
         elif self.path == "/keys":
             state.accounts[state.config["account"]]["keys"] = state.load(data)
         elif self.path == "/rule":
