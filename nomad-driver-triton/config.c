@@ -353,8 +353,9 @@ static const struct nomad_option task_options[] = {
 	NOMAD_OPTION(struct triton_task, provision_timeout, INT, .min = 1, .max = 7200, .unit = "seconds",
 		     .help = "How long the instance may take to run. Default: that of the plugin."),
 	NOMAD_OPTION(struct triton_task, stop_timeout, INT, .min = 1, .max = 3600, .unit = "seconds",
-		     .help = "How long the instance may take to stop before it is deleted. Default: the task's "
-			     "kill_timeout."),
+		     .help = "How long the instance may take to stop before a machine is deleted or a container "
+			     "killed. Default: the task's kill_timeout; for a machine whose kill_timeout is "
+			     "Nomad's default of 5 seconds, 180 seconds."),
 };
 
 /* Tags that the data centre gives a meaning to; no other triton.* is let through. */

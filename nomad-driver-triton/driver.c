@@ -23,6 +23,8 @@
 #include "poller.h"
 #include "triton.h"
 
+enum { NOMAD_KILL_MS = 5000, STOP_MS = 180000 };
+
 static struct triton_plugin *plugin_of(const struct nomad_task *task)
 {
 	return nomad_plugin_data(nomad_task_plugin(task));
@@ -203,9 +205,17 @@ static int triton_kill(struct nomad_task *task, struct nomad_error **err)
 	return triton_machine_end(plugin_of(task), task, true, err);
 }
 
+/* How long a machine may take to stop.  Nomad does not say whether a job sets
+ * kill_timeout: its default counts as not set. */
+static int64_t stop_ms(const struct triton_task *want, unsigned timeout_ms)
+{
+	if (want && want->stop_timeout > 0)
+		return want->stop_timeout * 1000;
+	return timeout_ms == NOMAD_KILL_MS ? STOP_MS : timeout_ms;
+}
+
 static int triton_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct nomad_error **err)
 {
-	const struct triton_task *want = nomad_task_config(task);
 	struct triton_plugin *self = plugin_of(task);
 	int r = 0;
 
@@ -217,9 +227,8 @@ static int triton_stop(struct nomad_task *task, int signal, unsigned timeout_ms,
 		return r;
 	}
 	r = triton_machine_end(self, task, false, err);
-	/* A machine takes its time; where the job allows for more than Nomad's kill_timeout, wait here. */
-	if (r >= 0 && want && want->stop_timeout > 0 &&
-	    triton_poller_wait(self->poller, nomad_task_id(task), want->stop_timeout * 1000) == -ETIMEDOUT)
+	if (r >= 0 && triton_poller_wait(self->poller, nomad_task_id(task),
+					 stop_ms(nomad_task_config(task), timeout_ms)) == -ETIMEDOUT)
 		r = triton_machine_end(self, task, true, err);
 	return r;
 }

@@ -165,6 +165,15 @@ deal 'a request that is too large is explained' t_large_body
 
 # ---- Ends ----
 
+# slow_stop STATUS: a machine takes 8 s to stop, under Nomad's kill_timeout of 5 s
+slow_stop() {
+	control POST /set '{"delays": {"stop": 8}}' >/dev/null
+	run "$(cloud_config "${2:-.}")" && up && stop; _r=$?
+	control POST /set '{"delays": {"stop": 0.2}}' >/dev/null
+	[ $_r -eq 0 ] && is "$STATUS" "$1" && nothing_left
+}
+deal 'a stop that takes longer than the default kill_timeout is waited for' slow_stop 0
+deal 'a stop that takes longer than stop_timeout ends in a deletion' slow_stop 137 '.stop_timeout = 2'
 t_end_inside() { run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stopped" >/dev/null && finish && is $STATUS 0 && nothing_left; }
 t_end_outside() {
 	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stop" >/dev/null && finish && [ $STATUS -ne 0 ] &&
