@@ -10,6 +10,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -73,12 +74,38 @@ static const char *check_restart_policy(const char *value)
 	return "no, always, on-failure or on-failure:N (the data centre does not know unless-stopped)";
 }
 
+/* "priority=10" or "weight=1", up to `end`. */
+static bool is_cns_property(const char *text, const char *end)
+{
+	size_t n = strncmp(text, "priority=", 9) == 0 ? 9 : strncmp(text, "weight=", 7) == 0 ? 7 : 0;
+
+	text += n;
+	n = n ? strspn(text, "0123456789") : 0;
+	return n > 0 && n <= 5 && text + n == end && strtol(text, NULL, 10) <= 65535;
+}
+
+/* The names that a server takes have changed: triton-tags 1.0 has [a-z][a-z0-9-]*, later versions upper case, dots
+ * (lib/cns-svc-tag.pegjs) and SRV names (_sip._tcp).  What one of them may take is left to the server. */
 static const char *check_cns(const char *value)
 {
-	size_t n = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	static const char *const expected = "NAME[:PORT][:priority=N][:weight=N]: NAME of at most 63 letters, digits, "
+					    "-, . and _, PORT from 1 to 65535, N from 0 to 65535";
+	const char *at = value + strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._");
+	bool first = true;
 
-	if (!n || n > 63 || *value == '-' || value[n - 1] == '-' || (value[n] && value[n] != ':') || strchr(value, ','))
-		return "NAME[:PORT][:priority=N][:weight=N], NAME being a DNS label";
+	if (at == value || at - value > 63 || *value == '.' || (*at && *at != ':'))
+		return expected;
+	for (; *at == ':'; first = false) {
+		const char *end = at + 1 + strcspn(at + 1, ":");
+		char port[6] = "";
+
+		at++;
+		if (end - at < (ptrdiff_t)sizeof(port))
+			memcpy(port, at, (size_t)(end - at));
+		if (!(first && triton_parse_port(port) > 0) && !is_cns_property(at, end))
+			return expected;
+		at = end;
+	}
 	return NULL;
 }
 

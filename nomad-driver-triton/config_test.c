@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,53 @@ static void refused(const char *text, const char *why)
 	nomad_error_free(err);
 }
 
+static void accepted(const char *text)
+{
+	struct nomad_error *err = NULL;
+	struct triton_task *task = decode(text, &err);
+
+	if (!task)
+		fail_msg("%s: %s", text, nomad_error_message(err));
+	nomad__config_free(&triton_task_schema, task);
+}
+
+static void test_cns(void **state)
+{
+	static const char *const good[] = { "web",	    "Web",	     "a.b", "_sip._tcp",
+					    "_sip",	    "bhyve_example", "-a",  "web:80:priority=0:weight=65535",
+					    "web:weight=1", "web:65535" };
+	static const char *const bad[] = { "",
+					   ".a",
+					   "a b",
+					   "a,b",
+					   "web:99999",
+					   "web:0",
+					   "web:",
+					   "web:x",
+					   "web:priority=-1",
+					   "web:80:80",
+					   "web:weight=65536",
+					   "web:a=1",
+					   "web::80",
+					   "web:priority=1x" };
+	char text[512], name[65] = "";
+	(void)state;
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(good); i++) {
+		snprintf(text, sizeof(text), "{" BASE ",\"cns\":[\"%s\"]}", good[i]);
+		accepted(text);
+	}
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(bad); i++) {
+		snprintf(text, sizeof(text), "{" BASE ",\"cns\":[\"%s\"]}", bad[i]);
+		refused(text, "cns");
+	}
+	memset(name, 'a', 64);
+	snprintf(text, sizeof(text), "{" BASE ",\"cns\":[\"%s\"]}", name);
+	refused(text, "cns");
+	snprintf(text, sizeof(text), "{" BASE ",\"cns\":[\"%s\"]}", name + 1);
+	accepted(text);
+}
+
 static void test_refused(void **state)
 {
 	(void)state;
@@ -143,8 +191,8 @@ static void test_environment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables), cmocka_unit_test(test_forms),	   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_words),  cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_tables),	cmocka_unit_test(test_forms), cmocka_unit_test(test_cns),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_words), cmocka_unit_test(test_environment),
 	};
 
 	return cmocka_run_group_tests_name("triton config", tests, NULL, NULL);
