@@ -63,7 +63,7 @@ static const char *check_extra_host(const char *value)
 
 static const char *check_restart_policy(const char *value)
 {
-	static const char *const known[] = { "", "no", "never", "always", "on-failure", "onfailure" };
+	static const char *const known[] = { "", "no", "never", "always", "unless-stopped", "on-failure", "onfailure" };
 
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known); i++)
 		if (strcasecmp(value, known[i]) == 0)
@@ -71,7 +71,7 @@ static const char *check_restart_policy(const char *value)
 	if (strncasecmp(value, "on-failure:", 11) == 0 && value[11] &&
 	    strspn(value + 11, "0123456789") == strlen(value + 11))
 		return NULL;
-	return "no, always, on-failure or on-failure:N (the data centre does not know unless-stopped)";
+	return "no, always, unless-stopped, on-failure or on-failure:N";
 }
 
 /* "priority=10" or "weight=1", up to `end`. */

@@ -158,8 +158,10 @@ static void test_refused(void **state)
 		"\"ports\":{\"tcp\":[70000]}}}",
 		"1 to 65535");
 	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},"
-		"\"restart_policy\":\"unless-stopped\"}}",
-		"unless-stopped");
+		"\"restart_policy\":\"sometimes\"}}",
+		"restart_policy");
+	accepted("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},"
+		 "\"restart_policy\":\"unless-stopped\"}}");
 }
 
 static void test_words(void **state)

@@ -70,6 +70,8 @@ static void set_restart(json_t *host, const char *policy, int *bad)
 	if (triton_given(policy)) {
 		if (strcasecmp(policy, "always") == 0)
 			name = "always";
+		else if (strcasecmp(policy, "unless-stopped") == 0)
+			name = "unless-stopped"; /* sdc-docker drops it, and restarts nothing */
 		else if (strncasecmp(policy, "on", 2) == 0)
 			name = "on-failure";
 	}

@@ -115,7 +115,7 @@ option docker_api.ports.udp docker '.docker_api.ports = {udp: [53]}' 'box.HostCo
 option docker_api.ports.publish_all docker '.docker_api.ports = {publish_all: true}' 'box.HostConfig.PublishAllPorts == true'
 option docker_api.log_config.type docker '.docker_api.log_config = {type: "syslog"}' 'box.HostConfig.LogConfig.Type == "syslog"'
 option docker_api.log_config.config docker '.docker_api.log_config = {type: "json-file", config: {"max-size": "1m"}}' 'box.HostConfig.LogConfig == {Type: "json-file", Config: {"max-size": "1m"}}'
-for policy in no:no: Never:no: always:always: Always:always: on-failure:on-failure:100 on-failure:3:on-failure:3; do
+for policy in unless-stopped:unless-stopped: no:no: Never:no: always:always: Always:always: on-failure:on-failure:100 on-failure:3:on-failure:3; do
 	want=${policy#*:}; word=${policy%%:*}
 	case $policy in on-failure:3:*) word=on-failure:3 want=on-failure:3 ;; esac
 	option docker_api.restart_policy docker ".docker_api.restart_policy = \"$word\"" "box.HostConfig.RestartPolicy | .Name == \"${want%%:*}\" and (.MaximumRetryCount // 0) == ${want##*:}$([ -n "${want##*:}" ] || echo 0)"
