@@ -160,7 +160,8 @@ static const struct nomad_option config_options[] = {
 			     "a public authority."),
 	NOMAD_OPTION(struct triton_config, insecure, TRISTATE,
 		     .help = "Do not verify the certificate of CloudAPI. Default: TRITON_INSECURE, "
-			     "TRITON_SKIP_TLS_VERIFY, TRITON_TLS_INSECURE or SDC_TESTING, read as a boolean."),
+			     "TRITON_SKIP_TLS_VERIFY or TRITON_TLS_INSECURE, read as a boolean, or SDC_TESTING, "
+			     "whatever its value."),
 	NOMAD_OPTION(struct triton_config, docker_url, STRING, .check = check_docker_url,
 		     .example = "\"tcp://us-central-1.docker.example.com:2376\"",
 		     .help = "Address of the Docker API. Default: DOCKER_HOST, then what CloudAPI names among its "

@@ -28,7 +28,7 @@ static bool insecure_by_env(void)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(names); i++)
 		if (triton_parse_bool(triton_getenv(names[i])) == 1)
 			return true;
-	return triton_parse_bool(getenv("SDC_TESTING")) == 1;
+	return triton_given(getenv("SDC_TESTING"));
 }
 
 int triton_site_new(const struct triton_config *config, struct triton_site **ret, struct nomad_error **err)

@@ -99,7 +99,12 @@ static void test_insecure(void **state)
 	site = site_of(NULL, -1, -1);
 	assert_false(site->insecure);
 	triton_site_free(site);
-	setenv("SDC_TESTING", "true", 1);
+	setenv("SDC_TESTING", "", 1);
+	site = site_of(NULL, -1, -1);
+	assert_false(site->insecure);
+	triton_site_free(site);
+	/* What `triton env` writes is no boolean: any value counts. */
+	setenv("SDC_TESTING", "0", 1);
 	site = site_of(NULL, -1, -1);
 	assert_true(site->insecure);
 	assert_true(site->docker_insecure);
