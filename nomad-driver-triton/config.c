@@ -51,7 +51,7 @@ static const char *check_docker_url(const char *value)
 
 static const char *check_account(const char *value)
 {
-	return strpbrk(value, "/?#\" \t\r\n") ? "a login name" : NULL;
+	return triton_is_login(value) ? NULL : "a login name";
 }
 
 static const char *check_extra_host(const char *value)

@@ -122,6 +122,10 @@ static int connect_cloud(struct triton_site *site, struct nomad_error **err)
 
 	if (!site->url)
 		return nomad_error_set(err, EINVAL, "no data centre: set url, TRITON_URL or SDC_URL");
+	/* Options are checked by their table, the environment is not. */
+	if ((site->account && !triton_is_login(site->account)) || (site->user && !triton_is_login(site->user)))
+		return nomad_error_set(err, EINVAL,
+				       "TRITON_ACCOUNT, TRITON_USER or their SDC_ forms: not a login name");
 	if (!site->signer) {
 		r = triton_signer_new(&key, &site->signer, err);
 		if (r < 0)

@@ -146,6 +146,15 @@ static void test_missing(void **state)
 	assert_non_null(strstr(nomad_error_message(err), "docker_cert_path"));
 	nomad_error_free(err);
 	triton_site_free(site);
+	setenv("SDC_ACCOUNT", "acme\r\nX-Header: 1", 1);
+	site = site_of(url, -1, -1);
+	err = NULL;
+	assert_true(triton_site_cloud(site, &cloud, &err) < 0);
+	assert_non_null(strstr(nomad_error_message(err), "not a login name"));
+	assert_null(strstr(nomad_error_message(err), "X-Header"));
+	nomad_error_free(err);
+	triton_site_free(site);
+	setenv("SDC_ACCOUNT", "acme", 1);
 	site = site_of(nonsense, -1, -1);
 	assert_true(triton_site_cloud(site, &cloud, NULL) < 0);
 	triton_site_free(site);

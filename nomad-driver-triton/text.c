@@ -25,6 +25,14 @@ int triton_keep(char **ret, const char *text)
 	return *ret ? 0 : -ENOMEM;
 }
 
+bool triton_is_login(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || strchr("/?#\"\\%", *c))
+			return false;
+	return true;
+}
+
 bool triton_is_uuid(const char *text)
 {
 	if (!text || strlen(text) != 36)

@@ -17,6 +17,8 @@ static inline bool triton_given(const char *text)
 int triton_keep(char **ret, const char *text);
 /* "8080": 1 to 65535, or -1. */
 int triton_parse_port(const char *text);
+/* A name that may stand in a path and in a header as it is. */
+bool triton_is_login(const char *text);
 bool triton_is_uuid(const char *text);
 
 /* The value of the first of TRITON_<name> and SDC_<name> that is set and not
