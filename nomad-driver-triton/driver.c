@@ -168,7 +168,10 @@ static void triton_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerp
 			   "set url, TRITON_URL or SDC_URL") &&
 	    nomad_fp_check(fp, "account", site->account != NULL, NOMAD_UNHEALTHY, "no account is configured",
 			   "set account, TRITON_ACCOUNT or SDC_ACCOUNT")) {
-		nomad_fp_string(fp, "url", site->url);
+		NOMAD_AUTO_FREE char *base = triton_http_base_of(site->url);
+
+		if (base)
+			nomad_fp_string(fp, "url", site->url);
 		nomad_fp_string(fp, "account", site->account);
 		if (site->datacenter)
 			nomad_fp_string(fp, "datacenter", site->datacenter);

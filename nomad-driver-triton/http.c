@@ -53,7 +53,7 @@ static void curl_init(void)
 }
 
 /* scheme://host[:port], without what follows; tcp:// (Docker's) is https. */
-static char *base_of(const char *url)
+char *triton_http_base_of(const char *url)
 {
 	const char *rest = strstr(url, "://");
 	size_t n;
@@ -81,11 +81,13 @@ int triton_http_new(const struct triton_http_options *options, struct triton_htt
 	http->signer = options->signer;
 	http->budget = options->budget;
 	http->timeout_ms = options->timeout_ms;
-	http->base = base_of(options->base_url);
+	http->base = triton_http_base_of(options->base_url);
 	if (!http->base) {
 		triton_http_free(http);
-		return nomad_error_set(err, EINVAL, "the address '%s' of %s is no URL such as https://host",
-				       options->base_url, options->what);
+		return nomad_error_set(
+			err, EINVAL,
+			"the address of %s is not a URL such as https://host, without user name and password",
+			options->what);
 	}
 	if (triton_keep(&http->what, options->what) < 0 || triton_keep(&http->ca_file, options->ca_file) < 0 ||
 	    triton_keep(&http->cert_file, options->cert_file) < 0 ||

@@ -30,6 +30,9 @@ struct triton_http_options {
 	const char *const *headers;   /* sent with each request; or NULL */
 };
 
+/* "https://host:port" of an address, malloc()ed; NULL if it is none, or holds more than
+ * may be shown: a user name or password. */
+char *triton_http_base_of(const char *url);
 int triton_http_new(const struct triton_http_options *options, struct triton_http **ret, struct nomad_error **err);
 void triton_http_free(struct triton_http *http);
 

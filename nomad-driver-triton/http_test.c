@@ -190,12 +190,27 @@ static void test_urls(void **state)
 	triton_budget_done(&budget);
 }
 
+static void test_password_in_url(void **state)
+{
+	struct triton_http_options options = { .what = "x", .base_url = "https://me:hush@h" };
+	struct triton_http *http = NULL;
+	struct nomad_error *err = NULL;
+	(void)state;
+
+	assert_true(triton_http_new(&options, &http, &err) < 0);
+	assert_null(strstr(nomad_error_message(err), "hush"));
+	nomad_error_free(err);
+	assert_null(triton_http_base_of(options.base_url));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_escape), cmocka_unit_test(test_one_line),
-		cmocka_unit_test(test_backoff),	    cmocka_unit_test(test_budget), cmocka_unit_test(test_throttled),
-		cmocka_unit_test(test_turns),	    cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_retry_after),	cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_one_line),	cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_budget),		cmocka_unit_test(test_throttled),
+		cmocka_unit_test(test_turns),		cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_password_in_url),
 	};
 
 	return cmocka_run_group_tests_name("triton http", tests, NULL, NULL);
