@@ -107,7 +107,7 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 	nomad_error_set(err, code, "%s %s: status %ld: %s%s%s%s%s", request->method, request->target, response->status,
 			words ? words : "", remedy, *response->request_id ? " (request " : "", response->request_id,
 			*response->request_id ? ")" : "");
-	if (code == EAGAIN)
+	if (code == ECONNREFUSED)
 		(void)nomad_error_retryable(err);
 	return -code;
 }

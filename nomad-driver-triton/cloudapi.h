@@ -52,7 +52,7 @@ int triton_machine_parse(const json_t *json, struct triton_machine *ret);
 /* One call.  `fmt` is the path behind the account.  *ret_json (may be NULL) is
  * the answer's JSON, or NULL for an empty body.  Statuses of 400 and more are
  * errors, with the server's words: -EACCES 401 403, -ENOENT 404, -ESTALE 410,
- * -EEXIST a name that is taken, -EAGAIN (retryable) 429 and 5xx, -E2BIG 413,
+ * -EEXIST a name that is taken, -ECONNREFUSED (retryable) 429 and 5xx, -E2BIG 413,
  * -EINVAL the others. */
 struct triton_answer {
 	json_t *json;

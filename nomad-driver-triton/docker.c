@@ -29,7 +29,7 @@ static int explain(const struct triton_docker *docker, const struct triton_reque
 	nomad_error_set(err, code, "%s %s at %s: status %ld: %s%s", request->method, request->target,
 			triton_http_what(docker->http), response->status, words ? words : "",
 			code == EACCES ? "; check docker_cert_path and that its key is in the account" : "");
-	if (code == EAGAIN)
+	if (code == ECONNREFUSED)
 		(void)nomad_error_retryable(err);
 	return -code;
 }

@@ -71,7 +71,7 @@ int triton_http_do(struct triton_http *http, const struct triton_request *reques
 void triton_response_done(struct triton_response *response);
 
 /* What a status of 300 and more means: EACCES 401 403, ENOENT 404, EEXIST 409,
- * ESTALE 410, E2BIG 413, EAGAIN 420 429 and 5xx, EPROTO below 400, EINVAL the others. */
+ * ESTALE 410, E2BIG 413, ECONNREFUSED 420 429 and 5xx, EPROTO below 400, EINVAL the others. */
 int triton_status_errno(long status);
 /* What the server said of a failure, where it is not JSON; malloc()ed. */
 char *triton_response_words(const struct triton_response *response);

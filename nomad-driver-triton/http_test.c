@@ -160,6 +160,23 @@ static void test_turns(void **state)
 	triton_budget_done(&budget);
 }
 
+/* A server that does not serve is not a full disk. */
+static void test_statuses(void **state)
+{
+	static const long statuses[] = { 420, 429, 500, 502, 503, 504 };
+	(void)state;
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(statuses); i++) {
+		struct nomad_error *err = NULL;
+
+		nomad_error_set(&err, triton_status_errno(statuses[i]), "status %ld", statuses[i]);
+		assert_string_equal(nomad_error_id(err), "nd-network");
+		nomad_error_free(err);
+	}
+	assert_int_equal(triton_status_errno(302), EPROTO);
+	assert_int_equal(triton_status_errno(422), EINVAL);
+}
+
 static void test_urls(void **state)
 {
 	struct triton_budget budget;
@@ -206,11 +223,11 @@ static void test_password_in_url(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_retry_after),	cmocka_unit_test(test_escape),
-		cmocka_unit_test(test_one_line),	cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_budget),		cmocka_unit_test(test_throttled),
-		cmocka_unit_test(test_turns),		cmocka_unit_test(test_urls),
-		cmocka_unit_test(test_password_in_url),
+		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_one_line),    cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_budget),	    cmocka_unit_test(test_throttled),
+		cmocka_unit_test(test_turns),	    cmocka_unit_test(test_statuses),
+		cmocka_unit_test(test_urls),	    cmocka_unit_test(test_password_in_url),
 	};
 
 	return cmocka_run_group_tests_name("triton http", tests, NULL, NULL);

@@ -24,9 +24,9 @@ int triton_status_errno(long status)
 		return E2BIG;
 	case 420:
 	case 429:
-		return EAGAIN;
+		return ECONNREFUSED;
 	default:
-		return status >= 500 ? EAGAIN : status < 400 ? EPROTO : EINVAL;
+		return status >= 500 ? ECONNREFUSED : status < 400 ? EPROTO : EINVAL;
 	}
 }
 
