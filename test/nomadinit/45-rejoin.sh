@@ -10,10 +10,11 @@ requires jq
 
 # Ports of our own: http, rpc, serf.
 http_port=$(free_port) rpc_port=$(free_port) serf_port=$(free_port)
+# The guest is told to come to the advertised address, under which it has the host.
 cat >"$T/server.json" <<JSON
 {"data_dir": "$T/server", "bind_addr": "127.0.0.1", "log_level": "WARN", "acl": {"enabled": true},
 	"ports": {"http": $http_port, "rpc": $rpc_port, "serf": $serf_port},
-	"advertise": {"http": "127.0.0.1", "rpc": "127.0.0.1", "serf": "127.0.0.1"},
+	"advertise": {"http": "127.0.0.1", "rpc": "10.0.2.2:$rpc_port", "serf": "127.0.0.1"},
 	"server": {"enabled": true, "bootstrap_expect": 1}}
 JSON
 cat >"$T/init.json" <<JSON
