@@ -27,7 +27,7 @@ nice "$nomad" agent -config="$T/server.json" >"$T/server.log" 2>&1 &
 pids="$pids $!"
 NOMAD_ADDR=http://127.0.0.1:$http_port
 export NOMAD_ADDR
-bootstrap() { NOMAD_TOKEN=$("$nomad" acl bootstrap -json | jq -er .SecretID); }
+bootstrap() { NOMAD_TOKEN=$("$nomad" acl bootstrap -json | jq -r .SecretID) && [ -n "$NOMAD_TOKEN" ]; }
 must "a server with ACLs is up on the host" soon 60 bootstrap
 export NOMAD_TOKEN
 image_dir=$tests_dir/client
