@@ -271,7 +271,8 @@ static void environment(void)
 TEST(steps)
 TEST(elsewhere)
 TEST(hostile)
-TEST(long_lines) TEST(many_steps) TEST(pushes) TEST(left_behind) TEST(signals) TEST(no_engine) TEST(environment)
+TEST(long_lines)
+TEST(many_steps) TEST(pushes) TEST(left_behind) TEST(signals) TEST(no_engine) TEST(environment)
 
 	/* A line for the events is one, however long and whatever is in it. */
 	static void test_event(void **state)

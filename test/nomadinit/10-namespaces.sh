@@ -48,7 +48,7 @@ has_child() { pgrep -P "$outer" >"$T/inner"; }
 inside() { nsenter -t "$inner" -p -m -n -u -r -w "$@"; }
 in_net() { nsenter -t "$inner" -n "$@"; }
 says() { soon "${2:-20}" grep -q -e "$1" "$console"; }
-count_is() { [ "$(grep -c "$1" "$3")" "$2" "$4" ]; }
+count_is() { test "$(grep -c "$1" "$3")" "$2" "$4"; }
 ready() { says "the agent is ready" "$@"; }
 readies() { count_is 'the agent is ready' -ge "$console" "$1"; }
 ended() { ! kill -0 "$outer" 2>/dev/null; }

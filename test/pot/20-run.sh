@@ -73,9 +73,8 @@ t_args() {
 beside 'arguments arrive whole' t_args
 
 t_directories() {
-	run_task "$(task_config 'echo a >/alloc/f && echo b >/local/f && echo c >/secrets/f &&
-		cat "$NOMAD_ALLOC_DIR"/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x ||
-		echo read-only')"
+	run_task "$(task_config \
+		'echo a >/alloc/f && echo b >/local/f && echo c >/secrets/f && cat "$NOMAD_ALLOC_DIR"/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x || echo read-only')"
 	is "$(grep -E '^(a|b|c|read-only)$' "$T/out" | tr '\n' ' ')" 'a b c read-only ' && left_nothing
 }
 beside 'alloc, local and secrets are there, logs read-only' t_directories
@@ -118,8 +117,7 @@ t_order() {
 t_options() {
 	mkdir -p "$T/data" "$T/ro" "$T/tree/sub"
 	echo content >"$T/file"; echo deep >"$T/tree/sub/f"; echo shown >"$T/ro/f"
-	run_task "$(task_config 'cat /copied /copied-tree/sub/f /ro/f; echo new >/data/f; touch /ro/x || echo cannot;
-		cat /tmp/hosts' \
+	run_task "$(task_config 'cat /copied /copied-tree/sub/f /ro/f; echo new >/data/f; touch /ro/x || echo cannot; cat /tmp/hosts' \
 		"$(jq -n --arg t "$T" -f test/pot/files.jq)")"
 	is $STATUS 0 && is "$(grep -E '^(content|deep|shown|cannot)$' "$T/out" | tr '\n' ' ')" \
 		'content deep shown cannot ' &&
