@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 # The bill of materials (SPDX 2.3), of the records that sbom collects.
+def none: "NOASSERTION";
 def id: "SPDXRef-" + gsub("[^A-Za-z0-9.-]"; "-");
 . as $files
 | ([$files[].contains[]] | unique) as $static
@@ -10,18 +11,24 @@ def id: "SPDXRef-" + gsub("[^A-Za-z0-9.-]"; "-");
 	creationInfo: { created: $created, creators: ["Tool: nomad-drivers-c-sbom"] },
 	documentDescribes: [$files[] | .file | id],
 	packages: (
-		[$files[] | { SPDXID: (.file | id), name, versionInfo: .version, packageFileName: .file, downloadLocation: "NOASSERTION",
-			filesAnalyzed: false, licenseConcluded: "MPL-2.0", licenseDeclared: "MPL-2.0", copyrightText: "NOASSERTION",
+		[$files[] | { SPDXID: (.file | id), name, versionInfo: .version, packageFileName: .file,
+			downloadLocation: none, filesAnalyzed: false,
+			licenseConcluded: "MPL-2.0", licenseDeclared: "MPL-2.0",
+			copyrightText: none,
 			checksums: [{ algorithm: "SHA256", checksumValue: .sum }] }]
-		+ [$static[] | { SPDXID: ("static-" + .name + "-" + .version | id), name, versionInfo: .version, downloadLocation: "NOASSERTION",
-			filesAnalyzed: false, licenseConcluded: "NOASSERTION", licenseDeclared: "NOASSERTION", copyrightText: "NOASSERTION",
+		+ [$static[] | { SPDXID: ("static-" + .name + "-" + .version | id), name, versionInfo: .version,
+			downloadLocation: none, filesAnalyzed: false,
+			licenseConcluded: none, licenseDeclared: none, copyrightText: none,
 			externalRefs: [{ referenceCategory: "PACKAGE-MANAGER", referenceType: "purl",
-				referenceLocator: ("pkg:deb/debian/" + .name + "@" + (.version | @uri) + "?arch=source") }] }]
-		+ [$needed[] | { SPDXID: ("needs-" + . | id), name: ., downloadLocation: "NOASSERTION", filesAnalyzed: false,
-			licenseConcluded: "NOASSERTION", licenseDeclared: "NOASSERTION", copyrightText: "NOASSERTION" }]),
+				referenceLocator: ("pkg:deb/debian/" + .name + "@" + (.version | @uri)
+					+ "?arch=source") }] }]
+		+ [$needed[] | { SPDXID: ("needs-" + . | id), name: ., downloadLocation: none, filesAnalyzed: false,
+			licenseConcluded: none, licenseDeclared: none, copyrightText: none }]),
 	relationships: (
-		[$files[] | { spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES", relatedSpdxElement: (.file | id) }]
-		+ [$files[1:][] | { spdxElementId: (.file | id), relationshipType: "GENERATED_FROM", relatedSpdxElement: ($files[0].file | id) }]
+		[$files[] | { spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES",
+			relatedSpdxElement: (.file | id) }]
+		+ [$files[1:][] | { spdxElementId: (.file | id), relationshipType: "GENERATED_FROM",
+			relatedSpdxElement: ($files[0].file | id) }]
 		+ [$files[] | . as $f | .contains[] | { spdxElementId: ($f.file | id), relationshipType: "STATIC_LINK",
 			relatedSpdxElement: ("static-" + .name + "-" + .version | id) }]
 		+ [$files[] | . as $f | .needs[] | { spdxElementId: ($f.file | id), relationshipType: "DEPENDS_ON",

@@ -23,13 +23,8 @@ CONFIG
 # job ID CONTAINERFILE CONFIG FILTER: the Containerfile comes by a template, the rest by a prestart task's copy.
 job() {
 	job_json "$1" build "$3" batch | jq --arg text "$2" --arg tar "${TAR:-$A/rootfs.tar}" \
-		'.Job.TaskGroups[0].Tasks += [{ Name: "prepare", Driver: "raw_exec",
-		Lifecycle: { Hook: "prestart" }, Config: { command: "/bin/sh", args: ["-c",
-			"mkdir -p $NOMAD_ALLOC_DIR/src && cp \($tar) $NOMAD_ALLOC_DIR/src/rootfs.tar && cp local/c $NOMAD_ALLOC_DIR/src/Containerfile"] },
-		Templates: [{ DestPath: "local/c", EmbeddedTmpl: $text }], Resources: { CPU: 50, MemoryMB: 64 } }] |
-		.Job.TaskGroups[0].Tasks[0].Resources.MemoryMB = 300 | .Job.TaskGroups[0].EphemeralDisk = { SizeMB:
-		300 } |
-		.Job.TaskGroups[0].Tasks[0] |= ('"${4:-.}"')' >"$T/$1.json" && run_job "$T/$1.json"
+		-f test/build/prepare.jq |
+		jq ".Job.TaskGroups[0].Tasks[0] |= (${4:-.})" >"$T/$1.json" && run_job "$T/$1.json"
 }
 HEAD='FROM scratch
 ADD rootfs.tar /'

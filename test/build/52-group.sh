@@ -48,7 +48,7 @@ RUN echo "net: $(readlink /proc/self/ns/net)"
 # job ID CONFIG GROUP_FILTER
 job() {
 	job_json "$1" build "$2" batch | jq --arg tar "$A/rootfs.tar" --arg text "$CONTAINERFILE" \
-		-f test/build/group.jq |
+		-f test/build/prepare.jq |
 		jq ".Job.TaskGroups[0] |= (${3:-.})" >"$T/$1.json" && run_job "$T/$1.json"
 }
 GROUP='.Networks = [{ Mode: "bridge", DNS: { Servers: ["172.26.64.1"], Searches: ["a.example", "b.example"],

@@ -30,9 +30,9 @@ t_space() { sources | xargs grep -nE '[ 	]+$' | none; }
 # A tab reaches the next multiple of eight; a character is one column. In shell, a quoted string of more than 60
 # characters (JSON, a pattern) counts as none: where it may be broken depends on what reads it.
 t_columns() {
-	{ c_files; scripts; } | LC_ALL=C.UTF-8 xargs perl -CSDA -ne '
+	{ c_files; scripts; files '*.jq'; } | LC_ALL=C.UTF-8 xargs perl -CSDA -ne '
 		chomp; 1 while s/\t/" " x (8 - $-[0] % 8)/e;
-		s/\x27[^\x27]{60,}\x27|"(?:\\.|[^"\\]){60,}"//g unless $ARGV =~ /\.[ch]$/;
+		s/\x27[^\x27]{60,}\x27|"(?:\\.|[^"\\]){60,}"//g if $ARGV !~ /\.([ch]|jq)$/;
 		printf "%s:%d: %d columns\n", $ARGV, $., length if length > 120; close ARGV if eof' | none
 }
 t_file_length() {
@@ -66,14 +66,15 @@ t_shellcheck() {
 	command -v shellcheck >/dev/null || { skip_this 'no shellcheck'; return 0; }
 	scripts | xargs shellcheck -S error | none
 }
-# A program of jq: an odd number of quotes, up to the next line that has one.
+# A program of jq: an odd number of quotes, up to the next line that has one. Its line may continue the one with jq.
 t_jq() {
 	scripts | xargs awk -v q="'" '
-		FNR == 1 { open = 0 }
+		FNR == 1 { open = 0; prev = "" }
 		{ n = gsub(q, q) % 2 }
 		open && n && FNR - open > 1 { print FILENAME ":" open ": jq program of " FNR - open + 1 " lines" }
 		open && n { open = 0; next }
-		!open && n && $0 ~ "(^|[^a-z_.])jq .*" q { open = FNR }' | none
+		!open && n && prev $0 ~ "(^|[^a-z_.])jq .*" q { open = FNR }
+		{ prev = /\\$/ ? $0 : "" }' | none
 }
 
 run_test 'every source names its licence once' t_licence

@@ -40,7 +40,8 @@ run() {
 	boot "$T/$how.qcow2" -action reboot=reset $(second "$T/broken.update") "$@"
 	wait_up
 	check "$how: it is still slot b after power off" slot_is b two
-	check "$how: the broken update is written" prints "version 'broken' is in slot a" guest 'nomadinit update /dev/vdb'
+	check "$how: the broken update is written" prints "version 'broken' is in slot a" guest \
+		'nomadinit update /dev/vdb'
 	guest /sbin/reboot >/dev/null
 	soon 120 console_has restarting
 	check "$how: after its trials the good slot is back" soon 500 slot_is b two

@@ -66,7 +66,8 @@ http() {
 		my ($method, $port, $path, $body) = @ARGV;
 		my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 10) or exit 1;
 		alarm 100;
-		printf $s "%s %s HTTP/1.0\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", $method, $path, length $body, $body;
+		printf $s "%s %s HTTP/1.0\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s",
+			$method, $path, length $body, $body;
 		local $/; my $answer = <$s>; exit 1 unless $answer =~ m{^HTTP/1.. 200};
 		$answer =~ s/^.*?\r\n\r\n//s; print $answer' "$1" "$2" "$3" "${4:-}"
 }

@@ -50,7 +50,8 @@ t_others() {
 			"$exe" >"$T/out-$other" 2>/dev/null </dev/null &
 		pid=$!
 		cleanup "kill -9 $pid"
-		wait_for 30 'it has said its handshake' test -s "$T/out-$other" && is "$(field NoNewPrivs)" 0 || return 1
+		wait_for 30 'it has said its handshake' test -s "$T/out-$other" && is "$(field NoNewPrivs)" 0 ||
+			return 1
 		kill -9 $pid
 	done
 }

@@ -10,7 +10,8 @@ shards 10
 start_site
 jq '.request_timeout = 2' "$T/plugin.json" >"$T/plugin2.json" && mv "$T/plugin2.json" "$T/plugin.json"
 
-CONFIG=$(cloud_config '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"} | .tags = {role: "web"} |
+CONFIG=$(cloud_config '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"} |
+	.tags = {role: "web"} |
 	.volumes = [{name: "data", mountpoint: "/data", size: 1024}] | .cloud_api.networks = [{name: "external"}] |
 	.deletion_protection = true')
 
@@ -35,23 +36,31 @@ ends() {
 	begin "$CONFIG" && up && fault "$1" && stop && no_faults && nothing_left 60
 }
 
-for kind in '"status", "status": 503, "retry_after": 1' '"status", "status": 429, "retry_after": 1' '"status", "status": 500' \
+for kind in '"status", "status": 503, "retry_after": 1' '"status", "status": 429, "retry_after": 1' \
+	'"status", "status": 500' \
 	'"html"' '"reset"' '"midbody"' '"hang", "seconds": 3'; do
 	for path in packages images networks 'machines\\?name' fwrules 'machines/[0-9a-f-]+$' volumes; do
 		deal "start: $kind on GET $path" survives "{\"method\": \"GET\", \"path\": \"$path\", \"kind\": $kind}"
 	done
 done
-deal 'start: truncated JSON is an error that leaves nothing' fails '{"method": "GET", "path": "packages", "kind": "truncated"}' 'no JSON'
+deal 'start: truncated JSON is an error that leaves nothing' fails \
+	'{"method": "GET", "path": "packages", "kind": "truncated"}' 'no JSON'
 for path in machines fwrules volumes; do
-	for kind in '"lost"' '"reset"' '"status", "status": 503, "retry_after": 1' '"status", "status": 429' '"status", "status": 500' '"hang", "seconds": 3'; do
-		deal "start: $kind on POST $path" survives "{\"method\": \"POST\", \"path\": \"/$path\$\", \"kind\": $kind}"
+	for kind in '"lost"' '"reset"' '"status", "status": 503, "retry_after": 1' '"status", "status": 429' \
+		'"status", "status": 500' '"hang", "seconds": 3'; do
+		deal "start: $kind on POST $path" survives \
+			"{\"method\": \"POST\", \"path\": \"/$path\$\", \"kind\": $kind}"
 	done
 done
-deal 'start: a create that never succeeds leaves nothing' fails '{"method": "POST", "path": "/machines$", "kind": "reset", "count": 50}' 'POST'
-deal 'start: rules that cannot be made leave nothing' fails '{"method": "POST", "path": "/fwrules$", "kind": "reset", "count": 50}' 'firewall rule'
+deal 'start: a create that never succeeds leaves nothing' fails \
+	'{"method": "POST", "path": "/machines$", "kind": "reset", "count": 50}' 'POST'
+deal 'start: rules that cannot be made leave nothing' fails \
+	'{"method": "POST", "path": "/fwrules$", "kind": "reset", "count": 50}' 'firewall rule'
 for kind in '"status", "status": 503' '"status", "status": 500' '"html"' '"reset"' '"hang", "seconds": 3' '"lost"'; do
-	for what in 'POST action=stop' 'POST action=disable_deletion' 'DELETE machines' 'DELETE fwrules' 'DELETE volumes' 'GET machines'; do
-		deal "end: $kind on $what" ends "{\"method\": \"${what% *}\", \"path\": \"${what#* }\", \"kind\": $kind, \"count\": 2}"
+	for what in 'POST action=stop' 'POST action=disable_deletion' 'DELETE machines' 'DELETE fwrules' \
+		'DELETE volumes' 'GET machines'; do
+		deal "end: $kind on $what" ends \
+			"{\"method\": \"${what% *}\", \"path\": \"${what#* }\", \"kind\": $kind, \"count\": 2}"
 	done
 done
 
@@ -77,9 +86,11 @@ t_outage() {
 deal 'an outage is no end' t_outage
 t_refused_rule() { # and the next task with rules is not held up
 	[ -x "$BUILD/test/triton-steps" ] || { echo 'triton-steps is not built'; return 1; }
-	end_last; control POST /reset '{}' >/dev/null; rm -rf "$T/state" "$T/task"; mkdir "$T/task"; printf %s "$CONFIG" >"$T/config.json"
+	end_last; control POST /reset '{}' >/dev/null; rm -rf "$T/state" "$T/task"; mkdir "$T/task"
+		printf %s "$CONFIG" >"$T/config.json"
 	fault '{"method": "POST", "path": "/fwrules$", "kind": "status", "status": 422}' &&
-	timeout 200 "$BUILD/test/triton-steps" "$T/plugin.json" "$T/config.json" "$T/task" late start up stop destroy >"$T/out" 2>"$T/err" </dev/null ||
+	timeout 200 "$BUILD/test/triton-steps" "$T/plugin.json" "$T/config.json" "$T/task" late start up stop destroy \
+	>"$T/out" 2>"$T/err" </dev/null ||
 		{ cat "$T/out" "$T/err"; return 1; }
 	nothing_left
 }

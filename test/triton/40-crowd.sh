@@ -17,10 +17,13 @@ mkdir "$T/task"
 asked() { control GET /requests | jq "[.[] | select(.api == \"cloudapi\")] | length"; }
 _has() { grep -q "$1" "$T/out"; }
 t_start() {
-	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" crowd=$N rest disperse=$N settle idle >"$T/out" 2>"$T/err" </dev/null &
+	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" crowd=$N rest disperse=$N settle idle >"$T/out" 2>"$T/err" \
+		</dev/null &
 	STEPS_PID=$!
 	cleanup "kill -9 $STEPS_PID"
-	wait_for 120 'all have started' _has '^crowd:' && _has "crowd: 0 of $N failed" && is "$(machines length)" "$N" || { cat "$T/out" "$T/err"; return 1; }
+	wait_for 120 'all have started' _has '^crowd:' && _has "crowd: 0 of $N failed" &&
+		is "$(machines length)" "$N" ||
+		{ cat "$T/out" "$T/err"; return 1; }
 }
 # The first looks are made by then.
 _is_quiet() { control POST /forget '{}' >/dev/null; sleep 3; [ "$(asked)" -le 3 ]; }
@@ -28,11 +31,13 @@ t_quiet() {
 	wait_for 60 'the first looks are over' _is_quiet || return 1
 	control POST /forget '{}' >/dev/null
 	_from=$(date +%s); sleep 15; _asked=$(asked) _seconds=$(($(date +%s) - _from))
-	[ "$_asked" -le "$_seconds" ] || { echo "$_asked requests in $_seconds s"; control GET /requests | jq -c '.[] | {method, path}' | head -n 20; return 1; }
+	[ "$_asked" -le "$_seconds" ] || { echo "$_asked requests in $_seconds s"; control GET /requests |
+		jq -c '.[] | {method, path}' | head -n 20; return 1; }
 }
 t_listed() { control GET /requests | jq -e '[.[] | select(.path | test("/machines/"))] | length == 0' >/dev/null; }
 t_outage() {
-	fault '{"path": ".", "kind": "status", "status": 503, "retry_after": 2, "count": 100000}' && control POST /forget '{}' >/dev/null
+	fault '{"path": ".", "kind": "status", "status": 503, "retry_after": 2, "count": 100000}' &&
+		control POST /forget '{}' >/dev/null
 	_from=$(date +%s); sleep 12; _asked=$(asked) _seconds=$(($(date +%s) - _from))
 	no_faults
 	[ "$_asked" -ge 1 ] && [ "$_asked" -le "$_seconds" ] || { echo "$_asked requests in $_seconds s"; return 1; }

@@ -7,24 +7,29 @@
 . test/triton/lib-triton.sh
 agent_setup
 
-t_attributes() { api GET "/v1/node/$NODE_ID" | jq -e '.Attributes["driver.triton"] == "1" and .Attributes["driver.triton.account"] == "acme" and
-	.Attributes["driver.triton.datacenter"] == "standin-1" and .Attributes["driver.triton.cns"] == "true"' >/dev/null; }
+t_attributes() { api GET "/v1/node/$NODE_ID" |
+	jq -e '.Attributes["driver.triton"] == "1" and .Attributes["driver.triton.account"] == "acme" and
+	.Attributes["driver.triton.datacenter"] == "standin-1" and .Attributes["driver.triton.cns"] == "true"' \
+		>/dev/null; }
 t_group() {
 	set -- "vm=$(cloud_config '.cns = ["web"]')"
 	[ -z "$ENGINE" ] || set -- "$@" "box=$(sh_config "$counting")"
 	group_json group "$@" >"$T/group.json" && run_job "$T/group.json" && wait_alloc "$ALLOC_ID" running 120 &&
-	GROUP_ALLOC=$ALLOC_ID && is "$(machines length)" $# && wait_for 20 'the tasks run' _all_running "$GROUP_ALLOC" $# &&
+	GROUP_ALLOC=$ALLOC_ID && is "$(machines length)" $# && wait_for 20 'the tasks run' _all_running "$GROUP_ALLOC" \
+	$# &&
 	task_events "$GROUP_ALLOC" vm | grep -q 'runs at 10\.88'
 }
 t_addressed() {
 	wait_for 40 'the machine has an address' is_at group-vm '^10\.88\.' &&
 	{ [ -z "$ENGINE" ] || wait_for 40 'the container has an address' is_at group-box '^127\.0\.0\.1$'; }
 }
-t_logs() { needs_engine || return 0; wait_for 30 'lines arrive' _logs_grow "$GROUP_ALLOC" box 10 && no_gap "$GROUP_ALLOC" box; }
+t_logs() { needs_engine || return 0; wait_for 30 'lines arrive' _logs_grow "$GROUP_ALLOC" box 10 &&
+	no_gap "$GROUP_ALLOC" box; }
 t_exec() {
 	needs_engine || return 0
 	is "$(echo input | "$NOMAD" alloc exec -i -t=false -task box "$GROUP_ALLOC" cat)" input &&
-	{ "$NOMAD" alloc exec -i=false -t=false -task box "$GROUP_ALLOC" sh -c 'echo o; echo e >&2; exit 9' >"$T/o" 2>"$T/e" </dev/null; is $? 9; } &&
+	{ "$NOMAD" alloc exec -i=false -t=false -task box "$GROUP_ALLOC" sh -c 'echo o; echo e >&2; exit 9' >"$T/o" \
+	2>"$T/e" </dev/null; is $? 9; } &&
 	is "$(cat "$T/o")" o && is "$(cat "$T/e")" e
 }
 t_exec_tty() {
@@ -35,33 +40,43 @@ t_exec_tty() {
 }
 t_exec_machine() { ! "$NOMAD" alloc exec -i=false -t=false -task vm "$GROUP_ALLOC" true >"$T/o" 2>&1 </dev/null &&
 	file_has "$AGENT_DIR/agent.log" 'running commands is not supported for machines'; }
-t_signal_machine() { ! "$NOMAD" alloc signal -s SIGHUP "$GROUP_ALLOC" vm >"$T/o" 2>&1 && file_has "$T/o" 'not supported for machines'; }
+t_signal_machine() { ! "$NOMAD" alloc signal -s SIGHUP "$GROUP_ALLOC" vm >"$T/o" 2>&1 &&
+	file_has "$T/o" 'not supported for machines'; }
 t_stats() {
 	needs_engine || return 0
 	wait_for 40 'there are statistics' _has_stats
 }
-_has_stats() { api GET "/v1/client/allocation/$GROUP_ALLOC/stats" | jq -e '.Tasks.box.ResourceUsage.MemoryStats.Usage > 0' >/dev/null 2>&1; }
+_has_stats() { api GET "/v1/client/allocation/$GROUP_ALLOC/stats" | jq -e \
+	'.Tasks.box.ResourceUsage.MemoryStats.Usage > 0' >/dev/null 2>&1; }
 t_kill_plugin() {
 	_before=$(ids) _lines=$(alloc_logs "$GROUP_ALLOC" box 2>/dev/null | wc -l)
-	_old=$(plugin) && kill -9 "$_old" && wait_for 60 'a new plugin is there' _new_plugin "$_old" && wait_driver triton && sleep 3 &&
+	_old=$(plugin) && kill -9 "$_old" && wait_for 60 'a new plugin is there' _new_plugin "$_old" &&
+		wait_driver triton && sleep 3 &&
 	is "$(ids)" "$_before" && is "$(alloc_status "$GROUP_ALLOC")" running || return 1
-	[ -z "$ENGINE" ] || { wait_for 30 'lines arrive again' _logs_grow "$GROUP_ALLOC" box "$((_lines + 20))" && no_gap "$GROUP_ALLOC" box; }
+	[ -z "$ENGINE" ] || { wait_for 30 'lines arrive again' _logs_grow "$GROUP_ALLOC" box "$((_lines + 20))" &&
+		no_gap "$GROUP_ALLOC" box; }
 }
 t_kill_agent() {
 	_before=$(ids) _lines=$(alloc_logs "$GROUP_ALLOC" box 2>/dev/null | wc -l)
 	kill -9 "$AGENT_PID"; wait "$AGENT_PID" 2>/dev/null
 	kill -9 "$(plugin)"; sleep 2
-	start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver triton && wait_alloc "$GROUP_ALLOC" running 60 && sleep 3 && is "$(ids)" "$_before" || return 1
-	[ -z "$ENGINE" ] || { wait_for 30 'lines arrive again' _logs_grow "$GROUP_ALLOC" box "$((_lines + 20))" && no_gap "$GROUP_ALLOC" box; }
+	start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver triton && wait_alloc "$GROUP_ALLOC" running 60 &&
+		sleep 3 && is "$(ids)" "$_before" || return 1
+	[ -z "$ENGINE" ] || { wait_for 30 'lines arrive again' _logs_grow "$GROUP_ALLOC" box "$((_lines + 20))" &&
+		no_gap "$GROUP_ALLOC" box; }
 }
 t_restart() {
 	_before=$(ids)
-	"$NOMAD" alloc restart "$GROUP_ALLOC" vm >/dev/null && wait_for 60 'another machine runs' _replaced "$_before" || return 1
+	"$NOMAD" alloc restart "$GROUP_ALLOC" vm >/dev/null && wait_for 60 'another machine runs' _replaced \
+		"$_before" ||
+		return 1
 	[ -n "$ENGINE" ] || return 0
 	_before=$(ids)
-	"$NOMAD" alloc restart "$GROUP_ALLOC" box >/dev/null && wait_for 60 'another container runs' _replaced "$_before"
+	"$NOMAD" alloc restart "$GROUP_ALLOC" box >/dev/null && wait_for 60 'another container runs' _replaced \
+		"$_before"
 }
-_replaced() { [ "$(ids)" != "$1" ] && [ "$(machines 'length')" = "$(printf %s "$1" | jq length)" ] && [ "$(machines '[.[].state] | unique')" = '["running"]' ]; }
+_replaced() { [ "$(ids)" != "$1" ] && [ "$(machines 'length')" = "$(printf %s "$1" | jq length)" ] &&
+	[ "$(machines '[.[].state] | unique')" = '["running"]' ]; }
 t_stop_group() { purge_job group && nothing_left 60; }
 
 run_test 'the agent finds the driver healthy' t_start

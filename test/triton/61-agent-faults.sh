@@ -6,35 +6,46 @@
 . test/triton/lib-triton.sh
 agent_setup
 # The example's configuration with the addresses and keys of here, and what else the stand-in takes.
-mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d' | grep -Ev '^ *(url|account|key_file|docker_url|docker_cert_path) =')
-awk -v mine="$mine" '{ print } /^  config \{/ { print mine }' examples/triton/agent.hcl | sed "s|\"https://us-central-1.api.example.com\"|\"$CLOUD_URL\"|
+mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d' | grep -Ev \
+	'^ *(url|account|key_file|docker_url|docker_cert_path) =')
+awk -v mine="$mine" '{ print } /^  config \{/ { print mine }' examples/triton/agent.hcl |
+	sed "s|\"https://us-central-1.api.example.com\"|\"$CLOUD_URL\"|
 	s|\"tcp://us-central-1.docker.example.com:2376\"|\"$DOCKER_URL\"|; s|/etc/nomad.d/triton.pem|$KEYS/rsa|; s|/etc/nomad.d/docker|$KEYS/docker|" >"$T/example.hcl"
 mv "$T/example.hcl" "$T/plugin.hcl"
 
 # Kill the plugin at moments of a start: Nomad starts again with the same id.
 t_kill_in_start() {
 	control POST /set '{"delays": {"provision": 4}}' >/dev/null
-	group_json "slow$1" "vm=$(cloud_config '.fwenabled = true | .fwrules = {a: "FROM any TO tag x ALLOW tcp PORT 1"} | .tags = {x: "1"} |
-		.volumes = [{name: "data", mountpoint: "/d", size: 1}]')" >"$T/slow.json" && run_job "$T/slow.json" || return 1
+	group_json "slow$1" "vm=$(cloud_config \
+		'.fwenabled = true | .fwrules = {a: "FROM any TO tag x ALLOW tcp PORT 1"} | .tags = {x: "1"} |
+		.volumes = [{name: "data", mountpoint: "/d", size: 1}]')" >"$T/slow.json" && run_job "$T/slow.json" ||
+		return 1
 	sleep "$1"; kill -9 "$(plugin)"
 	wait_alloc "$ALLOC_ID" running 120; _r=$?
 	control POST /set '{"delays": {"provision": 0.3}}' >/dev/null
-	[ $_r -eq 0 ] && is "$(machines length)" 1 && is "$(rules '[.[] | select(.description | contains("[nomad"))] | length')" 1 && purge_job "slow$1" && nothing_left 60
+	[ $_r -eq 0 ] && is "$(machines length)" 1 &&
+		is "$(rules '[.[] | select(.description | contains("[nomad"))] | length')" 1 && purge_job "slow$1" &&
+		nothing_left 60
 }
 t_end_while_down() {
 	needs_engine || return 0
-	job_json ends triton "$(sh_config 'sleep 6; exit 23')" >"$T/ends.json" && run_job "$T/ends.json" && wait_alloc "$ALLOC_ID" running 60 || return 1
+	job_json ends triton "$(sh_config 'sleep 6; exit 23')" >"$T/ends.json" && run_job "$T/ends.json" &&
+		wait_alloc "$ALLOC_ID" running 60 || return 1
 	kill -9 "$AGENT_PID"; wait "$AGENT_PID" 2>/dev/null; kill -9 "$(plugin)"
-	wait_for 30 'the container ended' _container_ended && sleep 1 && start_agent one "$T/plugins" "$T/plugin.hcl" && wait_alloc "$ALLOC_ID" failed 90 &&
+	wait_for 30 'the container ended' _container_ended && sleep 1 && start_agent one "$T/plugins" "$T/plugin.hcl" &&
+		wait_alloc "$ALLOC_ID" failed 90 &&
 	is "$(task_exit_code "$ALLOC_ID" task)" 23 && purge_job ends && nothing_left 60
 }
 _container_ended() { [ "$(machines '[.[].state] | unique')" = '["stopped"]' ]; }
 t_signal() {
 	needs_engine || return 0
 	job_json sig triton "$(sh_config 'trap "echo got hup" HUP; trap "exit 3" TERM; echo ready; while :; do sleep 0.1; done')" >"$T/sig.json" &&
-	run_job "$T/sig.json" && wait_alloc "$ALLOC_ID" running 60 && wait_for 20 'it is ready' _logs_grow "$ALLOC_ID" task 0 &&
-	"$NOMAD" alloc signal -s SIGHUP "$ALLOC_ID" task >/dev/null && wait_for 20 'it got the signal' _logs_grow "$ALLOC_ID" task 1 &&
-	"$NOMAD" job stop -detach sig >/dev/null && wait_alloc "$ALLOC_ID" complete 60 && is "$(task_exit_code "$ALLOC_ID" task)" 3 && purge_job sig && nothing_left 60
+	run_job "$T/sig.json" && wait_alloc "$ALLOC_ID" running 60 && wait_for 20 'it is ready' _logs_grow "$ALLOC_ID" \
+	task 0 &&
+	"$NOMAD" alloc signal -s SIGHUP "$ALLOC_ID" task >/dev/null && wait_for 20 'it got the signal' _logs_grow \
+	"$ALLOC_ID" task 1 &&
+	"$NOMAD" job stop -detach sig >/dev/null && wait_alloc "$ALLOC_ID" complete 60 &&
+	is "$(task_exit_code "$ALLOC_ID" task)" 3 && purge_job sig && nothing_left 60
 }
 t_outage() {
 	control POST /faults '[{"path": ".", "kind": "status", "status": 503, "count": 100000}]' >/dev/null
@@ -44,8 +55,10 @@ t_outage() {
 }
 _unhealthy() { node_driver triton | jq -e '.Healthy == false and (.HealthDescription | test("503"))' >/dev/null; }
 t_destroy_in_outage() {
-	group_json out "vm=$(cloud_config)" >"$T/outj.json" && run_job "$T/outj.json" && wait_alloc "$ALLOC_ID" running 60 && _id=$(machines '.[0].id' | tr -d '"') &&
-	fault '{"method": "DELETE", "path": ".", "kind": "status", "status": 403, "count": 100000}' && "$NOMAD" job stop -detach out >/dev/null &&
+	group_json out "vm=$(cloud_config)" >"$T/outj.json" && run_job "$T/outj.json" &&
+		wait_alloc "$ALLOC_ID" running 60 && _id=$(machines '.[0].id' | tr -d '"') &&
+	fault '{"method": "DELETE", "path": ".", "kind": "status", "status": 403, "count": 100000}' &&
+	"$NOMAD" job stop -detach out >/dev/null &&
 	wait_alloc "$ALLOC_ID" complete 200 && no_faults && nothing_left 120 && purge_job out
 }
 t_hello() {

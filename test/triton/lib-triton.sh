@@ -68,7 +68,8 @@ make_keys() {
 		printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n' >ext
 		for _c in server client; do
 			openssl req -newkey rsa:2048 -nodes -keyout $_c.key -out $_c.csr -subj /CN=acme
-			openssl x509 -req -in $_c.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $_c.pem -days 30 -extfile ext
+			openssl x509 -req -in $_c.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out $_c.pem -days 30 \
+				-extfile ext
 		done
 		mkdir docker && cp ca.pem docker/ && cp client.pem docker/cert.pem && cp client.key docker/key.pem
 	) >"$T/keys.log" 2>&1
@@ -88,7 +89,9 @@ shards() {
 	# Each tells how many tests there are: none may be lost with its process.
 	cat "$T"/shard-* | awk '/^(not )?ok / { n++; sub(/ok [0-9]+/, "ok " n); bad += /^not/ }
 		/^# of [0-9]+ tests$/ { told++; if (all && all != $3) bad++; all = $3; next } !/^1\.\./ { print }
-		END { if (n != all || told != '"$SHARDS"') print "not ok " ++n " - each of " all + 0 " tests has run, in " told + 0 " processes"
+		END { if (n != all || told != '"$SHARDS"')
+			print "not ok " ++n " - each of " all + 0 \
+			" tests has run, in " told + 0 " processes"
 			print "1.." n; exit bad || n != all || told != '"$SHARDS"' }'
 	exit
 }
@@ -108,10 +111,7 @@ start_standin() {
 	[ -z "${ENGINE_SOCK:-}" ] || _docker=$(jq -n --arg k "$KEYS" --arg s "$ENGINE_SOCK" \
 		'{socket: $s, cert: "\($k)/server.pem", key: "\($k)/server.key", ca: "\($k)/ca.pem"}')
 	mkdir -p "$T/standin"
-	jq -n --arg k "$KEYS" --argjson docker "$_docker" '{ account: "acme",
-		keys: ["rsa", "ed25519", "p256", "p384", "p521"] | map("\($k)/\(.).pub"),
-		users: { deployer: ["\($k)/sub.pub"] },
-		tls: { cert: "\($k)/server.pem", key: "\($k)/server.key" }, docker: $docker }' >"$T/standin/config.json"
+	jq -n --arg k "$KEYS" --argjson docker "$_docker" -f test/triton/standin.jq >"$T/standin/config.json"
 	rm -f "$T/standin/ports.json"
 	# Its input is held open by this shell: it ends with it.
 	mkfifo "$T/standin/stdin" 2>/dev/null
@@ -136,12 +136,13 @@ machines() { control GET /state | jq -c "[.machines[] | select(.state != \"delet
 rules() { control GET /state | jq -c ".rules | ${1:-.}"; }
 # Nothing is left in the data centre: no live instance, volume or rule of ours.
 _clean() {
-	control GET /state | jq -e '([.machines[] | select(.state != "deleted")] | length == 0) and (.volumes | length == 0) and
-		([.rules[] | select(.description | contains("[nomad-driver-triton"))] | length == 0)' >/dev/null
+	control GET /state | jq -e '[.machines[] | select(.state != "deleted")] + .volumes +
+		[.rules[] | select(.description | contains("[nomad-driver-triton"))] | length == 0' >/dev/null
 }
 nothing_left() {
 	wait_for "${1:-30}" 'nothing is left in the data centre' _clean || {
-		control GET /state | jq -c '{machines: [.machines[] | select(.state != "deleted") | {name, state, deletion_protection}], rules, volumes}'
+		control GET /state | jq -c '{machines: [.machines[] | select(.state != "deleted") | {name, state,
+			deletion_protection}], rules, volumes}'
 		[ ! -s "$T/err" ] || tail -n 5 "$T/err"
 		return 1
 	}
@@ -149,7 +150,8 @@ nothing_left() {
 
 run() {
 	job_json "${JOB_NAME:-web}" triton "$1" >"$T/job.json"
-	# Emptied here and not by the redirection, which happens when the new process gets to it: `up` must not see what the last
+	# Emptied here and not by the redirection, which happens when the new process gets to it: `up` must not see what
+	# the last
 	# task said.
 	: >"$T/out"; : >"$T/err"
 	"$DRIVER" run --config "$T/plugin.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
@@ -162,7 +164,8 @@ finish() {
 	RUN_PID=	# the number may soon be somebody else's
 }
 _is_up() { grep -q '^address:' "$T/err" || pid_gone "$RUN_PID"; }
-up() { wait_for 120 'the task is up' _is_up && grep -q '^address:' "$T/err" || { echo 'the task did not come up:'; cat "$T/err"; return 1; }; }
+up() { wait_for 120 'the task is up' _is_up && grep -q '^address:' "$T/err" ||
+	{ echo 'the task did not come up:'; cat "$T/err"; return 1; }; }
 stop() { kill -TERM "$RUN_PID"; finish; }
 # A task that a failed test has left.
 end_last() { [ -z "${RUN_PID:-}" ] || { kill -9 "$RUN_PID"; wait "$RUN_PID"; RUN_PID=; } 2>/dev/null; }
@@ -177,7 +180,8 @@ driver_config() {
 		{ printf 'plugin "nomad-driver-triton" {\n  config {\n'; cat; printf '  }\n}\n'; } >"$T/plugin.hcl"
 }
 cloud_config() {
-	jq -n '{ api_type: "cloud_api", package: { name: "sample-128M" }, cloud_api: { image: { name: "one" } } }' | jq -c "${1:-.}"
+	jq -n '{ api_type: "cloud_api", package: { name: "sample-128M" }, cloud_api: { image: { name: "one" } } }' |
+		jq -c "${1:-.}"
 }
 docker_config() {
 	jq -n '{ api_type: "docker_api", package: { name: "sample-128M" },
@@ -198,16 +202,20 @@ _start_engine() {
 		>"$T/engine/log" 2>&1 </dev/null &
 	ENGINE_PID=$!
 	cleanup "kill $ENGINE_PID; wait $ENGINE_PID"
-	wait_for 60 'the engine is up' _engine_up >/dev/null || { ENGINE_WHY="dockerd does not start here: $(tail -n 1 "$T/engine/log")"; return 1; }
+	wait_for 60 'the engine is up' _engine_up >/dev/null ||
+		{ ENGINE_WHY="dockerd does not start here: $(tail -n 1 "$T/engine/log")"; return 1; }
 	cp "$(command -v busybox)" "$T/engine/image/bin/busybox"
-	for _a in sh sleep echo cat env ls seq head tail stty wc true false id kill printf yes test; do ln -sf busybox "$T/engine/image/bin/$_a"; done
+	for _a in sh sleep echo cat env ls seq head tail stty wc true false id kill printf yes test; do ln -sf busybox \
+		"$T/engine/image/bin/$_a"; done
 	tar -C "$T/engine/image" -c . | _engine -X POST --data-binary @- -H 'Content-Type: application/x-tar' \
-		'http://d/v1.24/images/create?fromSrc=-&repo=busybox&tag=test' >/dev/null || { ENGINE_WHY='cannot import an image'; return 1; }
+		'http://d/v1.24/images/create?fromSrc=-&repo=busybox&tag=test' >/dev/null ||
+		{ ENGINE_WHY='cannot import an image'; return 1; }
 }
 _engine() { curl -sS -f -m 60 --unix-socket "$ENGINE_SOCK" "$@"; }
 _engine_up() { _engine http://d/_ping 2>/dev/null | grep -q OK; }
 # All containers of this data centre, running or not.
-containers() { _engine 'http://d/v1.24/containers/json?all=1' | jq -c "[.[] | select(.Labels.standin == \"$T/standin\")] | ${1:-.}"; }
+containers() { _engine 'http://d/v1.24/containers/json?all=1' |
+	jq -c "[.[] | select(.Labels.standin == \"$T/standin\")] | ${1:-.}"; }
 
 # ---- Under an agent ----
 
@@ -224,26 +232,25 @@ agent_setup() {
 	mkdir -p "$T/plugins" && cp "$DRIVER" "$T/plugins/"
 }
 needs_engine() { [ -n "$ENGINE" ] || { skip_this "$ENGINE_WHY"; return 1; }; }
-# group_json ID TASK=CONFIG_JSON...: a service job with these tasks, each with a service ID-TASK at the address of its instance
+# group_json ID TASK=CONFIG_JSON...: a service job with these tasks, each with a service ID-TASK at the address of its
+# instance
 group_json() {
 	_id=$1; shift
-	for _t in "$@"; do jq -n --arg n "${_t%%=*}" --argjson c "${_t#*=}" '{ Name: $n, Driver: "triton", Config: $c, KillTimeout: 10000000000,
-		LogConfig: { MaxFiles: 2, MaxFileSizeMB: 2 }, Resources: { CPU: 20, MemoryMB: 16 },
-		Services: [{ Name: ($id + "-" + $n), Provider: "nomad", AddressMode: "driver", PortLabel: "80" }] }' --arg id "$_id"; done | jq -s --arg id "$_id" '{ Job: {
-		ID: $id, Name: $id, Type: "service", Datacenters: ["dc1"], TaskGroups: [{ Name: "group", Count: 1,
-		RestartPolicy: { Attempts: 3, Interval: 600000000000, Delay: 1000000000, Mode: "fail" },
-		ReschedulePolicy: { Attempts: 0, Unlimited: false }, EphemeralDisk: { SizeMB: 10 }, Tasks: . }] } }'
+	for _t in "$@"; do jq -n --arg name "${_t%%=*}" --argjson config "${_t#*=}" '{ $name, $config }'; done |
+		jq -s --arg id "$_id" -f test/triton/group.jq
 }
 sh_config() { docker_config ".docker_api.cmd = [\"sh\", \"-c\", $(printf %s "$1" | jq -Rs .)] | ${2:-.}"; }
 counting='i=0; while :; do echo line $i; i=$((i + 1)); sleep 0.1; done'
 plugin() { plugin_pid nomad-driver-triton; }
 ids() { machines '[.[].id] | sort'; }
 no_gap() { # the lines of a counting task's log follow each other
-	alloc_logs "$1" "$2" | awk '{ if ($1 != "line" || $2 != NR - 1) { print "line " NR " is: " $0; bad = 1; exit } } END { exit bad || NR < 5 }'
+	alloc_logs "$1" "$2" | awk '{ if ($1 != "line" || $2 != NR - 1) { print "line " NR " is: " $0; bad = 1;
+		exit } } END { exit bad || NR < 5 }'
 }
 _logs_grow() { [ "$(alloc_logs "$1" "$2" | wc -l)" -gt "$3" ]; }
 t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver triton; }
-_all_running() { [ "$(api GET "/v1/allocation/$1" | jq '[.TaskStates[] | select(.State == "running")] | length')" = "$2" ]; }
+_all_running() { [ "$(api GET "/v1/allocation/$1" | jq '[.TaskStates[] | select(.State == "running")] | length')" = \
+	"$2" ]; }
 _new_plugin() { _p=$(plugin); [ -n "$_p" ] && [ "$_p" != "$1" ]; }
 # is_at SERVICE PATTERN: where Nomad says that a service is
 is_at() { api GET "/v1/service/$1" | jq -e --arg p "$2" 'length == 1 and (.[0].Address | test($p))' >/dev/null 2>&1; }

@@ -22,8 +22,8 @@ conformance=
 [ ! -x "$BUILD/test/conformance.test" ] ||
 	conformance="$BUILD/test/conformance.test test/conformance test/corpus libnomadplugin/wire"
 # shellcheck disable=SC2086
-run_vm initramfs test/vm/guest-cgroup2.sh test/vm/lib-guest.sh test/lib/lib-limits.sh test/lib.sh test/job.jq \
-	test/go2tap \
+run_vm initramfs test/vm/guest-cgroup2.sh test/vm/lib-guest.sh test/lib/lib-limits.sh test/lib.sh \
+	test/job.jq test/vm/job.jq test/go2tap \
 	"$BUILD/test/nomad-driver-test" \
 	"$BUILD"/libnomadplugin/os/*_test "$BUILD/libnomadplugin/os/linux/confine_test" \
 	"$BUILD"/libnomadplugin/supervisor/*_test $programs $perl_dir $python $conformance

@@ -40,10 +40,7 @@ unit() {
 	fi
 }
 job_of_task() {
-	jq -n --argjson options "$1" --argjson resources "$2" --arg command "$3" \
-		'{ Job: { ID: "vm", Name: "vm", Type: "batch",
-		Datacenters: ["*"], TaskGroups: [{ Name: "group", Tasks: [{ Name: "task", Driver: "testdriver",
-		Config: ({ command: $command } + $options), Resources: $resources }] }] } }' >"$T/job.json"
+	jq -n --argjson options "$1" --argjson resources "$2" --arg command "$3" -f test/vm/job.jq >"$T/job.json"
 }
 # shellcheck disable=SC2034
 task() {
