@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Hostile containers against commands that run in them: test/conformance/escape_test.go with the programs of this folder.
+# Hostile containers against commands that run in them: test/conformance/escape_test.go
+# with the programs of this folder.
 [ -n "${NOMAD_TEST_DIR:-}" ] || {
 	. test/lib.sh
 	. test/nspawn/lib-nspawn.sh

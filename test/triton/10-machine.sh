@@ -12,7 +12,8 @@ start_site
 id_of() { machines '.[0].id' | tr -d '"'; }
 whole() { run "$1" && up && machines '.[0]' >"$T/machine" && stop && nothing_left; }
 has() { jq -e "$1" "$T/machine" >/dev/null || { echo "no $1 in:"; cat "$T/machine"; return 1; }; }
-body() { control GET /requests | jq -r '[.[] | select(.method == "POST" and (.path | endswith("/machines")))] | last | .body'; }
+body() { control GET /requests | jq -r '[.[] | select(.method == "POST" and (.path | endswith("/machines")))] | last |
+	.body'; }
 refused() { run "$1"; finish && [ $STATUS -ne 0 ] && file_has "$T/err" "$2" && nothing_left; }
 
 # ---- Keys ----
@@ -24,11 +25,14 @@ t_key_forms() {
 	openssl pkcs8 -topk8 -nocrypt -in "$KEYS/rsa" -out "$KEYS/rsa8" && t_key rsa8 &&
 	ssh-keygen -q -p -N '' -P '' -f "$KEYS/rsa8" >/dev/null && t_key rsa8 &&
 	head -n 1 "$KEYS/rsa8" | grep -q OPENSSH &&
-	cp "$KEYS/p256" "$KEYS/p256pem" && ssh-keygen -q -p -m PEM -N '' -P '' -f "$KEYS/p256pem" >/dev/null && t_key p256pem
+	cp "$KEYS/p256" "$KEYS/p256pem" && ssh-keygen -q -p -m PEM -N '' -P '' -f "$KEYS/p256pem" >/dev/null &&
+	t_key p256pem
 }
 t_key_text() {
-	jq --rawfile k "$KEYS/rsa" 'del(.key_file) | .key_material = $k' "$T/plugin.json" >"$T/other.json" && health "$T/other.json" &&
-	with_config 'del(.key_file)' && SDC_KEY_MATERIAL=$(cat "$KEYS/rsa") health "$T/other.json" || { cat "$T/doctor"; return 1; }
+	jq --rawfile k "$KEYS/rsa" 'del(.key_file) | .key_material = $k' "$T/plugin.json" >"$T/other.json" &&
+		health "$T/other.json" &&
+	with_config 'del(.key_file)' && SDC_KEY_MATERIAL=$(cat "$KEYS/rsa") health "$T/other.json" ||
+	{ cat "$T/doctor"; return 1; }
 }
 t_fingerprints() {
 	for _kind in md5 sha256; do
@@ -45,7 +49,8 @@ t_agent() {
 	unset SSH_AUTH_SOCK
 	for _key in rsa ed25519 p256 p521; do
 		_fp=$(ssh-keygen -l -f "$KEYS/$_key.pub" | cut -d' ' -f2)
-		with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" && health "$T/other.json" ||
+		with_config "del(.key_file) | .key_id = \"$_fp\" | .ssh_auth_sock = \"$T/agent\"" &&
+			health "$T/other.json" ||
 			{ echo $_key; cat "$T/doctor"; return 1; }
 	done
 	_fp=$(ssh-keygen -l -f "$KEYS/p384.pub" | cut -d' ' -f2)
@@ -65,14 +70,17 @@ t_new_key() { # a plugin that runs signs with the new one
 t_env() {
 	with_config 'del(.url, .account, .key_file, .ca_file)'
 	! health "$T/other.json" && file_has "$T/doctor" 'TRITON_URL' &&
-	SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$KEYS/ed25519 SDC_TESTING=true health "$T/other.json" || { cat "$T/doctor"; return 1; }
+	SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$KEYS/ed25519 SDC_TESTING=true health "$T/other.json" ||
+	{ cat "$T/doctor"; return 1; }
 	# A variable of the other prefix wins, and 0 is no yes.
 	! TRITON_INSECURE=0 SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$KEYS/ed25519 health "$T/other.json" &&
 		file_has "$T/doctor" 'certificate'
 }
-t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$KEYS/sub\"" && health "$T/other.json" || { cat "$T/doctor"; return 1; }; }
+t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$KEYS/sub\"" && health "$T/other.json" ||
+	{ cat "$T/doctor"; return 1; }; }
 t_unhealthy() {
-	with_config ".key_file = \"$KEYS/stranger\"" && ! health "$T/other.json" && file_has "$T/doctor" 'InvalidCredentials' &&
+	with_config ".key_file = \"$KEYS/stranger\"" && ! health "$T/other.json" &&
+		file_has "$T/doctor" 'InvalidCredentials' &&
 	with_config '.url = "https://127.0.0.1:1"' && ! health "$T/other.json" && file_has "$T/doctor" 'unhealthy' &&
 	with_config '.key_file = "/nonexistent"' && ! health "$T/other.json" && file_has "$T/doctor" 'no such file' &&
 	openssl genrsa -aes128 -passout pass:secret -out "$KEYS/locked" 2>/dev/null &&
@@ -102,14 +110,17 @@ deal 'a clock that is off is explained' t_skew
 # ---- A life, and what options ask for ----
 
 t_life() {
-	whole "$(cloud_config)" && like "$(cat "$T/err")" 'address: 10\.88\.' && has '.name | test("^web-group-task-[0-9a-f]{8}-[0-9a-f]{8}$")' &&
+	whole "$(cloud_config)" && like "$(cat "$T/err")" 'address: 10\.88\.' &&
+		has '.name | test("^web-group-task-[0-9a-f]{8}-[0-9a-f]{8}$")' &&
 	has '.tags.nomad_driver == "triton" and (.tags.nomad_task | test("/task/")) and (.tags | has("nomad_alloc"))' &&
 	has '.firewall_enabled == false and .deletion_protection == false' &&
 	has '.metadata["env-vars"] | fromjson | .NOMAD_TASK_NAME == "task"'
 }
 t_options() {
-	whole "$(cloud_config '.tags = {role: "web", "triton.cns.disable": "false"} | .metadata = {colour: "a%sb"} | .affinity = ["instance!=foo*"] |
-		.cns = ["web:80", "api"] | .fwenabled = true | .cloud_api.user_data = "ud" | .cloud_api.user_script = "us" |
+	whole "$(cloud_config '.tags = {role: "web", "triton.cns.disable": "false"} | .metadata = {colour: "a%sb"} |
+		.affinity = ["instance!=foo*"] |
+		.cns = ["web:80", "api"] | .fwenabled = true | .cloud_api.user_data = "ud" |
+		.cloud_api.user_script = "us" |
 		.cloud_api.cloud_config = "#cloud-config" | .package = {name: "two", version: "2.0.0"} |
 		.cloud_api.image = {name: "base-64", most_recent: true} | .deletion_protection = true |
 		.cloud_api.networks = [{name: "My-Fabric-Network"}, {name: "external"}]')" &&
@@ -125,7 +136,8 @@ t_options() {
 }
 python_uuid() { "$STANDIN_PYTHON" -c 'import sys, uuid; print(uuid.uuid5(uuid.NAMESPACE_DNS, sys.argv[1]))' "$1"; }
 t_uuids() {
-	whole "$(cloud_config ".package = {uuid: \"$(python_uuid package-sample-1G)\"} | .cloud_api.image = {uuid: \"$(python_uuid image-one)\"} |
+	whole "$(cloud_config ".package = {uuid: \"$(python_uuid package-sample-1G)\"} |
+		.cloud_api.image = {uuid: \"$(python_uuid image-one)\"} |
 		.cloud_api.networks = [{uuid: \"$(python_uuid network-fabric)\"}]")" && has '.package == "sample-1G"'
 }
 t_odd_names() {
@@ -135,8 +147,10 @@ t_odd_names() {
 }
 t_refused_early() {
 	_before=$(control GET /requests | jq 'length')
-	for _case in '.api_type = "other"|api_type' '.api_type = "docker_api"|docker_api' '.cloud_api.image = {}|image' \
-		'.tags = {"triton.foo": "x"}|triton.foo' '.tags = {uuid: "x"}|uuid' '.fwrules = {a: "FROM here"}|fwrules' \
+	for _case in '.api_type = "other"|api_type' '.api_type = "docker_api"|docker_api' \
+		'.cloud_api.image = {}|image' \
+		'.tags = {"triton.foo": "x"}|triton.foo' '.tags = {uuid: "x"}|uuid' \
+		'.fwrules = {a: "FROM here"}|fwrules' \
 		'.exit_strategy = "never"|exit_strategy' '.cns = ["-bad-"]|cns' '.package = {uuid: "X"}|UUID' \
 		'.metadata = {root_authorized_keys: "k"}|root_authorized_keys' '.nonsense = 1|nonsense'; do
 		run "$(cloud_config "${_case%|*}")"; finish || return 1
@@ -174,40 +188,53 @@ slow_stop() {
 }
 deal 'a stop that takes longer than the default kill_timeout is waited for' slow_stop 0
 deal 'a stop that takes longer than stop_timeout ends in a deletion' slow_stop 137 '.stop_timeout = 2'
-t_end_inside() { run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stopped" >/dev/null && finish && is $STATUS 0 && nothing_left; }
+t_end_inside() { run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stopped" >/dev/null && finish &&
+	is $STATUS 0 && nothing_left; }
 t_end_outside() {
-	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stop" >/dev/null && finish && [ $STATUS -ne 0 ] &&
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/stop" >/dev/null && finish &&
+		[ $STATUS -ne 0 ] &&
 	file_has "$T/err" 'stopped, not by Nomad' && nothing_left
 }
 t_deleted_outside() {
-	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/delete" >/dev/null && finish && [ $STATUS -ne 0 ] &&
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/delete" >/dev/null && finish &&
+		[ $STATUS -ne 0 ] &&
 	file_has "$T/err" 'deleted, not by Nomad' && nothing_left
 }
 t_purged_outside() {
-	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/purge" >/dev/null && finish && [ $STATUS -ne 0 ] && nothing_left
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/purge" >/dev/null && finish &&
+		[ $STATUS -ne 0 ] && nothing_left
 }
-t_failed_later() { run "$(cloud_config)" && up && control POST "/machine/$(id_of)/failed" >/dev/null && finish && [ $STATUS -ne 0 ] &&
+t_failed_later() { run "$(cloud_config)" && up && control POST "/machine/$(id_of)/failed" >/dev/null && finish &&
+	[ $STATUS -ne 0 ] &&
 	file_has "$T/err" 'the instance failed' && nothing_left; }
 t_reboot() {
-	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/reboot" >/dev/null && sleep 4 && ! pid_gone $RUN_PID && stop && nothing_left
+	run "$(cloud_config)" && up && control POST "/machine/$(id_of)/reboot" >/dev/null && sleep 4 &&
+		! pid_gone $RUN_PID && stop && nothing_left
 }
 t_offline() {
-	run "$(cloud_config)" && up && _id=$(id_of) && control POST "/machine/$_id/offline" >/dev/null && sleep 3 && ! pid_gone $RUN_PID &&
+	run "$(cloud_config)" && up && _id=$(id_of) && control POST "/machine/$_id/offline" >/dev/null && sleep 3 &&
+		! pid_gone $RUN_PID &&
 	control POST "/machine/$_id/running" >/dev/null && stop && nothing_left
 }
 t_strategy_deleted() {
-	run "$(cloud_config '.exit_strategy = "deleted"')" && up && _id=$(id_of) && control POST "/machine/$_id/stopped" >/dev/null && sleep 4 &&
+	run "$(cloud_config '.exit_strategy = "deleted"')" && up && _id=$(id_of) &&
+		control POST "/machine/$_id/stopped" >/dev/null && sleep 4 &&
 	! pid_gone $RUN_PID && control POST "/machine/$_id/running" >/dev/null && stop && nothing_left &&
-	run "$(cloud_config '.exit_strategy = "deleted"')" && up && control POST "/machine/$(id_of)/delete" >/dev/null && finish && is $STATUS 0
+	run "$(cloud_config '.exit_strategy = "deleted"')" && up && control POST "/machine/$(id_of)/delete" \
+	>/dev/null &&
+	finish && is $STATUS 0
 }
 t_protected_by_others() {
-	run "$(cloud_config)" && up && _id=$(id_of) && control POST "/machine/$_id/enable_deletion_protection" >/dev/null && sleep 1 &&
-	kill -TERM $RUN_PID && finish 120 && [ $STATUS -ne 0 ] && file_has "$T/err" 'protected from deletion, not by this driver' &&
+	run "$(cloud_config)" && up && _id=$(id_of) && control POST "/machine/$_id/enable_deletion_protection" \
+		>/dev/null && sleep 1 &&
+	kill -TERM $RUN_PID && finish 120 && [ $STATUS -ne 0 ] && file_has "$T/err" \
+	'protected from deletion, not by this driver' &&
 	is "$(machines length)" 1 && control POST "/machine/$_id/delete" >/dev/null && nothing_left
 }
 t_provision_fails() {
 	control POST /set '{"fail_provision": 1}' >/dev/null
-	run "$(cloud_config '.fwenabled = true | .fwrules = {a: "FROM any TO tag role = web ALLOW tcp PORT 80"}')"; finish && [ $STATUS -ne 0 ] &&
+	run "$(cloud_config '.fwenabled = true |
+		.fwrules = {a: "FROM any TO tag role = web ALLOW tcp PORT 80"}')"; finish && [ $STATUS -ne 0 ] &&
 		file_has "$T/err" 'its state is failed' && nothing_left
 }
 t_provision_timeout() {
@@ -233,13 +260,18 @@ deal 'provisioning that takes too long leaves nothing' t_provision_timeout
 
 RULE='from any to (tag role = web or tag "role" = "db") allow TCP ports 8080, 80 - 90'
 t_rules() {
-	control POST /rule '{"rule": "FROM any TO tag \"role\" = \"web\" ALLOW tcp PORT 22", "enabled": false, "description": "by hand"}' >/dev/null
-	_cfg=$(cloud_config ".fwenabled = true | .fwrules = {web: $(printf %s "$RULE" | jq -Rs .), ssh: \"FROM any TO tag role = web ALLOW tcp PORT 22\"}")
+	control POST /rule '{"rule": "FROM any TO tag \"role\" = \"web\" ALLOW tcp PORT 22", "enabled": false,
+		"description": "by hand"}' >/dev/null
+	_cfg=$(cloud_config ".fwenabled = true | .fwrules = {web: $(printf %s "$RULE" |
+		jq -Rs .), ssh: \"FROM any TO tag role = web ALLOW tcp PORT 22\"}")
 	run "$_cfg" && up && mv "$T/err" "$T/err1" && _first=$RUN_PID && is "$(rules length)" 3 &&
-	rules '[.[] | select(.description | contains("service: web "))][0] | .rule' | grep -q 'FROM any TO (tag \\"role\\" = \\"db\\" OR tag \\"role\\" = \\"web\\") ALLOW tcp PORTS 80 - 90, 8080' &&
+	rules '[.[] | select(.description | contains("service: web "))][0] | .rule' |
+	grep -q 'FROM any TO (tag \\"role\\" = \\"db\\" OR tag \\"role\\" = \\"web\\") ALLOW tcp PORTS 80 - 90, 8080' &&
 	is "$(rules '[.[] | select(.description | contains("nomad")) | .enabled] | all')" true &&
 	run "$_cfg" && up && is "$(rules length)" 3 && is "$(machines length)" 2 &&
-	kill -TERM "$_first" && wait_for 30 'the first has ended' pid_gone "$_first" && is "$(rules length)" 3 && stop && nothing_left &&
+	kill -TERM "$_first" && wait_for 30 'the first has ended' pid_gone "$_first" && is "$(rules length)" 3 &&
+	stop &&
+	nothing_left &&
 	is "$(rules '[.[] | .description] | join(",")')" '"by hand"' && is "$(rules '.[0].enabled')" false
 }
 t_rules_error_is_not_unused() {
@@ -251,16 +283,21 @@ t_rules_error_is_not_unused() {
 }
 t_rules_provisioning() {
 	_cfg=$(cloud_config ".fwenabled = true | .fwrules = {web: $(printf %s "$RULE" | jq -Rs .)}")
-	run "$_cfg" && up && _first=$RUN_PID && control POST /set '{"delays": {"provision": 15}}' >/dev/null && run "$_cfg" &&
-	wait_for 30 'the second is being made' _two && kill -TERM "$_first" && wait_for 60 'the first has ended' pid_gone "$_first" &&
+	run "$_cfg" && up && _first=$RUN_PID && control POST /set '{"delays": {"provision": 15}}' >/dev/null &&
+		run "$_cfg" &&
+	wait_for 30 'the second is being made' _two && kill -TERM "$_first" &&
+	wait_for 60 'the first has ended' pid_gone "$_first" &&
 	is "$(rules '[.[] | select(.description | contains("nomad"))] | length')" 1; _r=$?
 	control POST /set '{"delays": {"provision": 0.3}}' >/dev/null
-	[ $_r -eq 0 ] && up && is "$(rules '[.[] | select(.description | contains("nomad"))] | length')" 1 && stop && nothing_left
+	[ $_r -eq 0 ] && up && is "$(rules '[.[] | select(.description | contains("nomad"))] | length')" 1 && stop &&
+		nothing_left
 }
 _two() { [ "$(machines length)" = 2 ]; }
 t_volumes() {
-	run "$(cloud_config '.volumes = [{name: "data", mountpoint: "/data", size: 1024}, {name: "keepme", mountpoint: "/k", size: 1024, keep: true}]')" &&
-	up && is "$(control GET /state | jq '.volumes | length')" 2 && is "$(machines '.[0].mounts | length')" 2 && stop &&
+	run "$(cloud_config '.volumes = [{name: "data", mountpoint: "/data", size: 1024}, {name: "keepme",
+		mountpoint: "/k", size: 1024, keep: true}]')" &&
+	up && is "$(control GET /state | jq '.volumes | length')" 2 && is "$(machines '.[0].mounts | length')" 2 &&
+	stop &&
 	is "$(machines length)" 0 && is "$(control GET /state | jq -r '[.volumes[].name] | join(",")')" keepme &&
 	whole_again "$(cloud_config '.volumes = [{name: "keepme", mountpoint: "/k", size: 1024}]')" &&
 	is "$(control GET /state | jq -r '[.volumes[].name] | join(",")')" keepme &&
