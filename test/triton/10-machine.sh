@@ -62,8 +62,10 @@ t_agent() {
 }
 keys_are() { control POST /keys "$(printf '%s\n' "$@" | jq -R "\"$KEYS/\(.).pub\"" | jq -s .)" >/dev/null; }
 t_new_key() { # a plugin that runs signs with the new one
-	cp "$KEYS/ed25519" "$T/key" && jq ".key_file = \"$T/key\"" "$T/plugin.json" >"$T/p.json" && cp "$T/plugin.json" "$T/rsa.json" && mv "$T/p.json" "$T/plugin.json"
-	run "$(cloud_config)" && up && cp "$KEYS/stranger" "$T/key" && keys_are stranger && sleep 2 && stop && is "$STATUS" 0; _r=$?
+	cp "$KEYS/ed25519" "$T/key" && jq ".key_file = \"$T/key\"" "$T/plugin.json" >"$T/p.json" &&
+		cp "$T/plugin.json" "$T/rsa.json" && mv "$T/p.json" "$T/plugin.json"
+	run "$(cloud_config)" && up && cp "$KEYS/stranger" "$T/key" && keys_are stranger &&
+		sleep 2 && stop && is "$STATUS" 0; _r=$?
 	mv "$T/rsa.json" "$T/plugin.json"; keys_are rsa ed25519 p256 p384 p521
 	[ $_r -eq 0 ] && nothing_left
 }

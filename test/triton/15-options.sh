@@ -154,7 +154,8 @@ option docker_api.log_config.type docker '.docker_api.log_config = {type: "syslo
 	'box.HostConfig.LogConfig.Type == "syslog"'
 option docker_api.log_config.config docker '.docker_api.log_config = {type: "json-file", config: {"max-size": "1m"}}' \
 	'box.HostConfig.LogConfig == {Type: "json-file", Config: {"max-size": "1m"}}'
-for policy in unless-stopped:unless-stopped: no:no: Never:no: always:always: Always:always: on-failure:on-failure:100 on-failure:3:on-failure:3; do
+for policy in unless-stopped:unless-stopped: no:no: Never:no: always:always: Always:always: on-failure:on-failure:100 \
+	on-failure:3:on-failure:3; do
 	want=${policy#*:}; word=${policy%%:*}
 	case $policy in on-failure:3:*) word=on-failure:3 want=on-failure:3 ;; esac
 	option docker_api.restart_policy docker ".docker_api.restart_policy = \"$word\"" \

@@ -67,7 +67,8 @@ done
 t_redirect_unhealthy() {
 	control POST /reset '{}' >/dev/null; no_faults; control POST /forget '{}' >/dev/null
 	fault "{\"path\": \".\", \"kind\": \"status\", \"status\": 302, \"location\": \"$CLOUD_URL/elsewhere?secret\", \"count\": 1000}"
-	! "$DRIVER" doctor --config "$T/plugin.json" >"$T/doctor" 2>&1 && file_has "$T/doctor" "redirected to '$CLOUD_URL/elsewhere'," &&
+	! "$DRIVER" doctor --config "$T/plugin.json" >"$T/doctor" 2>&1 &&
+		file_has "$T/doctor" "redirected to '$CLOUD_URL/elsewhere'," &&
 	! grep secret "$T/doctor" && no_faults && is "$(control GET /requests | jq '[.[] | select(.path | contains("elsewhere"))] | length')" 0
 }
 deal 'a redirect makes the node unhealthy, and is not followed' t_redirect_unhealthy

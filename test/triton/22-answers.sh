@@ -13,12 +13,14 @@ start_site
 begin() {
 	control POST /reset '{}' >/dev/null; no_faults; rm -rf "$T/state" "$T/task"; mkdir "$T/task"
 	cloud_config >"$T/config.json"
-	"$STEPS" "$T/plugin.json" "$T/config.json" "$T/task" start crowd=1 up wait rest disperse=1 destroy >"$T/out" 2>"$T/err" </dev/null &
+	"$STEPS" "$T/plugin.json" "$T/config.json" "$T/task" start crowd=1 up wait rest disperse=1 destroy \
+		>"$T/out" 2>"$T/err" </dev/null &
 	RUN_PID=$!
 	wait_for 60 'both are up' _both_up || { cat "$T/err"; return 1; }
 	ODD=$(machines '.[1].id' | tr -d '"') FIRST=$(machines '.[0].id' | tr -d '"')
 }
-_both_up() { grep -q '^crowd: 0 of 1' "$T/out" && is "$(machines 'map(select(.state == "running")) | length')" 2 >/dev/null; }
+_both_up() { grep -q '^crowd: 0 of 1' "$T/out" &&
+	is "$(machines 'map(select(.state == "running")) | length')" 2 >/dev/null; }
 patch() { control POST "/machine/$ODD/patch" "@$T/patch" >/dev/null; }
 _told() { grep -q '^end 1 ' "$T/out"; }
 # The first one's end is noticed; then all goes.
@@ -29,7 +31,8 @@ noticed() {
 }
 
 t_huge() {
-	begin && { printf '{"metadata": {"user-data": "'; head -c 9000000 /dev/zero | tr '\0' x; printf '"}}'; } >"$T/patch" && patch && noticed
+	begin && { printf '{"metadata": {"user-data": "'; head -c 9000000 /dev/zero | tr '\0' x; printf '"}}'; } >"$T/patch" &&
+		patch && noticed
 }
 t_nul() {
 	begin && printf '%s' '{"metadata": {"a": "x\u0000y"}, "tags": {"nomad_driver": "triton", "b": "\u0000", "\u0000": "c"}}' >"$T/patch" && patch && noticed
@@ -45,7 +48,8 @@ t_no_list() { # and with any list
 }
 t_event() {
 	run "$(cloud_config)" && up && ODD=$(machines '.[0].id' | tr -d '"') && echo '{"id": 7}' >"$T/patch" && patch &&
-	wait_for 30 'it is told' grep -q '^event: .*the answer holds no machine' "$T/err" && echo '{"id": "'"$ODD"'"}' >"$T/patch" && patch && stop && nothing_left
+	wait_for 30 'it is told' grep -q '^event: .*the answer holds no machine' "$T/err" &&
+		echo '{"id": "'"$ODD"'"}' >"$T/patch" && patch && stop && nothing_left
 }
 deal '9 MB of metadata on one instance: the end of another is noticed' t_huge
 deal 'NUL in values and names of one instance: the end of another is noticed' t_nul

@@ -52,7 +52,8 @@ t_silent() {
 	is "$(asked)" 0 && touch "$T/task/leave" && wait_for 60 'it ends' pid_gone $STEPS_PID && wait $STEPS_PID
 }
 t_throttled() { # 429 without a word when to come again
-	mkdir "$T/few" && control POST /set '{"throttle": 4}' >/dev/null && jq '.requests_per_second = 20' "$T/plugin.json" >"$T/few.json"
+	mkdir "$T/few" && control POST /set '{"throttle": 4}' >/dev/null &&
+		jq '.requests_per_second = 20' "$T/plugin.json" >"$T/few.json"
 	timeout 400 "$STEPS" "$T/few.json" "$T/config.json" "$T/few" crowd=30 disperse=30 settle >"$T/few.out" 2>"$T/few.err" </dev/null; _r=$?
 	control POST /set '{"throttle": 0}' >/dev/null
 	[ $_r -eq 0 ] && is "$(grep -c 'crowd: 0 of 30 failed' "$T/few.out")" 2 && nothing_left || { cat "$T/few.out"; tail -n 5 "$T/few.err"; return 1; }
