@@ -129,7 +129,9 @@ static json_t *ask(const char *program, const char *path, const char *body)
 		return NULL;
 	pid = fork();
 	if (pid == 0) {
-		dup2(in[0], 0);
+		/* A pipe on its stdin makes a request with a body of what was to be a GET. */
+		if (body)
+			dup2(in[0], 0);
 		dup2(out[1], 1);
 		close(2);
 		open("/dev/null", O_WRONLY);

@@ -226,7 +226,7 @@ left_alone() {
 	rm -f "$root/state/put"
 	node "$boot_id" "$@"
 	start "$client"
-	says 'the agent is healthy'
+	check "healthy: $what" says 'the agent is healthy'
 	check "left alone: $what" test ! -e "$root/state/put"
 	stop
 }
