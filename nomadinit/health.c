@@ -71,16 +71,15 @@ bool health_is_own_drain(const json_t *node)
 	    strcmp(text_of(drain, "AccessorID"), self) != 0 ||
 	    strcmp(text_of(json_object_get(drain, "Meta"), "message"), "shutting down") != 0)
 		return false;
-	/* The last word counts: an operator who marked the node after our drain meant it. */
+	/* An operator's last word counts, before our drain or after it.  One who says "ineligible" of a node that is so
+	 * already leaves no trace at the servers. */
 	for (i = json_array_size(events); i-- > 0;) {
 		const char *message = text_of(json_array_get(events, i), "Message");
 
-		if (strncmp(message, "Node marked as", 14) == 0)
-			return false;
-		if (strncmp(message, "Node drain", 10) == 0)
-			return true;
+		if (strncmp(message, "Node marked as ", 15) == 0)
+			return strncmp(message + 15, "ineligible", 10) != 0;
 	}
-	return false;
+	return true;
 }
 
 /* ---- The command ------------------------------------------------------------------ */

@@ -197,13 +197,13 @@ stop
 mkdir -p "$root/state/nomad/client"
 echo 11111111-2222-3333-4444-555555555555 >"$root/state/nomad/client/client-id"
 echo secret >"$root/state/nomad/client/secret-id"
-# node BOOT ELIGIBILITY LAST_EVENT [ACCESSOR]: what the servers say of the node
+# node BOOT ELIGIBILITY LAST_EVENT [ACCESSOR [FIRST_EVENT]]: what the servers say of the node
 node() {
 	id=$(cat "$root/state/nomad/client/client-id")
 	printf '{"ID": "%s", "Status": "ready", "SchedulingEligibility": "%s", "Meta": {"nomadinit_boot": "%s"},
 		"LastDrain": {"AccessorID": "%s", "Meta": {"message": "shutting down"}},
-		"Events": [{"Message": "Node registered"}, {"Message": "Node drain complete"}, {"Message": "%s"}]}' \
-		"$id" "$2" "$1" "${4:-client:$id}" "$3" >"$root/state/answer.json"
+		"Events": [{"Message": "%s"}, {"Message": "Node drain complete"}, {"Message": "%s"}]}' \
+		"$id" "$2" "$1" "${4:-client:$id}" "${5:-Node registered}" "$3" >"$root/state/answer.json"
 }
 boot_id=$(cat /proc/sys/kernel/random/boot_id)
 client="{\"nomadinit\": {$quick}, \"client\": {\"enabled\": true}}"
@@ -219,7 +219,7 @@ check "the drain of the last shutdown is ended" says 'the node takes work again'
 check "by the node itself" grep -qF '/v1/node/11111111-2222-3333-4444-555555555555/drain secret {"DrainSpec":null,' \
 	"$root/state/put"
 stop
-# left_alone WHAT ELIGIBILITY LAST_EVENT [ACCESSOR]
+# left_alone WHAT ELIGIBILITY LAST_EVENT [ACCESSOR [FIRST_EVENT]]
 left_alone() {
 	what=$1
 	shift
@@ -233,6 +233,8 @@ left_alone() {
 left_alone "a node that takes work" eligible 'Node drain complete'
 left_alone "an operator's drain" ineligible 'Node drain complete' operator
 left_alone "an operator's word after our drain" ineligible 'Node marked as ineligible for scheduling'
+left_alone "an operator's word before our drain" ineligible 'Node heartbeat missed' '' \
+	'Node marked as ineligible for scheduling'
 rm -rf "$root/state/answer.json" "$root/state/nomad/client"
 users_check='"health_command": ["/bin/sh", "-c", "cat /state/fine"], '
 start "{\"nomadinit\": {$(echo "$quick" | sed "s|\"agent\": {|&$users_check|")}}"

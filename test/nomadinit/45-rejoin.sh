@@ -45,8 +45,8 @@ memory=512 boot "$T/disk.qcow2"
 check "after the next boot it takes work again" soon 300 node_is 'ready eligible'
 check "and says so" console_has 'the node takes work again'
 id=$("$nomad" operator api /v1/nodes | jq -r '.[0].ID')
-turn_off "it goes down once more"
 check "an operator marks it" "$nomad" node eligibility -disable "$id"
+turn_off "it goes down once more"
 memory=512 boot "$T/disk.qcow2"
 check "it comes up once more" soon 300 console_has 'the agent is healthy'
 check "an operator's word stays" node_is 'ready ineligible'
