@@ -272,10 +272,15 @@ TEST(steps)
 TEST(elsewhere)
 TEST(hostile)
 TEST(long_lines)
-TEST(many_steps) TEST(pushes) TEST(left_behind) TEST(signals) TEST(no_engine) TEST(environment)
+TEST(many_steps)
+TEST(pushes)
+TEST(left_behind)
+TEST(signals)
+TEST(no_engine)
+TEST(environment)
 
-	/* A line for the events is one, however long and whatever is in it. */
-	static void test_event(void **state)
+/* A line for the events is one, however long and whatever is in it. */
+static void test_event(void **state)
 {
 	struct build_run run = { .events = open(events_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600) };
 	char text[4096], big[3000];
