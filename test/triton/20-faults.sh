@@ -66,16 +66,20 @@ done
 
 t_redirect_unhealthy() {
 	control POST /reset '{}' >/dev/null; no_faults; control POST /forget '{}' >/dev/null
-	fault "{\"path\": \".\", \"kind\": \"status\", \"status\": 302, \"location\": \"$CLOUD_URL/elsewhere?secret\", \"count\": 1000}"
+	fault "{\"path\": \".\", \"kind\": \"status\", \"status\": 302, \"location\": \"$CLOUD_URL/elsewhere?secret\",
+		\"count\": 1000}"
 	! "$DRIVER" doctor --config "$T/plugin.json" >"$T/doctor" 2>&1 &&
 		file_has "$T/doctor" "redirected to '$CLOUD_URL/elsewhere'," &&
-	! grep secret "$T/doctor" && no_faults && is "$(control GET /requests | jq '[.[] | select(.path | contains("elsewhere"))] | length')" 0
+	! grep secret "$T/doctor" && no_faults &&
+	is "$(control GET /requests | jq '[.[] | select(.path | contains("elsewhere"))] | length')" 0
 }
 deal 'a redirect makes the node unhealthy, and is not followed' t_redirect_unhealthy
 t_redirect_stop() {
 	no_faults
-	begin "$CONFIG" && up && fault '{"method": "POST", "path": "action=stop", "kind": "status", "status": 302, "location": "/", "count": 9}' &&
-	kill -TERM "$RUN_PID" && wait_for 30 'it is said' grep -q 'stop the instance.*redirected' "$T/err" && is "$(machines '.[0].state')" '"running"' &&
+	begin "$CONFIG" && up && fault '{"method": "POST", "path": "action=stop", "kind": "status", "status": 302,
+		"location": "/", "count": 9}' &&
+	kill -TERM "$RUN_PID" && wait_for 30 'it is said' grep -q 'stop the instance.*redirected' "$T/err" &&
+	is "$(machines '.[0].state')" '"running"' &&
 	no_faults && stop && nothing_left
 }
 deal 'a stop that is redirected is not accepted' t_redirect_stop

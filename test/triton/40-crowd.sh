@@ -54,25 +54,31 @@ t_silent() {
 t_throttled() { # 429 without a word when to come again
 	mkdir "$T/few" && control POST /set '{"throttle": 4}' >/dev/null &&
 		jq '.requests_per_second = 20' "$T/plugin.json" >"$T/few.json"
-	timeout 400 "$STEPS" "$T/few.json" "$T/config.json" "$T/few" crowd=30 disperse=30 settle >"$T/few.out" 2>"$T/few.err" </dev/null; _r=$?
+	timeout 400 "$STEPS" "$T/few.json" "$T/config.json" "$T/few" crowd=30 disperse=30 settle >"$T/few.out" \
+		2>"$T/few.err" </dev/null; _r=$?
 	control POST /set '{"throttle": 0}' >/dev/null
-	[ $_r -eq 0 ] && is "$(grep -c 'crowd: 0 of 30 failed' "$T/few.out")" 2 && nothing_left || { cat "$T/few.out"; tail -n 5 "$T/few.err"; return 1; }
+	[ $_r -eq 0 ] && is "$(grep -c 'crowd: 0 of 30 failed' "$T/few.out")" 2 && nothing_left ||
+		{ cat "$T/few.out"; tail -n 5 "$T/few.err"; return 1; }
 	control GET /requests | jq -e 'length as $all | map(select(.status == 429)) | length as $bad | if $bad * 8 > $all then "\($bad) of \($all) refused" | halt_error else true end' &&
 	control POST /forget '{}' >/dev/null
 }
 twelve() { # JQ: seconds that the start and the end of 12 such tasks take
 	rm -rf "$T/twelve"; mkdir "$T/twelve"; cloud_config "$1" >"$T/twelve.json"
 	_from=$(date +%s)
-	timeout 300 "$STEPS" "$T/crowd.json" "$T/twelve.json" "$T/twelve" crowd=12 disperse=12 >"$T/twelve.out" 2>"$T/twelve.err" </dev/null ||
+	timeout 300 "$STEPS" "$T/crowd.json" "$T/twelve.json" "$T/twelve" crowd=12 disperse=12 >"$T/twelve.out" \
+		2>"$T/twelve.err" </dev/null ||
 		{ cat "$T/twelve.out" "$T/twelve.err"; return 1; }
 	SECONDS_TAKEN=$(($(date +%s) - _from))
 }
 t_slow_rules() {
 	control POST /set '{"latency": 0.7}' >/dev/null
-	twelve . && _without=$SECONDS_TAKEN && twelve '.fwenabled = true | .tags = {role: "web"} | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"}'; _r=$?
+	twelve . && _without=$SECONDS_TAKEN &&
+		twelve '.fwenabled = true | .tags = {role: "web"} | .fwrules = {web:
+		"FROM any TO tag role = web ALLOW tcp PORT 80"}'; _r=$?
 	control POST /set '{"latency": 0}' >/dev/null
 	[ $_r -eq 0 ] && nothing_left || return 1
-	[ $SECONDS_TAKEN -le $((_without + 15)) ] || { echo "$SECONDS_TAKEN s with a rule, $_without s without"; return 1; }
+	[ $SECONDS_TAKEN -le $((_without + 15)) ] ||
+		{ echo "$SECONDS_TAKEN s with a rule, $_without s without"; return 1; }
 }
 run_test 'a slow data centre: 12 tasks with a rule do not wait for each other' t_slow_rules
 run_test 'a throttle without Retry-After: 30 tasks start and end, few requests are refused' t_throttled
