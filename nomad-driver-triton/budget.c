@@ -15,10 +15,6 @@ enum {
 	SLOWEST_PER_MINUTE = 12,
 };
 
-struct triton_turn {
-	struct triton_turn *next;
-};
-
 int64_t triton_backoff_ms(unsigned n, int64_t base_ms, int64_t most_ms)
 {
 	int64_t whole = base_ms;

@@ -16,6 +16,10 @@
 
 #include "nomad/base.h"
 
+struct triton_turn {
+	struct triton_turn *next;
+};
+
 struct triton_budget {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

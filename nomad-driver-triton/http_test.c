@@ -115,48 +115,55 @@ static void test_throttled(void **state)
 	triton_budget_done(&budget);
 }
 
-struct taker {
-	struct triton_budget *budget;
-	int *place, *next;
-	pthread_mutex_t *lock;
-};
-
 static void *take_one(void *ud)
 {
-	struct taker *taker = ud;
+	return triton_budget_take(ud, triton_now_ms() + 600000) == 0 ? ud : NULL;
+}
 
-	if (triton_budget_take(taker->budget, triton_now_ms() + 60000) == 0) {
-		pthread_mutex_lock(taker->lock);
-		*taker->place = (*taker->next)++;
-		pthread_mutex_unlock(taker->lock);
-	}
-	return NULL;
+static size_t waiting(struct triton_budget *budget)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&budget->lock);
+	for (struct triton_turn *turn = budget->first; turn; turn = turn->next)
+		n++;
+	pthread_mutex_unlock(&budget->lock);
+	return n;
+}
+
+static void grant_one(struct triton_budget *budget)
+{
+	pthread_mutex_lock(&budget->lock);
+	budget->tokens = 1;
+	pthread_cond_broadcast(&budget->changed);
+	pthread_mutex_unlock(&budget->lock);
 }
 
 static void test_turns(void **state)
 {
-	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct triton_budget budget;
-	struct taker takers[4];
 	pthread_t threads[4];
-	int places[4] = { 0 }, next = 1;
 	(void)state;
 
 	assert_int_equal(triton_budget_init(&budget, 1), 0);
-	budget.tokens = -1;
-	for (int i = 0; i < 4; i++) {
-		takers[i] = (struct taker){ &budget, &places[i], &next, &lock };
-		assert_int_equal(pthread_create(&threads[i], NULL, take_one, &takers[i]), 0);
-		usleep(100000);
+	budget.whole_per_ms = budget.per_ms = 1e-9;
+	budget.tokens = 0;
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, take_one, &budget), 0);
+		while (waiting(&budget) != i + 1)
+			usleep(1000);
 	}
-	/* One that gives up in the midst of them holds up nobody. */
+	/* One that gives up behind them holds up nobody. */
 	assert_int_equal(triton_budget_take(&budget, triton_now_ms() + 100), -ETIMEDOUT);
-	budget.whole_per_ms = budget.per_ms = 0.01;
-	for (int i = 0; i < 4; i++) {
-		pthread_join(threads[i], NULL);
-		assert_int_equal(places[i], i + 1);
+	for (size_t i = 0; i < 4; i++) {
+		void *got = NULL;
+
+		grant_one(&budget);
+		/* Were it another's turn, this would wait. */
+		pthread_join(threads[i], &got);
+		assert_ptr_equal(got, &budget);
+		assert_int_equal(waiting(&budget), 3 - i);
 	}
-	assert_null(budget.first);
 	triton_budget_done(&budget);
 }
 
