@@ -153,7 +153,7 @@ t_refused_early() {
 		'.cloud_api.image = {}|image' \
 		'.tags = {"triton.foo": "x"}|triton.foo' '.tags = {uuid: "x"}|uuid' \
 		'.fwrules = {a: "FROM here"}|fwrules' \
-		'.exit_strategy = "never"|exit_strategy' '.cns = ["-bad-"]|cns' '.package = {uuid: "X"}|UUID' \
+		'.exit_strategy = "never"|exit_strategy' '.cns = ["web:99999"]|cns' '.package = {uuid: "X"}|UUID' \
 		'.metadata = {root_authorized_keys: "k"}|root_authorized_keys' '.nonsense = 1|nonsense'; do
 		run "$(cloud_config "${_case%|*}")"; finish || return 1
 		[ $STATUS -ne 0 ] && file_has "$T/err" "${_case#*|}" || { echo "case $_case"; return 1; }
