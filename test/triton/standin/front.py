@@ -165,7 +165,9 @@ def make_handler(base, reset):
                 return
             host = body["HostConfig"]
             policy = (host.get("RestartPolicy") or {}).get("Name", "")
-            if policy not in ("", "no", "always", "on-failure"):
+            if policy == "unless-stopped":      # sdc-docker drops it without a word
+                del host["RestartPolicy"]
+            elif policy not in ("", "no", "always", "on-failure"):
                 self.plain(500, None, "restart policy %s" % policy)
                 return
             ports = host.pop("PortBindings", None) or {}
