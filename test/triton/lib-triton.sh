@@ -15,7 +15,7 @@
 #   start_site                 that, or the end of the script; and the plugin's block for it
 #   require_steps              $STEPS, the program that dies where it is told; or skip the file
 #   start_engine_if_root       start_engine where it can be; else $ENGINE_WHY says so
-#   run CONFIG / up / stop / finish   one task by the driver's own command line: in the background
+#   run CONFIG [PLUGIN_CONFIG] / up / stop / finish   one task by the driver's own command line: in the background
 #                              ($RUN_PID, output in $T/out and $T/err), until it has an address,
 #                              SIGTERM and its end, its end ($STATUS)
 #   start_engine               a real Docker Engine on $ENGINE_SOCK with the image busybox:test;
@@ -154,7 +154,7 @@ run() {
 	# the last
 	# task said.
 	: >"$T/out"; : >"$T/err"
-	"$DRIVER" run --config "$T/plugin.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
+	"$DRIVER" run --config "${2:-$T/plugin.json}" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
 	RUN_PID=$!
 }
 finish() {
