@@ -436,9 +436,18 @@ static void test_spec_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_whole),   TEST(test_modes), TEST(test_users), TEST(test_devices),
-		TEST(test_dhcp),    TEST(test_roots), TEST(test_binds), TEST(test_rights),
-		TEST(test_network), TEST(test_rest),  TEST(test_spec),	TEST(test_spec_limit),
+		TEST(test_whole),
+		TEST(test_modes),
+		TEST(test_users),
+		TEST(test_devices),
+		TEST(test_dhcp),
+		TEST(test_roots),
+		TEST(test_binds),
+		TEST(test_rights),
+		TEST(test_network),
+		TEST(test_rest),
+		TEST(test_spec),
+		TEST(test_spec_limit),
 	};
 
 	return cmocka_run_group_tests_name("nspawn argv", tests, NULL, NULL);

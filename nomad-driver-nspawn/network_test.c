@@ -264,8 +264,12 @@ static void test_lock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_kinds),     TEST(test_ports),	    TEST(test_record),
-		TEST(test_addresses), TEST(test_downloads), TEST(test_lock),
+		TEST(test_kinds),
+		TEST(test_ports),
+		TEST(test_record),
+		TEST(test_addresses),
+		TEST(test_downloads),
+		TEST(test_lock),
 	};
 
 	return cmocka_run_group_tests_name("nspawn networks and downloads", tests, NULL, NULL);

@@ -9,7 +9,7 @@
  * It is over when the command has ended and its output is drained.  Whoever
  * else holds the output open (a background child) is given a second of
  * silence, no more; with a terminal, none: a shell's jobs are not waited for. */
-#include "core/exec.h"
+#include "core/exec_stream.h"
 #include "base/spawn.h"
 
 #include <errno.h>
@@ -26,45 +26,6 @@
 
 #define LINGER_NS INT64_C(1000000000)
 enum { CHUNK = 32768 };
-
-struct nomad__exec_stream {
-	int refs;
-	struct nomad_task *task;
-	struct nomad__loop *loop;
-	const struct nomad__exec_events *events;
-	void *ud;
-	bool tty;
-
-	struct nomad__supervisor_exec *exec; /* under the task's lock */
-	struct nomad__spawn *spawn;	     /* in its place, for a remote task; likewise */
-
-	/* loop thread only */
-	struct output {
-		struct nomad__exec_stream *stream;
-		int number, fd;
-		bool ended;
-		struct nomad__watch *watch;
-	} out[2]; /* stdout (or the terminal), stderr */
-	int in_fd;
-	struct nomad__watch *in_watch;
-	struct nomad__timer *linger;
-	bool exited, finished, line_open;
-	int result;
-	struct nomad_exit status;
-	char *message;
-
-	/* shared */
-	pthread_mutex_t lock;
-	pthread_cond_t settled;
-	char *input;
-	size_t input_size;
-	bool input_lost; /* for want of memory: the command must not go on without */
-	bool input_close, resume, paused, pump_posted, closed, dead;
-	struct nomad__posted pump_post, end_post; /* who waits for the end must not wait for memory */
-	bool end_posted;			  /* under the task's lock */
-	int rows, columns;
-	struct nomad__exec_stream *next; /* of the task's, under the task's lock */
-};
 
 static void stream_unref(struct nomad__exec_stream *s)
 {
@@ -85,15 +46,6 @@ static struct nomad__exec_stream *stream_ref(struct nomad__exec_stream *s)
 }
 
 /* ---- On the loop thread ---- */
-
-static void input_end(struct nomad__exec_stream *s)
-{
-	nomad__watch_free(s->in_watch);
-	s->in_watch = NULL;
-	if (s->in_fd >= 0)
-		close(s->in_fd);
-	s->in_fd = -1;
-}
 
 /* A terminal whose last user has closed it stays open on our side until the
  * command is seen dead: closing it would kill with SIGHUP who is about to
@@ -120,7 +72,7 @@ static void teardown(struct nomad__exec_stream *s)
 
 	if (s->dead)
 		return;
-	input_end(s);
+	nomad__exec_input_end(s);
 	output_end(&s->out[0], false);
 	output_end(&s->out[1], false);
 	nomad__timer_free(s->linger);
@@ -256,45 +208,6 @@ static void output_ready(void *ud, unsigned events)
 	stream_unref(s);
 }
 
-static void input_ready(void *ud, unsigned events)
-{
-	struct nomad__exec_stream *s = ud;
-	bool end = events & NOMAD__HANGUP;
-
-	pthread_mutex_lock(&s->lock);
-	while (s->input_size && !end) {
-		ssize_t n = write(s->in_fd, s->input, s->input_size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			break;
-		if (n < 0) {
-			end = true;
-			break;
-		}
-		s->line_open = s->input[n - 1] != '\n';
-		memmove(s->input, s->input + n, s->input_size - (size_t)n);
-		s->input_size -= (size_t)n;
-	}
-	if (end)
-		s->input_size = 0;
-	if (!s->input_size && s->input_close && !end) {
-		/* A terminal has no end of file but the character for it; behind a
-		 * line that is begun, the first one only ends the line. */
-		if (s->tty && write(s->in_fd, "\4\4", s->line_open ? 2 : 1) < 0 &&
-		    (errno == EAGAIN || errno == EWOULDBLOCK))
-			goto out;
-		end = true;
-	}
-out:
-	if (s->in_watch && !end)
-		nomad__watch_set(s->in_watch, s->input_size || s->input_close ? NOMAD__WRITE : 0);
-	pthread_mutex_unlock(&s->lock);
-	if (end)
-		input_end(s);
-}
-
 /* Does what other threads left word of. */
 static void pump(struct nomad__exec_stream *s)
 {
@@ -322,7 +235,7 @@ static void pump(struct nomad__exec_stream *s)
 		if (s->tty && s->out[0].fd >= 0 && !s->out[0].ended && (size.ws_row || size.ws_col))
 			(void)ioctl(s->out[0].fd, TIOCSWINSZ, &size);
 		if (input && s->in_fd >= 0)
-			input_ready(s, 0);
+			nomad__exec_input_ready(s, 0);
 		int r = resume ? watch_output(s) : 0;
 
 		if (r < 0)
@@ -389,7 +302,7 @@ static void begin(void *ud)
 	if (!s->dead) {
 		r = watch_output(s);
 		if (r >= 0 && s->in_fd >= 0 && !s->in_watch)
-			r = nomad__watch_new(s->loop, s->in_fd, 0, input_ready, s, &s->in_watch);
+			r = nomad__watch_new(s->loop, s->in_fd, 0, nomad__exec_input_ready, s, &s->in_watch);
 		if (r < 0) {
 			fail(s, r);
 		} else {

@@ -31,7 +31,8 @@ noticed() {
 }
 
 t_huge() {
-	begin && { printf '{"metadata": {"user-data": "'; head -c 9000000 /dev/zero | tr '\0' x; printf '"}}'; } >"$T/patch" &&
+	begin &&
+		{ printf '{"metadata": {"user-data": "'; head -c 9000000 /dev/zero | tr '\0' x; printf '"}}'; } >"$T/patch" &&
 		patch && noticed
 }
 t_nul() {
