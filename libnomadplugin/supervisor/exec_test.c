@@ -28,7 +28,7 @@ static void on_terminal(void *ud, int fd)
 	struct run *run = ud;
 
 	pthread_mutex_lock(&run->lock);
-	run->terminal = fd;
+	__atomic_store_n(&run->terminal, fd, __ATOMIC_RELEASE);
 	pthread_cond_broadcast(&run->cond);
 	pthread_mutex_unlock(&run->lock);
 }
@@ -198,7 +198,7 @@ static void test_tty(void **state)
 	exec_sh(&exec, "read x </dev/tty; stty size; tty; echo got $x; exit 5");
 	exec.tty = true;
 	assert_int_equal(run_start(&run, &t, &exec, NULL), 0);
-	wait_until(run.terminal >= 0);
+	wait_until(__atomic_load_n(&run.terminal, __ATOMIC_ACQUIRE) >= 0);
 	close(run.out);
 	run.out = run.terminal;
 	assert_true(fcntl(run.out, F_GETFL) & O_NONBLOCK);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,9 +28,9 @@
 
 #define VARIABLE "NOMAD_TEST_INJECT"
 
-static int left = -1; /* calls until one fails; negative: none does */
-static int kind;
-static const char *fired_name;
+static _Atomic int left = -1; /* calls until one fails; negative: none does */
+static _Atomic int kind;
+static const char *_Atomic fired_name;
 static char supervisor_variable[256];
 
 #ifdef INJECT_SUPERVISOR
@@ -80,12 +81,12 @@ void inject_arm(enum inject_kind what, int n)
 {
 	fired_name = NULL;
 	kind = what;
-	__atomic_store_n(&left, n - 1, __ATOMIC_SEQ_CST);
+	left = n - 1;
 }
 
 bool inject_disarm(const char **ret_name)
 {
-	bool was = __atomic_exchange_n(&left, -1, __ATOMIC_SEQ_CST) < 0;
+	bool was = atomic_exchange(&left, -1) < 0;
 
 	if (ret_name)
 		*ret_name = was ? fired_name : NULL;
@@ -118,9 +119,9 @@ const char *nomad__crash_of_supervisor(char *buf, size_t size)
 static bool fails(enum inject_kind of, const char *name, int errnum)
 {
 	look();
-	if (kind != (int)of || __atomic_load_n(&left, __ATOMIC_SEQ_CST) < 0)
+	if (kind != (int)of || left < 0)
 		return false;
-	if (__atomic_fetch_sub(&left, 1, __ATOMIC_SEQ_CST) != 0)
+	if (atomic_fetch_sub(&left, 1) != 0)
 		return false;
 	fired_name = name;
 	fired();
