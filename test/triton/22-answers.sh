@@ -25,24 +25,28 @@ patch() { control POST "/machine/$ODD/patch" "@$T/patch" >/dev/null; }
 _told() { grep -q '^end 1 ' "$T/out"; }
 # The first one's end is noticed; then all goes.
 noticed() {
-	control POST "/machine/$FIRST/delete" >/dev/null && wait_for 30 'the end is noticed' _told || { cat "$T/out" "$T/err"; return 1; }
+	control POST "/machine/$FIRST/delete" >/dev/null && wait_for 30 'the end is noticed' _told ||
+		{ cat "$T/out" "$T/err"; return 1; }
 	no_faults; echo '{"id": "'"$ODD"'", "metadata": {}}' >"$T/patch"; patch
 	touch "$T/task/go"; finish && is "$STATUS" 0 && nothing_left
 }
 
 t_huge() {
 	begin &&
-		{ printf '{"metadata": {"user-data": "'; head -c 9000000 /dev/zero | tr '\0' x; printf '"}}'; } >"$T/patch" &&
+		{ printf '{"metadata": {"user-data": "'; head -c 9000000 /dev/zero | tr '\0' x; printf '"}}'; } \
+		>"$T/patch" &&
 		patch && noticed
 }
 t_nul() {
-	begin && printf '%s' '{"metadata": {"a": "x\u0000y"}, "tags": {"nomad_driver": "triton", "b": "\u0000", "\u0000": "c"}}' >"$T/patch" && patch && noticed
+	begin && printf '%s' '{"metadata": {"a": "x\u0000y"}, "tags": {"nomad_driver": "triton", "b": "\u0000",
+		"\u0000": "c"}}' >"$T/patch" && patch && noticed
 }
 t_unreadable() {
 	begin && echo '{"id": 7}' >"$T/patch" && patch && noticed
 }
 t_page() { # the server fails with any page that has more than one entry
-	begin && fault '{"method": "GET", "path": "limit=10+&", "kind": "status", "status": 500, "count": 100000}' && noticed
+	begin && fault '{"method": "GET", "path": "limit=10+&", "kind": "status", "status": 500, "count": 100000}' &&
+		noticed
 }
 t_no_list() { # and with any list
 	begin && fault '{"method": "GET", "path": "limit=", "kind": "truncated", "count": 100000}' && noticed
