@@ -44,9 +44,7 @@ static int run(struct nomad_task *task, const struct build_plan *plan, const str
 		return nomad_error_errno(err, -r, "open '%s'", events);
 	return nomad_task_run(task,
 			      &(struct nomad_command){
-				      .argv = argv,
-				      .env = env,
-				      .netns = nomad_task_info(task)->network.path,
+				      .argv = argv, .env = env, .cwd = "/", .user = "", /* the engine runs as root */
 			      },
 			      err);
 }

@@ -177,7 +177,9 @@ static int run(struct nspawn_start *s, struct nomad_error **err)
 			      &(struct nomad_command){
 				      .argv = (const char *const *)s->argv,
 				      .env = &env,
-				      .netns = s->network.netns,
+				      .cwd = "/",
+				      .user = "", /* the job's is one of the container's */
+				      .netns = s->network.netns ? s->network.netns : "",
 				      .notify = true,
 				      .leader_key = "X_NSPAWN_LEADER_PID",
 				      .ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,

@@ -102,6 +102,8 @@ static int run_start(const struct pot_config *site, struct nomad_task *task, con
 	if (argv && nomad_map_set(&env, "PATH", site->path) >= 0 && nomad_map_set(&env, "HOME", "/root") >= 0) {
 		command.argv = (const char *const *)argv;
 		command.env = &env;
+		command.cwd = "/";
+		command.user = command.netns = ""; /* the jail has its own */
 		command.exit_channel = true;
 		command.no_limits = true; /* the jail has them */
 		r = nomad_task_run(task, &command, err);

@@ -56,7 +56,7 @@ static int hello_start(struct nomad_task *task, struct nomad_error **err)
 	const struct hello_task *config = nomad_task_config(task);
 	NOMAD_AUTO_FREE char *times = nomad_strdupf("%" PRId64, config->times);
 	const char *argv[] = { "/bin/sh", "-c", script, "hello", config->name, times, config->mood, NULL };
-	const struct nomad_command command = { .argv = argv, .cwd = nomad_task_dir(task) };
+	const struct nomad_command command = { .argv = argv };
 
 	if (!times)
 		return nomad_error_errno(err, ENOMEM, "greet '%s'", config->name);

@@ -11,8 +11,29 @@
 #include "core/task_progress.h"
 #include "supervisor/crash.h"
 
+/* What the driver says, or what the job says where the driver is silent; "" is the plugin's own. */
+static const char *chosen(const char *of_driver, const char *of_job)
+{
+	const char *value = of_driver ? of_driver : of_job;
+
+	return value && *value ? value : NULL;
+}
+
+/* The job's user, network and directory are the task's unless the driver knows better: a driver cannot forget them. */
+static struct nomad_command complete(const struct nomad_task *task, const struct nomad_command *command)
+{
+	const struct nomad_task_info *info = &task->info;
+	struct nomad_command whole = *command;
+
+	whole.user = chosen(command->user, info->user);
+	whole.netns = chosen(command->netns, info->network.mode == NOMAD_NET_GROUP ? info->network.path : NULL);
+	whole.cwd = chosen(command->cwd, task->dir);
+	return whole;
+}
+
 int nomad_task_run(struct nomad_task *task, const struct nomad_command *command, struct nomad_error **err)
 {
+	const struct nomad_command whole = complete(task, command);
 	struct nomad_plugin *plugin = task->plugin;
 	const struct nomad__library_config *config = nomad__library_config(plugin);
 	const struct nomad_task_info *info = &task->info;
@@ -22,7 +43,7 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 	struct nomad__supervise spec = {
 		.dir = task->state_dir,
 		.title = title,
-		.command = command,
+		.command = &whole,
 		.env = command->env ? command->env : &info->env,
 		.stdout_path = info->stdout_path,
 		.stderr_path = info->stderr_path,

@@ -172,11 +172,12 @@ struct nomad_command {
 	const char *const *argv;
 	/* Its whole environment; NULL: that of the task.  Nothing is inherited. */
 	const struct nomad_map *env;
-	/* Working directory on the host; NULL: "/". */
+	/* Working directory on the host; NULL: nomad_task_dir(). */
 	const char *cwd;
-	/* User name or number on the host; NULL: that of the plugin. */
+	/* User name or number on the host; NULL: the user of the job, if it names one; "": that of the plugin. */
 	const char *user;
-	/* Network namespace file that is entered first; NULL: that of the plugin. */
+	/* Network namespace file that is entered first; NULL: that of the job's group, if it has one; "": that of
+	 * the plugin. */
 	const char *netns;
 	/* The process tells by sd_notify(3) when it is ready: it finds
 	 * NOTIFY_SOCKET in its environment, and nomad_task_run() returns at

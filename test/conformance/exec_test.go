@@ -69,6 +69,53 @@ func TestExecTask(t *testing.T) {
 	}
 }
 
+// What the job says of user and directory holds without a word of the driver's, for the task and for commands in it.
+func TestExecIsTheTask(t *testing.T) {
+	t.Parallel()
+	facts := []string{"Uid:", "Gid:", "Groups:", "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:", "Umask:"}
+	of := func(status string) string {
+		var lines []string
+		for _, l := range strings.Split(status, "\n") {
+			for _, f := range facts {
+				if strings.HasPrefix(l, f) {
+					lines = append(lines, strings.TrimSpace(l))
+				}
+			}
+		}
+		return strings.Join(lines, "\n")
+	}
+	for _, user := range []string{"", "daemon", "nobody", "4711"} {
+		t.Run("user "+user, func(t *testing.T) {
+			h := sharedHost(t)
+			k := newTask(t, h, shell("sleep 99"))
+			k.extra = M{"user": user}
+			k.mustStart(t)
+			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", k.leader(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := map[string]string{"": "0", "daemon": "1", "nobody": "65534", "4711": "4711"}[user]; !strings.Contains(of(string(status)), "Uid:\t"+want+"\t"+want) {
+				t.Errorf("the task is not user %q:\n%s", user, of(string(status)))
+			}
+			if got, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", k.leader(t))); err != nil || got != filepath.Join(k.dir, k.name) {
+				t.Errorf("the task's directory is %q, %v", got, err)
+			}
+			out, code := k.exec(t, "20s", "/bin/sh", "-c", "cat /proc/self/status; pwd; echo fds $(ls /proc/self/fd | wc -l)")
+			if code != 0 || of(out) != of(string(status)) || !strings.Contains(out, filepath.Join(k.dir, k.name)+"\nfds 4\n") {
+				t.Errorf("ExecTask: code %d, got\n%s\nwant\n%s\nall of it: %s", code, of(out), of(string(status)), out)
+			}
+			for _, tty := range []bool{false, true} {
+				x := k.open(t, tty, "/bin/sh", "-c", "cat /proc/self/status")
+				x.mustEnd(0)
+				if got := of(strings.ReplaceAll(x.out(), "\r\n", "\n")); got != of(string(status)) {
+					t.Errorf("streaming, tty %v: got\n%s\nwant\n%s", tty, got, of(string(status)))
+				}
+			}
+			k.destroy(t)
+		})
+	}
+}
+
 // running looks for a process by its arguments.
 func running(cmdline string) bool {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")

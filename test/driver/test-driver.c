@@ -293,7 +293,6 @@ static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 	NOMAD_AUTO_STRV char **argv = NULL;
 	struct limits limits = { 0 };
 	struct nomad_command command = {
-		.cwd = nomad_task_dir(task),
 		.user = config->user,
 		.notify = config->notify,
 		.ready_timeout_ms = (unsigned)config->ready_timeout_ms,
@@ -306,8 +305,6 @@ static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 			  : strcmp(config->mode, "remote") == 0 ? data->remote_starts
 								: data->runs,
 			  1);
-	if (nomad_task_info(task)->network.mode == NOMAD_NET_GROUP)
-		command.netns = nomad_task_info(task)->network.path;
 	if (strcmp(config->mode, "fail") == 0)
 		return nomad_error_set(err, EINVAL, "start '%s': told to fail", nomad_task_info(task)->name);
 	if (strcmp(config->mode, "fail-retryable") == 0) {
