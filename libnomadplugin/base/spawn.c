@@ -54,6 +54,7 @@ static void *await_end(void *ud)
 {
 	struct nomad__spawn *s = ud;
 	siginfo_t info;
+	bool dead;
 
 	while (waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
 		;
@@ -61,8 +62,13 @@ static void *await_end(void *ud)
 	while (waitpid(s->pid, &s->status, 0) < 0 && errno == EINTR)
 		;
 	s->reaped = true;
+	dead = s->dead;
+	/* Under the lock: from _free() on the loop may be gone. */
+	if (!dead)
+		nomad__loop_post_in(s->loop, &s->post, deliver, s);
 	pthread_mutex_unlock(&s->lock);
-	nomad__loop_post_in(s->loop, &s->post, deliver, s);
+	if (dead)
+		spawn_unref(s);
 	return NULL;
 }
 
