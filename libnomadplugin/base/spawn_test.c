@@ -117,12 +117,12 @@ static void the_command_has_its_environment_and_no_signal_is_blocked_or_ignored(
 	await_end();
 	nomad__spawn_free(spawn);
 	assert_ptr_equal(strstr(output, "A=1 HOME=\n"), output);
-#ifdef __linux__
-	/* the C library keeps signals 32 and 33 for itself */
-	assert_int_equal(sscanf(strstr(output, "SigBlk"), "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
-	assert_true(blocked == 0);
-	assert_true((ignored & 0x7fffffff) == 0);
-#endif
+	if (access("/proc/self/status", R_OK) == 0) {
+		/* The C library keeps signals 32 and 33 for itself. */
+		assert_int_equal(sscanf(strstr(output, "SigBlk"), "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
+		assert_true(blocked == 0);
+		assert_true((ignored & 0x7fffffff) == 0);
+	}
 }
 
 static void a_program_that_is_not_there_is_an_error(void **state)

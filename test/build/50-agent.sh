@@ -89,7 +89,7 @@ RUN echo \"later: '\$SSH_AUTH_SOCK' \$(ls /run/buildkit 2>/dev/null)\"" \
 		".Templates = [{ DestPath: \"secrets/key\", Perms: \"600\",
 		EmbeddedTmpl: \"$(awk '{ printf "%s\\n", $0 }' "$T/key")\" }]" || return 1
 	TAR=
-	wait_for 90 'the step has the key' logged "^256 $print " ||
+	wait_for 90 'the step has the key' logged "^256 $(echo "$print" | sed 's/[+]/[+]/g') " ||
 		{ alloc_logs "$ALLOC_ID" task; alloc_logs "$ALLOC_ID" task stderr; return 1; }
 	pid=$(pgrep -f 'buildah --root' | head -n 1) && [ -n "$pid" ] &&
 		cat /proc/[0-9]*/cmdline >"$T/cmdlines" 2>/dev/null; cat /proc/[0-9]*/environ >"$T/environs" 2>/dev/null

@@ -19,14 +19,14 @@ done
 # shellcheck disable=SC2046
 t_headers() {
 	! grep -nE '#[[:space:]]*include[[:space:]]*<(sys/(epoll|signalfd|prctl|vfs|xattr|fsuid|capability|pidfd|sysmacros|sendfile)\.h|linux/|asm/|alloca\.h|pty\.h|utmp\.h|mntent\.h|features\.h)' \
-		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/linux/*' ! -path \
-		'libnomadplugin/*_test.c')
+		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/linux/*' ! -path '*/base/linux/*' \
+		! -path 'libnomadplugin/*_test.c')
 }
 run_test 'no Linux-only header outside the OS folder' t_headers
 # shellcheck disable=SC2046
 t_ifdefs() {
 	! grep -nE '#[[:space:]]*(if|ifdef|elif).*__(linux|FreeBSD)__' \
-		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/*')
+		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/*' ! -path '*/base/linux/*' ! -path '*/base/freebsd/*')
 }
 run_test 'no #ifdef of a system outside the OS folder' t_ifdefs
 done_testing
