@@ -10,7 +10,9 @@ plain_image
 nomad=${NOMAD:-$(command -v nomad || :)}
 # by_nomad WHAT ARGUMENT...
 by_nomad() {
-	if [ -n "$nomad" ]; then check "$1" "$nomad" "$2" validate "$3" "$4"; else skip "$1" "no nomad on PATH"; fi
+	_what=$1 _kind=$2
+	shift 2
+	if [ -n "$nomad" ]; then check "$_what" "$nomad" "$_kind" validate "$@"; else skip "$_what" "no nomad on PATH"; fi
 }
 for f in single client; do
 	check "$f.json is right" "$init" check "$examples/$f.json"

@@ -27,6 +27,7 @@ hello/hello.json		lib/20-hello
 nomadinit/client.json		nomadinit/25-examples
 nomadinit/hello.nomad.hcl	nomadinit/25-examples
 nomadinit/node-exporter.nomad.hcl nomadinit/25-examples
+nomadinit/open.json		nomadinit/30-nomad
 nomadinit/single.json		nomadinit/25-examples
 nomadinit/update.nomad.hcl	nomadinit/25-examples
 nspawn/agent.hcl		ship/12-examples
