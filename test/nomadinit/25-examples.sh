@@ -12,7 +12,8 @@ nomad=${NOMAD:-$(command -v nomad || :)}
 by_nomad() {
 	_what=$1 _kind=$2
 	shift 2
-	if [ -n "$nomad" ]; then check "$_what" "$nomad" "$_kind" validate "$@"; else skip "$_what" "no nomad on PATH"; fi
+	if [ -n "$nomad" ]; then check "$_what" "$nomad" "$_kind" validate "$@"
+	else skip "$_what" "no nomad on PATH"; fi
 }
 for f in single client; do
 	check "$f.json is right" "$init" check "$examples/$f.json"

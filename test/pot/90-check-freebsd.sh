@@ -26,7 +26,8 @@ run_test 'no Linux-only header outside the OS folder' t_headers
 # shellcheck disable=SC2046
 t_ifdefs() {
 	! grep -nE '#[[:space:]]*(if|ifdef|elif).*__(linux|FreeBSD)__' \
-		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/*' ! -path '*/base/linux/*' ! -path '*/base/freebsd/*')
+		$(find libnomadplugin nomad-driver-pot -name '*.[ch]' ! -path '*/os/*' \
+		! -path '*/base/linux/*' ! -path '*/base/freebsd/*')
 }
 run_test 'no #ifdef of a system outside the OS folder' t_ifdefs
 done_testing
