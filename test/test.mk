@@ -150,7 +150,7 @@ style-of-all: all $(test_driver)
 .PHONY: test-tsan tests-of-tsan
 tests-of-tsan: $(call unit_tests_of,libnomadplugin)
 test-tsan:
-	@BUILD='$(BUILD)' test/tally tsan test/lib/47-tsan.sh
+	@BUILD='$(BUILD)' NOMAD_TEST_LONG=1 test/tally tsan test/lib/47-tsan.sh
 
 # ---- What editors ask clangd -------------------------------------------------------------
 .PHONY: compile_commands.json

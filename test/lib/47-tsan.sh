@@ -4,6 +4,7 @@
 # compiled for it, is left out (test/suppressions/tsan.supp).
 . test/lib.sh
 requires_linux
+[ -n "${NOMAD_TEST_LONG:-}" ] || skip_all 'builds a tree of its own, minutes: make test-tsan'
 tsan=$BUILD/tsan
 nice "$MAKE" -s --no-print-directory BUILD="$tsan" SANITIZE=thread CFLAGS='-O1 -g' tests-of-tsan >"$T/make" 2>&1 ||
 	{ not_ok 'the unit tests build with ThreadSanitizer' "$(tail -n 30 "$T/make")"; done_testing; }
