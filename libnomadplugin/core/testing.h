@@ -359,7 +359,13 @@ static inline const char *id_of(const char *tail)
 static inline struct nomad_task_info info_of(const char *id)
 {
 	const char *slash = strchr(id, '/'), *last = strrchr(id, '/');
+	char path[256];
 
+	/* The agent makes a task's directory before it starts the task. */
+	snprintf(path, sizeof(path), "%s/alloc", test_base);
+	mkdir(path, 0711);
+	snprintf(path, sizeof(path), "%s/alloc/%.*s", test_base, (int)(last - slash - 1), slash + 1);
+	mkdir(path, 0777);
 	return (struct nomad_task_info){
 		.id = strdup(id),
 		.alloc_id = strndup(id, (size_t)(slash - id)),
