@@ -21,6 +21,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,42 +89,57 @@ static int look_into(int pid, const char *name)
 }
 
 #ifdef __x86_64__
-/* Has the process that we hold look for the host's file itself, with its descriptors. */
+/* Runs it to its next stop in a system call and says what it finds there; false when it stopped elsewhere. */
+static bool next_call_stop(int pid, unsigned op, struct __ptrace_syscall_info *ret)
+{
+	int status;
+
+	return ptrace(PTRACE_SYSCALL, pid, 0, 0) == 0 && waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status) &&
+	       ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(*ret), ret) > 0 && ret->op == op;
+}
+
+/* Has the process that we hold look for the host's file itself, with its descriptors. It stands at a system call,
+ * or is left alone: there is no instruction to borrow elsewhere. A call that was cut off (ERESTARTSYS and its like)
+ * is made anew in the end, so that the process does not notice. */
 static int inject(int pid, const char *name)
 {
+	struct __ptrace_syscall_info info;
 	struct user_regs_struct saved, regs;
 	char path[256] = "";
-	int found = 0, status;
+	int found = 0;
 
-	if (ptrace(PTRACE_GETREGS, pid, 0, &saved) < 0)
+	if (ptrace(PTRACE_GETREGS, pid, 0, &saved) < 0 ||
+	    (ptrace(PTRACE_PEEKTEXT, pid, (void *)(saved.rip - 2), 0) & 0xffff) != 0x050f) /* syscall */
 		return 0;
 	snprintf(path, sizeof(path), "%s", name);
 	for (size_t i = 0; i < sizeof(path); i += sizeof(long)) {
 		long word;
 
 		memcpy(&word, path + i, sizeof(word));
-		ptrace(PTRACE_POKEDATA, pid, (void *)(saved.rsp - 4096 + i), (void *)word);
+		ptrace(PTRACE_POKEDATA, pid, (void *)(saved.rsp - 1024 + i), (void *)word);
 	}
 	for (int fd = 0; fd < 16; fd++) {
 		regs = saved;
-		regs.rip -= 2; /* the system call that it was stopped in */
+		regs.rip -= 2;
 		regs.orig_rax = (unsigned long long)-1;
 		regs.rax = SYS_faccessat;
 		regs.rdi = (unsigned long long)fd;
-		regs.rsi = saved.rsp - 4096;
+		regs.rsi = saved.rsp - 1024;
 		regs.rdx = F_OK;
-		if (ptrace(PTRACE_SETREGS, pid, 0, &regs) < 0)
+		if (ptrace(PTRACE_SETREGS, pid, 0, &regs) < 0 ||
+		    !next_call_stop(pid, PTRACE_SYSCALL_INFO_ENTRY, &info) || info.entry.nr != SYS_faccessat ||
+		    !next_call_stop(pid, PTRACE_SYSCALL_INFO_EXIT, &info))
 			break;
-		for (int stop = 0; stop < 2; stop++)
-			if (ptrace(PTRACE_SYSCALL, pid, 0, 0) < 0 || waitpid(pid, &status, __WALL) < 0 ||
-			    !WIFSTOPPED(status))
-				return found;
-		ptrace(PTRACE_GETREGS, pid, 0, &regs);
-		if (regs.rax == 0)
+		if (info.exit.rval == 0)
 			found += escaped("a process that was attached to opened the host's file", pid, name);
 	}
-	saved.orig_rax = (unsigned long long)-1;
-	ptrace(PTRACE_SETREGS, pid, 0, &saved);
+	regs = saved;
+	if ((long)saved.rax <= -512 && (long)saved.rax >= -516) {
+		regs.rip -= 2;
+		regs.rax = saved.orig_rax;
+	}
+	regs.orig_rax = (unsigned long long)-1;
+	ptrace(PTRACE_SETREGS, pid, 0, &regs);
 	return found;
 }
 #else
@@ -140,10 +156,11 @@ static int seize(int pid, const char *name)
 {
 	int found, status;
 
-	if (pid == 1 || ptrace(PTRACE_SEIZE, pid, 0, 0) < 0)
+	if (pid == 1 || ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD) < 0)
 		return look_into(pid, name);
 	ptrace(PTRACE_INTERRUPT, pid, 0, 0);
-	waitpid(pid, &status, __WALL);
+	if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+		return 0; /* it ended */
 	found = look_into(pid, name);
 	/* Not the first ones: the task itself, which is to live on. */
 	if (pid > 3)
