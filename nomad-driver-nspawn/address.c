@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Addresses for containers: a directory with a file for each address that is
- * in use, made with O_EXCL, so that two tasks never get the same one, and
- * holding whose it is and in which life of the machine.
+ * in use, made with O_EXCL, so that two tasks never get the same one, whatever
+ * plugin they are of.  The file holds whose it is: the path of the task's
+ * directory, which is there as long as the task has a record.
  *
  * The pool is cut in two.  From the lower half every container with a link
  * of its own gets one address, with a route on the host for it alone; the
@@ -13,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,32 +23,12 @@
 
 #include "network.h"
 
-static void boot_id(char ret[64])
-{
-	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-	if (!file || !fgets(ret, 64, file))
-		strcpy(ret, "?");
-	if (file)
-		fclose(file);
-	ret[strcspn(ret, "\n")] = 0;
-}
-
-static int owner_text(const char *slug, char *text, size_t size)
-{
-	char boot[64];
-
-	boot_id(boot);
-	return snprintf(text, size, "%s %s\n", boot, slug);
-}
-
 /* 1 if taken, 0 if it is another's. */
-static int take(const char *dir, const char *address, const char *slug, struct nomad_error **err)
+static int take(const char *dir, const char *address, const char *owner, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", dir, address);
-	char text[256];
-	int n = owner_text(slug, text, sizeof(text)), fd;
 	bool written;
+	int fd;
 
 	if (!path)
 		return nomad_error_errno(err, ENOMEM, "take an address");
@@ -55,7 +37,7 @@ static int take(const char *dir, const char *address, const char *slug, struct n
 		return 0;
 	if (fd < 0)
 		return nomad_error_errno(err, errno, "create '%s'", path);
-	written = nomad_write_all(fd, text, (size_t)n) == 0;
+	written = nomad_write_all(fd, owner, strlen(owner)) == 0;
 	close(fd);
 	if (written)
 		return 1;
@@ -70,7 +52,7 @@ static void text_of(uint32_t address, char ret[INET_ADDRSTRLEN])
 	inet_ntop(AF_INET, &in, ret, INET_ADDRSTRLEN);
 }
 
-int nspawn_address_take(const char *dir, const char *pool, const char *zone, const char *slug,
+int nspawn_address_take(const char *dir, const char *pool, const char *zone, const char *owner,
 			char ret_address[INET_ADDRSTRLEN], char ret_gateway[INET_ADDRSTRLEN], int *ret_bits,
 			struct nomad_error **err)
 {
@@ -97,7 +79,7 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 	}
 	for (i = 2; i < size - 1; i++) {
 		text_of(first + i, address);
-		r = take(dir, address, slug, err);
+		r = take(dir, address, owner, err);
 		if (r < 0)
 			return r;
 		if (r) {
@@ -110,62 +92,84 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 	return nomad_error_set(err, ENOSPC, "network_pool '%s' has no free address", pool);
 }
 
-void nspawn_address_release(const char *dir, const char *address, const char *slug)
+/* Whose it is; "" if nobody's. */
+static void owner_of(const char *dir, const char *address, char ret[PATH_MAX])
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", dir, address);
-	char want[256], text[256] = "";
 	FILE *file = path ? fopen(path, "re") : NULL;
 
-	owner_text(slug, want, sizeof(want));
-	if (file && fgets(text, sizeof(text), file) && strcmp(text, want) == 0)
-		(void)unlink(path);
+	ret[file ? fread(ret, 1, PATH_MAX - 1, file) : 0] = 0;
 	if (file)
 		fclose(file);
 }
 
-void nspawn_address_release_all(const char *dir, const char *slug)
+void nspawn_address_release(const char *dir, const char *address, const char *owner)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", dir, address);
+	char found[PATH_MAX];
+
+	owner_of(dir, address, found);
+	if (path && strcmp(found, owner) == 0)
+		(void)unlink(path);
+}
+
+void nspawn_address_release_all(const char *dir, const char *owner)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
 
 	while (d && (e = readdir(d)))
 		if (e->d_name[0] != '.')
-			nspawn_address_release(dir, e->d_name, slug);
+			nspawn_address_release(dir, e->d_name, owner);
 	if (d)
 		closedir(d);
 }
 
-bool nspawn_address_none(const char *dir)
+bool nspawn_address_sweep(const char *dir)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
+	char owner[PATH_MAX];
 	bool none = true;
 
-	while (d && none && (e = readdir(d)))
-		none = e->d_name[0] == '.';
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		owner_of(dir, e->d_name, owner);
+		if (access(owner, F_OK) < 0 && errno == ENOENT)
+			nspawn_address_release(dir, e->d_name, owner);
+		else
+			none = false;
+	}
 	if (d)
 		closedir(d);
 	return none;
 }
 
-void nspawn_address_sweep(const char *dir)
+void nspawn_address_adopt(const char *dir, const char *old, const char *tasks)
 {
-	DIR *d = opendir(dir);
+	char text[PATH_MAX], boot[64] = "";
+	DIR *d = opendir(old);
 	struct dirent *e;
-	char boot[64];
+	FILE *file = d ? fopen("/proc/sys/kernel/random/boot_id", "re") : NULL;
 
-	boot_id(boot);
-	while (d && (e = readdir(d))) {
-		NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", dir, e->d_name);
-		FILE *file = e->d_name[0] != '.' && path ? fopen(path, "re") : NULL;
-		char text[256] = "";
-
-		if (!file)
-			continue;
-		if (!fgets(text, sizeof(text), file) || strncmp(text, boot, strlen(boot)) != 0)
-			(void)unlink(path);
+	if (file && fgets(boot, sizeof(boot), file))
+		boot[strcspn(boot, "\n")] = 0;
+	if (file)
 		fclose(file);
+	while (d && (e = readdir(d))) {
+		NOMAD_AUTO_FREE char *owner = NULL;
+
+		if (e->d_name[0] == '.')
+			continue;
+		owner_of(old, e->d_name, text);
+		text[strcspn(text, "\n")] = 0;
+		if (*boot && strncmp(text, boot, strlen(boot)) == 0 && text[strlen(boot)] == ' ')
+			owner = nomad_strdupf("%s/%s", tasks, text + strlen(boot) + 1);
+		if (!owner || take(dir, e->d_name, owner, NULL) >= 0)
+			(void)unlinkat(dirfd(d), e->d_name, 0);
 	}
 	if (d)
 		closedir(d);
+	(void)rmdir(old);
 }

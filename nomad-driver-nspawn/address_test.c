@@ -94,48 +94,81 @@ static void test_no_pools(void **state)
 		nomad_error_free(err);
 	}
 	assert_int_equal(take("10.88.0.0/24", "zone", "task", NULL), -EINVAL);
-	assert_true(nspawn_address_none(dir));
+	assert_true(nspawn_address_sweep(dir));
 }
 
 static void test_owners(void **state)
 {
-	char other[128];
-	FILE *file;
+	char one[80], two[80], three[80], path[128];
 
 	(void)state;
-	assert_int_equal(take("10.88.0.0/16", NULL, "one", NULL), 0);
-	assert_int_equal(take("10.88.0.0/16", "zone", "one", NULL), 0);
-	assert_int_equal(take("10.88.0.0/16", NULL, "two", NULL), 0);
+	snprintf(one, sizeof(one), "%s/one", top);
+	snprintf(two, sizeof(two), "%s/one more", top);
+	snprintf(three, sizeof(three), "%s/three", top);
+	assert_int_equal(mkdir(one, 0700) | mkdir(two, 0700), 0);
+	assert_int_equal(take("10.88.0.0/16", NULL, one, NULL), 0);
+	assert_int_equal(take("10.88.0.0/16", "zone", one, NULL), 0);
+	assert_int_equal(take("10.88.0.0/16", NULL, two, NULL), 0);
 	assert_string_equal(address, "10.88.0.3");
 	/* A name that begins like another is another. */
-	nspawn_address_release_all(dir, "tw");
-	nspawn_address_release_all(dir, "two ");
-	nspawn_address_release(dir, "10.88.0.3", "one");
-	nspawn_address_release(dir, "10.88.0.9", "one"); /* nobody's */
-	assert_int_equal(take("10.88.0.0/16", NULL, "three", NULL), 0);
+	nspawn_address_release(dir, "10.88.0.3", one);
+	nspawn_address_release(dir, "10.88.0.9", one); /* nobody's */
+	/* What is of a task without a record, or of nobody, goes: another plugin may have died with it. */
+	assert_int_equal(take("10.88.0.0/16", NULL, three, NULL), 0);
 	assert_string_equal(address, "10.88.0.4");
-	nspawn_address_release_all(dir, "one");
-	assert_int_equal(take("10.88.0.0/16", NULL, "four", NULL), 0);
+	snprintf(path, sizeof(path), "%s/10.88.0.8", dir);
+	fclose(fopen(path, "w"));
+	assert_false(nspawn_address_sweep(dir));
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(take("10.88.0.0/16", NULL, two, NULL), 0);
+	assert_string_equal(address, "10.88.0.4");
+	nspawn_address_release_all(dir, one);
+	assert_int_equal(take("10.88.0.0/16", NULL, two, NULL), 0);
 	assert_string_equal(address, "10.88.0.2");
-	nspawn_address_release_all(dir, "two");
-	nspawn_address_release_all(dir, "three");
-	nspawn_address_release_all(dir, "four");
-	assert_true(nspawn_address_none(dir));
+	assert_false(nspawn_address_sweep(dir));
+	nspawn_address_release_all(dir, two);
+	assert_true(nspawn_address_sweep(dir));
 	nspawn_address_release_all("/nowhere", "one");
-	/* What is of another life of the machine, or of nobody, goes. */
-	assert_int_equal(take("10.88.0.0/16", NULL, "now", NULL), 0);
-	snprintf(other, sizeof(other), "%s/10.88.0.7", dir);
-	file = fopen(other, "w");
+}
+
+static void put(const char *old, const char *name, const char *boot, const char *slug)
+{
+	char path[160];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", old, name);
+	file = fopen(path, "w");
 	assert_non_null(file);
-	fputs("00000000-0000-0000-0000-000000000000 before\n", file);
+	fprintf(file, "%s %s\n", boot, slug);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Version 0.1 kept addresses in its state directory: those of running tasks stay taken. */
+static void test_adopted(void **state)
+{
+	char old[80], tasks[80], path[128], boot[64] = "";
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "r");
+
+	(void)state;
+	assert_non_null(file);
+	assert_non_null(fgets(boot, sizeof(boot), file));
 	fclose(file);
-	snprintf(other, sizeof(other), "%s/10.88.0.8", dir);
-	fclose(fopen(other, "w"));
-	nspawn_address_sweep(dir);
-	assert_int_equal(access(other, F_OK), -1);
-	assert_false(nspawn_address_none(dir));
-	nspawn_address_release_all(dir, "now");
-	assert_true(nspawn_address_none(dir));
+	boot[strcspn(boot, "\n")] = 0;
+	snprintf(old, sizeof(old), "%s/addresses", top);
+	snprintf(tasks, sizeof(tasks), "%s/tasks", top);
+	snprintf(path, sizeof(path), "%s/web", tasks);
+	assert_int_equal(mkdir(dir, 0700) | mkdir(old, 0700) | mkdir(tasks, 0700) | mkdir(path, 0700), 0);
+	put(old, "10.88.0.2", boot, "web");
+	put(old, "10.88.0.3", boot, "gone");
+	put(old, "10.88.0.4", "00000000-0000-0000-0000-000000000000", "web");
+	nspawn_address_adopt(dir, old, tasks);
+	assert_int_equal(access(old, F_OK), -1);
+	assert_false(nspawn_address_sweep(dir));
+	assert_int_equal(take("10.88.0.0/16", NULL, path, NULL), 0);
+	assert_string_equal(address, "10.88.0.3");
+	nspawn_address_release_all(dir, path);
+	assert_true(nspawn_address_sweep(dir));
+	nspawn_address_adopt(dir, old, tasks); /* nothing there */
 }
 
 /* Four processes at once, as two plugins of a host would be. */
@@ -178,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_owners, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_adopted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_at_once, set_up, tear_down),
 	};
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Port mappings.  With nftables: one table of ours, in it two maps from
+ * Port mappings.  With nftables: one table of ours, which all plugins of the
+ * host share, in it a set of their pools and two maps from
  * protocol and port of the host, with its address or without, to address
  * and port of a container, so that a mapping is one element.  nft deletes
  * an element by its key, whatever its value: it is looked at first, so that
@@ -30,6 +31,7 @@ static const char *const protocols[] = { "tcp", "udp" };
 
 static const char nft_table[] =
 	"table ip nomad_nspawn {\n"
+	"	set pools { type ipv4_addr; flags interval; auto-merge; }\n"
 	"	map ports { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 	"	map ports_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }\n"
 	"	chain guard { type filter hook prerouting priority -300; }\n"
@@ -46,7 +48,10 @@ static const char nft_table[] =
 	"add rule ip nomad_nspawn prerouting dnat ip to ip daddr . meta l4proto . th dport map @ports_at\n"
 	"add rule ip nomad_nspawn prerouting fib daddr type local dnat ip to meta l4proto . th dport map @ports\n"
 	"add rule ip nomad_nspawn output dnat ip to ip daddr . meta l4proto . th dport map @ports_at\n"
-	"add rule ip nomad_nspawn output fib daddr type local dnat ip to meta l4proto . th dport map @ports\n";
+	"add rule ip nomad_nspawn output fib daddr type local dnat ip to meta l4proto . th dport map @ports\n"
+	"add rule ip nomad_nspawn postrouting ip saddr @pools ip daddr != @pools masquerade\n"
+	"add rule ip nomad_nspawn postrouting ip saddr @pools ct status dnat masquerade\n"
+	"add rule ip nomad_nspawn postrouting ip saddr 127.0.0.0/8 ip daddr @pools masquerade\n";
 
 char *nspawn_ports_format(const struct nspawn_port *ports, size_t n)
 {
@@ -163,9 +168,7 @@ static int nft_open(const char *path, const char *pool, const char *address, con
 	if (!out)
 		return nomad_error_errno(err, errno, "map ports");
 	fputs(nft_table, out);
-	fprintf(out, "add rule ip nomad_nspawn postrouting ip saddr %s ip daddr != %s masquerade\n", pool, pool);
-	fprintf(out, "add rule ip nomad_nspawn postrouting ip saddr %s ct status dnat masquerade\n", pool);
-	fprintf(out, "add rule ip nomad_nspawn postrouting ip saddr 127.0.0.0/8 ip daddr %s masquerade\n", pool);
+	fprintf(out, "add element ip nomad_nspawn pools { %s }\n", pool);
 	for (i = 0; i < n; i++)
 		elements(out, "add", ports[i].at, &ports[i], address);
 	if (fclose(out))

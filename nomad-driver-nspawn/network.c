@@ -136,9 +136,22 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 
 /* ---- Make ---- */
 
-int nspawn_network_lock(const char *state_dir, struct nomad_error **err)
+int nspawn_network_dir(char ret[NSPAWN_NETWORK_DIR_MAX], struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/network.lock", state_dir);
+	static const char shared[] = "/run/nomad-nspawn";
+	struct stat st;
+
+	if (stat("/proc/self/ns/net", &st) < 0)
+		return nomad_error_errno(err, errno, "look at '/proc/self/ns/net'");
+	snprintf(ret, NSPAWN_NETWORK_DIR_MAX, "%s/%llu", shared, (unsigned long long)st.st_ino);
+	if ((mkdir(shared, 0700) < 0 && errno != EEXIST) || (mkdir(ret, 0700) < 0 && errno != EEXIST))
+		return nomad_error_errno(err, errno, "create '%s'", ret);
+	return 0;
+}
+
+int nspawn_network_lock(const char *dir, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/lock", dir);
 	NOMAD_AUTO_FD int fd = -1;
 
 	if (!path)
@@ -228,30 +241,27 @@ static int record(struct nomad_task *task, const struct nspawn_network *net, str
 int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn_network *net,
 			const struct nspawn_config *config, struct nomad_error **err)
 {
-	const char *state = nomad_plugin_state_dir(nomad_task_plugin(task));
-	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state);
+	char shared[NSPAWN_NETWORK_DIR_MAX], addresses[NSPAWN_NETWORK_DIR_MAX + 16], path[96];
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FD int lock = -1;
-	char path[96];
 	int r;
 
 	if (!net->link[0])
 		return 0;
-	if (!addresses)
-		return nomad_error_errno(err, ENOMEM, "make a network");
 	if (!ip)
 		return nomad_error_set(
 			err, ENOENT,
 			"make a network: 'ip' is not installed; install iproute2 or set network_veth = false");
 	/* Before anything is there: the link by its name. */
 	r = record(task, net, err);
-	if (r >= 0) {
-		lock = nspawn_network_lock(state, err);
-		r = lock;
-	}
+	if (r >= 0)
+		r = nspawn_network_dir(shared, err);
+	if (r >= 0)
+		r = lock = nspawn_network_lock(shared, err);
+	snprintf(addresses, sizeof(addresses), "%s/addresses", r < 0 ? "" : shared);
 	if (r >= 0 && (!net->bridge[0] || net->zone))
-		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL, nomad_task_slug(task),
-					net->address, net->gateway, &net->bits, err);
+		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL,
+					nomad_task_state_dir(task), net->address, net->gateway, &net->bits, err);
 	if (r >= 0 && net->address[0])
 		r = record(task, net, err);
 	if (r >= 0)
@@ -284,9 +294,8 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 {
 	struct nomad_plugin *plugin = nomad_task_plugin(task);
 	const struct nspawn_plugin_config *site = nomad_plugin_config(plugin);
-	const char *state = nomad_plugin_state_dir(plugin);
 	const char *text = nomad_task_get(task, "net"), *ports_text = nomad_task_get(task, "net.ports");
-	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state);
+	char shared[NSPAWN_NETWORK_DIR_MAX], addresses[NSPAWN_NETWORK_DIR_MAX + 16];
 	NOMAD_AUTO_FREE char *netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FREE struct nspawn_port *ports = NULL;
@@ -297,15 +306,19 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 
 	if (!text)
 		return 0;
-	if (!addresses || !netns)
+	if (!netns)
 		return nomad_error_errno(err, ENOMEM, "remove the network");
 	if (sscanf(text, "%15s %15s %15s %d", link, address, bridge, &zone) != 4)
 		return nomad_error_set(err, EINVAL, "the record of the network cannot be read: '%s'", text);
 	if (ports_text)
 		(void)nspawn_ports_parse(ports_text, &ports, &n_ports);
-	lock = nspawn_network_lock(state, err);
-	if (lock < 0)
-		return lock;
+	r = nspawn_network_dir(shared, err);
+	if (r >= 0)
+		r = lock = nspawn_network_lock(shared, err);
+	if (r < 0)
+		return r;
+	r = 0;
+	snprintf(addresses, sizeof(addresses), "%s/addresses", shared);
 	/* Of a task that an older version of us has started. */
 	(void)umount2(netns, MNT_DETACH);
 	(void)unlink(netns);
@@ -319,11 +332,11 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 		r = 0;
 	}
 	if (strcmp(address, "-") != 0) {
-		nspawn_address_release(addresses, address, nomad_task_slug(task));
-		nspawn_firewall_close(site->network_pool, address, ports, n_ports, nspawn_address_none(addresses));
+		nspawn_address_release(addresses, address, nomad_task_state_dir(task));
+		nspawn_firewall_close(site->network_pool, address, ports, n_ports, nspawn_address_sweep(addresses));
 	} else if (strcmp(link, "-") != 0) {
 		/* We died between taking one and recording it. */
-		nspawn_address_release_all(addresses, nomad_task_slug(task));
+		nspawn_address_release_all(addresses, nomad_task_state_dir(task));
 	}
 	if (zone && ip)
 		zone_remove(ip, bridge);
@@ -336,8 +349,15 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 
 void nspawn_network_sweep(const char *state_dir)
 {
-	NOMAD_AUTO_FREE char *addresses = nomad_strdupf("%s/addresses", state_dir);
+	NOMAD_AUTO_FREE char *old = nomad_strdupf("%s/addresses", state_dir);
+	NOMAD_AUTO_FREE char *tasks = nomad_strdupf("%s/tasks", state_dir);
+	char shared[NSPAWN_NETWORK_DIR_MAX], addresses[NSPAWN_NETWORK_DIR_MAX + 16];
+	NOMAD_AUTO_FD int lock = -1;
 
-	if (addresses)
-		nspawn_address_sweep(addresses);
+	if (!old || !tasks || nspawn_network_dir(shared, NULL) < 0 || (lock = nspawn_network_lock(shared, NULL)) < 0)
+		return;
+	snprintf(addresses, sizeof(addresses), "%s/addresses", shared);
+	if (mkdir(addresses, 0700) == 0 || errno == EEXIST)
+		nspawn_address_adopt(addresses, old, tasks);
+	(void)nspawn_address_sweep(addresses);
 }

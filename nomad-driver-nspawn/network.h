@@ -38,11 +38,17 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err);
 void nspawn_network_done(struct nspawn_network *network);
 
-/* One task at a time changes what all share: addresses, zones, the firewall.  Waits; a descriptor that holds the
- * lock until it is closed, or -errno. */
-int nspawn_network_lock(const char *state_dir, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Where all plugins of a network namespace keep what they share: addresses, zones, the firewall.  Several may run on
+ * a host, each with a state directory of its own.  "/run/nomad-nspawn/NUMBER", made if it is not there. */
+#define NSPAWN_NETWORK_DIR_MAX 64
+int nspawn_network_dir(char ret[NSPAWN_NETWORK_DIR_MAX], struct nomad_error **err) NOMAD_MUST_CHECK;
 
-/* Once, at the start of the plugin: addresses of another boot are free again. */
+/* One task at a time, of whatever plugin, changes what is shared.  Waits; a descriptor that holds the lock until it
+ * is closed, or -errno. */
+int nspawn_network_lock(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* Once, at the start of the plugin: addresses of tasks that have no record are free again, and those that version 0.1
+ * kept in the state directory move to where all plugins look. */
 void nspawn_network_sweep(const char *state_dir);
 
 /* ---- firewall.c ---- */
@@ -61,17 +67,18 @@ int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t 
 
 /* ---- address.c ---- */
 
-/* A free address of `pool` ("10.88.0.0/16"), or of the subnet of `zone` in it, taken for `slug`.  The caller
- * holds the lock. */
-int nspawn_address_take(const char *dir, const char *pool, const char *zone, const char *slug,
+/* A free address of `pool` ("10.88.0.0/16"), or of the subnet of `zone` in it, taken for `owner`, the path of the
+ * task's directory.  The caller holds the lock for all of these. */
+int nspawn_address_take(const char *dir, const char *pool, const char *zone, const char *owner,
 			char ret_address[INET_ADDRSTRLEN], char ret_gateway[INET_ADDRSTRLEN], int *ret_bits,
 			struct nomad_error **err) NOMAD_MUST_CHECK;
-/* Give it back, if it is still that of `slug`. */
-void nspawn_address_release(const char *dir, const char *address, const char *slug);
-/* All that is of `slug`. */
-void nspawn_address_release_all(const char *dir, const char *slug);
-/* Whether no address is taken at all. */
-bool nspawn_address_none(const char *dir);
-void nspawn_address_sweep(const char *dir);
+/* Give it back, if it is still that of `owner`. */
+void nspawn_address_release(const char *dir, const char *address, const char *owner);
+/* All that is of `owner`. */
+void nspawn_address_release_all(const char *dir, const char *owner);
+/* Frees the addresses whose owner is gone, of whatever plugin; true if none is left. */
+bool nspawn_address_sweep(const char *dir);
+/* Moves what version 0.1 recorded in `old`, with owners below `tasks`. */
+void nspawn_address_adopt(const char *dir, const char *old, const char *tasks);
 
 #endif

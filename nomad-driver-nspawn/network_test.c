@@ -146,48 +146,6 @@ static void test_record(void **state)
 		assert_int_equal(nspawn_ports_parse(bad[i], &back, &n), -EINVAL);
 }
 
-static void test_addresses(void **state)
-{
-	char top[] = "/tmp/nspawn-net-XXXXXX", dir[64], a[INET_ADDRSTRLEN], b[INET_ADDRSTRLEN],
-	     gateway[INET_ADDRSTRLEN];
-	struct nomad_error *err = NULL;
-	char name[32];
-	int bits, i;
-
-	(void)state;
-	assert_non_null(mkdtemp(top));
-	snprintf(dir, sizeof(dir), "%s/a", top);
-	assert_true(nspawn_address_none(dir));
-	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "one", a, gateway, &bits, NULL), 0);
-	assert_string_equal(a, "10.88.0.2");
-	assert_string_equal(gateway, "10.88.0.1");
-	assert_int_equal(bits, 32);
-	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "two", b, gateway, &bits, NULL), 0);
-	assert_string_equal(b, "10.88.0.3");
-	/* Only the owner gives it back. */
-	nspawn_address_release(dir, a, "two");
-	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "three", b, gateway, &bits, NULL), 0);
-	assert_string_equal(b, "10.88.0.4");
-	nspawn_address_release(dir, a, "one");
-	nspawn_address_sweep(dir); /* of this boot: all stay */
-	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", NULL, "four", b, gateway, &bits, NULL), 0);
-	assert_string_equal(b, "10.88.0.2");
-	/* Zones have subnets of their own in the upper half. */
-	assert_int_equal(nspawn_address_take(dir, "10.88.0.0/16", "blue", "five", b, gateway, &bits, NULL), 0);
-	assert_int_equal(bits, 24);
-	assert_true(atoi(b + strlen("10.88.")) >= 128);
-	/* A full one says so. */
-	for (i = 0; i < 13; i++) {
-		snprintf(name, sizeof(name), "x%d", i);
-		assert_int_equal(nspawn_address_take(dir, "10.1.0.0/28", NULL, name, b, gateway, &bits, NULL), 0);
-	}
-	assert_int_equal(nspawn_address_take(dir, "10.1.0.0/28", NULL, "more", b, gateway, &bits, &err), -ENOSPC);
-	nomad_error_free(err);
-	assert_int_equal(nspawn_address_take(dir, "10.1.0.0/28", "zone", "more", b, gateway, &bits, NULL), -EINVAL);
-	snprintf(name, sizeof(name), "rm -r %s", top);
-	assert_int_equal(system(name), 0);
-}
-
 static void test_downloads(void **state)
 {
 	static const char sums[] = "# a comment\n"
@@ -257,7 +215,7 @@ static void test_lock(void **state)
 	assert_int_equal(nomad_error_code(err), ENOMEM);
 	no_memory = false;
 	nomad_error_free(err);
-	snprintf(path, sizeof(path), "%s/network.lock", dir);
+	snprintf(path, sizeof(path), "%s/lock", dir);
 	assert_int_equal(unlink(path) | rmdir(dir), 0);
 }
 
@@ -267,7 +225,6 @@ int main(void)
 		TEST(test_kinds),
 		TEST(test_ports),
 		TEST(test_record),
-		TEST(test_addresses),
 		TEST(test_downloads),
 		TEST(test_lock),
 	};

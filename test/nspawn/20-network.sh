@@ -146,6 +146,26 @@ t_same_port() {
 	return $r
 }
 run_test 'ports: one that is taken is refused, and stays with who has it' t_same_port
+# A second plugin of this host, with its own state directory and pool, whose only task comes and goes.
+t_two_plugins() {
+	jq -n --arg d "$T/other" '{ state_dir: $d, network_pool: "10.99.0.0/16" }' >"$T/other.json"
+	serve_as one 192.0.2.1 || return 1
+	cp "$T/out" "$T/out1"
+	rules=$(nft list table ip nomad_nspawn 2>/dev/null | grep -c masquerade)
+	task_json "$(sh_config 'ip -o -4 addr show host0; ping -c 1 -W 5 192.0.2.2 >/dev/null && echo out' \
+		'{"network_veth":true}')" >"$T/second.json" &&
+		"$DRIVER" run --config "$T/other.json" "$T/second.json" >"$T/out2" 2>"$T/err2" &&
+		file_has "$T/out2" '10\.99\.0\.2' && file_has "$T/out2" '^out$' && page_is 192.0.2.1 one &&
+		outside_is 192.0.2.1 one &&
+		is "$(nft list table ip nomad_nspawn 2>/dev/null | grep -c masquerade)" "$rules" &&
+		jq 'del(.network_pool)' "$T/other.json" >"$T/third.json" &&
+		"$DRIVER" run --config "$T/third.json" "$T/second.json" >"$T/out2" 2>"$T/err2" &&
+		unlike "$(cat "$T/out2")" '10\.88\.0\.2/' && page_is 192.0.2.1 one
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'a second plugin of the host leaves addresses and ports of the first' t_two_plugins
 t_two_addresses() {
 	ip addr add 192.0.2.9/24 dev out0
 	serve_as one 192.0.2.1 && pid1=$TASK_PID && serve_as nine 192.0.2.9 && pid9=$TASK_PID &&

@@ -16,7 +16,7 @@ start() { job_json "$1" nspawn "$veth" service | jq "$filter" >"$T/$1.json" && r
 	wait_alloc "$ALLOC_ID" running 60; }
 clean() {
 	_t=$(ip -o link | grep ' vn' ; cat /proc/self/mounts | grep "$T/state"
-		ls "$T/state/tasks" "$T/state/addresses" | grep -v :$ | grep .
+		ls "$T/state/tasks" "$(shared_network)/addresses" | grep -v :$ | grep .
 		pgrep -a systemd-nspawn; pgrep -a nspawn-init; pgrep -a nomad-superv; nft list ruleset 2>/dev/null |
 			grep dnat; losetup -a | grep "$T")
 	[ -z "$_t" ] || { echo "$_t"; return 1; }

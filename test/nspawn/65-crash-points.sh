@@ -18,7 +18,7 @@ config=$(sh_config 'echo up; sleep 1; echo down' \
 task_json "$config" . '.Networks = [{ ReservedPorts: [{ Label: "web", Value: 18080, To: 80 }] }]' >"$T/crash.json"
 whole() { "$DRIVER" run --config "$T/plugin.json" "$T/crash.json" >"$T/out" 2>"$T/err" </dev/null; }
 left() {
-	ip -o link | grep ' vn' ; grep "$T/state" /proc/self/mounts; ls "$T/state/tasks" "$T/state/addresses" |
+	ip -o link | grep ' vn' ; grep "$T/state" /proc/self/mounts; ls "$T/state/tasks" "$(shared_network)/addresses" |
 		grep -v :$ | grep .
 	pgrep -a systemd-nspawn; pgrep -a nspawn-init; pgrep -af '^nomad-driver-nspawn: '
 		nft list ruleset 2>/dev/null | grep dnat; losetup -a | grep "$T"

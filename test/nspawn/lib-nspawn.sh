@@ -12,6 +12,7 @@
 #   sh_config SCRIPT [JSON]      the config of a shell script in $ROOT, and more options
 #   spawn_task CONFIG [FILTER]   the same in the background: TASK_PID; end_task [SIGNAL] sets CODE
 #   nothing_left                 the census, without what others took away
+#   shared_network               the directory of what all plugins of this network namespace share
 #   $ROOT                        a busybox tree that must not change
 
 DRIVER=$BUILD/plugins/nomad-driver-nspawn
@@ -35,6 +36,7 @@ need_root_tree() {
 	ROOT=$(cd "$ROOT" && pwd)
 	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
 }
+shared_network() { echo "/run/nomad-nspawn/$(stat -Lc %i /proc/self/ns/net)"; }
 sh_config() {
 	jq -cn --arg image "$ROOT" --arg script "$1" --argjson more "${2:-{\}}" \
 		'{ image: $image, boot: false, network_veth: false, command: ["/bin/sh", "-c", $script] } + $more'
