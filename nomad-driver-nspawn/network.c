@@ -78,6 +78,35 @@ static int add_port(struct nspawn_network *net, const struct nomad_task_info *in
 	return nomad_error_set(err, EINVAL, "Port \"%s\" not found, check network stanza", label);
 }
 
+/* Whether `name` can be an interface's; the record of the network also stands on it having no space. */
+static bool is_link_name(const char *name)
+{
+	return *name && strlen(name) < IF_NAMESIZE && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+	       !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")];
+}
+
+/* The bridge that the container's link is put on. A zone's has the zone's name, or a number for one that no interface
+ * can have. */
+static int bridge_of(const struct nspawn_config *config, struct nspawn_network *net, struct nomad_error **err)
+{
+	const char *bridge = config->network_bridge, *zone = config->network_zone;
+
+	if (bridge && !is_link_name(bridge))
+		return nomad_error_set(err, EINVAL,
+				       "option 'network_bridge': '%s' is not the name of an interface; give 1 to 15 of "
+				       "letters, digits, '.', '_' and '-'",
+				       bridge);
+	if (bridge)
+		strcpy(net->bridge, bridge);
+	net->zone = !bridge && zone;
+	if (!net->zone)
+		return 0;
+	snprintf(net->bridge, sizeof(net->bridge), "nz-%.12s", zone);
+	if (!*zone || strlen(zone) > 12 || !is_link_name(net->bridge))
+		snprintf(net->bridge, sizeof(net->bridge), "nz-%08x", nomad_hash32(zone, strlen(zone)));
+	return 0;
+}
+
 int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_task_info *info, const char *slug,
 			struct nspawn_network *ret, struct nomad_error **err)
 {
@@ -102,21 +131,7 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 		net.kind = NSPAWN_NET_OWN;
 		snprintf(net.link, sizeof(net.link), "vn%08x", nomad_hash32(slug, strlen(slug)));
 		snprintf(net.peer, sizeof(net.peer), "vp%08x", nomad_hash32(slug, strlen(slug)));
-		if (config->network_bridge) {
-			if (strlen(config->network_bridge) >= sizeof(net.bridge))
-				r = nomad_error_set(err, EINVAL,
-						    "network_bridge '%s' is longer than a name of an interface can be",
-						    config->network_bridge);
-			else
-				strcpy(net.bridge, config->network_bridge);
-		} else if (config->network_zone) {
-			net.zone = true;
-			if (strlen(config->network_zone) > sizeof(net.bridge) - 4)
-				snprintf(net.bridge, sizeof(net.bridge), "nz-%08x",
-					 nomad_hash32(config->network_zone, strlen(config->network_zone)));
-			else
-				snprintf(net.bridge, sizeof(net.bridge), "nz-%.12s", config->network_zone);
-		}
+		r = r < 0 ? r : bridge_of(config, &net, err);
 	}
 	for (i = 0; i < net.n_ports && r >= 0 && net.kind == NSPAWN_NET_HOST; i++)
 		if (net.ports[i].host != net.ports[i].container)

@@ -64,7 +64,15 @@ static void test_kinds(void **state)
 	config.network_zone = (char *)"a-zone-with-a-long-name";
 	assert_int_equal(plan(NULL), 0);
 	assert_true(strlen(net.bridge) < 16);
+	config.network_zone = (char *)"a b1"; /* the record of a network is words */
+	assert_int_equal(plan(NULL), 0);
+	assert_null(strpbrk(net.bridge, " /\n"));
+	config.network_zone = (char *)"";
+	assert_int_equal(plan(NULL), 0);
+	assert_string_not_equal(net.bridge, "nz-");
 	config.network_zone = NULL;
+	config.network_bridge = (char *)"a b1";
+	assert_int_equal(plan(NULL), -EINVAL);
 	config.network_bridge = (char *)"br0";
 	assert_int_equal(plan(NULL), 0);
 	assert_string_equal(net.bridge, "br0");
