@@ -255,9 +255,14 @@ static char *v1_ours(struct plan *plan, const struct nomad__hierarchy *h, const 
 
 static char *v1_cpuset(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
 {
+	const char *given = plan->res->cpuset_cgroup;
+
 	(void)nomads;
-	if (is_below(h, plan->res->cpuset_cgroup))
-		return place(plan, h, plan->res->cpuset_cgroup);
+	/* Nomad makes the directory of a task with cores, and leaves its processors to who starts the task. */
+	if (is_below(h, given) && plan->cpus)
+		set(plan, '!', given, "cpuset.cpus", plan->cpus);
+	if (is_below(h, given))
+		return place(plan, h, given);
 	return plan->cpus ? own_cpuset(plan, h, plan->cpus) : NULL;
 }
 

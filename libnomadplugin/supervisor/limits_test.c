@@ -322,9 +322,14 @@ static void test_v1(void **state)
 	plan(&host);
 	assert_true(has(&host, "cg", "o1:cpuset:@/cpuset:/nomad-drivers/web-1a2b"));
 	assert_true(has(&host, "set", "!@/cpuset/nomad-drivers/web-1a2b/cpuset.cpus\t1"));
+	/* Nomad's for a task with cores has no processors until the driver writes them. */
 	host.resources.cpuset_cgroup = cpuset;
+	plan(&host);
+	assert_true(has(&host, "cg", "n1:cpuset:@/cpuset:/nomad/share"));
+	assert_true(has(&host, "set", "!@/cpuset/nomad/share/cpuset.cpus\t1"));
 	host.resources.cpuset_cpus = NULL;
 	plan(&host);
+	assert_false(has(&host, "set", "!@/cpuset/nomad/share/cpuset.cpus\t1"));
 	assert_true(has(&host, "cg", "of:freezer:@/freezer:/nomad/alloc.web/web-1a2b"));
 	assert_true(has(&host, "cg", "n1:memory:@/memory:/nomad/alloc.web"));
 	assert_true(has(&host, "cg", "n1:cpu,cpuacct:@/cpu,cpuacct:/nomad/alloc.web"));
