@@ -32,6 +32,12 @@ t_attributes() { is "$(node_driver nspawn | jq -r '.Attributes["driver.nspawn.vo
 t_zero() { ends zero "$(sh_config 'echo out; echo err >&2')" . complete && is "$(task_exit_code "$ALLOC_ID" task)" 0; }
 t_logs() { wait_for 20 logs sh -c "'$NOMAD' alloc logs $ALLOC_ID task | grep -qx out" &&
 	is "$(alloc_logs "$ALLOC_ID" task)" out && is "$(alloc_logs "$ALLOC_ID" task stderr)" err; }
+t_cores() {
+	ends cores "$(sh_config 'grep Cpus_allowed_list /proc/self/status')" \
+		'.Job.TaskGroups[0].Tasks[0].Resources = { Cores: 1, MemoryMB: 64 }' complete &&
+		wait_for 20 logs sh -c "'$NOMAD' alloc logs $ALLOC_ID task | grep -q Cpus" &&
+		like "$(alloc_logs "$ALLOC_ID" task)" '^Cpus_allowed_list:.[0-9]+$'
+}
 t_seven() { ends seven "$(sh_config 'exit 7')" . failed && is "$(task_exit_code "$ALLOC_ID" task)" 7; }
 t_killed() { ends killed "$(sh_config 'kill -SEGV $$')" . failed && like "$(task_events "$ALLOC_ID" task)" \
 	'Exit Code: 139, Signal: 11'; }
@@ -47,6 +53,7 @@ run_test 'the driver is healthy' t_start
 run_test 'attributes of the node' t_attributes
 run_test 'exit code 0' t_zero
 run_test 'logs' t_logs
+run_test 'cores = 1: one processor' t_cores
 run_test 'exit code 7' t_seven
 run_test 'death by a signal' t_killed
 run_test 'a misspelt option is named' t_misspelt
