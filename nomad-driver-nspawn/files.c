@@ -4,8 +4,13 @@
  * volumes, devices, and a few files of the driver's own, which stand in the
  * state directory of the task (but for the environment, which is in memory).
  * Nothing is mounted here: all of it ends in struct nspawn_machine. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,4 +269,106 @@ int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err)
 	r = write_file(s->network_file, 0644, text, err);
 	/* Not below /run, where the directories above it would belong to nobody and stop systemd. */
 	return r < 0 ? r : bind_file(s, s->network_file, "/etc/systemd/network/10-nomad.network", err);
+}
+
+/* ---- /etc/hosts ---- */
+
+struct lookup {
+	const char *netns;
+	char address[INET6_ADDRSTRLEN];
+};
+
+/* A thread of its own, because it stays in the namespace. */
+static void *look_up_address(void *arg)
+{
+	struct lookup *l = arg;
+	NOMAD_AUTO_FD int fd = open(l->netns, O_RDONLY | O_CLOEXEC);
+	struct ifaddrs *list = NULL, *i;
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0 || getifaddrs(&list) < 0)
+		return NULL;
+	for (i = list; i && !l->address[0]; i = i->ifa_next)
+		if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK))
+			inet_ntop(AF_INET, &((struct sockaddr_in *)i->ifa_addr)->sin_addr, l->address,
+				  sizeof(l->address));
+	freeifaddrs(list);
+	return NULL;
+}
+
+/* The container's own name: systemd-nspawn takes the machine's where nobody says another. */
+static const char *own_name(const struct nspawn_start *s)
+{
+	return s->config->hostname ? s->config->hostname : s->oci.hostname ? s->oci.hostname : s->machine.name;
+}
+
+/* What the host says, for who shares its network; *out gets nothing if it says nothing. */
+static void copy_hosts(FILE *out)
+{
+	char text[1 << 16];
+	FILE *file = fopen("/etc/hosts", "re");
+	size_t n = file ? fread(text, 1, sizeof(text), file) : 0;
+
+	if (file)
+		fclose(file);
+	fwrite(text, 1, n, out);
+	if (n && text[n - 1] != '\n')
+		fputc('\n', out);
+}
+
+static char *hosts_text(const struct nspawn_start *s)
+{
+	struct lookup l = { .netns = s->network.netns };
+	const char *address = s->network.address;
+	char *text = NULL;
+	size_t size;
+	pthread_t thread;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	if (l.netns && pthread_create(&thread, NULL, look_up_address, &l) == 0) {
+		pthread_join(thread, NULL);
+		address = l.address;
+	}
+	if (s->network.kind == NSPAWN_NET_HOST)
+		copy_hosts(out);
+	else
+		fputs("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+		      "ff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n",
+		      out);
+	/* As Debian does for a name without an address of its own. */
+	fprintf(out, "%s %s\n", address[0] ? address : "127.0.1.1", own_name(s));
+	if (!fclose(out))
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* Whether systemd-nspawn can mount a file there without a change of the image. */
+static bool takes_hosts(const struct nspawn_start *s)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/etc/hosts", s->image.path);
+	struct stat st;
+
+	for (size_t i = 0; i < s->machine.n_binds; i++)
+		if (strcmp(s->machine.binds[i].container, "/etc/hosts") == 0)
+			return false; /* the job's own */
+	if (nspawn_overlays(s->config) || s->config->volatile_mode)
+		return true;
+	return path && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+int nspawn_make_hosts(struct nspawn_start *s, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *text = NULL;
+	int r;
+
+	if (!takes_hosts(s))
+		return 0;
+	text = hosts_text(s);
+	s->hosts = nomad_strdupf("%s/hosts", nomad_task_state_dir(s->task));
+	if (!text || !s->hosts)
+		return nomad_error_errno(err, ENOMEM, "write the hosts file of the container");
+	r = write_file(s->hosts, 0644, text, err);
+	return r < 0 ? r : bind_file(s, s->hosts, "/etc/hosts", err);
 }

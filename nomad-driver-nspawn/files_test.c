@@ -18,6 +18,7 @@
 /* files.c anew, with these instead of the library's. */
 #define nspawn_bind_all test_bind_all
 #define nspawn_make_resolv_conf test_make_resolv_conf
+#define nspawn_make_hosts test_make_hosts
 #define nspawn_make_spec test_make_spec
 #define nspawn_make_network_file test_make_network_file
 #define nomad_task_shared_dir test_shared_dir
@@ -86,6 +87,7 @@ static int tear_down(void **state)
 	nspawn_machine_done(&s.machine);
 	free(s.resolv_conf);
 	free(s.network_file);
+	free(s.hosts);
 	return nomad_remove_tree(top, NULL);
 }
 
@@ -243,6 +245,58 @@ static void test_network_file(void **state)
 	assert_null(s.network_file);
 }
 
+static void again(void)
+{
+	free(s.hosts);
+	s.hosts = NULL;
+	nspawn_machine_done(&s.machine);
+	s.machine = (struct nspawn_machine){ .name = "web-1a2b" };
+	assert_int_equal(test_make_hosts(&s, NULL), 0);
+}
+
+static void test_hosts(void **state)
+{
+	char path[128], *bare = text_of("/etc/hosts"), host[4096];
+
+	(void)state;
+	strcpy(host, bare);
+	s.image.path = local;
+	s.network = (struct nspawn_network){ .kind = NSPAWN_NET_OWN, .address = "10.88.0.2" };
+	again();
+	assert_string_equal(text_of(s.hosts), "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+					      "ff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n10.88.0.2 web-1a2b\n");
+	assert_true(at("/etc/hosts")->read_only);
+	config.hostname = (char *)"www";
+	s.network.address[0] = 0;
+	again();
+	assert_non_null(strstr(text_of(s.hosts), "\n127.0.1.1 www\n"));
+	/* Who shares the host's network knows the host's neighbours. */
+	s.network.kind = NSPAWN_NET_HOST;
+	again();
+	assert_int_equal(strncmp(text_of(s.hosts), host, strlen(host)), 0);
+	assert_non_null(strstr(text_of(s.hosts), "127.0.1.1 www\n"));
+	/* A group's address is in its namespace; here the test's own, with or without a link. */
+	s.network = (struct nspawn_network){ .kind = NSPAWN_NET_JOINED, .netns = (char *)"/proc/self/ns/net" };
+	again();
+	assert_non_null(strstr(text_of(s.hosts), " www\n"));
+	s.network.netns = NULL;
+	/* The job's own file is left alone, and so is an image that would get a new file. */
+	assert_int_equal(nspawn_machine_bind(&s.machine, "/x", "/etc/hosts", true, NULL), 0);
+	free(s.hosts);
+	s.hosts = NULL;
+	assert_int_equal(test_make_hosts(&s, NULL), 0);
+	assert_null(s.hosts);
+	config.writable_image = true;
+	again();
+	assert_null(s.hosts);
+	snprintf(path, sizeof(path), "%s/etc", local);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/etc/hosts", local);
+	fclose(fopen(path, "w"));
+	again();
+	assert_non_null(s.hosts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +305,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_devices, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_resolv_conf, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_network_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hosts, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/files", tests, NULL, NULL);

@@ -208,6 +208,8 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	if (r >= 0)
 		r = nspawn_make_resolv_conf(&s, err);
 	if (r >= 0)
+		r = nspawn_make_hosts(&s, err);
+	if (r >= 0)
 		r = run(&s, err);
 	if (r < 0)
 		(void)nspawn_destroy(task, NULL);
@@ -223,5 +225,6 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	free(s.spec_path);
 	free(s.resolv_conf);
 	free(s.network_file);
+	free(s.hosts);
 	return r;
 }

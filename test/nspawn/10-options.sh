@@ -70,6 +70,14 @@ t_env_hidden() {
 	return $r
 }
 run_test 'environment: in no command line, in no file of the host' t_env_hidden
+t_hosts() {
+	says "$(sh_config 'cat /etc/hosts; touch /etc/hosts || echo kept' '{"hostname":"www.example","network_veth":true}')" \
+		'^10\.88\.0\.[0-9]+ www.example$' && file_has "$T/out" '^127.0.0.1 localhost$' &&
+		file_has "$T/out" '^::1 localhost' && file_has "$T/out" '^kept$'
+}
+run_test 'names: localhost, and its own with its address' t_hosts
+run_test 'names: the host knows them where its network is shared' says \
+	"$(sh_config 'grep -c . /etc/hosts; grep 127.0.1.1 /etc/hosts' '{"hostname":"www.example"}')" '^127.0.1.1 www.example$'
 run_test 'hostname' says "$(sh_config hostname '{"hostname":"www.example"}')" '^www.example$'
 t_uuid() {
 	task "$(sh_config 'cat /etc/machine-id; echo $container_uuid; echo $NOMAD_ALLOC_ID')" &&

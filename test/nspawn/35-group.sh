@@ -55,6 +55,8 @@ t_link() { like "$(ex ip -o link)" ' eth0@' && unlike "$(ex ip -o link)" host0; 
 t_port() { port=$(api GET "/v1/allocation/$ALLOC_ID" | jq '.AllocatedResources.Shared.Ports[0].Value') &&
 	address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
 	is "$(curl -s -m 5 "http://$address:80/")" 'page of web'; }
+t_hosts() { address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
+	like "$(ex cat /etc/hosts)" "^$address "; }
 ended() { alloc_status "$ALLOC_ID" | grep -Eqx 'complete|failed'; }
 t_none() {
 	job_json none nspawn "$(sh_config 'ip -o link | wc -l; ip -o link')" |
@@ -99,6 +101,7 @@ run_test 'with users of their own' t_users
 run_test 'both are in one network namespace' t_one
 run_test 'which is that of Nomad' t_link
 run_test 'the server is reached from outside' t_port
+run_test 'its own name has the address of the group' t_hosts
 run_test 'the dynamic port leads to it' t_dynamic
 run_test 'checks of the service' t_checks
 run_test 'dns' t_dns
