@@ -345,30 +345,40 @@ static char *hosts_text(const struct nspawn_start *s)
 }
 
 /* Whether systemd-nspawn can mount a file there without a change of the image. */
-static bool takes_hosts(const struct nspawn_start *s)
+static bool takes_file(const struct nspawn_start *s, const char *container)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/etc/hosts", s->image.path);
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s%s", s->image.path, container);
 	struct stat st;
 
 	for (size_t i = 0; i < s->machine.n_binds; i++)
-		if (strcmp(s->machine.binds[i].container, "/etc/hosts") == 0)
+		if (strcmp(s->machine.binds[i].container, container) == 0)
 			return false; /* the job's own */
 	if (nspawn_overlays(s->config) || s->config->volatile_mode)
 		return true;
 	return path && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-int nspawn_make_hosts(struct nspawn_start *s, struct nomad_error **err)
+static int put_file(struct nspawn_start *s, const char *name, const char *text, const char *container,
+		    struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *text = NULL;
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", nomad_task_state_dir(s->task), name);
 	int r;
 
-	if (!takes_hosts(s))
-		return 0;
-	text = hosts_text(s);
-	s->hosts = nomad_strdupf("%s/hosts", nomad_task_state_dir(s->task));
-	if (!text || !s->hosts)
-		return nomad_error_errno(err, ENOMEM, "write the hosts file of the container");
-	r = write_file(s->hosts, 0644, text, err);
-	return r < 0 ? r : bind_file(s, s->hosts, "/etc/hosts", err);
+	if (!path || !text)
+		return nomad_error_errno(err, ENOMEM, "write '%s' for the container", container);
+	r = write_file(path, 0644, text, err);
+	return r < 0 ? r : bind_file(s, path, container, err);
+}
+
+int nspawn_make_names(struct nspawn_start *s, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *hosts = hosts_text(s), *name = nomad_strdupf("%s\n", own_name(s));
+	int r = 0;
+
+	if (takes_file(s, "/etc/hosts"))
+		r = put_file(s, "hosts", hosts, "/etc/hosts", err);
+	/* A systemd in there would take its name from the image. */
+	if (r >= 0 && s->config->boot && takes_file(s, "/etc/hostname"))
+		r = put_file(s, "hostname", name, "/etc/hostname", err);
+	return r;
 }

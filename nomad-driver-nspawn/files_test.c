@@ -18,7 +18,7 @@
 /* files.c anew, with these instead of the library's. */
 #define nspawn_bind_all test_bind_all
 #define nspawn_make_resolv_conf test_make_resolv_conf
-#define nspawn_make_hosts test_make_hosts
+#define nspawn_make_names test_make_names
 #define nspawn_make_spec test_make_spec
 #define nspawn_make_network_file test_make_network_file
 #define nomad_task_shared_dir test_shared_dir
@@ -87,7 +87,6 @@ static int tear_down(void **state)
 	nspawn_machine_done(&s.machine);
 	free(s.resolv_conf);
 	free(s.network_file);
-	free(s.hosts);
 	return nomad_remove_tree(top, NULL);
 }
 
@@ -247,54 +246,56 @@ static void test_network_file(void **state)
 
 static void again(void)
 {
-	free(s.hosts);
-	s.hosts = NULL;
 	nspawn_machine_done(&s.machine);
 	s.machine = (struct nspawn_machine){ .name = "web-1a2b" };
-	assert_int_equal(test_make_hosts(&s, NULL), 0);
+	assert_int_equal(test_make_names(&s, NULL), 0);
 }
 
-static void test_hosts(void **state)
+static void test_names(void **state)
 {
-	char path[128], *bare = text_of("/etc/hosts"), host[4096];
+	char path[128], host[4096], hosts[80];
 
 	(void)state;
-	strcpy(host, bare);
+	strcpy(host, text_of("/etc/hosts"));
+	snprintf(hosts, sizeof(hosts), "%s/hosts", top);
 	s.image.path = local;
 	s.network = (struct nspawn_network){ .kind = NSPAWN_NET_OWN, .address = "10.88.0.2" };
 	again();
-	assert_string_equal(text_of(s.hosts), "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-					      "ff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n10.88.0.2 web-1a2b\n");
+	assert_string_equal(text_of(hosts), "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+					    "ff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n10.88.0.2 web-1a2b\n");
 	assert_true(at("/etc/hosts")->read_only);
+	assert_null(at("/etc/hostname"));
 	config.hostname = (char *)"www";
+	config.boot = true;
 	s.network.address[0] = 0;
 	again();
-	assert_non_null(strstr(text_of(s.hosts), "\n127.0.1.1 www\n"));
+	assert_non_null(strstr(text_of(hosts), "\n127.0.1.1 www\n"));
+	assert_string_equal(text_of(at("/etc/hostname")->host), "www\n");
 	/* Who shares the host's network knows the host's neighbours. */
 	s.network.kind = NSPAWN_NET_HOST;
 	again();
-	assert_int_equal(strncmp(text_of(s.hosts), host, strlen(host)), 0);
-	assert_non_null(strstr(text_of(s.hosts), "127.0.1.1 www\n"));
+	assert_int_equal(strncmp(text_of(hosts), host, strlen(host)), 0);
+	assert_non_null(strstr(text_of(hosts), "127.0.1.1 www\n"));
 	/* A group's address is in its namespace; here the test's own, with or without a link. */
 	s.network = (struct nspawn_network){ .kind = NSPAWN_NET_JOINED, .netns = (char *)"/proc/self/ns/net" };
 	again();
-	assert_non_null(strstr(text_of(s.hosts), " www\n"));
+	assert_non_null(strstr(text_of(hosts), " www\n"));
 	s.network.netns = NULL;
 	/* The job's own file is left alone, and so is an image that would get a new file. */
+	assert_int_equal(unlink(hosts), 0);
 	assert_int_equal(nspawn_machine_bind(&s.machine, "/x", "/etc/hosts", true, NULL), 0);
-	free(s.hosts);
-	s.hosts = NULL;
-	assert_int_equal(test_make_hosts(&s, NULL), 0);
-	assert_null(s.hosts);
+	assert_int_equal(test_make_names(&s, NULL), 0);
+	assert_int_equal(access(hosts, F_OK), -1);
 	config.writable_image = true;
 	again();
-	assert_null(s.hosts);
+	assert_null(at("/etc/hosts"));
+	assert_null(at("/etc/hostname"));
 	snprintf(path, sizeof(path), "%s/etc", local);
 	assert_int_equal(mkdir(path, 0755), 0);
 	snprintf(path, sizeof(path), "%s/etc/hosts", local);
 	fclose(fopen(path, "w"));
 	again();
-	assert_non_null(s.hosts);
+	assert_non_null(at("/etc/hosts"));
 }
 
 int main(void)
@@ -305,7 +306,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_devices, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_resolv_conf, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_network_file, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_hosts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/files", tests, NULL, NULL);

@@ -208,7 +208,7 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	if (r >= 0)
 		r = nspawn_make_resolv_conf(&s, err);
 	if (r >= 0)
-		r = nspawn_make_hosts(&s, err);
+		r = nspawn_make_names(&s, err);
 	if (r >= 0)
 		r = run(&s, err);
 	if (r < 0)
@@ -225,6 +225,5 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	free(s.spec_path);
 	free(s.resolv_conf);
 	free(s.network_file);
-	free(s.hosts);
 	return r;
 }

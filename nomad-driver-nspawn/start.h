@@ -21,7 +21,7 @@ struct nspawn_start {
 	struct nspawn_oci oci;
 	struct nspawn_machine machine;
 	struct nspawn_network network;
-	char *spec_path, *resolv_conf, *network_file, *hosts;
+	char *spec_path, *resolv_conf, *network_file;
 	char **argv;
 	int spec_fd;
 };
@@ -29,8 +29,9 @@ struct nspawn_start {
 /* files.c: what is bound where, and the files of ours that are.  All in s->machine. */
 int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 int nspawn_make_resolv_conf(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
-/* Names as docker gives them: localhost, and the container's own name with its address. After the network is made. */
-int nspawn_make_hosts(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* /etc/hosts as docker has it: localhost, and the container's own name with its address; for a booted system also
+ * /etc/hostname. After the network is made. */
+int nspawn_make_names(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 int nspawn_make_spec(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 

@@ -21,7 +21,7 @@ stop() { "$NOMAD" job stop -detach "$JOB_ID" >/dev/null && wait_for 60 'the end'
 
 t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn; }
 run_test 'the driver is healthy' t_start
-t_boot() { service boot "$(config '{"environment":[{"MINE":"for PID 1"}]}')" \
+t_boot() { service boot "$(config '{"environment":[{"MINE":"for PID 1"}],"hostname":"booted"}')" \
 	'.Job.TaskGroups[0].Tasks[0].Env = {"a-b":"odd"}' && wait_for 60 'systemd is up' up; }
 run_test 'boot: systemd runs, with users of its own' t_boot
 t_pid1() { is "$(ex cat /proc/1/comm)" systemd && like "$(ex cat /proc/1/environ | tr '\0' '\n')" '^MINE=for PID 1$' &&
@@ -30,6 +30,8 @@ t_pid1() { is "$(ex cat /proc/1/comm)" systemd && like "$(ex cat /proc/1/environ
 run_test 'boot: PID 1 has the environment' t_pid1
 t_id() { is "$(ex cat /etc/machine-id)" "$(echo "$ALLOC_ID" | tr -d -)"; }
 run_test 'boot: machine id' t_id
+t_name() { is "$(ex cat /etc/hostname)" booted && is "$(ex uname -n)" booted && like "$(ex getent hosts booted)" booted; }
+run_test 'boot: hostname, whatever the image says' t_name
 t_unit() { like "$(ex systemd-run --wait --pipe --quiet /bin/sh -c 'echo from a unit')" 'from a unit'; }
 run_test 'boot: units can be started' t_unit
 t_failed() { is "$(ex systemctl --failed --no-legend --plain | awk '{ print $1 }' | tr '\n' ' ')" ''; }
