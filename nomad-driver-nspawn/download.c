@@ -216,6 +216,21 @@ static int mark_used(struct nomad_task *task, const char *dir, const char *name,
 	return 0;
 }
 
+/* Waits. Whoever fails takes the file away, so what is locked has to be what lies there. */
+static int lock_image(const char *path, struct nomad_error **err)
+{
+	struct stat ours, there;
+
+	for (;;) {
+		NOMAD_AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0)
+			return nomad_error_errno(err, errno, "lock '%s'", path);
+		if (stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+			return NOMAD_TAKE_FD(fd);
+	}
+}
+
 int nspawn_download(struct nomad_task *task, const char *dir, const struct nspawn_config *config,
 		    const struct nspawn_plugin_config *site, struct nomad_error **err)
 {
@@ -241,15 +256,17 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", name);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "create '%s'", dir);
-	lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		return nomad_error_errno(err, errno, "lock '%s'", lock_path);
+	lock = lock_image(lock_path, err);
+	if (lock < 0)
+		return lock;
 	there = !access(tree, F_OK) || !access(disk, F_OK);
 	if (there && config->image_download->force && in_use(dir, name)) {
 		nomad_task_event(task, "Image '%s' is in use by another task and is not downloaded anew", name);
 	} else if (!there || config->image_download->force) {
 		r = make(&d, err);
 		if (r < 0) {
+			if (!there)
+				(void)unlink(lock_path);
 			(void)nomad_error_wrap(err, "image '%s' from '%s'", name, config->image_download->url);
 			return nomad_error_code(err ? *err : NULL) == ENOENT ? r : nomad_error_retryable(err);
 		}

@@ -383,7 +383,7 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 	}
 	d->file = NULL;
 	r = nspawn_tool_run(
-		(const char *const[]){ skopeo, "copy", "--quiet", from, to, NULL },
+		(const char *const[]){ skopeo, "copy", "--quiet", "--", from, to, NULL },
 		&(struct nspawn_tool){
 			.what = "skopeo", .timeout_ms = DAY_MS, .started = watch_begin, .tick = watch, .ud = d },
 		NULL, &failed);
