@@ -136,15 +136,28 @@ static int merge(struct triton_machines *to, struct triton_machines *take_from)
 	return 0;
 }
 
+static void drop_deleted(struct triton_machines *machines)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < machines->count; i++)
+		if (machines->items[i].state == TRITON_DELETED)
+			triton_machine_done(&machines->items[i]);
+		else
+			machines->items[kept++] = machines->items[i];
+	machines->count = kept;
+}
+
 int triton_instances_of(const struct triton_cloud *cloud, const char *name, const char *task_id,
 			struct triton_machines *ret, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *tag = triton_url_escape(task_id), *by_tag = NULL,
-			     *by_name = nomad_strdupf("name=%s", name);
+			     *by_name = nomad_strdupf("name=%s&tombstone=true", name);
 	struct triton_machines named = { 0 }, tagged = { 0 };
 	int r;
 
-	by_tag = tag ? nomad_strdupf("tag.nomad_task=%s", tag) : NULL;
+	/* Without "tombstone" an instance that failed is in no list, though it is there. */
+	by_tag = tag ? nomad_strdupf("tag.nomad_task=%s&tombstone=true", tag) : NULL;
 	if (!by_tag || !by_name)
 		return nomad_error_errno(err, ENOMEM, "look for the instance '%s'", name);
 	r = triton_cloud_list(cloud, by_name, &named, err);
@@ -158,6 +171,7 @@ int triton_instances_of(const struct triton_cloud *cloud, const char *name, cons
 	if (r >= 0 && merge(&named, &tagged) < 0)
 		r = nomad_error_errno(err, ENOMEM, "look for the instance '%s'", name);
 	triton_machines_done(&tagged);
+	drop_deleted(&named);
 	if (r < 0)
 		triton_machines_done(&named);
 	else

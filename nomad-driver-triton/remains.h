@@ -50,7 +50,7 @@ int triton_remains_clear(struct triton_site *site, struct triton_remains *remain
 int triton_lift_protection(struct triton_site *site, const struct triton_cloud *cloud, const char *machine, bool ours,
 			   struct nomad_error **err);
 
-/* All live instances of a task: by name and by tag, distinct. */
+/* All instances of a task that are not deleted, the failed ones too: by name and by tag, distinct. */
 int triton_instances_of(const struct triton_cloud *cloud, const char *name, const char *task_id,
 			struct triton_machines *ret, struct nomad_error **err);
 

@@ -148,6 +148,7 @@ int triton_make_once(struct triton_start *start, const struct triton_maker *make
 	for (unsigned turn = 1; r == 0; turn++) {
 		struct nomad_error *why = NULL;
 		bool maybe = false;
+		int seen = 0;
 
 		r = maker->create(start, ud, &maybe, &why);
 		if (r >= 0)
@@ -156,12 +157,15 @@ int triton_make_once(struct triton_start *start, const struct triton_maker *make
 		for (unsigned look = 1; (maybe || r == -EEXIST) && look <= 5; look++) {
 			if (triton_site_sleep(site, triton_backoff_ms(look, 500, 4000), NULL) < 0)
 				break;
-			if (maker->adopt(start, ud, NULL) == 1) {
+			seen = maker->adopt(start, ud, NULL);
+			if (seen == 1) {
 				nomad_error_free(why);
 				return 1;
 			}
 		}
-		if (!maybe || turn == 3 || triton_now_ms() > start->deadline_ms || atomic_load(&site->budget.closing))
+		/* Nor while one may be there that could not be looked at or removed. */
+		if (!maybe || seen < 0 || turn == 3 || triton_now_ms() > start->deadline_ms ||
+		    atomic_load(&site->budget.closing))
 			return triton_fail(r, why, err);
 		nomad_error_free(why);
 		r = 0;
@@ -175,8 +179,16 @@ int triton_clear_former(struct triton_start *start, struct nomad_error **err)
 		.task_id = (char *)(uintptr_t)nomad_task_id(start->task),
 		.name = start->name,
 	};
+	/* Of the records this alone: rules and volumes are this start's own. */
+	const char *protected = nomad_task_get(start->task, TRITON_RECORD_PROTECTED);
+	int r = protected ? nomad_map_set(&remains.records, TRITON_RECORD_PROTECTED, protected) : 0;
 
-	return triton_remains_clear(start->plugin->site, &remains, 120000, err);
+	if (r < 0)
+		r = nomad_error_errno(err, ENOMEM, "remove the instance '%s' of an earlier start", start->name);
+	else
+		r = triton_remains_clear(start->plugin->site, &remains, 120000, err);
+	nomad_map_done(&remains.records);
+	return r;
 }
 
 /* Its address to Nomad, its names to the records. */
