@@ -191,6 +191,80 @@ static void test_remote(void **state)
 	nomad__plugin_free(plugin);
 }
 
+static char heard[2048];
+static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void on_event(void *ud, const struct nomad__event *event)
+{
+	(void)ud;
+	pthread_mutex_lock(&heard_lock);
+	snprintf(heard + strlen(heard), sizeof(heard) - strlen(heard), "%s\n", event->message);
+	pthread_mutex_unlock(&heard_lock);
+}
+
+static bool was_heard(const char *text)
+{
+	bool found;
+
+	pthread_mutex_lock(&heard_lock);
+	found = strstr(heard, text);
+	pthread_mutex_unlock(&heard_lock);
+	return found;
+}
+
+static int supervisor_of(struct nomad_plugin *plugin, const char *id)
+{
+	struct nomad_task *task = nomad__task_find(plugin, id);
+	int pid;
+
+	pthread_mutex_lock(&task->progress->lock);
+	pid = nomad__supervisor_pid(task->progress->supervisor);
+	pthread_mutex_unlock(&task->progress->lock);
+	nomad__task_unref(task);
+	return pid;
+}
+
+/* The supervisor is stopped: no call waits for it for ever, and the task can be ended. */
+static void test_supervisor_silent(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	struct nomad__sub *sub = nomad__events_subscribe(plugin, on_event, NULL);
+	const char *id = id_of("web/1");
+	struct nomad_error *err = NULL;
+	struct answer exec, wait = ANSWER_INIT;
+	struct nomad__sub *wait_sub;
+	int pid;
+
+	(void)state;
+	must_start(plugin, id, "{}", NULL);
+	pid = pid_of(plugin, id);
+	assert_int_equal(nomad__task_wait(plugin, id, on_wait, &wait, &wait_sub, NULL), 0);
+	assert_int_equal(kill(supervisor_of(plugin, id), SIGSTOP), 0);
+	assert_int_equal(exec_task(plugin, id, "true", 0, &exec), -ETIMEDOUT);
+	assert_non_null(strstr(exec.text, "does not answer"));
+	assert_int_equal(nomad__task_signal(plugin, id, "USR1", &err), -ETIMEDOUT);
+	assert_non_null(strstr(nomad_error_message(err), "does not answer"));
+	nomad_error_free(err);
+	assert_true(lives(pid));
+	assert_int_equal(stop_task(plugin, id, 100000000, "TERM"), 0);
+	assert_false(lives(pid));
+	assert_int_equal(answer_of(&wait), 0);
+	assert_int_equal(wait.exit.signal, SIGKILL);
+	wait_until(was_heard("does not answer"));
+	must_destroy(plugin, id);
+	nothing_left();
+	nomad__sub_cancel(wait_sub);
+
+	/* DestroyTask alone. */
+	must_start(plugin, id, "{}", NULL);
+	pid = pid_of(plugin, id);
+	assert_int_equal(kill(supervisor_of(plugin, id), SIGSTOP), 0);
+	must_destroy(plugin, id);
+	assert_false(lives(pid));
+	nomad__sub_cancel(sub);
+	nomad__plugin_free(plugin);
+}
+
 /* Rounded up: less time than asked for is none at worst. */
 static void test_stop_timeout(void **state)
 {
@@ -211,4 +285,4 @@ static void test_stop_timeout(void **state)
 }
 
 MAIN("stop", T(test_stop_late), T(test_free_busy), T(test_shutdown), T(test_destroy), T(test_destroy_damaged),
-     T(test_remote), T(test_stop_timeout))
+     T(test_remote), T(test_stop_timeout), T(test_supervisor_silent))

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,28 +24,52 @@ static void nap(int64_t ns)
 	(void)nanosleep(&t, NULL);
 }
 
-/* Everything below a process, the process itself last. */
-static void kill_tree(int pid, int depth)
+/* All children of a process, *ret to be freed; how many, or -errno. */
+static int children_of(int pid, int **ret)
 {
-	int children[128], n = depth < 32 ? nomad__process_children(pid, children, 128) : 0;
+	int max = 128, n;
+
+	*ret = NULL;
+	do {
+		int *list = reallocarray(*ret, (size_t)(max *= 2), sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		*ret = list;
+		n = nomad__process_children(pid, list, max);
+	} while (n == max);
+	return n;
+}
+
+/* Everything below a process.  How many there were alive. */
+static int kill_tree(int pid, int depth)
+{
+	int *children, n = children_of(pid, &children), count = 0;
 
 	for (int i = 0; i < n; i++) {
 		struct nomad__process child;
 
-		if (nomad__process_find(children[i], &child) < 0 || nomad__process_parent(child.pid) != pid)
+		if (nomad__process_find(children[i], &child) < 0 || nomad__process_parent(child.pid) != pid ||
+		    !nomad__process_lives(&child))
 			continue;
 		(void)nomad__process_signal(&child, SIGSTOP);
-		kill_tree(child.pid, depth + 1);
+		count++;
+		if (depth < 32)
+			count += kill_tree(child.pid, depth + 1);
 		(void)nomad__process_signal(&child, SIGKILL);
 	}
+	free(children);
+	return count;
 }
 
+/* With all below it, and itself last: to a supervisor that lives come the orphans that we make. */
 static bool kill_one(const struct nomad__process *process)
 {
 	if (process->pid <= 1 || !nomad__process_lives(process))
 		return false;
 	(void)nomad__process_signal(process, SIGSTOP);
-	kill_tree(process->pid, 0);
+	for (int i = 0; i < 100 && kill_tree(process->pid, 0) > 0; i++)
+		nap(second / 1000);
 	return nomad__process_signal(process, SIGKILL) == 0;
 }
 
@@ -97,14 +122,29 @@ static int kill_and_lock(int dirfd, int64_t deadline)
 	}
 }
 
+/* True: the supervisor has written its exit record and only waits for the readers of the logs.  With the lock still
+ * held it is between the two, for a moment or since it was stopped there. */
+static bool has_ended(int dirfd)
+{
+	int64_t deadline = nomad_monotonic_ns() + second;
+	struct nomad__supervisor_exit end;
+
+	if (nomad__exit_read(dirfd, &end) < 0)
+		return false;
+	while (flock(dirfd, LOCK_EX | LOCK_NB) < 0) {
+		if (nomad_monotonic_ns() > deadline)
+			return false;
+		nap(second / 1000);
+	}
+	return true;
+}
+
 int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 {
 	static const char *const files[] = {
 		"ctl", "notify", "exit", "program", "supervisor", ".exit.new", ".supervisor.new", ".cgroups.new",
 	};
 	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
-	struct nomad__supervisor_exit done;
-	struct nomad__identity who = { 0 };
 	int64_t deadline = nomad_monotonic_ns() + 15 * second;
 	int dirfd = nomad__task_dir_open(dir), n, r = 0;
 
@@ -118,11 +158,8 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 		r = nomad_error_errno(err, -n, "read which cgroups there are, in directory '%s'", dir);
 		goto out;
 	}
-	/* One that has written its exit record only waits for the readers of the logs. */
-	if (nomad__exit_read(dirfd, &done) == 0 && nomad__identity_read(dirfd, &who) == 0)
+	if (has_ended(dirfd))
 		(void)unlinkat(dirfd, "supervisor", 0);
-	else
-		who = (struct nomad__identity){ 0 };
 	r = kill_and_lock(dirfd, deadline);
 	if (r < 0) {
 		nomad_error_errno(err, -r, "kill the processes that the task of '%s' left", dir);

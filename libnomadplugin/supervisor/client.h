@@ -73,11 +73,14 @@ int64_t nomad__supervisor_started_ns(const struct nomad__supervisor *supervisor)
 int nomad__supervisor_pid(const struct nomad__supervisor *supervisor);	  /* of the supervisor */
 int nomad__supervisor_leader(const struct nomad__supervisor *supervisor); /* 0 when over */
 
-/* Any thread; they do not wait.  signal 0 at stop: the command's stop_signal. */
+/* Any thread; they do not wait.  signal 0 at stop: the command's stop_signal.
+ * If the supervisor does not answer within a few seconds, and the timeout is over, the plugin kills the task and the
+ * supervisor, and says so by a notice. */
 int nomad__supervisor_stop(struct nomad__supervisor *supervisor, int signal, uint64_t timeout_ms,
 			   struct nomad_error **err);
-int nomad__supervisor_signal(struct nomad__supervisor *supervisor, int signal, struct nomad_error **err);
 int nomad__supervisor_kill(struct nomad__supervisor *supervisor, struct nomad_error **err);
+/* Waits until the supervisor has done it; any thread but the loop's.  -ETIMEDOUT: it does not answer. */
+int nomad__supervisor_signal(struct nomad__supervisor *supervisor, int signal, struct nomad_error **err);
 
 /* Both run on the loop thread. */
 struct nomad__command_events {
@@ -89,7 +92,8 @@ struct nomad__command_events {
 
 /* Run a command in the task.  fds[0..2] are passed to it (borrowed); with a
  * tty they do not count: its terminal comes by terminal().
- * The handle stays valid until _exec_free(), which kills what still runs. */
+ * The handle stays valid until _exec_free(), which kills what still runs.  If the supervisor does not answer within a
+ * few seconds, the command ends with -ETIMEDOUT. */
 struct nomad__supervisor_exec;
 int nomad__supervisor_exec(struct nomad__supervisor *supervisor, const struct nomad_exec *exec, const int fds[3],
 			   const struct nomad__command_events *events, void *ud, struct nomad__supervisor_exec **ret,

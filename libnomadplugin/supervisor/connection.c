@@ -6,11 +6,14 @@
  * or the end of the connection says when to look.  Neither then means that the
  * supervisor was killed: the task is `lost`, what is left of it is killed
  * here (on a thread of its own, it may take a while), then told, once.
+ * The same is done to a supervisor that does not answer and to its task when
+ * that is to end.
  *
  * Threads: the connection is read on the loop thread; messages are sent from
  * any thread under the lock.  A handle lives until free() and the last
  * posted call are done with it. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +31,7 @@ static void tell_exit(void *ud)
 	pthread_mutex_lock(&s->lock);
 	s->over = true;
 	s->leader = s->main_pid = 0;
+	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	if (!s->freed && !s->told) {
 		s->told = true;
@@ -36,33 +40,62 @@ static void tell_exit(void *ud)
 	nomad__supervisor_unref(s);
 }
 
-static pthread_cond_t lost_ended = PTHREAD_COND_INITIALIZER;
-
 static void *end_lost(void *ud)
 {
 	struct nomad__supervisor *s = ud;
+	struct nomad__supervisor_exit recorded;
 
 	nomad__supervisor_ref(s);
-
-	if (nomad__leftovers_kill(s->dirfd, nomad_monotonic_ns() + 15 * 1000000000ll) < 0)
+	if (nomad__leftovers_kill(s->dirfd, nomad_monotonic_ns() + 15 * 1000000000ll) < 0) {
+		s->result.lost = true;
 		snprintf(s->result.message, sizeof(s->result.message),
-			 "the supervisor of the task died, and what it left could not be killed");
+			 "the task has no supervisor any more, and what is left of it could not be killed");
+	} else if (nomad__exit_read(s->dirfd, &recorded) >= 0) {
+		s->result = recorded;
+	} else {
+		s->result.ended_ns = nomad_wall_ns();
+	}
 	nomad__loop_post_in(s->loop, &s->end_post, tell_exit, s);
 	pthread_mutex_lock(&s->lock);
 	s->ending = false;
-	pthread_cond_broadcast(&lost_ended);
+	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	nomad__supervisor_unref(s);
 	return NULL;
 }
 
-static void disconnect(struct nomad__supervisor *s)
+/* Loop thread: kills what is left and tells s->result, or what it finds recorded; with the caller's reference. */
+static void end_without_supervisor(struct nomad__supervisor *s)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+
+	pthread_mutex_lock(&s->lock);
+	s->ending = true;
+	pthread_mutex_unlock(&s->lock);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&thread, &attr, end_lost, s) != 0)
+		(void)end_lost(s);
+	pthread_attr_destroy(&attr);
+}
+
+static void unwatch(struct nomad__supervisor *s)
 {
 	nomad__watch_free(s->watch);
 	s->watch = NULL;
+	nomad__timer_free(s->ticks_timer);
+	s->ticks_timer = NULL;
+	s->ticking = false;
+}
+
+static void disconnect(struct nomad__supervisor *s)
+{
+	unwatch(s);
 	pthread_mutex_lock(&s->lock);
 	close(s->fd);
 	s->fd = -1;
+	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -75,11 +108,18 @@ static void ended(struct nomad__supervisor *s)
 	tell_exit(s);
 }
 
+static struct nomad__supervisor_exit lost(const struct nomad__supervisor *s, const char *why)
+{
+	struct nomad__supervisor_exit end = { .lost = true, .exit_code = -1, .started_ns = s->started_ns };
+
+	end.ended_ns = nomad_wall_ns();
+	snprintf(end.message, sizeof(end.message), "the supervisor of the task (pid %d) %s; the task was killed",
+		 s->pid, why);
+	return end;
+}
+
 static void connection_over(struct nomad__supervisor *s)
 {
-	pthread_t thread;
-	pthread_attr_t attr;
-
 	disconnect(s);
 	if (s->told) {
 		if (s->events->closed)
@@ -92,22 +132,34 @@ static void connection_over(struct nomad__supervisor *s)
 		tell_exit(s);
 		return;
 	}
-	s->result = (struct nomad__supervisor_exit){
-		.lost = true,
-		.exit_code = -1,
-		.started_ns = s->started_ns,
-		.ended_ns = nomad_wall_ns(),
-	};
-	snprintf(s->result.message, sizeof(s->result.message),
-		 "the supervisor of the task (pid %d) died without a record of the end; the task was killed", s->pid);
-	pthread_mutex_lock(&s->lock);
-	s->ending = true;
-	pthread_mutex_unlock(&s->lock);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attr, end_lost, s) != 0)
-		(void)end_lost(s);
-	pthread_attr_destroy(&attr);
+	s->result = lost(s, "died without a record of the end");
+	end_without_supervisor(s);
+}
+
+/* The task is to end, and its supervisor does not do it. */
+static void give_up(struct nomad__supervisor *s)
+{
+	struct nomad__identity who = { 0 };
+	char text[160];
+
+	snprintf(text, sizeof(text),
+		 "the supervisor of the task (pid %d) does not answer: the plugin kills the task and the supervisor",
+		 s->pid);
+	if (s->events->notice)
+		s->events->notice(s->ud, text, 0);
+	disconnect(s);
+	nomad__exec_all_over(s);
+	nomad__supervisor_ref(s);
+	s->result = lost(s, "did not answer and left no record of the end");
+	/* A process that we kill has a known end; one that died before has not. */
+	if (nomad__identity_read(s->dirfd, &who) >= 0 && who.this_boot && nomad__process_lives(&who.of[NOMAD__MAIN]))
+		s->result = (struct nomad__supervisor_exit){
+			.exit_code = 128 + SIGKILL,
+			.signal = SIGKILL,
+			.killed = true,
+			.started_ns = s->started_ns,
+		};
+	end_without_supervisor(s);
 }
 
 /* Loop thread. */
@@ -123,6 +175,9 @@ static void connection_ready(void *ud, unsigned events)
 		ssize_t n = nomad__unix_receive(s->fd, message, sizeof(message), fds, false);
 		const char *op;
 
+		/* It went without reading all of ours: an error, once, before what it had sent. */
+		if (n == -ECONNRESET)
+			n = nomad__unix_receive(s->fd, message, sizeof(message), fds, false);
 		if (n == -EAGAIN || n == -EMSGSIZE)
 			break;
 		op = n > 0 ? nomad__fields_get(message, (size_t)n, "op") : "exited";
@@ -142,6 +197,7 @@ static void connection_ready(void *ud, unsigned events)
 				connection_over(s);
 		} else if (strcmp(op, "state") == 0) {
 			nomad__supervisor_take_state(s, message, (size_t)n);
+			nomad__answer_came(s);
 		} else if (strcmp(op, "notice") == 0) {
 			const char *text = nomad__fields_get(message, (size_t)n, "text");
 
@@ -152,11 +208,30 @@ static void connection_ready(void *ud, unsigned events)
 	nomad__supervisor_unref(s);
 }
 
+/* Loop thread, each second while an answer is waited for. */
+static void tick(void *ud)
+{
+	struct nomad__supervisor *s = ud;
+	enum nomad__answers is;
+
+	nomad__supervisor_ref(s);
+	connection_ready(s, 0); /* what has come by now counts */
+	is = s->watch ? nomad__answer_tick(s) : NOMAD__ANSWERED;
+	if (is >= NOMAD__SILENT)
+		nomad__exec_unanswered(s);
+	if (s->watch && is == NOMAD__SILENT_TO_THE_END)
+		give_up(s);
+	else if (is != NOMAD__ANSWERED)
+		nomad__answer_next_tick(s);
+	nomad__supervisor_unref(s);
+}
+
 static void begin_watch(void *ud)
 {
 	struct nomad__supervisor *s = ud;
 
-	if (!s->freed && nomad__watch_new(s->loop, s->fd, NOMAD__READ, connection_ready, s, &s->watch) < 0) {
+	if (!s->freed && (nomad__timer_new(s->loop, tick, s, &s->ticks_timer) < 0 ||
+			  nomad__watch_new(s->loop, s->fd, NOMAD__READ, connection_ready, s, &s->watch) < 0)) {
 		/* As good as a supervisor that cannot be reached. */
 		s->watch = NULL;
 		connection_over(s);
@@ -197,13 +272,13 @@ struct letting_go {
 static void let_go(struct nomad__supervisor *s)
 {
 	s->freed = true;
-	nomad__watch_free(s->watch);
-	s->watch = NULL;
+	unwatch(s);
 	pthread_mutex_lock(&s->lock);
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
 	s->over = true;
+	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -235,7 +310,7 @@ void nomad__supervisor_free(struct nomad__supervisor *s)
 		/* The thread that ends a lost task needs the loop. */
 		pthread_mutex_lock(&s->lock);
 		while (s->ending)
-			pthread_cond_wait(&lost_ended, &s->lock);
+			pthread_cond_wait(&s->changed, &s->lock);
 		pthread_mutex_unlock(&s->lock);
 	}
 	nomad__supervisor_unref(s);

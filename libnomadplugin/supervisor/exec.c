@@ -23,6 +23,7 @@ struct nomad__supervisor_exec {
 	const struct nomad__command_events *events;
 	void *ud;
 	/* Under the supervisor's lock. */
+	uint64_t asked; /* the greeting after the request; UINT64_MAX: none yet */
 	bool listed;  /* its end is still to come */
 	bool telling; /* the callback runs */
 	bool freed;   /* from within the callback */
@@ -128,6 +129,48 @@ void nomad__exec_all_over(struct nomad__supervisor *s)
 		tell(exec, -ESRCH, 0, 0, "the task ended while the command ran");
 }
 
+static void send_signal(struct nomad__supervisor_exec *exec, int signal)
+{
+	struct nomad__fields m;
+	char buf[128];
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "exec-signal");
+	nomad__fields_num(&m, "id", exec->id);
+	nomad__fields_num(&m, "signal", signal);
+	(void)nomad__supervisor_send(exec->supervisor, m.buf, m.used, NULL, 0);
+}
+
+/* One that the supervisor has not read, to which the same applies as to that of take(). */
+static struct nomad__supervisor_exec *take_unanswered(struct nomad__supervisor *s)
+{
+	struct nomad__supervisor_exec *exec;
+
+	pthread_mutex_lock(&s->lock);
+	for (exec = s->execs; exec && exec->asked <= s->answered; exec = exec->next)
+		;
+	if (exec) {
+		unlist(exec);
+		exec->telling = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return exec;
+}
+
+void nomad__exec_unanswered(struct nomad__supervisor *s)
+{
+	struct nomad__supervisor_exec *exec;
+	char text[160];
+
+	snprintf(text, sizeof(text),
+		 "run a command in the task: its supervisor (pid %d) does not answer; stop the task to end both",
+		 s->pid);
+	while ((exec = take_unanswered(s))) {
+		send_signal(exec, SIGKILL); /* for one that wakes up and begins it */
+		tell(exec, -ETIMEDOUT, 0, 0, text);
+	}
+}
+
 /* Listed before it is sent: the answer may be faster than we are. */
 static void list(struct nomad__supervisor_exec *exec)
 {
@@ -138,6 +181,18 @@ static void list(struct nomad__supervisor_exec *exec)
 	exec->next = s->execs;
 	s->execs = exec;
 	exec->listed = true;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* The request was sent; its end may have come since, and the handle be freed. */
+static void ask(struct nomad__supervisor *s, const struct nomad__supervisor_exec *sent)
+{
+	uint64_t number = nomad__answer_ask(s, -1);
+
+	pthread_mutex_lock(&s->lock);
+	for (struct nomad__supervisor_exec *exec = s->execs; exec; exec = exec->next)
+		if (exec == sent)
+			exec->asked = number;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -173,6 +228,7 @@ static int send_request(struct nomad__supervisor_exec *exec, const struct nomad_
 static int request(struct nomad__supervisor_exec *exec, const struct nomad_exec *what, const int fds[3],
 		   struct nomad_error **err)
 {
+	struct nomad__supervisor *s = exec->supervisor;
 	struct nomad__keys spec = { 0 };
 	int r = nomad__spec_exec(&spec, what, err), file;
 
@@ -187,12 +243,13 @@ static int request(struct nomad__supervisor_exec *exec, const struct nomad_exec 
 	list(exec);
 	r = send_request(exec, what, file, fds);
 	close(file);
+	if (r >= 0)
+		ask(s, exec);
 	if (r >= 0 || unlist_unsent(exec))
 		return 0;
 	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
 		return nomad_error_set(err, ESRCH, "run a command in the task: it has ended");
-	return nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command",
-				 exec->supervisor->pid);
+	return nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command", s->pid);
 }
 
 int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec *what, const int fds[3],
@@ -214,7 +271,7 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 	exec = calloc(1, sizeof(*exec));
 	if (!exec)
 		return nomad_error_errno(err, ENOMEM, "run a command in the task");
-	*exec = (struct nomad__supervisor_exec){ .supervisor = s, .events = events, .ud = ud };
+	*exec = (struct nomad__supervisor_exec){ .supervisor = s, .events = events, .ud = ud, .asked = UINT64_MAX };
 	nomad__supervisor_ref(s);
 	*ret = exec;
 	r = request(exec, what, fds, err);
@@ -223,18 +280,6 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 	*ret = NULL;
 	destroy(exec);
 	return r;
-}
-
-static void send_signal(struct nomad__supervisor_exec *exec, int signal)
-{
-	struct nomad__fields m;
-	char buf[128];
-
-	nomad__fields_init(&m, buf, sizeof(buf));
-	nomad__fields_add(&m, "op", "exec-signal");
-	nomad__fields_num(&m, "id", exec->id);
-	nomad__fields_num(&m, "signal", signal);
-	(void)nomad__supervisor_send(exec->supervisor, m.buf, m.used, NULL, 0);
 }
 
 void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal)

@@ -181,6 +181,89 @@ static void test_stands_still(void **state)
 	task_done(&t);
 }
 
+/* A supervisor that is stopped obeys nothing: the plugin kills the task, with what it knows of it. */
+static void silent(bool cgroups, bool kill_now)
+{
+	struct task t;
+	char path[300], aside[300];
+	int supervisor;
+
+	task_init(&t);
+	snprintf(path, sizeof(path), "%s/cgroups", t.dir);
+	snprintf(aside, sizeof(aside), "%s/aside", t.base);
+	task_sh(&t, "trap '' TERM; setsid sh -c 'sleep #31 & exec sleep #32' & while :; do sleep 0.2; done");
+	wait_until(sleeps("sleep #31") && sleeps("sleep #32"));
+	supervisor = nomad__supervisor_pid(t.s);
+	assert_int_equal(kill(supervisor, SIGSTOP), 0);
+	if (!cgroups)
+		assert_int_equal(rename(path, aside), 0);
+	if (kill_now)
+		assert_int_equal(nomad__supervisor_kill(t.s, NULL), 0);
+	else
+		assert_int_equal(nomad__supervisor_stop(t.s, 0, 100, NULL), 0);
+	task_wait(&t);
+	assert_false(t.result.lost);
+	assert_true(t.result.killed);
+	assert_int_equal(t.result.signal, SIGKILL);
+	assert_int_equal(t.result.exit_code, 128 + SIGKILL);
+	assert_true(t.result.ended_ns >= t.result.started_ns && t.result.started_ns > 0);
+	assert_non_null(strstr(t.notices, "does not answer"));
+	assert_false(process_with(t.title));
+	assert_false(sleeps("sleep #31") || sleeps("sleep #32"));
+	if (!cgroups)
+		assert_int_equal(rename(aside, path), 0);
+	task_done(&t);
+}
+
+static void test_silent(void **state)
+{
+	(void)state;
+	silent(true, false);
+	silent(true, true);
+	silent(false, false);
+}
+
+/* Until a stop's time is over, a supervisor may come back. */
+static void test_silent_for_a_while(void **state)
+{
+	struct nomad_error *err = NULL;
+	struct task t;
+	int supervisor;
+
+	(void)state;
+	task_init(&t);
+	task_sh(&t, "trap 'exit 7' TERM; while :; do sleep 0.1; done");
+	supervisor = nomad__supervisor_pid(t.s);
+	assert_int_equal(kill(supervisor, SIGSTOP), 0);
+	assert_int_equal(nomad__supervisor_stop(t.s, 0, 3600000, NULL), 0);
+	assert_int_equal(nomad__supervisor_signal(t.s, SIGUSR1, &err), -ETIMEDOUT);
+	assert_non_null(strstr(nomad_error_message(err), "does not answer"));
+	nomad_error_free(err);
+	assert_int_equal(t.exits, 0);
+	assert_int_equal(kill(supervisor, SIGCONT), 0);
+	task_wait(&t);
+	task_done(&t);
+}
+
+/* It has recorded the end and stands still before it lets go of the directory. */
+static void test_silent_at_the_end(void **state)
+{
+	static const char record[] = "v=1\0exit_code=3";
+	struct task t;
+	char path[300];
+	int fd;
+
+	(void)state;
+	task_init(&t);
+	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
+	assert_int_equal(kill(nomad__supervisor_pid(t.s), SIGSTOP), 0);
+	snprintf(path, sizeof(path), "%s/exit", t.dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, record, sizeof(record)), sizeof(record));
+	close(fd);
+	task_done(&t);
+}
+
 /* Where nobody reaps (PID 1 of many containers), a dead supervisor stays as a
  * zombie: dead all the same, and told to be so at once. */
 static void test_zombie(void **state)
@@ -459,6 +542,9 @@ int main(void)
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_stands_still),
+		cmocka_unit_test(test_silent),
+		cmocka_unit_test(test_silent_for_a_while),
+		cmocka_unit_test(test_silent_at_the_end),
 		cmocka_unit_test(test_zombie),
 		cmocka_unit_test(test_second_start),
 		cmocka_unit_test(test_large_and_secret),

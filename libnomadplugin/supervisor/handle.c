@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * handle.c: a supervisor as the plugin sees it: its state, references to it,
- * and orders to it, which do not wait. */
+ * and messages to it, which do not wait. */
 #include "supervisor/handle.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +34,7 @@ void nomad__supervisor_unref(struct nomad__supervisor *s)
 		close(s->fd);
 	if (s->dirfd >= 0)
 		close(s->dirfd);
+	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	free(s->dir);
 	free(s);
@@ -49,6 +49,7 @@ int nomad__supervisor_new(struct nomad__loop *loop, const char *dir, const struc
 		return -ENOMEM;
 	*s = (struct nomad__supervisor){ .loop = loop, .events = events, .ud = ud, .fd = -1, .refs = 1 };
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
 	s->dir = strdup(dir);
 	s->dirfd = nomad__task_dir_open(dir);
 	if (!s->dir || s->dirfd < 0) {
@@ -63,8 +64,11 @@ int nomad__supervisor_new(struct nomad__loop *loop, const char *dir, const struc
 
 void nomad__supervisor_take_state(struct nomad__supervisor *s, const char *message, size_t size)
 {
-	s->pid = (int)nomad__fields_get_num(message, size, "pid", s->pid);
-	s->started_ns = nomad__fields_get_num(message, size, "started_ns", s->started_ns);
+	/* Once, before other threads see the handle: they read both without the lock. */
+	if (!s->pid) {
+		s->pid = (int)nomad__fields_get_num(message, size, "pid", 0);
+		s->started_ns = nomad__fields_get_num(message, size, "started_ns", 0);
+	}
 	pthread_mutex_lock(&s->lock);
 	s->leader = (int)nomad__fields_get_num(message, size, "leader_pid", 0);
 	s->main_pid = (int)nomad__fields_get_num(message, size, "main_pid", 0);
@@ -131,42 +135,4 @@ int nomad__supervisor_leader(const struct nomad__supervisor *s)
 	leader = s->leader;
 	pthread_mutex_unlock(lock);
 	return leader;
-}
-
-/* What is over needs no order any more. */
-static int order(struct nomad__supervisor *s, const char *op, int signal, int64_t timeout_ms, struct nomad_error **err)
-{
-	char buf[128];
-	struct nomad__fields m;
-	int r;
-
-	nomad__fields_init(&m, buf, sizeof(buf));
-	nomad__fields_add(&m, "op", op);
-	nomad__fields_num(&m, "signal", signal);
-	nomad__fields_num(&m, "timeout_ms", timeout_ms);
-	r = nomad__supervisor_send(s, m.buf, m.used, NULL, 0);
-	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
-		return 0;
-	if (r < 0)
-		return nomad_error_errno(err, -r, "tell the supervisor of the task (pid %d) to %s", s->pid, op);
-	return 0;
-}
-
-int nomad__supervisor_stop(struct nomad__supervisor *s, int signal, uint64_t timeout_ms, struct nomad_error **err)
-{
-	const uint64_t longest = 10ull * 365 * 86400 * 1000;
-
-	return order(s, "stop", signal, (int64_t)(timeout_ms < longest ? timeout_ms : longest), err);
-}
-
-int nomad__supervisor_signal(struct nomad__supervisor *s, int signal, struct nomad_error **err)
-{
-	if (signal < 0 || signal >= NSIG)
-		return nomad_error_set(err, EINVAL, "there is no signal %d", signal);
-	return order(s, "signal", signal, 0, err);
-}
-
-int nomad__supervisor_kill(struct nomad__supervisor *s, struct nomad_error **err)
-{
-	return order(s, "kill", SIGKILL, 0, err);
 }

@@ -24,6 +24,7 @@ struct nomad__supervisor {
 	int64_t started_ns;
 
 	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t changed;
 	unsigned refs;
 	int fd; /* -1: no connection (any more) */
 	int leader, main_pid;
@@ -32,9 +33,17 @@ struct nomad__supervisor {
 	bool ending;   /* it was lost, a thread kills what is left */
 	int64_t last_exec_id;
 	struct nomad__supervisor_exec *execs;
+	uint64_t asked, answered; /* greetings */
+	uint64_t given_up;	  /* so many of them found a silent supervisor */
+	unsigned ticks;		  /* since the last answer, or the first greeting without one */
+	int64_t end_at_ns;	  /* silent, then the task is ended; or INT64_MAX */
+	bool tick_posted;
+	struct nomad__posted tick_post;
 
 	/* Loop thread only. */
 	struct nomad__watch *watch;
+	struct nomad__timer *ticks_timer; /* there as long as `watch` */
+	bool ticking;
 	bool freed, told;
 	bool has_result; /* the message brought it */
 	struct nomad__supervisor_exit result;
@@ -55,6 +64,19 @@ int nomad__supervisor_send(struct nomad__supervisor *s, const char *data, size_t
 /* Receives one message within `timeout_ns`. */
 ssize_t nomad__reply_receive(int fd, char *buf, size_t size, int64_t timeout_ns);
 
+/* ---- answer.c ---- */
+
+/* Sends a greeting and returns its number.  With `end_in_ns` >= 0 a supervisor that is silent at that time, and for a
+ * few seconds at least, is not waited for: the plugin ends the task. */
+uint64_t nomad__answer_ask(struct nomad__supervisor *s, int64_t end_in_ns);
+/* Waits for the answer or the end of the task.  -ETIMEDOUT: the supervisor is silent.  Any thread but the loop's. */
+int nomad__answer_await(struct nomad__supervisor *s, uint64_t number);
+/* The rest on the loop thread: an answer came; a tick did, and what it means; let there be another one. */
+void nomad__answer_came(struct nomad__supervisor *s);
+enum nomad__answers { NOMAD__ANSWERED, NOMAD__ASKED, NOMAD__SILENT, NOMAD__SILENT_TO_THE_END };
+enum nomad__answers nomad__answer_tick(struct nomad__supervisor *s);
+void nomad__answer_next_tick(struct nomad__supervisor *s);
+
 /* ---- launch.c ---- */
 
 /* Forks the program for the task of `dirfd`.  The connection's own end into *ret_fd. */
@@ -66,6 +88,8 @@ int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct n
 void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size, int *fd);
 /* The connection ended. */
 void nomad__exec_all_over(struct nomad__supervisor *s);
+/* The supervisor is silent: those that it has not begun yet fail. */
+void nomad__exec_unanswered(struct nomad__supervisor *s);
 
 /* ---- connection.c ---- */
 

@@ -78,6 +78,49 @@ func TestPluginStandsStill(t *testing.T) {
 	}
 }
 
+// The supervisor is stopped: exec and signal fail, stop and destroy end the task all the same, an event says so.
+func TestSupervisorStandsStill(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"StopTask", "DestroyTask"} {
+		h := sharedHost(t)
+		events := h.stream(t, driverSvc+"TaskEvents", M{}, false)
+		word := "silent-" + random(4)
+		k := startTask(t, h, shell("trap '' TERM; (exec sleep 1000 # "+word+"\n) & sleep 1000 & wait # "+word))
+		leader := k.leader(t)
+		supervisor := parent(t, leader)
+		if supervisor <= 1 || supervisor == h.pid {
+			t.Fatalf("the task's parent is %d", supervisor)
+		}
+		if err := syscall.Kill(supervisor, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if by == "StopTask" {
+			_, err := h.call(driverSvc+"ExecTask", M{"task_id": k.id, "command": []string{"true"}})
+			wantCode(t, err, 4, "does not answer")
+			_, err = h.call(driverSvc+"SignalTask", M{"task_id": k.id, "signal": "USR1"})
+			wantCode(t, err, 4, "does not answer")
+			k.stop(t, "SIGTERM", "0.1s")
+		} else {
+			k.destroy(t)
+		}
+		if alive(leader) || alive(supervisor) || marked(word) != 0 {
+			t.Errorf("the task or its supervisor lives after %s", by)
+		}
+		if by == "StopTask" {
+			k.mustExit(t, 137, 9)
+			k.destroy(t)
+		}
+		for found := false; !found; {
+			r, err := events.recv()
+			if err != nil {
+				t.Fatalf("no event says that the supervisor does not answer: %v", err)
+			}
+			found = r.str("task_id") == k.id && strings.Contains(r.str("message"), "does not answer")
+		}
+		events.cancel()
+	}
+}
+
 // Another executable takes the place of the one that runs, and the older one comes back: tasks go on through both.
 func TestExecutableIsReplaced(t *testing.T) {
 	t.Parallel()
