@@ -34,11 +34,17 @@ folders := libnomadplugin $(drivers) nomadinit
 
 warnings := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings \
 	-Wundef -Wpointer-arith -Wno-missing-field-initializers -Wno-override-init
-hardening := -fstack-protector-strong -fno-strict-overflow -fPIE
+# What this compiler has of $(1).
+has_flags = $(foreach f,$(1),$(shell printf '\043include <string.h>\n' | \
+	$(CC) -O2 -Werror -U_FORTIFY_SOURCE $(f) -x c -fsyntax-only - 2>/dev/null && echo '$(f)'))
+# For every program, also for those with flags of their own.
+hardening := -fPIE -fstack-protector-strong -fno-strict-overflow \
+	$(call has_flags,-fstack-clash-protection -fcf-protection -mbranch-protection=standard)
+fortify := -U_FORTIFY_SOURCE $(or $(call has_flags,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2)
+# It does nothing but warn where nothing is optimised.
+optimised := $(filter-out -O0,$(filter -O%,$(CFLAGS)))
 ifneq ($(SANITIZE),)
 sanitize := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
-else ifeq ($(findstring -O0,$(CFLAGS)),)
-hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 ifneq ($(COVERAGE),)
 sanitize += --coverage -fprofile-update=atomic
@@ -46,7 +52,8 @@ endif
 link_hardening := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 
 cppflags := -D_GNU_SOURCE -DNOMAD_VERSION='"$(VERSION)"' -Ilibnomadplugin -I$(BUILD)/libnomadplugin $(CPPFLAGS)
-cflags   := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) $(hardening) $(sanitize) -ffunction-sections -fdata-sections \
+hardened := $(hardening) $(if $(SANITIZE),,$(if $(optimised),$(fortify)))
+cflags   := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) $(hardened) $(sanitize) -ffunction-sections -fdata-sections \
 	$(CFLAGS)
 ldflags  := $(link_hardening) $(sanitize) -Wl,--gc-sections $(LDFLAGS)
 

@@ -5,8 +5,7 @@ $(D).test := $(wildcard $(D)/*_test.c $(D)/init/*_test.c)
 $(D).needs := jansson
 $(BUILD)/$(D)/network_test: test_wrap_network = -Wl,--wrap=nomad_strdupf
 
-# nspawn-init: static, without the sanitizers and hardening of programs that
-# talk to strangers; embedded in the driver by embed.c.
+# nspawn-init: static, without sanitizers; embedded in the driver by embed.c.
 nspawn_init_dir := $(BUILD)/nspawn-init
 nspawn_init := $(nspawn_init_dir)/nspawn-init
 nspawn_init_src := $(filter-out %_test.c,$(wildcard $(D)/init/*.c)) $(addprefix $(L)/,base/write_all.c base/dhcp_options.c base/fields.c base/file.c \
@@ -14,10 +13,10 @@ nspawn_init_src := $(filter-out %_test.c,$(wildcard $(D)/init/*.c)) $(addprefix 
 nspawn_init_obj := $(nspawn_init_src:%.c=$(nspawn_init_dir)/%.o)
 $(nspawn_init_dir)/%.o: %.c
 	@mkdir -p $(@D)
-	$(call quiet,CC,$@)$(CC) -std=gnu11 -D_GNU_SOURCE -I$(L) $(warnings) $(if $(WERROR),-Werror) -Os -ffunction-sections \
-		-fdata-sections -MMD -MP -c -o $@ $<
+	$(call quiet,CC,$@)$(CC) -std=gnu11 -D_GNU_SOURCE -I$(L) $(warnings) $(if $(WERROR),-Werror) -Os -g \
+		-ffunction-sections -fdata-sections $(hardening) $(fortify) -MMD -MP -c -o $@ $<
 $(nspawn_init): $(nspawn_init_obj)
-	$(call quiet,LINK,$@)$(CC) -static -Wl,--gc-sections -Wl,-z,noexecstack -Wl,--build-id=none -s -o $@ $^
+	$(call quiet,LINK,$@)$(CC) -static-pie $(filter-out -pie,$(link_hardening)) -Wl,--gc-sections -Wl,--build-id=none -s -o $@ $^
 -include $(nspawn_init_obj:.o=.d)
 $(BUILD)/$(D)/embed.o: file_flags := -DNSPAWN_INIT_FILE='"$(nspawn_init)"'
 $(BUILD)/$(D)/embed.o: $(nspawn_init)

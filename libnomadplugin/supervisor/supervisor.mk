@@ -8,12 +8,8 @@ super_src := $(wildcard $(addprefix $(L)/,supervisor/program/*.c $(addprefix bas
 super_src := $(filter-out %_test.c,$(super_src))
 super_obj := $(patsubst $(L)/%.c,$(super)/obj/%.o,$(super_src))
 
-# What this compiler has of $(1).
-has_flags = $(foreach f,$(1),$(shell printf '\043include <string.h>\n' | $(CC) -Os -Werror $(f) -x c -fsyntax-only - 2>/dev/null && echo '$(f)'))
-super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fPIE -fno-asynchronous-unwind-tables \
-	-fstack-protector-strong -fno-strict-overflow -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE \
-	$(or $(call has_flags,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2) \
-	$(call has_flags,-fstack-clash-protection -fcf-protection -mbranch-protection=standard)
+super_cflags := -std=gnu11 $(warnings) $(if $(WERROR),-Werror) -Os -g -fno-asynchronous-unwind-tables \
+	-ffunction-sections -fdata-sections $(hardening) $(fortify)
 # -pie where the linker has no libc.a (a cross-compiler).
 SUPER_STATIC ?= -static-pie
 STRIP ?= strip

@@ -21,7 +21,7 @@ $(BUILD)/$(W)/%.pb-c.h: $(BUILD)/$(W)/%.pb-c.c ;
 
 # Foreign code: our flags for code generation, none of our warnings.
 $(BUILD)/$(W)/%.pb-c.o: $(BUILD)/$(W)/%.pb-c.c
-	$(call quiet,CC,$@)$(CC) -I$(BUILD)/$(W) $(cppflags) -std=gnu11 -w $(hardening) $(sanitize) -ffunction-sections \
+	$(call quiet,CC,$@)$(CC) -I$(BUILD)/$(W) $(cppflags) -std=gnu11 -w $(hardened) $(sanitize) -ffunction-sections \
 		-fdata-sections $(CFLAGS) -c -o $@ $<
 
 generated += $(wire.pb:=.h)

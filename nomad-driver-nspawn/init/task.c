@@ -177,7 +177,7 @@ const char *task_become(void *ud, char **argv, int tty, const char **ret_object)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (tty)
-		(void)fchown(0, a->uid, (gid_t)-1);
+		(void)!fchown(0, a->uid, (gid_t)-1);
 	*ret_object = task->user;
 	if (task->other_user && (setgroups(a->n_groups, a->groups) < 0 || setresgid(a->gid, a->gid, a->gid) < 0 ||
 				 setresuid(a->uid, a->uid, a->uid) < 0))

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 # examples/hello against the installed headers, archive and pkg-config file.
 . test/lib.sh
-requires pkg-config make jq
+. test/lib/lib-hardening.sh
+requires pkg-config make jq readelf
 isolate "$@"
 prefix=$T/prefix
 job=examples/hello/hello.json
@@ -18,6 +19,9 @@ t_build() {
 		PKG_CONFIG_PATH=$prefix/lib/pkgconfig make -C "$T/hello" CFLAGS='-O1 -Wall -Wextra -Werror' \
 		>"$T/build" 2>&1 ||
 		{ cat "$T/build"; return 1; }
+}
+t_hardened() {
+	for h in pie relro stack segments paths; do "h_$h" "$T/hello/nomad-driver-hello" || return 1; done
 }
 t_short() { lines=$(wc -l <examples/hello/hello.c) && [ "$lines" -lt 100 ] || { echo "$lines lines"; return 1; }; }
 t_run() {
@@ -56,6 +60,7 @@ t_agent() {
 census_before
 run_test 'the library is installed' t_install
 run_test 'the example builds against it' t_build
+run_test 'its executable is hardened' t_hardened
 run_test 'it has less than a hundred lines' t_short
 run_test 'run gives output, event and exit code' t_run
 run_test 'validate names option, value and choices' t_validate
