@@ -22,5 +22,8 @@ enum {
  * calling thread, which has to be the only one, will have.  Which of it
  * holds, NOMAD__*. */
 unsigned nomad__confine(void);
+/* The same for a process that starts nothing any more and only waits, writes and kills: fewer calls and capabilities,
+ * no new privileges.  No allocation. */
+unsigned nomad__confine_waiting(void);
 
 #endif

@@ -427,6 +427,36 @@ static void run_how(struct run *run, struct task *t, const char *how, bool tty)
 	run_wait(run);
 }
 
+static uint64_t status_of(int pid, const char *key)
+{
+	char path[64], line[256];
+	uint64_t value = UINT64_MAX;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
+			value = strtoull(line + strlen(key) + 1, NULL, strncmp(key, "Cap", 3) == 0 ? 16 : 10);
+	fclose(f);
+	return value;
+}
+
+/* With a broker the supervisor starts no process any more: it keeps CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_KILL. */
+static void assert_confined(int supervisor)
+{
+	const uint64_t kept = 1 << 1 | 1 << 2 | 1 << 5;
+
+	assert_int_equal(status_of(supervisor, "NoNewPrivs"), 1);
+	assert_int_equal(status_of(supervisor, "Seccomp"), 2);
+	assert_int_equal(status_of(supervisor, "CapPrm") & ~kept, 0);
+	assert_int_equal(status_of(supervisor, "CapEff") & ~kept, 0);
+	assert_int_equal(status_of(supervisor, "CapInh"), 0);
+	if (geteuid() == 0)
+		assert_int_equal(status_of(supervisor, "CapBnd") & ~kept, 0);
+}
+
 static void test_broker(void **state)
 {
 	char self[PATH_MAX];
@@ -440,6 +470,10 @@ static void test_broker(void **state)
 	task_init(&t);
 	t.command.exec_broker = t.command.exit_channel = true;
 	assert_int_equal(task_start_argv(&t, self, "serve-commands", NULL, NULL), 0);
+	assert_confined(nomad__supervisor_pid(t.s));
+	assert_int_equal(status_of(nomad__supervisor_leader(t.s), "NoNewPrivs"), status_of(getpid(), "NoNewPrivs"));
+	assert_int_equal(status_of(nomad__supervisor_leader(t.s), "Seccomp"), status_of(getpid(), "Seccomp"));
+	assert_int_equal(status_of(nomad__supervisor_leader(t.s), "CapBnd"), status_of(getpid(), "CapBnd"));
 	run_how(&run, &t, "good", false);
 	assert_int_equal(run.r, 0);
 	assert_int_equal(run.code, 7);

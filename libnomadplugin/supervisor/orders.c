@@ -64,8 +64,8 @@ int nomad__supervisor_signal(struct nomad__supervisor *s, int signal, struct nom
 		return nomad_error_set(err, EINVAL, "there is no signal %d", signal);
 	r = order(s, "signal", signal, 0, err);
 	if (r >= 0 && nomad__answer_await(s, nomad__answer_ask(s, -1)) < 0)
-		r = nomad_error_set(err, ETIMEDOUT,
-				    "signal the task: its supervisor (pid %d) does not answer; stop the task to end both",
-				    s->pid);
+		r = nomad_error_set(
+			err, ETIMEDOUT,
+			"signal the task: its supervisor (pid %d) does not answer; stop the task to end both", s->pid);
 	return r;
 }

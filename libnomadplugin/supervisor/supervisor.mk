@@ -4,7 +4,7 @@
 
 super := $(BUILD)/$(L)/supervisor/program
 super_src := $(wildcard $(addprefix $(L)/,supervisor/program/*.c $(addprefix base/,fields.c file.c clock.c hash.c write_all.c) supervisor/crash.c supervisor/identity.c os/socket.c)) \
-	$(wildcard $(addprefix $(L)/os/$(OS)/,process.c socket.c cgroup.c devices.c netns.c terminal.c)) $(L)/base/$(OS)/file.c
+	$(wildcard $(addprefix $(L)/os/$(OS)/,process.c socket.c cgroup.c devices.c netns.c terminal.c confine_process.c)) $(L)/base/$(OS)/file.c
 super_src := $(filter-out %_test.c,$(super_src))
 super_obj := $(patsubst $(L)/%.c,$(super)/obj/%.o,$(super_src))
 

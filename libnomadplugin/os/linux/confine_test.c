@@ -175,6 +175,46 @@ static int shown(void)
 	return !strstr(text, "NoNewPrivs:\t1") ? 1 : !strstr(text, "Seccomp:\t2") ? 2 : 0;
 }
 
+/* One that only waits starts nothing, and still kills and records. */
+static int waiting(void)
+{
+	char path[] = "/tmp/confine.XXXXXX";
+	int fd;
+	pid_t child = fork();
+
+	if (child == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	if (child < 0 || !(nomad__confine_waiting() & NOMAD__FEWER_CALLS))
+		return 100;
+	REFUSED(fork());
+	REFUSED(execl("/bin/true", "true", NULL));
+	REFUSED(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	REFUSED(setuid(0));
+	REFUSED(unshare(CLONE_NEWNS));
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0 || write(fd, "x", 1) != 1 || fsync(fd) < 0 || unlink(path) < 0 || close(fd) < 0)
+		return 1;
+	return kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child ? 0 : 2;
+}
+
+static void test_what_waits_starts_nothing(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(waiting());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 100)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_the_machine_is_out_of_reach(void **state)
 {
 	(void)state;
@@ -239,7 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_machine_is_out_of_reach), cmocka_unit_test(test_work_goes_on),
 		cmocka_unit_test(test_the_kernel_shows_it),	    cmocka_unit_test(test_files_of_the_system_stay),
-		cmocka_unit_test(test_but_what_the_operator_names),
+		cmocka_unit_test(test_but_what_the_operator_names), cmocka_unit_test(test_what_waits_starts_nothing),
 	};
 
 	return cmocka_run_group_tests_name("os/confine", tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/confine.h"
 #include "os/netns.h"
 #include "supervisor/crash.h"
 
@@ -121,6 +122,10 @@ int spawn_main(const char *notify)
 	release(pid, hold[1]);
 	close(hold[1]);
 	nomad__crash_at("super-main");
+	/* With a broker this was the last process that we start, and the task has a channel to us.  Without one,
+	 * commands come from us with all that the task's process has. */
+	if (channel_exec() >= 0)
+		(void)nomad__confine_waiting();
 	timer_set(TIMER_READY, spec_num("ready_ms", 60000) * 1000000);
 	return 0;
 }
