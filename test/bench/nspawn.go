@@ -64,7 +64,7 @@ func benchNspawn(driverPath, root string) error {
 		fmt.Println()
 	}
 	fmt.Println("\nTo be at most: overhead 10.0.")
-	return nil
+	return benchNspawnExec(p, root)
 }
 
 func bareStart(tree string, more ...string) (time.Duration, error) {
@@ -96,10 +96,13 @@ func packList(words ...string) string {
 	return s
 }
 
-func (p *process) nspawnStart(root string, users bool) (time.Duration, error) {
+func nspawnConfig(root string, users bool, argv ...string) string {
 	flag := map[bool]string{false: "\xc2", true: "\xc3"}
-	config := "\x85" + pack("image") + pack(root) + pack("boot") + flag[false] + pack("network_veth") + flag[false] +
-		pack("user_namespacing") + flag[users] + pack("command") + packList("/bin/echo", "up")
+	return "\x85" + pack("image") + pack(root) + pack("boot") + flag[false] + pack("network_veth") + flag[false] +
+		pack("user_namespacing") + flag[users] + pack("command") + packList(argv...)
+}
+
+func (p *process) nspawnStart(root string, users bool) (time.Duration, error) {
 	fifo := filepath.Join(tmp, fmt.Sprintf("fifo%d", p.tasks))
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		return 0, err
@@ -116,7 +119,7 @@ func (p *process) nspawnStart(root string, users bool) (time.Duration, error) {
 	}
 	answer := make(chan started, 1)
 	read := make(chan time.Time, 1)
-	task := p.taskConfig(config, fifo)
+	task := p.taskConfig(nspawnConfig(root, users, "/bin/echo", "up"), fifo)
 	begin := time.Now()
 	go func() {
 		id, err := p.start(task)

@@ -15,6 +15,18 @@ import (
 
 var taskRounds = 1 + roundsOf("TASK_ROUNDS", 20) // the first is not counted
 
+// processWith finds the process with this command line.
+func processWith(argv ...string) int {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, d := range dirs {
+		if data, _ := os.ReadFile(d + "/cmdline"); string(data) == strings.Join(argv, "\x00")+"\x00" {
+			pid, _ := strconv.Atoi(filepath.Base(d))
+			return pid
+		}
+	}
+	return 0
+}
+
 // parentOf finds the process with this argument, and who started it.
 func parentOf(argument string) (parent int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -101,6 +113,9 @@ func benchTasks(driverPath, goPath, nomad string) error {
 			record("for each task", "start, ms", name, median(times[name]))
 			record("for each task", "own memory, KiB", name, median(privates[name]))
 		}
+	}
+	if err := benchTaskExec(p, goPath, p.task); err != nil {
+		return err
 	}
 	for _, q := range running {
 		q.cmd.Process.Kill()

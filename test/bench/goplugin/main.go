@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // The smallest task driver that go-plugin allows: the calls that the
-// benchmark makes, answered with constant bytes.  A real driver in Go also
-// holds Nomad's own packages, HCL and generated messages.
+// benchmark makes, answered with constant bytes, and an ExecTask that runs
+// /bin/true.  A real driver in Go also holds Nomad's own packages, HCL and
+// generated messages.
 package main
 
 import (
 	"context"
 	"errors"
 	"io"
+	"os/exec"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -67,6 +69,7 @@ var (
 		"ConfigSchema":     msg(1, msg(1)),
 		"TaskConfigSchema": msg(1, msg(1)),
 		"Capabilities":     msg(1, num(1, 1), num(2, 1)),
+		"ExecTask":         msg(3),
 		"InspectTask":      msg(1, str(1, "id"), str(2, "name"), num(3, 1), msg(4, timestamp), msg(5, timestamp), msg(6)),
 	}
 	fingerprint = join(msg(1, str(1, "driver.bench"), msg(2, num(4, 1))), num(2, 2), str(3, "Healthy"))
@@ -77,6 +80,11 @@ func unary(name string) grpc.MethodDesc {
 		var in raw
 		if err := dec(&in); err != nil {
 			return nil, err
+		}
+		if name == "ExecTask" {
+			if err := exec.Command("/bin/true").Run(); err != nil {
+				return nil, err
+			}
 		}
 		return &raw{answers[name]}, nil
 	}}
