@@ -171,7 +171,7 @@ static int run_task(struct run *run)
 		return nomad__cli_fail(run->driver, NOMAD__EXIT_FAILED, "run: %s", strerror(EAGAIN));
 	}
 	events = nomad__events_subscribe(run->plugin, on_event, run);
-	if (nomad__task_start(run->plugin, &run->alloc.info, config, size, &started, &err) < 0) {
+	if (nomad__task_start(run->plugin, NULL, &run->alloc.info, config, size, &started, &err) < 0) {
 		status = nomad__cli_fail(run->driver, NOMAD__EXIT_FAILED, "%s", nomad_error_message(err));
 	} else {
 		if (started.addr)

@@ -115,9 +115,20 @@ struct nomad__started {
 };
 void nomad__started_done(struct nomad__started *started);
 
-/* StartTask, also its replay.  `take_info` is emptied.  Blocks. */
-int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *config,
-		      size_t config_size, struct nomad__started *ret, struct nomad_error **err);
+/* The caller of a start, who may leave at any moment. */
+struct nomad__caller;
+struct nomad__caller *nomad__caller_new(void);
+struct nomad__caller *nomad__caller_ref(struct nomad__caller *caller);
+void nomad__caller_unref(struct nomad__caller *caller); /* NULL is fine */
+/* Any thread; does not block.  The start is undone as soon as the driver's start() returns, unless another call
+ * asks for the same id before. */
+void nomad__caller_leave(struct nomad__caller *caller);
+
+/* StartTask, also its replay.  Ends every other run of the same allocation
+ * and task name first; -ECANCELED if the start was cancelled, and undone.
+ * `caller` NULL: it does not leave.  `take_info` is emptied.  Blocks. */
+int nomad__task_start(struct nomad_plugin *plugin, struct nomad__caller *caller, struct nomad_task_info *take_info,
+		      const void *config, size_t config_size, struct nomad__started *ret, struct nomad_error **err);
 /* RecoverTask.  `config` may be empty; driver_state decides.  Blocks (2 s at most). */
 int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *driver_state,
 			size_t driver_state_size, struct nomad_error **err);

@@ -115,22 +115,17 @@ static int destroy_unknown(struct nomad_plugin *plugin, const char *id, struct n
 	return nomad__task_destroy_recorded(plugin, id, &record, err);
 }
 
-int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force, struct nomad_error **err)
+int nomad__task_destroy_known(struct nomad_task *task, bool force, struct nomad_error **err)
 {
-	struct nomad_task *task;
 	bool running;
-	int r;
+	int r = 0;
 
-	r = nomad__plugin_init(plugin, err);
-	if (r < 0)
-		return r;
-	task = nomad__task_find(plugin, id);
-	if (!task)
-		return destroy_unknown(plugin, id, err);
+	if (force)
+		nomad__task_cancel_start(task, "Nomad destroys the task");
 	pthread_mutex_lock(&task->busy); /* a start comes to its end first */
 	running = nomad__task_phase(task) == NOMAD__RUNNING;
 	if (running && !force) {
-		r = nomad_error_set(err, EBUSY, "destroy task '%s': it still runs", id);
+		r = nomad_error_set(err, EBUSY, "destroy task '%s': it still runs", task->info.id);
 	} else if (running && nomad__task_kill(task, NULL) >= 0) {
 		/* A death that can be seen is told to those who wait for it. */
 		pthread_mutex_unlock(&task->busy);
@@ -140,6 +135,21 @@ int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force,
 	if (r >= 0)
 		r = destroy_busy(task, false, err);
 	pthread_mutex_unlock(&task->busy);
+	return r;
+}
+
+int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force, struct nomad_error **err)
+{
+	struct nomad_task *task;
+	int r;
+
+	r = nomad__plugin_init(plugin, err);
+	if (r < 0)
+		return r;
+	task = nomad__task_find(plugin, id);
+	if (!task)
+		return destroy_unknown(plugin, id, err);
+	r = nomad__task_destroy_known(task, force, err);
 	nomad__task_unref(task);
 	return r;
 }

@@ -9,6 +9,9 @@
 int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__journal *take_record,
 				 struct nomad_error **err);
 
+/* Destroys a task of the table.  A start that is not over is cancelled; its end is waited for. */
+int nomad__task_destroy_known(struct nomad_task *task, bool force, struct nomad_error **err);
+
 /* remove.c: kills what runs, lets the driver release what it made, removes
  * cgroups, records and the state directory.  `busy` is held.  Idempotent.  On
  * failure the records stay, so that a later call can go on. */

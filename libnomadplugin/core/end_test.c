@@ -46,7 +46,7 @@ static void test_lost_logs(void **state)
 		info.stdout_path = strdup(fifo);
 		config_of(&script_schema, "{\"script\": \"echo 123456789\"}", &config, &size);
 		assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
-		assert_int_equal(nomad__task_start(plugin, &info, config, size, &started, NULL), 0);
+		assert_int_equal(nomad__task_start(plugin, NULL, &info, config, size, &started, NULL), 0);
 		nomad__started_done(&started);
 		assert_int_equal(must_wait(plugin, id, NULL).exit_code, 0);
 		must_destroy(plugin, id);

@@ -96,7 +96,7 @@ static void prepare(struct prepared *p)
 static int start_prepared(struct nomad_plugin *plugin, struct prepared *p, struct nomad__started *ret,
 			  struct nomad_error **err)
 {
-	return nomad__task_start(plugin, &p->info, p->config, p->size, ret, err);
+	return nomad__task_start(plugin, NULL, &p->info, p->config, p->size, ret, err);
 }
 
 static void await_up(void)

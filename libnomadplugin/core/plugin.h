@@ -6,8 +6,10 @@
  * Locks, in the order in which they may be taken:
  *
  *	gc, init	init is held while the driver's init() runs
- *	a task's busy	held while the driver's callbacks for this task run, one at a time
+ *	a task's busy	held while the driver's callbacks for this task run, one at a time; a start that holds its own
+ *			takes those of earlier runs of the same task
  *	table, stops
+ *	a start's caller
  *	a task's progress
  *	a list of subscriptions, a supervisor's handle
  *

@@ -68,6 +68,7 @@ static int recovered_already(struct nomad_task *other, struct nomad_error **err)
 {
 	int r = 0;
 
+	nomad__task_join_start(other); /* for good: the agent has it now */
 	if (nomad__task_phase(other) == NOMAD__RUNNING)
 		return 0;
 	pthread_mutex_lock(&other->busy);

@@ -6,16 +6,21 @@
  * and never speaks of a failed one again.  So: an intent record comes first;
  * a start that finds the records of an earlier one takes over what runs, or
  * removes what was half made and begins anew; a start that fails leaves
- * nothing.  See 5.7, 5.11 and 7.2 of the protocol. */
+ * nothing.  See 5.7, 5.11 and 7.2 of the protocol.
+ *
+ * A start whose caller is gone, that Nomad stops or destroys, or that a newer
+ * run of the same task replaces, counts as failed: nobody would hear of it. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "core/adopt.h"
+#include "core/caller.h"
 #include "core/end.h"
 #include "core/handle.h"
 #include "core/plugin.h"
 #include "core/destroy.h"
+#include "core/rivals.h"
 #include "core/table.h"
 #include "core/task_journal.h"
 #include "core/task_network.h"
@@ -45,6 +50,15 @@ static int make_handle(struct nomad_task *task, struct nomad__started *ret, stru
 	else
 		*ret = started;
 	return r;
+}
+
+static void undo(struct nomad_task *task)
+{
+	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+
+	if (nomad__task_remove(task, &why) < 0)
+		nomad_log_kv(NOMAD_LOG_WARN, "a failed start left something behind", "task_id", task->info.id, "error",
+			     nomad_error_message(why), NULL);
 }
 
 /* `busy` is held.  Runs the driver's start(), or takes over what an earlier call with this id made. */
@@ -78,27 +92,84 @@ static int start_or_adopt(struct nomad_task *task, enum nomad__metric *ret_kind,
 	if (r >= 0)
 		r = nomad__task_record_identity(task, err);
 	if (r < 0)
-		goto undo;
+		goto failed;
 	nomad__crash_at("core-start-recorded");
 	r = task->plugin->driver->start(task, err);
 	if (r < 0)
-		goto undo;
+		goto failed;
 	nomad__crash_at("core-start-driver");
 	r = nomad__task_record_started(task, err);
 	nomad__crash_at("core-start-done");
 	if (r >= 0)
 		return 0;
-undo:
-	if (nomad__task_remove(task, &why) < 0)
-		nomad_log_kv(NOMAD_LOG_WARN, "a failed start left something behind", "task_id", task->info.id, "error",
-			     nomad_error_message(why), NULL);
+failed:
+	undo(task);
 	return r;
 }
 
-int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *config,
-		      size_t config_size, struct nomad__started *ret, struct nomad_error **err)
+/* What Nomad hears of a start that was cancelled is why, not what start() made of it. */
+static int cancelled(struct nomad_task *task, struct nomad_error **err)
+{
+	const char *why = nomad__task_cancelled(task);
+
+	if (err)
+		nomad_error_free(NOMAD_TAKE_PTR(*err));
+	return nomad_error_set(err, ECANCELED, "start task '%s': cancelled: %s", task->info.id, why ? why : "");
+}
+
+/* `busy` is held; the task is in the table, and goes from it on failure. */
+static int start_busy(struct nomad_task *task, const void *config, size_t config_size, struct nomad__started *ret,
+		      struct nomad_error **err)
 {
 	enum nomad__metric kind = NOMAD__STARTS_STARTED;
+	int r = nomad__task_decode_config(task, config, config_size, 0, err);
+	bool begun = false;
+
+	if (r >= 0 && !nomad__task_cancelled(task))
+		r = nomad__rivals_end(task, err);
+	if (r >= 0 && !nomad__task_cancelled(task)) {
+		begun = true;
+		r = start_or_adopt(task, &kind, err);
+	}
+	if (r >= 0 && !nomad__task_set_started(task)) {
+		r = -ECANCELED;
+		if (begun) {
+			nomad_log_kv(NOMAD_LOG_WARN, "undoing a start that nobody waits for", "task_id", task->info.id,
+				     "why", nomad__task_cancelled(task), NULL);
+			undo(task);
+		}
+	}
+	if (r >= 0) {
+		r = make_handle(task, ret, err);
+		if (r < 0)
+			undo(task);
+	} else if (nomad__task_cancelled(task)) {
+		r = cancelled(task, err);
+	}
+	if (r < 0)
+		nomad__task_gone(task);
+	nomad__metric_add(task->plugin->metrics, r < 0 ? NOMAD__STARTS_FAILED : kind, 1);
+	return r;
+}
+
+/* The same call again on the same process: its answer was lost, or its caller has left.  1: that start has failed. */
+static int join(struct nomad_task *other, struct nomad__caller *caller, struct nomad__started *ret,
+		struct nomad_error **err)
+{
+	int r = 1;
+
+	nomad__caller_waits(caller, other);
+	pthread_mutex_lock(&other->busy);
+	if (nomad__task_phase(other) != NOMAD__GONE)
+		r = make_handle(other, ret, err);
+	pthread_mutex_unlock(&other->busy);
+	nomad__caller_done(caller);
+	return r;
+}
+
+int nomad__task_start(struct nomad_plugin *plugin, struct nomad__caller *caller, struct nomad_task_info *take_info,
+		      const void *config, size_t config_size, struct nomad__started *ret, struct nomad_error **err)
+{
 	struct nomad_task *task = NULL, *other = NULL;
 	int r;
 
@@ -111,43 +182,25 @@ int nomad__task_start(struct nomad_plugin *plugin, struct nomad_task_info *take_
 	if (r < 0)
 		return r;
 	r = nomad__task_check_name(task, err);
-	if (r < 0) {
-		nomad__task_unref(task);
-		return r;
-	}
-	pthread_mutex_lock(&task->busy);
-	r = nomad__table_insert(plugin, task, &other);
-	if (r == -EEXIST) {
-		/* The same call again on the same process: its answer was lost. */
+	while (r >= 0) {
+		pthread_mutex_lock(&task->busy);
+		r = nomad__table_insert_start(plugin, task, &other);
+		if (r >= 0) {
+			nomad__caller_waits(caller, task);
+			r = start_busy(task, config, config_size, ret, err);
+			nomad__caller_done(caller);
+		}
 		pthread_mutex_unlock(&task->busy);
-		nomad__task_unref(task);
-		pthread_mutex_lock(&other->busy);
-		if (nomad__task_phase(other) == NOMAD__RUNNING || nomad__task_phase(other) == NOMAD__EXITED)
-			r = make_handle(other, ret, err);
-		else
-			r = nomad_error_set(err, EEXIST, "start task '%s': the task exists already", other->info.id);
-		pthread_mutex_unlock(&other->busy);
+		if (r < 0 && !other && err && !*err)
+			nomad_error_errno(err, -r, "start task '%s'", task->info.id);
+		if (r != -EEXIST || !other)
+			break;
+		r = join(other, caller, ret, err);
 		nomad__task_unref(other);
-		return r;
+		other = NULL;
+		if (r <= 0)
+			break;
 	}
-	if (r < 0) {
-		nomad_error_errno(err, -r, "start task '%s'", task->info.id);
-		goto out;
-	}
-	r = nomad__task_decode_config(task, config, config_size, 0, err);
-	if (r >= 0)
-		r = start_or_adopt(task, &kind, err);
-	if (r >= 0) {
-		nomad__task_set_running(task);
-		r = make_handle(task, ret, err);
-		if (r < 0)
-			(void)nomad__task_remove(task, NULL);
-	}
-	if (r < 0)
-		nomad__task_gone(task);
-	nomad__metric_add(plugin->metrics, r < 0 ? NOMAD__STARTS_FAILED : kind, 1);
-out:
-	pthread_mutex_unlock(&task->busy);
 	nomad__task_unref(task);
 	return r;
 }

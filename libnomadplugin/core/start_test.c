@@ -130,11 +130,11 @@ static void test_failed_starts(void **state)
 	fails(plugin, "{\"fail\": \"early\"}", "early");
 	fails(plugin, "{\"fail\": \"made\"}", "thing made");
 	fails(plugin, "{\"fail\": \"late\"}", "told to fail late");
-	assert_int_equal(nomad__task_start(plugin, &info, "\x81\xa3xyz\x01", 6, &started, NULL), -EINVAL);
+	assert_int_equal(nomad__task_start(plugin, NULL, &info, "\x81\xa3xyz\x01", 6, &started, NULL), -EINVAL);
 	info = info_of(id_of("web/1"));
-	assert_int_equal(nomad__task_start(plugin, &info, "\x81\xa3xyz\x01", 6, &started, NULL), -EINVAL);
+	assert_int_equal(nomad__task_start(plugin, NULL, &info, "\x81\xa3xyz\x01", 6, &started, NULL), -EINVAL);
 	info = (struct nomad_task_info){ 0 };
-	assert_int_equal(nomad__task_start(plugin, &info, NULL, 0, &started, NULL), -EINVAL);
+	assert_int_equal(nomad__task_start(plugin, NULL, &info, NULL, 0, &started, NULL), -EINVAL);
 	must_start(plugin, id_of("web/1"), "{}", NULL);
 	must_destroy(plugin, id_of("web/1"));
 	nomad__plugin_free(plugin);
@@ -279,7 +279,7 @@ static void *storm(void *arg)
 		char tail[32];
 		const char *id;
 
-		snprintf(tail, sizeof(tail), "web/%d", rand_r(&seed) % STORM_TASKS);
+		snprintf(tail, sizeof(tail), "web%d/1", rand_r(&seed) % STORM_TASKS);
 		id = id_of(tail);
 		switch (rand_r(&seed) % 8) {
 		case 0:
@@ -339,7 +339,7 @@ static void test_storm(void **state)
 	for (int i = 0; i < STORM_TASKS; i++) {
 		char tail[32];
 
-		snprintf(tail, sizeof(tail), "web/%d", i);
+		snprintf(tail, sizeof(tail), "web%d/1", i);
 		must_destroy(plugin, id_of(tail));
 	}
 	nomad__plugin_free(plugin);

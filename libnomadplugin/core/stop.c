@@ -297,6 +297,8 @@ int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeou
 		.signal = number,
 		.timeout_ms = timeout_ns < 0 ? 0 : (uint64_t)timeout_ns / 1000000 + (timeout_ns % 1000000 != 0),
 	};
+	/* Nobody wants a task that is still starting. */
+	nomad__task_cancel_start(task, "Nomad stops the task");
 	phase = enlist(stop);
 	if (phase >= NOMAD__EXITED) {
 		done(ud, 0, NULL);

@@ -17,6 +17,7 @@ enum { BUCKETS = 256 };
 struct nomad__table {
 	pthread_mutex_t lock;
 	bool closed;
+	uint64_t starts; /* so many were inserted */
 	struct nomad_task *tasks[BUCKETS];
 };
 
@@ -54,7 +55,7 @@ int nomad__task_find_or(struct nomad_plugin *plugin, const char *id, struct noma
 	return 0;
 }
 
-int nomad__table_insert(struct nomad_plugin *plugin, struct nomad_task *task, struct nomad_task **ret_other)
+static int insert(struct nomad_plugin *plugin, struct nomad_task *task, bool is_start, struct nomad_task **ret_other)
 {
 	struct nomad__table *table = plugin->table;
 	struct nomad_task **p;
@@ -69,10 +70,22 @@ int nomad__table_insert(struct nomad_plugin *plugin, struct nomad_task *task, st
 		r = -EEXIST;
 	} else {
 		task->next = NULL;
+		if (is_start)
+			task->start_order = ++table->starts;
 		*p = nomad__task_ref(task);
 	}
 	pthread_mutex_unlock(&table->lock);
 	return r;
+}
+
+int nomad__table_insert(struct nomad_plugin *plugin, struct nomad_task *task, struct nomad_task **ret_other)
+{
+	return insert(plugin, task, false, ret_other);
+}
+
+int nomad__table_insert_start(struct nomad_plugin *plugin, struct nomad_task *task, struct nomad_task **ret_other)
+{
+	return insert(plugin, task, true, ret_other);
 }
 
 void nomad__table_remove(struct nomad_plugin *plugin, struct nomad_task *task)

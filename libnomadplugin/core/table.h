@@ -12,6 +12,8 @@ struct nomad_task *nomad__task_find(struct nomad_plugin *plugin, const char *id)
 int nomad__task_find_or(struct nomad_plugin *plugin, const char *id, struct nomad_task **ret, struct nomad_error **err);
 /* Takes a reference.  -EEXIST and the other one in *ret_other if the id is taken; -ESHUTDOWN. */
 int nomad__table_insert(struct nomad_plugin *plugin, struct nomad_task *task, struct nomad_task **ret_other);
+/* The same for a task that is started: sets its start_order. */
+int nomad__table_insert_start(struct nomad_plugin *plugin, struct nomad_task *task, struct nomad_task **ret_other);
 void nomad__table_remove(struct nomad_plugin *plugin, struct nomad_task *task);
 /* Removes any task and hands its reference over; NULL: there is none. */
 struct nomad_task *nomad__table_take(struct nomad_plugin *plugin);

@@ -11,6 +11,7 @@
 struct nomad_task {
 	int refs;
 	struct nomad_task *next; /* table.c's */
+	uint64_t start_order;	 /* table.c's: of two starts the later one has more; 0: not here by a start */
 	struct nomad_plugin *plugin;
 
 	/* These do not change once the task is in the table. */

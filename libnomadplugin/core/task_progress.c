@@ -60,17 +60,82 @@ struct nomad__supervisor *nomad__task_take_supervisor(struct nomad_task *task)
 	return supervisor;
 }
 
-void nomad__task_set_running(struct nomad_task *task)
+/* Lock held. */
+static void set_running(struct nomad__task_progress *progress)
 {
-	struct nomad__task_progress *progress = task->progress;
-
-	pthread_mutex_lock(&progress->lock);
 	if (!progress->started_ns)
 		progress->started_ns = nomad_wall_ns();
 	if (progress->phase == NOMAD__STARTING)
 		progress->phase = NOMAD__RUNNING;
-	pthread_mutex_unlock(&progress->lock);
 }
+
+void nomad__task_set_running(struct nomad_task *task)
+{
+	pthread_mutex_lock(&task->progress->lock);
+	set_running(task->progress);
+	pthread_mutex_unlock(&task->progress->lock);
+}
+
+/* ---- Whether a start is wanted ---- */
+
+/* Lock held. */
+static const char *why_cancelled(const struct nomad__task_progress *progress)
+{
+	return progress->cancelled ? progress->cancelled : progress->left ? "its caller is gone" : NULL;
+}
+
+bool nomad__task_set_started(struct nomad_task *task)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&task->progress->lock);
+	wanted = !why_cancelled(task->progress);
+	if (wanted)
+		set_running(task->progress);
+	pthread_mutex_unlock(&task->progress->lock);
+	return wanted;
+}
+
+void nomad__task_cancel_start(struct nomad_task *task, const char *why)
+{
+	pthread_mutex_lock(&task->progress->lock);
+	if (task->progress->phase == NOMAD__STARTING && !task->progress->cancelled)
+		task->progress->cancelled = why;
+	pthread_mutex_unlock(&task->progress->lock);
+}
+
+void nomad__task_join_start(struct nomad_task *task)
+{
+	pthread_mutex_lock(&task->progress->lock);
+	task->progress->callers++;
+	task->progress->left = false;
+	pthread_mutex_unlock(&task->progress->lock);
+}
+
+void nomad__task_leave_start(struct nomad_task *task)
+{
+	pthread_mutex_lock(&task->progress->lock);
+	task->progress->left = --task->progress->callers == 0;
+	pthread_mutex_unlock(&task->progress->lock);
+}
+
+const char *nomad__task_cancelled(const struct nomad_task *task)
+{
+	const char *why;
+
+	pthread_mutex_lock(&task->progress->lock);
+	why = why_cancelled(task->progress);
+	pthread_mutex_unlock(&task->progress->lock);
+	return why;
+}
+
+bool nomad_task_is_cancelled(const struct nomad_task *task)
+{
+	return nomad__task_cancelled(task) != NULL;
+}
+
+/* ---- */
+
 
 void nomad__task_set_starting(struct nomad_task *task)
 {

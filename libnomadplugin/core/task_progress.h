@@ -25,6 +25,10 @@ struct nomad__task_progress {
 	enum nomad__phase phase;
 	struct nomad__supervisor *supervisor;
 	bool stopping;
+	/* Whether the start is still wanted.  The undoing of a start that is not begins when start() returns. */
+	unsigned callers;	/* StartTask calls that wait for the start */
+	bool left;		/* they have all gone */
+	const char *cancelled; /* why it is not, for good; static; NULL: it is */
 	struct nomad_exit result; /* does not change any more once the task has ended */
 	int64_t started_ns, ended_ns;
 	/* exec.c's: execs begin only while the task runs, and end before its supervisor goes. */
@@ -38,8 +42,17 @@ void nomad__task_progress_free(struct nomad__task_progress *progress);
 enum nomad__phase nomad__task_phase(struct nomad_task *task);
 void nomad__task_set_supervisor(struct nomad_task *task, struct nomad__supervisor *take_supervisor);
 struct nomad__supervisor *nomad__task_take_supervisor(struct nomad_task *task);
-/* The start is over; the task may have ended already. */
+/* The task is recovered; it may have ended already. */
 void nomad__task_set_running(struct nomad_task *task);
+/* The same for a start.  False: the start was cancelled, and the caller has to undo it. */
+bool nomad__task_set_started(struct nomad_task *task);
+/* Cancels a start that is not over.  `why` is static. */
+void nomad__task_cancel_start(struct nomad_task *task, const char *why);
+/* One more call waits for the start, or the task was handed over to an agent: then nobody takes that back. */
+void nomad__task_join_start(struct nomad_task *task);
+void nomad__task_leave_start(struct nomad_task *task);
+/* Why the start is cancelled; NULL: it is not. */
+const char *nomad__task_cancelled(const struct nomad_task *task);
 /* The end of what could not be taken over is not the end of what is started instead. */
 void nomad__task_set_starting(struct nomad_task *task);
 /* Whether this is the first end; only that one counts. */

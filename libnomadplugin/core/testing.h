@@ -387,7 +387,7 @@ static inline int start_task(struct nomad_plugin *plugin, const char *id, const 
 	config_of(&script_schema, config_text, &config, &size);
 	assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
 	assert_int_equal(nomad_map_set(&info.env, "PATH", "/usr/bin:/bin"), 0);
-	return nomad__task_start(plugin, &info, config, size, ret, err);
+	return nomad__task_start(plugin, NULL, &info, config, size, ret, err);
 }
 
 /* A start that has to succeed; the handle into *ret if wanted. */

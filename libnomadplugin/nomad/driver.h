@@ -130,7 +130,9 @@ struct nomad_driver {
 
 	/* Start the task, undo everything on failure.  May be called again with
 	 * the id of an earlier call that this process does not remember: by
-	 * then the library has stopped and destroyed what the earlier one left. */
+	 * then the library has stopped and destroyed what the earlier one left.
+	 * No other run of the same allocation and task lives by then.  May be
+	 * cancelled: see nomad_task_is_cancelled(). */
 	int (*start)(struct nomad_task *task, struct nomad_error **err);
 	/* Take a running task over, from its records.  The library has found
 	 * its supervisor again already.  Within 2 s.  NULL: nothing to do. */

@@ -234,6 +234,12 @@ struct nomad_command {
 int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		   struct nomad_error **err) NOMAD_MUST_CHECK;
 
+/* Whether nobody wants the start any more: its caller is gone, Nomad stops or destroys the task, or starts a newer run
+ * of it.  A start() that waits (for a download, a server, a lock) asks at least once a second and then fails at
+ * once; its error text does not matter.  A start() that returns 0 nevertheless is undone by the library.  The
+ * answer may change back to false: Nomad asked for the same task again, and the start may go on. */
+bool nomad_task_is_cancelled(const struct nomad_task *task);
+
 /* The pid of the payload's first process, as seen from here; 0 if there is
  * none (yet, or any more). */
 int nomad_task_leader(const struct nomad_task *task);

@@ -42,6 +42,14 @@ static bool network_override(const struct nomad__started *started, Pb__NetworkOv
 	return true;
 }
 
+/* The call has ended; if before its answer, nobody hears of the task any more. */
+static void caller_gone(struct nomad__call *call, void *caller)
+{
+	(void)call;
+	nomad__caller_leave(caller);
+	nomad__caller_unref(caller);
+}
+
 void nomad__serve_start_task(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	const Pb__StartTaskRequest *start = (const Pb__StartTaskRequest *)request;
@@ -51,14 +59,22 @@ void nomad__serve_start_task(struct nomad__call *call, const ProtobufCMessage *r
 	Pb__NetworkOverride network;
 	struct nomad_task_info info = { 0 };
 	struct nomad__started started = { 0 };
+	struct nomad__caller *caller = nomad__caller_new();
 	int r;
 
+	if (!caller) {
+		nomad__call_fail_memory(call);
+		return;
+	}
+	if (!nomad__call_attach(call, caller_gone, nomad__caller_ref(caller)))
+		caller_gone(call, caller);
 	if (start->task)
 		nomad__call_set_task(call, start->task->id);
 	r = nomad__task_info_of(start->task, &info, &err);
 	if (r >= 0)
-		r = nomad__task_start(nomad__call_plugin(call), &info, start->task->msgpack_driver_config.data,
+		r = nomad__task_start(nomad__call_plugin(call), caller, &info, start->task->msgpack_driver_config.data,
 				      start->task->msgpack_driver_config.len, &started, &err);
+	nomad__caller_unref(caller);
 	if (r < 0) {
 		nomad__call_fail(call, err);
 		return;

@@ -57,7 +57,7 @@ static const struct nomad_option mount_options[] = {
 };
 static const struct nomad_schema mount_schema = NOMAD_SCHEMA(struct testdriver_mount, mount_options);
 
-static const char *const modes[] = { "run", "fail", "fail-retryable", "slow", "remote", NULL };
+static const char *const modes[] = { "run", "fail", "fail-retryable", "slow", "waits", "remote", NULL };
 static const char *const words[] = { "red", "green", "blue", NULL };
 static const char *const device_policies[] = { "any", "listed", NULL };
 static const char *const stop_signals[] = { "SIGTERM", "SIGINT", "SIGUSR1", NULL };
@@ -69,7 +69,8 @@ static const struct nomad_option task_options[] = {
 	TASK(args, STRING_LIST, .help = "Its $1 and so on."),
 	TASK(mode, STRING, .def = "\"run\"", .choices = modes,
 	     .help = "What start does: run the command, fail, fail in a way that a retry may cure, run it after "
-		     "delay_ms, or pretend that a remote system runs the task for delay_ms."),
+		     "delay_ms, the same but fail as soon as the start is cancelled, or pretend that a remote system "
+		     "runs the task for delay_ms."),
 	TASK(delay_ms, INT, .def = "0", .min = 0, .max = 3600000, .unit = "milliseconds", .help = "See mode."),
 	TASK(exit_code, INT, .def = "0", .min = 0, .max = 255, .help = "How a remote task ends."),
 	TASK(notify, BOOL, .help = "The command tells readiness by sd_notify."),

@@ -286,6 +286,14 @@ static int set_limits(const struct testdriver_task_config *config, struct limits
 	return 0;
 }
 
+static int wait_unless_cancelled(struct nomad_task *task, int64_t delay_ms, struct nomad_error **err)
+{
+	for (int64_t end_ms = now_ms() + delay_ms; now_ms() < end_ms; usleep(10000))
+		if (nomad_task_is_cancelled(task))
+			return nomad_error_set(err, ECANCELED, "start '%s': cancelled", nomad_task_info(task)->name);
+	return 0;
+}
+
 static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct testdriver_task_config *config = nomad_task_config(task);
@@ -317,6 +325,9 @@ static int testdriver_start(struct nomad_task *task, struct nomad_error **err)
 		return nomad_error_set(err, EINVAL, "start '%s': command is missing", nomad_task_info(task)->name);
 	if (strcmp(config->mode, "slow") == 0)
 		usleep((useconds_t)config->delay_ms * 1000);
+	r = strcmp(config->mode, "waits") == 0 ? wait_unless_cancelled(task, config->delay_ms, err) : 0;
+	if (r < 0)
+		return r;
 	nomad_task_event(task, "starting %s", nomad_task_info(task)->name);
 	if (nomad_strv_add(&argv, "/bin/sh") < 0 || nomad_strv_add(&argv, "-c") < 0 ||
 	    nomad_strv_add(&argv, config->command) < 0 || nomad_strv_add(&argv, "sh") < 0)

@@ -152,7 +152,7 @@ static int start(struct nomad_plugin *plugin, const char *folder, const char *co
 
 	json_decref(json);
 	if (r >= 0)
-		r = nomad__task_start(plugin, &info, config, size, &started, &err);
+		r = nomad__task_start(plugin, NULL, &info, config, size, &started, &err);
 	free(config);
 	nomad__task_info_done(&info);
 	if (r < 0)
