@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/agent.h"
 #include "core/plugin.h"
 #include "core/sub.h"
 #include "core/table.h"
@@ -128,8 +129,9 @@ static void greet(void *ud)
 struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
 					   void (*emit)(void *ud, const struct nomad__event *event), void *ud)
 {
-	return nomad__sub_new_greeted(&plugin->events->subscribers, (void (*)(void))emit, ud, plugin, plugin->loop,
-				      greet);
+	nomad__agent_comes(plugin);
+	return nomad__sub_new_greeted(&plugin->events->subscribers, (void (*)(void))emit, ud, plugin, nomad__agent_goes,
+				      plugin->loop, greet);
 }
 
 /* ---- What drivers call ---- */

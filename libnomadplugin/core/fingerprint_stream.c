@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/parts.h"
+#include "core/agent.h"
 #include "core/plugin.h"
 #include "core/sub.h"
 
@@ -185,8 +186,9 @@ struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
 						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp),
 						void *ud)
 {
+	nomad__agent_comes(plugin);
 	return nomad__sub_new_greeted(&plugin->fingerprints->subscribers, (void (*)(void))emit, ud, plugin,
-				      plugin->loop, greet);
+				      nomad__agent_goes, plugin->loop, greet);
 }
 
 static void set_up(void *part)

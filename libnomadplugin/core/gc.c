@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/tree.h"
+#include "core/agent.h"
 #include "core/destroy.h"
 #include "core/options.h"
 #include "core/parts.h"
@@ -57,10 +58,12 @@ static bool is_node_of_ours(struct nomad_plugin *plugin, const char *node)
 static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task *task, struct nomad_map *seen)
 {
 	const char *before = nomad_map_get(&plugin->gc->orphans, task->slug);
-	int64_t now = nomad_monotonic_ns(), since = now, made = 0;
+	int64_t now = nomad_monotonic_ns(), since = now, made = 0, there = nomad__agent_there_ns(plugin);
+	const int64_t grace = nomad__library_config(plugin)->gc_grace_s * 1000000000;
 	char text[64];
 
-	if (!is_node_of_ours(plugin, nomad_map_get(&task->record, "node")))
+	/* An agent that has just come may still ask for it. */
+	if (!there || !is_node_of_ours(plugin, nomad_map_get(&task->record, "node")))
 		return false;
 	/* Another run of the same id is another task. */
 	if (before && sscanf(before, "%" SCNd64 " %" SCNd64, &since, &made) == 2 && made != task->since_ns)
@@ -68,8 +71,7 @@ static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task
 	snprintf(text, sizeof(text), "%" PRId64 " %" PRId64, since, task->since_ns);
 	if (nomad_map_set(seen, task->slug, text) < 0)
 		return false;
-	return before && made == task->since_ns &&
-	       now - since >= nomad__library_config(plugin)->gc_grace_s * 1000000000;
+	return before && made == task->since_ns && now - since >= grace && there >= grace;
 }
 
 static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags,

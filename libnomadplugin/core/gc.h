@@ -10,9 +10,9 @@
  * elsewhere.
  *
  * Where the plugin does it by itself, it leaves what an agent of another node
- * may still ask for.  Of its own node's it ends also what runs: its agent has
- * had the grace time to recover what it knows, and a second look, a grace
- * time later, found it unclaimed again.  What node that is it learns from
+ * may still ask for.  Of its own node's it ends also what runs: its agent is
+ * there and has had the grace time to recover what it knows, and a second look,
+ * a grace time later, found it unclaimed again.  What node that is it learns from
  * the tasks that it holds; without any it ends nothing that runs. */
 #ifndef NOMAD_CORE_GC_H
 #define NOMAD_CORE_GC_H

@@ -49,8 +49,10 @@ static const struct nomad_option library_rows[] = {
 	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0,
 			.max = 31536000, .unit = "seconds",
 			.help = "How long after its start the driver clears away what tasks left that no agent has "
-				"claimed by then: those of a former boot, and those that are dead. 0 leaves them; `gc` "
-				"does the same by hand."),
+				"claimed by then: those of a former boot, and those that are dead. An agent that comes "
+				"back has as long to ask for its tasks; the driver ends what runs that this agent has "
+				"not asked for. Without an agent it ends nothing that runs. 0 leaves all of them; `gc` "
+				"does the same for dead tasks by hand."),
 	NOMAD_OPTION(
 		struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
 		.help = "Show what the plugin counts as OpenMetrics text: calls and how long they took, tasks, their "

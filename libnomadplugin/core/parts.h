@@ -20,14 +20,17 @@ struct nomad__part {
 	}
 
 extern const struct nomad__part nomad__options_part, nomad__init_part, nomad__table_part, nomad__waits_part,
-	nomad__stops_part, nomad__lingering_part, nomad__gc_part, nomad__fingerprints_part, nomad__events_part,
-	nomad__samples_part;
+	nomad__stops_part, nomad__lingering_part, nomad__gc_part, nomad__agent_part, nomad__orphans_part,
+	nomad__fingerprints_part, nomad__events_part, nomad__samples_part;
 
 /* Decodes the defaults. */
 int nomad__options_begin(struct nomad_plugin *plugin, struct nomad_error **err);
 
 /* After the driver's init: gc_grace later and then from time to time, if an agent has configured the plugin. */
 void nomad__gc_schedule(struct nomad_plugin *plugin);
+
+/* Likewise, some times within gc_grace. */
+void nomad__orphans_schedule(struct nomad_plugin *plugin);
 
 /* At the end of each task. */
 void nomad__waits_task_ended(struct nomad_task *task);

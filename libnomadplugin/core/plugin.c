@@ -20,8 +20,9 @@
 enum { MAX_WORKERS = 64 };
 
 static const struct nomad__part *const parts[] = {
-	&nomad__options_part,	&nomad__init_part, &nomad__table_part,	      &nomad__waits_part,  &nomad__stops_part,
-	&nomad__lingering_part, &nomad__gc_part,   &nomad__fingerprints_part, &nomad__events_part, &nomad__samples_part,
+	&nomad__options_part, &nomad__agent_part,	 &nomad__orphans_part, &nomad__init_part,
+	&nomad__table_part,   &nomad__waits_part,	 &nomad__stops_part,   &nomad__lingering_part,
+	&nomad__gc_part,      &nomad__fingerprints_part, &nomad__events_part,  &nomad__samples_part,
 };
 
 static int make_part(struct nomad_plugin *plugin, const struct nomad__part *part)
@@ -78,7 +79,8 @@ static void count_tasks(void *ud, struct nomad__task_counts *ret)
 	nomad__table_each(ud, count_task, ret);
 }
 
-static void (*const on_init[])(struct nomad_plugin *plugin) = { nomad__gc_schedule, start_metrics, NULL };
+static void (*const on_init[])(struct nomad_plugin *plugin) = { nomad__gc_schedule, nomad__orphans_schedule,
+								start_metrics, NULL };
 static void (*const on_end[])(struct nomad_task *task) = { nomad__waits_task_ended, nomad__stops_task_ended,
 							   nomad__samples_task_ended, NULL };
 

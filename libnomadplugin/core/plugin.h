@@ -5,7 +5,7 @@
  *
  * Locks, in the order in which they may be taken:
  *
- *	gc, init	init is held while the driver's init() runs
+ *	gc, orphans, init	init is held while the driver's init() runs
  *	a task's busy	held while the driver's callbacks for this task run, one at a time; a start that holds its own
  *			takes those of earlier runs of the same task
  *	table, stops
@@ -13,9 +13,9 @@
  *	a task's progress
  *	a list of subscriptions, a supervisor's handle
  *
- * These are taken below any of those, or alone: options, a task's network, a task's journal (held during disk writes:
- * never on the loop thread), an exec's; lingering, before a supervisor's handle; that of the kept events, before
- * their subscriptions; of fingerprints, first `emitting`, which is held while subscribers are called.
+ * These are taken below any of those, or alone: options, agent, a task's network, a task's journal (held during disk
+ * writes: never on the loop thread), an exec's; lingering, before a supervisor's handle; that of the kept events,
+ * before their subscriptions; of fingerprints, first `emitting`, which is held while subscribers are called.
  *
  * Only init, busy and emitting are held while foreign code runs.  The loop thread takes neither init nor busy. */
 #ifndef NOMAD_CORE_PLUGIN_H
@@ -38,11 +38,13 @@ struct nomad_plugin {
 
 	struct nomad__options *options;
 	struct nomad__init *init;
+	struct nomad__agent *agent;
 	struct nomad__table *table;
 	struct nomad__waits *waits;
 	struct nomad__stops *stops;
 	struct nomad__lingering *lingering;
 	struct nomad__gc *gc;
+	struct nomad__orphans *orphans;
 	struct nomad__fingerprints *fingerprints;
 	struct nomad__events *events;
 	struct nomad__samples *samples;

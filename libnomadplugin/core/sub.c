@@ -51,12 +51,15 @@ struct nomad__sub *nomad__sub_new_of(struct nomad__sub_list *list, void (*fn)(vo
 }
 
 struct nomad__sub *nomad__sub_new_greeted(struct nomad__sub_list *list, void (*fn)(void), void *ud, void *extra,
-					  struct nomad__loop *loop, void (*greet)(void *sub))
+					  void (*extra_free)(void *extra), struct nomad__loop *loop,
+					  void (*greet)(void *sub))
 {
-	struct nomad__sub *sub = nomad__sub_new_of(list, fn, ud, extra, NULL);
+	struct nomad__sub *sub = nomad__sub_new_of(list, fn, ud, extra, extra_free);
 
-	if (!sub)
+	if (!sub) {
+		extra_free(extra);
 		return NULL;
+	}
 	if (nomad__loop_post(loop, greet, nomad__sub_ref(sub)) < 0) {
 		nomad__sub_unref(sub);
 		nomad__sub_cancel(sub);

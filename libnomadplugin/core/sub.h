@@ -38,9 +38,11 @@ struct nomad__sub *nomad__sub_new(struct nomad__sub_list *list, void (*fn)(void)
 /* With `extra` set before anybody can see it; freed by extra_free at last, but not on failure. */
 struct nomad__sub *nomad__sub_new_of(struct nomad__sub_list *list, void (*fn)(void), void *ud, void *extra,
 				     void (*extra_free)(void *extra));
-/* The same, and greet(sub), which drops a reference, is called on the loop's thread. */
+/* The same, but `extra` is freed on failure too, and greet(sub), which drops a reference, is called on the loop's
+ * thread. */
 struct nomad__sub *nomad__sub_new_greeted(struct nomad__sub_list *list, void (*fn)(void), void *ud, void *extra,
-					  struct nomad__loop *loop, void (*greet)(void *sub));
+					  void (*extra_free)(void *extra), struct nomad__loop *loop,
+					  void (*greet)(void *sub));
 struct nomad__sub *nomad__sub_ref(struct nomad__sub *sub);
 void nomad__sub_unref(struct nomad__sub *sub);
 /* Call `call(sub, arg)` unless the subscriber has left. */

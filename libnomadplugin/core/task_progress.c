@@ -67,6 +67,7 @@ static void set_running(struct nomad__task_progress *progress)
 		progress->started_ns = nomad_wall_ns();
 	if (progress->phase == NOMAD__STARTING)
 		progress->phase = NOMAD__RUNNING;
+	progress->asked_ns = nomad_monotonic_ns();
 }
 
 void nomad__task_set_running(struct nomad_task *task)
@@ -109,6 +110,7 @@ void nomad__task_join_start(struct nomad_task *task)
 	pthread_mutex_lock(&task->progress->lock);
 	task->progress->callers++;
 	task->progress->left = false;
+	task->progress->asked_ns = nomad_monotonic_ns();
 	pthread_mutex_unlock(&task->progress->lock);
 }
 
@@ -135,7 +137,6 @@ bool nomad_task_is_cancelled(const struct nomad_task *task)
 }
 
 /* ---- */
-
 
 void nomad__task_set_starting(struct nomad_task *task)
 {

@@ -26,11 +26,14 @@ struct nomad__task_progress {
 	struct nomad__supervisor *supervisor;
 	bool stopping;
 	/* Whether the start is still wanted.  The undoing of a start that is not begins when start() returns. */
-	unsigned callers;	/* StartTask calls that wait for the start */
-	bool left;		/* they have all gone */
-	const char *cancelled; /* why it is not, for good; static; NULL: it is */
+	unsigned callers;	  /* StartTask calls that wait for the start */
+	bool left;		  /* they have all gone */
+	const char *cancelled;	  /* why it is not, for good; static; NULL: it is */
 	struct nomad_exit result; /* does not change any more once the task has ended */
 	int64_t started_ns, ended_ns;
+	/* Whether an agent has it: see orphans.c. */
+	unsigned waiters; /* open WaitTask calls */
+	int64_t asked_ns; /* when it was last asked for; monotonic */
 	/* exec.c's: execs begin only while the task runs, and end before its supervisor goes. */
 	struct nomad__exec_stream *execs;
 	unsigned opening; /* driver->exec() runs that often */

@@ -291,11 +291,18 @@ static void test_half_destroyed(void **state)
 	nomad__plugin_free(plugin);
 }
 
+static void on_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
+{
+	(void)ud;
+	(void)fp;
+}
+
 /* What runs unclaimed on our own node is ended at the second look, nobody else's. */
 static void test_orphans(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver), *other;
 	const char *mine = id_of("mine/1"), *its = id_of("its/1"), *now = id_of("now/1"), *claimed = id_of("claimed/1");
+	struct nomad__sub *agent;
 
 	(void)state;
 	must_start(plugin, mine, "{}", NULL);
@@ -309,6 +316,10 @@ static void test_orphans(void **state)
 	sleep(2);
 	assert_string_equal(gc(plugin, 0), ""); /* it does not know which node it is */
 	must_start(plugin, now, "{}", NULL);
+	for (int i = 0; i < 2; i++, sleep(2))
+		assert_string_equal(gc(plugin, 0), ""); /* without an agent */
+	agent = nomad__fingerprint_subscribe(plugin, on_fingerprint, NULL);
+	sleep(2);
 	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
 	assert_string_equal(gc(plugin, 0), ""); /* the first look */
 	assert_string_equal(gc(plugin, 0), ""); /* too soon */
@@ -318,6 +329,7 @@ static void test_orphans(void **state)
 	list(plugin);
 	assert_int_equal(of(its)->state, NOMAD__DISK_RUNNING);
 	assert_int_equal(of(claimed)->state, NOMAD__DISK_RUNNING);
+	nomad__sub_cancel(agent);
 	must_destroy(plugin, its);
 	must_destroy(plugin, now);
 	must_destroy(other, claimed);

@@ -16,8 +16,13 @@ struct nomad__waits {
 	struct nomad__sub_list waiters; /* their `extra` is the task */
 };
 
-static void unref_task(void *task)
+static void waiter_gone(void *arg)
 {
+	struct nomad_task *task = arg;
+
+	pthread_mutex_lock(&task->progress->lock);
+	task->progress->waiters--;
+	pthread_mutex_unlock(&task->progress->lock);
 	nomad__task_unref(task);
 }
 
@@ -28,7 +33,11 @@ static struct nomad__sub *subscribe(struct nomad_task *task, void (*fn)(void), v
 	struct nomad__sub *sub;
 
 	pthread_mutex_lock(&task->progress->lock);
-	sub = nomad__sub_new_of(&task->plugin->waits->waiters, fn, ud, nomad__task_ref(task), unref_task);
+	sub = nomad__sub_new_of(&task->plugin->waits->waiters, fn, ud, nomad__task_ref(task), waiter_gone);
+	if (sub) {
+		task->progress->waiters++;
+		task->progress->asked_ns = nomad_monotonic_ns();
+	}
 	*ret_ended = task->progress->phase >= NOMAD__EXITED;
 	pthread_mutex_unlock(&task->progress->lock);
 	if (!sub)
