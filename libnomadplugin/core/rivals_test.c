@@ -318,6 +318,34 @@ static void test_stopped(void **state)
 	nomad__plugin_free(plugin);
 }
 
+/* A process that is never ready. */
+static int notify_start(struct nomad_task *task, struct nomad_error **err)
+{
+	const char *argv[] = { "/bin/sleep", "1000", NULL };
+	const struct nomad_command command = { .argv = argv, .notify = true, .ready_timeout_ms = 3600000 };
+
+	return nomad_task_run(task, &command, err);
+}
+
+static void test_not_ready(void **state)
+{
+	static struct nomad_driver driver;
+	NOMAD_AUTO_FREE char *mark = alloc_mark();
+	struct nomad_plugin *plugin;
+	struct call call;
+
+	(void)state;
+	driver = script_driver;
+	driver.start = notify_start;
+	plugin = plugin_up(&driver);
+	call_start(&call, plugin, "web/1");
+	wait_until(process_with(mark));
+	nomad__caller_leave(call.caller);
+	ended(&call, -ECANCELED, "its caller is gone");
+	nothing_left();
+	nomad__plugin_free(plugin);
+}
+
 /* ---- All at once ---- */
 
 enum { STARTERS = 6, ROUNDS = 40 };
@@ -371,4 +399,4 @@ static void test_storm(void **state)
 }
 
 MAIN("rivals", T(test_known), T(test_recorded), T(test_not_ended), T(test_wrong_config), T(test_two_starts),
-     T(test_caller_leaves), T(test_adopted), T(test_stopped), T(test_storm))
+     T(test_caller_leaves), T(test_adopted), T(test_stopped), T(test_not_ready), T(test_storm))

@@ -31,6 +31,11 @@ static struct nomad_command complete(const struct nomad_task *task, const struct
 	return whole;
 }
 
+static bool is_cancelled(const void *task)
+{
+	return nomad_task_is_cancelled(task);
+}
+
 int nomad_task_run(struct nomad_task *task, const struct nomad_command *command, struct nomad_error **err)
 {
 	const struct nomad_command whole = complete(task, command);
@@ -52,6 +57,7 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		.resources = &info->resources,
 		.devices = info->devices,
 		.n_devices = info->n_devices,
+		.is_cancelled = is_cancelled,
 	};
 	int r;
 

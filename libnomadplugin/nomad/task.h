@@ -230,7 +230,8 @@ struct nomad_command {
  * wants them, stdin is /dev/null.  From then on the library answers wait,
  * stop, signal, exec, stats and recovery for the task.
  * To be called once, in start().  On failure nothing of it is left, and the
- * error carries the last lines that the process wrote to stderr. */
+ * error carries the last lines that the process wrote to stderr.  Fails soon
+ * if the start is cancelled. */
 int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		   struct nomad_error **err) NOMAD_MUST_CHECK;
 

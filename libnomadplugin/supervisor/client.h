@@ -33,6 +33,8 @@ struct nomad__supervise {
 	const struct nomad_resources *resources;
 	const struct nomad_device *devices;
 	size_t n_devices;
+	/* Whether the start is cancelled, with the `ud` of the events; NULL: it never is. */
+	bool (*is_cancelled)(const void *ud);
 };
 
 struct nomad__supervisor_exit {

@@ -13,6 +13,9 @@
 #include "supervisor/handle.h"
 #include "supervisor/limits.h"
 
+/* How often to look whether the start is cancelled. */
+#define LOOK_NS INT64_C(200000000)
+
 static void sanitize(char *text)
 {
 	size_t n = strlen(text);
@@ -57,6 +60,22 @@ static int record_cgroups(int dirfd, const struct nomad__keys *spec)
 	return nomad__fields_write(dirfd, "cgroups", &record, false);
 }
 
+/* The supervisor's answer, or -ETIMEDOUT, or -ECANCELED. */
+static ssize_t await_answer(const struct nomad__supervisor *s, const struct nomad__supervise *what, char *buf,
+			    size_t size, int64_t patience_ns)
+{
+	for (;;) {
+		int64_t slice_ns = patience_ns < LOOK_NS ? patience_ns : LOOK_NS;
+		ssize_t n = nomad__reply_receive(s->fd, buf, size, slice_ns);
+
+		patience_ns -= slice_ns;
+		if (n != -ETIMEDOUT || patience_ns <= 0)
+			return n;
+		if (what->is_cancelled && what->is_cancelled(s->ud))
+			return -ECANCELED;
+	}
+}
+
 /* Give the program its specification and wait for the answer. */
 static int start_and_wait(struct nomad__supervisor *s, const struct nomad__supervise *what,
 			  const struct nomad__keys *spec, struct nomad_error **err)
@@ -91,8 +110,10 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 		;
 	if (r < 0)
 		return nomad_error_errno(err, -r, "send the specification to the supervisor");
-	n = nomad__reply_receive(s->fd, buf, sizeof(buf), patience + 60 * 1000000000ll);
+	n = await_answer(s, what, buf, sizeof(buf), patience + 60 * 1000000000ll);
 	nomad__crash_at("start-answered");
+	if (n == -ECANCELED)
+		return nomad_error_set(err, ECANCELED, "the start was cancelled before the process was ready");
 	if (n <= 0)
 		return nomad_error_set(err, n == -ETIMEDOUT ? ETIMEDOUT : EIO, "the supervisor %s",
 				       n == -ETIMEDOUT ? "does not answer" : "died while it started the task");
