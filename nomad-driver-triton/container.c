@@ -122,7 +122,7 @@ static int wait_for_tags(struct triton_start *start, const char *id, struct noma
 		if (triton_now_ms() > start->deadline_ms || n > 120)
 			return nomad_error_set(err, ETIMEDOUT, "set the tags of the instance '%s': they do not show",
 					       id);
-		r = triton_site_sleep(start->plugin->site, 500, err);
+		r = triton_start_sleep(start, 500, err);
 		if (r < 0)
 			return r;
 	}
@@ -163,7 +163,7 @@ static int find_address(struct triton_start *start, const char *uuid, struct tri
 			return nomad_error_wrap(err, "look for the address of the instance");
 		if (ret->primary_ip || n > 10 || ret->state == TRITON_STOPPED)
 			return 0;
-		r = triton_site_sleep(start->plugin->site, 500, err);
+		r = triton_start_sleep(start, 500, err);
 		if (r < 0)
 			return r;
 	}

@@ -85,7 +85,7 @@ static int wait_running(struct triton_start *start, struct triton_machine *machi
 		}
 		/* An API that does not answer says nothing about the instance. */
 		nomad_error_free(why);
-		r = triton_site_sleep(start->plugin->site, triton_backoff_ms(n, 250, 2000), err);
+		r = triton_start_sleep(start, triton_backoff_ms(n, 250, 2000), err);
 		if (r < 0)
 			return r;
 	}

@@ -22,6 +22,8 @@
 #include "text.h"
 #include "triton.h"
 
+enum { LOOK_MS = 250 }; /* between looks whether the start is cancelled */
+
 /* Until the start is done, what it makes is a debt: should this process die, and Nomad not repeat the start, the next
  * one removes it. */
 static int note(struct triton_start *start, struct nomad_error **err)
@@ -138,6 +140,19 @@ int triton_start_with(struct triton_plugin *plugin, struct nomad_task *task, con
 		return nomad_error_wrap(err, "start the %s '%s'", what, name);
 	triton_debts_settle(plugin->debts, name, true);
 	return 0;
+}
+
+int triton_start_sleep(const struct triton_start *start, int64_t ms, struct nomad_error **err)
+{
+	int r = 0;
+
+	for (int64_t slice; r >= 0 && ms > 0; ms -= slice) {
+		if (nomad_task_is_cancelled(start->task))
+			return nomad_error_set(err, ECANCELED, "the start was cancelled");
+		slice = ms < LOOK_MS ? ms : LOOK_MS;
+		r = triton_site_sleep(start->plugin->site, slice, err);
+	}
+	return r;
 }
 
 int triton_make_once(struct triton_start *start, const struct triton_maker *maker, void *ud, struct nomad_error **err)

@@ -65,6 +65,8 @@ struct triton_maker {
 int triton_start_with(struct triton_plugin *plugin, struct nomad_task *task, const struct triton_task *want,
 		      int (*build)(struct triton_start *start, struct nomad_error **err), const char *what,
 		      struct nomad_error **err);
+/* Waits; -ECANCELED soon after the start was cancelled, -ESHUTDOWN when the plugin ends. */
+int triton_start_sleep(const struct triton_start *start, int64_t ms, struct nomad_error **err);
 /* Writes down what the start is about to make, then makes its volumes. */
 int triton_begin(struct triton_start *start, const char *api, struct nomad_error **err);
 /* Exactly one instance: looks first, creates, and looks again where the answer was lost. */

@@ -87,6 +87,15 @@ ended_meanwhile() {
 		lives recover wait &&
 	file_has "$T/out" "$2" && lives destroy && none
 }
+# A start whose machine would take longer than this test: its caller leaves, and it ends.  The machine is a debt.
+caller_leaves() {
+	begin cloud && printf %s "$(cloud_config .)" >"$T/config.json" &&
+		control POST /set '{"delays": {"provision": 3600}}' >/dev/null && lives leaves &&
+		[ -n "$(ls "$T/state/debts")" ]
+	_r=$?
+	control POST /set '{"delays": {"provision": 0.3}}' >/dev/null
+	return $_r
+}
 # The library's own points.
 at_point() {
 	_at=$1
@@ -146,6 +155,7 @@ deal 'docker: killed at the list of published rules of a destroy' docker in_dest
 deal 'docker: killed at the first look after a recovery' docker in_recover docker 'GET /machines'
 
 deal 'cloud: a recovery in an outage succeeds' over_outage
+deal 'cloud: the caller of a start leaves while the machine is provisioned' caller_leaves
 deal 'cloud: an end while the plugin was away' ended_meanwhile stopped '^end 0 '
 deal 'cloud: a failure while the plugin was away' ended_meanwhile failed '^end 1 .*the instance failed'
 deal 'cloud: removed and forgotten while the plugin was away' ended_meanwhile purge '^end 1 .*deleted, not by Nomad'

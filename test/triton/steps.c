@@ -7,6 +7,7 @@
  *
  *	start		StartTask; the answer goes to DIRECTORY/handle
  *	late		StartTask, which has to fail
+ *	leaves		StartTask whose caller leaves after a second: it has to fail
  *	recover		RecoverTask with that
  *	reboot		this life is one of another boot of the host
  *	up		wait until the poller knows it to run
@@ -48,6 +49,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool ended, stopped;
 static int end_status;
+static struct nomad__caller *caller; /* of StartTask; NULL: one that stays */
 
 static int fail(const char *what, struct nomad_error *err)
 {
@@ -152,7 +154,7 @@ static int start(struct nomad_plugin *plugin, const char *folder, const char *co
 
 	json_decref(json);
 	if (r >= 0)
-		r = nomad__task_start(plugin, NULL, &info, config, size, &started, &err);
+		r = nomad__task_start(plugin, caller, &info, config, size, &started, &err);
 	free(config);
 	nomad__task_info_done(&info);
 	if (r < 0)
@@ -165,6 +167,27 @@ static int start(struct nomad_plugin *plugin, const char *folder, const char *co
 		printf("started at %s\n", started.addr ? started.addr : "no address");
 	nomad__started_done(&started);
 	return 0;
+}
+
+static void *leave(void *arg)
+{
+	sleep(1);
+	nomad__caller_leave(arg);
+	return NULL;
+}
+
+static int start_and_leave(struct nomad_plugin *plugin, const char *folder, const char *config_file)
+{
+	pthread_t thread;
+	int r;
+
+	caller = nomad__caller_new();
+	if (!caller || pthread_create(&thread, NULL, leave, caller))
+		abort();
+	r = start(plugin, folder, config_file, 0);
+	pthread_join(thread, NULL);
+	nomad__caller_unref(NOMAD_TAKE_PTR(caller));
+	return r < 0 ? 0 : fail("leaves", NULL);
 }
 
 static int recover(struct nomad_plugin *plugin, const char *folder)
@@ -313,6 +336,8 @@ static int run_word(struct nomad_plugin *plugin, char **argv, const char *word, 
 		return start(plugin, argv[3], argv[2], 0);
 	if (strcmp(word, "late") == 0)
 		return start(plugin, argv[3], argv[2], 0) < 0 ? 0 : -1;
+	if (strcmp(word, "leaves") == 0)
+		return start_and_leave(plugin, argv[3], argv[2]);
 	if (strcmp(word, "recover") == 0)
 		return recover(plugin, argv[3]);
 	if (strcmp(word, "reboot") == 0) {
