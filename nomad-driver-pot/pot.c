@@ -268,22 +268,41 @@ static const char *dir_in_jail(const struct nomad_task_info *info, const char *v
 	return dir && *dir == '/' ? dir : otherwise;
 }
 
+/* Mounts what Nomad's shared directory has, one by one: FreeBSD refuses (EDEADLK) to mount its logs on themselves, as
+ * they would show in a mount of the whole, and Nomad reads logs as root, so a task must not write there. */
+static int mount_shared(const struct pot_config *site, struct nomad_task *task, const char *name,
+			struct nomad_error **err)
+{
+	static const struct {
+		const char *name;
+		bool read_only;
+	} parts[] = { { "data", false }, { "tmp", false }, { "logs", true } };
+	const char *alloc = dir_in_jail(nomad_task_info(task), "NOMAD_ALLOC_DIR", "/alloc");
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(parts); i++) {
+		NOMAD_AUTO_FREE char *source = nomad_strdupf("%s/%s", nomad_task_shared_dir(task), parts[i].name);
+		NOMAD_AUTO_FREE char *target = nomad_strdupf("%s/%s", alloc, parts[i].name);
+		int r;
+
+		if (!source || !target)
+			return nomad_error_errno(err, ENOMEM, "mount the task's directories");
+		if (access(source, F_OK) < 0)
+			continue;
+		r = mount_one(site, name, source, target, parts[i].read_only, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int make_mounts(const struct pot_config *site, struct nomad_task *task, const char *name,
 		       struct nomad_error **err)
 {
 	const struct pot_task_config *config = nomad_task_config(task);
 	const struct nomad_task_info *info = nomad_task_info(task);
-	const char *alloc = dir_in_jail(info, "NOMAD_ALLOC_DIR", "/alloc");
-	NOMAD_AUTO_FREE char *logs = nomad_strdupf("%s/logs", nomad_task_shared_dir(task));
-	NOMAD_AUTO_FREE char *logs_in_jail = nomad_strdupf("%s/logs", alloc);
 	int r;
 
-	if (!logs || !logs_in_jail)
-		return nomad_error_errno(err, ENOMEM, "mount the task's directories");
-	r = mount_one(site, name, nomad_task_shared_dir(task), alloc, false, err);
-	/* Nomad reads logs from there as root: not to be written by the task. */
-	if (r == 0 && access(logs, F_OK) == 0)
-		r = mount_one(site, name, logs, logs_in_jail, true, err);
+	r = mount_shared(site, task, name, err);
 	if (r == 0)
 		r = mount_one(site, name, nomad_task_local_dir(task), dir_in_jail(info, "NOMAD_TASK_DIR", "/local"),
 			      false, err);

@@ -74,7 +74,7 @@ beside 'arguments arrive whole' t_args
 
 t_directories() {
 	run_task "$(task_config \
-		'echo a >/alloc/f && echo b >/local/f && echo c >/secrets/f && cat "$NOMAD_ALLOC_DIR"/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x || echo read-only')"
+		'echo a >/alloc/data/f && echo b >/local/f && echo c >/secrets/f && cat "$NOMAD_ALLOC_DIR"/data/f "$NOMAD_TASK_DIR"/f "$NOMAD_SECRETS_DIR"/f; touch /alloc/logs/x || echo read-only')"
 	is "$(grep -E '^(a|b|c|read-only)$' "$T/out" | tr '\n' ' ')" 'a b c read-only ' && left_nothing
 }
 beside 'alloc, local and secrets are there, logs read-only' t_directories

@@ -9,7 +9,8 @@ requires jq python3
 # The calls of a job with no options but those that it must have.
 plain='pot|prepare|-U|file://IMAGES|-p|img|-t|1.0|-c|"/bin/sh '"'-c' 'exit 0'"'"|-a|SLUG|-n|nomad|-v
 pot|info|-q|-p|POT
-pot|mount-in|-p|POT|-d|ALLOC/alloc|-m|/alloc
+pot|mount-in|-p|POT|-d|ALLOC/alloc/data|-m|/alloc/data
+pot|mount-in|-p|POT|-d|ALLOC/alloc/tmp|-m|/alloc/tmp
 pot|mount-in|-p|POT|-d|ALLOC/alloc/logs|-m|/alloc/logs|-r
 pot|mount-in|-p|POT|-d|ALLOC/task/local|-m|/local
 pot|mount-in|-p|POT|-d|ALLOC/task/secrets|-m|/secrets
@@ -22,7 +23,7 @@ rctl|-r|jail:POT'
 # What varies has names; how often it is asked whether the jail runs, or has run, is a matter of luck.
 named_calls() {
 	_pot=$(task_pot)
-	_alloc=$(calls mount-in | sed -n 's,.*|-d|\([^|]*\)/alloc|-m|/alloc$,\1,p')
+	_alloc=$(calls mount-in | sed -n 's,.*|-d|\([^|]*\)/alloc/data|-m|/alloc/data$,\1,p')
 	calls | sed "s,$_alloc/,ALLOC/,; s,$POT_DIR/images,IMAGES,; s,|$_pot\$,|POT,; s,|$_pot|,|POT|,g
 		s,:$_pot\\b,:POT,; s,|${_pot#nomad_}|,|SLUG|,
 		s,$T/,T/,; s/\\(|set-env|-p|POT|-E|\\).*/\\1.../" | grep -vxF 'pot|info|-q|-r|-p|POT' |
@@ -156,7 +157,7 @@ t_host_paths() {
 	mkdir -p "$T/data"
 	pot_config '{ "allow_host_paths": false }'
 	run_task "$(task_config 'exit 0' '{ "mount": ["'"$T/data"':/data"] }')"
-	is $STATUS 1 && file_has "$T/err" allow_host_paths && is "$(calls mount-in | grep -c /data)" 0 && left_nothing
+	is $STATUS 1 && file_has "$T/err" allow_host_paths && is "$(calls mount-in | grep -c '|/data$')" 0 && left_nothing
 }
 beside 'allow_host_paths = false: nothing of the host is mounted' t_host_paths
 all_beside
