@@ -130,6 +130,14 @@ static const char *host_ip(const json_t *port)
 	return inet_pton(AF_INET, network, &in) == 1 ? network : "127.0.0.1";
 }
 
+static bool has_label(const struct nomad_task_info *info, const char *label)
+{
+	for (size_t i = 0; i < info->resources.n_ports; i++)
+		if (strcmp(info->resources.ports[i].label, label) == 0)
+			return true;
+	return false;
+}
+
 static int add_ports(struct nomad_task_info *info, const json_t *ports)
 {
 	const json_t *port;
@@ -140,9 +148,11 @@ static int add_ports(struct nomad_task_info *info, const json_t *ports)
 		const char *label = nomad__job_string(port, "Label", "");
 		int value = (int)json_integer_value(json_object_get(port, "Value"));
 		int to = (int)json_integer_value(json_object_get(port, "To"));
-		struct nomad_port *grown =
-			reallocarray(info->resources.ports, info->resources.n_ports + 1, sizeof(*grown));
+		struct nomad_port *grown;
 
+		if (has_label(info, label))
+			continue;
+		grown = reallocarray(info->resources.ports, info->resources.n_ports + 1, sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
 		info->resources.ports = grown;
@@ -166,15 +176,30 @@ static int add_ports(struct nomad_task_info *info, const json_t *ports)
 	return 0;
 }
 
+static int add_networks(struct nomad_task_info *info, const json_t *networks)
+{
+	const json_t *network;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach((json_t *)networks, i, network)
+	{
+		if (r >= 0)
+			r = add_ports(info, json_object_get(network, "ReservedPorts"));
+		if (r >= 0)
+			r = add_ports(info, json_object_get(network, "DynamicPorts"));
+	}
+	return r;
+}
+
 static int set_resources(struct nomad_task_info *info, const struct nomad__job_task *task)
 {
-	const json_t *resources = json_object_get(task->json, "Resources"), *network;
+	const json_t *resources = json_object_get(task->json, "Resources");
 	int64_t cpu = json_integer_value(json_object_get(resources, "CPU"));
 	int64_t memory = json_integer_value(json_object_get(resources, "MemoryMB"));
 	int64_t cores = json_integer_value(json_object_get(resources, "Cores"));
 	int64_t most = json_integer_value(json_object_get(resources, "MemoryMaxMB"));
-	size_t i;
-	int r = 0;
+	int r;
 
 	info->resources.cpu_shares = cpu > 0 ? cpu : 100; /* Nomad's defaults */
 	if (cores > 0) {
@@ -189,13 +214,8 @@ static int set_resources(struct nomad_task_info *info, const struct nomad__job_t
 	info->resources.memory_max_mb = most;
 	info->resources.memory_limit_bytes = (most > info->resources.memory_mb ? most : info->resources.memory_mb)
 					     << 20;
-	json_array_foreach(json_object_get(task->group_json, "Networks"), i, network)
-	{
-		r = add_ports(info, json_object_get(network, "ReservedPorts"));
-		if (r >= 0)
-			r = add_ports(info, json_object_get(network, "DynamicPorts"));
-	}
-	return r;
+	r = add_networks(info, json_object_get(task->group_json, "Networks"));
+	return r < 0 ? r : add_networks(info, json_object_get(resources, "Networks"));
 }
 
 /* ---- Environment ---- */

@@ -27,7 +27,8 @@ static const char text[] =
 	"7000000000,"
 	"    \"KillSignal\": \"SIGINT\", \"Env\": {\"GREETING\": \"hi ${NOMAD_TASK_NAME} ${nope} "
 	"${env[\\\"NOMAD_DC\\\"]} ${\"},"
-	"    \"Resources\": {\"CPU\": 200, \"MemoryMB\": 64, \"MemoryMaxMB\": 128},"
+	"    \"Resources\": {\"CPU\": 200, \"MemoryMB\": 64, \"MemoryMaxMB\": 128,"
+	"      \"Networks\": [{\"MBits\": 10, \"DynamicPorts\": [{\"Label\": \"own\"}, {\"Label\": \"y\"}]}]},"
 	"    \"Config\": {\"list\": [\"${NOMAD_META_c}\"], \"map\": {\"k\": \"${GREETING}\"}, \"n\": 5}},"
 	"   {\"Name\": \"other\", \"Driver\": \"docker\"}]}]}}";
 
@@ -105,7 +106,10 @@ static void test_alloc(void **state)
 	assert_string_equal(nomad_map_get(env, "NOMAD_IP_x"), "192.0.2.1");
 	assert_string_equal(nomad_map_get(env, "NOMAD_CPU_LIMIT"), "200");
 	assert_string_equal(nomad_map_get(env, "GREETING"), "hi t ${nope} home ${");
-	assert_int_equal(alloc.info.resources.n_ports, 3);
+	/* Those of the group, and of the task's own network block the label that is new. */
+	assert_int_equal(alloc.info.resources.n_ports, 4);
+	assert_string_equal(alloc.info.resources.ports[3].label, "own");
+	assert_non_null(nomad_map_get(env, "NOMAD_HOST_PORT_own"));
 	assert_in_range(alloc.info.resources.ports[1].value, 1, 65535);
 	assert_int_equal(alloc.info.resources.ports[1].to, 0);
 	assert_int_not_equal(alloc.info.resources.ports[1].value, alloc.info.resources.ports[2].value);

@@ -100,6 +100,57 @@ int nomad__isolation_of(const Pb__NetworkIsolationSpec *spec, struct nomad_netwo
 	return 0;
 }
 
+static int add_port(struct nomad_resources *ret, const char *label, int value, int to, const char *host_ip)
+{
+	struct nomad_port *ports = reallocarray(ret->ports, ret->n_ports + 1, sizeof(*ports)), *port;
+	int r;
+
+	if (!ports)
+		return -ENOMEM;
+	ret->ports = ports;
+	port = &ports[ret->n_ports++];
+	*port = (struct nomad_port){ .value = value, .to = to };
+	r = copy(&port->label, label, false);
+	return r < 0 ? r : copy(&port->host_ip, host_ip, false);
+}
+
+/* Ports of the task's own network block, which Nomad allocates but does not list with the group's. */
+static int add_own_ports(struct nomad_resources *ret, const Pb__NetworkResource *network, Pb__NetworkPort **ports,
+			 size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < ret->n_ports && !known; k++)
+			known = strcmp(ret->ports[k].label, ports[i]->label) == 0;
+		if (!known)
+			r = add_port(ret, ports[i]->label, ports[i]->value, 0, network->ip);
+	}
+	return r;
+}
+
+static int all_ports(const Pb__Resources *from, struct nomad_resources *ret)
+{
+	const Pb__AllocatedTaskResources *own = from->allocated_resources;
+	int r = 0;
+
+	for (size_t i = 0; i < from->n_ports && r >= 0; i++) {
+		const Pb__PortMapping *port = from->ports[i];
+
+		r = add_port(ret, port->label, port->value, port->to, port->host_ip);
+	}
+	for (size_t i = 0; own && i < own->n_networks && r >= 0; i++) {
+		const Pb__NetworkResource *network = own->networks[i];
+
+		r = add_own_ports(ret, network, network->reserved_ports, network->n_reserved_ports);
+		if (r >= 0)
+			r = add_own_ports(ret, network, network->dynamic_ports, network->n_dynamic_ports);
+	}
+	return r;
+}
+
 static int resources(const Pb__Resources *from, struct nomad_resources *ret)
 {
 	const Pb__AllocatedTaskResources *allocated = from->allocated_resources;
@@ -121,22 +172,7 @@ static int resources(const Pb__Resources *from, struct nomad_resources *ret)
 		if (r >= 0)
 			r = copy(&ret->cpuset_cgroup, linux_part->cpuset_cgroup, true);
 	}
-	if (r < 0 || from->n_ports == 0)
-		return r;
-	ret->ports = calloc(from->n_ports, sizeof(*ret->ports));
-	if (!ret->ports)
-		return -ENOMEM;
-	for (size_t i = 0; i < from->n_ports && r >= 0; i++) {
-		const Pb__PortMapping *port = from->ports[i];
-		struct nomad_port *to = &ret->ports[ret->n_ports++];
-
-		to->value = port->value;
-		to->to = port->to;
-		r = copy(&to->label, port->label, false);
-		if (r >= 0)
-			r = copy(&to->host_ip, port->host_ip, false);
-	}
-	return r;
+	return r < 0 ? r : all_ports(from, ret);
 }
 
 static int mounts(const Pb__TaskConfig *config, struct nomad_task_info *ret)

@@ -26,6 +26,9 @@ static void a_task_arrives_whole(void **state)
 	Pb__AllocatedMemoryResources memory = PB__ALLOCATED_MEMORY_RESOURCES__INIT;
 	Pb__LinuxResources linux_part = PB__LINUX_RESOURCES__INIT;
 	Pb__PortMapping port = PB__PORT_MAPPING__INIT, *ports[] = { &port };
+	Pb__NetworkPort of_task[] = { PB__NETWORK_PORT__INIT, PB__NETWORK_PORT__INIT };
+	Pb__NetworkPort *reserved[] = { &of_task[0] }, *dynamic[] = { &of_task[1] };
+	Pb__NetworkResource task_network = PB__NETWORK_RESOURCE__INIT, *networks[] = { &task_network };
 	Pb__Mount mount = PB__MOUNT__INIT, *mounts[] = { &mount };
 	Pb__Device device = PB__DEVICE__INIT, *devices[] = { &device };
 	Pb__DNSConfig dns = PB__DNSCONFIG__INIT;
@@ -82,6 +85,16 @@ static void a_task_arrives_whole(void **state)
 	resources.linux_resources = &linux_part;
 	resources.ports = ports;
 	resources.n_ports = 1;
+	of_task[0].label = (char *)"http";
+	of_task[0].value = 25001;
+	of_task[1].label = (char *)"admin";
+	of_task[1].value = 25002;
+	task_network.ip = (char *)"192.0.2.1";
+	task_network.reserved_ports = reserved;
+	task_network.dynamic_ports = dynamic;
+	task_network.n_reserved_ports = task_network.n_dynamic_ports = 1;
+	allocated.networks = networks;
+	allocated.n_networks = 1;
 	config.resources = &resources;
 	mount.task_path = (char *)"/data";
 	mount.host_path = (char *)"/srv";
@@ -141,11 +154,16 @@ static void a_task_arrives_whole(void **state)
 	assert_true(info.resources.percent_ticks == 0.25);
 	assert_string_equal(info.resources.cpuset_cpus, "2,3");
 	assert_string_equal(info.resources.cpuset_cgroup, "/sys/fs/cgroup/x");
-	assert_int_equal(info.resources.n_ports, 1);
+	assert_int_equal(info.resources.n_ports, 2);
 	assert_string_equal(info.resources.ports[0].label, "http");
 	assert_int_equal(info.resources.ports[0].value, 25000);
 	assert_int_equal(info.resources.ports[0].to, 80);
 	assert_string_equal(info.resources.ports[0].host_ip, "127.0.0.1");
+	/* The task's own network block adds the labels that the group's has not. */
+	assert_string_equal(info.resources.ports[1].label, "admin");
+	assert_int_equal(info.resources.ports[1].value, 25002);
+	assert_int_equal(info.resources.ports[1].to, 0);
+	assert_string_equal(info.resources.ports[1].host_ip, "192.0.2.1");
 	assert_int_equal(info.n_mounts, 1);
 	assert_string_equal(info.mounts[0].task_path, "/data");
 	assert_string_equal(info.mounts[0].host_path, "/srv");

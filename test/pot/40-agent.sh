@@ -114,11 +114,11 @@ t_stop() {
 run_test 'stop, and nothing is left' t_stop
 
 # The examples are run as they are, but for the image, which is made here, and has no nginx.
-example() {	# NAME JQ
+example() {	# NAME JQ [JQ]: of the config, of the task
 	: >"$POT_DIR/images/nginx-nomad-amd64-14_1_1.1.20.xz"
 	"$NOMAD" job run -output "examples/pot/$1" | jq --arg image "file://$POT_DIR/images" --arg t "$T" \
 		--arg script 'trap "exit 0" QUIT; cat /index.html; while :; do sleep 0.2; done' \
-		".Job.TaskGroups[0].Tasks[0].Config |= (.image = \$image | $2)" >"$T/example.json" &&
+		".Job.TaskGroups[0].Tasks[0] |= (.Config |= (.image = \$image | $2) | ${3:-.})" >"$T/example.json" &&
 		run_job "$T/example.json"
 }
 t_hello() {
@@ -153,6 +153,23 @@ t_old() {
 refused() { task_events "$ALLOC_ID" www1 2>/dev/null | grep -q 'allow_host_paths'; }
 old_speaks() { alloc_logs "$ALLOC_ID" www1 2>/dev/null | grep -qx 'quotes are kept'; }
 run_test 'the job of the older driver' t_old
+
+# Ports of the task's own network block, which the older driver's documentation has: no group lists them.
+t_old_network() {
+	example old-driver-network.nomad.hcl '.copy = ["local/nginx.conf:/nginx.conf"] | .mount = ["local/www:/mnt"]
+		| .command = "/bin/sh"
+		| .args = ["-c", "\u0027cat /nginx.conf /mnt/index.html; echo $NOMAD_HOST_PORT_http; sleep 1000\u0027"]' \
+		'.Templates = [{ EmbeddedTmpl: "conf\n", DestPath: "local/nginx.conf", ChangeMode: "noop" },
+			{ EmbeddedTmpl: "page\n", DestPath: "local/www/index.html", ChangeMode: "noop" }]
+		| .Services[].Provider = "nomad"' &&
+		wait_alloc "$ALLOC_ID" running && wait_for 30 'its log' old_network_speaks || return 1
+	_host=$(alloc_logs "$ALLOC_ID" www1 | grep -x '[0-9][0-9]*')
+	like "$(calls prepare | tail -n 1)" "\|-N\|public-bridge\|-i\|auto\|-e\|80:$_host\|" || return 1
+	wait_for 30 'the service has that port' service_at "$_host" && gone "$JOB_ID"
+}
+old_network_speaks() { alloc_logs "$ALLOC_ID" www1 2>/dev/null | grep -Eqx '[0-9]+'; }
+service_at() { [ "$(api GET /v1/service/nginx-minipot-service | jq '.[0].Port')" = "$1" ]; }
+run_test "the job of the older driver's documentation, ports in its resources" t_old_network
 
 t_graceful() {
 	submit grace 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.2; done' service \
