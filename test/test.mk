@@ -152,6 +152,10 @@ tests-of-tsan: $(call unit_tests_of,libnomadplugin)
 test-tsan:
 	@BUILD='$(BUILD)' NOMAD_TEST_LONG=1 test/tally tsan test/lib/47-tsan.sh
 
+# ---- The supervisor over streams, as on FreeBSD: os/socket.c ------------------------------
+.PHONY: tests-of-stream
+tests-of-stream: $(filter $(BUILD)/libnomadplugin/supervisor/% $(BUILD)/libnomadplugin/os/socket_test,$(call unit_tests_of,libnomadplugin))
+
 # ---- What editors ask clangd -------------------------------------------------------------
 .PHONY: compile_commands.json
 json_text = "$(subst ",\",$(subst \,\\,$(1)))"

@@ -391,8 +391,8 @@ static void answer_request(int64_t id, int file)
 				answer("exited", i, "code", 0, -1);
 		answer("terminal", id, NULL, 0, zero);
 		answer("terminal", id, NULL, 0, -1);
-		(void)send(NOMAD_EXEC_FD, "P1\0E0", 5, MSG_NOSIGNAL);
-		(void)send(NOMAD_EXEC_FD, "", 1, MSG_NOSIGNAL);
+		(void)nomad__unix_send(NOMAD_EXEC_FD, "P1\0E0", 5, NULL, 0, true);
+		(void)nomad__unix_send(NOMAD_EXEC_FD, "", 1, NULL, 0, true);
 		answer("failed", id, "errno", -5, -1);
 		answer("exited", id, "signal", 1 << 20, -1);
 		answer("exited", id, "code", 0, -1);

@@ -89,7 +89,6 @@ void channel_exec_close(void)
 
 void channel_exit_read(int *code, int *signal)
 {
-	int fds[NOMAD__MAX_FDS];
 	const char *second;
 	int64_t c, s;
 	char buf[64];
@@ -97,13 +96,13 @@ void channel_exit_read(int *code, int *signal)
 
 	if (exit_channel.ours < 0)
 		return;
-	n = nomad__unix_receive(exit_channel.ours, buf, sizeof(buf) - 1, fds, false);
-	for (int i = 0; n > 0 && i < NOMAD__MAX_FDS; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	/* As it was written: a shell's echo puts no length before it.  A stream may have a second line behind the
+	 * first. */
+	n = recv(exit_channel.ours, buf, sizeof(buf) - 1, MSG_DONTWAIT);
 	if (n <= 0)
 		return;
 	buf[n] = 0;
+	buf[strcspn(buf, "\n")] = 0;
 	second = strchr(buf, ' ');
 	c = nomad__parse_num(buf, -1);
 	s = nomad__parse_num(second ? second + 1 : NULL, -1);
