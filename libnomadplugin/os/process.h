@@ -7,9 +7,17 @@
 #ifndef NOMAD_OS_PROCESS_H
 #define NOMAD_OS_PROCESS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* One more than the highest signal: FreeBSD's NSIG is 32 and leaves out the real-time signals. */
+#ifdef _SIG_MAXSIG
+#define NOMAD__NSIG (_SIG_MAXSIG + 1)
+#else
+#define NOMAD__NSIG NSIG
+#endif
 
 enum { NOMAD__BOOT_ID_SIZE = 64 };
 

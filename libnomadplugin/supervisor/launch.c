@@ -5,6 +5,7 @@
  * async-signal-safe calls. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,24 +79,35 @@ static int program_file(int dirfd)
 	return fd < 0 ? -errno : fd;
 }
 
+/* As spawn(), and the child that failed is gone.  A child of another thread may have the program open for writing until
+ * it executes something: ETXTBSY, for a moment. */
+static int spawn_reaped(int program, int fd, char *const argv[], char *const envp[], int *ret_errno)
+{
+	for (int attempt = 0;; attempt++) {
+		int status, pid = spawn(program, fd, argv, envp, ret_errno);
+
+		if (pid > 0 && *ret_errno)
+			(void)waitpid(pid, &status, 0);
+		if (*ret_errno != ETXTBSY || attempt == 100)
+			return pid;
+		(void)poll(NULL, 0, 10);
+	}
+}
+
 /* Run it from memory, or else from a file.  The pid, or -errno. */
 static int run_program(int dirfd, int fd, char *const argv[], char *const envp[])
 {
-	int program = program_in_memory(), pid = -1, errnum = program < 0 ? -program : 0, status;
+	int program = program_in_memory(), pid = -1, errnum = program < 0 ? -program : 0;
 
 	if (program >= 0)
-		pid = spawn(program, fd, argv, envp, &errnum);
-	if (pid > 0 && errnum)
-		(void)waitpid(pid, &status, 0);
+		pid = spawn_reaped(program, fd, argv, envp, &errnum);
 	if (!is_denied(errnum))
 		return errnum ? -errnum : pid;
 	program = program_file(dirfd);
 	if (program < 0)
 		return program;
-	pid = spawn(program, fd, argv, envp, &errnum);
+	pid = spawn_reaped(program, fd, argv, envp, &errnum);
 	close(program);
-	if (pid > 0 && errnum)
-		(void)waitpid(pid, &status, 0);
 	return errnum ? -errnum : pid;
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "base/fields.h"
+#include "os/process.h"
 #include "supervisor/handle.h"
 
 /* What is over needs no order any more. */
@@ -60,7 +61,7 @@ int nomad__supervisor_signal(struct nomad__supervisor *s, int signal, struct nom
 {
 	int r;
 
-	if (signal < 0 || signal >= NSIG)
+	if (signal < 0 || signal >= NOMAD__NSIG)
 		return nomad_error_set(err, EINVAL, "there is no signal %d", signal);
 	r = order(s, "signal", signal, 0, err);
 	if (r >= 0 && nomad__answer_await(s, nomad__answer_ask(s, -1)) < 0)

@@ -4,7 +4,6 @@
 #include "base/poller.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/types.h>
 #include <sys/event.h>
@@ -25,7 +24,8 @@ int nomad__poller_new(struct nomad__poller **ret)
 
 	if (!poller)
 		return -ENOMEM;
-	poller->kq = kqueue1(O_CLOEXEC);
+	/* kqueue1() came with 14.0, for its O_CLOEXEC; but no child inherits a kqueue. */
+	poller->kq = kqueue();
 	if (poller->kq < 0)
 		goto fail;
 	/* A NULL ud is the wake. */
@@ -70,6 +70,10 @@ int nomad__poller_add(struct nomad__poller *poller, int fd, unsigned events, voi
 	if (r < 0)
 		return r;
 	r = set(poller, fd, EVFILT_WRITE, (events & NOMAD__POLL_WRITE) != 0, 0, 0, ud);
+	/* The write filter refuses a pipe whose reader is gone; the read filter reports that end at once. */
+	if (r == -EPIPE)
+		r = set(poller, fd, EVFILT_READ, 1, events & NOMAD__POLL_READ ? 0 : NOTE_LOWAT,
+			events & NOMAD__POLL_READ ? 0 : INT32_MAX, ud);
 	if (r < 0)
 		nomad__poller_del(poller, fd);
 	return r;

@@ -106,7 +106,7 @@ void channel_exit_read(int *code, int *signal)
 	second = strchr(buf, ' ');
 	c = nomad__parse_num(buf, -1);
 	s = nomad__parse_num(second ? second + 1 : NULL, -1);
-	if (c >= 0 && c < 65536 && s >= 0 && s < NSIG) {
+	if (c >= 0 && c < 65536 && s >= 0 && s < NOMAD__NSIG) {
 		*code = (int)c;
 		*signal = (int)s;
 	}

@@ -51,7 +51,7 @@ void child_defaults(void)
 	struct sigaction sa = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	for (int i = 1; i < NSIG; i++)
+	for (int i = 1; i < NOMAD__NSIG; i++)
 		(void)sigaction(i, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -82,7 +82,7 @@ static void tell_exit(struct exec *exec, int code, int signal)
 	exec->told = true;
 	begin(&m, buf, exec, "exec-exited");
 	nomad__fields_num(&m, "code", code & 255);
-	nomad__fields_num(&m, "signal", signal > 0 && signal < NSIG ? signal : 0);
+	nomad__fields_num(&m, "signal", signal > 0 && signal < NOMAD__NSIG ? signal : 0);
 	clients_send(exec->client, &m, -1);
 }
 
@@ -379,7 +379,7 @@ void exec_signal(unsigned client, int64_t id, int signal)
 {
 	for (int i = 0; i < MAX_EXECS; i++)
 		if (execs[i].kind != FREE && execs[i].client == client && execs[i].id == id && signal > 0 &&
-		    signal < NSIG)
+		    signal < NOMAD__NSIG)
 			signal_command(&execs[i], signal);
 }
 

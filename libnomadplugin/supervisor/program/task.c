@@ -57,7 +57,7 @@ void task_stop(int signal)
 
 void task_signal(int signal)
 {
-	if (signal < 0 || signal >= NSIG)
+	if (signal < 0 || signal >= NOMAD__NSIG)
 		return;
 	if (the_task.leader.pid && the_task.leader.pid != the_task.main.pid)
 		(void)nomad__process_signal(&the_task.leader, signal);
