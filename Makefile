@@ -160,6 +160,7 @@ help:
 	@echo 'make compile_commands.json for clangd, into $$(BUILD)'
 	@echo 'make install               DESTDIR= PREFIX=/usr/local'
 	@echo 'make deb, rpm, dist        packages; source, SBOM and checksums: into $$(BUILD)/dist'
+	@echo 'make freebsd-port          the port of the pot driver, with distinfo: PORT_SITE= PORT_WWW= PORT_MAINTAINER='
 	@echo 'make clean'
 	@echo
 	@echo 'Variants are build folders: make BUILD=build/asan SANITIZE=address,undefined;'

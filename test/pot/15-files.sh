@@ -28,15 +28,15 @@ run_test 'on FreeBSD things go where its packages put them' t_freebsd_paths
 port=nomad-driver-pot/freebsd/Makefile
 var() { perl -0pe 's/\\\n[ \t]*/ /g' "$port" | sed -n "s/^$1=[[:space:]]*//p"; }
 t_port() {
-	for name in PORTNAME DISTVERSION CATEGORIES MAINTAINER COMMENT LICENSE LICENSE_FILE BUILD_DEPENDS LIB_DEPENDS \
+	for name in PORTNAME DISTVERSION CATEGORIES MAINTAINER COMMENT WWW LICENSE LICENSE_FILE BUILD_DEPENDS LIB_DEPENDS \
 		RUN_DEPENDS USES MAKE_ARGS; do
 		[ -n "$(var $name)" ] || { echo "$port has no $name"; return 1; }
 	done
 	# The order of the sections.
 	grep -o '^[A-Z_0-9]*' "$port" | grep -E \
-		'^(PORTNAME|CATEGORIES|MASTER_SITES|MAINTAINER|COMMENT|LICENSE|BUILD_DEPENDS|LIB_DEPENDS|RUN_DEPENDS|USES|MAKE_ARGS)$' |
+		'^(PORTNAME|CATEGORIES|MASTER_SITES|MAINTAINER|COMMENT|WWW|LICENSE|BUILD_DEPENDS|LIB_DEPENDS|RUN_DEPENDS|USES|MAKE_ARGS)$' |
 		paste -sd' ' >"$T/order"
-	is "$(cat "$T/order")" 'PORTNAME CATEGORIES MASTER_SITES MAINTAINER COMMENT LICENSE BUILD_DEPENDS LIB_DEPENDS RUN_DEPENDS USES MAKE_ARGS' || return 1
+	is "$(cat "$T/order")" 'PORTNAME CATEGORIES MASTER_SITES MAINTAINER COMMENT WWW LICENSE BUILD_DEPENDS LIB_DEPENDS RUN_DEPENDS USES MAKE_ARGS' || return 1
 	comment=$(var COMMENT)
 	[ ${#comment} -le 70 ] && like "$comment" '^[A-Z].*[^.]$' && unlike "$comment" '^(A|An|The) ' ||
 		{ echo "COMMENT: $comment"; return 1; }
@@ -56,6 +56,20 @@ t_port() {
 		nomad-driver-pot/freebsd/pkg-descr
 }
 run_test "the port is as FreeBSD's ports are" t_port
+t_port_complete() {
+	! "$MAKE" --no-print-directory DIST="$T/dist" freebsd-port >"$T/out" 2>&1 && file_has "$T/out" 'PORT_SITE is not set' &&
+		"$MAKE" --no-print-directory DIST="$T/dist" freebsd-port PORT_SITE=https://example.org/files/ \
+		PORT_WWW=https://example.org/ PORT_MAINTAINER=jane@example.org >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+	_made=$T/dist/freebsd-port/nomad-driver-pot
+	! grep '%%' "$_made/Makefile" && file_has "$_made/Makefile" '^MASTER_SITES=	https://example.org/files/$' &&
+		file_has "$_made/Makefile" '^MAINTAINER=	jane@example.org$' || return 1
+	_source=$(var DISTNAME | sed "s/\${DISTVERSION}/$(var DISTVERSION)/").tar.gz
+	is "$(sed -n "s/^SHA256 ($_source) = //p" "$_made/distinfo")" "$(sha256sum "$T/dist/$_source" | cut -d' ' -f1)" &&
+		is "$(sed -n "s/^SIZE ($_source) = //p" "$_made/distinfo")" "$(wc -c <"$T/dist/$_source")" &&
+		file_has "$_made/distinfo" '^TIMESTAMP = [0-9]*$' && [ -n "$(var ONLY_FOR_ARCHS_REASON)" ] &&
+		like "$(var RUN_DEPENDS)" 'nomad:sysutils/nomad .*pot>=0.16.0:sysutils/pot'
+}
+run_test 'make freebsd-port makes a port with distinfo and no blanks' t_port_complete
 # What its targets are called here.
 t_port_targets() {
 	for target in $(var ALL_TARGET) $(var INSTALL_TARGET) $(var TEST_TARGET); do
