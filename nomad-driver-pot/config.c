@@ -319,6 +319,53 @@ static const struct nomad_option task_options[] = {
 		.help = "Let the job's cpu be a limit (rctl pcpu) rather than a share that the scheduler counts with."),
 };
 
+/* The length of SOURCE in SOURCE:DESTINATION, less slashes at its end, as pot cuts them. */
+static size_t source_length(const char *entry)
+{
+	size_t n = strcspn(entry, ":");
+
+	while (n > 1 && entry[n - 1] == '/')
+		n--;
+	return n;
+}
+
+/* pot takes each directory once, for reading or for writing, and each mount point once. */
+static const char *mounted_twice(char *const *entries, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		for (size_t k = 0; k < i; k++) {
+			size_t length = source_length(entries[i]);
+
+			if ((length == source_length(entries[k]) && strncmp(entries[i], entries[k], length) == 0) ||
+			    strcmp(entries[i] + strcspn(entries[i], ":"), entries[k] + strcspn(entries[k], ":")) == 0)
+				return entries[i];
+		}
+	return NULL;
+}
+
+static int check_mounts(const struct pot_task_config *c, struct nomad_error **err)
+{
+	size_t n = nomad_strv_count((const char *const *)c->mount),
+	       n_read_only = nomad_strv_count((const char *const *)c->mount_read_only);
+	char **all = calloc(n + n_read_only + 1, sizeof(*all));
+	const char *twice;
+	int r = 0;
+
+	if (!all)
+		return nomad_error_errno(err, ENOMEM, "check the mounts");
+	for (size_t i = 0; i < n + n_read_only; i++)
+		all[i] = i < n ? c->mount[i] : c->mount_read_only[i - n];
+	twice = mounted_twice(all, n + n_read_only);
+	if (twice)
+		r = nomad_error_set(
+			err, EINVAL,
+			"option 'mount' or 'mount_read_only': '%s': pot mounts a directory and uses a mount "
+			"point only once; leave one entry",
+			twice);
+	free(all);
+	return r;
+}
+
 static int check_task(const void *config, struct nomad_error **err)
 {
 	const struct pot_task_config *c = config;
@@ -345,7 +392,7 @@ static int check_task(const void *config, struct nomad_error **err)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rules); i++)
 		if (rules[i].refused)
 			return nomad_error_set(err, EINVAL, "%s", rules[i].why);
-	return 0;
+	return check_mounts(c, err);
 }
 
 const struct nomad_schema pot_task_schema = NOMAD_SCHEMA(struct pot_task_config, task_options, .check = check_task);

@@ -101,6 +101,8 @@ static void test_values(void **state)
 static void test_combinations(void **state)
 {
 	char *list[] = { (char *)"x", NULL }, *two[] = { (char *)"x", (char *)"y", NULL };
+	char *ab[] = { (char *)"/a:/b", NULL }, *again[] = { (char *)"/a/:/c", NULL };
+	char *place[] = { (char *)"/c:/b", NULL }, *other[] = { (char *)"/aa:/bb", (char *)"/a/b:/c", NULL };
 	char *none[] = { NULL }, *automatic[] = { (char *)"auto", NULL };
 	const struct {
 		struct pot_task_config config;
@@ -126,6 +128,9 @@ static void test_combinations(void **state)
 		{ { .network_mode = (char *)"host", .ip = list }, false },
 		{ { .ip = list }, false },
 		{ { .network_mode = (char *)"public-bridge", .ip = list }, true },
+		{ { .mount = ab, .mount_read_only = again }, false },
+		{ { .mount = ab, .mount_read_only = place }, false },
+		{ { .mount = ab, .mount_read_only = other }, true },
 	};
 
 	(void)state;

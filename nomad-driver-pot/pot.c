@@ -56,6 +56,18 @@ static const char *without_mark(const char *s)
 	return p > s && *p == '>' ? p + 1 + strspn(p + 1, " ") : s;
 }
 
+/* pot's reason stands before its help, so that the end of its output may not have it.  A complaint about the form of a
+ * variable repeats the variable. */
+static int with_complaint(int r, const struct nomad_tool *run, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *complaint = r == -EIO ? pot_first_complaint(run->output) : NULL;
+
+	if (!err || !*err || !complaint || strstr(nomad_error_message(*err), complaint) ||
+	    (run->quiet && strstr(complaint, "not in a valid form")))
+		return r;
+	return nomad_error_wrap(err, "%s", complaint);
+}
+
 /* Run take_argv with the site's PATH.  `run` may hold wishes and gets status and output, which the caller frees. */
 static int call_for_output(const struct pot_config *site, char **take_argv, struct nomad_tool *run,
 			   struct nomad_error **err)
@@ -71,7 +83,7 @@ static int call_for_output(const struct pot_config *site, char **take_argv, stru
 		run->timeout_ms = (unsigned)site->command_timeout * 1000;
 	run->trim = without_mark;
 	pot_hold_apply(run, hold_fd);
-	r = nomad_tool_run(run, err);
+	r = with_complaint(nomad_tool_run(run, err), run, err);
 	run->argv = NULL;
 	nomad_strv_free(take_argv);
 	return r;
@@ -363,9 +375,11 @@ static int make_limits(const struct pot_config *site, struct nomad_task *task, c
 static int make_hosts(const struct pot_config *site, const struct pot_task_config *config, const char *name,
 		      struct nomad_error **err)
 {
+	struct nomad_tool run = { .what = "'pot set-hosts'" };
+
 	if (!config->extra_hosts || !config->extra_hosts[0])
 		return 0;
-	return call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *)config->extra_hosts), NULL,
+	return call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *)config->extra_hosts), &run,
 		    err);
 }
 
@@ -493,6 +507,17 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 	}
 }
 
+/* Whether nothing is left for `pot destroy`: it may take half a pot away that `pot info` does not know, or be cut. */
+static bool destroy(const struct pot_config *site, const char *name, struct nomad_error **err)
+{
+	struct nomad_tool run = { 0 };
+	int r = call_for_output(site, pot_argv_destroy(site->pot_path, name), &run, err);
+	bool gone = r == 0 || (run.status == 1 && strstr(run.output, "not found or corrupted"));
+
+	free(run.output);
+	return gone;
+}
+
 int pot_remove(const struct pot_config *site, const char *name, const char *state_dir, struct nomad_error **err)
 {
 	int64_t began = now_s();
@@ -503,24 +528,22 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 	if (ended < 0)
 		return ended;
 
-	for (bool first = true;; first = false) {
+	for (bool destroyed = false;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		int there = pot_exists(site, name, &why), r;
+		int there = pot_exists(site, name, &why);
 
 		if (there < 0 && (there == -ENOENT || there == -EACCES))
 			return nomad_error_set(err, -there, "remove pot '%s': %s", name, nomad_error_message(why));
 		/* Also where it is none for pot: half a pot counts so, and goes only with -F. */
-		if (there == 0 && !first)
+		if (there == 0 && destroyed)
 			break;
 		nomad_error_free(NOMAD_TAKE_PTR(why));
-		r = call(site, pot_argv_destroy(site->pot_path, name), NULL, &why);
-		if (there == 0)
-			break;
-		if (r == 0)
-			continue;
+		destroyed = destroy(site, name, &why);
 		if (now_s() - began >= REMOVE_TIMEOUT_S)
 			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %d s: %s", name,
-					       REMOVE_TIMEOUT_S, nomad_error_message(why));
+					       REMOVE_TIMEOUT_S, why ? nomad_error_message(why) : "it is still there");
+		if (destroyed)
+			continue;
 		/* Its start was cut: only what is declared dead can be stopped. */
 		(void)call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
 		(void)call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);

@@ -30,6 +30,10 @@ fails() {		# STEP ORDER [PATTERN]
 for step in prepare prepare.import prepare.clone set-attribute copy-in mount-in set-env set-hosts set-rss; do
 	beside "a failure at $step" fails $step fail "start pot 'nomad_"
 done
+for step in prepare set-attribute copy-in mount-in set-env set-hosts set-rss; do
+	beside "the reason of a failure at $step" fails $step fail \
+		"ordered to fail at $step.*'pot $step' ended with 1"
+done
 for step in prepare prepare.import set-attribute copy-in mount-in set-env set-hosts set-rss; do
 	beside "no end at $step" fails $step hang 'did not end within 5 s'
 done
@@ -66,6 +70,7 @@ recovers() {		# STATUS STEP ORDER...
 beside 'destroy fails twice' recovers 5 destroy fail 2
 beside 'the data set is busy three times' recovers 5 destroy.zfs fail 3
 beside 'destroy hangs once' recovers 5 destroy hang 1
+beside 'destroy dies with half the pot gone' recovers 5 destroy.half kill 1
 beside 'last-run-stats fails once: the code is that of pot start' recovers 125 last-run-stats fail 1
 
 t_stale_rule() {
