@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -142,6 +143,39 @@ static int wait_until_running(const struct pot_config *site, struct nomad_task *
 	}
 }
 
+/* Where the pot is and what ports it has there, for services with address_mode "driver".  An address of the bridge is
+ * known on this host only: services that do not ask for it keep the host's. */
+static int announce(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+{
+	const struct pot_task_config *config = nomad_task_config(task);
+	const bool alias = config->network_mode && strcmp(config->network_mode, "alias") == 0;
+	NOMAD_AUTO_FREE char *address = alias || pot_has_own_network(config) ? pot_address(site, name) : NULL;
+	struct nomad_int_map ports = { 0 };
+	const char *label;
+	int r = 0;
+
+	if (!address)
+		return 0;
+	for (size_t i = 0; r >= 0 && i < config->port_map.count; i++) {
+		const char *inside;
+
+		pot_is_udp(config->port_map.pairs[i].value, &inside);
+		r = nomad_int_map_set(&ports, config->port_map.pairs[i].key, atoi(inside));
+	}
+	for (char **p = config->ports; r >= 0 && p && *p; p++) {
+		const struct nomad_port *port;
+
+		pot_is_udp(*p, &label);
+		port = pot_find_port(nomad_task_info(task), label);
+		if (port)
+			r = nomad_int_map_set(&ports, label, port->to > 0 ? port->to : port->value);
+	}
+	if (r >= 0)
+		r = nomad_task_set_network(task, address, false, &ports);
+	nomad_int_map_done(&ports);
+	return r < 0 ? nomad_error_errno(err, -r, "report the address of pot '%s'", name) : 0;
+}
+
 static bool is_starting(void *ud)
 {
 	return nomad_task_leader(ud) != 0;
@@ -170,6 +204,8 @@ static int pot_start(struct nomad_task *task, struct nomad_error **err)
 	}
 	if (r == 0)
 		r = wait_until_running(site, task, name, err);
+	if (r == 0)
+		r = announce(site, task, name, err);
 	if (r < 0) {
 		NOMAD_AUTO_ERROR struct nomad_error *left = NULL;
 

@@ -11,6 +11,10 @@
  * The facts were learned from pot 0.16. */
 #include "pot-cli.h"
 
+#include <sys/socket.h>
+#include <netinet/in.h>
+
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -136,7 +140,7 @@ char *pot_command_line(const struct pot_task_config *config, bool *ret_oom)
 
 /* ---- Ports ---- */
 
-static const struct nomad_port *find_port(const struct nomad_task_info *info, const char *label)
+const struct nomad_port *pot_find_port(const struct nomad_task_info *info, const char *label)
 {
 	for (size_t i = 0; i < info->resources.n_ports; i++) {
 		if (strcmp(info->resources.ports[i].label, label) == 0)
@@ -164,7 +168,7 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 	for (int udp = 1; udp >= 0; udp--) {
 		for (size_t i = 0; i < config->port_map.count; i++) {
 			const struct nomad_pair *pair = &config->port_map.pairs[i];
-			const struct nomad_port *port = find_port(info, pair->key);
+			const struct nomad_port *port = pot_find_port(info, pair->key);
 			const char *inside;
 
 			if (pot_is_udp(pair->value, &inside) != (bool)udp)
@@ -184,7 +188,7 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 
 			if (pot_is_udp(config->ports[i], &label) != (bool)udp)
 				continue;
-			port = find_port(info, label);
+			port = pot_find_port(info, label);
 			if (!port) {
 				free(ports);
 				return nomad_error_set(err, EINVAL,
@@ -377,6 +381,11 @@ char **pot_argv_is_running(const char *pot, const char *name)
 	return argv_of(pot, "info", "-q", "-r", "-p", name, NULL);
 }
 
+char **pot_argv_info_env(const char *pot, const char *name)
+{
+	return argv_of(pot, "info", "-E", "-p", name, NULL);
+}
+
 char **pot_argv_last_run_stats(const char *pot, const char *name)
 {
 	return argv_of(pot, "last-run-stats", "-p", name, NULL);
@@ -460,6 +469,19 @@ int pot_parse_last_run_stats(const char *output)
 	p += sizeof(key) - 1;
 	code = strtol(p, &end, 10);
 	return end == p || code < 0 || code > 255 ? -1 : (int)code;
+}
+
+char *pot_parse_address(const char *output)
+{
+	static const char key[] = "export _POT_IP=";
+	const char *p = output ? strstr(output, key) : NULL;
+	char *address =
+		p ? nomad_strdupf("%.*s", (int)strcspn(p + sizeof(key) - 1, "\r\n"), p + sizeof(key) - 1) : NULL;
+	unsigned char raw[sizeof(struct in6_addr)];
+
+	if (address && inet_pton(AF_INET, address, raw) != 1 && inet_pton(AF_INET6, address, raw) != 1)
+		free(NOMAD_TAKE_PTR(address));
+	return address;
 }
 
 char *pot_first_complaint(const char *output)

@@ -21,6 +21,9 @@ struct pot_port {
 	int inside, host;
 };
 
+/* The job's port of this label, or NULL. */
+const struct nomad_port *pot_find_port(const struct nomad_task_info *info, const char *label);
+
 /* What the options port_map and ports come to, with the ports that the job was
  * given: udp first (pot gives a tcp port that it stores behind a udp one a
  * tunnel for udp, and stores them the other way round).
@@ -58,6 +61,8 @@ char **pot_argv_exec(const char *pot, const char *name, const char *const *comma
 		     const char *const *assignments);
 char **pot_argv_exists(const char *pot, const char *name);
 char **pot_argv_is_running(const char *pot, const char *name);
+/* Prints the pot's variables, for pot_parse_address(). */
+char **pot_argv_info_env(const char *pot, const char *name);
 char **pot_argv_last_run_stats(const char *pot, const char *name);
 /* Declare a pot dead whose start was cut. */
 char **pot_argv_give_up(const char *pot, const char *name);
@@ -70,6 +75,8 @@ char **pot_argv_rctl_remove(const char *name);
 
 /* "SIGTERM" for a number, or NULL where pot knows no such signal. */
 const char *pot_signal_name(int signal);
+/* The address in the output of info -E, malloc()ed; NULL: the pot has none of its own. */
+char *pot_parse_address(const char *output);
 /* The exit code in the output of last-run-stats, or -1. */
 int pot_parse_last_run_stats(const char *output);
 /* The first line of `output` that pot marks as an error, without the mark, malloc()ed; or NULL. */

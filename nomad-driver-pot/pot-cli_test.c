@@ -181,6 +181,7 @@ static void test_steps(void **state)
 	expect(POT "|destroy|-p|img_1_0", pot_argv_destroy_image(POT, "img_1_0"));
 	expect(POT "|signal|-s|SIGHUP|-p|P", pot_argv_signal(POT, "P", "SIGHUP"));
 	expect(POT "|info|-q|-p|P", pot_argv_exists(POT, "P"));
+	expect(POT "|info|-E|-p|P", pot_argv_info_env(POT, "P"));
 	expect(POT "|info|-q|-r|-p|P", pot_argv_is_running(POT, "P"));
 	expect(POT "|last-run-stats|-p|P", pot_argv_last_run_stats(POT, "P"));
 	expect(POT "|set-status|-p|P|-s|doa", pot_argv_give_up(POT, "P"));
@@ -284,6 +285,19 @@ static void test_start(void **state)
 	rmdir(dir);
 }
 
+static void test_address(void **state)
+{
+	static const char *const without[] = { "", "export _POT_IP=\n", "export _POT_IP=em0|192.0.2.1\n" };
+	NOMAD_AUTO_FREE char *address =
+		pot_parse_address("export _POT_NAME=a\nexport _POT_IP=10.192.0.3\nexport _POT_JID=1\n");
+
+	(void)state;
+	assert_non_null(address);
+	assert_string_equal(address, "10.192.0.3");
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(without); i++)
+		assert_null(pot_parse_address(without[i]));
+}
+
 static void test_last_run_stats(void **state)
 {
 	(void)state;
@@ -325,12 +339,13 @@ static void test_signal_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prepare_plain),	cmocka_unit_test(test_command),
-		cmocka_unit_test(test_network_mode),	cmocka_unit_test(test_port_map),
-		cmocka_unit_test(test_ports),		cmocka_unit_test(test_dns_and_signature),
-		cmocka_unit_test(test_steps),		cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_start),		cmocka_unit_test(test_last_run_stats),
-		cmocka_unit_test(test_first_complaint), cmocka_unit_test(test_signal_names),
+		cmocka_unit_test(test_prepare_plain),  cmocka_unit_test(test_command),
+		cmocka_unit_test(test_network_mode),   cmocka_unit_test(test_port_map),
+		cmocka_unit_test(test_ports),	       cmocka_unit_test(test_dns_and_signature),
+		cmocka_unit_test(test_steps),	       cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start),	       cmocka_unit_test(test_address),
+		cmocka_unit_test(test_last_run_stats), cmocka_unit_test(test_first_complaint),
+		cmocka_unit_test(test_signal_names),
 	};
 
 	return cmocka_run_group_tests_name("pot command lines", tests, NULL, NULL);

@@ -138,6 +138,17 @@ int pot_exit_code(const struct pot_config *site, const char *name)
 	return code;
 }
 
+char *pot_address(const struct pot_config *site, const char *name)
+{
+	struct nomad_tool run = { 0 };
+	char *address = NULL;
+
+	if (call_for_output(site, pot_argv_info_env(site->pot_path, name), &run, NULL) == 0)
+		address = pot_parse_address(run.output);
+	free(run.output);
+	return address;
+}
+
 int pot_signal(const struct pot_config *site, const char *name, int signal, struct nomad_error **err)
 {
 	const char *signal_name = pot_signal_name(signal);

@@ -19,6 +19,9 @@ int pot_is_running(const struct pot_config *site, const char *name, struct nomad
 /* What the task ended with, or -1 if pot does not know. */
 int pot_exit_code(const struct pot_config *site, const char *name);
 
+/* The address of a pot with a network of its own, malloc()ed; or NULL. */
+char *pot_address(const struct pot_config *site, const char *name);
+
 int pot_signal(const struct pot_config *site, const char *name, int signal, struct nomad_error **err);
 /* Stop the jail, whatever state it is in, and wait until it is gone.
  * `is_starting` tells whether the task's `pot start` still lives. */

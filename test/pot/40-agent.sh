@@ -161,14 +161,16 @@ t_old_network() {
 		| .args = ["-c", "\u0027cat /nginx.conf /mnt/index.html; echo $NOMAD_HOST_PORT_http; sleep 1000\u0027"]' \
 		'.Templates = [{ EmbeddedTmpl: "conf\n", DestPath: "local/nginx.conf", ChangeMode: "noop" },
 			{ EmbeddedTmpl: "page\n", DestPath: "local/www/index.html", ChangeMode: "noop" }]
-		| .Services[].Provider = "nomad"' &&
+		| .Services[].Provider = "nomad"
+		| .Services += [.Services[0] + { Name: "in-the-pot", Checks: [], AddressMode: "driver" }]' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'its log' old_network_speaks || return 1
 	_host=$(alloc_logs "$ALLOC_ID" www1 | grep -x '[0-9][0-9]*')
 	like "$(calls prepare | tail -n 1)" "\|-N\|public-bridge\|-i\|auto\|-e\|80:$_host\|" || return 1
-	wait_for 30 'the service has that port' service_at "$_host" && gone "$JOB_ID"
+	wait_for 30 'the service has that port' service_at nginx-minipot-service ".*:$_host" &&
+		wait_for 30 'another one has that of the pot' service_at in-the-pot '10\.192\.0\.9:80' && gone "$JOB_ID"
 }
 old_network_speaks() { alloc_logs "$ALLOC_ID" www1 2>/dev/null | grep -Eqx '[0-9]+'; }
-service_at() { [ "$(api GET /v1/service/nginx-minipot-service | jq '.[0].Port')" = "$1" ]; }
+service_at() { api GET "/v1/service/$1" | jq -r '.[0] | "\(.Address):\(.Port)"' | grep -qx "$2"; }
 run_test "the job of the older driver's documentation, ports in its resources" t_old_network
 
 t_graceful() {
