@@ -28,8 +28,8 @@ run_test 'on FreeBSD things go where its packages put them' t_freebsd_paths
 port=nomad-driver-pot/freebsd/Makefile
 var() { perl -0pe 's/\\\n[ \t]*/ /g' "$port" | sed -n "s/^$1=[[:space:]]*//p"; }
 t_port() {
-	for name in PORTNAME DISTVERSION CATEGORIES MAINTAINER COMMENT WWW LICENSE LICENSE_FILE BUILD_DEPENDS LIB_DEPENDS \
-		RUN_DEPENDS USES MAKE_ARGS; do
+	for name in PORTNAME DISTVERSION CATEGORIES MAINTAINER COMMENT WWW LICENSE LICENSE_FILE BUILD_DEPENDS \
+		LIB_DEPENDS RUN_DEPENDS USES MAKE_ARGS; do
 		[ -n "$(var $name)" ] || { echo "$port has no $name"; return 1; }
 	done
 	# The order of the sections.
@@ -57,15 +57,19 @@ t_port() {
 }
 run_test "the port is as FreeBSD's ports are" t_port
 t_port_complete() {
-	! "$MAKE" --no-print-directory DIST="$T/dist" freebsd-port >"$T/out" 2>&1 && file_has "$T/out" 'PORT_SITE is not set' &&
+	! "$MAKE" --no-print-directory DIST="$T/dist" freebsd-port >"$T/out" 2>&1 &&
+		file_has "$T/out" 'PORT_SITE is not set' &&
 		"$MAKE" --no-print-directory DIST="$T/dist" freebsd-port PORT_SITE=https://example.org/files/ \
-		PORT_WWW=https://example.org/ PORT_MAINTAINER=jane@example.org >"$T/out" 2>&1 || { cat "$T/out"; return 1; }
+		PORT_WWW=https://example.org/ PORT_MAINTAINER=jane@example.org >"$T/out" 2>&1 ||
+		{ cat "$T/out"; return 1; }
 	_made=$T/dist/freebsd-port/nomad-driver-pot
 	! grep '%%' "$_made/Makefile" && file_has "$_made/Makefile" '^MASTER_SITES=	https://example.org/files/$' &&
 		file_has "$_made/Makefile" '^MAINTAINER=	jane@example.org$' || return 1
 	_source=$(var DISTNAME | sed "s/\${DISTVERSION}/$(var DISTVERSION)/").tar.gz
-	is "$(sed -n "s/^SHA256 ($_source) = //p" "$_made/distinfo")" "$(sha256sum "$T/dist/$_source" | cut -d' ' -f1)" &&
-		is "$(sed -n "s/^SIZE ($_source) = //p" "$_made/distinfo")" "$(wc -c <"$T/dist/$_source")" &&
+	is "$(sed -n "s/^SHA256 ($_source) = //p" "$_made/distinfo")" \
+		"$(sha256sum "$T/dist/$_source" | cut -d' ' -f1)" &&
+		is "$(sed -n "s/^SIZE ($_source) = //p" "$_made/distinfo")" \
+		"$(wc -c <"$T/dist/$_source")" &&
 		file_has "$_made/distinfo" '^TIMESTAMP = [0-9]*$' && [ -n "$(var ONLY_FOR_ARCHS_REASON)" ] &&
 		like "$(var RUN_DEPENDS)" 'nomad:sysutils/nomad .*pot>=0.16.0:sysutils/pot'
 }

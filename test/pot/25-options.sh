@@ -26,7 +26,8 @@ named_calls() {
 	_alloc=$(calls mount-in | sed -n 's,.*|-d|\([^|]*\)/alloc/data|-m|/alloc/data$,\1,p')
 	calls | sed "s,$_alloc/,ALLOC/,; s,$POT_DIR/images,IMAGES,; s,|$_pot\$,|POT,; s,|$_pot|,|POT|,g
 		s,:$_pot\\b,:POT,; s,|${_pot#nomad_}|,|SLUG|,
-		s,$T/,T/,; s/\\(|set-env|-p|POT|-E|\\).*/\\1.../" | grep -vxF -e 'pot|info|-q|-r|-p|POT' -e 'pot|info|-E|-p|POT' |
+		s,$T/,T/,; s/\\(|set-env|-p|POT|-E|\\).*/\\1.../" |
+		grep -vxF -e 'pot|info|-q|-r|-p|POT' -e 'pot|info|-E|-p|POT' |
 		awk '/^pot[|](info|last-run-stats)[|]/ && seen[$0]++ { next } { print }'
 }
 # The calls are those of `plain` with the differences that are named: -LINE goes, LINE comes after the one before it.
@@ -157,7 +158,8 @@ t_host_paths() {
 	mkdir -p "$T/data"
 	pot_config '{ "allow_host_paths": false }'
 	run_task "$(task_config 'exit 0' '{ "mount": ["'"$T/data"':/data"] }')"
-	is $STATUS 1 && file_has "$T/err" allow_host_paths && is "$(calls mount-in | grep -c '|/data$')" 0 && left_nothing
+	is $STATUS 1 && file_has "$T/err" allow_host_paths && is "$(calls mount-in | grep -c '|/data$')" 0 &&
+		left_nothing
 }
 beside 'allow_host_paths = false: nothing of the host is mounted' t_host_paths
 all_beside
