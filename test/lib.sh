@@ -62,7 +62,7 @@ T=${NOMAD_TEST_DIR:-}
 _n=0 _failed=0 _skip_all='' _cleanups=''
 BUILD=${BUILD:-build}
 # What the library adds to each driver's plugin options, and tests itself.
-LIBRARY_OPTIONS='state_dir|gc_grace|metrics|log_[a-z_]*'
+LIBRARY_OPTIONS='state_dir|gc_grace|metrics|policy|log_[a-z_]*'
 : "${TEST_PATIENCE:=1}"		# multiplies every wait, for slow machines
 # Where make is another one.
 : "${MAKE:=$(command -v gmake || echo make)}"

@@ -13,6 +13,7 @@ int nomad__cli_main(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_schema(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_doctor(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_validate(int argc, char **argv, const struct nomad_driver *driver);
+int nomad__cli_policy(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_ps(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver);

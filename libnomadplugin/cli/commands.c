@@ -20,6 +20,8 @@ static const struct {
 	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR becomes its "
 	  "alloc/ and is kept",
 	  nomad__cli_run },
+	{ "policy", "[--config FILE] [--namespace NAME]",
+	  "print what the plugin block lets jobs of a Nomad namespace do to this node, and why", nomad__cli_policy },
 	{ "ps", "[--json] [--config FILE]", "list the tasks on this host, from their records", nomad__cli_ps },
 	{ "gc", "[--dry-run] [--running] [--config FILE]",
 	  "remove the leftovers of dead tasks that no agent claims; run it while the agents run", nomad__cli_gc },

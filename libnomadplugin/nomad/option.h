@@ -50,6 +50,55 @@ struct nomad_block_list {
 	size_t count;
 };
 
+/* ---- Policy ----
+ *
+ * Some options give a job power over its host.  Such a row names the kind of
+ * power and the rule of the operator's `policy` block that bounds it; every
+ * other row says why it is harmless.  From the rows come the policy block,
+ * its manual, the check before each start and the text of a refusal.  A table
+ * in which no row says either has no policy; one in which only some do is
+ * refused when the plugin starts. */
+enum nomad_power_kind {
+	/* A path of the host.  The rule is a list of paths, and each allows what is below it.  What Nomad has given
+	 * to the task needs no rule: the directories alloc, local and secrets, except for writing to the logs, and
+	 * volumes.  Device nodes there do. */
+	NOMAD_POWER_READ,
+	NOMAD_POWER_WRITE,
+	NOMAD_POWER_DEVICE, /* also a path; nothing is given */
+	/* A word.  The rule is a list of globs. */
+	NOMAD_POWER_CAPABILITY, /* in any case, with or without CAP_ */
+	NOMAD_POWER_SYSTEM_CALL,
+	NOMAD_POWER_LIMIT, /* the name of a resource limit */
+	NOMAD_POWER_IMAGE, /* where an image comes from: a URL, a registry's name */
+	NOMAD_POWER_NETWORK,
+	/* A user id of the host, FIRST:COUNT, or a word.  The rule is a list of numbers, FIRST-LAST and words. */
+	NOMAD_POWER_USER,
+	/* Whatever is not safe.  The rule is true or false. */
+	NOMAD_POWER_PRIVILEGE,
+	/* A number.  The rule is the maximum, and what a task gets that asks for none; 0 is no maximum. */
+	NOMAD_POWER_AMOUNT,
+	NOMAD_POWER_KIND_MAX,
+};
+
+struct nomad_power {
+	enum nomad_power_kind kind;
+	const char *rule;	 /* its name in the policy block; rows may share one of the same kind */
+	const char *also;	 /* another rule whose entries count as well (to write includes to read); or NULL */
+	const char *const *safe; /* values, as entries of a rule, that need no rule; NULL-terminated */
+	const char *const *otherwise; /* entries, where the operator gives none; NULL: nothing */
+	bool allowed;		      /* PRIVILEGE: where the operator says nothing */
+	int64_t maximum;	      /* AMOUNT: likewise */
+	bool strict;		      /* READ, WRITE: what Nomad has given needs a rule as well */
+	const char *help;	      /* a sentence more for the rule's manual; or NULL */
+	bool keys;		      /* of a map: its keys are meant, not its values */
+	/* The paths or words in one value, as a strv that the caller frees; NULL: out of memory.  Without it the
+	 * value is one. */
+	char **(*parts)(const char *value);
+	/* The library does not check this option by itself: what it means depends on the host, and the driver
+	 * calls nomad_task_may(). */
+	bool by_driver;
+};
+
 struct nomad_option {
 	const char *name; /* as it stands in the job file */
 	enum nomad_option_type type;
@@ -70,6 +119,9 @@ struct nomad_option {
 	 * of each value of a STRING_MAP.  Returns NULL if fine, else static text
 	 * of what is expected ("an absolute path"). */
 	const char *(*check)(const char *value);
+	/* One of them in each row of a task's table, see above; of a BLOCK, its own rows say it. */
+	const struct nomad_power *power;
+	const char *harmless; /* why no job can do harm by it */
 };
 
 struct nomad_schema {

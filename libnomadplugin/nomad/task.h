@@ -109,6 +109,17 @@ const char *nomad_task_shared_dir(const struct nomad_task *task);
  * it after destroy(), with all that is in it. */
 const char *nomad_task_state_dir(const struct nomad_task *task);
 
+/* ---- The operator's policy, see nomad/option.h ---- */
+
+/* Whether the policy of this node lets this task's job give `value` to `option` ("bind", "image_download.url"): for
+ * rows that say .by_driver, and for paths that the driver resolves by itself.  A path has to be absolute and without
+ * symbolic links, and the driver has to use this very path without following any.  Returns 0, or -EACCES and an error
+ * that says what an operator would add to the plugin block. */
+int nomad_task_may(const struct nomad_task *task, const char *option, const char *value,
+		   struct nomad_error **err) NOMAD_MUST_CHECK;
+/* The task's `value` of a number with a maximum: that maximum where it is 0; 0 if there is none. */
+int64_t nomad_task_limit(const struct nomad_task *task, const char *option, int64_t value);
+
 /* ---- Records: what is to be found again whatever happens ---- */
 
 /* Write `key` = `value` to the task's record on disk; durable on return.

@@ -135,6 +135,23 @@ static int check_limits(const struct nomad_option *option, const struct nomad__p
 	return 0;
 }
 
+static int check_power(const struct nomad_option *option, const struct nomad__path *path, struct nomad_error **err)
+{
+	const struct nomad_power *power = option->power;
+
+	if (power && option->harmless)
+		return nomad__fault(err, what, path, "it is harmless and gives power");
+	if (!power)
+		return 0;
+	if ((unsigned)power->kind >= NOMAD_POWER_KIND_MAX || !is_name(power->rule))
+		return nomad__fault(err, what, path, "its power has no kind or no usable name of a rule");
+	if ((power->kind == NOMAD_POWER_AMOUNT) != (option->type == NOMAD_INT) ||
+	    !IS_ONE_OF(option->type, NOMAD_STRING, NOMAD_STRING_LIST, NOMAD_STRING_MAP, NOMAD_BOOL, NOMAD_TRISTATE,
+		       NOMAD_INT))
+		return nomad__fault(err, what, path, "its type cannot have this kind of power");
+	return 0;
+}
+
 /* Rows may share a field (an old name), but not overlap in other ways. */
 static int check_place(const struct nomad_schema *schema, size_t row, const struct nomad__path *path,
 		       struct nomad_error **err)
@@ -186,6 +203,8 @@ static int check_row(const struct nomad_schema *schema, size_t row, const struct
 	r = check_place(schema, row, &path, err);
 	if (r == 0)
 		r = check_limits(option, &path, err);
+	if (r == 0)
+		r = check_power(option, &path, err);
 	if (r == 0 && is_block)
 		r = check_schema(option->block, &path, depth + 1, err);
 	if (r == 0 && option->def)

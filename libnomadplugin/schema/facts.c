@@ -70,6 +70,8 @@ int nomad__option_facts(const struct nomad_option *option, char ***facts)
 		r = nomad_strv_add(facts, "Must not be empty.");
 	if (r == 0 && option->max_items)
 		r = nomad_strv_addf(facts, "At most %" PRIu32 " entries.", option->max_items);
+	if (r == 0 && option->power)
+		r = nomad_strv_addf(facts, "Rule of the operator's policy: %s.", option->power->rule);
 	if (r == 0 && option->secret)
 		r = nomad_strv_add(facts, "Secret: it is never shown, logged or stored.");
 	return r;

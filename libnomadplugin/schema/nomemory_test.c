@@ -151,6 +151,36 @@ static int check(struct nomad_error **err)
 	return nomad__schema_check(&everything_schema, err);
 }
 
+static const char *const words[] = { "a", "b", NULL };
+static const struct nomad_power power = {
+	.kind = NOMAD_POWER_IMAGE, .rule = "allow_a", .safe = words, .also = "allow_b"
+};
+static const struct nomad_option power_rows[] = {
+	{ .name = "a", .type = NOMAD_STRING_LIST, .power = &power, .help = "A." },
+	{ .name = "b", .type = NOMAD_STRING_LIST, .offset = sizeof(char **), .power = &power, .help = "B." },
+};
+static const struct nomad_schema power_schema = { power_rows, 2, 2 * sizeof(char **), NULL };
+
+static int policy(struct nomad_error **err)
+{
+	struct nomad__policy_table *table = NULL;
+	int r = nomad__policy_table_new(&power_schema, &table, err);
+
+	if (r < 0)
+		assert_null(table);
+	nomad__policy_table_free(table);
+	return r;
+}
+
+static int values(struct nomad_error **err)
+{
+	char *given[] = { (char *)"x", (char *)"y", NULL }, **config[2] = { given, NULL };
+	NOMAD_AUTO_STRV char **list = nomad__power_values(&power_rows[0], config);
+
+	(void)err;
+	return list ? 0 : -ENOMEM;
+}
+
 static FILE *null_device;
 
 static int print_text(struct nomad_error **err)
@@ -199,8 +229,8 @@ static void exhaust(int (*run)(struct nomad_error **err))
 
 static void each_allocation_may_fail(void **state)
 {
-	int (*const runs[])(struct nomad_error * *err) = { decode, redact,     from_json, spec,
-							   check,  print_text, print_pod, print_json };
+	int (*const runs[])(struct nomad_error * *err) = { decode,     redact,	  from_json,  spec,   check,
+							   print_text, print_pod, print_json, policy, values };
 
 	(void)state;
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(runs); i++) {

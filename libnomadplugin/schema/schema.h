@@ -60,6 +60,50 @@ int nomad__config_decode(const struct nomad_schema *schema, const char *what, co
 /* Frees the struct and all in it; secrets are wiped. */
 void nomad__config_free(const struct nomad_schema *schema, void *config);
 
+/* ---- The policy block (policy.c, match.c) ---- */
+
+/* A rule of the block.  Its field is at `offset` in the struct of the block and in that of a namespace in it. */
+struct nomad__rule {
+	const struct nomad_power *power; /* of the first row that names it */
+	enum nomad_option_type type;
+	size_t offset;
+	char *options; /* "bind, overlay" */
+	char *help;
+};
+
+struct nomad__policy_table {
+	struct nomad_schema schema; /* of the block */
+	struct nomad_schema in_namespace;
+	struct nomad__rule *rules;
+	size_t n_rules;
+	struct nomad_option *rows;
+};
+
+/* How both structs begin; the fields of the rules follow. */
+struct nomad__policy {
+	char *mode;
+	char *name;			    /* in a namespace */
+	struct nomad_block_list namespaces; /* not in a namespace */
+};
+
+/* The block for the options of a task; *ret is NULL if none of them says what power it gives. */
+int nomad__policy_table_new(const struct nomad_schema *task, struct nomad__policy_table **ret,
+			    struct nomad_error **err);
+void nomad__policy_table_free(struct nomad__policy_table *table);
+const struct nomad__rule *nomad__policy_rule(const struct nomad__policy_table *table, const char *name);
+/* The row of "bind" or "image_download.url", or NULL. */
+const struct nomad_option *nomad__policy_option(const struct nomad_schema *task, const char *name);
+/* A row that says neither what power it gives nor why it is harmless: its name, malloc()ed; NULL if there is none. */
+char *nomad__policy_undeclared(const struct nomad_schema *task);
+
+/* Whether one of `entries` (may be NULL) allows `value`. */
+bool nomad__power_matches(enum nomad_power_kind kind, const char *const *entries, const char *value);
+bool nomad__power_is_path(enum nomad_power_kind kind);
+/* Whether `path` is `above` or below it. */
+bool nomad__path_is_below(const char *path, const char *above);
+/* The paths or words in the value of a row, as a strv; numbers and booleans as text.  NULL: out of memory. */
+char **nomad__power_values(const struct nomad_option *option, const void *config);
+
 /* The same msgpack without the values of secret options, malloc()ed. */
 int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack, size_t size, void **ret_data,
 			 size_t *ret_size, struct nomad_error **err);
