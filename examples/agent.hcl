@@ -11,5 +11,10 @@ plugin "nomad-driver-nspawn" {
   config {
     enabled = true
     volumes = true
+
+    # Where the trees of the examples are.
+    policy {
+      allow_image = ["build/cache"]
+    }
   }
 }

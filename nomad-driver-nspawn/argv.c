@@ -121,6 +121,12 @@ static bool copied_here(const struct nspawn_config *config, const struct nspawn_
 	return b->device && *b->host == '/' && nspawn_shifts(config) && nspawn_userns_base(config, m->name);
 }
 
+/* A path that was judged: systemd-nspawn would follow links that appear in it meanwhile. */
+static bool cloned_here(const struct nspawn_config *config, const struct nspawn_machine *m, const struct nspawn_bind *b)
+{
+	return b->pinned && *b->host == '/' && !shifted_here(config, m, b) && !copied_here(config, m, b);
+}
+
 static bool made_by_nspawn(const char *path)
 {
 	static const char *const dirs[] = { "/run", "/dev", "/proc", "/sys", "/tmp" };
@@ -147,8 +153,11 @@ static void root_steps(struct list *list, const struct nspawn_config *config, co
 		add3(list, m->image, "image", nspawn_overlays(config) ? "ro" : "rw");
 		lower = "image";
 	}
-	if (!nspawn_overlays(config))
+	if (!nspawn_overlays(config)) {
+		if (m->image_kind == NSPAWN_DIRECTORY)
+			add3(list, "bind", m->image, "image");
 		return;
+	}
 	if (base) {
 		add3(list, "idmap", lower, "lower");
 		addf(list, "%u", base);
@@ -194,6 +203,9 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 			add3(list, m->binds[i].device ? "node" : "idmap", m->binds[i].host, NULL);
 			addf(list, "bind%zu", i);
 			addf(list, "%u", nspawn_userns_base(config, m->name));
+		} else if (cloned_here(config, m, &m->binds[i])) {
+			add3(list, "bind", m->binds[i].host, NULL);
+			addf(list, "bind%zu", i);
 		}
 }
 
@@ -254,10 +266,8 @@ static void root_options(struct list *list, const struct nspawn_config *config, 
 
 	if (nspawn_overlays(config))
 		addf(list, "--directory=%s/root", m->state_dir);
-	else if (m->image_kind == NSPAWN_RAW)
-		addf(list, "--directory=%s/image", m->state_dir);
 	else
-		addf(list, "--directory=%s", m->image);
+		addf(list, "--directory=%s/image", m->state_dir);
 	if (config->read_only || m->oci->read_only)
 		add(list, "--read-only");
 	if (config->volatile_mode && !is(config->volatile_mode, "overlay"))
@@ -306,6 +316,9 @@ static void bind_option(struct list *list, const struct nspawn_config *config, c
 		addf(list, "--bind%s=%s/nodes/bind%zu:%s", ro, m->state_dir, i, container);
 	else if (shifted_here(config, m, b))
 		addf(list, "--bind%s=%s/bind%zu:%s", ro, m->state_dir, i, container);
+	else if (cloned_here(config, m, b))
+		addf(list, "--bind%s=%s/bind%zu:%s%s", ro, m->state_dir, i, container,
+		     b->idmap && !b->device ? ":idmap" : "");
 	else
 		addf(list, "--bind%s=%.*s%s:%s%s", ro, (int)(source - b->host), b->host, host, container,
 		     b->idmap && !b->device ? ":idmap" : "");

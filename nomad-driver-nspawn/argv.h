@@ -14,6 +14,7 @@ struct nspawn_bind {
 	char *host, *container;
 	bool read_only;
 	bool idmap;  /* owners as on the host although the container has its own users */
+	bool pinned; /* host has no symbolic links, and is mounted without following any */
 	bool file;   /* not a directory */
 	char device; /* b or c: a node, with this number */
 	unsigned major, minor;

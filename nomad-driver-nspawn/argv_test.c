@@ -262,7 +262,8 @@ static void test_roots(void **state)
 	assert_true(at("--directory=/s/web/image") > 0);
 	machine.image_kind = NSPAWN_DIRECTORY;
 	machine.image = "/img";
-	assert_has("--directory=/img");
+	assert_has("--directory=/s/web/image");
+	assert_run(at("bind"), RUN("bind", "/img", "image"));
 	assert_true(at("overlay") < 0 && at("mkdir") < 0 && at("machine-id") < 0);
 	config.pivot_root = (char *)"/a:/b";
 	assert_has("--pivot-root=/a:/b");
@@ -296,6 +297,11 @@ static void test_binds(void **state)
 	config.private_users = (char *)"managed";
 	assert_has("--bind-ro=/other:/in\\:side:idmap");
 	config.user_namespacing = false;
+	/* A path that was judged is mounted without links, and systemd-nspawn never sees it. */
+	machine.binds[0].pinned = true;
+	assert_has("--bind-ro=/s/web/bind0:/in\\:side:idmap");
+	assert_run(at("bind0") - 2, RUN("bind", "/other", "bind0"));
+	machine.binds[0].pinned = false;
 	/* Marks of systemd-nspawn. */
 	assert_int_equal(nspawn_machine_bind(&machine, "-/maybe", "/m", false, NULL), 0);
 	assert_has("--bind=-/maybe:/m");

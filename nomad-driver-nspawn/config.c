@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "powers.h"
 
 static const char *const machined_modes[] = { "auto", "no", NULL };
 
@@ -96,20 +97,21 @@ static const char *check_checksum(const char *value)
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_download, field, kind, __VA_ARGS__)
 static const struct nomad_option download_options[] = {
-	OPT(url, STRING, .required = true, .non_empty = true,
-	    .help = "Where the image comes from: an http or https URL, or the reference of a container image for type "
-		    "docker.",
+	OPT(url, STRING, .power = &nspawn_power_download, .required = true, .non_empty = true,
+	    .help = "Where the image comes from: an http or https URL, or for type docker the reference of a container "
+		    "image, or oci:DIRECTORY:TAG, a layout on this host for which the rules of image hold.",
 	    .example = "\"https://example.org/debian.tar.xz\""),
-	OPT(type, STRING, .def = "\"tar\"",
+	OPT(type, STRING, .harmless = "how the image is unpacked", .def = "\"tar\"",
 	    .help = "What is there: tar (a root tree, maybe compressed), raw (a file system or disk image, maybe "
 		    "compressed) or docker (an image of a container registry; skopeo and umoci are needed)."),
-	OPT(verify, STRING, .def = "\"no\"",
+	OPT(verify, STRING, .harmless = "more checks", .def = "\"no\"",
 	    .help = "no; checksum (SHA256SUMS beside the file must name it); signature (and SHA256SUMS.gpg must be a "
 		    "signature by a key of systemd's import keyring). No effect for docker."),
-	OPT(checksum, STRING, .check = check_checksum,
+	OPT(checksum, STRING, .harmless = "more checks", .check = check_checksum,
 	    .help = "Digest that the downloaded file must have, whatever verify says. (not in the Go driver)",
 	    .example = "\"sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\""),
-	OPT(force, BOOL, .def = "false", .help = "Replace an image that exists already."),
+	OPT(force, BOOL, .harmless = "replaces a download of the driver, never a file of the host", .def = "false",
+	    .help = "Replace an image that exists already."),
 };
 #undef OPT
 
@@ -147,6 +149,12 @@ static int check_download(const void *config, struct nomad_error **err)
 	const struct nspawn_download *d = config;
 	int r = check_choice("image_download.type", d->type, types, err);
 
+	/* skopeo knows transports that read files of this host. */
+	if (r >= 0 && strcmp(d->type, "docker") == 0 && strstr(d->url, "://") && strncmp(d->url, "docker://", 9) != 0)
+		return nomad_error_set(err, EINVAL,
+				       "failed to validate task config: image_download.url: '%s' does not name a "
+				       "container image; give NAME, docker://NAME or oci:DIRECTORY:TAG",
+				       d->url);
 	return r < 0 ? r : check_choice("image_download.verify", d->verify, verifies, err);
 }
 
@@ -155,103 +163,119 @@ static const struct nomad_schema download_schema =
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_config, field, kind, __VA_ARGS__)
 static const struct nomad_option task_options[] = {
-	OPT(image, STRING, .required = true, .non_empty = true,
+	OPT(image, STRING, .power = &nspawn_power_image, .required = true, .non_empty = true,
 	    .help = "The root file system: a directory, a raw image or a block device; a relative path begins at the "
 		    "working directory of the plugin; else the name of an image in /var/lib/machines and the other "
 		    "directories of systemd-machined, or the name that image_download gives.",
 	    .example = "\"/var/lib/machines/debian\""),
 	OPT(image_download, BLOCK, .block = &download_schema,
 	    .help = "Fetch the image first, unless one with the name in image exists."),
-	OPT(oci_bundle, BOOL, .def = "false",
+	OPT(oci_bundle, BOOL, .harmless = "the root that the bundle names is checked as image is", .def = "false",
 	    .help = "The image is an OCI bundle: a directory with a config.json, which says where in it the root is, "
 		    "and, where the job does not, command, environment, working_directory, user and hostname. Its "
 		    "mounts, namespaces, cgroups and capabilities do not count. (not in the Go driver)"),
-	OPT(boot, BOOL, .def = "true", .help = "Start the init of the image; command is given to it as arguments."),
-	OPT(process_two, BOOL, .def = "false",
+	OPT(boot, BOOL, .harmless = "which program runs", .def = "true",
+	    .help = "Start the init of the image; command is given to it as arguments."),
+	OPT(process_two, BOOL, .harmless = "which program runs", .def = "false",
 	    .help = "Run command as PID 2 below an init. Not with boot. The driver does so in any case, see init."),
-	OPT(init, BOOL, .def = "true",
+	OPT(init, BOOL, .harmless = "which program runs", .def = "true",
 	    .help = "Without boot: run command as PID 2 below the driver's small init, which reaps, forwards signals "
 		    "and reports the exact exit. false: command is PID 1. (not in the Go driver)"),
-	OPT(notify_ready, BOOL, .def = "false",
+	OPT(notify_ready, BOOL, .harmless = "when the task counts as started", .def = "false",
 	    .help = "With boot: the task has started when the system in it reports that it is up, and not before. (not "
 		    "in the Go driver)"),
-	OPT(command, STRING_LIST,
+	OPT(command, STRING_LIST, .harmless = "runs in the container",
 	    .help = "Program and arguments; needed unless boot is set or a container image says it.",
 	    .example = "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
-	OPT(user, STRING, .non_empty = true,
+	OPT(user, STRING, .harmless = "a user of the container", .non_empty = true,
 	    .help = "User of the image that runs command: a name or number, also as user:group. Default: the user of "
 		    "the task, or root."),
-	OPT(working_directory, STRING, .help = "Absolute path in the container where command starts."),
-	OPT(environment, STRING_MAP, .help = "More variables for the environment; the task's own win."),
-	OPT(hostname, STRING, .check = check_hostname,
+	OPT(working_directory, STRING, .harmless = "in the container",
+	    .help = "Absolute path in the container where command starts."),
+	OPT(environment, STRING_MAP, .harmless = "in the container",
+	    .help = "More variables for the environment; the task's own win."),
+	OPT(hostname, STRING, .harmless = "in the container", .check = check_hostname,
 	    .help = "Host name in the container. Default: the name of the machine. (not in the Go driver)"),
-	OPT(ephemeral, BOOL, .def = "false",
+	OPT(ephemeral, BOOL, .harmless = "throws changes away", .def = "false",
 	    .help = "Throw away what the container changes in its root. Without writable_image that is so anyway."),
-	OPT(read_only, BOOL, .def = "false", .help = "Mount the root read-only in the container."),
-	OPT(writable_image, BOOL, .def = "false",
+	OPT(read_only, BOOL, .harmless = "takes a right away", .def = "false",
+	    .help = "Mount the root read-only in the container."),
+	OPT(writable_image, BOOL, .power = &nspawn_power_writable_image, .def = "false",
 	    .help = "The container writes to the image itself, which only one task at a time can use. false: many "
 		    "tasks share the image, each with a layer of its own that goes when the task ends. (not in the Go "
 		    "driver)"),
 	NOMAD_OPTION_AS(struct nspawn_config, volatile_mode, "volatile", STRING,
+			.harmless = "where changes go: to memory of the task",
 			.help = "yes: the root is in memory and only /usr comes from the image; state: the root is "
 				"read-only and /var in memory; overlay: changes go to memory; no."),
-	OPT(pivot_root, STRING,
+	OPT(pivot_root, STRING, .harmless = "in the image",
 	    .help = "Directory of the image that becomes the root, and optionally after a colon where the old root "
 		    "goes. All absolute."),
-	OPT(bind, STRING_MAP, .help = "Paths of the host (keys) seen at paths in the container (values)."),
-	OPT(bind_read_only, STRING_MAP, .help = "The same, read-only."),
-	OPT(tmpfs, STRING_LIST, .help = "Paths with a tmpfs each, options after a colon. (not in the Go driver)",
+	OPT(bind, STRING_MAP, .power = &nspawn_power_bind,
+	    .help = "Paths of the host (keys) seen at paths in the container (values)."),
+	OPT(bind_read_only, STRING_MAP, .power = &nspawn_power_bind_read_only, .help = "The same, read-only."),
+	OPT(tmpfs, STRING_LIST, .harmless = "memory of the task",
+	    .help = "Paths with a tmpfs each, options after a colon. (not in the Go driver)",
 	    .example = "[\"/var/cache:size=64M\"]"),
-	OPT(overlay, STRING_LIST, .help = "Overlay mounts, as LOWER:...:UPPER:TARGET. (not in the Go driver)"),
-	OPT(overlay_read_only, STRING_LIST,
+	OPT(overlay, STRING_LIST, .power = &nspawn_power_overlay,
+	    .help = "Overlay mounts, as LOWER:...:UPPER:TARGET. (not in the Go driver)"),
+	OPT(overlay_read_only, STRING_LIST, .power = &nspawn_power_overlay_read_only,
 	    .help = "Overlay mounts without an upper directory. (not in the Go driver)"),
-	OPT(devices, STRING_LIST, .check = check_device,
+	OPT(devices, STRING_LIST, .power = &nspawn_power_devices, .check = check_device,
 	    .help = "Device nodes of the host that the container sees and may use: HOST, HOST:CONTAINER or "
 		    "HOST:CONTAINER:ACCESS, where ACCESS is of rwm: read, write, mknod. (not in the Go driver)",
 	    .example = "[\"/dev/fuse\"]"),
-	OPT(device_policy, STRING, .def = "\"closed\"", .choices = device_policies,
+	OPT(device_policy, STRING, .power = &nspawn_power_device_policy, .def = "\"closed\"",
+	    .choices = device_policies,
 	    .help = "closed: the container may use the usual pseudo devices, terminals, tun, what devices names and "
 		    "device nodes that are bound, no others, even if it makes nodes of them. open: all. Needs a cgroup "
 		    "v2 hierarchy on the host, beside v1 or alone. (not in the Go driver)"),
-	OPT(resolv_conf, STRING,
+	OPT(resolv_conf, STRING, .harmless = "shows the resolver of the host and no other file",
 	    .help = "How /etc/resolv.conf comes to be: off, delete, auto, or copy-, replace- or bind- with host, "
 		    "static, uplink or stub. A dns block of the group wins."),
-	OPT(timezone, STRING,
+	OPT(timezone, STRING, .harmless = "shows the time zone of the host",
 	    .help = "How /etc/localtime comes to be: off, copy, bind, symlink, delete or auto. (not in the Go driver)"),
-	OPT(console, STRING,
+	OPT(console, STRING, .harmless = "how output is logged",
 	    .help = "interactive, read-only, passive or pipe (the default: output is logged as it is, stdout and "
 		    "stderr apart)."),
-	OPT(user_namespacing, BOOL, .def = "true", .help = "Give the container users of its own."),
-	OPT(private_users, STRING,
+	OPT(user_namespacing, BOOL, .power = &nspawn_power_user_namespacing, .def = "true",
+	    .help = "Give the container users of its own."),
+	OPT(private_users, STRING, .power = &nspawn_power_private_users,
 	    .help = "Which users: pick, yes, no, identity, managed, the first UID or UID:COUNT. Default: pick, if "
 		    "user_namespacing is on."),
 	OPT(private_users_ownership, STRING,
+	    .harmless = "changes owners in the layer of the task; with writable_image that rule counts",
 	    .help = "How files of the image get their owners: auto, map, chown or foreign. Default: auto, if "
 		    "user_namespacing is on."),
-	OPT(capability, STRING_LIST, .help = "Capabilities that the container gets beyond the default ones.",
-	    .example = "[\"CAP_NET_ADMIN\"]"),
-	OPT(drop_capability, STRING_LIST, .help = "Capabilities that it does not get. (not in the Go driver)"),
-	OPT(system_call_filter, STRING_LIST,
+	OPT(capability, STRING_LIST, .power = &nspawn_power_capability,
+	    .help = "Capabilities that the container gets beyond the default ones.", .example = "[\"CAP_NET_ADMIN\"]"),
+	OPT(drop_capability, STRING_LIST, .harmless = "takes rights away",
+	    .help = "Capabilities that it does not get. (not in the Go driver)"),
+	OPT(system_call_filter, STRING_LIST, .power = &nspawn_power_system_call_filter,
 	    .help = "System calls or @groups that are allowed, or with ~ refused. (not in the Go driver)",
 	    .example = "[\"~@mount\"]"),
-	OPT(no_new_privileges, BOOL, .def = "false",
+	OPT(no_new_privileges, BOOL, .harmless = "takes a right away", .def = "false",
 	    .help = "Programs cannot gain privileges, as by set-user-id. (not in the Go driver)"),
-	OPT(rlimits, STRING_MAP,
+	OPT(rlimits, STRING_MAP, .power = &nspawn_power_rlimits,
 	    .help = "Resource limits: LIMIT or SOFT:HARD by name, or infinity. (not in the Go driver)",
 	    .example = "{ NOFILE = \"1024:4096\" }"),
-	OPT(pids_limit, INT, .def = "0", .min = 0, .max = 1 << 22, .unit = "processes",
-	    .help = "Most processes and threads in the container. 0: no limit. (not in the Go driver)"),
-	OPT(network_veth, BOOL, .def = "true",
+	OPT(pids_limit, INT, .power = &nspawn_power_pids_limit, .def = "0", .min = 0, .max = 1 << 22,
+	    .unit = "processes",
+	    .help = "Most processes and threads in the container. 0: the maximum of the policy. (not in the Go "
+		    "driver)"),
+	OPT(network_veth, BOOL, .power = &nspawn_power_network_veth, .def = "true",
 	    .help = "Give the container a network of its own with a link to the host. No effect in a group with a "
 		    "network of its own. false: the network of the host."),
-	OPT(network_bridge, STRING, .help = "Existing bridge of the host that the container's link is put on."),
-	OPT(network_zone, STRING, .help = "Zone: containers with the same one share a bridge, made as needed."),
-	OPT(dhcp, BOOL, .def = "true",
+	OPT(network_bridge, STRING, .power = &nspawn_power_network_bridge,
+	    .help = "Existing bridge of the host that the container's link is put on."),
+	OPT(network_zone, STRING, .power = &nspawn_power_network_zone,
+	    .help = "Zone: containers with the same one share a bridge, made as needed."),
+	OPT(dhcp, BOOL, .harmless = "answers the container alone", .def = "true",
 	    .help = "With network_veth or network_zone: answer a DHCP client in the container with the address that it "
 		    "has already, so that images which ask for one go on. (not in the Go driver)"),
-	OPT(ports, STRING_LIST, .check = check_ports,
+	OPT(ports, STRING_LIST, .harmless = "ports that Nomad has given", .check = check_ports,
 	    .help = "Labels of ports of the group that are led into the container. Not with port_map."),
-	OPT(port_map, INT_MAP, .min = 1, .max = 65535,
+	OPT(port_map, INT_MAP, .harmless = "ports that Nomad has given", .min = 1, .max = 65535,
 	    .help = "Ports in the container by the label of the port of the host. Not with ports."),
 };
 #undef OPT

@@ -124,6 +124,32 @@ static void test_combinations(void **state)
 	accepted(&config);
 }
 
+static void test_sources(void **state)
+{
+	static const struct {
+		const char *type, *url;
+		bool fine;
+	} rows[] = {
+		{ "docker", "busybox:1", true },
+		{ "docker", "docker://r.example/busybox", true },
+		{ "docker", "oci:/srv/layout:v1", true },
+		{ "docker", "dir:///etc", false },
+		{ "docker", "docker-archive:///srv/x.tar", false },
+		{ "tar", "https://r.example/x.tar", true },
+	};
+	size_t i, j;
+
+	(void)state;
+	for (j = 0; strcmp(nspawn_task_schema.options[j].name, "image_download") != 0; j++)
+		;
+	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
+		struct nspawn_download d = { .url = (char *)rows[i].url, .type = (char *)rows[i].type };
+
+		if (nspawn_task_schema.options[j].block->check(&d, NULL) != (rows[i].fine ? 0 : -EINVAL))
+			fail_msg("%s", rows[i].url);
+	}
+}
+
 static void test_versions(void **state)
 {
 	struct nspawn_config config = good();
@@ -209,7 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choices), cmocka_unit_test(test_combinations), cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_help),	cmocka_unit_test(test_complete),
+		cmocka_unit_test(test_sources), cmocka_unit_test(test_help),	     cmocka_unit_test(test_complete),
 	};
 
 	return cmocka_run_group_tests_name("nspawn config", tests, NULL, NULL);

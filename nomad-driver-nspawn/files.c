@@ -31,20 +31,44 @@ static const char *env_or(const struct nomad_map *env, const char *name, const c
 	return value && *value == '/' ? value : otherwise;
 }
 
-static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
+/* The one at that place: the last one wins. */
+static struct nspawn_bind *bind_at(struct nspawn_start *s, const char *container)
 {
-	const struct nomad_map *env = &s->info->env;
-	const char *alloc = env_or(env, "NOMAD_ALLOC_DIR", "/alloc");
-	NOMAD_AUTO_FREE char *logs = nomad_strdupf("%s/logs", nomad_task_shared_dir(s->task));
+	size_t i = 0;
+
+	while (strcmp(s->machine.binds[i].container, container) != 0)
+		i++;
+	return &s->machine.binds[i];
+}
+
+static int bind_logs(struct nspawn_start *s, const char *alloc, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *shared = realpath(nomad_task_shared_dir(s->task), NULL);
+	NOMAD_AUTO_FREE char *logs = nomad_strdupf("%s/logs", shared ? shared : nomad_task_shared_dir(s->task));
 	NOMAD_AUTO_FREE char *logs_in = nomad_strdupf("%s/logs", alloc);
+	struct stat st;
 	int r;
 
 	if (!logs || !logs_in)
 		return nomad_error_errno(err, ENOMEM, "bind the task's directories");
-	r = nspawn_machine_bind(&s->machine, nomad_task_shared_dir(s->task), alloc, false, err);
+	if (lstat(logs, &st) < 0)
+		return 0;
+	r = nspawn_machine_bind(&s->machine, logs, logs_in, true, err);
+	/* Another task of the group may have put a link to the host in its place: that is not followed. */
+	if (r >= 0 && shared)
+		bind_at(s, logs_in)->pinned = true;
+	return r;
+}
+
+static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
+{
+	const struct nomad_map *env = &s->info->env;
+	const char *alloc = env_or(env, "NOMAD_ALLOC_DIR", "/alloc");
+	int r = nspawn_machine_bind(&s->machine, nomad_task_shared_dir(s->task), alloc, false, err);
+
 	/* The log pipes are in there: a task that could replace them could make Nomad read any file. */
-	if (r >= 0 && !access(logs, F_OK))
-		r = nspawn_machine_bind(&s->machine, logs, logs_in, true, err);
+	if (r >= 0)
+		r = bind_logs(s, alloc, err);
 	if (r >= 0)
 		r = nspawn_machine_bind(&s->machine, nomad_task_local_dir(s->task),
 					env_or(env, "NOMAD_TASK_DIR", "/local"), false, err);
@@ -54,26 +78,50 @@ static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
 	return r;
 }
 
-static int bind_map(struct nspawn_start *s, const struct nomad_map *map, bool read_only, struct nomad_error **err)
+/* A source of the job's: its path without links is judged, and mounted without following any. */
+static int bind_judged(struct nspawn_start *s, const char *option, const char *source, const char *container,
+		       bool read_only, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *real = realpath(source, NULL);
+	struct stat st;
+	int r;
+
+	if (!real)
+		return nomad_error_errno(err, errno, "bind '%s'", source);
+	r = nomad_task_may(s->task, option, real, err);
+	/* A device node can be used where it is bound. */
+	if (r >= 0 && strcmp(option, "devices") != 0 && !lstat(real, &st) &&
+	    (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+		r = nomad_task_may(s->task, "devices", real, err);
+	if (r >= 0)
+		r = nspawn_machine_bind(&s->machine, real, container, read_only, err);
+	if (r >= 0)
+		bind_at(s, container)->pinned = true;
+	return r;
+}
+
+static int bind_map(struct nspawn_start *s, const char *option, const struct nomad_map *map, bool read_only,
+		    struct nomad_error **err)
 {
 	size_t i;
 	int r = 0;
 
-	for (i = 0; i < map->count && r >= 0; i++)
-		r = nspawn_machine_bind(&s->machine, map->pairs[i].key, map->pairs[i].value, read_only, err);
+	for (i = 0; i < map->count && r >= 0; i++) {
+		const char *host = map->pairs[i].key, *source = host + (*host == '-'), *container = map->pairs[i].value;
+
+		if (*source == '/' && *host == '-' && access(source, F_OK) < 0)
+			continue; /* it may be missing */
+		if (*source == '/')
+			r = bind_judged(s, option, source, container, read_only, err);
+		else /* systemd-nspawn looks by itself */
+			r = nspawn_machine_bind(&s->machine, host, container, read_only, err);
+	}
 	return r;
 }
 
-static int bind_device(struct nspawn_start *s, const char *host, const char *inside, const char *access,
-		       struct nomad_error **err)
+static void set_access(struct nspawn_bind *b, const char *access)
 {
-	int r = nspawn_machine_bind(&s->machine, host, inside, false, err);
-	size_t i;
-
-	for (i = 0; r >= 0 && i < s->machine.n_binds; i++)
-		if (strcmp(s->machine.binds[i].container, inside) == 0)
-			snprintf(s->machine.binds[i].access, sizeof(s->machine.binds[i].access), "%s", access);
-	return r;
+	snprintf(b->access, sizeof(b->access), "%s", access);
 }
 
 static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
@@ -84,8 +132,12 @@ static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
 	for (i = 0; i < s->info->n_devices && r >= 0; i++) {
 		const struct nomad_device *d = &s->info->devices[i];
 
-		r = bind_device(s, d->host_path, d->task_path && *d->task_path ? d->task_path : d->host_path,
-				d->cgroup_permissions && *d->cgroup_permissions ? d->cgroup_permissions : "rwm", err);
+		const char *inside = d->task_path && *d->task_path ? d->task_path : d->host_path;
+
+		r = nspawn_machine_bind(&s->machine, d->host_path, inside, false, err);
+		if (r >= 0)
+			set_access(bind_at(s, inside),
+				   d->cgroup_permissions && *d->cgroup_permissions ? d->cgroup_permissions : "rwm");
 	}
 	for (i = 0; s->config->devices && s->config->devices[i] && r >= 0; i++) {
 		NOMAD_AUTO_FREE char *host = strdup(s->config->devices[i]);
@@ -97,7 +149,9 @@ static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
 			*access++ = 0;
 		if (inside)
 			*inside++ = 0;
-		r = bind_device(s, host, inside ? inside : host, access ? access : "rwm", err);
+		r = bind_judged(s, "devices", host, inside ? inside : host, false, err);
+		if (r >= 0)
+			set_access(bind_at(s, inside ? inside : host), access ? access : "rwm");
 	}
 	return r;
 }
@@ -111,6 +165,22 @@ static void look_at(struct nspawn_start *s, struct nspawn_bind *b, const struct 
 		b->minor = minor(st->st_rdev);
 	}
 	b->idmap = nspawn_shifts(s->config) && nspawn_can_idmap(s->data, b->host, true);
+}
+
+/* What Nomad and this driver bind may be named through links of the operator's. */
+static int pin(struct nspawn_bind *b, struct nomad_error **err)
+{
+	char *real;
+
+	if (b->pinned || *b->host != '/')
+		return 0;
+	real = realpath(b->host, NULL);
+	if (!real)
+		return nomad_error_errno(err, errno, "bind '%s'", b->host);
+	free(b->host);
+	b->host = real;
+	b->pinned = true;
+	return 0;
 }
 
 /* What is bound where, and how its owners look. */
@@ -136,9 +206,9 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 		r = nspawn_machine_bind(&s->machine, m->host_path, m->task_path, m->readonly, err);
 	}
 	if (r >= 0)
-		r = bind_map(s, &s->config->bind, false, err);
+		r = bind_map(s, "bind", &s->config->bind, false, err);
 	if (r >= 0)
-		r = bind_map(s, &s->config->bind_read_only, true, err);
+		r = bind_map(s, "bind_read_only", &s->config->bind_read_only, true, err);
 	if (r >= 0)
 		r = bind_devices(s, err);
 	for (i = 0; i < s->machine.n_binds && r >= 0; i++) {
@@ -146,8 +216,11 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 		struct stat st;
 
 		if (*b->host != '/')
-			continue; /* + and - of systemd-nspawn: it looks by itself */
-		if (stat(b->host, &st) < 0)
+			continue; /* systemd-nspawn looks by itself */
+		r = pin(b, err);
+		if (r < 0)
+			return r;
+		if (lstat(b->host, &st) < 0)
 			return nomad_error_errno(err, errno, "bind '%s'", b->host);
 		if (b->access[0] && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 			return nomad_error_set(err, ENODEV, "device '%s' is no device node", b->host);
@@ -162,8 +235,11 @@ static int bind_file(struct nspawn_start *s, const char *file, const char *conta
 	int r = nspawn_machine_bind(&s->machine, file, container, true, err);
 
 	if (r >= 0) {
-		s->machine.binds[s->machine.n_binds - 1].file = true;
-		s->machine.binds[s->machine.n_binds - 1].idmap = nspawn_shifts(s->config) && s->machine.idmap_state;
+		struct nspawn_bind *b = bind_at(s, container);
+
+		b->file = true;
+		b->idmap = nspawn_shifts(s->config) && s->machine.idmap_state;
+		r = pin(b, err);
 	}
 	return r;
 }

@@ -26,6 +26,7 @@
 #define nomad_task_secrets_dir test_secrets_dir
 #define nomad_task_state_dir test_state_dir
 #define nspawn_can_idmap test_can_idmap
+#define nomad_task_may test_may
 #include "files.c"
 
 static char top[] = "/tmp/nspawn-files-XXXXXX", shared[64], local[64], secrets[64];
@@ -34,6 +35,8 @@ static struct nspawn_plugin_config site;
 static struct nomad_task_info info;
 static struct nspawn_start s;
 static bool can_idmap;
+static char judged[4096];
+static const char *forbidden;
 
 const char *test_shared_dir(const struct nomad_task *task)
 {
@@ -54,6 +57,15 @@ const char *test_state_dir(const struct nomad_task *task)
 {
 	(void)task;
 	return top;
+}
+
+int test_may(const struct nomad_task *task, const char *option, const char *value, struct nomad_error **err)
+{
+	size_t n = strlen(judged);
+
+	(void)task;
+	snprintf(judged + n, sizeof(judged) - n, "%s %s\n", option, value);
+	return forbidden && strcmp(forbidden, option) == 0 ? nomad_error_set(err, EACCES, "forbidden") : 0;
 }
 
 bool test_can_idmap(struct nspawn_data *data, const char *path, bool whole)
@@ -78,6 +90,8 @@ static int set_up(void **state)
 	info = (struct nomad_task_info){ 0 };
 	s = (struct nspawn_start){ .config = &config, .site = &site, .info = &info, .spec_fd = -1 };
 	can_idmap = true;
+	judged[0] = 0;
+	forbidden = NULL;
 	return mkdir(shared, 0700) || mkdir(local, 0700) || mkdir(secrets, 0700);
 }
 
@@ -192,6 +206,42 @@ static void test_devices(void **state)
 	refused("device '/etc/passwd' is no device node");
 }
 
+/* What is judged is what is mounted: paths without links. */
+static void test_judged(void **state)
+{
+	char link[96], logs[96], missing[96];
+	struct nomad_pair binds[] = { { link, (char *)"/a" },
+				      { (char *)"/dev/null", (char *)"/b" },
+				      { missing, (char *)"/c" },
+				      { (char *)"+/in/image", (char *)"/d" } };
+	struct nomad_pair read_only = { (char *)"/usr/../etc", (char *)"/e" };
+	char *device[] = { (char *)"/dev/full:/f", NULL };
+
+	(void)state;
+	snprintf(link, sizeof(link), "%s/link", top);
+	snprintf(logs, sizeof(logs), "%s/logs", shared);
+	snprintf(missing, sizeof(missing), "-%s/missing", top);
+	assert_int_equal(symlink("/usr", link), 0);
+	assert_int_equal(symlink("/", logs), 0);
+	config.bind = (struct nomad_map){ binds, 4 };
+	config.bind_read_only = (struct nomad_map){ &read_only, 1 };
+	config.devices = device;
+	assert_int_equal(test_bind_all(&s, NULL), 0);
+	assert_string_equal(judged, "bind /usr\nbind /dev/null\ndevices /dev/null\nbind_read_only /etc\n"
+				    "devices /dev/full\n");
+	assert_string_equal(at("/a")->host, "/usr");
+	assert_true(at("/a")->pinned && at("/b")->pinned && at("/e")->pinned && at("/f")->pinned);
+	assert_null(at("/c")); /* what may be missing and is does not come later */
+	assert_false(at("/d")->pinned);
+	/* Nobody follows that link: the launcher fails. */
+	assert_true(at("/alloc/logs")->pinned);
+	assert_string_equal(at("/alloc/logs")->host, logs);
+	for (size_t i = 0; i < 3; i++) {
+		forbidden = (const char *[]){ "bind", "devices", "bind_read_only" }[i];
+		refused("forbidden");
+	}
+}
+
 static char *text_of(const char *path)
 {
 	static char text[1000];
@@ -304,6 +354,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_task_dirs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_mounts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_devices, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_judged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_resolv_conf, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_network_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),

@@ -13,6 +13,33 @@
 #include "start.h"
 #include "tool.h"
 
+/* One that the driver has downloaded itself needs no rule. */
+static int judge_image(struct nspawn_start *s, const char *path, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *dir = nspawn_images_dir(nomad_task_plugin(s->task));
+	NOMAD_AUTO_FREE char *real = dir ? realpath(dir, NULL) : NULL;
+	size_t n = real ? strlen(real) : 0;
+
+	if (n && strncmp(path, real, n) == 0 && path[n] == '/')
+		return 0;
+	return nomad_task_may(s->task, "image", path, err);
+}
+
+/* A layout of this host, oci:PATH[:TAG], is an image of this host. */
+static int judge_source(struct nspawn_start *s, struct nomad_error **err)
+{
+	const char *url = s->config->image_download->url, *tag = strrchr(url, ':');
+	NOMAD_AUTO_FREE char *path = NULL, *real = NULL;
+
+	if (strcmp(s->config->image_download->type, "docker") != 0 || strncmp(url, "oci:", 4) != 0)
+		return 0;
+	path = strndup(url + 4, tag > url + 4 && !strchr(tag, '/') ? (size_t)(tag - url - 4) : strlen(url + 4));
+	real = path ? realpath(path, NULL) : NULL;
+	if (!real)
+		return nomad_error_errno(err, errno, "download '%s'", url);
+	return judge_image(s, real, err);
+}
+
 static int find_image(struct nspawn_start *s, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *dir = nspawn_images_dir(nomad_task_plugin(s->task));
@@ -30,7 +57,9 @@ static int find_image(struct nspawn_start *s, struct nomad_error **err)
 		if (r >= 0)
 			return 0;
 	}
-	r = nspawn_download(s->task, dir, s->config, s->site, err);
+	r = judge_source(s, err);
+	if (r >= 0)
+		r = nspawn_download(s->task, dir, s->config, s->site, err);
 	return r < 0 ? r : nspawn_image_find(s->config->image, dir, NULL, dir, &s->image, err);
 }
 
@@ -53,6 +82,11 @@ static int find_bundle(struct nspawn_start *s, struct nomad_error **err)
 	r = nspawn_image_find(root, NULL, NULL, NULL, &image, err);
 	if (r < 0)
 		return nomad_error_wrap(err, "root of bundle '%s'", s->config->image);
+	r = judge_image(s, image.path, err);
+	if (r < 0) {
+		nspawn_image_done(&image);
+		return r;
+	}
 	nspawn_image_done(&s->image);
 	s->image = image;
 	return 0;
@@ -83,6 +117,8 @@ static int find_all(struct nspawn_start *s, struct nomad_error **err)
 {
 	int r = find_image(s, err);
 
+	if (r >= 0)
+		r = judge_image(s, s->image.path, err);
 	if (r >= 0)
 		r = s->config->oci_bundle ? find_bundle(s, err) : find_container_config(s, err);
 	if (r >= 0 && !s->config->boot && !s->config->command && !s->oci.args)
@@ -136,6 +172,8 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 {
 	int r = nspawn_network_plan(s->config, s->info, nomad_task_slug(s->task), &s->network, err);
 
+	if (r >= 0 && s->network.kind == NSPAWN_NET_HOST)
+		r = nomad_task_may(s->task, "network_veth", "false", err);
 	if (r < 0)
 		return r;
 	s->machine.own_network = s->network.kind == NSPAWN_NET_OWN;
@@ -183,7 +221,7 @@ static int run(struct nspawn_start *s, struct nomad_error **err)
 				      .notify = true,
 				      .leader_key = "X_NSPAWN_LEADER_PID",
 				      .ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,
-				      .pids_max = s->config->pids_limit,
+				      .pids_max = nomad_task_limit(s->task, "pids_limit", s->config->pids_limit),
 				      .exec_broker = true,
 				      .exit_channel = true,
 			      },

@@ -3,10 +3,12 @@
  * What all parts of nspawn-init use. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "channels.h"
@@ -17,6 +19,13 @@ void init_fail(int status, const char *act, const char *object)
 {
 	dprintf(2, "cannot %s '%s': %s\n", act, object, strerror(errno));
 	_exit(status);
+}
+
+int open_without_links(const char *path, int flags)
+{
+	struct open_how how = { .flags = (__u64)(flags | O_CLOEXEC), .resolve = RESOLVE_NO_SYMLINKS };
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 }
 
 int write_file(const char *path, const char *text)

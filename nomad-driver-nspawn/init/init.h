@@ -35,6 +35,8 @@ int probe(const char *path);
 /* common.c */
 /* Says on stderr what could not be done and why (errno), and exits. */
 void init_fail(int status, const char *act, const char *object) __attribute__((noreturn));
+/* open(2), close-on-exec, of a path that has no symbolic link in it: ELOOP if it has. */
+int open_without_links(const char *path, int flags);
 /* Writes to a file that exists.  0, or -1 with errno. */
 int write_file(const char *path, const char *text);
 void die_with_parent(void);

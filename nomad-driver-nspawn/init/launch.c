@@ -6,7 +6,8 @@
  *	launch STEP... -- PROGRAM ARGS...
  *
  *	dir DIR			work in DIR; names below are relative to it
- *	clone SOURCE NAME	SOURCE is seen at NAME
+ *	clone SOURCE NAME	SOURCE is seen at NAME, without what is mounted below it
+ *	bind SOURCE NAME	the same, with it
  *	idmap SOURCE NAME BASE	the same, its owners shifted by BASE (65536 of them)
  *	loop FILE NAME ro|rw	a file system image, or its root partition, at NAME
  *	tmpfs NAME		an empty tmpfs at NAME
@@ -15,6 +16,9 @@
  *	mkfile NAME PATH UID	the same for an empty file
  *	machine-id NAME ID UID	/etc/machine-id in the tree NAME, if there is an /etc
  *	node, devices, dhcp, net	see node_copy(), devices.c, dhcp.c, net.c
+ *
+ * A SOURCE, and a FILE, is a path without symbolic links: who could put one
+ * there since it was judged would show another place of the host.
  *
  * The kernel's idmapped mounts below an overlay (Linux 5.19) give a user
  * namespace its own owners without a single file being copied up. */
@@ -113,13 +117,18 @@ static int target_make(int tree, const char *name)
 	return 0;
 }
 
-static int tree_clone(const char *source, const char *name, const char *base)
+static int tree_clone(const char *source, const char *name, const char *base, int recursive)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
-	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC), r;
+	int from = open_without_links(source, O_PATH), tree, r;
 	/* One for all: it is always the same base. */
 	static int userns = -1;
 
+	if (from < 0)
+		return -1;
+	tree = (int)syscall(SYS_open_tree, from, "",
+			    OPEN_TREE_CLONE | O_CLOEXEC | AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0));
+	close(from);
 	if (tree < 0)
 		return -1;
 	if (base) {
@@ -145,16 +154,21 @@ static int node_copy(const char *source, const char *name, const char *base)
 {
 	uid_t first = (uid_t)strtoul(base, NULL, 10);
 	char path[300];
+	int fd = open_without_links(source, O_PATH), r;
 	struct stat st;
 
+	if (fd < 0)
+		return -1;
+	r = fstat(fd, &st);
+	close(fd);
+	if (r < 0)
+		return -1;
 	if (mkdir("nodes", 0700) < 0) {
 		if (errno != EEXIST)
 			return -1;
 	} else if (mount("tmpfs", "nodes", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") < 0) {
 		return -1;
 	}
-	if (stat(source, &st) < 0)
-		return -1;
 	snprintf(path, sizeof(path), "nodes/%s", name);
 	if (mknod(path, st.st_mode & S_IFMT, st.st_rdev) < 0 || chown(path, first + st.st_uid, first + st.st_gid) < 0)
 		return -1;
@@ -285,9 +299,11 @@ static int step(const char *act, char **a)
 	if (strcmp(act, "dir") == 0)
 		return chdir(a[0]);
 	if (strcmp(act, "clone") == 0)
-		return tree_clone(a[0], a[1], NULL);
+		return tree_clone(a[0], a[1], NULL, 0);
+	if (strcmp(act, "bind") == 0)
+		return tree_clone(a[0], a[1], NULL, 1);
 	if (strcmp(act, "idmap") == 0)
-		return tree_clone(a[0], a[1], a[2]);
+		return tree_clone(a[0], a[1], a[2], 0);
 	if (strcmp(act, "node") == 0)
 		return node_copy(a[0], a[1], a[2]);
 	if (strcmp(act, "loop") == 0)
@@ -322,8 +338,8 @@ int launch(int argc, char **argv)
 		const char *name;
 		int args;
 	} steps[] = {
-		{ "dir", 1 },	{ "clone", 2 },	  { "idmap", 3 },   { "node", 3 }, { "loop", 3 },
-		{ "tmpfs", 1 }, { "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 }, { "net", 4 },
+		{ "dir", 1 },	{ "clone", 2 },	  { "bind", 2 },    { "idmap", 3 }, { "node", 3 }, { "loop", 3 },
+		{ "tmpfs", 1 }, { "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 },  { "net", 4 },
 	};
 	size_t s;
 	int i = 0, n;

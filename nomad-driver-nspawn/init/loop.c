@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "init.h"
 #include "loop.h"
 
 #ifndef LOOP_CONFIGURE
@@ -115,9 +116,14 @@ int loop_attach(const char *file, int writable, char *ret_device, size_t size)
 	struct stat st;
 	int fd, control, device, number, i;
 
-	fd = open(file, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	fd = open_without_links(file, writable ? O_RDWR : O_RDONLY);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
+	/* Elsewhere a task may have put it in the place of the file that was judged. */
+	if (S_ISBLK(st.st_mode) && strncmp(file, "/dev/", 5) != 0) {
+		errno = EPERM;
+		return -1;
+	}
 	/* The loop device keeps this open file, and with it the lock. */
 	if (flock(fd, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {
 		errno = EBUSY;

@@ -159,9 +159,9 @@ func text(n protowire.Number, s string) []byte {
 
 func pack(s string) string { return string([]byte{0xd9, byte(len(s))}) + s }
 
-// configure brings a plugin to where it can run a task.
-func (p *process) configure() {
-	config := "\x81" + pack("state_dir") + pack(tmp)
+// configure brings a plugin to where it can run a task.  `options` are more of the plugin block, in msgpack.
+func (p *process) configure(options ...string) {
+	config := string([]byte{0x81 + byte(len(options)/2)}) + pack("state_dir") + pack(tmp) + strings.Join(options, "")
 	if _, err := p.call(base+"SetConfig", append(text(1, config), append(text(2, string(text(1, ""))), text(3, "v0.1.0")...)...)); err != nil {
 		fmt.Fprintln(os.Stderr, "SetConfig:", err)
 	}

@@ -319,6 +319,8 @@ var (
 	shared     *host
 	sharedOnce sync.Once
 	sharedErr  error
+	// The plugin block, where the driver under test needs more than the defaults.
+	sharedConfig = M{}
 )
 
 func sharedHost(t testing.TB) *host {
@@ -326,7 +328,7 @@ func sharedHost(t testing.TB) *host {
 	sharedOnce.Do(func() {
 		var h *host
 		if h, sharedErr = (launch{}).start(); sharedErr == nil {
-			h.ready(t, M{})
+			h.ready(t, sharedConfig)
 			shared = h
 		}
 	})

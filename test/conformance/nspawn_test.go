@@ -13,6 +13,9 @@ import (
 	"testing"
 )
 
+// These tests show what the driver can do; policy_test.go shows what an operator allows.
+func init() { sharedConfig = M{"policy": M{"mode": "open"}} }
+
 // What Nomad passes with StartTask beside the config, as it arrives in a container of nomad-driver-nspawn: the devices of device plugins and
 // the mounts of volumes.  PLUGIN is that driver, NSPAWN_ROOT a busybox tree.
 func nspawnTask(t *testing.T, users bool, extra M) *task {

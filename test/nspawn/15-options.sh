@@ -107,7 +107,7 @@ run_test 'devices: no device' fails "$(sh_config true '{"devices":["/etc/passwd"
 run_test 'devices: wrong access' fails "$(sh_config true '{"devices":["/dev/null:/dev/x:q"]}')" 'some of rwm'
 
 # ---- The plugin block
-t_volumes() { printf '{ "state_dir": "%s/state", "machined": "no" }\n' "$T" >"$T/plugin.json" &&
+t_volumes() { printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state", "machined": "no" }\n' "$T" >"$T/plugin.json" &&
 	says "$(sh_config 'echo runs')" runs; }
 run_test 'plugin option machined = no' t_volumes
 

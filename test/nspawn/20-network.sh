@@ -300,7 +300,7 @@ t_neither() {
 }
 run_test 'ports: neither nft nor iptables' t_neither
 t_pool() {
-	printf '{ "state_dir": "%s/state", "network_pool": "172.31.0.0/20" }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state", "network_pool": "172.31.0.0/20" }\n' "$T" >"$T/plugin.json"
 	says "$(sh_config 'ip -o -4 addr show host0' "$veth")" '172\.31\.0\.2/32'
 }
 run_test 'plugin option network_pool' t_pool

@@ -8,6 +8,6 @@
 	need_root_tree
 	rm -rf "$T"
 }
-TAGS=nspawn RUN='^TestNspawn' PLUGIN=${BUILD:-build}/plugins/nomad-driver-nspawn NSPAWN_ROOT=${ROOT:-$NSPAWN_ROOT}
+TAGS=nspawn RUN=${RUN:-^TestNspawn} PLUGIN=${BUILD:-build}/plugins/nomad-driver-nspawn NSPAWN_ROOT=${ROOT:-$NSPAWN_ROOT}
 export TAGS RUN PLUGIN NSPAWN_ROOT
 . test/lib/40-conformance.sh

@@ -14,6 +14,9 @@ cat >"$T/plugin.hcl" <<CONFIG
 plugin "nomad-driver-nspawn" {
   config {
     state_dir = "$T/state"
+    policy {
+      mode = "open"
+    }
   }
 }
 client {

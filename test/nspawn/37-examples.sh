@@ -12,7 +12,7 @@ require_nomad
 requires curl busybox tar
 DEBIAN=$NSPAWN_CACHE/debian
 mkdir "$T/plugins" "$T/www" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n  }\n}\n' "$T" >"$T/plugin.hcl"
+printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n      mode = "open"\n    }\n  }\n}\n' "$T" >"$T/plugin.hcl"
 cp -a "$ROOT" "$T/web"
 # What another image's dhclient does: it asks, and fails without an answer.
 printf '#!/bin/sh\nexec busybox udhcpc -f -q -n -i host0 -s /bin/true\n' >"$T/web/usr/sbin/dhclient" &&

@@ -10,7 +10,7 @@ DEBIAN=$(cd "$NSPAWN_CACHE/debian" 2>/dev/null && pwd) ||
 	skip_all 'no Debian tree: debootstrap is missing or has failed'
 require_nomad
 mkdir "$T/plugins" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n  }\n}\n' "$T" >"$T/plugin.hcl"
+printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n      mode = "open"\n    }\n  }\n}\n' "$T" >"$T/plugin.hcl"
 config() { jq -cn --arg image "$DEBIAN" --argjson more "$1" '{ image: $image, network_veth: false } + $more'; }
 service() { job_json "$1" nspawn "$2" service |
 	jq "${3:-.} | .Job.TaskGroups[0].Tasks[0].KillTimeout = 20000000000 | .Job.TaskGroups[0].Tasks[0].Resources.MemoryMB = 256" >"$T/$1.json" && run_job "$T/$1.json" && wait_alloc "$ALLOC_ID" running 120; }

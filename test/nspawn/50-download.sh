@@ -96,7 +96,7 @@ t_single() {
 }
 run_test 'four tasks at once: one download' t_single
 t_cache() {
-	printf '{ "state_dir": "%s/state", "image_cache_mb": 4 }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state", "image_cache_mb": 4 }\n' "$T" >"$T/plugin.json"
 	# One that a task uses stays, however old it is.
 	spawn_task "$(download pinned "{\"url\":\"$url/root.tar.xz\"}" 'echo up; sleep 600')" &&
 		wait_for 60 up has_said up && touch -d '2 years ago' "$images/.use-pinned" || return 1
@@ -105,7 +105,7 @@ t_cache() {
 		is "$(ls "$images" | tr '\n' ' ')" 'last pinned '
 	r=$?
 	end_task TERM
-	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
 	return $r
 }
 run_test 'image_cache_mb: what was used longest ago goes, what is in use stays' t_cache
@@ -128,12 +128,12 @@ t_idle() {
 		while ($c = $s->accept) {
 			print $c "HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nabc"; $c->flush; push @keep, $c }' &
 	server=$!
-	printf '{ "state_dir": "%s/state", "download_idle_s": 1 }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state", "download_idle_s": 1 }\n' "$T" >"$T/plugin.json"
 	fails "$(download slow '{"url":"http://127.0.0.1:8098/x.tar"}' true)" \
 		"image 'slow' from .*: download: curl.*([Oo]peration too slow|[Tt]imed* *out|[Ll]ess than)"
 	r=$?
 	kill $server
-	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
 	[ $r -eq 0 ] && [ ! -e "$images/.new-slow" ]
 }
 run_test 'download_idle_s: a transfer that stalls ends' t_idle
@@ -142,12 +142,12 @@ t_idle_registry() {
 	for c in skopeo umoci; do command -v $c >/dev/null || { skip_this "no $c"; return 0; }; done
 	socat -u TCP-LISTEN:8097,bind=127.0.0.1,fork,reuseaddr EXEC:'sleep 600' &
 	server=$!
-	printf '{ "state_dir": "%s/state", "download_idle_s": 2 }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state", "download_idle_s": 2 }\n' "$T" >"$T/plugin.json"
 	fails "$(download silent '{"type":"docker","url":"127.0.0.1:8097/x:1"}' true)" \
 		"image 'silent' from .*: download: no byte has come for 2 s"
 	r=$?
 	kill $server
-	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
 	[ $r -eq 0 ] && [ ! -e "$images/.new-silent" ] && ! pgrep -x skopeo
 }
 run_test 'download_idle_s: a registry that stalls' t_idle_registry

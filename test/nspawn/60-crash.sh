@@ -9,7 +9,7 @@ need_root_tree
 require_nomad
 requires ip
 mkdir "$T/plugins" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n  }\n}\n' "$T" >"$T/plugin.hcl"
+printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n      mode = "open"\n    }\n  }\n}\n' "$T" >"$T/plugin.hcl"
 veth=$(sh_config 'echo up; while :; do sleep 0.5; done' '{"network_veth":true,"ports":["http"]}')
 filter='.Job.TaskGroups[0].Networks = [{ DynamicPorts: [{ Label: "http", To: 80 }] }]'
 start() { job_json "$1" nspawn "$veth" service | jq "$filter" >"$T/$1.json" && run_job "$T/$1.json" &&

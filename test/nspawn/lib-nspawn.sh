@@ -34,7 +34,7 @@ need_root_tree() {
 	[ -x "$DRIVER" ] || skip_all "no $DRIVER"
 	[ -e "$ROOT/.complete" ] || skip_all 'no busybox tree'
 	ROOT=$(cd "$ROOT" && pwd)
-	printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
 }
 shared_network() { echo "/run/nomad-nspawn/$(stat -Lc %i /proc/self/ns/net)"; }
 sh_config() {

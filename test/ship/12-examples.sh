@@ -93,13 +93,14 @@ t_server() {
 		"$NOMAD" job validate "$f" >"$T/said" 2>&1 || { echo "$f:"; cat "$T/said"; return 1; }
 	done
 }
-# The blocks of the examples as they are, but for the place of the records and that of the plugins, which is the test's.
+# The blocks of the examples as they are, except for the places of records, plugins and images, which are the test's.
 t_agent() {
 	mkdir "$T/plugins" && for driver in nspawn build pot; do cp "$BUILD/plugins/nomad-driver-$driver" \
 		"$T/plugins/" || return 1; done
 	for driver in nspawn build pot; do
 		sed -e '/^plugin_dir/d' -e "s|^  config {}|  config {\n  }|" "examples/$driver/agent.hcl" |
-			sed "s|^  config {|&\n    state_dir = \"$T/state-$driver\"|" >"$T/$driver.hcl"
+			sed -e "s|^  config {|&\n    state_dir = \"$T/state-$driver\"|" \
+				-e "s|^    policy {|&\n      allow_image = [\"$PWD/build/cache\"]|" >"$T/$driver.hcl"
 	done
 	printf 'plugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}\n' >"$T/raw_exec.hcl"
 	start_agent one "$T/plugins" "$T/nspawn.hcl" "$T/build.hcl" "$T/pot.hcl" "$T/raw_exec.hcl" &&

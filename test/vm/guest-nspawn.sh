@@ -8,7 +8,7 @@ mkdir -p $NOMAD_TEST_DIR/tmp
 need_root_tree
 require_nomad
 mkdir "$T/plugins" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n  }\n}\n' "$T" >"$T/plugin.hcl"
+printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n      mode = "open"\n    }\n  }\n}\n' "$T" >"$T/plugin.hcl"
 CENSUS_DIRS=$T/state/tasks
 # What systemd and Nomad do by themselves meanwhile is not ours.
 CENSUS_IGNORE='^(process: .*(systemd|udev|dbus|agetty|machinectl|nomad)|cgroup: .*/(system|user|init)[.](slice|scope)|cgroup: [^ ]*/machine[.]slice$|mount: /run/(credentials|user)|process: \(sd|socket: )'

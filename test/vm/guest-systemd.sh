@@ -88,7 +88,7 @@ run_test 'nothing is left behind by the unit' nothing_left
 # ---- Under Nomad, which has a cgroup of its own for each task ----------------------------
 require_nomad
 mkdir "$T/plugins" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n  }\n}\n' "$T" >"$T/plugin.hcl"
+printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n      mode = "open"\n    }\n  }\n}\n' "$T" >"$T/plugin.hcl"
 service() { job_json "$1" nspawn "$2" "${4:-service}" | jq ".Job.TaskGroups[0].Tasks[0] |= (${3:-.})" >"$T/$1.json" &&
 	run_job "$T/$1.json"; }
 scope() { find /sys/fs/cgroup/nomad.slice -type d -name "$ALLOC_ID.task.scope"; }
