@@ -120,6 +120,12 @@ static const struct nomad_option plugin_options[] = {
 	OPT(insecure_registries, STRING_LIST, .check = check_reference,
 	    .help = "Registries that base images are pulled from without TLS, or without looking at certificates.",
 	    .example = "[\"127.0.0.1:5000\"]"),
+	OPT(registries_conf, STRING, .def = "\"/etc/containers/registries.conf\"", .check = nomad_check_absolute_path,
+	    .help = "Configuration of registries, as of buildah and podman: what short names such as alpine:3 mean "
+		    "(aliases, registries to search), mirrors, blocked and insecure registries. The files *.conf in "
+		    "the directory of this name with .d behind it belong to it. If none of them names registries to "
+		    "search, a short name without an alias is one of docker.io. A build gets a copy.",
+	    .example = "\"/etc/nomad.d/registries.conf\""),
 	OPT(allowed_networks, STRING_LIST, .choices = network_kinds, .def = "[\"host\", \"group\", \"none\"]",
 	    .help = "Networks that builds may use: the node's (host), that of the task's group (group), or none.",
 	    .example = "[\"group\", \"none\"]"),
@@ -185,7 +191,9 @@ static const struct nomad_option task_options[] = {
 	    .example = "{ VERSION = \"1.2\" }"),
 	OPT(build_contexts, STRING_MAP,
 	    .help = "Further sources by name, for FROM and COPY --from: directories as for context, oci-archive:PATH "
-		    "or docker-archive:PATH, or docker-image://REFERENCE.",
+		    "or docker-archive:PATH, or docker-image://REFERENCE. A name may be that of an image, which is "
+		    "then "
+		    "not pulled.",
 	    .example = "{ assets = \"alloc/assets\" }"),
 	OPT(labels, STRING_MAP, .help = "Labels of the image.",
 	    .example = "{ \"org.opencontainers.image.source\" = \"https://example.org/app\" }"),
@@ -308,7 +316,7 @@ static int check_task(const void *data, struct nomad_error **err)
 		return nomad_error_set(err, EINVAL, "annotations: format docker has none; use labels, or format oci");
 	r = check_keys(&config->args, "args", "_", err);
 	if (r >= 0)
-		r = check_keys(&config->build_contexts, "build_contexts", "-_.", err);
+		r = check_keys(&config->build_contexts, "build_contexts", "-_./:@", err);
 	if (r >= 0)
 		r = check_keys(&config->secrets, "secrets", "-_.", err);
 	if (r >= 0)

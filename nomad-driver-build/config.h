@@ -13,6 +13,7 @@ struct build_plugin_config {
 	char *storage_driver;
 	char **allowed_registries;
 	char **insecure_registries;
+	char *registries_conf;
 	char **allowed_networks;
 	int64_t concurrency;
 	int64_t cache_mb;

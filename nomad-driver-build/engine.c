@@ -243,7 +243,7 @@ void build_inputs_done(struct build_inputs *inputs)
 	nomad_map_done(&inputs->ssh);
 }
 
-/* ---- Configuration files ---- */
+/* ---- Configuration ---- */
 
 static char *dump(json_t *json)
 {
@@ -272,19 +272,4 @@ char *build_engine_policy(char *const *allowed)
 		json_object_set_new(transports, local[i],
 				    json_pack("{s:[{s:s}]}", "", "type", "insecureAcceptAnything"));
 	return dump(json_pack("{s:[{s:s}],s:o}", "default", "type", "reject", "transports", transports));
-}
-
-/* containers-registries.conf(5).  Entries have passed the check of config.c: no quotes in them. */
-char *build_engine_registries(char *const *insecure)
-{
-	char *text = strdup("unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n");
-	size_t i;
-
-	for (i = 0; text && insecure && insecure[i]; i++) {
-		char *more = nomad_strdupf("%s\n[[registry]]\nlocation = \"%s\"\ninsecure = true\n", text, insecure[i]);
-
-		free(text);
-		text = more;
-	}
-	return text;
 }

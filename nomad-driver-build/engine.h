@@ -48,8 +48,7 @@ int build_engine_try(const struct build_engine *engine, const char *dir, char **
 /* Remove what builds left that were killed; only while no other uses the store. */
 int build_engine_clean(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
 
-/* Configuration files for the engine, malloc()ed: which images it may take, and which registries lack TLS. */
+/* A configuration file for the engine, malloc()ed: which images it may take. */
 char *build_engine_policy(char *const *allowed);
-char *build_engine_registries(char *const *insecure);
 
 #endif

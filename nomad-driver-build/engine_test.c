@@ -205,10 +205,6 @@ static void test_files(void **state)
 		text,
 		"{\"default\":[{\"type\":\"reject\"}],\"transports\":{\"docker\":{\"r.example.org/team\":[{\"type\":"));
 	free(text);
-	text = build_engine_registries(V("127.0.0.1:5000"));
-	assert_string_equal(text, "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n\n[[registry]]\n"
-				  "location = \"127.0.0.1:5000\"\ninsecure = true\n");
-	free(text);
 }
 
 static void test_allowed(void **state)

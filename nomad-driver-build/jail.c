@@ -7,14 +7,15 @@
  *
  *	/		a small file system in memory, read-only once it is complete
  *	/usr, /lib ...	the host's, read-only: the engine and its libraries
- *	/etc		a few generated files; no credentials, no registries of the host
+ *	/etc		a few generated files; copies of the host's registries.conf; no credentials
  *	/dev		null, zero, full, random, urandom, tty, pts, shm
  *	/proc		of the build's own pid namespace, read-only as a whole: as root of the
  *			host one could else write sysctls, and a bind mount of parts of it
  *			could be made writable again
  *	/sys		some copied lines about CPUs.  The real one cannot be made read-only
  *			against somebody who may mount, except for the whole host
- *	/build		storage, temporary files, home, of this task alone; no device files work
+ *	/build		storage and temporary files of this task alone; no device files work.  Its
+ *			home is empty and read-only: configuration there would count more than /etc
  *	/task /local /alloc /secrets	the task's directories
  *
  * In new mount, pid, ipc and uts namespaces: all of it ends with its PID 1. */
@@ -36,6 +37,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "registries.h"
 #include "step.h"
 
 /* What is done goes on while r is 0; then `err` says why not. */
@@ -174,6 +176,31 @@ static const char engine_conf[] =
 	"[containers]\ndefault_capabilities = [\"CHOWN\", \"DAC_OVERRIDE\", \"FOWNER\", \"FSETID\", \"KILL\", "
 	"\"NET_BIND_SERVICE\", \"SETFCAP\", \"SETGID\", \"SETPCAP\", \"SETUID\", \"SYS_CHROOT\"]\n";
 
+static bool copy_drop_in(void *arg, const char *path, const char *name)
+{
+	struct jail *j = arg;
+	char to[300];
+
+	if (snprintf(to, sizeof(to), "etc/containers/registries.conf.d/%s", name) < (int)sizeof(to))
+		copy_file(j, path, to);
+	return j->r >= 0;
+}
+
+/* The node's, and what the driver adds to it: the engine reads drop-ins in the order of their names. */
+static void make_registries(struct jail *j)
+{
+	make_text(j, "etc/containers/registries.conf", "");
+	copy_file(j, j->plan->registries_conf, "etc/containers/registries.conf");
+	make_dir(j, "etc/containers/registries.conf.d", 0755);
+	build_registries_each(j->plan->registries_conf, copy_drop_in, j);
+	make_text(j, "etc/containers/registries.conf.d/zzzz-nomad-driver-build.conf", j->plan->registries);
+	/* For a lock, without which the engine resolves no short name. */
+	make_dir(j, "var", 0755);
+	make_dir(j, "var/cache", 0755);
+	make_dir(j, "var/cache/containers", 0755);
+	mount_new(j, "tmpfs", "var/cache/containers", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700,size=64k");
+}
+
 static void make_etc(struct jail *j)
 {
 	static const char *const copies[] = { "ld.so.cache", "nsswitch.conf", "host.conf", "hosts",
@@ -216,7 +243,7 @@ static void make_etc(struct jail *j)
 	make_text(j, "etc/group", "root:x:0:\nnogroup:x:65534:\n");
 	make_dir(j, "etc/containers", 0755);
 	make_text(j, "etc/containers/policy.json", j->plan->policy);
-	make_text(j, "etc/containers/registries.conf", j->plan->registries);
+	make_registries(j);
 	make_text(j, "etc/containers/containers.conf", engine_conf);
 }
 
@@ -291,7 +318,8 @@ static void make_build(struct jail *j)
 	if (j->plan->features)
 		make_features(j);
 	make_text(j, &BUILD_AUTH_FILE[1], "{}");
-	make_dir(j, "var", 0755);
+	/* Empty for good: nothing of a build is to become the engine's policy or registries. */
+	mount_new(j, "tmpfs", "build/home", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=700");
 	make_link(j, "/build/tmp", "tmp");
 	make_link(j, "/build/tmp", "var/tmp");
 	make_link(j, "/run", "var/run");

@@ -26,10 +26,10 @@ struct field {
 #define OF_ACTION(field) FIELD(struct build_action, field)
 
 static const struct field strings[] = {
-	OF_PLAN(work),	      OF_PLAN(root),	  OF_PLAN(mounts),  OF_PLAN(lock),   OF_PLAN(slots),
-	OF_PLAN(slot_count),  OF_PLAN(task),	  OF_PLAN(local),   OF_PLAN(alloc),  OF_PLAN(secrets),
-	OF_PLAN(engine),      OF_PLAN(isolation), OF_PLAN(network), OF_PLAN(policy), OF_PLAN(registries),
-	OF_PLAN(resolv_conf), OF_PLAN(metadata),
+	OF_PLAN(work),	      OF_PLAN(root),	  OF_PLAN(mounts),	    OF_PLAN(lock),   OF_PLAN(slots),
+	OF_PLAN(slot_count),  OF_PLAN(task),	  OF_PLAN(local),	    OF_PLAN(alloc),  OF_PLAN(secrets),
+	OF_PLAN(engine),      OF_PLAN(isolation), OF_PLAN(network),	    OF_PLAN(policy), OF_PLAN(registries),
+	OF_PLAN(resolv_conf), OF_PLAN(metadata),  OF_PLAN(registries_conf),
 };
 static const struct field lists[] = { OF_PLAN(tags), OF_PLAN(secret_ids), OF_PLAN(env), OF_PLAN(features) };
 static const struct field action_strings[] = {
@@ -193,9 +193,9 @@ int build_plan_read(const char *path, struct build_plan *ret, struct nomad_error
 
 	for (at = 0; r >= 0 && at < size; at += strlen(text + at) + 1)
 		r = take_line(&plan, text + at);
-	if (r >= 0 &&
-	    (!plan.work || !plan.root || !plan.task || !plan.local || !plan.alloc || !plan.secrets || !plan.engine ||
-	     !plan.isolation || !plan.network || !plan.policy || !plan.registries || !plan.n_actions))
+	if (r >= 0 && (!plan.work || !plan.root || !plan.task || !plan.local || !plan.alloc || !plan.secrets ||
+		       !plan.engine || !plan.isolation || !plan.network || !plan.policy || !plan.registries ||
+		       !plan.registries_conf || !plan.n_actions))
 		r = -EINVAL;
 	for (at = 0; r >= 0 && at < plan.n_actions; at++)
 		if (!plan.actions[at].argv)

@@ -41,6 +41,7 @@ struct build_plan {
 	char *engine; /* its path */
 	char *isolation, *network;
 	char *policy, *registries; /* contents of files */
+	char *registries_conf;	   /* the node's */
 	char *resolv_conf;	   /* the same; NULL: the host's */
 	char *metadata;		   /* path in the jail, or NULL */
 	char **tags;

@@ -11,6 +11,7 @@
 #include "host.h"
 #include "paths.h"
 #include "plan.h"
+#include "registries.h"
 
 /* Everything that one start holds. */
 struct start {
@@ -396,12 +397,13 @@ static int plan_all(struct start *s, struct nomad_error **err)
 	plan->isolation = strdup(s->config->isolation);
 	plan->network = strdup(s->config->network);
 	plan->policy = build_engine_policy(s->site->allowed_registries);
-	plan->registries = build_engine_registries(s->site->insecure_registries);
+	plan->registries = build_registries_drop_in(s->site->registries_conf, s->site->insecure_registries);
+	plan->registries_conf = strdup(s->site->registries_conf);
 	plan->tags = s->config->tags ? nomad_strv_copy((const char *const *)s->config->tags) : NULL;
 	plan->features = s->data->host.features ? nomad_strv_copy((const char *const *)s->data->host.features) : NULL;
 	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->isolation ||
-	    !plan->network || !plan->policy || !plan->registries || (s->config->tags && !plan->tags) ||
-	    (s->data->host.features && !plan->features))
+	    !plan->network || !plan->policy || !plan->registries || !plan->registries_conf ||
+	    (s->config->tags && !plan->tags) || (s->data->host.features && !plan->features))
 		return no_memory(err);
 	return 0;
 }

@@ -12,7 +12,7 @@
 #   builds CONFIG [FILTER]       the same, and it ends with 0
 #   fails CONFIG PATTERN         it does not, and a line of the errors matches
 #   spawn_build CONFIG           in the background: TASK_PID; end_build [SIGNAL] sets CODE
-#   plugin_config JSON           options of the plugin block from now on
+#   plugin_config JSON           (as CONFIG_JSON, an expression of jq) options of the plugin block from now on
 #   unpack ARCHIVE DIR           the root of an oci-archive's image in DIR/rootfs
 #   digest_of ARCHIVE            of its manifest
 #   start_registry [HTPASSWD]    a registry on loopback: REGISTRY=127.0.0.1:PORT; with the file $T/HTPASSWD it wants
@@ -38,14 +38,14 @@ need_build() {
 	plugin_config '{}'
 	CENSUS_DIRS=$T/state
 }
-plugin_config() { jq -cn --arg dir "$T/state" --argjson more "$1" '{ state_dir: $dir } + $more' >"$T/plugin.json"; }
+plugin_config() { jq -cn --arg dir "$T/state" "{ state_dir: \$dir } + $1" >"$T/plugin.json"; }
 containerfile() {
 	mkdir -p "$A/$1" && cat >"$A/$1/Containerfile" && ln -f "$A/rootfs.tar" "$A/$1/rootfs.tar"
 }
 job_of() {
-	jq -n --argjson config "$1" "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"],
+	jq -n "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"],
 		TaskGroups: [{
-		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"build\", Config: \$config,
+		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"build\", Config: ($1),
 			Resources: { MemoryMB: 512, CPU: 500 } } | ${2:-.}] }] } }"
 }
 build() {
