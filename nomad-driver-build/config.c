@@ -230,7 +230,9 @@ static const struct nomad_option task_options[] = {
 	    .example = "true"),
 	OPT(cache, STRING, .check = check_name,
 	    .help = "Name of a cache on this node that builds of the same Nomad namespace share: layers, base images "
-		    "and RUN --mount=type=cache. Default: nothing is kept.",
+		    "and RUN --mount=type=cache. Default: nothing is kept. A Containerfile with RUN "
+		    "--mount=type=bind needs buildah 1.39 or podman 5.4 (with from=: buildah 1.44) for cached layers: "
+		    "older ones do not see when the content behind the mount changes, and build it anew.",
 	    .example = "\"app\""),
 	OPT(cache_from, STRING, .check = check_push_reference, .help = "Repository that layers are taken from.",
 	    .example = "\"registry.example.org/team/cache\""),

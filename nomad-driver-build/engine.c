@@ -120,12 +120,26 @@ static void add_result(struct words *w, const struct build_config *config, const
 	add_pair(w, "--iidfile", BUILD_IID_FILE);
 }
 
+/* buildah 1.39 is in podman 5.4; 1.44 in none of podman 5. */
+const char *build_engine_lacks_keys(const struct build_engine *engine, const struct build_binds *binds)
+{
+	int major = engine->is_podman ? binds->of_image ? 6 : 5 : 1;
+	int minor = engine->is_podman ? binds->of_image ? 0 : 4 : binds->of_image ? 44 : 39;
+
+	if ((!binds->of_context && !binds->of_image) || engine->major > major ||
+	    (engine->major == major && engine->minor >= minor))
+		return NULL;
+	if (engine->is_podman)
+		return binds->of_image ? "podman 6.0" : "podman 5.4";
+	return binds->of_image ? "buildah 1.44" : "buildah 1.39";
+}
+
 bool build_engine_keeps_layers(const struct build_config *config)
 {
 	return config->layers < 0 ? config->cache || config->cache_from || config->cache_to : config->layers;
 }
 
-static void add_cache(struct words *w, const struct build_config *config)
+static void add_cache(struct words *w, const struct build_config *config, bool no_cache)
 {
 	static const struct {
 		const char *name, *word;
@@ -136,8 +150,10 @@ static void add_cache(struct words *w, const struct build_config *config)
 	size_t i;
 
 	add(w, build_engine_keeps_layers(config) ? "--layers=true" : "--layers=false");
-	add_pair(w, "--cache-from", config->cache_from);
-	add_pair(w, "--cache-to", config->cache_to);
+	if (no_cache)
+		add(w, "--no-cache");
+	add_pair(w, "--cache-from", no_cache ? NULL : config->cache_from);
+	add_pair(w, "--cache-to", no_cache ? NULL : config->cache_to);
 	for (i = 0; i < NOMAD_ARRAY_LEN(pulls); i++)
 		if (strcmp(pulls[i].name, config->pull) == 0)
 			add(w, pulls[i].word);
@@ -167,7 +183,7 @@ int build_engine_build(const struct build_engine *engine, const struct build_con
 	add(&w, "build");
 	add_sources(&w, config, inputs);
 	add_result(&w, config, destination);
-	add_cache(&w, config);
+	add_cache(&w, config, inputs->no_cache);
 	add_steps(&w, config);
 	add(&w, "--");
 	add(&w, inputs->context);

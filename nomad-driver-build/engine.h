@@ -5,6 +5,7 @@
 #define BUILD_ENGINE_H
 
 #include "config.h"
+#include "containerfile.h"
 
 /* In an argument, this stands for the id of the image, which is known once it is built. */
 #define BUILD_IMAGE "{image}"
@@ -28,11 +29,14 @@ struct build_inputs {
 	char *containerfile, *context, *ignorefile;
 	struct nomad_map contexts;     /* name: argument */
 	struct nomad_map secrets, ssh; /* id: path */
+	bool no_cache;		       /* layers that are kept are not used */
 };
 void build_inputs_done(struct build_inputs *inputs);
 
 /* Each instruction becomes a layer of its own, which stays in the store. */
 bool build_engine_keeps_layers(const struct build_config *config);
+/* The version of this engine that puts what such mounts hold into the key of a layer; NULL if this one does. */
+const char *build_engine_lacks_keys(const struct build_engine *engine, const struct build_binds *binds);
 /* The image goes to `destination`, which buildah alone can do, or with NULL to the store under the tags. */
 int build_engine_build(const struct build_engine *engine, const struct build_config *config,
 		       const struct build_inputs *inputs, const char *destination, char ***ret_argv) NOMAD_MUST_CHECK;

@@ -180,6 +180,37 @@ static void test_write(void **state)
 	expect(argv, PUSH "--tls-verify=false|{image}|docker://h:5000/a");
 }
 
+static void test_keys(void **state)
+{
+	static const struct build_binds none = { 0 }, context = { true, false }, image = { false, true };
+	struct build_engine b = buildah, p = podman;
+	struct build_config c = plain();
+	struct build_inputs in = inputs;
+
+	(void)state;
+	b.major = 1;
+	b.minor = 28;
+	assert_null(build_engine_lacks_keys(&b, &none));
+	assert_string_equal(build_engine_lacks_keys(&b, &context), "buildah 1.39");
+	b.minor = 39;
+	assert_null(build_engine_lacks_keys(&b, &context));
+	assert_string_equal(build_engine_lacks_keys(&b, &image), "buildah 1.44");
+	b.minor = 44;
+	assert_null(build_engine_lacks_keys(&b, &image));
+	p.major = 4;
+	p.minor = 9;
+	assert_string_equal(build_engine_lacks_keys(&p, &context), "podman 5.4");
+	p.major = 5;
+	p.minor = 4;
+	assert_null(build_engine_lacks_keys(&p, &context));
+	assert_string_equal(build_engine_lacks_keys(&p, &image), "podman 6.0");
+	in.no_cache = true;
+	c.cache_from = S("r/c");
+	c.cache_to = S("r/c");
+	expect(build(&c, &in),
+	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--no-cache|--pull=false|" BUILD_TAIL);
+}
+
 static void test_others(void **state)
 {
 	char **argv = NULL;
@@ -226,10 +257,10 @@ static void test_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),	cmocka_unit_test(test_result), cmocka_unit_test(test_sources),
-		cmocka_unit_test(test_cache),	cmocka_unit_test(test_oci),    cmocka_unit_test(test_destination),
-		cmocka_unit_test(test_write),	cmocka_unit_test(test_others), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_allowed),
+		cmocka_unit_test(test_plain), cmocka_unit_test(test_result),  cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_cache), cmocka_unit_test(test_oci),     cmocka_unit_test(test_destination),
+		cmocka_unit_test(test_write), cmocka_unit_test(test_keys),    cmocka_unit_test(test_others),
+		cmocka_unit_test(test_files), cmocka_unit_test(test_allowed),
 	};
 
 	return cmocka_run_group_tests_name("build/engine", tests, NULL, NULL);

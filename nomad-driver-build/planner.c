@@ -194,6 +194,30 @@ static int find_inputs(struct start *s, struct nomad_error **err)
 	return r < 0 ? r : find_secret_files(s, "ssh", &s->config->ssh, &s->inputs.ssh, err);
 }
 
+/* A cached layer is to be what a build without a cache makes. */
+static int check_cache(struct start *s, struct nomad_error **err)
+{
+	const struct build_engine *engine = &s->data->host.engine;
+	NOMAD_AUTO_FREE char *path = NULL;
+	struct build_binds binds;
+	const char *since;
+
+	if (!build_engine_keeps_layers(s->config))
+		return 0;
+	path = build_path_on_host(&s->dirs, s->inputs.containerfile);
+	if (!path)
+		return no_memory(err);
+	binds = build_binds_of(path);
+	since = build_engine_lacks_keys(engine, &binds);
+	s->inputs.no_cache = since;
+	if (since)
+		nomad_task_event(s->task,
+				 "The Containerfile has RUN --mount=type=bind, and %s %s does not see when the content "
+				 "behind it changes: building without its layer cache; %s can use it",
+				 engine->is_podman ? "podman" : "buildah", engine->version, since);
+	return 0;
+}
+
 /* ---- The plan ---- */
 
 static int set(char **to, char *take_value, struct nomad_error **err)
@@ -428,6 +452,8 @@ int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nom
 
 	if (r >= 0)
 		r = find_inputs(&s, err);
+	if (r >= 0)
+		r = check_cache(&s, err);
 	if (r >= 0)
 		r = plan_all(&s, err);
 	build_inputs_done(&s.inputs);
