@@ -219,7 +219,8 @@ static const struct nomad_option task_options[] = {
 	OPT(secrets, STRING_MAP, .check = check_secret,
 	    .help = "For RUN --mount=type=secret,id=NAME: a path in the secrets directory, or env:NAME for a variable "
 		    "of the task's environment (from a template of a Nomad variable). In no layer, log or command "
-		    "line.",
+		    "line. A hostile Containerfile can have any step read the secrets that are named here, and only "
+		    "those.",
 	    .example = "{ token = \"secrets/token\", npm = \"env:NPM_TOKEN\" }"),
 	OPT(ssh, STRING_MAP, .check = check_path,
 	    .help = "For RUN --mount=type=ssh,id=NAME: a key in the secrets directory.",

@@ -110,6 +110,10 @@ struct build_binds build_binds_in(char *text)
 		look_at(whole, &found);
 		whole = end = next ? next : end;
 	}
+	if (end != whole) { /* the file ends in the midst of an instruction */
+		*end = 0;
+		look_at(whole, &found);
+	}
 	return found;
 }
 

@@ -56,6 +56,7 @@ static void test_lines(void **state)
 	expect("FROM x\n# escape=`\nRUN echo `\nRUN --mount=type=bind,target=/a x", true, false);
 	expect("RUN <<EOT\necho\nEOT\nRUN --mount=type=bind,target=/a x\n", true, false);
 	expect("\\\n\\\n", false, false);
+	expect("RUN --mount=type=bind,target=/a x \\\n", true, false);
 }
 
 static void test_file(void **state)

@@ -16,7 +16,9 @@
  *			against somebody who may mount, except for the whole host
  *	/build		storage and temporary files of this task alone; no device files work.  Its
  *			home is empty and read-only: configuration there would count more than /etc
- *	/task /local /alloc /secrets	the task's directories
+ *	/task /local /alloc	the task's directories
+ *	/secrets	the files that the job names as its build's secrets, and nothing else: not the
+ *			token of Nomad's API, nor its socket.  A RUN can see all that is in the jail
  *
  * In new mount, pid, ipc and uts namespaces: all of it ends with its PID 1. */
 #include <errno.h>
@@ -153,21 +155,29 @@ static void make_programs(struct jail *j)
 	}
 }
 
-/* An engine that is not in /usr: the file alone, at its path. */
-static void make_engine(struct jail *j)
+/* One file of the host, at `path`, whose directories are made. */
+static void bind_file(struct jail *j, const char *from, char *path, unsigned long flags)
 {
-	char path[4096], *p;
+	char *p;
 
-	if (snprintf(path, sizeof(path), "%s", j->plan->engine + 1) >= (int)sizeof(path) ||
-	    strncmp(path, "usr/", 4) == 0 || strncmp(path, "bin/", 4) == 0 || strncmp(path, "sbin/", 5) == 0)
-		return;
 	for (p = strchr(path, '/'); p; p = strchr(p + 1, '/')) {
 		*p = 0;
 		make_dir(j, path, 0755);
 		*p = '/';
 	}
 	make_text(j, path, "");
-	bind_at(j, j->plan->engine, path, MS_RDONLY | MS_NODEV);
+	bind_at(j, from, path, flags);
+}
+
+/* An engine that is not in /usr: the file alone, at its path. */
+static void make_engine(struct jail *j)
+{
+	char path[4096];
+
+	if (snprintf(path, sizeof(path), "%s", j->plan->engine + 1) >= (int)sizeof(path) ||
+	    strncmp(path, "usr/", 4) == 0 || strncmp(path, "bin/", 4) == 0 || strncmp(path, "sbin/", 5) == 0)
+		return;
+	bind_file(j, j->plan->engine, path, MS_RDONLY | MS_NODEV);
 }
 
 /* containers.conf(5).  RUN gets no device files and no raw sockets. */
@@ -343,7 +353,6 @@ static void make_task(struct jail *j)
 	bind_dir(j, j->plan->local, "local", flags);
 	bind_dir(j, j->plan->alloc, "alloc", flags);
 	hide(j, "alloc/logs");
-	bind_dir(j, j->plan->secrets, "secrets", flags | MS_RDONLY | MS_NOEXEC);
 }
 
 static void make_secrets(struct jail *j, char *const *secrets)
@@ -351,6 +360,17 @@ static void make_secrets(struct jail *j, char *const *secrets)
 	char path[400];
 	size_t i;
 
+	make_dir(j, "secrets", 0700);
+	for (i = 0; j->plan->secret_files && j->plan->secret_files[i] && j->r >= 0; i++) {
+		const char *file = j->plan->secret_files[i];
+		NOMAD_AUTO_FREE char *from = nomad_strdupf("%s%s", j->plan->secrets, file + strlen("/secrets"));
+		NOMAD_AUTO_FREE char *to = strdup(file + 1);
+
+		if (!from || !to)
+			fail(j, "bind", file);
+		else
+			bind_file(j, from, to, MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC);
+	}
 	make_dir(j, "run", 0755);
 	mount_new(j, "tmpfs", "run", MS_NOSUID | MS_NODEV, "mode=755,size=16m");
 	make_dir(j, &BUILD_SECRET_DIR[1], 0700);

@@ -31,7 +31,7 @@ static const struct field strings[] = {
 	OF_PLAN(engine),      OF_PLAN(isolation), OF_PLAN(network),	    OF_PLAN(policy), OF_PLAN(registries),
 	OF_PLAN(resolv_conf), OF_PLAN(metadata),  OF_PLAN(registries_conf),
 };
-static const struct field lists[] = { OF_PLAN(tags), OF_PLAN(secret_ids), OF_PLAN(env), OF_PLAN(features) };
+static const struct field lists[] = { OF_PLAN(tags), OF_PLAN(secret_ids), OF_PLAN(secret_files), OF_PLAN(env), OF_PLAN(features) };
 static const struct field action_strings[] = {
 	OF_ACTION(path), OF_ACTION(partial), OF_ACTION(reference), OF_ACTION(type), OF_ACTION(digest_file),
 };

@@ -171,7 +171,8 @@ static int find_secret_files(struct start *s, const char *option, const struct n
 			continue;
 		}
 		r = build_path_resolve(&s->dirs, option, pair->value, BUILD_PATH_SECRET, &path, err);
-		if (r >= 0 && nomad_map_set(to, pair->key, path) < 0)
+		if (r >= 0 && (nomad_map_set(to, pair->key, path) < 0 ||
+			       (!has(s->plan->secret_files, path) && nomad_strv_add(&s->plan->secret_files, path) < 0)))
 			r = no_memory(err);
 	}
 	return r;

@@ -66,6 +66,24 @@ RUN --mount=type=secret,id=var cat /run/secrets/var | wc -c" \
 		wait_alloc "$ALLOC_ID" complete 90 && wait_for 20 'the log' logged '^11$' && logged '^15$' &&
 		! grep -rq s3cr3t "$T/state" "$(alloc_dir)/alloc" && ! task_events "$ALLOC_ID" task | grep -q s3cr3t
 }
+# A stage's link leads to the jail's root: what is there of the secrets directory is what the job names.
+t_undeclared() {
+	job undeclared "$HEAD
+RUN ln -s / /link
+FROM scratch
+ADD rootfs.tar /
+RUN --mount=type=bind,from=0,source=/link,target=/m echo \"seen: \$(find /m/secrets /m/task/secrets \
+	/m/run/build-secrets /m/task/private ! -type d | sort | tr '\\n' ' ')\"; \
+	cat /m/secrets/dir/token | wc -c; cat /m/secrets/nomad_token /m/secrets/other; sleep 0.2" \
+	'{ "context": "alloc/src", "secrets": [{ "a": "secrets/dir/token", "b": "secrets/dir/token" }] }' \
+		'.Identity = { File: true } | .Templates = [{ DestPath: "secrets/dir/token",
+		EmbeddedTmpl: "s3cr3t" }, { DestPath: "secrets/other", EmbeddedTmpl: "und3clar3d" }]' &&
+		wait_alloc "$ALLOC_ID" complete 90 && wait_for 20 'the log' logged '^seen: ' || return 1
+	there=$(ls -a "$(alloc_dir)/task/secrets") &&
+		like "$there" nomad_token && like "$there" other &&
+		like "$(alloc_logs "$ALLOC_ID" task)" '^seen: /m/secrets/dir/token $' && logged '^6$' &&
+		unlike "$(alloc_logs "$ALLOC_ID" task)" und3clar3d
+}
 # A program that speaks the agent's protocol, with its libraries, in place of busybox' tree alone.
 ssh_tree() {
 	cp -a "$T/root" "$T/ssh" && echo 'root:x:0:0:root:/:/bin/sh' >"$T/ssh/etc/passwd" &&
@@ -136,6 +154,7 @@ run_test 'the example: prepare, build, check' t_example
 run_test 'the example as JSON is the same' t_example_json
 run_test 'its events show steps, image and digest' t_events
 run_test 'secrets from templates: a file and a variable' t_secret
+run_test 'what the job does not name of its secrets is not in the jail' t_undeclared
 run_test 'ssh: a step asks an agent for a key that is in no layer, log, command line or state' t_ssh
 run_test 'exit code of RUN' t_fails
 run_test 'a missing context is named' t_missing
