@@ -207,6 +207,8 @@ struct nomad_command {
 	bool no_limits;
 	/* Limit on the number of processes; 0: none. */
 	int64_t pids_max;
+	/* A host that cannot keep that limit runs the command without it; otherwise the start fails. */
+	bool pids_if_possible;
 	/* The program reports its payload's exit by itself, because its own status
 	 * cannot: it writes "<exit code> <signal>\n" once to descriptor
 	 * NOMAD_EXIT_FD, a socket.  If it does not, its own status counts. */

@@ -148,6 +148,12 @@ static void v2_cpu(struct plan *plan, const char *path, bool reset)
 	set(plan, plan->quota ? '!' : '?', path, "cpu.max", text);
 }
 
+/* Whether the start fails if it cannot be set. */
+static char pids_mark(const struct plan *plan)
+{
+	return plan->what->command->pids_if_possible ? '?' : '!';
+}
+
 static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
 {
 	const int64_t pids = plan->what->command->pids_max;
@@ -169,7 +175,7 @@ static void plan_v2(struct plan *plan, const struct nomad__hierarchy *h)
 		v2_cpu(plan, path, scope);
 	if (nomad__list_has(h->controllers, "pids") && (pids > 0 || scope)) {
 		plan->has_pids = true;
-		set_num(plan, pids > 0 ? '!' : '?', path, "pids.max", pids > 0 ? pids : -1, "max");
+		set_num(plan, pids > 0 ? pids_mark(plan) : '?', path, "pids.max", pids > 0 ? pids : -1, "max");
 	}
 	if (plan->cpus && nomad__list_has(h->controllers, "cpuset"))
 		set(plan, '!', path, "cpuset.cpus", plan->cpus);
@@ -312,7 +318,7 @@ static char *v1_pids(struct plan *plan, const struct nomad__hierarchy *h, const 
 
 	if (pids > 0) {
 		plan->has_pids = true;
-		set_num(plan, '!', path, "pids.max", pids, "max");
+		set_num(plan, pids_mark(plan), path, "pids.max", pids, "max");
 	}
 	return path;
 }
@@ -411,7 +417,7 @@ static int check(struct plan *plan)
 		return nomad_error_set(plan->err, EOPNOTSUPP,
 				       "a hard limit of CPU time cannot be kept: this host has no cpu controller of "
 				       "cgroups that may be written to; leave the limit out, or mount it");
-	if (command->pids_max > 0 && !plan->has_pids)
+	if (command->pids_max > 0 && !plan->has_pids && !command->pids_if_possible)
 		return nomad_error_set(plan->err, EOPNOTSUPP,
 				       "a limit of %lld processes cannot be kept: this host has no pids controller of "
 				       "cgroups that may be written to; leave the limit out, or mount it",
@@ -426,8 +432,8 @@ static int check(struct plan *plan)
 /* A jail's limits are set by its driver, with rctl. */
 static int plan_none(const struct nomad_command *command, struct nomad_error **err)
 {
-	if (command->no_limits ||
-	    (!command->cpu_hard_limit && command->pids_max <= 0 && command->device_policy == NOMAD_DEVICES_ANY))
+	if (command->no_limits || (!command->cpu_hard_limit && (command->pids_max <= 0 || command->pids_if_possible) &&
+				   command->device_policy == NOMAD_DEVICES_ANY))
 		return 0;
 	return nomad_error_set(err, EOPNOTSUPP,
 			       "limits of CPU time, processes and devices are those of a jail here; the driver has to "

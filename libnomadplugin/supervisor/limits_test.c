@@ -371,6 +371,12 @@ static void test_none(void **state)
 	plan(&host);
 	assert_int_equal(count(&host, "cg") + count(&host, "set") + count(&host, "supercg"), 0);
 	refused(&host, 7, &host.command.pids_max, "no pids controller");
+	host.command.pids_max = 7;
+	host.command.pids_if_possible = true;
+	plan(&host);
+	assert_int_equal(count(&host, "set"), 0);
+	host.command.pids_max = 0;
+	host.command.pids_if_possible = false;
 	/* A system without cgroups, where a jail has the limits. */
 	host.count = -EOPNOTSUPP;
 	refused(&host, 7, &host.command.pids_max, "of a jail");
