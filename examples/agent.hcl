@@ -18,3 +18,8 @@ plugin "nomad-driver-nspawn" {
     }
   }
 }
+
+# Needs buildah and slirp4netns; builds run as root.
+plugin "nomad-driver-build" {
+  config {}
+}
