@@ -12,8 +12,8 @@
 #include "config.h"
 
 static const char *const drivers[] = { "auto", "overlay", "vfs", NULL };
-static const char *const network_kinds[] = { "host", "group", "none", NULL };
-static const char *const networks[] = { "host", "none", NULL };
+static const char *const network_kinds[] = { "private", "host", "group", "none", NULL };
+static const char *const networks[] = { "private", "host", "none", NULL };
 static const char *const isolations[] = { "chroot", "oci", NULL };
 static const char *const formats[] = { "oci", "docker", NULL };
 static const char *const pulls[] = { "missing", "newer", "always", "never", NULL };
@@ -126,9 +126,20 @@ static const struct nomad_option plugin_options[] = {
 		    "the directory of this name with .d behind it belong to it. If none of them names registries to "
 		    "search, a short name without an alias is one of docker.io. A build gets a copy.",
 	    .example = "\"/etc/nomad.d/registries.conf\""),
-	OPT(allowed_networks, STRING_LIST, .choices = network_kinds, .def = "[\"host\", \"group\", \"none\"]",
-	    .help = "Networks that builds may use: the node's (host), that of the task's group (group), or none.",
+	OPT(allowed_networks, STRING_LIST, .choices = network_kinds,
+	    .def = "[\"private\", \"host\", \"group\", \"none\"]",
+	    .help = "Networks that builds may use: one of their own (private), the node's (host, which takes "
+		    "allow_host_network as well, and stands for private, too), that of the task's group (group), or "
+		    "none.",
 	    .example = "[\"group\", \"none\"]"),
+	OPT(allow_host_network, BOOL, .def = "false",
+	    .help = "true: jobs may set network = \"host\". Every step of a Containerfile then reaches what listens on "
+		    "the node's loopback, such as the Nomad agent, and its abstract unix sockets.",
+	    .example = "true"),
+	OPT(pids_limit, INT, .min = 0, .max = 1 << 22, .unit = "processes",
+	    .help = "Limits the processes and threads of one build, the engine's own among them. 0: no limit. Default: "
+		    "2048, where the node has the pids controller of cgroups.",
+	    .example = "8192"),
 	OPT(concurrency, INT, .def = "0", .min = 0, .max = 1000,
 	    .help = "How many builds run at the same time on this node; others wait. 0: as many as there are.",
 	    .example = "4"),
@@ -206,9 +217,13 @@ static const struct nomad_option task_options[] = {
 	    .example = "\"linux/arm64\""),
 	OPT(format, STRING, .def = "\"oci\"", .choices = formats, .help = "Format of manifest and configuration.",
 	    .example = "\"docker\""),
-	OPT(network, STRING, .def = "\"host\"", .choices = networks,
-	    .help = "Network of RUN. host: that of the task, which is its group's if the group has one (mode bridge), "
-		    "else the node's. none: none; with isolation chroot base images then have to be local ones.",
+	OPT(network, STRING, .def = "\"private\"", .choices = networks,
+	    .help = "Network of RUN, pulls and pushes. A group with a network (mode bridge) gives its own to private "
+		    "and "
+		    "host. private: one of the build's own with a way out (IPv4, by slirp4netns), but not to the "
+		    "node's loopback, addresses and link-local ones: a registry on the node itself takes host or "
+		    "a group's network. host: the node's, if the plugin option allow_host_network is set. none: none; "
+		    "with isolation chroot base images then have to be local ones.",
 	    .example = "\"none\""),
 	OPT(isolation, STRING, .def = "\"chroot\"", .choices = isolations,
 	    .help = "How RUN is held in its root: by the engine's own chroot, or by the node's OCI runtime. In both "

@@ -15,6 +15,8 @@ struct build_plugin_config {
 	char **insecure_registries;
 	char *registries_conf;
 	char **allowed_networks;
+	bool allow_host_network;
+	int64_t pids_limit;
 	int64_t concurrency;
 	int64_t cache_mb;
 };

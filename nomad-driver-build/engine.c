@@ -167,8 +167,8 @@ static void add_steps(struct words *w, const struct build_config *config)
 	bool oci = strcmp(config->isolation, "oci") == 0;
 
 	add_pair(w, "--isolation", config->isolation);
-	/* With chroot the jail as a whole is in the network, or in none. */
-	add_pair(w, "--network", oci ? config->network : NULL);
+	/* The jail as a whole is in the network: "host" is that one.  With chroot it can be in none as well. */
+	add_pair(w, "--network", !oci ? NULL : strcmp(config->network, "none") == 0 ? "none" : "host");
 	if (oci) /* the whole build is in the cgroup of the task, and stays there */
 		add_pair(w, "--runtime-flag", "cgroup-manager=disabled");
 	add_map(w, "--ulimit", &config->ulimits);

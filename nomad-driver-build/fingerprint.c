@@ -65,6 +65,9 @@ static void check(struct nomad_fingerprint *fp, const struct build_plugin_config
 	nomad_fp_check(fp, "runtime", host->runtime, NOMAD_HEALTHY,
 		       "neither crun nor runc is installed: isolation = \"oci\" cannot be used",
 		       "install the package crun");
+	nomad_fp_check(fp, "network", host->slirp, NOMAD_HEALTHY,
+		       "slirp4netns is not installed: builds cannot have a network of their own, which is the default",
+		       "install the package slirp4netns");
 }
 
 void build_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)

@@ -176,6 +176,7 @@ void build_host_find(const struct build_plugin_config *config, const char *base,
 	engine->storage_driver = ret->overlay ? "overlay" : "vfs";
 	if (ret->overlay && engine->version[0])
 		find_features(base, ret);
+	ret->slirp = nomad_tool_find("slirp4netns");
 	ret->runtime = nomad_tool_find("crun");
 	if (!ret->runtime)
 		ret->runtime = nomad_tool_find("runc");
@@ -186,6 +187,7 @@ void build_host_done(struct build_host *host)
 	free(host->engine.path);
 	free(host->overlay_error);
 	free(host->runtime);
+	free(host->slirp);
 	nomad_strv_free(host->features);
 }
 

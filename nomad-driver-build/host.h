@@ -12,6 +12,7 @@ struct build_host {
 	bool overlay;
 	char *overlay_error; /* why not, or NULL */
 	char *runtime;	     /* crun or runc, or NULL */
+	char *slirp;	     /* slirp4netns, or NULL */
 	char **features;     /* what the engine noted of overlay here */
 };
 void build_host_find(const struct build_plugin_config *config, const char *base, struct build_host *ret);

@@ -402,6 +402,10 @@ static void drop_rights(struct jail *j)
 	for (i = 0; i < NOMAD_ARRAY_LEN(caps) && j->r >= 0; i++)
 		if (prctl(PR_CAPBSET_DROP, caps[i], 0, 0, 0) < 0 && errno != EINVAL) /* EINVAL: an older kernel */
 			fail(j, "drop", "capabilities");
+	/* Its routes keep a private network from the node. */
+	if (j->r >= 0 && j->plan->slirp &&
+	    (prctl(PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) < 0 || prctl(PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0) < 0))
+		fail(j, "drop", "capabilities");
 	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0);
 	(void)!sethostname("build", 5);
 }

@@ -40,6 +40,7 @@ struct build_plan {
 	char *task, *local, *alloc, *secrets;
 	char *engine; /* its path */
 	char *isolation, *network;
+	char *slirp;		   /* program for a private network, or NULL */
 	char *policy, *registries; /* contents of files */
 	char *registries_conf;	   /* the node's */
 	char *resolv_conf;	   /* the same; NULL: the host's */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "network.h"
 #include "paths.h"
 #include "plan.h"
 #include "registries.h"
@@ -24,6 +25,7 @@ struct start {
 	struct build_inputs inputs;
 	struct build_plan *plan;
 	struct nomad_map *env;
+	const char *network; /* private, host, group or none */
 	unsigned digests, partials;
 };
 
@@ -53,22 +55,45 @@ static int check_registry(struct start *s, const char *option, const char *refer
 			       option, reference);
 }
 
+static int check_network(struct start *s, struct nomad_error **err)
+{
+	const char *network = s->config->network;
+	bool private = strcmp(network, BUILD_NETWORK_PRIVATE) == 0;
+	char *const *allowed = s->site->allowed_networks;
+
+	if (strcmp(network, BUILD_NETWORK_NONE) != 0 && s->info->network.path) {
+		network = "group";
+		private = false;
+	}
+	s->network = network;
+	if (!has(allowed, network) && !(private && has(allowed, "host")))
+		return nomad_error_set(
+			err, EACCES, "network: this node does not allow builds in network '%s' (allowed_networks); %s",
+			network, private ? "give the group a network of mode bridge" : "use another");
+	if (strcmp(network, "host") == 0 && !s->site->allow_host_network)
+		return nomad_error_set(err, EACCES,
+				       "network: this node does not allow builds in its own network; use network = "
+				       "\"private\", or add the line allow_host_network = true to the plugin's config "
+				       "block of the agent");
+	if (private && !s->data->host.slirp)
+		return nomad_error_set(err, ENOENT,
+				       "network: slirp4netns, which gives a build a network of its own, is not "
+				       "installed; install the package slirp4netns, or use network = \"none\"");
+	return 0;
+}
+
 static int check_site(struct start *s, struct nomad_error **err)
 {
 	const struct build_push *pushes = s->config->push.items;
-	const char *network = s->config->network;
 	size_t i;
 	int r;
 
 	if (!s->data->host.engine.path)
 		return nomad_error_set(err, ENOENT,
 				       "neither buildah nor podman is installed; install the package buildah");
-	if (strcmp(network, "none") != 0)
-		network = s->info->network.path ? "group" : "host";
-	if (!has(s->site->allowed_networks, network))
-		return nomad_error_set(
-			err, EACCES, "network: this node does not allow builds in network '%s' (allowed_networks); %s",
-			network, strcmp(network, "host") ? "use another" : "give the group a network of mode bridge");
+	r = check_network(s, err);
+	if (r < 0)
+		return r;
 	if (strcmp(s->config->isolation, "oci") == 0 && !s->data->host.runtime)
 		return nomad_error_set(err, ENOENT, "isolation: neither crun nor runc is installed; use \"chroot\"");
 	r = check_registry(s, "cache_from", s->config->cache_from, err);
@@ -403,6 +428,7 @@ static int plan_env(struct start *s, struct nomad_error **err)
 
 static int plan_all(struct start *s, struct nomad_error **err)
 {
+	bool private = strcmp(s->network, BUILD_NETWORK_PRIVATE) == 0;
 	struct build_plan *plan = s->plan;
 	int r = plan_storage(s, err);
 
@@ -412,6 +438,10 @@ static int plan_all(struct start *s, struct nomad_error **err)
 		r = plan_env(s, err);
 	if (r >= 0 && s->info->has_dns)
 		r = set(&plan->resolv_conf, nomad_resolv_conf(s->info), err);
+	else if (r >= 0 && private)
+		r = set(&plan->resolv_conf, build_network_resolv_conf("/etc/resolv.conf"), err);
+	if (r >= 0 && private)
+		r = set(&plan->slirp, strdup(s->data->host.slirp), err);
 	if (r < 0)
 		return r;
 	plan->task = strdup(s->dirs.task);
@@ -420,7 +450,7 @@ static int plan_all(struct start *s, struct nomad_error **err)
 	plan->secrets = strdup(s->dirs.secrets);
 	plan->engine = strdup(s->data->host.engine.path);
 	plan->isolation = strdup(s->config->isolation);
-	plan->network = strdup(s->config->network);
+	plan->network = strdup(s->network);
 	plan->policy = build_engine_policy(s->site->allowed_registries);
 	plan->registries = build_registries_drop_in(s->site->registries_conf, s->site->insecure_registries);
 	plan->registries_conf = strdup(s->site->registries_conf);

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "network.h"
 #include "step.h"
 
 enum { FAILED = 125 }; /* as the engine's own failures */
@@ -34,6 +35,7 @@ struct step {
 	struct build_plan plan;
 	char **secrets;
 	int events, lock;
+	struct build_network network;
 	bool exclusive; /* nobody else uses the cache */
 };
 
@@ -240,6 +242,8 @@ static int run_jailed(struct step *step, sigset_t *mask)
 		r = build_jail_enter(&step->plan, step->secrets, &err);
 	for (i = 0; step->secrets && step->secrets[i]; i++)
 		explicit_bzero(step->secrets[i], strlen(step->secrets[i]));
+	if (r >= 0 && step->plan.slirp)
+		r = build_network_wait(&step->network, &err);
 	if (r >= 0)
 		r = run_all(step, &run, digests, &err);
 	if (r < 0) {
@@ -324,14 +328,18 @@ static int take_lock(struct step *step, const sigset_t *mask, struct nomad_error
 	return 0;
 }
 
-static int enter_namespaces(const struct build_plan *plan, struct nomad_error **err)
+static int enter_namespaces(const struct build_plan *plan, struct build_network *network, struct nomad_error **err)
 {
 	/* With isolation oci the engine gives RUN its network, and needs one itself. */
-	bool alone = strcmp(plan->network, "none") == 0 && strcmp(plan->isolation, "oci");
+	bool alone = strcmp(plan->network, BUILD_NETWORK_NONE) == 0 && strcmp(plan->isolation, "oci");
+	bool private = strcmp(plan->network, BUILD_NETWORK_PRIVATE) == 0;
 
-	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | (alone ? CLONE_NEWNET : 0)) < 0)
+	if (private && build_network_begin(network, plan->slirp, err) < 0)
+		return -1;
+	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | (alone || private ? CLONE_NEWNET : 0)) <
+	    0)
 		return nomad_error_errno(err, errno, "make namespaces");
-	return 0;
+	return private ? build_network_enter(network, err) : 0;
 }
 
 static int watch(pid_t pid, const sigset_t *mask)
@@ -357,7 +365,7 @@ static int run_inside(struct step *step, sigset_t *mask)
 	pid_t pid;
 	char c;
 
-	if (enter_namespaces(&step->plan, &err) < 0)
+	if (enter_namespaces(&step->plan, &step->network, &err) < 0)
 		return say(err);
 	if (pipe2(hold, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
 		nomad_error_errno(&err, errno, "start a process");

@@ -75,6 +75,18 @@ t_limits() {
 	_r=$?; end_build TERM; return $_r
 }
 run_test "the task's limits are those of engine and steps" t_limits
+t_pids() {
+	containerfile pids <<-'C' || return 1
+	FROM scratch
+	ADD rootfs.tar /
+	RUN i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i + 1)); done; echo "started $i"
+	C
+	plugin_config '{ "pids_limit": 200 }' && build '{ "context": "alloc/pids" }' && [ "$CODE" -ne 0 ] &&
+		unlike "$(cat "$T/out")" '^started' && plugin_config '{}' && builds '{ "context": "alloc/pids" }' &&
+		file_has "$T/out" '^started 300'
+	_r=$?; plugin_config '{}'; return $_r
+}
+run_test 'pids_limit holds for all of a build' t_pids
 t_storage_root() {
 	mkdir "$T/storage" && plugin_config "{ \"storage_root\": \"$T/storage\" }" &&
 		builds "{ \"context\": \"alloc/copies\", \"cache\": \"here\" }" &&
@@ -92,13 +104,14 @@ t_network() {
 	RUN echo "addresses: $(ip -o addr | tr -d '\n')"
 	C
 	# `run` is given no group's network: it is run in it, as the plugin is in the node's.
-	job_of '{ "context": "alloc/net" }' >"$T/job.json" && ip netns exec "of-$$" "$DRIVER" run --config \
+	use_host_network && job_of '{ "context": "alloc/net" }' >"$T/job.json" && ip netns exec "of-$$" "$DRIVER" run --config \
 		"$T/plugin.json" --alloc "$A" "$T/job.json" >"$T/out" 2>"$T/err" &&
 		file_has "$T/out" '^addresses:.* 10\.9\.8\.7' &&
 		builds '{ "context": "alloc/net", "network": "none" }' &&
 		unlike "$(cat "$T/out")" '^addresses:.* 10\.9\.8\.7'
+	_r=$?; NETWORK=; plugin_config '{}'; return $_r
 }
-run_test 'network: the one of the task, or none' t_network
+run_test 'network: the one of the task (host), or none' t_network
 t_ssh() {
 	command -v ssh-keygen >/dev/null && command -v ssh-add >/dev/null ||
 		{ skip_this 'no openssh-client'; return 0; }

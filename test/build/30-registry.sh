@@ -5,6 +5,7 @@
 . test/build/lib-build.sh
 isolate "$@"
 need_build
+use_host_network
 start_registry || skip_all 'no docker-registry, or it does not start'
 plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"
 containerfile app <<'C'

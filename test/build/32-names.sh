@@ -6,6 +6,7 @@
 isolate "$@"
 need_build
 requires umoci
+use_host_network
 start_registry || skip_all 'no docker-registry, or it does not start'
 CONF=$T/etc/registries.conf
 mkdir -p "$CONF.d" "$T/host"

@@ -60,7 +60,7 @@ shown() { wait_for 20 "the log says $1" logged "$1" ||
 t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" "$T/cni.hcl" && wait_driver build && grep -q up "$T/dns.log"; }
 t_host() { job host '{ "context": "alloc/src" }' && wait_alloc "$ALLOC_ID" failed 90 &&
 	like "$(task_events "$ALLOC_ID" task)" \
-	"does not allow builds in network 'host' .allowed_networks.*give the group a network of mode bridge"; }
+	"does not allow builds in network 'private' .allowed_networks.*give the group a network of mode bridge"; }
 t_group() { job group '{ "context": "alloc/src" }' "$GROUP" && wait_alloc "$ALLOC_ID" complete 120; }
 t_address() { address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
 	like "$address" '^172\.26\.' && shown "^addresses:.* inet $address/"; }
@@ -77,7 +77,7 @@ t_oci() {
 }
 t_end() { stop_agent && nothing_left; }
 run_test 'the driver is healthy' t_start
-run_test 'without a network of its own: the node'"'"'s is not allowed' t_host
+run_test 'without a network of its own: none but a group'"'"'s is allowed' t_host
 run_test 'a group with a bridge network: the image is built' t_group
 [ "$(alloc_status "$ALLOC_ID")" = complete ] || no_group_network prepare
 run_test 'RUN has the address of the allocation' t_address

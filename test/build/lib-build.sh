@@ -17,8 +17,10 @@
 #   digest_of ARCHIVE            of its manifest
 #   start_registry [HTPASSWD]    a registry on loopback: REGISTRY=127.0.0.1:PORT; with the file $T/HTPASSWD it wants
 # credentials
+#   use_host_network             builds are in the network of the test, where its registry is on loopback
 #   nothing_left                 no storage, no mounts, no processes of builds
 
+NETWORK=
 DRIVER=$BUILD/plugins/nomad-driver-build
 
 need_build() {
@@ -38,14 +40,15 @@ need_build() {
 	plugin_config '{}'
 	CENSUS_DIRS=$T/state
 }
-plugin_config() { jq -cn --arg dir "$T/state" "{ state_dir: \$dir } + $1" >"$T/plugin.json"; }
+plugin_config() { jq -cn --arg dir "$T/state" "{ state_dir: \$dir ${NETWORK:+, allow_host_network: true} } + $1" >"$T/plugin.json"; }
+use_host_network() { NETWORK='network: "host"'; plugin_config '{}'; }
 containerfile() {
 	mkdir -p "$A/$1" && cat >"$A/$1/Containerfile" && ln -f "$A/rootfs.tar" "$A/$1/rootfs.tar"
 }
 job_of() {
 	jq -n "{ Job: { ID: \"test\", Name: \"test\", Type: \"batch\", Datacenters: [\"*\"],
 		TaskGroups: [{
-		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"build\", Config: ($1),
+		Name: \"group\", Tasks: [{ Name: \"task\", Driver: \"build\", Config: ({ $NETWORK } + ($1)),
 			Resources: { MemoryMB: 512, CPU: 500 } } | ${2:-.}] }] } }"
 }
 build() {
