@@ -50,8 +50,11 @@ static void remove_quotes(char *word)
 /* A whole instruction; its options follow its name. */
 static void look_at(char *line, struct build_binds *found)
 {
+	bool of_target = strstr(line, "$TARGET") || strstr(line, "${TARGET");
 	char *save = NULL, *word = strtok_r(line, blanks, &save);
 
+	if (word && (strcasecmp(word, "FROM") == 0 || strcasecmp(word, "ARG") == 0))
+		found->of_target |= of_target;
 	if (!word || strcasecmp(word, "RUN") != 0)
 		return;
 	while ((word = strtok_r(NULL, blanks, &save)) && strncmp(word, "--", 2) == 0) {
@@ -143,6 +146,6 @@ struct build_binds build_binds_of(const char *path)
 	size_t n = strlen(path);
 
 	if (!text || (n > 3 && strcmp(path + n - 3, ".in") == 0))
-		return (struct build_binds){ true, true };
+		return (struct build_binds){ true, true, true };
 	return build_binds_in(text);
 }

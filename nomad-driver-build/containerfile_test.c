@@ -59,6 +59,25 @@ static void test_lines(void **state)
 	expect("RUN --mount=type=bind,target=/a x \\\n", true, false);
 }
 
+static bool targets(const char *text)
+{
+	char *copy = strdup(text);
+	struct build_binds got;
+
+	assert_non_null(copy);
+	got = build_binds_in(copy);
+	free(copy);
+	return got.of_target;
+}
+
+static void test_target(void **state)
+{
+	(void)state;
+	assert_true(targets("ARG TARGETOS\nFROM bin-$TARGETOS"));
+	assert_true(targets("ARG X=bin-${TARGETARCH}\nfrom $X"));
+	assert_false(targets("ARG TARGETOS\nFROM x\nRUN echo $TARGETOS\nARG Y=$Z"));
+}
+
 static void test_file(void **state)
 {
 	char path[] = "/tmp/containerfile-XXXXXX.in";
@@ -78,7 +97,7 @@ static void test_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_mounts), cmocka_unit_test(test_lines),
-					    cmocka_unit_test(test_file) };
+					    cmocka_unit_test(test_target), cmocka_unit_test(test_file) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,14 +80,20 @@ static int finish(struct words *w, char ***ret_argv)
 	return w->r;
 }
 
-static void add_sources(struct words *w, const struct build_config *config, const struct build_inputs *inputs)
+static void add_sources(struct words *w, const struct build_engine *engine, const struct build_config *config,
+			const struct build_inputs *inputs)
 {
 	size_t i;
 
 	add_pair(w, "--file", inputs->containerfile);
 	add_pair(w, "--ignorefile", inputs->ignorefile);
 	add_pair(w, "--target", config->target);
-	add_pair(w, "--platform", config->platform);
+	/* Without it, older engines have no value for TARGETOS and the like in FROM.  With it, the engine asks the
+	 * registry for each base image anew, whatever --pull says: so not always. */
+	if (config->platform)
+		add_pair(w, "--platform", config->platform);
+	else if (inputs->name_platform && *engine->platform)
+		add_pair(w, "--platform", engine->platform);
 	add_map(w, "--build-arg", &config->args);
 	add_map(w, "--build-context", &inputs->contexts);
 	for (i = 0; i < inputs->secrets.count; i++) {
@@ -181,7 +187,7 @@ int build_engine_build(const struct build_engine *engine, const struct build_con
 
 	add_global(&w, engine);
 	add(&w, "build");
-	add_sources(&w, config, inputs);
+	add_sources(&w, engine, config, inputs);
 	add_result(&w, config, destination);
 	add_cache(&w, config, inputs->no_cache);
 	add_steps(&w, config);

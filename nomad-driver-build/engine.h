@@ -21,6 +21,7 @@ struct build_engine {
 	bool is_podman;
 	char version[32];
 	int major, minor;
+	char platform[32];	    /* of the node; "" if it has no known name */
 	const char *storage_driver; /* "overlay" or "vfs" */
 };
 
@@ -30,6 +31,7 @@ struct build_inputs {
 	struct nomad_map contexts;     /* name: argument */
 	struct nomad_map secrets, ssh; /* id: path */
 	bool no_cache;		       /* layers that are kept are not used */
+	bool name_platform;	       /* though it is the node's */
 };
 void build_inputs_done(struct build_inputs *inputs);
 

@@ -180,6 +180,25 @@ static void test_write(void **state)
 	expect(argv, PUSH "--tls-verify=false|{image}|docker://h:5000/a");
 }
 
+static void test_platform(void **state)
+{
+	struct build_engine engine = buildah;
+	struct build_config c = plain();
+	struct build_inputs in = inputs;
+	char **argv = NULL;
+
+	(void)state;
+	snprintf(engine.platform, sizeof(engine.platform), "linux/amd64");
+	in.name_platform = true;
+	assert_int_equal(build_engine_build(&engine, &c, &in, NULL, &argv), 0);
+	expect(argv, BUILD_HEAD
+	       "--platform|linux/amd64|--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	c.platform = S("linux/arm64");
+	assert_int_equal(build_engine_build(&engine, &c, &in, NULL, &argv), 0);
+	expect(argv, BUILD_HEAD
+	       "--platform|linux/arm64|--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+}
+
 static void test_keys(void **state)
 {
 	static const struct build_binds none = { 0 }, context = { true, false }, image = { false, true };
@@ -257,10 +276,10 @@ static void test_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain), cmocka_unit_test(test_result),  cmocka_unit_test(test_sources),
-		cmocka_unit_test(test_cache), cmocka_unit_test(test_oci),     cmocka_unit_test(test_destination),
-		cmocka_unit_test(test_write), cmocka_unit_test(test_keys),    cmocka_unit_test(test_others),
-		cmocka_unit_test(test_files), cmocka_unit_test(test_allowed),
+		cmocka_unit_test(test_plain),  cmocka_unit_test(test_result),	cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_cache),  cmocka_unit_test(test_oci),	cmocka_unit_test(test_destination),
+		cmocka_unit_test(test_write),  cmocka_unit_test(test_platform), cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_others), cmocka_unit_test(test_files),	cmocka_unit_test(test_allowed),
 	};
 
 	return cmocka_run_group_tests_name("build/engine", tests, NULL, NULL);

@@ -39,6 +39,23 @@ static void find_version(struct build_engine *engine)
 	free(tool.output);
 }
 
+/* As image platforms are called. */
+static void find_platform(struct build_engine *engine)
+{
+	static const char *const names[][2] = {
+		{ "x86_64", "amd64" },	  { "aarch64", "arm64" },   { "armv7l", "arm/v7" },
+		{ "armv6l", "arm/v6" },	  { "i386", "386" },	    { "i686", "386" },
+		{ "ppc64le", "ppc64le" }, { "riscv64", "riscv64" }, { "loongarch64", "loong64" },
+		{ "s390x", "s390x" },
+	};
+	struct utsname uts;
+	size_t i;
+
+	for (i = 0; !uname(&uts) && i < NOMAD_ARRAY_LEN(names); i++)
+		if (strcmp(uts.machine, names[i][0]) == 0)
+			snprintf(engine->platform, sizeof(engine->platform), "linux/%s", names[i][1]);
+}
+
 static void find_overlay(const char *base, struct build_host *host)
 {
 	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/probe.XXXXXX", base);
@@ -173,6 +190,7 @@ void build_host_find(const struct build_plugin_config *config, const char *base,
 		find_version(engine);
 	if (strcmp(config->storage_driver, "vfs") != 0)
 		find_overlay(base, ret);
+	find_platform(engine);
 	engine->storage_driver = ret->overlay ? "overlay" : "vfs";
 	if (ret->overlay && engine->version[0])
 		find_features(base, ret);

@@ -220,20 +220,20 @@ static int find_inputs(struct start *s, struct nomad_error **err)
 	return r < 0 ? r : find_secret_files(s, "ssh", &s->config->ssh, &s->inputs.ssh, err);
 }
 
-/* A cached layer is to be what a build without a cache makes. */
-static int check_cache(struct start *s, struct nomad_error **err)
+/* A cached layer is to be what a build without a cache makes, and names of images are to be whole. */
+static int check_containerfile(struct start *s, struct nomad_error **err)
 {
 	const struct build_engine *engine = &s->data->host.engine;
-	NOMAD_AUTO_FREE char *path = NULL;
+	NOMAD_AUTO_FREE char *path = build_path_on_host(&s->dirs, s->inputs.containerfile);
 	struct build_binds binds;
 	const char *since;
 
-	if (!build_engine_keeps_layers(s->config))
-		return 0;
-	path = build_path_on_host(&s->dirs, s->inputs.containerfile);
 	if (!path)
 		return no_memory(err);
 	binds = build_binds_of(path);
+	s->inputs.name_platform = binds.of_target;
+	if (!build_engine_keeps_layers(s->config))
+		return 0;
 	since = build_engine_lacks_keys(engine, &binds);
 	s->inputs.no_cache = since;
 	if (since)
@@ -484,7 +484,7 @@ int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nom
 	if (r >= 0)
 		r = find_inputs(&s, err);
 	if (r >= 0)
-		r = check_cache(&s, err);
+		r = check_containerfile(&s, err);
 	if (r >= 0)
 		r = plan_all(&s, err);
 	build_inputs_done(&s.inputs);

@@ -18,6 +18,19 @@ t_platform() {
 		jq -r '.os + "/" + .architecture')" linux/s390x
 }
 run_test 'platform' t_platform
+t_platform_in_from() {
+	containerfile fromos <<-'C' && builds '{ "context": "alloc/fromos" }' && file_has "$T/out" "^on linux/$ARCH, $(uname -m)\$"
+	ARG TARGETOS
+	ARG TARGETARCH
+	FROM scratch AS binaries-linux
+	ADD rootfs.tar /
+	FROM binaries-$TARGETOS
+	ARG TARGETPLATFORM
+	RUN echo "on $TARGETPLATFORM, $(uname -m)"; sleep 0.2
+	C
+}
+ARCH=$(dpkg --print-architecture 2>/dev/null | sed 's/^armhf$/arm\/v7/; s/^i386$/386/; s/^ppc64el$/ppc64le/')
+if [ -n "$ARCH" ]; then run_test 'FROM binaries-$TARGETOS: the platform of the node' t_platform_in_from; fi
 listed() { tar -xOf "$A/out.tar" "blobs/sha256/$(skopeo inspect --raw "oci-archive:$A/out.tar" |
 	jq -r '.layers[0].digest' | cut -d: -f2)" | tar -tzf - | grep -v '/$' | sort | tr '\n' ' '; }
 t_ignore() {
