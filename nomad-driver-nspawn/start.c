@@ -222,6 +222,8 @@ static int run(struct nspawn_start *s, struct nomad_error **err)
 				      .leader_key = "X_NSPAWN_LEADER_PID",
 				      .ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,
 				      .pids_max = nomad_task_limit(s->task, "pids_limit", s->config->pids_limit),
+				      /* The policy's own bound asks for no controller that the host lacks. */
+				      .pids_if_possible = s->config->pids_limit <= 0,
 				      .exec_broker = true,
 				      .exit_channel = true,
 			      },
