@@ -216,15 +216,24 @@ static int mark_used(struct nomad_task *task, const char *dir, const char *name,
 	return 0;
 }
 
-/* Waits. Whoever fails takes the file away, so what is locked has to be what lies there. */
-static int lock_image(const char *path, struct nomad_error **err)
+enum { LOOK_US = 200000 };
+
+/* Waits for another task's download. Whoever fails takes the file away, so what is locked has to be what lies there. */
+static int lock_image(struct nomad_task *task, const char *path, struct nomad_error **err)
 {
 	struct stat ours, there;
 
 	for (;;) {
 		NOMAD_AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-		if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0)
+		while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			if (errno != EWOULDBLOCK && errno != EINTR)
+				return nomad_error_errno(err, errno, "lock '%s'", path);
+			if (nomad_task_is_cancelled(task))
+				return nomad_error_set(err, ECANCELED, "wait for another download of the image");
+			usleep(LOOK_US);
+		}
+		if (fd < 0 || fstat(fd, &ours) < 0)
 			return nomad_error_errno(err, errno, "lock '%s'", path);
 		if (stat(path, &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
 			return NOMAD_TAKE_FD(fd);
@@ -256,7 +265,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", name);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "create '%s'", dir);
-	lock = lock_image(lock_path, err);
+	lock = lock_image(task, lock_path, err);
 	if (lock < 0)
 		return lock;
 	there = !access(tree, F_OK) || !access(disk, F_OK);

@@ -21,10 +21,12 @@
 
 enum { DAY_MS = 24 * 3600 * 1000, EVENT_S = 10 };
 
-#define RUN(what_, tick_, ud_, ...)                                                                                    \
+/* A tool that may take long: it is ended when nobody wants the start any more. */
+#define RUN(d_, what_, tick_, ...)                                                                                     \
 	nspawn_tool_run((const char *const[]){ __VA_ARGS__, NULL },                                                    \
-			&(struct nspawn_tool){ .what = what_, .timeout_ms = DAY_MS, .tick = tick_, .ud = ud_ }, NULL,  \
-			err)
+			&(struct nspawn_tool){                                                                         \
+				.what = what_, .timeout_ms = DAY_MS, .started = begin, .tick = tick_, .ud = d_ },      \
+			NULL, err)
 
 static int need(const char *tool, char **ret, struct nomad_error **err)
 {
@@ -114,16 +116,7 @@ static void tell_bytes(struct nspawn_fetch *d, int64_t n)
 	nomad_task_event_kv(d->task, "Downloading image", "image", d->name, "bytes", bytes, NULL);
 }
 
-static void tell(void *ud)
-{
-	struct nspawn_fetch *d = ud;
-	struct stat st;
-
-	if (!stat(d->file, &st))
-		tell_bytes(d, st.st_size);
-}
-
-static void watch_begin(void *ud, pid_t pid)
+static void begin(void *ud, pid_t pid)
 {
 	struct nspawn_fetch *d = ud;
 
@@ -132,12 +125,31 @@ static void watch_begin(void *ud, pid_t pid)
 	d->moved_ns = nomad_monotonic_ns();
 }
 
+static void look(void *ud)
+{
+	struct nspawn_fetch *d = ud;
+
+	if (d->task && nomad_task_is_cancelled(d->task))
+		kill(-d->pid, SIGKILL);
+}
+
+static void tell(void *ud)
+{
+	struct nspawn_fetch *d = ud;
+	struct stat st;
+
+	look(d);
+	if (!stat(d->file, &st))
+		tell_bytes(d, st.st_size);
+}
+
 static void watch(void *ud)
 {
 	struct nspawn_fetch *d = ud;
 	int64_t bytes = nspawn_tree_bytes(d->work);
 	int64_t now = nomad_monotonic_ns();
 
+	look(d);
 	tell_bytes(d, bytes);
 	if (bytes != d->bytes) {
 		d->bytes = bytes;
@@ -157,7 +169,7 @@ static int fetch(struct nspawn_fetch *d, const char *url, const char *file, stru
 	if (r < 0)
 		return r;
 	snprintf(idle, sizeof(idle), "%lld", (long long)d->idle_s);
-	r = RUN("curl", tell, d, curl, "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https",
+	r = RUN(d, "curl", tell, curl, "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https",
 		"--proto-redir", "=http,https", "--connect-timeout", "30", "--speed-limit", "1", "--speed-time", idle,
 		"--retry", "2", "--output", file, "--url", url);
 	return r < 0 ? nomad_error_wrap(err, "download") : 0;
@@ -207,8 +219,9 @@ static int check_signature(const char *sums, const char *signature, struct nomad
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(rings) && r >= 0; i++)
 		if (!access(rings[i], R_OK))
-			return RUN("verify the signature of SHA256SUMS", NULL, NULL, gpgv, "--keyring", rings[i],
-				   signature, sums);
+			return nspawn_tool_run(
+				(const char *const[]){ gpgv, "--keyring", rings[i], signature, sums, NULL },
+				&(struct nspawn_tool){ .what = "verify the signature of SHA256SUMS" }, NULL, err);
 	return r < 0 ? r : nomad_error_set(err, ENOENT, "verify the signature: there is no keyring '%s'", rings[0]);
 }
 
@@ -284,7 +297,7 @@ static int unpack_tar(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 		return r;
 	if (!tree || (mkdir(tree, 0755) < 0 && errno != EEXIST))
 		return nomad_error_errno(err, errno, "create '%s'", tree ? tree : "tree");
-	r = RUN("tar", NULL, NULL, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs",
+	r = RUN(d, "tar", look, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs",
 		"--xattrs-include=*", "--directory", tree, "--file", d->file);
 	if (r < 0)
 		return nomad_error_wrap(err, "unpack");
@@ -293,7 +306,7 @@ static int unpack_tar(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 }
 
 /* A qcow2 image may name other files to read from; one from elsewhere may not. */
-static int unpack_qcow2(const char *file, const char *disk, struct nomad_error **err)
+static int unpack_qcow2(struct nspawn_fetch *d, const char *file, const char *disk, struct nomad_error **err)
 {
 	enum { VERSION = 7, BACKING = 8, FEATURES = 79, EXTERNAL_DATA = 4 };
 	NOMAD_AUTO_FREE char *tool = NULL;
@@ -312,7 +325,7 @@ static int unpack_qcow2(const char *file, const char *disk, struct nomad_error *
 	if (names_others || (head[VERSION] >= 3 && head[FEATURES] & EXTERNAL_DATA))
 		return nomad_error_set(err, EBADMSG,
 				       "the qcow2 image that was downloaded is incomplete or names other files");
-	return RUN("qemu-img", NULL, NULL, tool, "convert", "-q", "-f", "qcow2", "-O", "raw", file, disk);
+	return RUN(d, "qemu-img", look, tool, "convert", "-q", "-f", "qcow2", "-O", "raw", file, disk);
 }
 
 static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **err)
@@ -345,14 +358,14 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 		if (memcmp(magic, packers[i].magic, packers[i].n) == 0)
 			break;
 	if (memcmp(magic, "QFI\xfb", 4) == 0) {
-		r = unpack_qcow2(d->file, disk, err);
+		r = unpack_qcow2(d, d->file, disk, err);
 	} else if (i == NOMAD_ARRAY_LEN(packers)) {
 		if (rename(d->file, disk) < 0)
 			r = nomad_error_errno(err, errno, "rename '%s'", d->file);
 	} else {
 		r = need(packers[i].tool, &tool, err);
 		if (r >= 0)
-			r = RUN("unpack", NULL, NULL, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool,
+			r = RUN(d, "unpack", look, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool,
 				d->file, disk);
 	}
 	if (r >= 0)
@@ -382,11 +395,10 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 		from = strdup(d->want->url);
 	}
 	d->file = NULL;
-	r = nspawn_tool_run(
-		(const char *const[]){ skopeo, "copy", "--quiet", "--", from, to, NULL },
-		&(struct nspawn_tool){
-			.what = "skopeo", .timeout_ms = DAY_MS, .started = watch_begin, .tick = watch, .ud = d },
-		NULL, &failed);
+	r = nspawn_tool_run((const char *const[]){ skopeo, "copy", "--quiet", "--", from, to, NULL },
+			    &(struct nspawn_tool){
+				    .what = "skopeo", .timeout_ms = DAY_MS, .started = begin, .tick = watch, .ud = d },
+			    NULL, &failed);
 	d->bytes = nspawn_tree_bytes(d->work);
 	if (r < 0 && d->stalled)
 		r = nomad_error_set(err, ETIMEDOUT, "no byte has come for %lld s (download_idle_s)",
@@ -395,7 +407,7 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 		*err = NOMAD_TAKE_PTR(failed);
 	nomad_error_free(failed);
 	if (r >= 0)
-		r = RUN("umoci", NULL, NULL, umoci, "unpack", "--image", image, bundle);
+		r = RUN(d, "umoci", look, umoci, "unpack", "--image", image, bundle);
 	if (r < 0)
 		return nomad_error_wrap(err, "download");
 	*ret = nomad_strdupf("%s/rootfs", bundle);
