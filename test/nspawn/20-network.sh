@@ -148,7 +148,7 @@ t_same_port() {
 run_test 'ports: one that is taken is refused, and stays with who has it' t_same_port
 # A second plugin of this host, with its own state directory and pool, whose only task comes and goes.
 t_two_plugins() {
-	jq -n --arg d "$T/other" '{ state_dir: $d, network_pool: "10.99.0.0/16" }' >"$T/other.json"
+	jq -n --arg d "$T/other" '{ policy: { mode: "open" }, state_dir: $d, network_pool: "10.99.0.0/16" }' >"$T/other.json"
 	serve_as one 192.0.2.1 || return 1
 	cp "$T/out" "$T/out1"
 	rules=$(nft list table ip nomad_nspawn 2>/dev/null | grep -c masquerade)

@@ -30,7 +30,8 @@ t_pid1() { is "$(ex cat /proc/1/comm)" systemd && like "$(ex cat /proc/1/environ
 run_test 'boot: PID 1 has the environment' t_pid1
 t_id() { is "$(ex cat /etc/machine-id)" "$(echo "$ALLOC_ID" | tr -d -)"; }
 run_test 'boot: machine id' t_id
-t_name() { is "$(ex cat /etc/hostname)" booted && is "$(ex uname -n)" booted && like "$(ex getent hosts booted)" booted; }
+t_name() { is "$(ex cat /etc/hostname)" booted && is "$(ex uname -n)" booted &&
+	like "$(ex getent hosts booted)" booted; }
 run_test 'boot: hostname, whatever the image says' t_name
 t_unit() { like "$(ex systemd-run --wait --pipe --quiet /bin/sh -c 'echo from a unit')" 'from a unit'; }
 run_test 'boot: units can be started' t_unit

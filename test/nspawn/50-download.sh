@@ -189,6 +189,6 @@ run_test 'type = docker: what the task says wins' container fromoci '{}' \
 t_by_name() { says "$(jq -cn '{ image: "fromoci", boot: false, network_veth: false, command: ["/bin/sh", "-c",
 	"echo $MINE"] }')" '^of-image$'; }
 run_test 'type = docker: a URL is no option of the tool' fails \
-	"$(download dashed '{"url":"--help://x","type":"docker"}' true)" 'source name --help://x'
+	"$(download dashed '{"url":"--help://x","type":"docker"}' true)" 'does not name a container image'
 run_test 'type = docker: the image by its name alone' t_by_name
 done_testing
