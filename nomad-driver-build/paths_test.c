@@ -184,7 +184,8 @@ static void test_plan(void **state)
 				   .isolation = strdup("chroot"),
 				   .network = strdup("host"),
 				   .policy = strdup("a=b\nc"),
-				   .registries = strdup("") },
+				   .registries = strdup(""),
+				   .registries_conf = strdup("/c") },
 			  back;
 	struct build_action *action = build_plan_add(&plan, BUILD_PUSH);
 	struct nomad_error *err = NULL;
@@ -201,6 +202,7 @@ static void test_plan(void **state)
 	assert_int_equal(build_plan_read(path, &back, &err), 0);
 	assert_string_equal(back.policy, "a=b\nc");
 	assert_string_equal(back.registries, "");
+	assert_string_equal(back.registries_conf, "/c");
 	assert_string_equal(back.tags[0], "t");
 	assert_null(back.lock);
 	assert_int_equal(back.n_actions, 1);

@@ -46,10 +46,10 @@ struct build_plan {
 	char *resolv_conf;	   /* the same; NULL: the host's */
 	char *metadata;		   /* path in the jail, or NULL */
 	char **tags;
-	char **secret_ids; /* of those in the environment, in order */
+	char **secret_ids;   /* of those in the environment, in order */
 	char **secret_files; /* paths in the jail of those that are files of the secrets directory */
-	char **env;	   /* NAME=VALUE for the engine: proxies */
-	char **features;   /* files that tell it what overlay can do */
+	char **env;	     /* NAME=VALUE for the engine: proxies */
+	char **features;     /* files that tell it what overlay can do */
 	struct build_action *actions;
 	size_t n_actions;
 };

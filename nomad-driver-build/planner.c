@@ -426,24 +426,12 @@ static int plan_env(struct start *s, struct nomad_error **err)
 	return 0;
 }
 
-static int plan_all(struct start *s, struct nomad_error **err)
+/* What the plan says word for word of the task, the node and the job. */
+static int plan_facts(struct start *s, struct nomad_error **err)
 {
-	bool private = strcmp(s->network, BUILD_NETWORK_PRIVATE) == 0;
 	struct build_plan *plan = s->plan;
-	int r = plan_storage(s, err);
+	char *const *tags = s->config->tags, *const *features = s->data->host.features;
 
-	if (r >= 0)
-		r = plan_actions(s, err);
-	if (r >= 0)
-		r = plan_env(s, err);
-	if (r >= 0 && s->info->has_dns)
-		r = set(&plan->resolv_conf, nomad_resolv_conf(s->info), err);
-	else if (r >= 0 && private)
-		r = set(&plan->resolv_conf, build_network_resolv_conf("/etc/resolv.conf"), err);
-	if (r >= 0 && private)
-		r = set(&plan->slirp, strdup(s->data->host.slirp), err);
-	if (r < 0)
-		return r;
 	plan->task = strdup(s->dirs.task);
 	plan->local = strdup(s->dirs.local);
 	plan->alloc = strdup(s->dirs.alloc);
@@ -454,13 +442,38 @@ static int plan_all(struct start *s, struct nomad_error **err)
 	plan->policy = build_engine_policy(s->site->allowed_registries);
 	plan->registries = build_registries_drop_in(s->site->registries_conf, s->site->insecure_registries);
 	plan->registries_conf = strdup(s->site->registries_conf);
-	plan->tags = s->config->tags ? nomad_strv_copy((const char *const *)s->config->tags) : NULL;
-	plan->features = s->data->host.features ? nomad_strv_copy((const char *const *)s->data->host.features) : NULL;
+	plan->tags = tags ? nomad_strv_copy((const char *const *)tags) : NULL;
+	plan->features = features ? nomad_strv_copy((const char *const *)features) : NULL;
 	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->isolation ||
-	    !plan->network || !plan->policy || !plan->registries || !plan->registries_conf ||
-	    (s->config->tags && !plan->tags) || (s->data->host.features && !plan->features))
+	    !plan->network || !plan->policy || !plan->registries || !plan->registries_conf || (tags && !plan->tags) ||
+	    (features && !plan->features))
 		return no_memory(err);
 	return 0;
+}
+
+static int plan_network(struct start *s, struct nomad_error **err)
+{
+	bool private = strcmp(s->network, BUILD_NETWORK_PRIVATE) == 0;
+	int r = 0;
+
+	if (s->info->has_dns)
+		r = set(&s->plan->resolv_conf, nomad_resolv_conf(s->info), err);
+	else if (private)
+		r = set(&s->plan->resolv_conf, build_network_resolv_conf("/etc/resolv.conf"), err);
+	return r < 0 || !private ? r : set(&s->plan->slirp, strdup(s->data->host.slirp), err);
+}
+
+static int plan_all(struct start *s, struct nomad_error **err)
+{
+	int r = plan_storage(s, err);
+
+	if (r >= 0)
+		r = plan_actions(s, err);
+	if (r >= 0)
+		r = plan_env(s, err);
+	if (r >= 0)
+		r = plan_network(s, err);
+	return r < 0 ? r : plan_facts(s, err);
 }
 
 int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nomad_map *env, struct nomad_error **err)

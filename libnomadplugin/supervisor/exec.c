@@ -24,9 +24,9 @@ struct nomad__supervisor_exec {
 	void *ud;
 	/* Under the supervisor's lock. */
 	uint64_t asked; /* the greeting after the request; UINT64_MAX: none yet */
-	bool listed;  /* its end is still to come */
-	bool telling; /* the callback runs */
-	bool freed;   /* from within the callback */
+	bool listed;	/* its end is still to come */
+	bool telling;	/* the callback runs */
+	bool freed;	/* from within the callback */
 };
 
 static pthread_cond_t told = PTHREAD_COND_INITIALIZER;

@@ -19,7 +19,7 @@ t_platform() {
 }
 run_test 'platform' t_platform
 t_platform_in_from() {
-	containerfile fromos <<-'C' && builds '{ "context": "alloc/fromos" }' && file_has "$T/out" "^on linux/$ARCH, $(uname -m)\$"
+	containerfile fromos <<-'C' || return 1
 	ARG TARGETOS
 	ARG TARGETARCH
 	FROM scratch AS binaries-linux
@@ -28,6 +28,7 @@ t_platform_in_from() {
 	ARG TARGETPLATFORM
 	RUN echo "on $TARGETPLATFORM, $(uname -m)"; sleep 0.2
 	C
+	builds '{ "context": "alloc/fromos" }' && file_has "$T/out" "^on linux/$ARCH, $(uname -m)\$"
 }
 ARCH=$(dpkg --print-architecture 2>/dev/null | sed 's/^armhf$/arm\/v7/; s/^i386$/386/; s/^ppc64el$/ppc64le/')
 if [ -n "$ARCH" ]; then run_test 'FROM binaries-$TARGETOS: the platform of the node' t_platform_in_from; fi
@@ -117,7 +118,8 @@ t_network() {
 	RUN echo "addresses: $(ip -o addr | tr -d '\n')"
 	C
 	# `run` is given no group's network: it is run in it, as the plugin is in the node's.
-	use_host_network && job_of '{ "context": "alloc/net" }' >"$T/job.json" && ip netns exec "of-$$" "$DRIVER" run --config \
+	use_host_network && job_of '{ "context": "alloc/net" }' >"$T/job.json" &&
+		ip netns exec "of-$$" "$DRIVER" run --config \
 		"$T/plugin.json" --alloc "$A" "$T/job.json" >"$T/out" 2>"$T/err" &&
 		file_has "$T/out" '^addresses:.* 10\.9\.8\.7' &&
 		builds '{ "context": "alloc/net", "network": "none" }' &&

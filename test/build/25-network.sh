@@ -49,7 +49,8 @@ FROM scratch
 ADD rootfs.tar /
 RUN for a in 198.51.100.2 127.0.0.1 10.0.2.2 198.51.100.1 203.0.113.1 169.254.169.254; do \
 	echo "$a: $(echo x | nc -w 5 $a 4646 2>/dev/null | tail -n 1)."; done; \
-	nslookup only.here | grep 198.51.100.2 >/dev/null && echo 'only.here: outside.'; grep -v nameserver /etc/resolv.conf; \
+	nslookup only.here | grep 198.51.100.2 >/dev/null && echo 'only.here: outside.'; \
+	grep -v nameserver /etc/resolv.conf; \
 	ip route del unreachable 198.51.100.1 2>/dev/null && echo 'routes can be changed'; \
 	ip route del 198.51.100.1 2>/dev/null && echo 'routes can be changed'; sleep 0.2
 C
@@ -75,11 +76,12 @@ t_host_listed() {
 }
 # An engine that a Containerfile has talked into something has no right to change the routes.
 t_engine() {
-	containerfile hang <<-'C' && spawn_build '{ "context": "alloc/hang" }' && wait_for 60 'the step' has_said '^working' || return 1
+	containerfile hang <<-'C' || return 1
 	FROM scratch
 	ADD rootfs.tar /
 	RUN echo working; sleep 1000
 	C
+	spawn_build '{ "context": "alloc/hang" }' && wait_for 60 'the step' has_said '^working' || return 1
 	engine=$(pgrep -f 'buildah --root' | head -n 1)
 	caps=$(sed -n 's/^CapBnd:.*\(....\)$/\1/p' "/proc/$engine/status"); end_build TERM
 	is "$((0x${caps:-ffff} & 0x3000))" 0

@@ -47,13 +47,15 @@ image() {
 }
 # from NAME TEXT [CONFIG]: FROM NAME gives the image whose /name is TEXT
 from() {
-	containerfile from <<-C && builds "{ \"context\": \"alloc/from\" } + ${3:-null}" && file_has "$T/out" "^name $2\$"
+	containerfile from <<-C || return 1
 	FROM $1
 	RUN echo "name \$(cat /name)"; sleep 0.2
 	C
+	builds "{ \"context\": \"alloc/from\" } + ${3:-null}" && file_has "$T/out" "^name $2\$"
 }
 site
-image hub/library/alpine:3.19 alpine && image hub/library/nginx:alpine nginx && image hub/library/forbidden:1 forbidden &&
+image hub/library/alpine:3.19 alpine && image hub/library/nginx:alpine nginx &&
+	image hub/library/forbidden:1 forbidden &&
 	image team/tool:1 tool || diag 'no images for the tests'
 
 t_copy_from() {

@@ -54,7 +54,10 @@ run_test 'after all that nothing is left' t_clean
 pid_of() {
 	case $1 in
 	engine) pgrep -f 'buildah --root' | head -n 1 ;;
-	inside) pgrep -P "$(pid_of outside)" | head -n 1 ;;
+	inside) # beside it is its network
+		for _p in $(pgrep -P "$(pid_of outside)"); do
+			grep -q slirp4netns "/proc/$_p/comm" || { echo "$_p"; break; }
+		done ;;
 	outside) pgrep -of 'exe build-steps' ;;
 	supervisor) ps -o ppid= -p "$(pid_of outside)" | tr -d ' ' ;;
 	plugin) echo "$TASK_PID" ;;

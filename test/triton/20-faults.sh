@@ -72,8 +72,12 @@ t_lost_and_failed() {
 	fault '{"method": "POST", "path": "/machines$", "kind": "lost"}' && run "$CONFIG" && up >/dev/null; _r=$?
 	control POST /set '{"fail_provision": 0}' >/dev/null
 	no_faults
-	if [ $_r -eq 0 ]; then is "$(machines length)" 1 && stop; else finish; file_has "$T/err" 'its state is failed'; fi &&
-		nothing_left
+	if [ $_r -eq 0 ]; then
+		is "$(machines length)" 1 && stop
+	else
+		finish
+		file_has "$T/err" 'its state is failed'
+	fi && nothing_left
 }
 deal 'start: a machine that fails after a lost answer does not stay' t_lost_and_failed
 t_redirect_unhealthy() {

@@ -87,18 +87,11 @@ static const int forbidden[] = {
 
 /* Beside those, where no process is to be started any more. */
 static const int forbidden_starts[] = {
-	SYS_execve,
-	SYS_execveat,
-	SYS_clone,
+	SYS_execve, SYS_execveat, SYS_clone,
 #ifdef SYS_fork
-	SYS_fork,
-	SYS_vfork,
+	SYS_fork,   SYS_vfork,
 #endif
-	SYS_socket,
-	SYS_connect,
-	SYS_setuid,
-	SYS_setresuid,
-	SYS_setgroups,
+	SYS_socket, SYS_connect,  SYS_setuid, SYS_setresuid, SYS_setgroups,
 };
 
 #define NEW_NAMESPACES                                                                                                 \
