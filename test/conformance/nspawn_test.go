@@ -6,11 +6,15 @@ package conformance
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"google.golang.org/grpc/codes"
 )
 
 // These tests show what the driver can do; policy_test.go shows what an operator allows.
@@ -126,4 +130,33 @@ func TestNspawnMounts(t *testing.T) {
 		}
 		k.clean(t)
 	})
+}
+
+// TestNspawnDownloadIsCancelled: a start whose download hangs, or that waits for such a download of another task, ends soon after Nomad
+// stops it.
+func TestNspawnDownloadIsCancelled(t *testing.T) {
+	asked, end := make(chan bool, 8), make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		w.Write([]byte("abc"))
+		w.(http.Flusher).Flush()
+		asked <- true
+		<-end
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(end) })
+	h := start(t, launch{})
+	h.ready(t, sharedConfig)
+	config := M{"image": "hangs-" + random(6), "boot": false, "network_veth": false, "command": []string{"/bin/true"},
+		"image_download": M{"url": server.URL + "/x.tar"}}
+	first, second := newTask(t, h, config), newTask(t, h, config)
+	ends := [2]chan error{make(chan error, 1), make(chan error, 1)}
+	go func() { ends[0] <- first.start() }()
+	<-asked
+	go func() { ends[1] <- second.start() }()
+	eventually(t, "the second start is recorded", func() bool { return records(h) >= 2 })
+	for i, k := range []*task{second, first} {
+		h.must(t, driverSvc+"StopTask", M{"task_id": k.id, "timeout": "3600s"})
+		wantCode(t, <-ends[1-i], codes.Canceled, "cancelled: Nomad stops the task")
+	}
 }
