@@ -41,6 +41,7 @@ nspawn/web.nomad.hcl		ship/12-examples
 pot/agent.hcl			pot/40-agent
 pot/hello.nomad.hcl		pot/40-agent
 pot/nginx.nomad.hcl		pot/40-agent
+pot/old-driver-network.nomad.hcl	pot/40-agent
 pot/old-driver.nomad.hcl	pot/40-agent
 triton/agent.hcl		triton/61-agent-faults
 triton/hello.nomad.hcl		triton/61-agent-faults
