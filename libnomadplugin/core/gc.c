@@ -14,6 +14,7 @@
 #include "core/options.h"
 #include "core/parts.h"
 #include "core/plugin.h"
+#include "core/rounds.h"
 #include "core/table.h"
 #include "core/task.h"
 #include "supervisor/client.h"
@@ -24,9 +25,9 @@
 #define GC_INTERVAL_S INT64_C(900)
 
 struct nomad__gc {
-	pthread_mutex_t lock;	    /* one gc at a time */
-	struct nomad_map orphans;   /* what ran unclaimed at the last one: slug -> since when */
-	struct nomad__timer *timer; /* loop thread */
+	pthread_mutex_t lock;	  /* one gc at a time */
+	struct nomad_map orphans; /* what ran unclaimed at the last one: slug -> since when */
+	struct nomad__rounds rounds;
 };
 
 /* ---- What nobody claims ---- */
@@ -181,55 +182,29 @@ static void log_removed(void *ud, const struct nomad__disk_task *task, const str
 		     "directory", task->slug, err ? "error" : NULL, err ? nomad_error_message(err) : NULL, NULL);
 }
 
-static void gc_job(void *ud)
+static void gc_job(struct nomad_plugin *plugin)
 {
-	struct nomad_plugin *plugin = ud;
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 
-	if (nomad__table_is_closed(plugin))
-		return;
 	nomad__metric_add(plugin->metrics, NOMAD__GC_RUNS, 1);
 	if (nomad__gc(plugin, 0, log_removed, plugin->metrics, &err) < 0)
 		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err),
 			     NULL);
 }
 
-static int64_t gc_interval_ns(struct nomad_plugin *plugin)
+void nomad__gc_schedule(struct nomad_plugin *plugin)
 {
 	int64_t grace_s = nomad__library_config(plugin)->gc_grace_s;
 
-	return (grace_s > GC_INTERVAL_S ? grace_s : GC_INTERVAL_S) * 1000000000;
-}
-
-static void gc_fire(void *ud)
-{
-	struct nomad_plugin *plugin = ud;
-
-	(void)!nomad__pool_run(plugin->pool, gc_job, plugin);
-	nomad__timer_set(plugin->gc->timer, gc_interval_ns(plugin));
-}
-
-static void gc_arm(void *ud)
-{
-	struct nomad_plugin *plugin = ud;
-
-	if (nomad__timer_new(plugin->loop, gc_fire, plugin, &plugin->gc->timer) == 0)
-		nomad__timer_set(plugin->gc->timer, nomad__library_config(plugin)->gc_grace_s * 1000000000);
-}
-
-void nomad__gc_schedule(struct nomad_plugin *plugin)
-{
-	struct nomad__node node;
-
-	if (nomad__options_node(plugin, &node) && nomad__library_config(plugin)->gc_grace_s > 0)
-		(void)nomad__loop_post(plugin->loop, gc_arm, plugin);
+	nomad__rounds_begin(&plugin->gc->rounds, plugin, gc_job, grace_s * 1000000000,
+			    (grace_s > GC_INTERVAL_S ? grace_s : GC_INTERVAL_S) * 1000000000);
 }
 
 static void tear_down(void *part)
 {
 	struct nomad__gc *gc = part;
 
-	free(gc->timer);
+	nomad__rounds_done(&gc->rounds);
 	nomad_map_done(&gc->orphans);
 }
 

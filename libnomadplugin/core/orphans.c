@@ -11,14 +11,13 @@
  * ended when an agent has been there for the grace time.  Without an agent
  * nothing is ended. */
 #include <pthread.h>
-#include <stdlib.h>
 
-#include "base/loop.h"
 #include "core/agent.h"
 #include "core/destroy.h"
 #include "core/options.h"
 #include "core/parts.h"
 #include "core/plugin.h"
+#include "core/rounds.h"
 #include "core/table.h"
 #include "core/task.h"
 #include "core/task_progress.h"
@@ -26,8 +25,8 @@
 enum { AT_ONCE = 64, SECOND_MS = 1000, LONGEST_MS = 60000 };
 
 struct nomad__orphans {
-	pthread_mutex_t lock;	    /* one look at a time */
-	struct nomad__timer *timer; /* loop thread */
+	pthread_mutex_t lock; /* one look at a time */
+	struct nomad__rounds rounds;
 };
 
 struct search {
@@ -87,51 +86,17 @@ static void end_all(struct nomad_plugin *plugin)
 	pthread_mutex_unlock(&plugin->orphans->lock);
 }
 
-/* ---- By itself ---- */
-
-static void job(void *ud)
-{
-	struct nomad_plugin *plugin = ud;
-
-	if (!nomad__table_is_closed(plugin))
-		end_all(plugin);
-}
-
-static void set_timer(struct nomad_plugin *plugin)
+void nomad__orphans_schedule(struct nomad_plugin *plugin)
 {
 	int64_t ms = nomad__library_config(plugin)->gc_grace_s * SECOND_MS / 4;
 
 	ms = ms < SECOND_MS ? SECOND_MS : ms > LONGEST_MS ? LONGEST_MS : ms;
-	nomad__timer_set(plugin->orphans->timer, ms * 1000000);
-}
-
-static void fire(void *ud)
-{
-	struct nomad_plugin *plugin = ud;
-
-	(void)!nomad__pool_run(plugin->pool, job, plugin);
-	set_timer(plugin);
-}
-
-static void arm(void *ud)
-{
-	struct nomad_plugin *plugin = ud;
-
-	if (nomad__timer_new(plugin->loop, fire, plugin, &plugin->orphans->timer) == 0)
-		set_timer(plugin);
-}
-
-void nomad__orphans_schedule(struct nomad_plugin *plugin)
-{
-	struct nomad__node node;
-
-	if (nomad__options_node(plugin, &node) && nomad__library_config(plugin)->gc_grace_s > 0)
-		(void)nomad__loop_post(plugin->loop, arm, plugin);
+	nomad__rounds_begin(&plugin->orphans->rounds, plugin, end_all, ms * 1000000, ms * 1000000);
 }
 
 static void tear_down(void *part)
 {
-	free(((struct nomad__orphans *)part)->timer);
+	nomad__rounds_done(&((struct nomad__orphans *)part)->rounds);
 }
 
 const struct nomad__part nomad__orphans_part = NOMAD__PART(struct nomad__orphans, orphans, .tear_down = tear_down);
