@@ -22,11 +22,11 @@
 enum { DAY_MS = 24 * 3600 * 1000, EVENT_S = 10 };
 
 /* A tool that may take long: it is ended when nobody wants the start any more. */
-#define RUN(d_, what_, tick_, ...)                                                                                     \
+#define RUN(d_, what_, tick_, err_, ...)                                                                               \
 	nspawn_tool_run((const char *const[]){ __VA_ARGS__, NULL },                                                    \
 			&(struct nspawn_tool){                                                                         \
 				.what = what_, .timeout_ms = DAY_MS, .started = begin, .tick = tick_, .ud = d_ },      \
-			NULL, err)
+			NULL, err_)
 
 static int need(const char *tool, char **ret, struct nomad_error **err)
 {
@@ -129,7 +129,7 @@ static void look(void *ud)
 {
 	struct nspawn_fetch *d = ud;
 
-	if (d->task && nomad_task_is_cancelled(d->task))
+	if (nomad_task_is_cancelled(d->task))
 		kill(-d->pid, SIGKILL);
 }
 
@@ -169,9 +169,9 @@ static int fetch(struct nspawn_fetch *d, const char *url, const char *file, stru
 	if (r < 0)
 		return r;
 	snprintf(idle, sizeof(idle), "%lld", (long long)d->idle_s);
-	r = RUN(d, "curl", tell, curl, "--fail", "--silent", "--show-error", "--location", "--proto", "=http,https",
-		"--proto-redir", "=http,https", "--connect-timeout", "30", "--speed-limit", "1", "--speed-time", idle,
-		"--retry", "2", "--output", file, "--url", url);
+	r = RUN(d, "curl", tell, err, curl, "--fail", "--silent", "--show-error", "--location", "--proto",
+		"=http,https", "--proto-redir", "=http,https", "--connect-timeout", "30", "--speed-limit", "1",
+		"--speed-time", idle, "--retry", "2", "--output", file, "--url", url);
 	return r < 0 ? nomad_error_wrap(err, "download") : 0;
 }
 
@@ -297,7 +297,7 @@ static int unpack_tar(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 		return r;
 	if (!tree || (mkdir(tree, 0755) < 0 && errno != EEXIST))
 		return nomad_error_errno(err, errno, "create '%s'", tree ? tree : "tree");
-	r = RUN(d, "tar", look, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs",
+	r = RUN(d, "tar", look, err, tar, "--extract", "--numeric-owner", "--same-permissions", "--xattrs",
 		"--xattrs-include=*", "--directory", tree, "--file", d->file);
 	if (r < 0)
 		return nomad_error_wrap(err, "unpack");
@@ -325,7 +325,7 @@ static int unpack_qcow2(struct nspawn_fetch *d, const char *file, const char *di
 	if (names_others || (head[VERSION] >= 3 && head[FEATURES] & EXTERNAL_DATA))
 		return nomad_error_set(err, EBADMSG,
 				       "the qcow2 image that was downloaded is incomplete or names other files");
-	return RUN(d, "qemu-img", look, tool, "convert", "-q", "-f", "qcow2", "-O", "raw", file, disk);
+	return RUN(d, "qemu-img", look, err, tool, "convert", "-q", "-f", "qcow2", "-O", "raw", file, disk);
 }
 
 static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **err)
@@ -365,7 +365,7 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 	} else {
 		r = need(packers[i].tool, &tool, err);
 		if (r >= 0)
-			r = RUN(d, "unpack", look, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool,
+			r = RUN(d, "unpack", look, err, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool,
 				d->file, disk);
 	}
 	if (r >= 0)
@@ -395,10 +395,7 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 		from = strdup(d->want->url);
 	}
 	d->file = NULL;
-	r = nspawn_tool_run((const char *const[]){ skopeo, "copy", "--quiet", "--", from, to, NULL },
-			    &(struct nspawn_tool){
-				    .what = "skopeo", .timeout_ms = DAY_MS, .started = begin, .tick = watch, .ud = d },
-			    NULL, &failed);
+	r = RUN(d, "skopeo", watch, &failed, skopeo, "copy", "--quiet", "--", from, to);
 	d->bytes = nspawn_tree_bytes(d->work);
 	if (r < 0 && d->stalled)
 		r = nomad_error_set(err, ETIMEDOUT, "no byte has come for %lld s (download_idle_s)",
@@ -407,7 +404,7 @@ static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, stru
 		*err = NOMAD_TAKE_PTR(failed);
 	nomad_error_free(failed);
 	if (r >= 0)
-		r = RUN(d, "umoci", look, umoci, "unpack", "--image", image, bundle);
+		r = RUN(d, "umoci", look, err, umoci, "unpack", "--image", image, bundle);
 	if (r < 0)
 		return nomad_error_wrap(err, "download");
 	*ret = nomad_strdupf("%s/rootfs", bundle);

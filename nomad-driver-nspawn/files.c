@@ -31,14 +31,13 @@ static const char *env_or(const struct nomad_map *env, const char *name, const c
 	return value && *value == '/' ? value : otherwise;
 }
 
-/* The one at that place: the last one wins. */
-static struct nspawn_bind *bind_at(struct nspawn_start *s, const char *container)
+/* The one at that place, which was bound last; or NULL. */
+static struct nspawn_bind *bind_at(const struct nspawn_start *s, const char *container)
 {
-	size_t i = 0;
-
-	while (strcmp(s->machine.binds[i].container, container) != 0)
-		i++;
-	return &s->machine.binds[i];
+	for (size_t i = 0; i < s->machine.n_binds; i++)
+		if (strcmp(s->machine.binds[i].container, container) == 0)
+			return &s->machine.binds[i];
+	return NULL;
 }
 
 static int bind_logs(struct nspawn_start *s, const char *alloc, struct nomad_error **err)
@@ -259,6 +258,19 @@ static int write_file(const char *path, mode_t mode, const char *text, struct no
 	return r;
 }
 
+/* A file of ours that is seen in the container; `text` may be NULL for lack of memory. */
+static int put_file(struct nspawn_start *s, const char *name, const char *text, const char *container,
+		    struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", nomad_task_state_dir(s->task), name);
+	int r;
+
+	if (!path || !text)
+		return nomad_error_errno(err, ENOMEM, "write '%s' for the container", container);
+	r = write_file(path, 0644, text, err);
+	return r < 0 ? r : bind_file(s, path, container, err);
+}
+
 /* The host's stub resolver listens on 127.0.0.53, which in a network of its own is nobody. */
 static int use_uplink_resolv_conf(struct nspawn_start *s, struct nomad_error **err)
 {
@@ -331,7 +343,6 @@ int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err)
 {
 	const struct nspawn_network *net = &s->network;
 	NOMAD_AUTO_FREE char *text = NULL;
-	int r;
 
 	if (!net->address[0] || !s->config->boot || s->config->writable_image)
 		return 0;
@@ -339,12 +350,8 @@ int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err)
 			     "DHCP=no\nLinkLocalAddressing=no\nKeepConfiguration=yes\n\n[Route]\nGateway=%s\n"
 			     "GatewayOnLink=yes\n",
 			     net->address, net->bits, net->gateway);
-	s->network_file = nomad_strdupf("%s/host0.network", nomad_task_state_dir(s->task));
-	if (!text || !s->network_file)
-		return nomad_error_errno(err, ENOMEM, "write the network of the container");
-	r = write_file(s->network_file, 0644, text, err);
 	/* Not below /run, where the directories above it would belong to nobody and stop systemd. */
-	return r < 0 ? r : bind_file(s, s->network_file, "/etc/systemd/network/10-nomad.network", err);
+	return put_file(s, "host0.network", text, "/etc/systemd/network/10-nomad.network", err);
 }
 
 /* ---- /etc/hosts ---- */
@@ -377,7 +384,7 @@ static const char *own_name(const struct nspawn_start *s)
 	return s->config->hostname ? s->config->hostname : s->oci.hostname ? s->oci.hostname : s->machine.name;
 }
 
-/* What the host says, for who shares its network; *out gets nothing if it says nothing. */
+/* The host's own lines, for a container that shares its network. */
 static void copy_hosts(FILE *out)
 {
 	char text[1 << 16];
@@ -420,41 +427,32 @@ static char *hosts_text(const struct nspawn_start *s)
 	return NULL;
 }
 
-/* Whether systemd-nspawn can mount a file there without a change of the image. */
+/* Whether systemd-nspawn can mount a file there without a change of the image, and the job has none there. */
 static bool takes_file(const struct nspawn_start *s, const char *container)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s%s", s->image.path, container);
 	struct stat st;
 
-	for (size_t i = 0; i < s->machine.n_binds; i++)
-		if (strcmp(s->machine.binds[i].container, container) == 0)
-			return false; /* the job's own */
+	if (bind_at(s, container))
+		return false;
 	if (nspawn_overlays(s->config) || s->config->volatile_mode)
 		return true;
 	return path && lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static int put_file(struct nspawn_start *s, const char *name, const char *text, const char *container,
-		    struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", nomad_task_state_dir(s->task), name);
-	int r;
-
-	if (!path || !text)
-		return nomad_error_errno(err, ENOMEM, "write '%s' for the container", container);
-	r = write_file(path, 0644, text, err);
-	return r < 0 ? r : bind_file(s, path, container, err);
-}
-
 int nspawn_make_names(struct nspawn_start *s, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *hosts = hosts_text(s), *name = nomad_strdupf("%s\n", own_name(s));
+	NOMAD_AUTO_FREE char *hosts = NULL, *name = NULL;
 	int r = 0;
 
-	if (takes_file(s, "/etc/hosts"))
+	if (takes_file(s, "/etc/hosts")) {
+		hosts = hosts_text(s);
 		r = put_file(s, "hosts", hosts, "/etc/hosts", err);
+	}
 	/* A systemd in there would take its name from the image. */
-	if (r >= 0 && s->config->boot && takes_file(s, "/etc/hostname"))
+	if (r >= 0 && s->config->boot && takes_file(s, "/etc/hostname")) {
+		name = nomad_strdupf("%s\n", own_name(s));
 		r = put_file(s, "hostname", name, "/etc/hostname", err);
+	}
 	return r;
 }

@@ -100,7 +100,6 @@ static int tear_down(void **state)
 	(void)state;
 	nspawn_machine_done(&s.machine);
 	free(s.resolv_conf);
-	free(s.network_file);
 	return nomad_remove_tree(top, NULL);
 }
 
@@ -279,19 +278,21 @@ static void test_resolv_conf(void **state)
 
 static void test_network_file(void **state)
 {
+	static const char place[] = "/etc/systemd/network/10-nomad.network";
+
 	(void)state;
 	s.network = (struct nspawn_network){ .address = "10.88.0.2", .gateway = "10.88.0.1", .bits = 32 };
 	assert_int_equal(test_make_network_file(&s, NULL), 0);
-	assert_null(s.network_file); /* no systemd in there */
+	assert_null(at(place)); /* no systemd in there */
 	config.boot = true;
 	assert_int_equal(test_make_network_file(&s, NULL), 0);
-	assert_non_null(strstr(text_of(s.network_file), "Address=10.88.0.2/32\n"));
-	assert_true(at("/etc/systemd/network/10-nomad.network")->read_only);
-	free(s.network_file);
-	s.network_file = NULL;
+	assert_non_null(strstr(text_of(at(place)->host), "Address=10.88.0.2/32\n"));
+	assert_true(at(place)->read_only);
+	nspawn_machine_done(&s.machine);
+	s.machine = (struct nspawn_machine){ 0 };
 	config.writable_image = true; /* it would stay in the image */
 	assert_int_equal(test_make_network_file(&s, NULL), 0);
-	assert_null(s.network_file);
+	assert_null(at(place));
 }
 
 static void again(void)

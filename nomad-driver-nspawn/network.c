@@ -151,19 +151,6 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 
 /* ---- Make ---- */
 
-int nspawn_network_dir(char ret[NSPAWN_NETWORK_DIR_MAX], struct nomad_error **err)
-{
-	static const char shared[] = "/run/nomad-nspawn";
-	struct stat st;
-
-	if (stat("/proc/self/ns/net", &st) < 0)
-		return nomad_error_errno(err, errno, "look at '/proc/self/ns/net'");
-	snprintf(ret, NSPAWN_NETWORK_DIR_MAX, "%s/%llu", shared, (unsigned long long)st.st_ino);
-	if ((mkdir(shared, 0700) < 0 && errno != EEXIST) || (mkdir(ret, 0700) < 0 && errno != EEXIST))
-		return nomad_error_errno(err, errno, "create '%s'", ret);
-	return 0;
-}
-
 int nspawn_network_lock(const char *dir, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/lock", dir);
@@ -175,6 +162,24 @@ int nspawn_network_lock(const char *dir, struct nomad_error **err)
 	if (fd < 0 || flock(fd, LOCK_EX) < 0)
 		return nomad_error_errno(err, errno, "lock '%s'", path);
 	return NOMAD_TAKE_FD(fd);
+}
+
+enum { ADDRESSES_MAX = 80 };
+
+/* Where all plugins of this network namespace record the addresses in use, and the lock of what they share. */
+static int lock_shared(char ret_addresses[ADDRESSES_MAX], struct nomad_error **err)
+{
+	static const char shared[] = "/run/nomad-nspawn";
+	char dir[64];
+	struct stat st;
+
+	if (stat("/proc/self/ns/net", &st) < 0)
+		return nomad_error_errno(err, errno, "look at '/proc/self/ns/net'");
+	snprintf(dir, sizeof(dir), "%s/%llu", shared, (unsigned long long)st.st_ino);
+	if ((mkdir(shared, 0700) < 0 && errno != EEXIST) || (mkdir(dir, 0700) < 0 && errno != EEXIST))
+		return nomad_error_errno(err, errno, "create '%s'", dir);
+	snprintf(ret_addresses, ADDRESSES_MAX, "%s/addresses", dir);
+	return nspawn_network_lock(dir, err);
 }
 
 static bool have_link(const char *name)
@@ -256,7 +261,7 @@ static int record(struct nomad_task *task, const struct nspawn_network *net, str
 int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn_network *net,
 			const struct nspawn_config *config, struct nomad_error **err)
 {
-	char shared[NSPAWN_NETWORK_DIR_MAX], addresses[NSPAWN_NETWORK_DIR_MAX + 16], path[96];
+	char addresses[ADDRESSES_MAX] = "", path[96];
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FD int lock = -1;
 	int r;
@@ -270,10 +275,7 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 	/* Before anything is there: the link by its name. */
 	r = record(task, net, err);
 	if (r >= 0)
-		r = nspawn_network_dir(shared, err);
-	if (r >= 0)
-		r = lock = nspawn_network_lock(shared, err);
-	snprintf(addresses, sizeof(addresses), "%s/addresses", r < 0 ? "" : shared);
+		r = lock = lock_shared(addresses, err);
 	if (r >= 0 && (!net->bridge[0] || net->zone))
 		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL,
 					nomad_task_state_dir(task), net->address, net->gateway, &net->bits, err);
@@ -310,7 +312,7 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	struct nomad_plugin *plugin = nomad_task_plugin(task);
 	const struct nspawn_plugin_config *site = nomad_plugin_config(plugin);
 	const char *text = nomad_task_get(task, "net"), *ports_text = nomad_task_get(task, "net.ports");
-	char shared[NSPAWN_NETWORK_DIR_MAX], addresses[NSPAWN_NETWORK_DIR_MAX + 16];
+	char addresses[ADDRESSES_MAX];
 	NOMAD_AUTO_FREE char *netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FREE struct nspawn_port *ports = NULL;
@@ -327,13 +329,9 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 		return nomad_error_set(err, EINVAL, "the record of the network cannot be read: '%s'", text);
 	if (ports_text)
 		(void)nspawn_ports_parse(ports_text, &ports, &n_ports);
-	r = nspawn_network_dir(shared, err);
-	if (r >= 0)
-		r = lock = nspawn_network_lock(shared, err);
-	if (r < 0)
-		return r;
-	r = 0;
-	snprintf(addresses, sizeof(addresses), "%s/addresses", shared);
+	lock = lock_shared(addresses, err);
+	if (lock < 0)
+		return lock;
 	/* Of a task that an older version of us has started. */
 	(void)umount2(netns, MNT_DETACH);
 	(void)unlink(netns);
@@ -366,12 +364,11 @@ void nspawn_network_sweep(const char *state_dir)
 {
 	NOMAD_AUTO_FREE char *old = nomad_strdupf("%s/addresses", state_dir);
 	NOMAD_AUTO_FREE char *tasks = nomad_strdupf("%s/tasks", state_dir);
-	char shared[NSPAWN_NETWORK_DIR_MAX], addresses[NSPAWN_NETWORK_DIR_MAX + 16];
-	NOMAD_AUTO_FD int lock = -1;
+	char addresses[ADDRESSES_MAX];
+	NOMAD_AUTO_FD int lock = lock_shared(addresses, NULL);
 
-	if (!old || !tasks || nspawn_network_dir(shared, NULL) < 0 || (lock = nspawn_network_lock(shared, NULL)) < 0)
+	if (!old || !tasks || lock < 0)
 		return;
-	snprintf(addresses, sizeof(addresses), "%s/addresses", shared);
 	if (mkdir(addresses, 0700) == 0 || errno == EEXIST)
 		nspawn_address_adopt(addresses, old, tasks);
 	(void)nspawn_address_sweep(addresses);

@@ -38,13 +38,9 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err);
 void nspawn_network_done(struct nspawn_network *network);
 
-/* Where all plugins of a network namespace keep what they share: addresses, zones, the firewall.  Several may run on
- * a host, each with a state directory of its own.  "/run/nomad-nspawn/NUMBER", made if it is not there. */
-#define NSPAWN_NETWORK_DIR_MAX 64
-int nspawn_network_dir(char ret[NSPAWN_NETWORK_DIR_MAX], struct nomad_error **err) NOMAD_MUST_CHECK;
-
-/* One task at a time, of whatever plugin, changes what is shared.  Waits; a descriptor that holds the lock until it
- * is closed, or -errno. */
+/* One task at a time changes what all plugins of a network namespace share: addresses, zones, the firewall.  Several
+ * may run on a host, each with a state directory of its own: `dir` is "/run/nomad-nspawn/NUMBER".  Waits; a descriptor
+ * that holds the lock until it is closed, or -errno. */
 int nspawn_network_lock(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* Once, at the start of the plugin: addresses of tasks that have no record are free again, and those that version 0.1

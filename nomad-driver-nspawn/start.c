@@ -264,6 +264,5 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	nomad_strv_free(s.argv);
 	free(s.spec_path);
 	free(s.resolv_conf);
-	free(s.network_file);
 	return r;
 }

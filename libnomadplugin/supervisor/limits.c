@@ -264,12 +264,12 @@ static char *v1_cpuset(struct plan *plan, const struct nomad__hierarchy *h, cons
 	const char *given = plan->res->cpuset_cgroup;
 
 	(void)nomads;
+	if (!is_below(h, given))
+		return plan->cpus ? own_cpuset(plan, h, plan->cpus) : NULL;
 	/* Nomad makes the directory of a task with cores, and leaves its processors to who starts the task. */
-	if (is_below(h, given) && plan->cpus)
+	if (plan->cpus)
 		set(plan, '!', given, "cpuset.cpus", plan->cpus);
-	if (is_below(h, given))
-		return place(plan, h, given);
-	return plan->cpus ? own_cpuset(plan, h, plan->cpus) : NULL;
+	return place(plan, h, given);
 }
 
 static char *v1_freezer(struct plan *plan, const struct nomad__hierarchy *h, const char *nomads)
