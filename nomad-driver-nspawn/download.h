@@ -31,8 +31,8 @@ struct nspawn_fetch {
 	char *file; /* what was fetched, in it; or NULL */
 	time_t told;
 	int64_t bytes; /* that have come */
+	pid_t pid;     /* of the tool that runs */
 	/* Of a transfer that has no idle time-out of its own. */
-	pid_t pid;
 	int64_t moved_ns; /* when they became more */
 	bool stalled;
 };

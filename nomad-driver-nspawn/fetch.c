@@ -121,7 +121,6 @@ static void begin(void *ud, pid_t pid)
 	struct nspawn_fetch *d = ud;
 
 	d->pid = pid;
-	d->bytes = 0;
 	d->moved_ns = nomad_monotonic_ns();
 }
 
