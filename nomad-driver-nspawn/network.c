@@ -49,33 +49,28 @@ void nspawn_network_done(struct nspawn_network *network)
 static int add_port(struct nspawn_network *net, const struct nomad_task_info *info, const char *label,
 		    int64_t container, struct nomad_error **err)
 {
+	const struct nomad_port *p = nomad_port_find(&info->resources, label);
 	struct nspawn_port *ports;
-	size_t i;
+	struct in_addr any;
 
 	if (!info->resources.n_ports)
 		return nomad_error_set(err, EINVAL, "No ports defined in network stanza");
-	for (i = 0; i < info->resources.n_ports; i++) {
-		const struct nomad_port *p = &info->resources.ports[i];
-		struct in_addr any;
-
-		if (!p->label || strcmp(p->label, label) != 0)
-			continue;
-		ports = realloc(net->ports, (net->n_ports + 1) * sizeof(*ports));
-		if (!ports)
-			return nomad_error_errno(err, ENOMEM, "map port '%s'", label);
-		net->ports = ports;
-		ports[net->n_ports++] = (struct nspawn_port){
-			.host = p->value,
-			.container = container	 ? (int)container
-				     : p->to > 0 ? p->to
-						 : p->value,
-		};
-		/* The address of the port's host_network.  Containers have none of IPv6. */
-		if (p->host_ip && inet_pton(AF_INET, p->host_ip, &any) == 1 && any.s_addr)
-			snprintf(net->ports[net->n_ports - 1].at, INET_ADDRSTRLEN, "%s", p->host_ip);
-		return 0;
-	}
-	return nomad_error_set(err, EINVAL, "Port \"%s\" not found, check network stanza", label);
+	if (!p)
+		return nomad_error_set(err, EINVAL, "Port \"%s\" not found, check network stanza", label);
+	ports = realloc(net->ports, (net->n_ports + 1) * sizeof(*ports));
+	if (!ports)
+		return nomad_error_errno(err, ENOMEM, "map port '%s'", label);
+	net->ports = ports;
+	ports[net->n_ports++] = (struct nspawn_port){
+		.host = p->value,
+		.container = container	 ? (int)container
+			     : p->to > 0 ? p->to
+					 : p->value,
+	};
+	/* The address of the port's host_network.  Containers have none of IPv6. */
+	if (p->host_ip && inet_pton(AF_INET, p->host_ip, &any) == 1 && any.s_addr)
+		snprintf(net->ports[net->n_ports - 1].at, INET_ADDRSTRLEN, "%s", p->host_ip);
+	return 0;
 }
 
 /* Whether `name` can be an interface's; the record of the network also stands on it having no space. */

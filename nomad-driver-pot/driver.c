@@ -166,7 +166,7 @@ static int announce(const struct pot_config *site, struct nomad_task *task, cons
 		const struct nomad_port *port;
 
 		pot_is_udp(*p, &label);
-		port = pot_find_port(nomad_task_info(task), label);
+		port = nomad_port_find(&nomad_task_info(task)->resources, label);
 		if (port)
 			r = nomad_int_map_set(&ports, label, port->to > 0 ? port->to : port->value);
 	}

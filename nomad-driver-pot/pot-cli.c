@@ -140,15 +140,6 @@ char *pot_command_line(const struct pot_task_config *config, bool *ret_oom)
 
 /* ---- Ports ---- */
 
-const struct nomad_port *pot_find_port(const struct nomad_task_info *info, const char *label)
-{
-	for (size_t i = 0; i < info->resources.n_ports; i++) {
-		if (strcmp(info->resources.ports[i].label, label) == 0)
-			return &info->resources.ports[i];
-	}
-	return NULL;
-}
-
 int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info, struct pot_port **ret_ports,
 	      size_t *ret_count, struct nomad_error **err)
 {
@@ -168,7 +159,7 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 	for (int udp = 1; udp >= 0; udp--) {
 		for (size_t i = 0; i < config->port_map.count; i++) {
 			const struct nomad_pair *pair = &config->port_map.pairs[i];
-			const struct nomad_port *port = pot_find_port(info, pair->key);
+			const struct nomad_port *port = nomad_port_find(&info->resources, pair->key);
 			const char *inside;
 
 			if (pot_is_udp(pair->value, &inside) != (bool)udp)
@@ -188,7 +179,7 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 
 			if (pot_is_udp(config->ports[i], &label) != (bool)udp)
 				continue;
-			port = pot_find_port(info, label);
+			port = nomad_port_find(&info->resources, label);
 			if (!port) {
 				free(ports);
 				return nomad_error_set(err, EINVAL,

@@ -21,9 +21,6 @@ struct pot_port {
 	int inside, host;
 };
 
-/* The job's port of this label, or NULL. */
-const struct nomad_port *pot_find_port(const struct nomad_task_info *info, const char *label);
-
 /* What the options port_map and ports come to, with the ports that the job was
  * given: udp first (pot gives a tcp port that it stores behind a udp one a
  * tunnel for udp, and stores them the other way round).

@@ -130,14 +130,6 @@ static const char *host_ip(const json_t *port)
 	return inet_pton(AF_INET, network, &in) == 1 ? network : "127.0.0.1";
 }
 
-static bool has_label(const struct nomad_task_info *info, const char *label)
-{
-	for (size_t i = 0; i < info->resources.n_ports; i++)
-		if (strcmp(info->resources.ports[i].label, label) == 0)
-			return true;
-	return false;
-}
-
 static int add_ports(struct nomad_task_info *info, const json_t *ports)
 {
 	const json_t *port;
@@ -150,7 +142,7 @@ static int add_ports(struct nomad_task_info *info, const json_t *ports)
 		int to = (int)json_integer_value(json_object_get(port, "To"));
 		struct nomad_port *grown;
 
-		if (has_label(info, label))
+		if (nomad_port_find(&info->resources, label))
 			continue;
 		grown = reallocarray(info->resources.ports, info->resources.n_ports + 1, sizeof(*grown));
 		if (!grown)

@@ -111,3 +111,11 @@ char *nomad_resolv_conf(const struct nomad_task_info *info)
 	free(text);
 	return NULL;
 }
+
+const struct nomad_port *nomad_port_find(const struct nomad_resources *resources, const char *label)
+{
+	for (size_t i = 0; i < resources->n_ports; i++)
+		if (resources->ports[i].label && strcmp(resources->ports[i].label, label) == 0)
+			return &resources->ports[i];
+	return NULL;
+}

@@ -86,6 +86,8 @@ struct nomad_task_info {
 const struct nomad_task_info *nomad_task_info(const struct nomad_task *task);
 /* The resolv.conf that the dns block of a job asks for, malloc()ed: has_dns has to be set.  NULL: out of memory. */
 char *nomad_resolv_conf(const struct nomad_task_info *info);
+/* The port that Nomad has given to the task under this label, borrowed; or NULL. */
+const struct nomad_port *nomad_port_find(const struct nomad_resources *resources, const char *label);
 const char *nomad_task_id(const struct nomad_task *task);
 
 /* The decoded task config (the struct of the driver's task_schema).  After a

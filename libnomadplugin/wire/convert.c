@@ -120,14 +120,9 @@ static int add_own_ports(struct nomad_resources *ret, const Pb__NetworkResource 
 {
 	int r = 0;
 
-	for (size_t i = 0; i < n && r >= 0; i++) {
-		bool known = false;
-
-		for (size_t k = 0; k < ret->n_ports && !known; k++)
-			known = strcmp(ret->ports[k].label, ports[i]->label) == 0;
-		if (!known)
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (!nomad_port_find(ret, ports[i]->label))
 			r = add_port(ret, ports[i]->label, ports[i]->value, 0, network->ip);
-	}
 	return r;
 }
 
