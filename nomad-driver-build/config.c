@@ -203,8 +203,7 @@ static const struct nomad_option task_options[] = {
 	OPT(build_contexts, STRING_MAP,
 	    .help = "Further sources by name, for FROM and COPY --from: directories as for context, oci-archive:PATH "
 		    "or docker-archive:PATH, or docker-image://REFERENCE. A name may be that of an image, which is "
-		    "then "
-		    "not pulled.",
+		    "then not pulled.",
 	    .example = "{ assets = \"alloc/assets\" }"),
 	OPT(labels, STRING_MAP, .help = "Labels of the image.",
 	    .example = "{ \"org.opencontainers.image.source\" = \"https://example.org/app\" }"),
@@ -219,8 +218,7 @@ static const struct nomad_option task_options[] = {
 	    .example = "\"docker\""),
 	OPT(network, STRING, .def = "\"private\"", .choices = networks,
 	    .help = "Network of RUN, pulls and pushes. A group with a network (mode bridge) gives its own to private "
-		    "and "
-		    "host. private: one of the build's own with a way out (IPv4, by slirp4netns), but not to the "
+		    "and host. private: one of the build's own with a way out (IPv4, by slirp4netns), but not to the "
 		    "node's loopback, addresses and link-local ones: a registry on the node itself takes host or "
 		    "a group's network. host: the node's, if the plugin option allow_host_network is set. none: none; "
 		    "with isolation chroot base images then have to be local ones.",

@@ -126,18 +126,21 @@ static void add_result(struct words *w, const struct build_config *config, const
 	add_pair(w, "--iidfile", BUILD_IID_FILE);
 }
 
-/* buildah 1.39 is in podman 5.4; 1.44 in none of podman 5. */
 const char *build_engine_lacks_keys(const struct build_engine *engine, const struct build_binds *binds)
 {
-	int major = engine->is_podman ? binds->of_image ? 6 : 5 : 1;
-	int minor = engine->is_podman ? binds->of_image ? 0 : 4 : binds->of_image ? 44 : 39;
+	struct version {
+		int major, minor;
+		const char *name;
+	};
+	/* By podman or not, and of an image or not.  buildah 1.39 is in podman 5.4; 1.44 in none of podman 5. */
+	static const struct version since[2][2] = { { { 1, 39, "buildah 1.39" }, { 1, 44, "buildah 1.44" } },
+						    { { 5, 4, "podman 5.4" }, { 6, 0, "podman 6.0" } } };
+	const struct version *first = &since[engine->is_podman][binds->of_image];
 
-	if ((!binds->of_context && !binds->of_image) || engine->major > major ||
-	    (engine->major == major && engine->minor >= minor))
+	if ((!binds->of_context && !binds->of_image) || engine->major > first->major ||
+	    (engine->major == first->major && engine->minor >= first->minor))
 		return NULL;
-	if (engine->is_podman)
-		return binds->of_image ? "podman 6.0" : "podman 5.4";
-	return binds->of_image ? "buildah 1.44" : "buildah 1.39";
+	return first->name;
 }
 
 bool build_engine_keeps_layers(const struct build_config *config)

@@ -332,7 +332,7 @@ static int enter_namespaces(const struct build_plan *plan, struct build_network 
 {
 	/* With isolation oci the engine gives RUN its network, and needs one itself. */
 	bool alone = strcmp(plan->network, BUILD_NETWORK_NONE) == 0 && strcmp(plan->isolation, "oci");
-	bool private = strcmp(plan->network, BUILD_NETWORK_PRIVATE) == 0;
+	bool private = plan->slirp;
 
 	if (private && build_network_begin(network, plan->slirp, err) < 0)
 		return -1;
