@@ -3,40 +3,17 @@
  * Who hears of an end, and what comes after it. */
 #include "core/testing.h"
 
-static char heard[2048];
-
-static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void on_event(void *ud, const struct nomad__event *event)
-{
-	(void)ud;
-	pthread_mutex_lock(&heard_lock);
-	snprintf(heard + strlen(heard), sizeof(heard) - strlen(heard), "%s: %s\n", event->task_name, event->message);
-	pthread_mutex_unlock(&heard_lock);
-}
-
-static bool was_heard(const char *text)
-{
-	bool found;
-
-	pthread_mutex_lock(&heard_lock);
-	found = strstr(heard, text);
-	pthread_mutex_unlock(&heard_lock);
-	return found;
-}
-
 /* Nomad destroys a task as soon as it has ended: that its last output was
  * lost is told all the same. */
 static void test_lost_logs(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
-	struct nomad__sub *sub = nomad__events_subscribe(plugin, on_event, NULL);
+	struct nomad__sub *sub = nomad__events_subscribe(plugin, hear_event, NULL);
 	NOMAD_AUTO_FREE char *fifo = nomad_strdupf("%s/fifo", test_base);
 	const char *id = id_of("web/1");
 	struct nomad__started started;
 
 	(void)state;
-	heard[0] = 0;
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	for (int i = 0; i < 2; i++) {
 		struct nomad_task_info info = info_of(id);

@@ -9,12 +9,6 @@ static void on_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
 	(void)fp;
 }
 
-static void on_event(void *ud, const struct nomad__event *event)
-{
-	(void)ud;
-	(void)event;
-}
-
 /* As an agent: two streams, and a WaitTask for each task that it has. */
 struct agent {
 	struct nomad__sub *fingerprint, *events, *waits[2];
@@ -25,7 +19,7 @@ static void come(struct agent *agent, struct nomad_plugin *plugin)
 {
 	*agent = (struct agent){ .answers = { ANSWER_INIT, ANSWER_INIT } };
 	agent->fingerprint = nomad__fingerprint_subscribe(plugin, on_fingerprint, NULL);
-	agent->events = nomad__events_subscribe(plugin, on_event, NULL);
+	agent->events = nomad__events_subscribe(plugin, hear_event, NULL);
 }
 
 static void wait_for(struct agent *agent, struct nomad_plugin *plugin, int i, const char *id)

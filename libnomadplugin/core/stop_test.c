@@ -191,27 +191,6 @@ static void test_remote(void **state)
 	nomad__plugin_free(plugin);
 }
 
-static char heard[2048];
-static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void on_event(void *ud, const struct nomad__event *event)
-{
-	(void)ud;
-	pthread_mutex_lock(&heard_lock);
-	snprintf(heard + strlen(heard), sizeof(heard) - strlen(heard), "%s\n", event->message);
-	pthread_mutex_unlock(&heard_lock);
-}
-
-static bool was_heard(const char *text)
-{
-	bool found;
-
-	pthread_mutex_lock(&heard_lock);
-	found = strstr(heard, text);
-	pthread_mutex_unlock(&heard_lock);
-	return found;
-}
-
 static int supervisor_of(struct nomad_plugin *plugin, const char *id)
 {
 	struct nomad_task *task = nomad__task_find(plugin, id);
@@ -228,7 +207,7 @@ static int supervisor_of(struct nomad_plugin *plugin, const char *id)
 static void test_supervisor_silent(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
-	struct nomad__sub *sub = nomad__events_subscribe(plugin, on_event, NULL);
+	struct nomad__sub *sub = nomad__events_subscribe(plugin, hear_event, NULL);
 	const char *id = id_of("web/1");
 	struct nomad_error *err = NULL;
 	struct answer exec, wait = ANSWER_INIT;

@@ -390,6 +390,29 @@ static inline int start_task(struct nomad_plugin *plugin, const char *id, const 
 	return nomad__task_start(plugin, NULL, &info, config, size, ret, err);
 }
 
+/* ---- What events say ---- */
+
+static char heard[2048];
+static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static inline void hear_event(void *ud, const struct nomad__event *event)
+{
+	(void)ud;
+	pthread_mutex_lock(&heard_lock);
+	snprintf(heard + strlen(heard), sizeof(heard) - strlen(heard), "%s: %s\n", event->task_name, event->message);
+	pthread_mutex_unlock(&heard_lock);
+}
+
+static inline bool was_heard(const char *text)
+{
+	bool found;
+
+	pthread_mutex_lock(&heard_lock);
+	found = strstr(heard, text);
+	pthread_mutex_unlock(&heard_lock);
+	return found;
+}
+
 /* A start that has to succeed; the handle into *ret if wanted. */
 static inline void must_start(struct nomad_plugin *plugin, const char *id, const char *config,
 			      struct nomad__started *ret)
@@ -512,6 +535,7 @@ static inline int place_set_up(void **state)
 		return -1;
 	fini_calls = destroy_calls = 0;
 	destroy_stuck = exec_slow = false;
+	heard[0] = 0;
 	health = NOMAD_HEALTHY;
 	descriptors_before = count_entries("/proc/self/fd");
 	return 0;

@@ -45,6 +45,13 @@ func mustBeOne(t *testing.T, h *host, word string, others ...*task) {
 	eventually(t, "there is one instance", func() bool { return records(h) == 1+len(others) && marked(word) == 1 })
 }
 
+func mustLeaveNothing(t *testing.T, h *host, word string) {
+	t.Helper()
+	if r, m := records(h), marked(word); r != 0 || m != 0 {
+		t.Errorf("%d records and %d processes are left", r, m)
+	}
+}
+
 // An agent dies while StartTask runs, and its plugin lives on.  The next agent has no handle, and starts the task again
 // with another id: one instance lives.
 func TestAgentDiesInStart(t *testing.T) {
@@ -84,9 +91,7 @@ func TestAgentDiesInStart(t *testing.T) {
 					k2.mustExit(t, 137, 9)
 					k2.destroy(t)
 				}
-				if records(h2) != 0 || marked(word) != 0 {
-					t.Errorf("%d records and %d processes are left", records(h2), marked(word))
-				}
+				mustLeaveNothing(t, h2, word)
 			})
 		}
 	}
@@ -129,9 +134,7 @@ func TestAgentForgetsTask(t *testing.T) {
 					x.mustExit(t, 137, 9)
 					x.destroy(t)
 				}
-				if records(h2) != 0 || marked(word) != 0 {
-					t.Errorf("%d records and %d processes are left", records(h2), marked(word))
-				}
+				mustLeaveNothing(t, h2, word)
 			})
 		}
 	}
@@ -183,7 +186,5 @@ func TestAgentsDieAtRandom(t *testing.T) {
 	k.mustStart(t)
 	mustBeOne(t, h, word)
 	k.destroy(t)
-	if records(h) != 0 || marked(word) != 0 {
-		t.Errorf("%d records and %d processes are left", records(h), marked(word))
-	}
+	mustLeaveNothing(t, h, word)
 }
