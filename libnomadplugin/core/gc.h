@@ -10,10 +10,10 @@
  * elsewhere.
  *
  * Where the plugin does it by itself, it leaves what an agent of another node
- * may still ask for.  Of its own node's it ends also what runs: its agent is
- * there and has had the grace time to recover what it knows, and a second look,
- * a grace time later, found it unclaimed again.  What node that is it learns from
- * the tasks that it holds; without any it ends nothing that runs. */
+ * may still ask for.  Of its own node's tasks it also ends one that
+ * runs, if it found the task unclaimed twice, a grace time apart, and the agent
+ * has been there for a grace time to recover what it knows.  It learns from the
+ * tasks that it holds which node that is; without any it ends nothing that runs. */
 #ifndef NOMAD_CORE_GC_H
 #define NOMAD_CORE_GC_H
 

@@ -25,8 +25,8 @@ int nomad__options_set(struct nomad_plugin *plugin, const void *config, size_t s
 /* Valid until nomad__options_set() takes another one: for good once init ran. */
 const struct nomad__library_config *nomad__library_config(const struct nomad_plugin *plugin);
 struct nomad__policy_table;
-/* The rules of this driver; NULL if it has none, or if nomad__options_ignore_policy() was called: there is no operator
- * but the caller. */
+/* The rules of this driver.  NULL: it has none, or nomad__options_ignore_policy() was called, because the caller
+ * is the operator. */
 const struct nomad__policy_table *nomad__options_policy(const struct nomad_plugin *plugin);
 void nomad__options_ignore_policy(struct nomad_plugin *plugin);
 /* Whether an agent has configured the plugin, not a trial launch; then *ret is the node. */

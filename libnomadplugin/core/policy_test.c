@@ -162,7 +162,7 @@ static void test_given(void **state)
 	assert_int_equal(nomad_task_may(&task, "path", thing, NULL), 0);
 	assert_int_equal(nomad_task_may(&task, "image", thing, NULL), 0);
 	assert_int_equal(nomad_task_may(&task, "path", "/usr", NULL), -EACCES);
-	/* The logs are there: neither they nor what is above them may be written to. */
+	/* A job may write neither to the logs nor to a directory that holds them. */
 	assert_int_equal(mkdir(logs, 0700), 0);
 	assert_int_equal(nomad_task_may(&task, "path", test_base, NULL), -EACCES);
 	assert_int_equal(nomad_task_may(&task, "path", logs, NULL), -EACCES);

@@ -81,7 +81,7 @@ static bool is_rival(const struct nomad_task *task, const struct nomad__disk_tas
 	       strcmp(alloc, task->info.alloc_id) == 0 && strcmp(name, task->info.name) == 0;
 }
 
-/* Ends what is recorded in the directory `slug`.  *ret_held: if another living process holds it. */
+/* Ends the task that the directory `slug` records.  *ret_held: another living process holds the record. */
 static int end_recorded(struct nomad_task *task, const char *slug, bool *ret_held, struct nomad_error **err)
 {
 	struct nomad__journal record = NOMAD__JOURNAL_INIT;
@@ -127,7 +127,7 @@ static int end_all_recorded(struct nomad_task *task, bool *ret_held, struct noma
 
 int nomad__rivals_end(struct nomad_task *task, struct nomad_error **err)
 {
-	/* Not from Nomad: then there is no other run either. */
+	/* Nomad always names both. A task without a name has no other run. */
 	if (!*task->info.alloc_id || !*task->info.name)
 		return 0;
 	for (int waited_ms = 0;; waited_ms += POLL_MS) {

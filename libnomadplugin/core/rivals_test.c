@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Of one allocation and task name one run lives: starts that replace others,
- * starts that nobody waits for, and both while a driver's start() runs. */
+ * Of one allocation and task name one run lives: a start replaces another, a
+ * start is cancelled, and both happen while a driver's start() runs. */
 #include "core/testing.h"
 
 /* ---- A driver whose start() takes as long as the test wants ---- */

@@ -9,7 +9,7 @@
  * nothing.  See 5.7, 5.11 and 7.2 of the protocol.
  *
  * A start whose caller is gone, that Nomad stops or destroys, or that a newer
- * run of the same task replaces, counts as failed: nobody would hear of it. */
+ * run of the same task replaces, fails: no agent would hear that it had succeeded. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -139,8 +139,8 @@ static int start_busy(struct nomad_task *task, const void *config, size_t config
 	if (r >= 0 && !nomad__task_set_started(task)) {
 		r = -ECANCELED;
 		if (begun) {
-			nomad_log_kv(NOMAD_LOG_WARN, "undoing a start that nobody waits for", "task_id", task->info.id,
-				     "why", nomad__task_cancelled(task), NULL);
+			nomad_log_kv(NOMAD_LOG_WARN, "undoing a cancelled start", "task_id", task->info.id, "why",
+				     nomad__task_cancelled(task), NULL);
 			undo(task);
 		}
 	}

@@ -51,7 +51,8 @@ void nomad__task_set_running(struct nomad_task *task);
 bool nomad__task_set_started(struct nomad_task *task);
 /* Cancels a start that is not over.  `why` is static. */
 void nomad__task_cancel_start(struct nomad_task *task, const char *why);
-/* One more call waits for the start, or the task was handed over to an agent: then nobody takes that back. */
+/* A StartTask call begins to wait for the start, or an agent takes the task over.  A call leaves it again by
+ * nomad__task_leave_start(), an agent never does. */
 void nomad__task_join_start(struct nomad_task *task);
 void nomad__task_leave_start(struct nomad_task *task);
 /* Why the start is cancelled; NULL: it is not. */
