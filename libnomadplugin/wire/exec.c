@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/loop.h"
 #include "wire/convert.h"
@@ -96,6 +97,7 @@ struct exec {
 	pthread_mutex_t lock;		   /* may be held when the call's is taken */
 	struct nomad__call *call;	   /* NULL: dropped */
 	struct nomad__exec_stream *stream; /* NULL: not open (yet, or any more) */
+	bool stderr_ended;		   /* told with the exit: a refusal is written to it */
 	struct nomad__timer *timer;	   /* loop thread */
 };
 
@@ -136,12 +138,11 @@ static void drained(struct nomad__call *call)
 		nomad__call_fail_memory(call);
 }
 
-static bool send_output(void *ud, int fd, const void *data, size_t size)
+/* `size` 0: the stream ends.  Returns the bytes that wait. */
+static size_t put(struct nomad__call *call, int fd, const void *data, size_t size)
 {
-	struct exec *exec = ud;
 	Pb__ExecTaskStreamingResponse answer = PB__EXEC_TASK_STREAMING_RESPONSE__INIT;
 	Pb__ExecTaskStreamingIOOperation operation = PB__EXEC_TASK_STREAMING_IOOPERATION__INIT;
-	size_t queued = 0;
 
 	operation.data.data = (uint8_t *)data;
 	operation.data.len = size;
@@ -150,11 +151,31 @@ static bool send_output(void *ud, int fd, const void *data, size_t size)
 		answer.stderr = &operation;
 	else
 		answer.stdout = &operation;
+	return nomad__call_send(call, &answer.base, NOMAD__SEND_ALL);
+}
+
+static bool send_output(void *ud, int fd, const void *data, size_t size)
+{
+	struct exec *exec = ud;
+	size_t queued = 0;
+
 	pthread_mutex_lock(&exec->lock);
-	if (exec->call)
-		queued = nomad__call_send(exec->call, &answer.base, NOMAD__SEND_ALL);
+	if (fd == 2 && size == 0)
+		exec->stderr_ended = true;
+	else if (exec->call)
+		queued = put(exec->call, fd, data, size);
 	pthread_mutex_unlock(&exec->lock);
 	return queued < OUTPUT_HIGH;
+}
+
+/* Nomad shows its user what a command writes, but not why a call failed: tell both. */
+static void refuse(struct nomad__call *call, const struct nomad_error *err)
+{
+	NOMAD_AUTO_FREE char *text = nomad_strdupf("%s\r\n", nomad_error_message(err));
+
+	if (text)
+		put(call, 2, text, strlen(text));
+	nomad__call_fail(call, err);
 }
 
 static void send_exit(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err)
@@ -167,8 +188,10 @@ static void send_exit(void *ud, int r, const struct nomad_exit *result, const st
 	if (!exec->call) {
 		;
 	} else if (r < 0) {
-		nomad__call_fail(exec->call, err);
+		refuse(exec->call, err);
 	} else {
+		if (exec->stderr_ended)
+			put(exec->call, 2, NULL, 0);
 		nomad__exit_result_of(result, &exit);
 		answer.exited = true;
 		answer.result = &exit;
@@ -310,7 +333,7 @@ void nomad__serve_exec_streaming(struct nomad__call *call, const ProtobufCMessag
 	}
 	if (nomad__exec_open(nomad__call_plugin(call), setup->task_id, argv, setup->tty, &exec_events, exec, &stream,
 			     &err) < 0) {
-		nomad__call_fail(call, err);
+		refuse(call, err);
 		goto out;
 	}
 	pthread_mutex_lock(&exec->lock);

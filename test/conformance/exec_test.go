@@ -369,18 +369,29 @@ func TestExecStreaming(t *testing.T) {
 		if x.exited && x.code == 0 || !x.exited && x.err == nil {
 			t.Errorf("%v %d %v", x.exited, x.code, x.err)
 		}
-		text := x.out() + x.errs()
-		if x.err != nil {
-			text += x.err.Error()
-		}
-		if !strings.Contains(text, "/no/such/command") {
+		if text := x.out() + x.errs(); !strings.Contains(text, "/no/such/command") {
 			t.Errorf("the command is not named: %q", text)
 		}
+	})
+	run("a refusal is written to standard error as well", func(t *testing.T) {
+		k2 := startTask(t, h, shell("true"))
+		k2.wait(t)
+		x := k2.open(t, false, "true")
+		within(t, patience, "end of the exec", func() { <-x.done })
+		text, ok := strings.CutSuffix(x.errs(), "\r\n")
+		if x.exited || !ok || text == "" || !strings.HasPrefix(status.Convert(x.err).Message(), text) {
+			t.Errorf("exited %v, %v, stderr %q", x.exited, x.err, x.errs())
+		}
+		k2.destroy(t)
 	})
 	run("no setup", func(t *testing.T) {
 		for _, m := range []M{{}, {"stdin": M{"close": true}}, {"setup": M{}}, {"setup": M{"task_id": k.id}}, {"setup": M{"command": []string{"true"}}}} {
 			s := k.h.stream(t, driverSvc+"ExecTaskStreaming", m, true)
-			if _, err := s.recv(); err == nil || err == io.EOF || status.Code(err) == codes.Unavailable {
+			_, err := s.recv()
+			for err == nil {
+				_, err = s.recv()
+			}
+			if err == io.EOF || status.Code(err) == codes.Unavailable {
 				t.Errorf("%v: %v", m, err)
 			}
 		}
