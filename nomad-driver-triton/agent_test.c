@@ -31,7 +31,7 @@ static unsigned char *blob_of(size_t *ret_size)
 	unsigned char *blob = NULL;
 	EVP_PKEY *pkey = NULL;
 
-	if (triton_key_parse(key, strlen(key), "the test", &pkey, &err) < 0)
+	if (triton_key_parse(key, strlen(key), "the test", NULL, &pkey, &err) < 0)
 		fail_msg("%s", nomad_error_message(err));
 	assert_int_equal(triton_key_blob(pkey, &blob, ret_size, NULL), 0);
 	EVP_PKEY_free(pkey);
@@ -70,11 +70,11 @@ static void test_damaged_keys(void **state)
 		EVP_PKEY *pkey = NULL;
 
 		memcpy(text, key, sizeof(key));
-		if (triton_key_parse(text, n, "the test", &pkey, NULL) == 0)
+		if (triton_key_parse(text, n, "the test", NULL, &pkey, NULL) == 0)
 			EVP_PKEY_free(pkey);
 		text[n] ^= 1;
 		pkey = NULL;
-		if (triton_key_parse(text, sizeof(key) - 1, "the test", &pkey, NULL) == 0)
+		if (triton_key_parse(text, sizeof(key) - 1, "the test", NULL, &pkey, NULL) == 0)
 			EVP_PKEY_free(pkey);
 	}
 }

@@ -143,14 +143,17 @@ static const struct nomad_option config_options[] = {
 	NOMAD_OPTION(struct triton_config, key_id, STRING, .example = "\"SHA256:LBvXO...\"",
 		     .help = "Fingerprint of the key that signs: SHA256:..., MD5:aa:bb:... or aa:bb:.... Default: "
 			     "TRITON_KEY_ID or SDC_KEY_ID; without any, that of key_file."),
-	NOMAD_OPTION(
-		struct triton_config, key_file, STRING, .check = nomad_check_absolute_path,
-		.example = "\"/etc/nomad.d/triton.pem\"",
-		.help = "File with the private key, not encrypted: PEM (PKCS#1, SEC 1, PKCS#8) or OpenSSH. Default: "
-			"TRITON_KEY_MATERIAL or SDC_KEY_MATERIAL. Without a key file the ssh-agent signs."),
+	NOMAD_OPTION(struct triton_config, key_file, STRING, .check = nomad_check_absolute_path,
+		     .example = "\"/etc/nomad.d/triton.pem\"",
+		     .help = "File with the private key: PEM (PKCS#1, SEC 1, PKCS#8) or OpenSSH. Default: "
+			     "TRITON_KEY_MATERIAL or SDC_KEY_MATERIAL. Without a key file the ssh-agent signs."),
 	NOMAD_OPTION(struct triton_config, key_material, STRING, .secret = true,
 		     .help = "The private key itself, in place of key_file. Prefer key_file: this text stands in the "
 			     "agent's configuration."),
+	NOMAD_OPTION(struct triton_config, key_passphrase_file, STRING, .check = nomad_check_absolute_path,
+		     .example = "\"/etc/nomad.d/triton.passphrase\"",
+		     .help = "File whose first line decrypts the private key. Only for keys in PEM form; an encrypted "
+			     "key in OpenSSH form needs an ssh-agent."),
 	NOMAD_OPTION(struct triton_config, ssh_auth_sock, STRING, .check = nomad_check_absolute_path,
 		     .example = "\"/run/ssh-agent.sock\"",
 		     .help = "Socket of the ssh-agent that signs. Default: SSH_AUTH_SOCK."),

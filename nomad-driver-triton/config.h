@@ -16,6 +16,7 @@ struct triton_config {
 	char *key_id;
 	char *key_file; /* path of a private key file; or the PEM text (key_material) */
 	char *key_material;
+	char *key_passphrase_file;
 	char *ssh_auth_sock;
 	char *ca_file;
 	int insecure; /* tristate */

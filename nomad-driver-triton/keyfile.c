@@ -5,8 +5,8 @@
  * OpenSSL reads the three PEM forms.  What ssh-keygen writes by default, the
  * OpenSSH form, it does not read; that is taken apart here (PROTOCOL.key of
  * OpenSSH): "openssh-key-v1\0", cipher, kdf, kdf options, number of keys,
- * public blob, private part.  Only the cipher "none" is of use to a program
- * that nobody sits in front of.
+ * public blob, private part.  An encrypted one is refused: an ssh-agent reads
+ * it.
  *
  * Fingerprints are hashes of the public key's SSH blob.  The server knows
  * keys by their MD5 only, so that is what is sent, whichever form the
@@ -41,12 +41,10 @@ static int not_a_key(const char *what, const char *why, struct nomad_error **err
 	return nomad_error_set(err, EINVAL, "read the private key of %s: %s", what, why);
 }
 
-static int is_encrypted(const char *what, struct nomad_error **err)
+/* OpenSSL decrypts the PEM forms; the key derivation of the OpenSSH form it does not have. */
+static int is_encrypted(const char *what, const char *remedy, struct nomad_error **err)
 {
-	return nomad_error_set(err, EINVAL,
-			       "read the private key of %s: it is encrypted; use the ssh-agent, or remove the pass "
-			       "phrase with ssh-keygen -p",
-			       what);
+	return nomad_error_set(err, EINVAL, "read the private key of %s: it is encrypted; %s", what, remedy);
 }
 
 /* ---- The OpenSSH form ---- */
@@ -187,7 +185,10 @@ static int parse_openssh(const char *begin, const char *end, const char *what, E
 	triton_read_string(&reader);
 	triton_read_string(&reader);
 	if (!reader.bad && !triton_span_is(cipher, "none")) {
-		r = is_encrypted(what, err);
+		r = is_encrypted(what,
+				 "use the ssh-agent, which reads the OpenSSH form, or convert the file with "
+				 "'ssh-keygen -p -m PKCS8' and set key_passphrase_file",
+				 err);
 		goto out;
 	}
 	if (triton_read_u32(&reader) != 1) {
@@ -217,24 +218,48 @@ static const char *find(const char *text, size_t size, const char *what)
 	return size ? memmem(text, size, what, strlen(what)) : NULL;
 }
 
-static int no_pass_phrase(char *buf, int size, int rwflag, void *ud)
+static int give_passphrase(char *buf, int size, int rwflag, void *ud)
 {
-	(void)buf;
-	(void)size;
+	const char *passphrase = ud;
+	size_t n = passphrase ? strlen(passphrase) : 0;
+
 	(void)rwflag;
-	(void)ud;
-	return -1;
+	if (!n || n > (size_t)size)
+		return -1;
+	memcpy(buf, passphrase, n);
+	return (int)n;
 }
 
-int triton_key_parse(const char *text, size_t size, const char *what, EVP_PKEY **ret, struct nomad_error **err)
+static int parse_pem(const char *text, size_t size, const char *what, const char *passphrase, EVP_PKEY **ret,
+		     struct nomad_error **err)
+{
+	bool encrypted = find(text, size, "ENCRYPTED PRIVATE KEY") || find(text, size, "4,ENCRYPTED");
+	BIO *bio;
+
+	if (encrypted && !passphrase)
+		return is_encrypted(what, "set key_passphrase_file, or use the ssh-agent", err);
+	if (find(text, size, "BEGIN PUBLIC KEY") || find(text, size, "ssh-rsa ") == text)
+		return not_a_key(what, "that is a public key", err);
+	bio = BIO_new_mem_buf(text, (int)size);
+	*ret = bio ? PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, (void *)passphrase) : NULL;
+	BIO_free(bio);
+	if (*ret)
+		return 0;
+	return not_a_key(what,
+			 encrypted ? "the passphrase of key_passphrase_file does not decrypt it"
+				   : "it is no private key in PEM or OpenSSH form",
+			 err);
+}
+
+int triton_key_parse(const char *text, size_t size, const char *what, const char *passphrase, EVP_PKEY **ret,
+		     struct nomad_error **err)
 {
 	const char *begin = find(text, size, OPENSSH_BEGIN), *end;
 	enum triton_key_type type;
 	EVP_PKEY *key = NULL;
-	BIO *bio;
 	int r;
 
-	if (size > TRITON_KEY_FILE_MAX)
+	if (size > TRITON_SECRET_FILE_MAX)
 		return not_a_key(what, "it is too large for a key", err);
 	if (begin) {
 		begin += strlen(OPENSSH_BEGIN);
@@ -242,19 +267,11 @@ int triton_key_parse(const char *text, size_t size, const char *what, EVP_PKEY *
 		if (!end)
 			return not_a_key(what, "its end is missing", err);
 		r = parse_openssh(begin, end, what, &key, err);
-		if (r < 0)
-			return r;
 	} else {
-		if (find(text, size, "ENCRYPTED PRIVATE KEY") || find(text, size, "4,ENCRYPTED"))
-			return is_encrypted(what, err);
-		if (find(text, size, "BEGIN PUBLIC KEY") || find(text, size, "ssh-rsa ") == text)
-			return not_a_key(what, "that is a public key", err);
-		bio = BIO_new_mem_buf(text, (int)size);
-		key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL) : NULL;
-		BIO_free(bio);
-		if (!key)
-			return not_a_key(what, "it is no private key in PEM or OpenSSH form", err);
+		r = parse_pem(text, size, what, passphrase, &key, err);
 	}
+	if (r < 0)
+		return r;
 	r = triton_key_type_of(key, &type, err);
 	if (r < 0) {
 		EVP_PKEY_free(key);
@@ -264,37 +281,74 @@ int triton_key_parse(const char *text, size_t size, const char *what, EVP_PKEY *
 	return 0;
 }
 
-int triton_key_load(const char *path, EVP_PKEY **ret, struct nomad_error **err)
+/* The file with a NUL behind it, of which *ret_size does not count. */
+static int read_secret(const char *path, const char *what, char **ret, size_t *ret_size, struct nomad_error **err)
 {
 	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	NOMAD_AUTO_FREE char *what = nomad_strdupf("'%s'", path);
 	struct stat st;
-	char *text;
 	size_t size = 0;
-	ssize_t n;
+	ssize_t n = 1;
+	char *text;
+	int r;
+
+	if (fd < 0)
+		return nomad_error_errno(err, errno, "open the %s '%s'", what, path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return nomad_error_set(err, EINVAL, "open the %s '%s': not a regular file", what, path);
+	text = OPENSSL_zalloc(TRITON_SECRET_FILE_MAX + 2);
+	if (!text)
+		return nomad_error_errno(err, ENOMEM, "read the %s", what);
+	while (size <= TRITON_SECRET_FILE_MAX && n != 0) {
+		n = read(fd, text + size, TRITON_SECRET_FILE_MAX + 1 - size);
+		if (n < 0 && errno != EINTR) {
+			r = nomad_error_errno(err, errno, "read the %s '%s'", what, path);
+			triton_secret_free(text);
+			return r;
+		}
+		size += n > 0 ? (size_t)n : 0;
+	}
+	*ret = text;
+	*ret_size = size;
+	return 0;
+}
+
+void triton_secret_free(char *text)
+{
+	OPENSSL_clear_free(text, TRITON_SECRET_FILE_MAX + 2);
+}
+
+int triton_passphrase_load(const char *path, char **ret, struct nomad_error **err)
+{
+	char *text = NULL;
+	size_t size = 0;
+	int r = read_secret(path, "passphrase of the private key", &text, &size, err);
+
+	if (r < 0)
+		return r;
+	text[strcspn(text, "\r\n")] = '\0';
+	if (!text[0]) {
+		triton_secret_free(text);
+		return nomad_error_set(err, EINVAL,
+				       "read the passphrase of the private key '%s': its first line is empty", path);
+	}
+	*ret = text;
+	return 0;
+}
+
+int triton_key_load(const char *path, const char *passphrase, EVP_PKEY **ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *what = nomad_strdupf("'%s'", path);
+	char *text = NULL;
+	size_t size = 0;
 	int r;
 
 	if (!what)
 		return nomad_error_errno(err, ENOMEM, "read a private key");
-	if (fd < 0)
-		return nomad_error_errno(err, errno, "open the private key '%s'", path);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return nomad_error_set(err, EINVAL, "open the private key '%s': not a regular file", path);
-	text = OPENSSL_malloc(TRITON_KEY_FILE_MAX + 1);
-	if (!text)
-		return nomad_error_errno(err, ENOMEM, "read a private key");
-	while (size <= TRITON_KEY_FILE_MAX && (n = read(fd, text + size, TRITON_KEY_FILE_MAX + 1 - size)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			r = nomad_error_errno(err, errno, "read the private key '%s'", path);
-			OPENSSL_clear_free(text, TRITON_KEY_FILE_MAX + 1);
-			return r;
-		}
-		size += (size_t)n;
-	}
-	r = triton_key_parse(text, size, what, ret, err);
-	OPENSSL_clear_free(text, TRITON_KEY_FILE_MAX + 1);
+	r = read_secret(path, "private key", &text, &size, err);
+	if (r < 0)
+		return r;
+	r = triton_key_parse(text, size, what, passphrase, ret, err);
+	triton_secret_free(text);
 	return r;
 }
 

@@ -17,13 +17,19 @@ enum triton_key_type {
 	TRITON_KEY_ED25519,
 };
 
-enum { TRITON_KEY_FILE_MAX = 64 << 10 };
+enum { TRITON_SECRET_FILE_MAX = 64 << 10 };
 
-/* Read the private key in `text`: PEM (PKCS#1, SEC 1, PKCS#8) or OpenSSH.
- * Encrypted keys are refused.  `what` names the source in messages. */
-int triton_key_parse(const char *text, size_t size, const char *what, EVP_PKEY **ret, struct nomad_error **err);
-/* The same from a file of at most TRITON_KEY_FILE_MAX bytes. */
-int triton_key_load(const char *path, EVP_PKEY **ret, struct nomad_error **err);
+/* Read the private key in `text`: PEM (PKCS#1, SEC 1, PKCS#8), encrypted with
+ * `passphrase` or not, or OpenSSH, not encrypted.  `passphrase` may be NULL.
+ * `what` names the source in messages. */
+int triton_key_parse(const char *text, size_t size, const char *what, const char *passphrase, EVP_PKEY **ret,
+		     struct nomad_error **err);
+/* The same from a file of at most TRITON_SECRET_FILE_MAX bytes. */
+int triton_key_load(const char *path, const char *passphrase, EVP_PKEY **ret, struct nomad_error **err);
+/* The first line of a file; to be given to triton_secret_free(). */
+int triton_passphrase_load(const char *path, char **ret, struct nomad_error **err);
+/* Wipes it.  NULL is allowed. */
+void triton_secret_free(char *text);
 
 int triton_key_type_of(EVP_PKEY *key, enum triton_key_type *ret, struct nomad_error **err);
 /* By the name in front of a public blob: "ssh-rsa", "ssh-ed25519", ... */

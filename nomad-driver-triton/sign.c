@@ -52,14 +52,21 @@ static int use_file(struct signing_key *it, const struct triton_signer_options *
 		    struct nomad_error **err)
 {
 	unsigned char *blob = NULL;
+	char *passphrase = NULL;
 	size_t size = 0;
 	int r;
 
+	if (triton_given(options->passphrase_file)) {
+		r = triton_passphrase_load(options->passphrase_file, &passphrase, err);
+		if (r < 0)
+			return r;
+	}
 	if (triton_given(options->key_material))
-		r = triton_key_parse(options->key_material, strlen(options->key_material), "key_material", &it->key,
-				     err);
+		r = triton_key_parse(options->key_material, strlen(options->key_material), "key_material", passphrase,
+				     &it->key, err);
 	else
-		r = triton_key_load(options->key_file, &it->key, err);
+		r = triton_key_load(options->key_file, passphrase, &it->key, err);
+	triton_secret_free(passphrase);
 	if (r < 0)
 		return r;
 	r = triton_key_type_of(it->key, &it->type, err);

@@ -11,11 +11,12 @@ struct triton_signer;
 
 struct triton_signer_options {
 	const char *account;
-	const char *user;	  /* sub-user, or NULL */
-	const char *key_id;	  /* fingerprint; NULL: that of the key file */
-	const char *key_file;	  /* path, or NULL */
-	const char *key_material; /* the key itself, or NULL */
-	const char *agent_socket; /* used if there is neither; or NULL */
+	const char *user;	     /* sub-user, or NULL */
+	const char *key_id;	     /* fingerprint; NULL: that of the key file */
+	const char *key_file;	     /* path, or NULL */
+	const char *key_material;    /* the key itself, or NULL */
+	const char *passphrase_file; /* of the key, or NULL */
+	const char *agent_socket;    /* used if there is neither; or NULL */
 };
 
 /* Find the key.  The texts of the options are borrowed.  Fails with the remedy in the message where there is none. */

@@ -17,7 +17,7 @@
 #include "sign.h"
 
 /* A key of each kind, as PKCS#8. */
-static char *pem_of(const char *type, const char *detail)
+static char *pem_with(const char *type, const char *detail, const char *passphrase)
 {
 	EVP_PKEY *key = detail ? strcmp(type, "RSA") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048)
 							  : EVP_PKEY_Q_keygen(NULL, NULL, "EC", detail)
@@ -27,12 +27,19 @@ static char *pem_of(const char *type, const char *detail)
 	long n;
 
 	assert_non_null(key);
-	assert_int_equal(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
+	assert_int_equal(PEM_write_bio_PrivateKey(bio, key, passphrase ? EVP_aes_256_cbc() : NULL, NULL, 0, NULL,
+						  (void *)passphrase),
+			 1);
 	n = BIO_get_mem_data(bio, &data);
 	out = strndup(data, (size_t)n);
 	BIO_free(bio);
 	EVP_PKEY_free(key);
 	return out;
+}
+
+static char *pem_of(const char *type, const char *detail)
+{
+	return pem_with(type, detail, NULL);
 }
 
 static void verify(const char *pem, const char *authorization, const char *text, const char *algorithm,
@@ -52,7 +59,7 @@ static void verify(const char *pem, const char *authorization, const char *text,
 
 	while (n && base64[--n] == '=')
 		size--;
-	assert_int_equal(triton_key_parse(pem, strlen(pem), "the test", &key, NULL), 0);
+	assert_int_equal(triton_key_parse(pem, strlen(pem), "the test", NULL, &key, NULL), 0);
 	assert_int_equal(EVP_DigestVerifyInit(ctx, NULL, md, NULL, key), 1);
 	assert_int_equal(EVP_DigestVerify(ctx, sig, (size_t)size, (const unsigned char *)text, strlen(text)), 1);
 	EVP_MD_CTX_free(ctx);
@@ -189,10 +196,30 @@ static void test_replaced(void **state)
 	free(second);
 }
 
+static void test_passphrase(void **state)
+{
+	char path[] = "/tmp/triton-passphrase-XXXXXX", *pem = pem_with("ED25519", NULL, "open sesame");
+	struct triton_signer_options options = { .account = "acme", .key_material = pem, .passphrase_file = path };
+	struct triton_signer *signer = NULL;
+	(void)state;
+
+	close(mkstemp(path));
+	put(path, "open sesame\n");
+	assert_int_equal(triton_signer_new(&options, &signer, NULL), 0);
+	triton_signer_free(signer);
+	put(path, "open barley\n");
+	refused(options, "key_passphrase_file does not decrypt it");
+	put(path, "\n");
+	refused(options, "its first line is empty");
+	unlink(path);
+	refused(options, path);
+	free(pem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_algorithms), cmocka_unit_test(test_refused),
-					    cmocka_unit_test(test_replaced) };
+					    cmocka_unit_test(test_replaced), cmocka_unit_test(test_passphrase) };
 
 	return cmocka_run_group_tests_name("triton sign", tests, NULL, NULL);
 }

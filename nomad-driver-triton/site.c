@@ -51,6 +51,7 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	r |= keep(&site->key_id, config->key_id, triton_getenv("KEY_ID"));
 	r |= keep(&site->key_file, config->key_file, is_text ? NULL : material);
 	r |= keep(&site->key_material, config->key_material, is_text ? material : NULL);
+	r |= keep(&site->passphrase_file, config->key_passphrase_file, NULL);
 	r |= keep(&site->agent_socket, config->ssh_auth_sock, getenv("SSH_AUTH_SOCK"));
 	r |= keep(&site->ca_file, config->ca_file, NULL);
 	r |= keep(&site->docker_url, config->docker_url, getenv("DOCKER_HOST"));
@@ -87,6 +88,7 @@ void triton_site_free(struct triton_site *site)
 	free(site->key_id);
 	free(site->key_file);
 	free(site->key_material);
+	free(site->passphrase_file);
 	free(site->agent_socket);
 	free(site->ca_file);
 	free(site->docker_url);
@@ -107,6 +109,7 @@ static int connect_cloud(struct triton_site *site, struct nomad_error **err)
 		.key_id = site->key_id,
 		.key_file = site->key_file,
 		.key_material = site->key_material,
+		.passphrase_file = site->passphrase_file,
 		.agent_socket = site->agent_socket,
 	};
 	struct triton_http_options options = {

@@ -11,7 +11,7 @@
 
 struct triton_site {
 	/* The configuration, completed from the environment. */
-	char *url, *account, *user, *key_id, *key_file, *key_material, *agent_socket, *ca_file;
+	char *url, *account, *user, *key_id, *key_file, *key_material, *passphrase_file, *agent_socket, *ca_file;
 	char *docker_url, *docker_cert_path, *datacenter;
 	bool insecure, docker_insecure;
 	int64_t request_timeout_ms, provision_timeout_ms, poll_interval_ms;

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	EVP_PKEY *key = NULL;
 	size_t n = 0;
 
-	if (triton_key_parse((const char *)data, size, "the fuzzer", &key, &err) < 0) {
+	if (triton_key_parse((const char *)data, size, "the fuzzer", NULL, &key, &err) < 0) {
 		if (!err)
 			abort();
 		nomad_error_free(err);
