@@ -495,12 +495,16 @@ int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *fol
 		follower_free(f);
 		return nomad_error_errno(err, ENOMEM, "follow a log");
 	}
-	if (f->container) {
+	if (f->container || follow->note) {
 		r = triton_position_open(&f->position, follow->position_path, err);
 		if (r < 0) {
 			follower_free(f);
 			return r;
 		}
+	}
+	if (follow->note) {
+		f->skip[2] = f->position.count[2];
+		on_piece(f, 2, follow->note, strlen(follow->note));
 	}
 	pthread_mutex_lock(&logs->lock);
 	if (!find(logs, f->task_id)) {

@@ -20,6 +20,7 @@ struct triton_follow {
 	const char *task_id;
 	struct triton_http *http; /* borrowed for as long as `logs` lives */
 	const char *container;	  /* NULL: no log is read, the pipes are kept open only */
+	const char *note;	  /* without a container: written to standard error, once */
 	bool tty;
 	const char *stdout_path, *stderr_path;
 	const char *position_path;

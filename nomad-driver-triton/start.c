@@ -256,6 +256,11 @@ int triton_watch_task(struct triton_plugin *plugin, struct nomad_task *task, str
 		.ends_deleted = triton_ends_deleted(task),
 	};
 	NOMAD_AUTO_FREE char *position = nomad_strdupf("%s/log-position", nomad_task_state_dir(task));
+	const char *address = nomad_task_get(task, TRITON_RECORD_ADDRESS);
+	NOMAD_AUTO_FREE char *note =
+		nomad_strdupf("nomad-driver-triton: this task is a machine; Nomad cannot read its output. Log in to "
+			      "the machine: ssh %s\n",
+			      address ? address : "ADDRESS");
 	struct triton_follow follow = {
 		.task_id = info->id,
 		.stdout_path = info->stdout_path,
@@ -265,8 +270,10 @@ int triton_watch_task(struct triton_plugin *plugin, struct nomad_task *task, str
 	};
 	int r;
 
-	if (!position)
+	if (!position || !note)
 		return nomad_error_errno(err, ENOMEM, "watch an instance");
+	if (!watch.container)
+		follow.note = note;
 	/* Where Docker keeps no log the pipes are only kept open. */
 	if (watch.container && !nomad_task_get(task, TRITON_RECORD_NO_LOG)) {
 		struct triton_docker docker;

@@ -39,7 +39,9 @@ t_exec_tty() {
 	is $? 4 && file_has "$T/tty" '31 97'
 }
 t_exec_machine() { ! "$NOMAD" alloc exec -i=false -t=false -task vm "$GROUP_ALLOC" true >"$T/o" 2>&1 </dev/null &&
-	file_has "$AGENT_DIR/agent.log" 'running commands is not supported for machines'; }
+	file_has "$T/o" 'running commands is not supported for machines'; }
+t_log_machine() { wait_for 30 'its line is there' _has_note && is "$(alloc_logs "$GROUP_ALLOC" vm stderr | wc -l)" 1; }
+_has_note() { alloc_logs "$GROUP_ALLOC" vm stderr | grep -q 'Log in to the machine: ssh [0-9]'; }
 t_signal_machine() { ! "$NOMAD" alloc signal -s SIGHUP "$GROUP_ALLOC" vm >"$T/o" 2>&1 &&
 	file_has "$T/o" 'not supported for machines'; }
 t_stats() {
@@ -87,10 +89,12 @@ run_test 'the log of the container arrives' t_logs
 run_test 'alloc exec: input, both outputs, code' t_exec
 run_test 'alloc exec with a terminal of the right size' t_exec_tty
 run_test 'exec in a machine says that it is not supported' t_exec_machine
+run_test 'the log of a machine says where to look' t_log_machine
 run_test 'a signal to a machine says that it is not supported' t_signal_machine
 run_test 'statistics of the container' t_stats
 run_test 'kill -9 of the plugin: same instances, log without a gap' t_kill_plugin
 run_test 'kill -9 of agent and plugin: same instances, log without a gap' t_kill_agent
+run_test 'and the log of the machine still has its one line' t_log_machine
 run_test 'a restart makes a new instance in place of the old' t_restart
 run_test 'stopped and collected: nothing is left' t_stop_group
 run_test 'the agent stops, and the plugin with it' t_end
