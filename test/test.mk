@@ -23,15 +23,34 @@ $(mortals:%=$(BUILD)/test/nomad-driver-%): $(BUILD)/test/nomad-driver-%: $(BUILD
 		$(call libs_of,nomad-driver-$*) $(lib.libs)
 
 # ---- Fuzzers --------------------------------------------------------------------
-# test/fuzz/NAME.c, its corpus in test/fuzz/corpus/NAME and words in NAME.dict.
-# All is built anew by clang, in $(BUILD)/fuzz.
+# test/fuzz/NAME.c, its corpus in test/fuzz/corpus/NAME and words in NAME.dict.  What stands before the first '_' of
+# the name says whose objects it links with beside the library.  All is built anew by clang, in $(BUILD)/fuzz.
 
 FUZZ_SECONDS ?= 600
 fuzz_names := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
 extra_src += $(wildcard test/fuzz/*.c)
+fuzz_objects = $(addprefix $(BUILD)/,$(addsuffix .o,$(1)))
+fuzz_of_nspawn := $(call fuzz_objects,$(addprefix nomad-driver-nspawn/,fetch firewall init/channels init/common init/loop machined oci tool))
+fuzz_of_build := $(call fuzz_objects,$(addprefix nomad-driver-build/,containerfile image registries))
+fuzz_of_pot := $(call fuzz_objects,$(addprefix nomad-driver-pot/,config pot-cli usage))
+fuzz_of_triton := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c %/driver.c %/dockexec.c,$(nomad-driver-triton.src)))
+fuzz_of_init := $(filter-out %/main.o $(BUILD)/nomadinit/base/%,$(nomadinit.obj))
+fuzz_libs_of_triton = $(call libs_of,nomad-driver-triton)
+fuzz_wrap_nspawn_proc := -Wl,--wrap=nomad__text_read
+
 $(fuzz_names:%=$(BUILD)/test/fuzz/%.o): | $(generated)
-$(fuzz_names:%=$(BUILD)/test/fuzz/%): %: %.o $(lib) $(lib_link_deps)
-	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -fsanitize=fuzzer -o $@ $< $(lib) $(lib.libs)
+$(fuzz_names:%=$(BUILD)/test/fuzz/%.o): private file_flags := -I.
+# An archive: a fuzzer that includes a file has its functions already.
+$(BUILD)/test/fuzz/of_%.a:
+	@mkdir -p $(@D)
+	$(call quiet,AR,$@)rm -f $@ && $(AR) crs $@ $^
+define fuzz_rules
+$(BUILD)/test/fuzz/$(1): $(BUILD)/test/fuzz/$(1).o $(if $(fuzz_of_$(2)),$(BUILD)/test/fuzz/of_$(2).a) $(lib) $(lib_link_deps)
+	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -fsanitize=fuzzer $(fuzz_wrap_$(1)) -o $$@ $$^ $$(fuzz_libs_of_$(2)) \
+		$$(lib.libs)
+endef
+$(foreach n,$(fuzz_names),$(eval $(call fuzz_rules,$(n),$(firstword $(subst _, ,$(n))))))
+$(foreach p,nspawn build pot triton init,$(eval $(BUILD)/test/fuzz/of_$(p).a: $(fuzz_of_$(p))))
 
 .PHONY: fuzz-programs fuzz-build
 fuzz-programs: $(fuzz_names:%=$(BUILD)/test/fuzz/%)

@@ -4,14 +4,10 @@
  * Beyond "no crash": an error is one printable line, what was accepted can
  * be redacted, and what was redacted can be read again. */
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 
 #include "base/log.h"
+#include "fuzz.h"
 #include "schema/everything.h"
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Warnings about deprecated options are of no interest. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -20,15 +16,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	nomad__log_setup(NOMAD__LOG_TEXT, "fuzz", NOMAD_LOG_ERROR);
 	return 0;
-}
-
-static void check_error(const struct nomad_error *err, int r)
-{
-	if (!err || (r != -EINVAL && r != -ENOMEM))
-		abort();
-	for (const char *s = nomad_error_message(err); *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -40,8 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	r = nomad__config_decode(&everything_schema, "task config", data, size, 0, &config, &err);
 	if (r < 0) {
-		check_error(err, r);
-		nomad_error_free(err);
+		fuzz_must(r == -EINVAL || r == -ENOMEM);
+		fuzz_error(err);
 		return 0;
 	}
 	nomad__config_free(&everything_schema, config);

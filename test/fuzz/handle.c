@@ -4,13 +4,8 @@
  * gives back after a restart: from another version, from a disk that lied,
  * or from somebody who wrote to Nomad's state.  What decodes must encode,
  * and decode again to the same. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "core/handle.h"
-#include "nomad/error.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static int differ(const char *a, const char *b)
 {
@@ -25,10 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t n = 0;
 
 	if (nomad__handle_decode(data, size, &handle, &err) < 0) {
-		/* A failure says why. */
-		if (!err || !nomad_error_message(err)[0])
-			abort();
-		nomad_error_free(err);
+		fuzz_error(err);
 		return 0;
 	}
 	if (nomad__handle_encode(&handle, &bytes, &n, &err) < 0)

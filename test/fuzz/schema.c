@@ -6,18 +6,13 @@
  * one that passes the check is described, printed, and decodes the defaults. */
 #include <errno.h>
 #include <jansson.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
+#include "fuzz.h"
 #include "schema/everything.h"
 #include "schema/inner.h"
 
 enum { MAX_TABLES = 8, MAX_ROWS = 6, MAX_STRINGS = 512 };
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Warnings about deprecated options are of no interest. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)

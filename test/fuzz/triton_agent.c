@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Answers of an ssh-agent. */
-#include <stdint.h>
-#include <stdlib.h>
-
 #include <openssl/crypto.h>
 
-#include "agent.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
+#include "nomad-driver-triton/agent.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,15 +2,10 @@
  *
  * Lists of machines: whatever arrives, in one piece or in many the entries are the same, and a list that jansson
  * takes has as many entries as jansson counts. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include <jansson.h>
 
-#include "entries.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
+#include "nomad-driver-triton/entries.h"
 
 struct sum {
 	size_t count, hash;

@@ -2,15 +2,10 @@
  *
  * What CloudAPI or a proxy in front of it may answer: errors are one
  * printable line, machines have an id. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "cloudapi.h"
-#include "text.h"
-#include "triton.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
+#include "nomad-driver-triton/cloudapi.h"
+#include "nomad-driver-triton/text.h"
+#include "nomad-driver-triton/triton.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Key files: what is accepted has a public half. */
-#include <stdint.h>
-#include <stdlib.h>
-
 #include <openssl/crypto.h>
 
-#include "keyfile.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
+#include "nomad-driver-triton/keyfile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

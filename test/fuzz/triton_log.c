@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The frames of a log: cut anywhere, the same comes out. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "docker.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
+#include "nomad-driver-triton/docker.h"
 
 struct sum {
 	size_t n[3];

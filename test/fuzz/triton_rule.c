@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Firewall rules: a canonical form is its own canonical form. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "fwrules.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
+#include "nomad-driver-triton/fwrules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

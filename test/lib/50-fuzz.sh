@@ -13,5 +13,5 @@ if ! nice make -s WERROR=1 BUILD="$BUILD" fuzz-build >"$T/build" 2>&1; then
 	done_testing
 fi
 # shellcheck disable=SC2086
-test/fuzz/run "${FUZZ_SECONDS:-5}" $names
+test/fuzz/run "${FUZZ_SECONDS:-2}" $names
 exit
