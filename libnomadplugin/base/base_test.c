@@ -239,6 +239,9 @@ static void errors_are_one_line_and_null_means_do_not_care(void **state)
 	assert_int_equal(nomad_error_wrap(NULL, "x"), -EINVAL);
 	nomad_error_set(&err, EIO, "a\nb\r\tc");
 	assert_string_equal(nomad_error_message(err), "a b  c");
+	nomad_error_set(&err, EIO, "\033[2Ja\177");
+	assert_int_equal(nomad_error_wrap(&err, "%s", "\033]0;x\a\n"), -EIO);
+	assert_string_equal(nomad_error_message(err), "?]0;x? : ?[2Ja?");
 	nomad_error_free(NULL);
 }
 

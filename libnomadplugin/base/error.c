@@ -18,6 +18,16 @@ struct nomad_error {
 
 static struct nomad_error out_of_memory = { .code = ENOMEM, .message = (char *)"out of memory" };
 
+/* One line without control characters, whatever a program's own text had in it: it is shown on terminals. */
+static void make_printable(char *text)
+{
+	for (char *p = text; *p; p++)
+		if (*p == '\n' || *p == '\r' || *p == '\t')
+			*p = ' ';
+		else if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
+}
+
 /* Takes the message, which may be NULL for want of memory. */
 static int error_put(struct nomad_error **err, int code, char *take_message)
 {
@@ -34,10 +44,7 @@ static int error_put(struct nomad_error **err, int code, char *take_message)
 		*err = &out_of_memory;
 		return -code;
 	}
-	/* One line, whatever a program's own text had in it. */
-	for (char *p = take_message; *p; p++)
-		if (*p == '\n' || *p == '\r' || *p == '\t')
-			*p = ' ';
+	make_printable(take_message);
 	*e = (struct nomad_error){ .code = code, .message = take_message };
 	*err = e;
 	return -code;
@@ -103,6 +110,7 @@ int nomad_error_wrap(struct nomad_error **err, const char *fmt, ...)
 	whole = prefix ? nomad_strdupf("%s: %s", prefix, old->message) : NULL;
 	free(prefix);
 	if (whole) {
+		make_printable(whole);
 		free(old->message);
 		old->message = whole;
 	}
