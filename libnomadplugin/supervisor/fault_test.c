@@ -101,6 +101,24 @@ static void test_strange_messages(void **state)
 	task_done(&t);
 }
 
+static void test_stop_beyond_bounds(void **state)
+{
+	static const char stop[] = "op=stop\0signal=-5\0timeout_ms=-1\0";
+	struct task t;
+	int fd;
+
+	(void)state;
+	task_init(&t);
+	assert_int_equal(task_start_argv(&t, "/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done", NULL), 0);
+	fd = connect_to(&t);
+	assert_true(fd >= 0);
+	assert_int_equal(nomad__unix_send(fd, stop, sizeof(stop) - 1, NULL, 0, true), 0);
+	task_wait(&t); /* a negative time is none, and does not let the task run for ever */
+	close(fd);
+	assert_true(t.result.killed);
+	task_done(&t);
+}
+
 static void test_versions(void **state)
 {
 	struct task t;
@@ -539,6 +557,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strange_messages),
+		cmocka_unit_test(test_stop_beyond_bounds),
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_stands_still),

@@ -12,6 +12,8 @@
 
 enum { MESSAGE_SIZE = 8192 }; /* longest control message */
 
+static const int64_t longest_ms = 10ll * 365 * 86400 * 1000; /* the plugin's; it fits into nanoseconds */
+
 static int stop_signal; /* of the specification */
 static struct {
 	int signal; /* 0: that one */
@@ -63,27 +65,32 @@ void orders_stop_sooner(void)
 	timer_sooner(TIMER_STOP, asked.timeout_ns);
 }
 
+static int64_t within(int64_t number, int64_t most)
+{
+	return number < 0 ? 0 : number < most ? number : most;
+}
+
 static void obey(unsigned client, const char *message, size_t size, const int *fds)
 {
 	const char *op = nomad__fields_get(message, size, "op");
-	int64_t number = nomad__fields_get_num(message, size, "signal", 0);
+	int signal = (int)within(nomad__fields_get_num(message, size, "signal", 0), NOMAD__NSIG);
 
 	if (!op || state_now() == ST_OVER)
 		return;
 	if (strcmp(op, "hello") == 0) {
 		send_state(client, "state");
 	} else if (strcmp(op, "stop") == 0) {
-		asked.signal = (int)number;
-		asked.timeout_ns = nomad__fields_get_num(message, size, "timeout_ms", 0) * 1000000;
+		asked.signal = signal < NOMAD__NSIG ? signal : 0;
+		asked.timeout_ns = within(nomad__fields_get_num(message, size, "timeout_ms", 0), longest_ms) * 1000000;
 		state_post(EV_STOP);
 	} else if (strcmp(op, "signal") == 0) {
-		task_signal((int)number);
+		task_signal(signal);
 	} else if (strcmp(op, "kill") == 0) {
 		state_post(EV_KILL);
 	} else if (strcmp(op, "command") == 0) {
 		exec_start(client, message, size, fds);
 	} else if (strcmp(op, "exec-signal") == 0) {
-		exec_signal(client, nomad__fields_get_num(message, size, "id", -1), (int)number);
+		exec_signal(client, nomad__fields_get_num(message, size, "id", -1), signal);
 	}
 	/* Others are from a newer plugin, which can do without an answer. */
 }
