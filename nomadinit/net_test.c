@@ -175,6 +175,13 @@ static void netlink_messages_are_read(void **state)
 	assert_true(got.has_carrier && got.is_up && got.is_ethernet);
 	for (i = 0; i < len; i++)
 		netlink_parse(&m, i, &to, NULL);
+	/* What stands behind a last attribute that is not padded is not read. */
+	m.h.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(*info)) + a->rta_len);
+	memcpy((char *)a + RTA_ALIGN(a->rta_len), a, RTA_LENGTH(5));
+	memcpy((char *)RTA_DATA(a) + RTA_ALIGN(a->rta_len), "evil", 5);
+	netlink_parse(&m, m.h.nlmsg_len, &to, NULL);
+	assert_string_equal(got.name, "eth0");
+	m.h.nlmsg_len = (uint32_t)len;
 	a->rta_len = 60000;
 	netlink_parse(&m, len, &to, NULL);
 	m.h.nlmsg_type = RTM_NEWNDUSEROPT;

@@ -224,7 +224,7 @@ static void parse_link(const struct nlmsghdr *h, const struct netlink_events *to
 	const struct ifinfomsg *info = NLMSG_DATA(h);
 	struct net_link link = { 0 };
 	const struct rtattr *a;
-	size_t len;
+	int64_t len; /* below 0 behind a last one that is not padded */
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*info)) || info->ifi_family != AF_UNSPEC)
 		return;
@@ -263,9 +263,10 @@ static void parse_user_option(const struct nlmsghdr *h, const struct netlink_eve
 
 void netlink_parse(const void *buf, size_t len, const struct netlink_events *to, void *data)
 {
+	int64_t left = (int64_t)len; /* below 0 behind a last one that is not padded */
 	const struct nlmsghdr *h;
 
-	for (h = buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
+	for (h = buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
 		if (h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_DELLINK) {
 			parse_link(h, to, data);
 		} else if (h->nlmsg_type == RTM_NEWNDUSEROPT) {
