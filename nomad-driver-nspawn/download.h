@@ -45,6 +45,9 @@ int nspawn_fetch(struct nspawn_fetch *fetch, char **ret, char **ret_config, stru
 int64_t nspawn_tree_bytes(const char *dir);
 /* The digest that a file SHA256SUMS gives for `name`, 64 digits; false if none. */
 bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65]);
+/* A qcow2 image may name other files to read from; one from elsewhere may not.  `head` is its first bytes. */
+enum { NSPAWN_QCOW2_HEAD = 104 };
+bool nspawn_qcow2_is_alone(const unsigned char *head, size_t n);
 /* The last part of a URL, without query: "https://h/a/b.tar.xz?x" -> "b.tar.xz", malloc()ed. */
 char *nspawn_url_name(const char *url);
 

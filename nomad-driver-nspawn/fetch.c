@@ -304,24 +304,29 @@ static int unpack_tar(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 	return *ret ? 0 : nomad_error_errno(err, ENOMEM, "unpack");
 }
 
-/* A qcow2 image may name other files to read from; one from elsewhere may not. */
-static int unpack_qcow2(struct nspawn_fetch *d, const char *file, const char *disk, struct nomad_error **err)
+bool nspawn_qcow2_is_alone(const unsigned char *head, size_t n)
 {
 	enum { VERSION = 7, BACKING = 8, FEATURES = 79, EXTERNAL_DATA = 4 };
+	bool alone = n >= NSPAWN_QCOW2_HEAD;
+
+	for (size_t i = 0; alone && i < 8; i++)
+		alone = !head[BACKING + i];
+	return alone && (head[VERSION] < 3 || !(head[FEATURES] & EXTERNAL_DATA));
+}
+
+static int unpack_qcow2(struct nspawn_fetch *d, const char *file, const char *disk, struct nomad_error **err)
+{
 	NOMAD_AUTO_FREE char *tool = NULL;
-	unsigned char head[104] = "";
+	unsigned char head[NSPAWN_QCOW2_HEAD] = "";
 	FILE *in = fopen(file, "re");
-	size_t i, n = in ? fread(head, 1, sizeof(head), in) : 0;
-	bool names_others = n < sizeof(head);
+	size_t n = in ? fread(head, 1, sizeof(head), in) : 0;
 	int r = need("qemu-img", &tool, err);
 
 	if (in)
 		fclose(in);
 	if (r < 0)
 		return r;
-	for (i = 0; i < 8; i++)
-		names_others = names_others || head[BACKING + i];
-	if (names_others || (head[VERSION] >= 3 && head[FEATURES] & EXTERNAL_DATA))
+	if (!nspawn_qcow2_is_alone(head, n))
 		return nomad_error_set(err, EBADMSG,
 				       "the qcow2 image that was downloaded is incomplete or names other files");
 	return RUN(d, "qemu-img", look, err, tool, "convert", "-q", "-f", "qcow2", "-O", "raw", file, disk);
