@@ -30,8 +30,9 @@ FUZZ_SECONDS ?= 600
 fuzz_names := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
 extra_src += $(wildcard test/fuzz/*.c)
 fuzz_objects = $(addprefix $(BUILD)/,$(addsuffix .o,$(1)))
-fuzz_of_nspawn := $(call fuzz_objects,$(addprefix nomad-driver-nspawn/,fetch firewall init/channels init/common init/loop machined oci tool))
-fuzz_of_build := $(call fuzz_objects,$(addprefix nomad-driver-build/,containerfile image registries))
+fuzz_of_nspawn := $(call fuzz_objects,$(addprefix nomad-driver-nspawn/,address argv config fetch firewall init/channels \
+	init/common init/loop machined network oci powers tool))
+fuzz_of_build := $(call fuzz_objects,$(addprefix nomad-driver-build/,config containerfile image meta registries))
 fuzz_of_pot := $(call fuzz_objects,$(addprefix nomad-driver-pot/,config pot-cli usage))
 fuzz_of_triton := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c %/driver.c %/dockexec.c,$(nomad-driver-triton.src)))
 fuzz_of_init := $(filter-out %/main.o $(BUILD)/nomadinit/base/%,$(nomadinit.obj))

@@ -352,7 +352,7 @@ static void plugin_begins(void)
 
 	plugin = nomad__plugin_new(&driver, &err);
 	fuzz_must(plugin);
-	config = fuzz_plugin_config(nomad__plugin_config_schema(plugin), state_dir, NULL, &size);
+	config = fuzz_config_of(nomad__plugin_config_schema(plugin), state_dir, NULL, &size);
 	fuzz_must(nomad__plugin_configure(plugin, config, size, &node, &err) == 0);
 	free(config);
 }
