@@ -15,7 +15,7 @@
 
 #include "oci.h"
 
-enum { CONFIG_MAX = 4 << 20 };
+enum { CONFIG_MAX = 4 << 20, ENTRIES_MAX = 4096 };
 
 void nspawn_oci_done(struct nspawn_oci *oci)
 {
@@ -54,13 +54,17 @@ static int user_of(const json_t *process, char **ret)
 
 static int process_of(const json_t *process, struct nspawn_oci *oci)
 {
+	const json_t *args = json_object_get(process, "args"), *env = json_object_get(process, "env");
 	json_t *item;
 	size_t i;
 	int r = 0;
 
-	json_array_foreach(json_object_get(process, "args"), i, item) if (r >= 0) r =
+	/* Each is looked for among those before it. */
+	if (json_array_size(args) > ENTRIES_MAX || json_array_size(env) > ENTRIES_MAX)
+		return -E2BIG;
+	json_array_foreach(args, i, item) if (r >= 0) r =
 		json_is_string(item) ? nomad_strv_add(&oci->args, json_string_value(item)) : -EINVAL;
-	json_array_foreach(json_object_get(process, "env"), i, item)
+	json_array_foreach(env, i, item)
 	{
 		const char *pair = json_string_value(item), *value = pair ? strchr(pair, '=') : NULL;
 		NOMAD_AUTO_FREE char *name = value ? strndup(pair, (size_t)(value - pair)) : NULL;

@@ -81,6 +81,31 @@ static void test_wrong(void **state)
 	}
 }
 
+/* With millions of them a start would take hours. */
+static void test_many(void **state)
+{
+	static const char *const names[] = { "args", "env" };
+
+	(void)state;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
+		struct nspawn_oci oci = { 0 };
+		struct nomad_error *err = NULL;
+		char *text = NULL;
+		size_t size;
+		FILE *out = open_memstream(&text, &size);
+
+		fprintf(out, "{\"ociVersion\":\"1.0.0\",\"process\":{\"%s\":[\"A=0\"", names[i]);
+		for (int n = 1; n < 5000; n++)
+			fprintf(out, ",\"A=%d\"", n);
+		fputs("]}}", out);
+		fclose(out);
+		assert_int_equal(nspawn_oci_parse(text, &oci, &err), -E2BIG);
+		nomad_error_free(err);
+		nspawn_oci_done(&oci);
+		free(text);
+	}
+}
+
 static void test_file(void **state)
 {
 	struct nspawn_oci oci = { 0 };
@@ -96,10 +121,8 @@ static void test_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_little),
-		cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_whole), cmocka_unit_test(test_little), cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_many),  cmocka_unit_test(test_file),
 	};
 
 	return cmocka_run_group_tests_name("oci", tests, NULL, NULL);
