@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "core/gc.h"
 #include "fuzz.h"
 #include "nomad/plugin.h"
 #include "request_message.h"
@@ -32,14 +33,31 @@ static void fuzz_fingerprint(struct nomad_plugin *p, struct nomad_fingerprint *f
 	nomad_fp_check(fp, "works", true, NOMAD_UNHEALTHY, "it does not", "mend it");
 }
 
+/* All that a driver may ask about a task. */
+static void ask(struct nomad_task *task)
+{
+	const struct nomad_task_info *info = nomad_task_info(task);
+
+	fuzz_must(nomad_task_dir(task)[0] == '/' && strlen(nomad_task_slug(task)) <= 63);
+	fuzz_must(nomad_task_local_dir(task) && nomad_task_secrets_dir(task) && nomad_task_shared_dir(task));
+	fuzz_must(strncmp(nomad_task_state_dir(task), state_dir, strlen(state_dir)) == 0);
+	(void)nomad_port_find(&info->resources, "web");
+	(void)nomad_task_is_cancelled(task);
+	if (info->has_dns)
+		free(nomad_resolv_conf(info));
+	fuzz_must(nomad_task_leader(task) == 0);
+}
+
 static int fuzz_start(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct fuzz_config *config = nomad_task_config(task);
 	const struct nomad_exit end = { .exit_code = 3 };
 	int r = nomad_task_put(task, "thing", config->text ? config->text : "1", err);
 
+	ask(task);
 	if (r < 0)
 		return r;
+	(void)nomad_task_limit(task, "amount", config->amount);
 	nomad_task_event_kv(task, "Started", "text", config->text ? config->text : "", NULL);
 	switch (config->how) {
 	case 1:
@@ -414,10 +432,18 @@ static void call_goes_on(struct fuzz_input *in)
 	}
 }
 
+static void collected(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+{
+	(void)ud;
+	fuzz_must(task->slug[0]);
+	if (err)
+		fuzz_printable(nomad_error_message(err));
+}
+
 static void step(struct fuzz_input *in)
 {
 	const struct nomad_exit end = { .exit_code = 7, .message = NULL };
-	unsigned what = fuzz_byte(in) % (nomad__n_methods + 6);
+	unsigned what = fuzz_byte(in) % (nomad__n_methods + 7);
 
 	if (what < nomad__n_methods) {
 		call_begins(in, &nomad__methods[what]);
@@ -441,8 +467,12 @@ static void step(struct fuzz_input *in)
 	case 4:
 		(void)nomad_task_event_by_id(plugin, fuzz_word(in), fuzz_word(in));
 		break;
+	case 5:
+		(void)nomad__gc(plugin, fuzz_byte(in) & (NOMAD__GC_DRY_RUN | NOMAD__GC_BY_HAND | NOMAD__GC_RUNNING),
+				collected, NULL, NULL);
+		break;
 	default: /* let the threads run */
-		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+		nanosleep(&(struct timespec){ .tv_nsec = (fuzz_byte(in) & 7) * 300000 }, NULL);
 	}
 }
 
