@@ -210,6 +210,9 @@ static void what_is_not_said_is_absent(void **state)
 	assert_int_equal(nomad__task_info_of(&config, &info, &err), -EINVAL);
 	nomad_error_free(err);
 	assert_int_equal(nomad__task_info_of(NULL, &info, NULL), -EINVAL);
+	config.id = (char *)"a/b/c";
+	config.alloc_dir = (char *)"allocs/a";
+	assert_int_equal(nomad__task_info_of(&config, &info, NULL), -EINVAL);
 }
 
 static void an_environment_without_end_is_refused(void **state)
