@@ -69,8 +69,11 @@ enum nomad_power_kind {
 	NOMAD_POWER_CAPABILITY, /* in any case, with or without CAP_ */
 	NOMAD_POWER_SYSTEM_CALL,
 	NOMAD_POWER_LIMIT, /* the name of a resource limit */
-	NOMAD_POWER_IMAGE, /* where an image comes from: a URL, a registry's name */
+	/* Where an image comes from: a URL, a registry's name.  An entry that goes beyond the host's name allows no
+	 * other host and no "..". */
+	NOMAD_POWER_IMAGE,
 	NOMAD_POWER_NETWORK,
+	NOMAD_POWER_WORD, /* any other */
 	/* A user id of the host, FIRST:COUNT, or a word.  The rule is a list of numbers, FIRST-LAST and words. */
 	NOMAD_POWER_USER,
 	/* Whatever is not safe.  The rule is true or false. */

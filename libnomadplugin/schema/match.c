@@ -63,6 +63,30 @@ static bool user_matches(const char *entry, const char *value)
 	return count > 0 && first >= low && first + count - 1 <= high;
 }
 
+/* Bytes of the scheme and the host in a URL, of the first part in another name. */
+static size_t origin_length(const char *value)
+{
+	const char *scheme = strstr(value, "://"), *host = scheme ? scheme + 3 : value;
+
+	return (size_t)(host - value) + strcspn(host, "/");
+}
+
+/* '*' stands for slashes, too, so that the host is compared by itself.  Servers and their clients know other ends of a
+ * host's name and other ways to write "..". */
+static bool image_matches(const char *entry, const char *value)
+{
+	size_t entry_length = origin_length(entry), value_length = origin_length(value);
+	NOMAD_AUTO_FREE char *entry_origin = strndup(entry, entry_length);
+	NOMAD_AUTO_FREE char *origin = strndup(value, value_length);
+
+	if (!entry_origin || !origin || fnmatch(entry, value, 0) != 0)
+		return false;
+	if (!entry[entry_length])
+		return true;
+	return !strpbrk(origin, "?#@\\") && fnmatch(entry_origin, origin, 0) == 0 && !strstr(value, "/..") &&
+	       !strcasestr(value, "%2e") && !strchr(value + value_length, '\\');
+}
+
 static bool matches(enum nomad_power_kind kind, const char *entry, const char *value)
 {
 	if (nomad__power_is_path(kind))
@@ -71,6 +95,8 @@ static bool matches(enum nomad_power_kind kind, const char *entry, const char *v
 		return fnmatch(without_cap(entry), without_cap(value), FNM_CASEFOLD) == 0;
 	if (kind == NOMAD_POWER_USER)
 		return user_matches(entry, value);
+	if (kind == NOMAD_POWER_IMAGE)
+		return image_matches(entry, value);
 	return fnmatch(entry, value, 0) == 0;
 }
 

@@ -152,6 +152,10 @@ static char *first_sentence(const struct nomad__rule *rule)
 		return nomad_strdupf("The maximum of %s, which is also the value for jobs that give none. 0: no "
 				     "maximum. Default: %" PRId64 ".",
 				     options, power->maximum);
+	case NOMAD_POWER_IMAGE:
+		return nomad_strdupf("What jobs may give to %s, as globs. A glob that goes beyond the name of the host "
+				     "allows no other host and no \"..\".",
+				     options);
 	default:
 		return nomad_strdupf("What jobs may give to %s, as globs.", options);
 	}
