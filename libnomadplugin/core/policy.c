@@ -178,58 +178,118 @@ static void put_list(FILE *out, const char *const *list)
 	}
 }
 
-/* The line that would allow it, with what the rule says already. */
-static void put_line(FILE *out, const struct view *view, const struct nomad__rule *rule, const char *value)
-{
-	struct entries entries = entries_of(view, rule);
+struct refusal {
+	const struct nomad__rule *rule;
+	char *option, *value;
+};
 
-	fprintf(out, "%s = ", rule->power->rule);
-	if (rule->type == NOMAD_TRISTATE) {
-		fputs("true", out);
-	} else if (rule->type == NOMAD_INT) {
-		fputs(value, out);
-	} else {
-		putc('[', out);
+struct judge {
+	const struct nomad_task *task;
+	bool offline; /* not on the task's node */
+	struct view view;
+	struct refusal refusals[REFUSALS_MAX];
+	size_t n_refusals;
+	bool failed; /* for want of memory */
+};
+
+/* The line that would allow all that was refused, with what the rule says already. */
+static void put_line(FILE *out, const struct judge *j, const struct nomad__rule *rule)
+{
+	struct entries entries = entries_of(&j->view, rule);
+	const char *separator = entries.list && *entries.list ? ", " : "";
+	int64_t number = 0;
+
+	fprintf(out, "%s = %s", rule->power->rule, rule->type == NOMAD_STRING_LIST ? "[" : "");
+	if (rule->type == NOMAD_STRING_LIST)
 		put_list(out, entries.list);
-		fputs(entries.list && *entries.list ? ", " : "", out);
-		put_entry(out, rule->power->kind, value);
-		putc(']', out);
+	for (size_t i = 0; i < j->n_refusals; i++) {
+		const char *value = j->refusals[i].value;
+
+		if (j->refusals[i].rule != rule)
+			continue;
+		if (rule->type == NOMAD_STRING_LIST) {
+			fputs(separator, out);
+			put_entry(out, rule->power->kind, value);
+			separator = ", ";
+		} else if (rule->type == NOMAD_INT && strtoll(value, NULL, 10) > number) {
+			number = strtoll(value, NULL, 10);
+		}
 	}
+	if (rule->type == NOMAD_INT)
+		fprintf(out, "%" PRId64, number);
+	else
+		fputs(rule->type == NOMAD_TRISTATE ? "true" : "]", out);
 }
 
-static void put_refusal(FILE *out, const struct view *view, const struct nomad__rule *rule, const char *option,
-			const char *value)
+/* All refusals by one rule.  `alone`: no other rule refuses anything. */
+static void put_refusals(FILE *out, const struct judge *j, const struct nomad__rule *rule, bool alone)
 {
-	fprintf(out, "option '%s': ", option);
-	put_quoted(out, value);
+	const struct view *view = &j->view;
+	bool whole = alone && !view->all;
+	const char *before = "";
+
+	for (size_t i = 0; i < j->n_refusals; i++) {
+		if (j->refusals[i].rule != rule)
+			continue;
+		fprintf(out, "%soption '%s': ", before, j->refusals[i].option);
+		put_quoted(out, j->refusals[i].value);
+		before = ", ";
+	}
 	fprintf(out, " is not allowed by the rule %s; to allow it, write into ", rule->power->rule);
 	if (view->own)
 		fprintf(out, "the block namespace \"%s\" of policy in the plugin block: ", view->own->name);
 	else
-		fprintf(out, "the plugin block%s: ", view->all ? ", in policy" : "");
-	fputs(view->all ? "" : "policy { ", out);
-	put_line(out, view, rule, value);
-	fputs(view->all ? "" : " }", out);
+		fprintf(out, "the plugin block%s: ", whole ? "" : ", in policy");
+	fputs(whole ? "policy { " : "", out);
+	put_line(out, j, rule);
+	fputs(whole ? " }" : "", out);
+}
+
+static bool is_first(const struct judge *j, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (j->refusals[i].rule == j->refusals[at].rule)
+			return false;
+	return true;
+}
+
+static char *verdict(const struct judge *j)
+{
+	char *text = NULL;
+	size_t size, n_rules = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < j->n_refusals; i++)
+		n_rules += is_first(j, i);
+	for (size_t i = 0; i < j->n_refusals; i++) {
+		if (!is_first(j, i))
+			continue;
+		fputs(i ? "; " : "", out);
+		put_refusals(out, j, j->refusals[i].rule, n_rules == 1);
+	}
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 /* ---- All values ---- */
 
-struct judge {
-	const struct nomad_task *task;
-	struct view view;
-	FILE *out; /* refusals */
-	unsigned refused;
-};
-
 static void judge_value(struct judge *j, const struct nomad_power *power, const char *option, const char *value)
 {
 	const struct nomad__rule *rule = nomad__policy_rule(j->view.table, power->rule);
+	struct refusal *refusal = &j->refusals[j->n_refusals];
 
-	if (is_allowed(&j->view, j->task, rule, power, value) || j->refused >= REFUSALS_MAX)
+	/* Only the node knows what these are. */
+	if (j->offline && (strstr(value, "${") || (nomad__power_is_path(power->kind) && *value != '/')))
 		return;
-	if (j->refused++)
-		fputs("; ", j->out);
-	put_refusal(j->out, &j->view, rule, option, value);
+	if (is_allowed(&j->view, j->task, rule, power, value) || j->n_refusals >= REFUSALS_MAX)
+		return;
+	*refusal = (struct refusal){ .rule = rule, .option = strdup(option), .value = strdup(value) };
+	j->n_refusals++;
+	j->failed |= !refusal->option || !refusal->value;
 }
 
 /* What is not there does not get a job anywhere, and its name is judged as it stands. */
@@ -265,47 +325,64 @@ static int judge_block(struct judge *j, const struct nomad_schema *schema, const
 			for (size_t n = 0; n < list->count && r == 0; n++)
 				r = judge_block(j, option->block, path,
 						(const char *)list->items + n * option->block->size);
-		else if (option->power && !option->power->by_driver)
+		else if (option->power && (j->offline || !option->power->by_driver))
 			r = judge_option(j, option, path, config);
 	}
 	return r;
 }
 
-/* Everything a judge finds about `value` of one option, or all options of the task where that is NULL. */
-static int judge(const struct nomad_task *task, const char *option, const char *value, struct nomad_error **err)
+/* Begins a judgment.  False: there are no rules. */
+static bool begin(struct judge *j, const struct nomad_task *task)
 {
-	const struct nomad_schema *schema = task->plugin->driver->task_schema;
-	const struct nomad_option *row = option ? nomad__policy_option(schema, option) : NULL;
-	struct judge j = { .task = task };
-	NOMAD_AUTO_FREE char *text = NULL;
-	size_t size;
-	int r = 0;
+	*j = (struct judge){ .task = task };
+	view_of(task->plugin, task->info.namespace_name, &j->view);
+	return j->view.table && !j->view.open;
+}
 
-	view_of(task->plugin, task->info.namespace_name, &j.view);
-	if (!j.view.table || j.view.open)
-		return 0;
-	if (option && (!row || !row->power))
-		return nomad_error_set(err, EINVAL, "policy: option '%s' has no rule", option);
-	j.out = open_memstream(&text, &size);
-	if (!j.out)
+/* `r` is what the judgment came to. */
+static int end(struct judge *j, int r, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *text = r < 0 || j->failed ? NULL : verdict(j);
+
+	for (size_t i = 0; i < j->n_refusals; i++) {
+		free(j->refusals[i].option);
+		free(j->refusals[i].value);
+	}
+	if (!text)
 		return nomad_error_errno(err, ENOMEM, "judge the options of the task");
-	if (row)
-		judge_value(&j, row->power, option, value);
-	else
-		r = judge_block(&j, schema, "", task->config);
-	if (fclose(j.out) || r < 0)
-		return nomad_error_errno(err, ENOMEM, "judge the options of the task");
-	return j.refused ? nomad_error_set(err, EACCES, "policy of this node: %s", text) : 0;
+	return j->n_refusals ? nomad_error_set(err, EACCES, "policy of this node: %s", text) : 0;
 }
 
 int nomad__policy_check(const struct nomad_task *task, struct nomad_error **err)
 {
-	return judge(task, NULL, NULL, err);
+	struct judge j;
+
+	return begin(&j, task) ? end(&j, judge_block(&j, task->plugin->driver->task_schema, "", task->config), err) : 0;
+}
+
+int nomad__policy_check_config(struct nomad_plugin *plugin, const char *namespace_name, void *config,
+			       struct nomad_error **err)
+{
+	const struct nomad_task task = { .plugin = plugin, .info.namespace_name = (char *)namespace_name };
+	struct judge j;
+
+	if (!begin(&j, &task))
+		return 0;
+	j.offline = true;
+	return end(&j, judge_block(&j, plugin->driver->task_schema, "", config), err);
 }
 
 int nomad_task_may(const struct nomad_task *task, const char *option, const char *value, struct nomad_error **err)
 {
-	return judge(task, option, value, err);
+	const struct nomad_option *row = nomad__policy_option(task->plugin->driver->task_schema, option);
+	struct judge j;
+
+	if (!begin(&j, task))
+		return 0;
+	if (!row || !row->power)
+		return nomad_error_set(err, EINVAL, "policy: option '%s' has no rule", option);
+	judge_value(&j, row->power, option, value);
+	return end(&j, 0, err);
 }
 
 int64_t nomad_task_limit(const struct nomad_task *task, const char *option, int64_t value)
@@ -322,6 +399,15 @@ int64_t nomad_task_limit(const struct nomad_task *task, const char *option, int6
 }
 
 /* ---- What is in force ---- */
+
+const char *nomad__policy_mode(const struct nomad_plugin *plugin)
+{
+	const struct nomad__policy *all = nomad__library_config(plugin)->policy;
+
+	if (!nomad__options_policy(plugin))
+		return NULL;
+	return all && all->mode ? all->mode : "default";
+}
 
 static bool says(const struct nomad__policy *policy, const struct nomad__rule *rule)
 {

@@ -96,7 +96,13 @@ static void test_defaults(void **state)
 	judged(NULL, "default", "{\"path\": \"/usr\"}",
 	       "policy of this node: option 'path': \"/usr\" is not allowed by the rule allow_path; to allow it, write "
 	       "into the plugin block: policy { allow_path = [\"/usr\"] }");
-	judged(NULL, "default", "{\"read\": [\"/usr\", \"/etc\"]}", "[\"/usr\"] }; option 'read': \"/etc\" is not");
+	judged(NULL, "default", "{\"read\": [\"/usr\", \"/etc\"]}",
+	       "option 'read': \"/usr\", option 'read': \"/etc\" is not allowed by the rule allow_read; to allow it, "
+	       "write into the plugin block: policy { allow_read = [\"/usr\", \"/etc\"] }");
+	judged(NULL, "default", "{\"path\": \"/usr\", \"safe\": false}",
+	       "in policy: allow_path = [\"/usr\"]; option 'safe': \"false\" is not allowed by the rule allow_unsafe; "
+	       "to "
+	       "allow it, write into the plugin block, in policy: allow_unsafe = true");
 	judged(NULL, "default", "{\"safe\": false}", "policy { allow_unsafe = true }");
 	judged(NULL, "default", "{\"amount\": 7}", NULL);
 	judged(NULL, "default", "{\"amount\": 8}", "policy { max_amount = 8 }");

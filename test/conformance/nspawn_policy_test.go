@@ -124,8 +124,8 @@ func TestNspawnPolicy(t *testing.T) {
 func TestNspawnPolicyOfIssue(t *testing.T) {
 	job := M{"image": "/var/lib/machines/none", "bind": M{"/": "/host"}, "user_namespacing": false, "capability": []string{"all"}, "device_policy": "open"}
 	err := policyTask(t, policyHost(t, ""), job).start()
-	wantCode(t, err, codes.PermissionDenied, regexp.QuoteMeta(`policy { allow_bind = ["/"] }`))
-	for _, line := range []string{"policy { allow_host_users = true }", `policy { allow_capability = ["all"] }`, "policy { allow_all_devices = true }"} {
+	wantCode(t, err, codes.PermissionDenied, regexp.QuoteMeta(`in policy: allow_bind = ["/"]`))
+	for _, line := range []string{"in policy: allow_host_users = true", `in policy: allow_capability = ["all"]`, "in policy: allow_all_devices = true"} {
 		if !strings.Contains(err.Error(), line) {
 			t.Errorf("no %s in: %v", line, err)
 		}
@@ -288,47 +288,62 @@ func TestNspawnPolicyRecover(t *testing.T) {
 	k.destroy(t)
 }
 
-// TestNspawnPolicySwap: another task of the group swaps the source of a bind for a link to the host, again and again.  A start may fail;
-// it may never show the host.
+// swap exchanges `path`, a directory, for `link` and back, until the function that it returns is called.
+func swap(path, link string) func() {
+	dir := path + "-dir"
+	stop := make(chan struct{})
+	var done sync.WaitGroup
+	done.Add(1)
+	go func() {
+		defer done.Done()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				os.Rename(path, dir)
+				os.Rename(link, path)
+				os.Rename(path, link)
+				os.Rename(dir, path)
+			}
+		}
+	}()
+	return func() { close(stop); done.Wait() }
+}
+
+// TestNspawnPolicySwap: another task of the group swaps the source of a bind, or the image, for a link to the host, again and again.  A
+// start may fail; it may never show the host.
 func TestNspawnPolicySwap(t *testing.T) {
 	name := canary(t)
 	h := policyHost(t, "", allowImage())
-	started := 0
-	for i := 0; i < 12; i++ {
-		k := policyTask(t, h, nil)
-		source, link, dir := filepath.Join(k.dir, "alloc/data/x"), filepath.Join(k.dir, "alloc/data/link"), filepath.Join(k.dir, "alloc/data/dir")
-		os.Mkdir(source, 0o755)
-		os.Symlink("/", link)
-		stop := make(chan struct{})
-		var done sync.WaitGroup
-		done.Add(1)
-		go func() {
-			defer done.Done()
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					os.Rename(source, dir)
-					os.Rename(link, source)
-					os.Rename(source, link)
-					os.Rename(dir, source)
+	for _, what := range []string{"bind", "image"} {
+		started := 0
+		for i := 0; i < 12; i++ {
+			k := policyTask(t, h, nil)
+			source, link := filepath.Join(k.dir, "alloc/data/x"), filepath.Join(k.dir, "alloc/data/link")
+			os.Mkdir(source, 0o755)
+			os.Symlink("/", link)
+			config, seen := M{"bind": M{source: "/x"}}, "/x/"+name
+			if what == "image" {
+				if err := os.CopyFS(source, os.DirFS(os.Getenv("NSPAWN_ROOT"))); err != nil {
+					t.Fatal(err)
 				}
+				config, seen = M{"image": source, "command": []string{"/bin/busybox", "sleep", "99"}}, "/"+name
 			}
-		}()
-		k = again(t, k, M{"bind": M{source: "/x"}})
-		err := k.start()
-		close(stop)
-		done.Wait()
-		if err == nil {
-			started++
-			k.lines(t, "[ ! -e /x/"+name+" ] && echo safe", "safe")
-			k.destroy(t)
-		} else {
-			k.clean(t)
+			stop := swap(source, link)
+			k = again(t, k, config)
+			err := k.start()
+			stop()
+			if err == nil {
+				started++
+				k.lines(t, "/bin/busybox test -e "+seen+" || echo safe", "safe")
+				k.destroy(t)
+			} else {
+				k.clean(t)
+			}
 		}
+		t.Logf("%s: %d of 12 started", what, started)
 	}
-	t.Logf("%d of 12 started", started)
 	// For certain: the logs of the allocation are a link.
 	k := policyTask(t, h, nil)
 	logs := filepath.Join(k.dir, "alloc/logs")
