@@ -34,7 +34,8 @@ struct nomad__cli_option {
 bool nomad__cli_parse(int argc, char **argv, const struct nomad_driver *driver, const struct nomad__cli_option *options,
 		      const char **ret_job);
 /* Returns a plugin for one command, with the configuration of --config FILE
- * (JSON: the content of the plugin block's config) if not NULL. */
+ * (an agent's configuration, or the content of the plugin block's config) if
+ * not NULL. */
 struct nomad_plugin *nomad__cli_plugin(const struct nomad_driver *driver, const char *config_file);
 
 #endif

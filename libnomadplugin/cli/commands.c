@@ -14,9 +14,11 @@ static const struct {
 	  "print the options of the plugin block and of a task's config block", nomad__cli_schema },
 	{ "doctor", "[--config FILE] [--json]", "check this host and print remedies; exits with 1 if no task can run",
 	  nomad__cli_doctor },
-	{ "validate", "JOB.json", "check the configs of this driver's tasks in a job, without an agent",
+	{ "validate", "[--policy FILE] JOB",
+	  "check the configs of this driver's tasks in a job, without an agent; with --policy also whether a node with "
+	  "that configuration would let them start",
 	  nomad__cli_validate },
-	{ "run", "[--config FILE] [--task GROUP/TASK] [--alloc DIR] JOB.json",
+	{ "run", "[--config FILE] [--task GROUP/TASK] [--alloc DIR] JOB",
 	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR becomes its "
 	  "alloc/ and is kept",
 	  nomad__cli_run },
@@ -44,8 +46,10 @@ static void usage(const struct nomad_driver *driver, FILE *out)
 			commands[i].arguments, commands[i].help);
 	fprintf(out,
 		"    nomad-driver-%s --version | --help\n\n"
-		"Job files are Nomad's JSON job format, as `nomad job run -output` prints it and `nomad job run -json` "
-		"takes it.\n",
+		"JOB is HCL, or JSON as `nomad job run -output` prints it; - is standard input. FILE is an agent's "
+		"configuration, or what is in the plugin block's config, each as HCL or JSON. For HCL, nomad has to be "
+		"on "
+		"PATH.\n",
 		driver->name);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "cli/load.h"
 #include "schema/schema.h"
 
 enum { OPTIONS_MAX = 8 };
@@ -47,7 +48,7 @@ bool nomad__cli_parse(int argc, char **argv, const struct nomad_driver *driver, 
 		return false;
 	}
 	if (ret_job && optind + 1 != argc) {
-		nomad__cli_fail(driver, 0, "%s: give one job file, in Nomad's JSON job format", argv[0]);
+		nomad__cli_fail(driver, 0, "%s: give one job file, HCL or JSON", argv[0]);
 		return false;
 	}
 	if (ret_job)
@@ -65,15 +66,11 @@ struct nomad_plugin *nomad__cli_plugin(const struct nomad_driver *driver, const 
 	int r = plugin ? 0 : -EINVAL;
 
 	if (plugin && config_file) {
-		json_error_t where;
-		json_t *json = json_load_file(config_file, JSON_REJECT_DUPLICATES, &where);
+		json_t *json = nomad__load_config(config_file, driver->name, &err);
 
-		if (!json)
-			r = nomad_error_set(&err, EINVAL, "read plugin config '%s': %s (line %d)", config_file,
-					    where.text, where.line);
-		else
-			r = nomad__config_from_json(nomad__plugin_config_schema(plugin), "plugin config", json, &config,
-						    &size, &err);
+		r = json ? nomad__config_from_json(nomad__plugin_config_schema(plugin), "plugin config", json, &config,
+						   &size, &err)
+			 : -EINVAL;
 		json_decref(json);
 	}
 	if (r >= 0)

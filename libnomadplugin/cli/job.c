@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/load.h"
+
 const char *nomad__job_string(const json_t *object, const char *key, const char *otherwise)
 {
 	const char *value = json_string_value(json_object_get(object, key));
@@ -44,17 +46,12 @@ int nomad__job_load(const char *path, const char *driver, struct nomad__job *ret
 {
 	struct nomad__job job = { 0 };
 	const json_t *groups, *group, *tasks, *task;
-	json_error_t where;
 	size_t i, j;
 	int r = 0;
 
-	job.root = strcmp(path, "-") == 0 ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &where)
-					  : json_load_file(path, JSON_REJECT_DUPLICATES, &where);
+	job.root = nomad__load_job(path, err);
 	if (!job.root)
-		return nomad_error_set(err, EINVAL, "read job '%s': %s (line %d)%s", path, where.text, where.line,
-				       strstr(path, ".hcl") || strstr(path, ".nomad")
-					       ? "; this command reads JSON: `nomad job run -output JOB.hcl` makes it"
-					       : "");
+		return -EINVAL;
 	job.json = json_object_get(job.root, "Job");
 	if (!job.json)
 		job.json = job.root;

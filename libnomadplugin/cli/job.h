@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * cli/job.h: the parts of a job file (Nomad's JSON job format) that a driver
+ * cli/job.h: the parts of a job file (HCL, or Nomad's JSON job format) that a driver
  * can use without an agent. */
 #ifndef NOMAD_JOB_H
 #define NOMAD_JOB_H

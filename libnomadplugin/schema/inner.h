@@ -10,6 +10,7 @@
  *	scalar.c	msgpack -> string, number, boolean
  *	decode.c	msgpack -> struct		redact.c	msgpack -> msgpack, no secrets
  *	from_json.c	JSON -> msgpack			check.c		faults in tables
+ *	mistakes.c	all faults in a config
  *	spec.c		table -> hclspec tree
  *	facts.c		a row in words			print_*.c	table -> people */
 #ifndef NOMAD_SCHEMA_INNER_H

@@ -115,6 +115,11 @@ struct json_t;
 int nomad__config_from_json(const struct nomad_schema *schema, const char *what, const struct json_t *json,
 			    void **ret_msgpack, size_t *ret_size, struct nomad_error **err);
 
+/* Appends all mistakes in a job's config map to the strv *mistakes: those of single options, or if there are none the
+ * first one between options.  -ENOMEM at worst. */
+int nomad__config_mistakes(const struct nomad_schema *schema, const char *what, const struct json_t *json,
+			   char ***mistakes);
+
 /* `DRIVER schema`: for people, as JSON Schema (draft 2020-12), as POD for the manual. */
 int nomad__schema_print_text(const struct nomad_schema *schema, const char *title, FILE *out);
 int nomad__schema_print_json(const struct nomad_schema *schema, const char *title, FILE *out);
