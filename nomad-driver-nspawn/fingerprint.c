@@ -62,6 +62,7 @@ static void check_warnings(struct nomad_fingerprint *fp, const struct nspawn_hos
 			nomad_strdupf("'%s' is not installed: %s", tools[i].name, tools[i].finding);
 
 		nomad_fp_check(fp, tools[i].name, path, NOMAD_HEALTHY, finding, tools[i].remedy);
+		nomad_fp_bool(fp, tools[i].name, path);
 	}
 	nomad_fp_check(
 		fp, "systemd-machined", host->machined, NOMAD_HEALTHY,
@@ -107,5 +108,6 @@ void nspawn_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *f
 		nomad_fp_string(fp, "version", text);
 	}
 	nomad_fp_bool(fp, "volumes", config->volumes);
+	nomad_fp_bool(fp, "machined", host.machined);
 	nspawn_host_done(&host);
 }

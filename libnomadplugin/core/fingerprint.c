@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/plugin.h"
+#include "core/policy.h"
+#include "os/host.h"
 
 static void attribute_done(struct nomad__attribute *attribute)
 {
@@ -88,6 +91,32 @@ static int by_key(const void *a, const void *b)
 	return strcmp(((const struct nomad__attribute *)a)->key, ((const struct nomad__attribute *)b)->key);
 }
 
+/* What is the same for all drivers.  A remote driver's tasks have nothing of this host. */
+static void add_shared(const struct nomad_plugin *plugin, struct nomad_fingerprint *fp)
+{
+	NOMAD_AUTO_FREE char *dir = strdup(nomad_plugin_state_dir(plugin));
+	const char *mode = nomad__policy_mode(plugin);
+	struct nomad__host host;
+
+	if (mode)
+		nomad_fp_string(fp, "policy", mode);
+	if (plugin->driver->capabilities & NOMAD_ALL_REMOTE)
+		return;
+	/* It may not be there before the first task. */
+	while (dir && access(dir, F_OK) < 0 && strrchr(dir, '/') > dir)
+		*strrchr(dir, '/') = '\0';
+	nomad__host_look(dir ? dir : "/", &host);
+	if (*host.storage)
+		nomad_fp_string(fp, "storage", host.storage);
+	if (!host.cgroup)
+		return;
+	nomad_fp_string(fp, "cgroup", host.cgroup);
+	nomad_fp_bool(fp, "systemd", host.systemd);
+	nomad_fp_bool(fp, "idmapped_mounts", host.idmapped_mounts);
+	nomad_fp_bool(fp, "user_namespaces", host.user_namespaces);
+	nomad_fp_bool(fp, "seccomp", host.seccomp);
+}
+
 int nomad__fingerprint_look(struct nomad_plugin *plugin, struct nomad_fingerprint **ret)
 {
 	const struct nomad_driver *driver = plugin->driver;
@@ -100,8 +129,10 @@ int nomad__fingerprint_look(struct nomad_plugin *plugin, struct nomad_fingerprin
 	fp->description = strdup("Healthy");
 	if (fp->prefix)
 		driver->fingerprint(plugin, fp);
-	if (fp->prefix && fp->health != NOMAD_UNDETECTED)
+	if (fp->prefix && fp->health != NOMAD_UNDETECTED) {
 		nomad_fp_bool(fp, NULL, true);
+		add_shared(plugin, fp);
+	}
 	if (!fp->prefix || !fp->description || fp->failed) {
 		nomad__fingerprint_free(fp);
 		return -ENOMEM;

@@ -58,6 +58,7 @@ static void test_order(void **state)
 
 	(void)state;
 	driver.fingerprint = print_whatever;
+	driver.capabilities |= NOMAD_ALL_REMOTE; /* nothing of this host */
 	plugin = plugin_up(&driver);
 	a = look(plugin, some);
 	assert_int_equal(a->health, NOMAD_HEALTHY);
@@ -102,6 +103,7 @@ static void test_checks(void **state)
 
 	(void)state;
 	driver.fingerprint = print_whatever;
+	driver.capabilities |= NOMAD_ALL_REMOTE; /* nothing of this host */
 	plugin = plugin_up(&driver);
 	fp = look(plugin, checks);
 	assert_int_equal(fp->health, NOMAD_UNHEALTHY);
@@ -113,6 +115,29 @@ static void test_checks(void **state)
 	assert_int_equal(fp->health, NOMAD_UNDETECTED);
 	assert_string_equal(fp->description, "no kernel");
 	assert_int_equal(fp->n_attributes, 0); /* driver.script too */
+	nomad__fingerprint_free(fp);
+	nomad__plugin_free(plugin);
+}
+
+/* What all drivers tell; a remote one has only the policy, and this one none. */
+static void test_shared(void **state)
+{
+	static const char *const keys[] = { "driver.script.cgroup",  "driver.script.idmapped_mounts",
+					    "driver.script.seccomp", "driver.script.storage",
+					    "driver.script.systemd", "driver.script.user_namespaces" };
+	struct nomad_driver driver = script_driver;
+	struct nomad_plugin *plugin;
+	struct nomad_fingerprint *fp;
+	size_t found = 0;
+
+	(void)state;
+	driver.fingerprint = print_whatever;
+	plugin = plugin_up(&driver);
+	fp = look(plugin, other_order);
+	for (size_t i = 0; i < fp->n_attributes; i++)
+		for (size_t k = 0; k < NOMAD_ARRAY_LEN(keys); k++)
+			found += strcmp(fp->attributes[i].key, keys[k]) == 0;
+	assert_int_equal(found, NOMAD_ARRAY_LEN(keys));
 	nomad__fingerprint_free(fp);
 	nomad__plugin_free(plugin);
 }
@@ -204,6 +229,7 @@ static void test_stream(void **state)
 	variant = 1;
 	looks = 0;
 	driver.fingerprint = print_variant;
+	driver.capabilities |= NOMAD_ALL_REMOTE; /* nothing of this host */
 	driver.fingerprint_interval_s = 3600;
 	plugin = plugin_up(&driver);
 	assert_int_equal(looks, 0); /* not before somebody asks */
@@ -256,6 +282,7 @@ static void test_init_fails(void **state)
 
 	(void)state;
 	driver.init = broken_init;
+	driver.capabilities |= NOMAD_ALL_REMOTE; /* nothing of this host */
 	health = NOMAD_UNHEALTHY;
 	plugin = plugin_up(&driver);
 	sub = nomad__fingerprint_subscribe(plugin, hear, &h);
@@ -375,5 +402,5 @@ static void test_events_kept_for_who_stays(void **state)
 	nomad__plugin_free(plugin);
 }
 
-MAIN("fingerprint", T(test_order), T(test_checks), T(test_stream), T(test_init_fails), T(test_event_stream),
-     T(test_events_kept_for_who_stays))
+MAIN("fingerprint", T(test_order), T(test_checks), T(test_shared), T(test_stream), T(test_init_fails),
+     T(test_event_stream), T(test_events_kept_for_who_stays))

@@ -5,8 +5,11 @@
 
 #include <errno.h>
 
+#include "nomad/log.h"
 #include "wire/convert.h"
 
+/* An agent gives up on a driver whose Init fails, for good, and shows none.  So the call never fails: the fingerprint
+ * tries again, and says why the driver is unhealthy. */
 void nomad__serve_init(struct nomad__call *call, const ProtobufCMessage *request)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
@@ -14,9 +17,8 @@ void nomad__serve_init(struct nomad__call *call, const ProtobufCMessage *request
 
 	(void)request;
 	if (nomad__plugin_init(nomad__call_plugin(call), &err) < 0)
-		nomad__call_fail(call, err);
-	else
-		nomad__call_reply(call, &answer.base);
+		nomad_log(NOMAD_LOG_ERROR, "%s", nomad_error_message(err));
+	nomad__call_reply(call, &answer.base);
 }
 
 void nomad__serve_shutdown(struct nomad__call *call, const ProtobufCMessage *request)

@@ -270,9 +270,12 @@ func TestSetConfig(t *testing.T) {
 func TestInitFails(t *testing.T) {
 	h := start(t, launch{})
 	h.setConfig(t, M{"init_fails": true}, true)
-	_, err := h.call(driverSvc+"Init", M{})
-	if err == nil || !strings.Contains(err.Error(), "init_fails") {
-		t.Errorf("Init: %v", err)
+	// An agent shows no driver whose Init fails.
+	h.must(t, driverSvc+"Init", M{})
+	f := h.stream(t, driverSvc+"Fingerprint", M{}, false)
+	r, err := f.recv()
+	if err != nil || r.str("health") != "UNHEALTHY" || !strings.Contains(r.str("health_description"), "init_fails") {
+		t.Errorf("%v, %v", r.json(), err)
 	}
 }
 
