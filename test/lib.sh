@@ -48,6 +48,10 @@
 #   task_exit_code ALLOC TASK    of its last termination
 #   task_events ALLOC TASK       one line each: type: message
 #   alloc_logs ALLOC TASK [stdout|stderr]
+#   policy_lines ALLOC TASK      the lines that the refusal of its start tells to write into the policy
+#   run_by_message FILE TASK DRIVER RULE...   run a job that the policy refuses: each time add the lines of
+#                                the message to $T/policy, call `configure` and restart the agent, until it is
+#                                not refused.  These RULEs it has to take, in this order
 #   plugin_pid FILE_NAME         of the plugin that the agent (or its past life) runs
 #   api METHOD PATH [BODY]       the agent's HTTP API
 #
@@ -390,6 +394,31 @@ wait_alloc() {
 task_state() { api GET "/v1/allocation/$1" | jq --arg t "$2" '.TaskStates[$t]'; }
 task_exit_code() { task_state "$1" "$2" | jq -r '[.Events[] | select(.Type == "Terminated")] | last | .ExitCode'; }
 task_events() { task_state "$1" "$2" | jq -r '.Events[]? | "\(.Type): \(.DisplayMessage)"'; }
+policy_lines() {
+	task_events "$1" "$2" | perl -ne 'print "$1\n" while
+		/(?:in\ policy:\ |policy\ \{\ |policy\ in\ the\ plugin\ block:\ )
+		((?:allow|max)_\w+\ =\ .+?)(?=\ \}|;\ option\ \x27|\ \[nd-|$)/gx' |
+		sort -u
+}
+run_by_message() {
+	_rm_job=$1 _rm_task=$2 _rm_driver=$3 _rm_added=; shift 3
+	while :; do
+		run_job "$_rm_job" && wait_for 120 'the start is judged' _judged "$_rm_task" || return 1
+		_lines=$(policy_lines "$ALLOC_ID" "$_rm_task")
+		[ -n "$_lines" ] || break
+		printf 'to add:\n%s\n' "$_lines"
+		for _rule in $(echo "$_lines" | sed 's/ =.*//'); do
+			_rm_added="$_rm_added $_rule"
+			sed -i "/^$_rule =/d" "$T/policy"
+		done
+		echo "$_lines" >>"$T/policy"
+		purge_job "$JOB_ID" && stop_agent && configure &&
+			start_agent "${AGENT_DIR##*/agent-}" "$T/plugins" "$T/plugin.hcl" &&
+			wait_driver "$_rm_driver" || return 1
+	done
+	is "${_rm_added# }" "$*"
+}
+_judged() { task_events "$ALLOC_ID" "$1" 2>/dev/null | grep -Eq '^(Started|Driver Failure|Terminated)'; }
 alloc_logs() {
 	if [ "${3:-stdout}" = stderr ]; then "$NOMAD" alloc logs -stderr "$1" "$2"
 	else "$NOMAD" alloc logs "$1" "$2"; fi

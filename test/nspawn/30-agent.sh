@@ -219,22 +219,6 @@ t_no_volumes() {
 		like "$(task_events "$ALLOC_ID" task)" 'volumes are not enabled; cannot mount host paths'
 }
 run_test 'plugin option volumes = false' t_no_volumes
-# The job that was root on its host.  Each refusal names the lines; with them it runs.
-rooted=$(sh_config 'wc -l </host/etc/shadow; grep -c ffffffff /proc/self/status; sleep 1' \
-	'{"bind":[{"/":"/host"}],"user_namespacing":false,"capability":["all"],"device_policy":"open"}')
-messages() { task_state "$ALLOC_ID" task | jq -r '.Events[].DisplayMessage'; }
-t_policy() {
-	stop_agent &&
-		sed -i -e '/volumes = false/d' -e "s|mode = \"open\"|allow_image = [\"$ROOT\"]|" "$T/plugin.hcl" &&
-		start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn && ends refused "$rooted" . failed ||
-		return 1
-	messages | grep -o 'in policy: [a-z_]* = [^;]*' | sed -e 's/^in policy: //' -e 's/ \[nd-denied\].*//' \
-		>"$T/lines" && is "$(wc -l <"$T/lines")" 4 && file_has "$T/lines" '^allow_bind = ."/".$' &&
-		sed -i -e "/allow_image/r $T/lines" "$T/plugin.hcl" && stop_agent || { cat "$T/lines"; return 1; }
-	start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn && ends allowed "$rooted" . complete &&
-		is "$(alloc_logs "$ALLOC_ID" task | head -n 1)" "$(wc -l </etc/shadow)"
-}
-run_test 'policy: a job that would be root is refused, and the line of the refusal lets it run' t_policy
 t_end() { stop_agent && unlike "$(cat /proc/self/mounts)" "$T/state" && is "$(ls "$T/state/tasks")" ''; }
 run_test 'the agent stops, nothing is left' t_end
 done_testing

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 # Jobs of the shapes that the examples of the Go driver of this name have, under an agent: a booted
 # Debian by a relative path, a web server with port_map behind a DHCP client, downloads, zones, a system job,
-# a unit from a template in a raw image.  Its bridge mode is in 35-group.
+# a unit from a template in a raw image.  Those that need power over the node run with the lines of the message, all
+# others with the default policy.  Its bridge mode is in 35-group.
 . test/lib.sh
 . test/nspawn/lib-nspawn.sh
 if [ -z "${NOMAD_TEST_DIR:-}" ] && command -v debootstrap >/dev/null; then make_tree debian || true; fi
@@ -12,7 +13,13 @@ require_nomad
 requires curl busybox tar
 DEBIAN=$NSPAWN_CACHE/debian
 mkdir "$T/plugins" "$T/www" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n      mode = "open"\n    }\n  }\n}\n' "$T" >"$T/plugin.hcl"
+# The default policy, and what the messages say that jobs need.
+: >"$T/policy"
+configure() {
+	{ printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n' "$T"
+	cat "$T/policy"; printf '    }\n  }\n}\n'; } >"$T/plugin.hcl"
+}
+configure
 cp -a "$ROOT" "$T/web"
 # What another image's dhclient does: it asks, and fails without an answer.
 printf '#!/bin/sh\nexec busybox udhcpc -f -q -n -i host0 -s /bin/true\n' >"$T/web/usr/sbin/dhclient" &&
@@ -23,7 +30,7 @@ tar -C "$T/web" -czf "$T/www/image.tar.gz" .
 port=$(_free_ports 1)
 busybox httpd -f -p "127.0.0.1:$port" -h "$T/www" &
 cleanup "kill $!"
-job() {	# NAME TYPE [GROUP_HCL]; the task's config on stdin
+job() {	# NAME TYPE [GROUP_HCL]; the task's config in $T/task; $NEEDS are the rules that its message has to name
 	{
 		printf 'job "%s" {\n  datacenters = ["dc1"]\n  type = "%s"\n  group "linux" {\n    count = 1\n    ephemeral_disk { size = 20 }\n%s\n' "$1" "$2" "${3:-}"
 		for name in ${TASKS:-main}; do
@@ -33,7 +40,8 @@ job() {	# NAME TYPE [GROUP_HCL]; the task's config on stdin
 		done
 		printf '  }\n}\n'
 	} >"$T/$1.hcl"
-	run_job "$T/$1.hcl" && wait_alloc "$ALLOC_ID" running 120 ||
+	# shellcheck disable=SC2086
+	run_by_message "$T/$1.hcl" main nspawn ${NEEDS:-} && wait_alloc "$ALLOC_ID" running 120 ||
 		{ cat "$T/$1.hcl"; "$NOMAD" alloc status "$ALLOC_ID"; return 1; }
 }
 ex() { "$NOMAD" alloc exec -i=false -t=false -task "${1%%:*}" "${ALLOC_ID}" /bin/sh -c "${1#*:}"; }
@@ -50,7 +58,7 @@ t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver nspawn; 
 t_minimal() {
 	debian || return 0
 	printf '      config {\n        image = "%s"\n        resolv_conf = "copy-host"\n      }\n' "$DEBIAN" >"$T/task"
-	KILL=60s job debian service && wait_for 120 'systemd is up' up &&
+	NEEDS=allow_image KILL=60s job debian service && wait_for 120 'systemd is up' up &&
 		is "$(ex 'main:cat /etc/resolv.conf')" "$(cat /etc/resolv.conf)" && stop debian
 }
 web() { [ "$(curl -s -m 5 http://127.0.0.1:18080/)" = 'a page' ]; }
@@ -68,7 +76,7 @@ t_web() {
 	        }
 	      }
 	HCL
-	job nginx service '    network {
+	NEEDS='allow_host_users allow_image' job nginx service '    network {
       port "http" { static = 18080 }
     }' && wait_for 60 'the page' web && stop nginx
 }

@@ -101,7 +101,8 @@ t_agent() {
 	for driver in nspawn build pot; do
 		sed -e '/^plugin_dir/d' -e "s|^  config {}|  config {\n  }|" "examples/$driver/agent.hcl" |
 			sed -e "s|^  config {|&\n    state_dir = \"$T/state-$driver\"|" \
-				-e "s|^    policy {|&\n      allow_image = [\"$PWD/build/cache\"]|" >"$T/$driver.hcl"
+				-e "/^plugin \"nomad-driver-nspawn/,\$s|^    policy {|&\n      allow_image = [\"$PWD/build/cache\"]|" \
+				>"$T/$driver.hcl"
 	done
 	printf 'plugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}\n' >"$T/raw_exec.hcl"
 	start_agent one "$T/plugins" "$T/nspawn.hcl" "$T/build.hcl" "$T/pot.hcl" "$T/raw_exec.hcl" &&
