@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #include "nomad/error.h"
+#include "powers.h"
 
 bool pot_is_udp(const char *value, const char **ret_rest)
 {
@@ -234,9 +235,9 @@ static const struct nomad_option config_options[] = {
 		     .help = "Hand the values of the task's environment over in files of its secrets directory.  Where "
 			     "false, they stand on pot's command lines, which ps shows to every user and which pot "
 			     "writes to syslog."),
-	NOMAD_OPTION(struct pot_config, allow_host_paths, BOOL, .def = "true",
-		     .help = "Let jobs copy and mount paths of the host.  Where false, only paths in the allocation's "
-			     "own directory may be named; Nomad's volumes are not concerned."),
+	NOMAD_OPTION(struct pot_config, allow_host_paths, TRISTATE, .deprecated = true,
+		     .help = "Has no effect: the rules allow_copy, allow_mount and allow_mount_read_only of policy say "
+			     "which paths of the host jobs may copy and mount."),
 	NOMAD_OPTION(struct pot_config, prepare_timeout, INT, .def = "3600", .min = 1, .max = 86400, .unit = "seconds",
 		     .help = "Longest time that pot prepare may take, with the download of an image and the wait for "
 			     "other downloads on this host: pot does one at a time."),
@@ -258,64 +259,74 @@ static const char *const network_stacks[] = { "ipv4", "ipv6", "dual", NULL };
 
 static const struct nomad_option task_options[] = {
 	NOMAD_OPTION(
-		struct pot_task_config, image, STRING, .required = true, .check = check_image,
+		struct pot_task_config, image, STRING, .power = &pot_power_image, .required = true,
+		.check = check_image,
 		.help = "Base URL of the image: pot fetches URL/POT_TAG.xz from there when the host does not have it.",
 		.example = "\"https://potluck.example.org/\""),
-	NOMAD_OPTION(struct pot_task_config, pot, STRING, .required = true, .check = check_name,
-		     .help = "Name of the image.", .example = "\"nginx-amd64-14_1\""),
-	NOMAD_OPTION(struct pot_task_config, tag, STRING, .required = true, .check = check_name,
-		     .help = "Version of the image.", .example = "\"1.2\""),
-	NOMAD_OPTION(struct pot_task_config, command, STRING, .non_empty = true, .check = check_one_line,
+	NOMAD_OPTION(struct pot_task_config, pot, STRING, .harmless = "a name in the source that image gives",
+		     .required = true, .check = check_name, .help = "Name of the image.",
+		     .example = "\"nginx-amd64-14_1\""),
+	NOMAD_OPTION(struct pot_task_config, tag, STRING, .harmless = "a name in the source that image gives",
+		     .required = true, .check = check_name, .help = "Version of the image.", .example = "\"1.2\""),
+	NOMAD_OPTION(struct pot_task_config, command, STRING, .harmless = "runs in the jail", .non_empty = true,
+		     .check = check_one_line,
 		     .help = "Command line for the jail, read by its shell as it stands; absent, the image's own runs.",
 		     .example = "\"nginx\""),
-	NOMAD_OPTION(struct pot_task_config, args, STRING_LIST, .check = check_one_line,
+	NOMAD_OPTION(struct pot_task_config, args, STRING_LIST, .harmless = "runs in the jail", .check = check_one_line,
 		     .help = "Arguments for command.  Each arrives as one word whatever it holds; one that already "
 			     "stands in single quotes is left as it is.",
 		     .example = "[\"-g\", \"daemon off;\"]"),
-	NOMAD_OPTION(struct pot_task_config, network_mode, STRING, .choices = network_modes,
+	NOMAD_OPTION(struct pot_task_config, network_mode, STRING, .power = &pot_power_network_mode,
+		     .choices = network_modes,
 		     .help = "How the pot joins the network; host means inherit.  Absent, it is public-bridge if there "
 			     "are ports to map, else what the image says."),
-	NOMAD_OPTION(struct pot_task_config, port_map, STRING_MAP, .check = check_port_number,
+	NOMAD_OPTION(struct pot_task_config, port_map, STRING_MAP, .harmless = "ports that Nomad has given",
+		     .check = check_port_number,
 		     .help = "Port in the pot for each port label of the job, tcp unless udp: stands before it.  "
 			     "Without effect in network modes that have no network of their own.",
 		     .example = "{ http = \"80\", dns = \"udp:53\" }"),
-	NOMAD_OPTION(struct pot_task_config, ports, STRING_LIST, .check = check_port_label,
+	NOMAD_OPTION(struct pot_task_config, ports, STRING_LIST, .harmless = "ports that Nomad has given",
+		     .check = check_port_label,
 		     .help = "Labels of the group's ports to map into the pot, to the port that the label's `to` "
 			     "names; tcp unless udp: stands before it.",
 		     .example = "[\"http\", \"udp:dns\"]"),
-	NOMAD_OPTION(struct pot_task_config, copy, STRING_LIST, .check = check_copy,
+	NOMAD_OPTION(struct pot_task_config, copy, STRING_LIST, .power = &pot_power_copy, .check = check_copy,
 		     .help = "SOURCE:DESTINATION: files and directories to copy into the pot.  A relative source "
 			     "counts from the task's directory.",
 		     .example = "[\"local/nginx.conf:/usr/local/etc/nginx/nginx.conf\"]"),
-	NOMAD_OPTION(struct pot_task_config, mount, STRING_LIST, .check = check_mount,
+	NOMAD_OPTION(struct pot_task_config, mount, STRING_LIST, .power = &pot_power_mount, .check = check_mount,
 		     .help = "SOURCE:DESTINATION: directories to mount into the pot.  A relative source counts from "
 			     "the task's directory.",
 		     .example = "[\"/mnt/data:/data\"]"),
-	NOMAD_OPTION(struct pot_task_config, mount_read_only, STRING_LIST, .check = check_mount,
-		     .help = "The same, mounted read-only.", .example = "[\"/usr/ports:/usr/ports\"]"),
-	NOMAD_OPTION(struct pot_task_config, extra_hosts, STRING_LIST, .check = check_host,
+	NOMAD_OPTION(struct pot_task_config, mount_read_only, STRING_LIST, .power = &pot_power_mount_read_only,
+		     .check = check_mount, .help = "The same, mounted read-only.",
+		     .example = "[\"/usr/ports:/usr/ports\"]"),
+	NOMAD_OPTION(struct pot_task_config, extra_hosts, STRING_LIST, .harmless = "in the jail", .check = check_host,
 		     .help = "HOST:IP lines for the pot's /etc/hosts.", .example = "[\"artifactory:192.0.2.7\"]"),
-	NOMAD_OPTION(struct pot_task_config, attributes, STRING_LIST, .check = check_attribute,
-		     .help = "NAME:VALUE: attributes of the pot, see pot-set-attribute.", .example = "[\"mlock:yes\"]"),
-	NOMAD_OPTION(struct pot_task_config, ip, STRING_LIST, .check = check_ip,
+	NOMAD_OPTION(struct pot_task_config, attributes, STRING_LIST, .power = &pot_power_attributes,
+		     .check = check_attribute, .help = "NAME:VALUE: attributes of the pot, see pot-set-attribute.",
+		     .example = "[\"mlock:yes\"]"),
+	NOMAD_OPTION(struct pot_task_config, ip, STRING_LIST, .power = &pot_power_ip, .check = check_ip,
 		     .help = "Addresses of the pot; needed with network mode alias.  Bridges take auto, which is the "
 			     "default.",
 		     .example = "[\"em0|192.0.2.10\"]"),
-	NOMAD_OPTION(struct pot_task_config, bridge, STRING, .check = check_name,
+	NOMAD_OPTION(struct pot_task_config, bridge, STRING, .power = &pot_power_bridge, .check = check_name,
 		     .help = "The private bridge to join; needed with network mode private-bridge.",
 		     .example = "\"backend\""),
-	NOMAD_OPTION(struct pot_task_config, network_stack, STRING, .choices = network_stacks,
+	NOMAD_OPTION(struct pot_task_config, network_stack, STRING, .harmless = "which addresses the jail gets",
+		     .choices = network_stacks,
 		     .help = "The pot's addresses: ipv4, ipv6 or both.  Absent, what pot is configured for."),
-	NOMAD_OPTION(struct pot_task_config, dns, STRING, .check = check_dns,
+	NOMAD_OPTION(struct pot_task_config, dns, STRING, .power = &pot_power_dns, .check = check_dns,
 		     .help = "The pot's resolv.conf: inherit that of the host, pot (the name server pot), off to keep "
 			     "the image's, or custom:FILE.  A dns block of the job comes before it."),
-	NOMAD_OPTION(struct pot_task_config, signature_key, STRING, .check = nomad_check_absolute_path,
+	NOMAD_OPTION(struct pot_task_config, signature_key, STRING,
+		     .harmless = "refuses images, and shows nothing of the file", .check = nomad_check_absolute_path,
 		     .help = "Public key of signify(1); an image that it did not sign is refused.",
 		     .example = "\"/usr/local/etc/pot/site.pub\""),
-	NOMAD_OPTION(struct pot_task_config, cpus, INT, .min = 1, .max = 4096,
+	NOMAD_OPTION(struct pot_task_config, cpus, INT, .harmless = "takes processors away", .min = 1, .max = 4096,
 		     .help = "Pin the pot to so many CPUs (pot needs potcpu for it)."),
 	NOMAD_OPTION(
-		struct pot_task_config, cpu_hard_limit, BOOL, .def = "false",
+		struct pot_task_config, cpu_hard_limit, BOOL, .harmless = "takes processor time away", .def = "false",
 		.help = "Let the job's cpu be a limit (rctl pcpu) rather than a share that the scheduler counts with."),
 };
 

@@ -25,6 +25,7 @@
 #include "config.h"
 #include "env.h"
 #include "images.h"
+#include "judge.h"
 #include "nomad/error.h"
 #include "nomad/log.h"
 #include "nomad/task.h"
@@ -191,6 +192,8 @@ static int pot_start(struct nomad_task *task, struct nomad_error **err)
 	if (!name)
 		return nomad_error_errno(err, ENOMEM, "name a pot");
 	r = refuse(site, nomad_task_info(task), err);
+	if (r == 0)
+		r = pot_judge(task, err);
 	if (r < 0)
 		return r;
 	r = nomad_task_put(task, RECORD_POT, name, err);

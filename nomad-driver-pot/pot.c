@@ -26,6 +26,7 @@
 #include "env.h"
 #include "hold.h"
 #include "images.h"
+#include "judge.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/tool.h"
@@ -220,39 +221,6 @@ static int write_dns(struct nomad_task *task, char **ret_file, struct nomad_erro
 	return 0;
 }
 
-/* The path on the host that SOURCE:DESTINATION names; *ret_destination points into `entry`. */
-static int split(const struct pot_config *site, struct nomad_task *task, const char *option, const char *entry,
-		 char **ret_source, const char **ret_destination, struct nomad_error **err)
-{
-	const char *colon = strchr(entry, ':');
-	const char *alloc_dir = nomad_task_info(task)->alloc_dir;
-	NOMAD_AUTO_FREE char *source = NULL;
-
-	if (*entry == '/')
-		source = nomad_strdupf("%.*s", (int)(colon - entry), entry);
-	else
-		source = nomad_strdupf("%s/%.*s", nomad_task_dir(task), (int)(colon - entry), entry);
-	if (!source)
-		return nomad_error_errno(err, ENOMEM, "option '%s'", option);
-	if (!site->allow_host_paths) {
-		char *real = realpath(source, NULL);
-		size_t n = strlen(alloc_dir);
-
-		if (!real)
-			return nomad_error_errno(err, errno, "option '%s': '%s'", option, source);
-		free(source);
-		source = real;
-		if (strncmp(source, alloc_dir, n) != 0 || source[n] != '/')
-			return nomad_error_set(err, EPERM,
-					       "option '%s': '%s' is not in the allocation's directory; the plugin's "
-					       "option allow_host_paths forbids that",
-					       option, entry);
-	}
-	*ret_source = NOMAD_TAKE_PTR(source);
-	*ret_destination = colon + 1;
-	return 0;
-}
-
 static int mount_one(const struct pot_config *site, const char *name, const char *source, const char *destination,
 		     bool read_only, struct nomad_error **err)
 {
@@ -274,7 +242,7 @@ static int mount_list(const struct pot_config *site, struct nomad_task *task, co
 	for (; entries && *entries; entries++) {
 		NOMAD_AUTO_FREE char *source = NULL;
 		const char *destination;
-		int r = split(site, task, option, *entries, &source, &destination, err);
+		int r = pot_source(task, option, *entries, &source, &destination, err);
 
 		if (r == 0)
 			r = mount_one(site, name, source, destination, read_only, err);
@@ -457,7 +425,7 @@ static int make(const struct pot_config *site, struct nomad_task *task, const ch
 		/* Waits for the same lock as a download of another task. */
 		struct nomad_tool run = { .timeout_ms = (unsigned)site->prepare_timeout * 1000 };
 
-		r = split(site, task, "copy", *c, &source, &destination, err);
+		r = pot_source(task, "copy", *c, &source, &destination, err);
 		if (r == 0)
 			r = call(site, pot_argv_copy_in(site->pot_path, name, source, destination), &run, err);
 	}

@@ -152,15 +152,49 @@ beside 'persistent pots are refused' refused 'outlive' "$(task_config true '{ "a
 beside 'args without command are refused' refused "'args'" "$(task_config true | jq 'del(.command)')"
 beside 'an unknown port label is refused' refused "'nope'" "$(task_config true '{ "ports": ["nope"] }')"
 
-t_host_paths() {
-	pot_config '{ "allow_host_paths": false }'
-	run_task "$(task_config true '{ "mount": ["/etc:/x"] }')"
-	is $STATUS 1 && file_has "$T/err" 'allow_host_paths' && left_nothing || { pot_config; return 1; }
-	run_task "$(task_config true '{ "mount": ["local/../../../../../../../etc:/x"] }')"
-	pot_config
-	is $STATUS 1 && file_has "$T/err" 'allow_host_paths' && left_nothing
+# Each of these is refused before anything is made, and runs with the line that the refusal names.
+judged() {		# OPTIONS LINE
+	_config=$(run_here "$1")
+	pot_config '{ "policy": { "allow_image": ["file://*"] } }'
+	refused "write into the plugin block, in policy: $2\$" "$_config" || return 1
+	_line=$(sed -n 's/.*in policy: \(.*\)$/\1/p' "$T/err" | tail -n 1)
+	pot_config "$(jq -n --arg key "${_line%% =*}" --argjson value "${_line#*= }" \
+		'{ policy: { allow_image: ["file://*"], ($key): $value } }')"
+	run_task "$_config"
+	is $STATUS 0 && left_nothing || { cat "$T/err"; return 1; }
 }
-beside 'host paths can be forbidden' t_host_paths
+run_here() { task_config 'exit 0' "$1"; }
+mkdir -p "$T/data" && ln -s "$T/data" "$T/link"
+d=$T/data
+beside 'mount of a host path' judged "{ \"mount\": [\"$d:/x\"] }" "allow_mount = .\"$d\"."
+beside 'mount through a link' judged "{ \"mount_read_only\": [\"$T/link:/x\"] }" \
+	"allow_mount_read_only = .\"$d\"."
+beside 'copy of a host path' judged "{ \"copy\": [\"$PWD/LICENSE:/tmp/x\"] }" \
+	"allow_copy = .\"$PWD/LICENSE\"."
+beside 'dns from a file' judged '{ "dns": "custom:/etc/hosts" }' 'allow_copy = ."/etc/hosts".'
+beside 'an attribute' judged '{ "attributes": ["mlock:YES", "no-tmpfs:no"] }' \
+	'allow_attributes = ."mlock:YES".'
+beside 'an address' judged '{ "network_mode": "alias", "ip": ["em0|192.0.2.9"] }' \
+	'allow_ip = ."em0.192.0.2.9".'
+t_up() {
+	pot_config '{ "policy": { "allow_image": ["file://*"] } }'
+	refused 'allow_mount = ."/etc".' "$(run_here '{ "mount": ["local/../../../../../../../etc:/x"] }')" &&
+		refused 'allow_mount = .".*/alloc/data".' "$(run_here '{ "mount": ["../alloc/data:/x"] }')"
+}
+beside 'no way out of the directories of the task' t_up
+t_image() {
+	pot_config '{ "policy": {} }'
+	refused 'allow_image = ."http:...", "https:...", "file:' "$(run_here '{}')"
+}
+beside 'an image from the host' t_image
+t_host_network() {
+	pot_config '{ "policy": { "allow_image": ["file://*"], "allow_host_network": false } }'
+	refused 'allow_host_network = true' "$(run_here '{ "network_mode": "host" }')" &&
+		refused 'allow_host_network = true' "$(run_here '{}')"
+	run_task "$(run_here '{ "network_mode": "public-bridge" }')"
+	is $STATUS 0 && left_nothing
+}
+beside 'the network of the host can be refused' t_host_network
 
 t_hard_limit() {
 	run_task "$(task_config 'exit 0' '{ "cpu_hard_limit": true }')"

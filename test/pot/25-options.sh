@@ -155,13 +155,11 @@ t_disabled() {
 }
 beside 'enabled = false: nothing is called for a task' t_disabled
 t_host_paths() {
-	mkdir -p "$T/data"
-	pot_config '{ "allow_host_paths": false }'
-	run_task "$(task_config 'exit 0' '{ "mount": ["'"$T/data"':/data"] }')"
-	is $STATUS 1 && file_has "$T/err" allow_host_paths && is "$(calls mount-in | grep -c '|/data$')" 0 &&
-		left_nothing
+	pot_config '{ "allow_host_paths": true }'
+	run_task "$(task_config 'exit 0')"
+	is $STATUS 0 && file_has "$T/err" "'allow_host_paths' is deprecated" && left_nothing
 }
-beside 'allow_host_paths = false: nothing of the host is mounted' t_host_paths
+beside 'allow_host_paths: only a warning' t_host_paths
 all_beside
 
 # Ports and the size of the node are known to an agent only; limits of time are seen where something hangs.

@@ -11,11 +11,17 @@ mkdir "$T/plugins"
 cp "$BUILD/plugins/nomad-driver-pot" "$T/plugins/"
 # The example's configuration, and what is the test's own.
 agent_config
-mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d') \
+mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d; /policy {/,/}/d') \
 	volume=$(sed -n '/host_volume/,/^  }/p' "$T/plugin.hcl")
-awk -v mine="$mine" -v volume="$volume" '/^plugin_dir/ { next } { print } /^client \{/ {
-	print volume } /^  config \{/ { print mine }' \
-	examples/pot/agent.hcl >"$T/example.hcl" && mv "$T/example.hcl" "$T/plugin.hcl"
+: >"$T/policy"
+configure() {
+	RULES=$(cat "$T/policy") awk -v mine="$mine" -v volume="$volume" '/^plugin_dir/ { next }
+		/^      [a-z_]* *=/ && index("\n" ENVIRON["RULES"], "\n" $1 " =") { next } { print }
+		/^client \{/ { print volume } /^  config \{/ { print mine }
+		/^    policy \{/ { print ENVIRON["RULES"] }' examples/pot/agent.hcl |
+		sed "s|https://potluck.honeyguide.net/|file://$POT_DIR/images|" >"$T/plugin.hcl"
+}
+configure
 
 t_healthy() { start_pot_agent; }
 run_test 'the node shows the driver healthy' t_healthy
@@ -118,8 +124,10 @@ example() {	# NAME JQ [JQ]: of the config, of the task
 	: >"$POT_DIR/images/nginx-nomad-amd64-14_1_1.1.20.xz"
 	"$NOMAD" job run -output "examples/pot/$1" | jq --arg image "file://$POT_DIR/images" --arg t "$T" \
 		--arg script 'trap "exit 0" QUIT; cat /index.html; while :; do sleep 0.2; done' \
-		".Job.TaskGroups[0].Tasks[0] |= (.Config |= (.image = \$image | $2) | ${3:-.})" >"$T/example.json" &&
-		run_job "$T/example.json"
+		".Job.TaskGroups[0].Tasks[0] |= (.Config |= (.image = \$image | $2) | ${3:-.})" >"$T/example.json" || return 1
+	# shellcheck disable=SC2086
+	if [ -n "${NEEDS:-}" ]; then run_by_message "$T/example.json" www1 pot $NEEDS
+	else run_job "$T/example.json"; fi
 }
 t_hello() {
 	example hello.nomad.hcl . && wait_alloc "$ALLOC_ID" failed && is "$(task_exit_code "$ALLOC_ID" hello)" 7 ||
@@ -141,26 +149,23 @@ t_example() {
 	wait_alloc "$ALLOC_ID" complete && like "$(calls signal | tail -n 1)" '\|SIGQUIT\|' && gone "$JOB_ID"
 }
 run_test 'the web server of the examples' t_example
-# Host paths are not allowed by the example's configuration; the job of the older driver has some: it says so, and runs
-# without.
+# What the example's configuration does not allow is refused; with the lines of the messages the job runs.
+mkdir -p "$T/ports" "$T/host/www" && echo conf >"$T/host/nginx.conf" && echo page >"$T/host/www/index.html"
 t_old() {
-	example old-driver.nomad.hcl '.mount = [($t + "/host-volume:/www")] | del(.mount_read_only)' &&
-		wait_for 60 'it is refused' refused && purge_job "$JOB_ID" &&
-		example old-driver.nomad.hcl \
-		'del(.mount, .mount_read_only) | .command = "/bin/sh" | .args = ["-c", "\u0027echo quotes are kept; sleep 1000\u0027"]' &&
+	NEEDS='allow_attributes allow_mount allow_mount_read_only' example old-driver.nomad.hcl \
+		'.mount = [($t + "/host-volume:/www")] | .mount_read_only = [($t + "/ports:/ports")]
+		| .command = "/bin/sh" | .args = ["-c", "\u0027echo quotes are kept; sleep 1000\u0027"]' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'its log' old_speaks && gone "$JOB_ID"
 }
-refused() { task_events "$ALLOC_ID" www1 2>/dev/null | grep -q 'allow_host_paths'; }
 old_speaks() { alloc_logs "$ALLOC_ID" www1 2>/dev/null | grep -qx 'quotes are kept'; }
-run_test 'the job of the older driver' t_old
+run_test 'the job of the older driver, with the lines of the messages' t_old
 
 # Ports of the task's own network block, which the older driver's documentation has: no group lists them.
 t_old_network() {
-	example old-driver-network.nomad.hcl '.copy = ["local/nginx.conf:/nginx.conf"] | .mount = ["local/www:/mnt"]
-		| .command = "/bin/sh"
-		| .args = ["-c", "\u0027cat /nginx.conf /mnt/index.html; echo $NOMAD_HOST_PORT_http; sleep 1000\u0027"]' \
-		'.Templates = [{ EmbeddedTmpl: "conf\n", DestPath: "local/nginx.conf", ChangeMode: "noop" },
-			{ EmbeddedTmpl: "page\n", DestPath: "local/www/index.html", ChangeMode: "noop" }]
+	NEEDS='allow_copy allow_mount' example old-driver-network.nomad.hcl '
+		.copy = [$t + "/host/nginx.conf:/nginx.conf"] | .mount = [$t + "/host/www:/mnt"] | .command = "/bin/sh"
+		| .args = ["-c",
+			"\u0027cat /nginx.conf /mnt/index.html; echo $NOMAD_HOST_PORT_http; sleep 1000\u0027"]' '.
 		| .Services[].Provider = "nomad"
 		| .Services += [.Services[0] + { Name: "in-the-pot", Checks: [], AddressMode: "driver" }]' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'its log' old_network_speaks || return 1

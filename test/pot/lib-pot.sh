@@ -8,7 +8,7 @@
 #   order STEP [TEXT...]  have the stand-in fail, hang, ... at a step; without TEXT: not any more
 #   pot_census            what is left of pots; fails, showing it, if there is anything
 #   calls [WORD]          the stand-in's calls so far
-#   pot_config [JSON]     the plugin's config into $T/config.json, with further options
+#   pot_config [JSON]     the plugin's config into $T/config.json, without rules, with further options
 #   task_config SCRIPT [JSON]   the task's config for a shell script, as JSON, with further options
 #   run_task CONFIG [JQ]  run a task with `run` of the driver, its job changed by the JQ filter:
 #                         sets STATUS; its output is in $T/out and $T/err
@@ -41,7 +41,7 @@ calls() { "$POT_DIR/bin/pot-calls" "$@"; }
 pot_path() { echo "$POT_DIR/bin:/sbin:/bin:/usr/sbin:/usr/bin"; }
 pot_config() {
 	jq -n --arg pot "$POT_DIR/bin/pot" --arg path "$(pot_path)" --arg state "$T/s" --argjson more "${1:-{\}}" \
-		'{ pot_path: $pot, path: $path, state_dir: $state } + $more' >"$T/config.json"
+		'{ pot_path: $pot, path: $path, state_dir: $state, policy: { mode: "open" } } + $more' >"$T/config.json"
 }
 task_config() {
 	jq -n --arg image "file://$POT_DIR/images" --arg script "$1" --argjson more "${2:-{\}}" \
@@ -114,6 +114,9 @@ agent_config() {
 	    path = "$(pot_path)"
 	    state_dir = "$T/s"
 	    gc_grace = ${GC_GRACE:-300}
+	    policy {
+	      mode = "open"
+	    }
 	  }
 	}
 	CONFIG
