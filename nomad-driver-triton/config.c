@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The option tables: every option of the plugin's block and of a task's
- * config block, under the names that the Go driver gave them, so that job
- * files run unchanged.
+ * The option tables of a task's config block, under the names that the Go
+ * driver gave them, so that job files run unchanged.  Those of the plugin's
+ * block are in site_options.c, what power an option gives in powers.c.
  *
  * What can be known to be wrong before the first request is refused here:
  * names, ids, ports, tags with a meaning, firewall rules that do not parse.
@@ -20,6 +20,7 @@
 
 #include "config.h"
 #include "fwrules.h"
+#include "powers.h"
 #include "text.h"
 
 /* ---- Small checks ---- */
@@ -32,26 +33,6 @@ static const char *check_uuid(const char *value)
 static const char *check_port(const char *value)
 {
 	return triton_parse_port(value) > 0 ? NULL : "a port from 1 to 65535";
-}
-
-static const char *check_url(const char *value)
-{
-	return strncmp(value, "https://", 8) == 0 || strncmp(value, "http://", 7) == 0
-		       ? NULL
-		       : "a URL beginning with https://";
-}
-
-static const char *check_docker_url(const char *value)
-{
-	return strncmp(value, "tcp://", 6) == 0 || strncmp(value, "https://", 8) == 0 ||
-			       strncmp(value, "http://", 7) == 0
-		       ? NULL
-		       : "a URL such as tcp://docker.example.com:2376";
-}
-
-static const char *check_account(const char *value)
-{
-	return triton_is_login(value) ? NULL : "a login name";
 }
 
 static const char *check_extra_host(const char *value)
@@ -130,85 +111,28 @@ static const char *check_volume_name(const char *value)
 		       : "letters, digits and _.-, a letter or digit first";
 }
 
-/* ---- The plugin's block ---- */
-
-static const struct nomad_option config_options[] = {
-	NOMAD_OPTION(struct triton_config, url, STRING, .check = check_url,
-		     .example = "\"https://us-central-1.api.example.com\"",
-		     .help = "Address of CloudAPI. Default: TRITON_URL or SDC_URL of the environment."),
-	NOMAD_OPTION(struct triton_config, account, STRING, .check = check_account, .example = "\"acme\"",
-		     .help = "Login of the account. Default: TRITON_ACCOUNT or SDC_ACCOUNT."),
-	NOMAD_OPTION(struct triton_config, user, STRING, .check = check_account, .example = "\"deployer\"",
-		     .help = "Sub-user (RBAC) of the account whose key signs. Default: TRITON_USER or SDC_USER."),
-	NOMAD_OPTION(struct triton_config, key_id, STRING, .example = "\"SHA256:LBvXO...\"",
-		     .help = "Fingerprint of the key that signs: SHA256:..., MD5:aa:bb:... or aa:bb:.... Default: "
-			     "TRITON_KEY_ID or SDC_KEY_ID; without any, that of key_file."),
-	NOMAD_OPTION(struct triton_config, key_file, STRING, .check = nomad_check_absolute_path,
-		     .example = "\"/etc/nomad.d/triton.pem\"",
-		     .help = "File with the private key: PEM (PKCS#1, SEC 1, PKCS#8) or OpenSSH. Default: "
-			     "TRITON_KEY_MATERIAL or SDC_KEY_MATERIAL. Without a key file the ssh-agent signs."),
-	NOMAD_OPTION(struct triton_config, key_material, STRING, .secret = true,
-		     .help = "The private key itself, in place of key_file. Prefer key_file: this text stands in the "
-			     "agent's configuration."),
-	NOMAD_OPTION(struct triton_config, key_passphrase_file, STRING, .check = nomad_check_absolute_path,
-		     .example = "\"/etc/nomad.d/triton.passphrase\"",
-		     .help = "File whose first line decrypts the private key. Only for keys in PEM form; an encrypted "
-			     "key in OpenSSH form needs an ssh-agent."),
-	NOMAD_OPTION(struct triton_config, ssh_auth_sock, STRING, .check = nomad_check_absolute_path,
-		     .example = "\"/run/ssh-agent.sock\"",
-		     .help = "Socket of the ssh-agent that signs. Default: SSH_AUTH_SOCK."),
-	NOMAD_OPTION(struct triton_config, ca_file, STRING, .check = nomad_check_absolute_path,
-		     .example = "\"/etc/ssl/triton-ca.pem\"",
-		     .help = "Certificates that CloudAPI's certificate is verified against, where it is not signed by "
-			     "a public authority."),
-	NOMAD_OPTION(struct triton_config, insecure, TRISTATE,
-		     .help = "Do not verify the certificate of CloudAPI. Default: TRITON_INSECURE, "
-			     "TRITON_SKIP_TLS_VERIFY or TRITON_TLS_INSECURE, read as a boolean, or SDC_TESTING, "
-			     "whatever its value."),
-	NOMAD_OPTION(struct triton_config, docker_url, STRING, .check = check_docker_url,
-		     .example = "\"tcp://us-central-1.docker.example.com:2376\"",
-		     .help = "Address of the Docker API. Default: DOCKER_HOST, then what CloudAPI names among its "
-			     "services."),
-	NOMAD_OPTION(struct triton_config, docker_cert_path, STRING, .check = nomad_check_absolute_path,
-		     .example = "\"/etc/nomad.d/docker\"",
-		     .help = "Folder with key.pem, cert.pem and ca.pem for the Docker API. Default: DOCKER_CERT_PATH."),
-	NOMAD_OPTION(struct triton_config, docker_insecure, TRISTATE,
-		     .help = "Do not verify the certificate of the Docker API. Default: as insecure, unless "
-			     "DOCKER_TLS_VERIFY is set."),
-	NOMAD_OPTION(struct triton_config, datacenter, STRING, .example = "\"us-central-1\"",
-		     .help = "Name of the data centre, as attribute of the node. Default: what CloudAPI says."),
-	NOMAD_OPTION(struct triton_config, requests_per_second, INT, .min = 1, .max = 1000, .def = "10",
-		     .help = "Budget of API requests that all tasks of this node share; short bursts of twice as many "
-			     "are let through."),
-	NOMAD_OPTION(struct triton_config, poll_interval, INT, .min = 1, .max = 300, .def = "5", .unit = "seconds",
-		     .help = "How often the state of all instances is asked for, with one request."),
-	NOMAD_OPTION(struct triton_config, request_timeout, INT, .min = 1, .max = 600, .def = "30", .unit = "seconds",
-		     .help = "Time limit of one API request."),
-	NOMAD_OPTION(struct triton_config, provision_timeout, INT, .min = 1, .max = 7200, .def = "900",
-		     .unit = "seconds",
-		     .help = "How long an instance may take to run, for tasks that name no provision_timeout."),
-};
-
-const struct nomad_schema triton_config_schema = NOMAD_SCHEMA(struct triton_config, config_options);
-
 /* ---- Blocks of a task ---- */
 
 static const struct nomad_option package_options[] = {
-	NOMAD_OPTION(struct triton_package, name, STRING, .example = "\"g4-highcpu-1G\"",
+	NOMAD_OPTION(struct triton_package, name, STRING, .power = &triton_power_package,
+		     .example = "\"g4-highcpu-1G\"",
 		     .help = "Name of the package; a * stands for any part, and must leave one package only."),
-	NOMAD_OPTION(struct triton_package, uuid, STRING, .check = check_uuid,
+	NOMAD_OPTION(struct triton_package, uuid, STRING, .power = &triton_power_package, .check = check_uuid,
 		     .help = "Id of the package; it wins over the name and is not looked up."),
-	NOMAD_OPTION(struct triton_package, version, STRING, .help = "Version of the package."),
+	NOMAD_OPTION(struct triton_package, version, STRING, .harmless = "narrows the search for a name",
+		     .help = "Version of the package."),
 };
 static const struct nomad_schema package_schema = NOMAD_SCHEMA(struct triton_package, package_options);
 
 static const struct nomad_option image_options[] = {
-	NOMAD_OPTION(struct triton_image, name, STRING, .example = "\"base-64-lts\"",
+	NOMAD_OPTION(struct triton_image, name, STRING, .power = &triton_power_image, .example = "\"base-64-lts\"",
 		     .help = "Name of the image, exact, or ~part for a part of it."),
-	NOMAD_OPTION(struct triton_image, uuid, STRING, .check = check_uuid,
+	NOMAD_OPTION(struct triton_image, uuid, STRING, .power = &triton_power_image, .check = check_uuid,
 		     .help = "Id of the image; it wins over the name and is not looked up."),
-	NOMAD_OPTION(struct triton_image, version, STRING, .example = "\"22.4.0\"", .help = "Version of the image."),
-	NOMAD_OPTION(struct triton_image, most_recent, BOOL, .def = "false",
+	NOMAD_OPTION(struct triton_image, version, STRING, .harmless = "narrows the search for a name",
+		     .example = "\"22.4.0\"", .help = "Version of the image."),
+	NOMAD_OPTION(struct triton_image, most_recent, BOOL, .harmless = "narrows the search for a name",
+		     .def = "false",
 		     .help = "Where several images match: take the one published last, instead of failing."),
 };
 static int check_image(const void *config, struct nomad_error **err)
@@ -222,9 +146,9 @@ static int check_image(const void *config, struct nomad_error **err)
 static const struct nomad_schema image_schema = NOMAD_SCHEMA(struct triton_image, image_options, .check = check_image);
 
 static const struct nomad_option network_options[] = {
-	NOMAD_OPTION(struct triton_network, name, STRING, .example = "\"My-Fabric-Network\"",
-		     .help = "Name of the network or pool."),
-	NOMAD_OPTION(struct triton_network, uuid, STRING, .check = check_uuid,
+	NOMAD_OPTION(struct triton_network, name, STRING, .power = &triton_power_network,
+		     .example = "\"My-Fabric-Network\"", .help = "Name of the network or pool."),
+	NOMAD_OPTION(struct triton_network, uuid, STRING, .power = &triton_power_network, .check = check_uuid,
 		     .help = "Id of the network or pool; it wins over the name."),
 };
 static int check_network(const void *config, struct nomad_error **err)
@@ -243,50 +167,58 @@ static const struct nomad_option cloud_options[] = {
 		     .help = "The image, by id or by a query that finds one."),
 	NOMAD_OPTION(struct triton_cloud_task, networks, BLOCK_LIST, .block = &network_schema, .max_items = 32,
 		     .help = "Networks, in order. Without any the data centre chooses."),
-	NOMAD_OPTION(struct triton_cloud_task, user_data, STRING, .help = "Metadata user-data."),
-	NOMAD_OPTION(struct triton_cloud_task, user_script, STRING,
+	NOMAD_OPTION(struct triton_cloud_task, user_data, STRING, .power = &triton_power_user_script,
+		     .help = "Metadata user-data."),
+	NOMAD_OPTION(struct triton_cloud_task, user_script, STRING, .power = &triton_power_user_script,
 		     .help = "Metadata user-script: run by the machine after its creation and at every boot."),
-	NOMAD_OPTION(struct triton_cloud_task, cloud_config, STRING,
+	NOMAD_OPTION(struct triton_cloud_task, cloud_config, STRING, .power = &triton_power_user_script,
 		     .help = "Configuration for cloud-init, which reads it as metadata cloud-init:user-data."),
 };
 static const struct nomad_schema cloud_schema = NOMAD_SCHEMA(struct triton_cloud_task, cloud_options);
 
 static const struct nomad_option docker_image_options[] = {
-	NOMAD_OPTION(struct triton_docker_image, name, STRING, .required = true, .non_empty = true,
-		     .example = "\"busybox\"",
+	NOMAD_OPTION(struct triton_docker_image, name, STRING, .power = &triton_power_image, .required = true,
+		     .non_empty = true, .example = "\"busybox\"",
 		     .help = "Name of the image, with its registry where it is not the default."),
-	NOMAD_OPTION(struct triton_docker_image, tag, STRING, .def = "\"latest\"", .non_empty = true,
-		     .help = "Tag of the image."),
-	NOMAD_OPTION(struct triton_docker_image, auto_pull, BOOL, .def = "false",
+	NOMAD_OPTION(struct triton_docker_image, tag, STRING, .harmless = "narrows the search for a name",
+		     .def = "\"latest\"", .non_empty = true, .help = "Tag of the image."),
+	NOMAD_OPTION(struct triton_docker_image, auto_pull, BOOL, .harmless = "when the image is pulled",
+		     .def = "false",
 		     .help = "Pull the image each time; otherwise it is pulled only where it is missing."),
 };
 static const struct nomad_schema docker_image_schema = NOMAD_SCHEMA(struct triton_docker_image, docker_image_options);
 
 static const struct nomad_option auth_options[] = {
-	NOMAD_OPTION(struct triton_auth, username, STRING, .help = "Name of the user at the registry."),
-	NOMAD_OPTION(struct triton_auth, password, STRING, .secret = true,
+	NOMAD_OPTION(struct triton_auth, username, STRING, .harmless = "of the job itself",
+		     .help = "Name of the user at the registry."),
+	NOMAD_OPTION(struct triton_auth, password, STRING, .harmless = "of the job itself", .secret = true,
 		     .help = "Password of the user at the registry."),
-	NOMAD_OPTION(struct triton_auth, email, STRING, .help = "Mail address, for old registries."),
-	NOMAD_OPTION(struct triton_auth, server_address, STRING, .example = "\"registry.example.com\"",
-		     .help = "Address of the registry."),
+	NOMAD_OPTION(struct triton_auth, email, STRING, .harmless = "of the job itself",
+		     .help = "Mail address, for old registries."),
+	NOMAD_OPTION(struct triton_auth, server_address, STRING, .harmless = "where the credentials of the job go",
+		     .example = "\"registry.example.com\"", .help = "Address of the registry."),
 };
 static const struct nomad_schema auth_schema = NOMAD_SCHEMA(struct triton_auth, auth_options);
 
 /* Numbers in a list: Nomad converts them to the text that a string list holds. */
 static const struct nomad_option port_options[] = {
-	NOMAD_OPTION(struct triton_ports, tcp, STRING_LIST, .check = check_port, .max_items = 64,
-		     .example = "[80, 443]", .help = "TCP ports that are published; they are not remapped."),
-	NOMAD_OPTION(struct triton_ports, udp, STRING_LIST, .check = check_port, .max_items = 64, .example = "[53]",
+	NOMAD_OPTION(struct triton_ports, tcp, STRING_LIST, .power = &triton_power_ports, .check = check_port,
+		     .max_items = 64, .example = "[80, 443]",
+		     .help = "TCP ports that are published; they are not remapped."),
+	NOMAD_OPTION(struct triton_ports, udp, STRING_LIST, .power = &triton_power_ports, .check = check_port,
+		     .max_items = 64, .example = "[53]",
 		     .help = "UDP ports that are published; they are not remapped."),
-	NOMAD_OPTION(struct triton_ports, publish_all, BOOL, .def = "false",
+	NOMAD_OPTION(struct triton_ports, publish_all, BOOL, .power = &triton_power_all_ports, .def = "false",
 		     .help = "Publish all ports that the image exposes."),
 };
 static const struct nomad_schema port_schema = NOMAD_SCHEMA(struct triton_ports, port_options);
 
 static const struct nomad_option log_options[] = {
-	NOMAD_OPTION(struct triton_log_config, type, STRING, .example = "\"syslog\"",
+	NOMAD_OPTION(struct triton_log_config, type, STRING, .harmless = "where the output of the container goes",
+		     .example = "\"syslog\"",
 		     .help = "Log driver of the container. With none its output reaches neither the host nor Nomad."),
-	NOMAD_OPTION(struct triton_log_config, config, STRING_MAP, .help = "Options of the log driver."),
+	NOMAD_OPTION(struct triton_log_config, config, STRING_MAP, .harmless = "where the output of the container goes",
+		     .help = "Options of the log driver."),
 };
 static const struct nomad_schema log_schema = NOMAD_SCHEMA(struct triton_log_config, log_options);
 
@@ -295,32 +227,41 @@ static const struct nomad_option docker_options[] = {
 		     .help = "The image."),
 	NOMAD_OPTION(struct triton_docker_task, auth, BLOCK, .block = &auth_schema,
 		     .help = "Who pulls the image, where the registry asks."),
-	NOMAD_OPTION(struct triton_docker_task, cmd, STRING_LIST, .example = "[\"sleep\", \"60\"]",
-		     .help = "Command, in place of the image's."),
-	NOMAD_OPTION(struct triton_docker_task, entrypoint, STRING_LIST,
+	NOMAD_OPTION(struct triton_docker_task, cmd, STRING_LIST, .harmless = "in the container",
+		     .example = "[\"sleep\", \"60\"]", .help = "Command, in place of the image's."),
+	NOMAD_OPTION(struct triton_docker_task, entrypoint, STRING_LIST, .harmless = "in the container",
 		     .help = "Entry point, in place of the image's."),
-	NOMAD_OPTION(struct triton_docker_task, openstdin, BOOL, .def = "false",
+	NOMAD_OPTION(struct triton_docker_task, openstdin, BOOL, .harmless = "in the container", .def = "false",
 		     .help = "Keep the standard input open."),
-	NOMAD_OPTION(struct triton_docker_task, stdinonce, BOOL, .def = "false",
+	NOMAD_OPTION(struct triton_docker_task, stdinonce, BOOL, .harmless = "in the container", .def = "false",
 		     .help = "Close the standard input when its first client goes."),
-	NOMAD_OPTION(struct triton_docker_task, tty, BOOL, .def = "false", .help = "Give the command a terminal."),
-	NOMAD_OPTION(struct triton_docker_task, workingdir, STRING, .help = "Working directory of the command."),
-	NOMAD_OPTION(struct triton_docker_task, hostname, STRING, .help = "Host name of the container."),
-	NOMAD_OPTION(struct triton_docker_task, domain_name, STRING, .help = "Domain name of the container."),
-	NOMAD_OPTION(struct triton_docker_task, user, STRING, .help = "User that the command runs as."),
-	NOMAD_OPTION(struct triton_docker_task, labels, STRING_MAP, .help = "Labels of the container."),
-	NOMAD_OPTION(struct triton_docker_task, public_network, STRING,
+	NOMAD_OPTION(struct triton_docker_task, tty, BOOL, .harmless = "in the container", .def = "false",
+		     .help = "Give the command a terminal."),
+	NOMAD_OPTION(struct triton_docker_task, workingdir, STRING, .harmless = "in the container",
+		     .help = "Working directory of the command."),
+	NOMAD_OPTION(struct triton_docker_task, hostname, STRING, .harmless = "in the container",
+		     .help = "Host name of the container."),
+	NOMAD_OPTION(struct triton_docker_task, domain_name, STRING, .harmless = "in the container",
+		     .help = "Domain name of the container."),
+	NOMAD_OPTION(struct triton_docker_task, user, STRING, .harmless = "in the container",
+		     .help = "User that the command runs as."),
+	NOMAD_OPTION(struct triton_docker_task, labels, STRING_MAP, .power = &triton_power_labels,
+		     .help = "Labels of the container."),
+	NOMAD_OPTION(struct triton_docker_task, public_network, STRING, .power = &triton_power_public_network,
 		     .help = "Public network (label triton.network.public); used with published ports only."),
-	NOMAD_OPTION(struct triton_docker_task, private_network, STRING,
+	NOMAD_OPTION(struct triton_docker_task, private_network, STRING, .power = &triton_power_network,
 		     .help = "Fabric network, by name or id; without it the account's default one."),
-	NOMAD_OPTION(struct triton_docker_task, dns, STRING_LIST, .help = "Name servers."),
-	NOMAD_OPTION(struct triton_docker_task, dns_search, STRING_LIST, .help = "Search domains."),
-	NOMAD_OPTION(struct triton_docker_task, extra_hosts, STRING_LIST, .check = check_extra_host,
-		     .example = "[\"db:10.0.0.5\"]", .help = "Additional lines of the hosts file, HOST:ADDRESS."),
+	NOMAD_OPTION(struct triton_docker_task, dns, STRING_LIST, .harmless = "in the container",
+		     .help = "Name servers."),
+	NOMAD_OPTION(struct triton_docker_task, dns_search, STRING_LIST, .harmless = "in the container",
+		     .help = "Search domains."),
+	NOMAD_OPTION(struct triton_docker_task, extra_hosts, STRING_LIST, .harmless = "in the container",
+		     .check = check_extra_host, .example = "[\"db:10.0.0.5\"]",
+		     .help = "Additional lines of the hosts file, HOST:ADDRESS."),
 	NOMAD_OPTION(struct triton_docker_task, ports, BLOCK, .block = &port_schema, .help = "Published ports."),
 	NOMAD_OPTION(struct triton_docker_task, log_config, BLOCK, .block = &log_schema, .help = "Log driver."),
-	NOMAD_OPTION(struct triton_docker_task, restart_policy, STRING, .check = check_restart_policy,
-		     .example = "\"no\"",
+	NOMAD_OPTION(struct triton_docker_task, restart_policy, STRING, .harmless = "ends with the instance",
+		     .check = check_restart_policy, .example = "\"no\"",
 		     .help = "Restart policy of the data centre: no, always, on-failure[:N]. Leave it out: restarts "
 			     "are Nomad's matter, and always hides every end from it."),
 };
@@ -329,16 +270,19 @@ static const struct nomad_schema docker_schema = NOMAD_SCHEMA(struct triton_dock
 static const char *const volume_modes[] = { "rw", "ro", NULL };
 
 static const struct nomad_option volume_options[] = {
-	NOMAD_OPTION(struct triton_volume, name, STRING, .required = true, .non_empty = true,
-		     .check = check_volume_name, .example = "\"web-data\"", .help = "Name of the volume."),
-	NOMAD_OPTION(struct triton_volume, mountpoint, STRING, .required = true, .check = check_mountpoint,
-		     .example = "\"/data\"", .help = "Where the instance sees it."),
-	NOMAD_OPTION(struct triton_volume, mode, STRING, .def = "\"rw\"", .choices = volume_modes,
-		     .help = "rw to read and write, ro to read only."),
-	NOMAD_OPTION(struct triton_volume, type, STRING, .def = "\"tritonnfs\"", .help = "Kind of volume."),
-	NOMAD_OPTION(struct triton_volume, size, INT, .min = 0, .max = 1 << 30, .def = "0", .unit = "MiB",
+	NOMAD_OPTION(struct triton_volume, name, STRING, .power = &triton_power_volume, .required = true,
+		     .non_empty = true, .check = check_volume_name, .example = "\"web-data\"",
+		     .help = "Name of the volume."),
+	NOMAD_OPTION(struct triton_volume, mountpoint, STRING, .harmless = "in the instance", .required = true,
+		     .check = check_mountpoint, .example = "\"/data\"", .help = "Where the instance sees it."),
+	NOMAD_OPTION(struct triton_volume, mode, STRING, .harmless = "takes a right away", .def = "\"rw\"",
+		     .choices = volume_modes, .help = "rw to read and write, ro to read only."),
+	NOMAD_OPTION(struct triton_volume, type, STRING, .harmless = "there is one type", .def = "\"tritonnfs\"",
+		     .help = "Kind of volume."),
+	NOMAD_OPTION(struct triton_volume, size, INT, .harmless = "of a volume that the job makes", .min = 0,
+		     .max = 1 << 30, .def = "0", .unit = "MiB",
 		     .help = "Size to make the volume with if there is none of that name. 0: it has to be there."),
-	NOMAD_OPTION(struct triton_volume, keep, BOOL, .def = "false",
+	NOMAD_OPTION(struct triton_volume, keep, BOOL, .harmless = "of a volume that the job makes", .def = "false",
 		     .help = "Keep a volume that was made for the task when the task is gone."),
 };
 static const struct nomad_schema volume_schema = NOMAD_SCHEMA(struct triton_volume, volume_options);
@@ -349,7 +293,8 @@ static const char *const api_types[] = { "cloud_api", "docker_api", NULL };
 static const char *const exit_strategies[] = { "stopped", "deleted", NULL };
 
 static const struct nomad_option task_options[] = {
-	NOMAD_OPTION(struct triton_task, api_type, STRING, .required = true, .choices = api_types,
+	NOMAD_OPTION(struct triton_task, api_type, STRING, .harmless = "which options count", .required = true,
+		     .choices = api_types,
 		     .help = "cloud_api for an infrastructure container or virtual machine, docker_api for a Docker "
 			     "container."),
 	NOMAD_OPTION(struct triton_task, cloud_api, BLOCK, .block = &cloud_schema, .help = "With api_type cloud_api."),
@@ -357,33 +302,39 @@ static const struct nomad_option task_options[] = {
 		     .help = "With api_type docker_api."),
 	NOMAD_OPTION(struct triton_task, package, BLOCK, .required = true, .block = &package_schema,
 		     .help = "The package: how much memory, disk and CPU the instance gets."),
-	NOMAD_OPTION(struct triton_task, tags, STRING_MAP, .max_items = 256, .help = "Tags of the instance."),
-	NOMAD_OPTION(struct triton_task, metadata, STRING_MAP, .max_items = 256,
+	NOMAD_OPTION(struct triton_task, tags, STRING_MAP, .power = &triton_power_tags, .max_items = 256,
+		     .help = "Tags of the instance."),
+	NOMAD_OPTION(struct triton_task, metadata, STRING_MAP, .harmless = "in the instance", .max_items = 256,
 		     .help = "Metadata of the instance. Any process in it can read them: put no secrets there."),
-	NOMAD_OPTION(struct triton_task, affinity, STRING_LIST, .check = check_affinity, .max_items = 64,
-		     .example = "[\"instance!=web*\"]",
+	NOMAD_OPTION(struct triton_task, affinity, STRING_LIST, .harmless = "where the instance is",
+		     .check = check_affinity, .max_items = 64, .example = "[\"instance!=web*\"]",
 		     .help = "Which instances to be near to or far from. For Docker each may begin with affinity:."),
-	NOMAD_OPTION(struct triton_task, cns, STRING_LIST, .check = check_cns, .max_items = 64,
-		     .example = "[\"web:80\"]",
+	NOMAD_OPTION(struct triton_task, cns, STRING_LIST, .power = &triton_power_cns, .check = check_cns,
+		     .max_items = 64, .example = "[\"web:80\"]",
 		     .help = "Services of the container name service that the instance belongs to."),
 	NOMAD_OPTION(
-		struct triton_task, deletion_protection, BOOL, .def = "false",
+		struct triton_task, deletion_protection, BOOL, .power = &triton_power_deletion_protection,
+		.def = "false",
 		.help = "Protect the instance from being deleted by others; the driver lifts it to destroy the task."),
 	NOMAD_OPTION(
-		struct triton_task, fwenabled, BOOL, .def = "false",
+		struct triton_task, fwenabled, BOOL, .harmless = "turns a protection of the instance on",
+		.def = "false",
 		.help = "Turn the instance's firewall on. For Docker it always is. Rules are made only with true."),
-	NOMAD_OPTION(struct triton_task, fwrules, STRING_MAP, .check = triton_fwrule_check, .max_items = 64,
+	NOMAD_OPTION(struct triton_task, fwrules, STRING_MAP, .power = &triton_power_fwrules,
+		     .check = triton_fwrule_check, .max_items = 64,
 		     .example = "{ web = \"FROM any TO tag role = web ALLOW tcp PORT 80\" }",
 		     .help = "Firewall rules by name. Equal rules of several tasks are one rule, removed with the last "
 			     "task."),
-	NOMAD_OPTION(struct triton_task, exit_strategy, STRING, .def = "\"stopped\"", .choices = exit_strategies,
+	NOMAD_OPTION(struct triton_task, exit_strategy, STRING, .harmless = "when the task ends", .def = "\"stopped\"",
+		     .choices = exit_strategies,
 		     .help = "The state that ends the task. With stopped, a stopped task's instance is deleted when "
 			     "Nomad destroys the task; with deleted, stopping the task deletes it."),
 	NOMAD_OPTION(struct triton_task, volumes, BLOCK_LIST, .block = &volume_schema, .max_items = 32,
 		     .help = "Volumes to mount."),
-	NOMAD_OPTION(struct triton_task, provision_timeout, INT, .min = 1, .max = 7200, .unit = "seconds",
-		     .help = "How long the instance may take to run. Default: that of the plugin."),
-	NOMAD_OPTION(struct triton_task, stop_timeout, INT, .min = 1, .max = 3600, .unit = "seconds",
+	NOMAD_OPTION(struct triton_task, provision_timeout, INT, .harmless = "a time limit", .min = 1, .max = 7200,
+		     .unit = "seconds", .help = "How long the instance may take to run. Default: that of the plugin."),
+	NOMAD_OPTION(struct triton_task, stop_timeout, INT, .harmless = "a time limit", .min = 1, .max = 3600,
+		     .unit = "seconds",
 		     .help = "How long the instance may take to stop before a machine is deleted or a container "
 			     "killed. Default: the task's kill_timeout; for a machine whose kill_timeout is "
 			     "Nomad's default of 5 seconds, 180 seconds."),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * config.h: what users may write: the plugin's block and a task's config
- * block, as the structs that the option tables of config.c fill. */
+ * block, as the structs that the option tables of site_options.c and config.c
+ * fill. */
 #ifndef TRITON_CONFIG_H
 #define TRITON_CONFIG_H
 
@@ -28,6 +29,7 @@ struct triton_config {
 	int64_t poll_interval;	   /* seconds */
 	int64_t request_timeout;   /* seconds */
 	int64_t provision_timeout; /* seconds, where a task names none */
+	int64_t max_instances;	   /* 0: no maximum */
 };
 
 extern const struct nomad_schema triton_config_schema;

@@ -183,14 +183,33 @@ static void triton_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerp
 
 /* ---- Tasks ---- */
 
+/* Of two starts for the last place both may fail, but never do both succeed. */
+static int check_count(const struct nomad_task *task, size_t starting, struct nomad_error **err)
+{
+	const struct triton_config *config = nomad_plugin_config(nomad_task_plugin(task));
+
+	if (!config->max_instances ||
+	    triton_poller_count(plugin_of(task)->poller) + starting <= (uint64_t)config->max_instances)
+		return 0;
+	nomad_error_set(err, EDQUOT,
+			"start instance: %lld instances run for tasks of this node already; raise max_instances in the "
+			"plugin block",
+			(long long)config->max_instances);
+	return nomad_error_retryable(err);
+}
+
 static int triton_start(struct nomad_task *task, struct nomad_error **err)
 {
 	const struct triton_task *want = nomad_task_config(task);
+	struct triton_plugin *self = plugin_of(task);
+	int r = check_count(task, atomic_fetch_add(&self->starting, 1) + 1, err);
 
 	/* What a start that fails has made the library has destroyed: see triton_destroy(). */
-	if (triton_task_api(want) == TRITON_DOCKER)
-		return triton_container_start(plugin_of(task), task, want, err);
-	return triton_machine_start(plugin_of(task), task, want, err);
+	if (r >= 0)
+		r = triton_task_api(want) == TRITON_DOCKER ? triton_container_start(self, task, want, err)
+							   : triton_machine_start(self, task, want, err);
+	atomic_fetch_sub(&self->starting, 1);
+	return r;
 }
 
 static int triton_recover(struct nomad_task *task, struct nomad_error **err)

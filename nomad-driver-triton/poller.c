@@ -576,3 +576,14 @@ enum triton_state triton_poller_state(struct triton_poller *poller, const char *
 	pthread_mutex_unlock(&poller->lock);
 	return state;
 }
+
+size_t triton_poller_count(struct triton_poller *poller)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&poller->lock);
+	for (const struct watched *w = poller->list; w; w = w->next)
+		n++;
+	pthread_mutex_unlock(&poller->lock);
+	return n;
+}

@@ -40,6 +40,8 @@ void triton_poller_poke(struct triton_poller *poller, const char *task_id);
 void triton_poller_expect_end(struct triton_poller *poller, const char *task_id, bool killed);
 /* Wait until it is no longer watched: 0, or -ETIMEDOUT, -ESHUTDOWN. */
 int triton_poller_wait(struct triton_poller *poller, const char *task_id, int64_t ms);
+/* How many tasks it watches. */
+size_t triton_poller_count(struct triton_poller *poller);
 /* The last state seen. */
 enum triton_state triton_poller_state(struct triton_poller *poller, const char *task_id);
 

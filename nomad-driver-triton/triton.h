@@ -5,6 +5,8 @@
 #ifndef TRITON_TRITON_H
 #define TRITON_TRITON_H
 
+#include <stdatomic.h>
+
 #include "nomad/driver.h"
 #include "nomad/task.h"
 
@@ -22,7 +24,8 @@ struct triton_plugin {
 	struct triton_poller *poller;
 	struct triton_logs *logs;
 	struct triton_debts *debts;
-	char *hold_folder; /* see hold.h */
+	char *hold_folder;    /* see hold.h */
+	atomic_uint starting; /* starts under way */
 };
 
 /* ---- describe.c: what an instance is called and told ---- */

@@ -10,5 +10,24 @@ plugin "nomad-driver-triton" {
     key_file         = "/etc/nomad.d/triton.pem"
     docker_url       = "tcp://us-central-1.docker.example.com:2376"
     docker_cert_path = "/etc/nomad.d/docker"
+
+    # At most so many instances for the tasks of this node.
+    max_instances = 20
+
+    # What jobs may do in the account.  Omit what you do not need: by default a
+    # job can do all but change the firewall of other instances.  A job that is
+    # refused says which line would allow it.
+    policy {
+      allow_package = ["sample-*"]
+      allow_network = ["My-Fabric-Network"]
+      allow_fwrules = ["tag \"role\"*"]
+
+      # For jobs in the Nomad namespace "ops" these replace the rules above.
+      namespace {
+        name          = "ops"
+        allow_package = ["*"]
+        allow_fwrules = ["*"]
+      }
+    }
   }
 }

@@ -8,16 +8,21 @@ agent_setup
 # The example's configuration with the addresses and keys of here, and what else the stand-in takes.
 mine=$(sed -n '/^  config {/,/^  }/p' "$T/plugin.hcl" | sed '1d;$d' | grep -Ev \
 	'^ *(url|account|key_file|docker_url|docker_cert_path) =')
-awk -v mine="$mine" '{ print } /^  config \{/ { print mine }' examples/triton/agent.hcl |
-	sed "s|\"https://us-central-1.api.example.com\"|\"$CLOUD_URL\"|
-	s|\"tcp://us-central-1.docker.example.com:2376\"|\"$DOCKER_URL\"|; s|/etc/nomad.d/triton.pem|$KEYS/rsa|; s|/etc/nomad.d/docker|$KEYS/docker|" >"$T/example.hcl"
-mv "$T/example.hcl" "$T/plugin.hcl"
+configure() {
+	RULES=$(cat "$T/policy") awk -v mine="$mine" '
+		/^      [a-z_]* *=/ && index("\n" ENVIRON["RULES"], "\n" $1 " =") { next } { print }
+		/^  config \{/ { print mine } /^    policy \{/ { print ENVIRON["RULES"] }' examples/triton/agent.hcl |
+		sed "s|\"https://us-central-1.api.example.com\"|\"$CLOUD_URL\"|
+	s|\"tcp://us-central-1.docker.example.com:2376\"|\"$DOCKER_URL\"|; s|/etc/nomad.d/triton.pem|$KEYS/rsa|; s|/etc/nomad.d/docker|$KEYS/docker|" >"$T/plugin.hcl"
+}
+: >"$T/policy"
+configure
 
 # Kill the plugin at moments of a start: Nomad starts again with the same id.
 t_kill_in_start() {
 	control POST /set '{"delays": {"provision": 4}}' >/dev/null
 	group_json "slow$1" "vm=$(cloud_config \
-		'.fwenabled = true | .fwrules = {a: "FROM any TO tag x ALLOW tcp PORT 1"} | .tags = {x: "1"} |
+		'.fwenabled = true | .fwrules = {a: "FROM any TO tag role ALLOW tcp PORT 1"} | .tags = {role: "1"} |
 		.volumes = [{name: "data", mountpoint: "/d", size: 1}]')" >"$T/slow.json" && run_job "$T/slow.json" ||
 		return 1
 	sleep "$1"; kill -9 "$(plugin)"
@@ -61,6 +66,24 @@ t_destroy_in_outage() {
 	"$NOMAD" job stop -detach out >/dev/null &&
 	wait_alloc "$ALLOC_ID" complete 200 && no_faults && nothing_left 120 && purge_job out
 }
+# What the example's configuration does not allow is refused; with the lines of the message it runs.
+t_policy() {
+	job_json policy triton "$(cloud_config '.package.name = "sample-1G" | .fwenabled = true |
+		.fwrules = {ssh: "FROM any TO all vms ALLOW tcp PORT 22"} |
+		.cloud_api.networks = [{name: "external"}]')" \
+		service >"$T/policy.json" &&
+		run_by_message "$T/policy.json" task triton allow_fwrules allow_network &&
+		wait_alloc "$ALLOC_ID" running 90 &&
+		is "$(rules '[.[] | select(.description | contains("[nomad"))] | length')" 1 && purge_job policy &&
+		nothing_left 60 || return 1
+	# And at most so many instances.
+	sed -i 's/max_instances = 20/max_instances = 1/' "$T/plugin.hcl" && again || return 1
+	group_json two "a=$(cloud_config)" "b=$(cloud_config)" >"$T/two.json" && run_job "$T/two.json" &&
+		wait_for 60 'one of them is refused' _too_many && is "$(machines 'length < 2')" true &&
+		purge_job two && nothing_left 60 && configure && again
+}
+again() { stop_agent && start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver triton; }
+_too_many() { { task_events "$ALLOC_ID" a; task_events "$ALLOC_ID" b; } | grep -q 'raise max_instances'; }
 t_hello() {
 	run_job examples/triton/hello.nomad.hcl && wait_alloc "$ALLOC_ID" running 90 && is "$(machines length)" 1 &&
 	task_events "$ALLOC_ID" machine | grep -q 'runs at' && purge_job hello-triton && nothing_left 60
@@ -77,6 +100,7 @@ run_test 'the agent finds the driver healthy' t_start
 for _at in 1 3; do run_test "kill -9 of the plugin $_at s into a start: one instance" t_kill_in_start $_at; done
 run_test 'an end while all was down: its true code' t_end_while_down
 run_test 'signals and a graceful end of a container' t_signal
+run_test 'the policy: refused, and run with the lines of the message; the maximum of instances' t_policy
 run_test 'an outage makes the driver unhealthy, and it recovers by itself' t_outage
 run_test 'what cannot be removed now is removed later' t_destroy_in_outage
 run_test 'the first example runs' t_hello
