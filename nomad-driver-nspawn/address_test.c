@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "lease.h"
 #include "network.h"
 
 static char top[] = "/tmp/nspawn-address-XXXXXX", dir[64];
@@ -52,7 +53,7 @@ static void test_pools(void **state)
 		{ "172.16.0.0/28", NULL, "172.16.0.2", "172.16.0.1", 32 },
 		{ "10.0.0.0/8", NULL, "10.0.0.2", "10.0.0.1", 32 },
 		{ "10.9.0.0/23", "z", "10.9.1.2", "10.9.1.1", 24 }, /* room for one */
-		{ "10.9.0.0/23", "another", "10.9.1.3", "10.9.1.1", 24 },
+		{ "10.9.0.0/23", "z", "10.9.1.3", "10.9.1.1", 24 },
 	};
 	size_t i;
 
@@ -94,7 +95,7 @@ static void test_no_pools(void **state)
 		nomad_error_free(err);
 	}
 	assert_int_equal(take("10.88.0.0/24", "zone", "task", NULL), -EINVAL);
-	assert_true(nspawn_address_sweep(dir));
+	assert_true(nspawn_lease_sweep(dir));
 }
 
 static void test_owners(void **state)
@@ -111,24 +112,55 @@ static void test_owners(void **state)
 	assert_int_equal(take("10.88.0.0/16", NULL, two, NULL), 0);
 	assert_string_equal(address, "10.88.0.3");
 	/* A name that begins like another is another. */
-	nspawn_address_release(dir, "10.88.0.3", one);
-	nspawn_address_release(dir, "10.88.0.9", one); /* nobody's */
+	nspawn_lease_release(dir, "10.88.0.3", one);
+	nspawn_lease_release(dir, "10.88.0.9", one); /* nobody's */
 	/* What is of a task without a record, or of nobody, goes: another plugin may have died with it. */
 	assert_int_equal(take("10.88.0.0/16", NULL, three, NULL), 0);
 	assert_string_equal(address, "10.88.0.4");
 	snprintf(path, sizeof(path), "%s/10.88.0.8", dir);
 	fclose(fopen(path, "w"));
-	assert_false(nspawn_address_sweep(dir));
+	assert_false(nspawn_lease_sweep(dir));
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(take("10.88.0.0/16", NULL, two, NULL), 0);
 	assert_string_equal(address, "10.88.0.4");
-	nspawn_address_release_all(dir, one);
+	nspawn_lease_release_all(dir, one);
 	assert_int_equal(take("10.88.0.0/16", NULL, two, NULL), 0);
 	assert_string_equal(address, "10.88.0.2");
-	assert_false(nspawn_address_sweep(dir));
-	nspawn_address_release_all(dir, two);
-	assert_true(nspawn_address_sweep(dir));
-	nspawn_address_release_all("/nowhere", "one");
+	assert_false(nspawn_lease_sweep(dir));
+	nspawn_lease_release_all(dir, two);
+	assert_true(nspawn_lease_sweep(dir));
+	nspawn_lease_release_all("/nowhere", "one");
+}
+
+/* All zones hash to the same network. */
+uint32_t __wrap_nomad_hash32(const void *data, size_t size);
+
+uint32_t __wrap_nomad_hash32(const void *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	return 7;
+}
+
+static void test_zones(void **state)
+{
+	char one[80], two[80];
+
+	(void)state;
+	snprintf(one, sizeof(one), "%s/one", top);
+	snprintf(two, sizeof(two), "%s/two", top);
+	assert_int_equal(mkdir(one, 0700) | mkdir(two, 0700), 0);
+	assert_int_equal(take("10.9.0.0/22", "red", one, NULL), 0);
+	assert_string_equal(address, "10.9.3.2");
+	assert_int_equal(take("10.9.0.0/22", "blue", two, NULL), 0);
+	assert_string_equal(address, "10.9.2.2");
+	assert_int_equal(take("10.9.0.0/22", "green", two, NULL), -ENOSPC);
+	nspawn_lease_release_all(dir, one);
+	/* A zone stays where it is, also when a better place has become free. */
+	assert_int_equal(take("10.9.0.0/22", "blue", two, NULL), 0);
+	assert_string_equal(address, "10.9.2.3");
+	assert_int_equal(take("10.9.0.0/22", "green", two, NULL), 0);
+	assert_string_equal(address, "10.9.3.2");
 }
 
 static void put(const char *old, const char *name, const char *boot, const char *slug)
@@ -163,11 +195,11 @@ static void test_adopted(void **state)
 	put(old, "10.88.0.4", "00000000-0000-0000-0000-000000000000", "web");
 	nspawn_address_adopt(dir, old, tasks);
 	assert_int_equal(access(old, F_OK), -1);
-	assert_false(nspawn_address_sweep(dir));
+	assert_false(nspawn_lease_sweep(dir));
 	assert_int_equal(take("10.88.0.0/16", NULL, path, NULL), 0);
 	assert_string_equal(address, "10.88.0.3");
-	nspawn_address_release_all(dir, path);
-	assert_true(nspawn_address_sweep(dir));
+	nspawn_lease_release_all(dir, path);
+	assert_true(nspawn_lease_sweep(dir));
 	nspawn_address_adopt(dir, old, tasks); /* nothing there */
 }
 
@@ -211,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_owners, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_zones, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_adopted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_at_once, set_up, tear_down),
 	};

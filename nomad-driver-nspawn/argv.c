@@ -22,8 +22,6 @@
 #include "argv.h"
 #include "init/init.h"
 
-enum { USERS = 65536, USERS_FIRST = 524288, USERS_LAST = 1878982656 };
-
 /* Out of memory is remembered and told once, at the end. */
 struct list {
 	char **v;
@@ -84,47 +82,31 @@ bool nspawn_overlays(const struct nspawn_config *config)
 	return !config->writable_image;
 }
 
-unsigned nspawn_userns_base(const struct nspawn_config *config, const char *name)
-{
-	const char *users = config->private_users;
-
-	if (!nspawn_userns(config) || is(users, "yes") || is(users, "identity") || is(users, "managed"))
-		return 0;
-	if (users && !is(users, "pick")) {
-		unsigned long base = strtoul(users, NULL, 10);
-
-		return base < 0xffffffffUL - USERS ? (unsigned)base : 0;
-	}
-	return USERS_FIRST +
-	       (unsigned)(nomad_hash64(name, strlen(name)) % ((USERS_LAST - USERS_FIRST) / USERS)) * USERS;
-}
-
 /* Whether the owners of the root are shifted below the overlay, which
  * systemd-nspawn must then leave alone. */
 static bool shifted(const struct nspawn_config *config, const struct nspawn_machine *m)
 {
-	return nspawn_overlays(config) && m->idmap_image && nspawn_userns_base(config, m->name) &&
+	return nspawn_overlays(config) && m->idmap_image && m->users.first &&
 	       !is(config->private_users_ownership, "chown") && !is(config->private_users_ownership, "foreign");
 }
 
 /* A bind whose owners are shifted back before systemd-nspawn sees it: with :idmap it would make one user
  * namespace more for each, which takes longer than all else that we do. */
-static bool shifted_here(const struct nspawn_config *config, const struct nspawn_machine *m,
-			 const struct nspawn_bind *b)
+static bool shifted_here(const struct nspawn_machine *m, const struct nspawn_bind *b)
 {
-	return b->idmap && !b->device && *b->host == '/' && nspawn_userns_base(config, m->name);
+	return b->idmap && !b->device && *b->host == '/' && m->users.first;
 }
 
 /* No file system of devices can shift owners: what the container gets is a node of its own. */
 static bool copied_here(const struct nspawn_config *config, const struct nspawn_machine *m, const struct nspawn_bind *b)
 {
-	return b->device && *b->host == '/' && nspawn_shifts(config) && nspawn_userns_base(config, m->name);
+	return b->device && *b->host == '/' && nspawn_shifts(config) && m->users.first;
 }
 
 /* A path that was judged: systemd-nspawn would follow links that appear in it meanwhile. */
 static bool cloned_here(const struct nspawn_config *config, const struct nspawn_machine *m, const struct nspawn_bind *b)
 {
-	return b->pinned && *b->host == '/' && !shifted_here(config, m, b) && !copied_here(config, m, b);
+	return b->pinned && *b->host == '/' && !shifted_here(m, b) && !copied_here(config, m, b);
 }
 
 static bool made_by_nspawn(const char *path)
@@ -142,7 +124,7 @@ static bool made_by_nspawn(const char *path)
 
 static void root_steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
-	unsigned base = shifted(config, m) ? nspawn_userns_base(config, m->name) : 0;
+	unsigned base = shifted(config, m) ? m->users.first : 0;
 	bool in_memory = is(config->volatile_mode, "overlay") || strcmp(m->image, "/") == 0;
 	const char *lower = m->image;
 	char owner[16];
@@ -197,12 +179,18 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 
 	add3(list, "dir", m->state_dir, NULL);
 	add3(list, "tmpfs", "/run/systemd/nspawn/propagate", NULL);
+	if (m->users.count) {
+		add(list, "users");
+		addf(list, "%u", m->users.first);
+		addf(list, "%u", m->users.count);
+		add(list, m->users.named ? "shared" : "alone");
+	}
 	root_steps(list, config, m);
 	for (i = 0; i < m->n_binds; i++)
-		if (shifted_here(config, m, &m->binds[i]) || copied_here(config, m, &m->binds[i])) {
+		if (shifted_here(m, &m->binds[i]) || copied_here(config, m, &m->binds[i])) {
 			add3(list, m->binds[i].device ? "node" : "idmap", m->binds[i].host, NULL);
 			addf(list, "bind%zu", i);
-			addf(list, "%u", nspawn_userns_base(config, m->name));
+			addf(list, "%u", m->users.first);
 		} else if (cloned_here(config, m, &m->binds[i])) {
 			add3(list, "bind", m->binds[i].host, NULL);
 			addf(list, "bind%zu", i);
@@ -286,13 +274,12 @@ static void root_options(struct list *list, const struct nspawn_config *config, 
 
 static void user_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
-	unsigned base = nspawn_userns_base(config, m->name);
 	const char *users = config->private_users ? config->private_users : "pick";
 
 	if (!config->user_namespacing)
 		return;
-	if (base && is(users, "pick"))
-		addf(list, "--private-users=%u:%d", base, USERS);
+	if (m->users.count && !m->users.named)
+		addf(list, "--private-users=%u:%u", m->users.first, m->users.count);
 	else
 		addf(list, "--private-users=%s", users);
 	if (!nspawn_userns(config))
@@ -314,7 +301,7 @@ static void bind_option(struct list *list, const struct nspawn_config *config, c
 		list->r = -ENOMEM;
 	else if (copied_here(config, m, b))
 		addf(list, "--bind%s=%s/nodes/bind%zu:%s", ro, m->state_dir, i, container);
-	else if (shifted_here(config, m, b))
+	else if (shifted_here(m, b))
 		addf(list, "--bind%s=%s/bind%zu:%s", ro, m->state_dir, i, container);
 	else if (cloned_here(config, m, b))
 		addf(list, "--bind%s=%s/bind%zu:%s%s", ro, m->state_dir, i, container,

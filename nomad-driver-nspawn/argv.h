@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "oci.h"
+#include "users.h"
 
 /* A path of the host in the container. */
 struct nspawn_bind {
@@ -38,6 +39,7 @@ struct nspawn_machine {
 	const char *state_dir;	       /* private directory of this task */
 	const char *spec;	       /* path that systemd-nspawn reads the specification from */
 	const char *user;	       /* of the task, where the config names none; or NULL */
+	struct nspawn_users users;     /* that it gets; .count 0: systemd-nspawn finds them by itself, or none */
 	const struct nspawn_oci *oci;  /* what the image says, where nobody else does; never NULL */
 	bool idmap_state;	       /* state_dir can be mounted with idmap */
 	bool idmap_image;	       /* so can the image */
@@ -52,8 +54,6 @@ struct nspawn_machine {
 	size_t n_binds;
 };
 
-/* The first user of the container's 65536 on the host: 0 if it has none of its own or systemd-nspawn chooses. */
-unsigned nspawn_userns_base(const struct nspawn_config *config, const char *name);
 /* Whether the container has users of its own. */
 bool nspawn_userns(const struct nspawn_config *config);
 /* Whether owners of files outside the image look shifted in it, so that mounts have to shift them back. */

@@ -52,6 +52,9 @@ static void build(void)
 
 	nomad_strv_free(argv);
 	argv = NULL;
+	machine.users = nspawn_users_wanted(&config);
+	if (machine.users.count && !machine.users.first)
+		machine.users.first = 524288;
 	assert_int_equal(nspawn_argv(&config, &machine, &argv, &err), 0);
 	assert_null(err);
 }
@@ -106,17 +109,17 @@ static void assert_run(int first, const char *const *want)
 static void test_whole(void **state)
 {
 	char *command[] = { (char *)"--bind=/:/host", (char *)"x", NULL };
-	char base[16];
+	static const char base[] = "524288";
 
 	(void)state;
 	config.command = command;
 	build();
-	snprintf(base, sizeof(base), "%u", nspawn_userns_base(&config, "web-1"));
-	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "idmap",
-			  "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir", "root", "/usr", base,
-			  "machine-id", "root", "0a-1b", base, "devices", "", "--", "/usr/bin/systemd-nspawn",
-			  "--quiet", "--settings=no", "--keep-unit", "--register=no", "--machine=web-1", "--uuid=0a-1b",
-			  "--kill-signal=SIGTERM", "--notify-ready=yes", "--console=pipe", "--directory=/s/web/root"));
+	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "users", base,
+			  "65536", "alone", "idmap", "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir",
+			  "root", "/usr", base, "machine-id", "root", "0a-1b", base, "devices", "", "--",
+			  "/usr/bin/systemd-nspawn", "--quiet", "--settings=no", "--keep-unit", "--register=no",
+			  "--machine=web-1", "--uuid=0a-1b", "--kill-signal=SIGTERM", "--notify-ready=yes",
+			  "--console=pipe", "--directory=/s/web/root"));
 	/* No word of the command can become an option. */
 	assert_run(at("--load-credential=nomad.task:/proc/7/fd/9"),
 		   RUN("--load-credential=nomad.task:/proc/7/fd/9", "--bind-ro=/s/init:/run/nomad/init", "--",
@@ -141,16 +144,8 @@ static void test_modes(void **state)
 
 static void test_users(void **state)
 {
-	char option[64];
-	unsigned base;
-
 	(void)state;
-	base = nspawn_userns_base(&config, "web-1");
-	assert_true(base >= 524288 && base <= 1878982656 && base % 65536 == 0);
-	assert_int_equal(base, nspawn_userns_base(&config, "web-1"));
-	assert_int_not_equal(base, nspawn_userns_base(&config, "web-2"));
-	snprintf(option, sizeof(option), "--private-users=%u:65536", base);
-	assert_has(option);
+	assert_has("--private-users=524288:65536");
 	assert_has("--private-users-ownership=off");
 
 	config.private_users = (char *)"655360";
@@ -158,6 +153,7 @@ static void test_users(void **state)
 	assert_run(at("idmap"), RUN("idmap", "/img", "lower", "655360"));
 	config.private_users = (char *)"655360:1000";
 	assert_has("--private-users=655360:1000");
+	assert_run(at("users"), RUN("users", "655360", "1000", "shared"));
 	assert_run(at("idmap"), RUN("idmap", "/img", "lower", "655360"));
 
 	config.private_users = (char *)"identity";

@@ -242,7 +242,8 @@ static const struct nomad_option task_options[] = {
 	    .help = "Give the container users of its own."),
 	OPT(private_users, STRING, .power = &nspawn_power_private_users,
 	    .help = "Which users: pick, yes, no, identity, managed, the first UID or UID:COUNT. Default: pick, if "
-		    "user_namespacing is on."),
+		    "user_namespacing is on. The driver refuses users of another task, unless that is of the same job "
+		    "and names the same."),
 	OPT(private_users_ownership, STRING,
 	    .harmless = "changes owners in the layer of the task; with writable_image that rule counts",
 	    .help = "How files of the image get their owners: auto, map, chown or foreign. Default: auto, if "

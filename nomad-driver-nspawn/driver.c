@@ -8,9 +8,9 @@
  *
  * What people may write is in config.c, a start in start.c and files.c, the
  * command line in argv.c, where images are in image.c and download.c,
- * networks in network.c, all else of a task's life in life.c.  What a task leaves on the
- * host beyond its state directory is its network alone; it is recorded
- * before it is made, and destroy() takes it away.  All mounts live in the
+ * networks in network.c, users in users.c, all else of a task's life in life.c.  What
+ * a task leaves on the host beyond its state directory are its network and its leases; they are
+ * recorded before they are made, and destroy() removes them.  All mounts live in the
  * mount namespace of systemd-nspawn and go with it. */
 #include <stdlib.h>
 
@@ -26,6 +26,7 @@ static int nspawn_init(struct nomad_plugin *plugin, void **ret_data, struct noma
 
 	if (r < 0)
 		return r;
+	nspawn_users_sweep();
 	nspawn_network_sweep(nomad_plugin_state_dir(plugin));
 	images = nspawn_images_dir(plugin);
 	if (images)

@@ -100,6 +100,7 @@ int nspawn_destroy(struct nomad_task *task, struct nomad_error **err)
 	if (!dir)
 		return nomad_error_errno(err, ENOMEM, "clean up");
 	nspawn_download_release(task, dir);
+	nspawn_users_release(task);
 	return nspawn_network_remove(task, err);
 }
 

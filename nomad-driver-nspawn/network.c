@@ -16,7 +16,7 @@
  * In the container the link is called host0, as systemd-nspawn calls it.
  *
  *	host                          container
- *	vn<hash> 10.88.0.1/32  -----  host0 10.88.0.2/32, default via 10.88.0.1	(network_veth)
+ *	vn<number> 10.88.0.1/32 ----  host0 10.88.0.2/32, default via 10.88.0.1	(network_veth)
  *	nz-<zone> 10.88.130.1/24 ---  host0 10.88.130.2/24			(network_zone)
  *	<bridge>               -----  host0, configured by whoever is in there	(network_bridge)
  *
@@ -29,13 +29,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lease.h"
 #include "network.h"
 #include "tool.h"
+
+struct shared {
+	char addresses[NSPAWN_SHARED_MAX + 16], links[NSPAWN_SHARED_MAX + 16];
+	int lock;
+};
+
+static void unlock_shared(struct shared *shared)
+{
+	if (shared->lock >= 0)
+		close(shared->lock);
+}
 
 void nspawn_network_done(struct nspawn_network *network)
 {
@@ -124,8 +135,7 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 		net.kind = NSPAWN_NET_OWN;
 	} else if (config->network_bridge || config->network_zone || config->network_veth) {
 		net.kind = NSPAWN_NET_OWN;
-		snprintf(net.link, sizeof(net.link), "vn%08x", nomad_hash32(slug, strlen(slug)));
-		snprintf(net.peer, sizeof(net.peer), "vp%08x", nomad_hash32(slug, strlen(slug)));
+		nspawn_link_name(&net, nomad_hash32(slug, strlen(slug)));
 		r = r < 0 ? r : bridge_of(config, &net, err);
 	}
 	for (i = 0; i < net.n_ports && r >= 0 && net.kind == NSPAWN_NET_HOST; i++)
@@ -146,35 +156,19 @@ int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_t
 
 /* ---- Make ---- */
 
-int nspawn_network_lock(const char *dir, struct nomad_error **err)
+/* What all plugins of this network namespace share, and its lock. */
+static int lock_shared(struct shared *ret, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/lock", dir);
-	NOMAD_AUTO_FD int fd = -1;
-
-	if (!path)
-		return nomad_error_errno(err, ENOMEM, "lock the network");
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || flock(fd, LOCK_EX) < 0)
-		return nomad_error_errno(err, errno, "lock '%s'", path);
-	return NOMAD_TAKE_FD(fd);
-}
-
-enum { ADDRESSES_MAX = 80 };
-
-/* Where all plugins of this network namespace record the addresses in use, and the lock of what they share. */
-static int lock_shared(char ret_addresses[ADDRESSES_MAX], struct nomad_error **err)
-{
-	static const char shared[] = "/run/nomad-nspawn";
-	char dir[64];
+	char dir[NSPAWN_SHARED_MAX], group[32];
 	struct stat st;
 
 	if (stat("/proc/self/ns/net", &st) < 0)
 		return nomad_error_errno(err, errno, "look at '/proc/self/ns/net'");
-	snprintf(dir, sizeof(dir), "%s/%llu", shared, (unsigned long long)st.st_ino);
-	if ((mkdir(shared, 0700) < 0 && errno != EEXIST) || (mkdir(dir, 0700) < 0 && errno != EEXIST))
-		return nomad_error_errno(err, errno, "create '%s'", dir);
-	snprintf(ret_addresses, ADDRESSES_MAX, "%s/addresses", dir);
-	return nspawn_network_lock(dir, err);
+	snprintf(group, sizeof(group), "%llu", (unsigned long long)st.st_ino);
+	ret->lock = nspawn_shared_lock(group, dir, err);
+	snprintf(ret->addresses, sizeof(ret->addresses), "%s/addresses", dir);
+	snprintf(ret->links, sizeof(ret->links), "%s/links", dir);
+	return ret->lock;
 }
 
 static bool have_link(const char *name)
@@ -239,6 +233,12 @@ static int link_make(const char *ip, const struct nspawn_network *net, struct no
 			       &(struct nspawn_tool){ .input = script, .what = "ip" }, NULL, err);
 }
 
+void nspawn_link_name(struct nspawn_network *net, uint32_t number)
+{
+	snprintf(net->link, sizeof(net->link), "vn%08x", number);
+	snprintf(net->peer, sizeof(net->peer), "vp%08x", number);
+}
+
 static int record(struct nomad_task *task, const struct nspawn_network *net, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *ports = nspawn_ports_format(net->ports, net->n_ports);
@@ -253,12 +253,39 @@ static int record(struct nomad_task *task, const struct nspawn_network *net, str
 	return r < 0 || !net->n_ports ? r : nomad_task_put(task, "net.ports", ports, err);
 }
 
+int nspawn_link_choose(const char *links, const char *owner, struct nspawn_network *net, struct nomad_error **err)
+{
+	uint32_t number = (uint32_t)strtoul(net->link + 2, NULL, 16), i;
+	char found[PATH_MAX];
+
+	for (i = 0; i < 65536; i++) {
+		nspawn_link_name(net, number + i);
+		nspawn_lease_owner(links, net->link, found);
+		if (*found ? strcmp(found, owner) == 0 : !have_link(net->link) && !have_link(net->peer))
+			return 0;
+	}
+	return nomad_error_set(err, EEXIST, "make a link: no name is free");
+}
+
+/* Recorded before it is taken. */
+static int take_link(struct nomad_task *task, const char *links, struct nspawn_network *net, struct nomad_error **err)
+{
+	const char *owner = nomad_task_state_dir(task);
+	int r = nspawn_link_choose(links, owner, net, err);
+
+	if (r >= 0)
+		r = record(task, net, err);
+	if (r >= 0)
+		r = nspawn_lease_take(links, net->link, owner, err);
+	return r < 0 ? r : 0;
+}
+
 int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn_network *net,
 			const struct nspawn_config *config, struct nomad_error **err)
 {
-	char addresses[ADDRESSES_MAX] = "", path[96];
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
-	NOMAD_AUTO_FD int lock = -1;
+	struct shared shared __attribute__((cleanup(unlock_shared))) = { .lock = -1 };
+	char path[96];
 	int r;
 
 	if (!net->link[0])
@@ -267,12 +294,11 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 		return nomad_error_set(
 			err, ENOENT,
 			"make a network: 'ip' is not installed; install iproute2 or set network_veth = false");
-	/* Before anything is there: the link by its name. */
-	r = record(task, net, err);
+	r = lock_shared(&shared, err);
 	if (r >= 0)
-		r = lock = lock_shared(addresses, err);
+		r = take_link(task, shared.links, net, err);
 	if (r >= 0 && (!net->bridge[0] || net->zone))
-		r = nspawn_address_take(addresses, pool, net->zone ? config->network_zone : NULL,
+		r = nspawn_address_take(shared.addresses, pool, net->zone ? config->network_zone : NULL,
 					nomad_task_state_dir(task), net->address, net->gateway, &net->bits, err);
 	if (r >= 0 && net->address[0])
 		r = record(task, net, err);
@@ -307,12 +333,11 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	struct nomad_plugin *plugin = nomad_task_plugin(task);
 	const struct nspawn_plugin_config *site = nomad_plugin_config(plugin);
 	const char *text = nomad_task_get(task, "net"), *ports_text = nomad_task_get(task, "net.ports");
-	char addresses[ADDRESSES_MAX];
+	struct shared shared __attribute__((cleanup(unlock_shared))) = { .lock = -1 };
 	NOMAD_AUTO_FREE char *netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FREE struct nspawn_port *ports = NULL;
-	NOMAD_AUTO_FD int lock = -1;
-	char link[16], address[INET_ADDRSTRLEN], bridge[16];
+	char link[16], address[INET_ADDRSTRLEN], bridge[16], owner[PATH_MAX];
 	size_t n_ports = 0;
 	int zone, r = 0;
 
@@ -324,13 +349,17 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 		return nomad_error_set(err, EINVAL, "the record of the network cannot be read: '%s'", text);
 	if (ports_text)
 		(void)nspawn_ports_parse(ports_text, &ports, &n_ports);
-	lock = lock_shared(addresses, err);
-	if (lock < 0)
-		return lock;
+	r = lock_shared(&shared, err);
+	if (r < 0)
+		return r;
 	/* Of a task that an older version of us has started. */
 	(void)umount2(netns, MNT_DETACH);
 	(void)unlink(netns);
-	if (strcmp(link, "-") != 0 && have_link(link) && ip)
+	/* We may have died before we took the name, and another task has it. Version 0.1 took none. */
+	nspawn_lease_owner(shared.links, link, owner);
+	r = 0;
+	if (strcmp(link, "-") != 0 && (!*owner || strcmp(owner, nomad_task_state_dir(task)) == 0) && have_link(link) &&
+	    ip)
 		r = nspawn_tool_run((const char *const[]){ ip, "link", "del", link, NULL }, NULL, NULL, err);
 	if (r < 0 && !have_link(link)) { /* it went with its namespace meanwhile */
 		if (err) {
@@ -340,15 +369,17 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 		r = 0;
 	}
 	if (strcmp(address, "-") != 0) {
-		nspawn_address_release(addresses, address, nomad_task_state_dir(task));
-		nspawn_firewall_close(site->network_pool, address, ports, n_ports, nspawn_address_sweep(addresses));
+		nspawn_lease_release(shared.addresses, address, nomad_task_state_dir(task));
+		nspawn_firewall_close(site->network_pool, address, ports, n_ports,
+				      nspawn_lease_sweep(shared.addresses));
 	} else if (strcmp(link, "-") != 0) {
 		/* We died between taking one and recording it. */
-		nspawn_address_release_all(addresses, nomad_task_state_dir(task));
+		nspawn_lease_release_all(shared.addresses, nomad_task_state_dir(task));
 	}
 	if (zone && ip)
 		zone_remove(ip, bridge);
 	if (r >= 0) {
+		nspawn_lease_release(shared.links, link, nomad_task_state_dir(task));
 		nomad_task_forget(task, "net");
 		nomad_task_forget(task, "net.ports");
 	}
@@ -359,12 +390,11 @@ void nspawn_network_sweep(const char *state_dir)
 {
 	NOMAD_AUTO_FREE char *old = nomad_strdupf("%s/addresses", state_dir);
 	NOMAD_AUTO_FREE char *tasks = nomad_strdupf("%s/tasks", state_dir);
-	char addresses[ADDRESSES_MAX];
-	NOMAD_AUTO_FD int lock = lock_shared(addresses, NULL);
+	struct shared shared __attribute__((cleanup(unlock_shared))) = { .lock = -1 };
 
-	if (!old || !tasks || lock < 0)
+	if (!old || !tasks || lock_shared(&shared, NULL) < 0)
 		return;
-	if (mkdir(addresses, 0700) == 0 || errno == EEXIST)
-		nspawn_address_adopt(addresses, old, tasks);
-	(void)nspawn_address_sweep(addresses);
+	nspawn_address_adopt(shared.addresses, old, tasks);
+	(void)nspawn_lease_sweep(shared.addresses);
+	(void)nspawn_lease_sweep(shared.links);
 }

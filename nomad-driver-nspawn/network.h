@@ -37,11 +37,11 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 /* Take away whatever the task's records tell of.  Idempotent. */
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err);
 void nspawn_network_done(struct nspawn_network *network);
-
-/* One task at a time changes what all plugins of a network namespace share: addresses, zones, the firewall.  Several
- * may run on a host, each with a state directory of its own: `dir` is "/run/nomad-nspawn/NUMBER".  Waits; a descriptor
- * that holds the lock until it is closed, or -errno. */
-int nspawn_network_lock(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Names of the two ends of a link. */
+void nspawn_link_name(struct nspawn_network *network, uint32_t number);
+/* Names that no other task has a lease for in `links`, and no link of the host: those of `network`, or the next. */
+int nspawn_link_choose(const char *links, const char *owner, struct nspawn_network *network,
+		       struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* Once, at the start of the plugin: addresses of tasks that have no record are free again, and those that version 0.1
  * kept in the state directory move to where all plugins look. */
@@ -68,12 +68,6 @@ int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t 
 int nspawn_address_take(const char *dir, const char *pool, const char *zone, const char *owner,
 			char ret_address[INET_ADDRSTRLEN], char ret_gateway[INET_ADDRSTRLEN], int *ret_bits,
 			struct nomad_error **err) NOMAD_MUST_CHECK;
-/* Give it back, if it is still that of `owner`. */
-void nspawn_address_release(const char *dir, const char *address, const char *owner);
-/* All that is of `owner`. */
-void nspawn_address_release_all(const char *dir, const char *owner);
-/* Frees the addresses whose owner is gone, of whatever plugin; true if none is left. */
-bool nspawn_address_sweep(const char *dir);
 /* Moves what version 0.1 recorded in `old`, with owners below `tasks`. */
 void nspawn_address_adopt(const char *dir, const char *old, const char *tasks);
 

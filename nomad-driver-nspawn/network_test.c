@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "download.h"
+#include "lease.h"
 #include "network.h"
 
 static struct nomad_port ports[] = {
@@ -89,6 +90,28 @@ static void test_kinds(void **state)
 	assert_int_equal(plan(NULL), 0);
 	assert_int_equal(net.kind, NSPAWN_NET_OWN);
 	assert_string_equal(net.link, "");
+}
+
+static void test_links(void **state)
+{
+	char top[] = "/tmp/nspawn-links-XXXXXX", links[64];
+	struct nspawn_network other = { 0 };
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	snprintf(links, sizeof(links), "%s/links", top);
+	nspawn_link_name(&net, 0xffffffff);
+	assert_int_equal(nspawn_link_choose(links, "/one", &net, NULL), 0);
+	assert_string_equal(net.link, "vnffffffff");
+	assert_int_equal(nspawn_lease_take(links, net.link, "/one", NULL), 1);
+	/* The same hash, another task. */
+	nspawn_link_name(&other, 0xffffffff);
+	assert_int_equal(nspawn_link_choose(links, "/two", &other, NULL), 0);
+	assert_string_equal(other.link, "vn00000000");
+	assert_string_equal(other.peer, "vp00000000");
+	assert_int_equal(nspawn_link_choose(links, "/one", &net, NULL), 0);
+	assert_string_equal(net.link, "vnffffffff");
+	assert_int_equal(nomad_remove_tree(top, NULL), 0);
 }
 
 static void test_ports(void **state)
@@ -214,12 +237,12 @@ static void test_lock(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	fd = nspawn_network_lock(dir, NULL);
+	fd = nspawn_lock(dir, NULL);
 	assert_true(fd >= 0);
 	close(fd);
 	no_memory = true;
 	errno = 0;
-	assert_int_equal(nspawn_network_lock(dir, &err), -ENOMEM);
+	assert_int_equal(nspawn_lock(dir, &err), -ENOMEM);
 	assert_int_equal(nomad_error_code(err), ENOMEM);
 	no_memory = false;
 	nomad_error_free(err);
@@ -231,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_kinds),
+		TEST(test_links),
 		TEST(test_ports),
 		TEST(test_record),
 		TEST(test_downloads),

@@ -3,6 +3,7 @@ D := nomad-driver-nspawn
 $(D).src := $(filter-out %_test.c,$(wildcard $(D)/*.c))
 $(D).test := $(wildcard $(D)/*_test.c $(D)/init/*_test.c)
 $(D).needs := jansson
+$(BUILD)/$(D)/address_test: test_wrap_address = -Wl,--wrap=nomad_hash32
 $(BUILD)/$(D)/network_test: test_wrap_network = -Wl,--wrap=nomad_strdupf
 
 # nspawn-init: static, without sanitizers; embedded in the driver by embed.c.

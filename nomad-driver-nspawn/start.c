@@ -157,6 +157,10 @@ static int prepare(struct nspawn_start *s, struct nomad_error **err)
 		.oci = &s->oci,
 		.limit_devices = host->cgroup2,
 	};
+	s->machine.users = nspawn_users_wanted(s->config);
+	r = nspawn_users_take(s->task, &s->machine.users, err);
+	if (r < 0)
+		return r;
 	if (nspawn_shifts(s->config)) {
 		s->machine.idmap_state = nspawn_can_idmap(s->data, s->machine.state_dir, false);
 		/* What a raw image holds is not known before it is mounted: ext4, xfs, btrfs and the like can. */

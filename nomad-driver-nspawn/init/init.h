@@ -15,6 +15,10 @@
  * 0, or -1 with errno. */
 int devices_limit(const char *rules);
 
+/* users.c: hold systemd's locks of these users of the host, "shared" or alone, until systemd-nspawn ends.  0, or -1
+ * with errno. */
+int users_lock(const char *first, const char *count, const char *how);
+
 /* dhcp.c: answer the DHCP client whose link is to be `peer` behind `link`, a link or bridge of the host, in a
  * process of its own.  0, or -1 with errno. */
 int dhcp_start(const char *link, const char *peer, const char *address, const char *gateway, const char *bits);

@@ -15,7 +15,7 @@
  *	mkdir NAME PATH UID	PATH, a directory owned by UID, within the tree NAME
  *	mkfile NAME PATH UID	the same for an empty file
  *	machine-id NAME ID UID	/etc/machine-id in the tree NAME, if there is an /etc
- *	node, devices, dhcp, net	see node_copy(), devices.c, dhcp.c, net.c
+ *	node, devices, users, dhcp, net	see node_copy(), devices.c, users.c, dhcp.c, net.c
  *
  * A SOURCE, and a FILE, is a path without symbolic links: who could put one
  * there since it was judged would show another place of the host.
@@ -314,6 +314,8 @@ static int step(const char *act, char **a)
 		return dhcp_start(a[0], a[1], a[2], a[3], a[4]);
 	if (strcmp(act, "net") == 0)
 		return net_start(a[0], a[1], a[2], a[3]);
+	if (strcmp(act, "users") == 0)
+		return users_lock(a[0], a[1], a[2]);
 	if (strcmp(act, "devices") == 0)
 		return devices_limit(a[0]);
 	return overlay_mount(a[0], a[1], a[2]);
@@ -338,8 +340,8 @@ int launch(int argc, char **argv)
 		const char *name;
 		int args;
 	} steps[] = {
-		{ "dir", 1 },	{ "clone", 2 },	  { "bind", 2 },    { "idmap", 3 }, { "node", 3 }, { "loop", 3 },
-		{ "tmpfs", 1 }, { "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 },  { "net", 4 },
+		{ "dir", 1 },	{ "clone", 2 }, { "bind", 2 },	  { "idmap", 3 },   { "node", 3 }, { "loop", 3 },
+		{ "users", 3 }, { "tmpfs", 1 }, { "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 }, { "net", 4 },
 	};
 	size_t s;
 	int i = 0, n;
