@@ -45,6 +45,9 @@ static const struct nomad_option plugin_options[] = {
 		    "than this. 0: never. (not in the Go driver)"),
 	OPT(download_idle_s, INT, .def = "60", .min = 1, .max = 86400, .unit = "seconds",
 	    .help = "A download that moves no byte for so long fails. (not in the Go driver)"),
+	OPT(download_max_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
+	    .help = "Limits what one download may take on the disk: what is fetched and what is unpacked from it, "
+		    "together. A larger image fails and is removed. 0: no limit. (not in the Go driver)"),
 };
 #undef OPT
 

@@ -14,6 +14,7 @@ struct nspawn_plugin_config {
 	char *network_pool;
 	int64_t image_cache_mb;
 	int64_t download_idle_s;
+	int64_t download_max_mb;
 };
 
 struct nspawn_download {

@@ -249,6 +249,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 				  .name = name,
 				  .dir = dir,
 				  .idle_s = site->download_idle_s,
+				  .max_bytes = site->download_max_mb << 20,
 				  .told = time(NULL) };
 	NOMAD_AUTO_FREE char *tree = nomad_strdupf("%s/%s", dir, name), *disk = nomad_strdupf("%s/%s.raw", dir, name);
 	NOMAD_AUTO_FREE char *lock_path = nomad_strdupf("%s/.lock-%s", dir, name);
@@ -277,7 +278,9 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 			if (!there)
 				(void)unlink(lock_path);
 			(void)nomad_error_wrap(err, "image '%s' from '%s'", name, config->image_download->url);
-			return nomad_error_code(err ? *err : NULL) == ENOENT ? r : nomad_error_retryable(err);
+			return nomad_error_code(err ? *err : NULL) == ENOENT || r == -EFBIG
+				       ? r
+				       : nomad_error_retryable(err);
 		}
 	}
 	r = mark_used(task, dir, name, err);

@@ -27,14 +27,17 @@ struct nspawn_fetch {
 	const struct nspawn_download *want;
 	const char *name, *dir;
 	int64_t idle_s;
-	char *work; /* .new-NAME, in which all is done */
-	char *file; /* what was fetched, in it; or NULL */
+	int64_t max_bytes; /* in work; 0: no limit */
+	char *work;	   /* .new-NAME, in which all is done */
+	char *file;	   /* what was fetched, in it; or NULL */
 	time_t told;
 	int64_t bytes; /* that have come */
 	pid_t pid;     /* of the tool that runs */
 	/* Of a transfer that has no idle time-out of its own. */
 	int64_t moved_ns; /* when they became more */
 	bool stalled;
+	int64_t next_count_ns;
+	bool too_large;
 };
 
 /* *ret is the tree or the disk, in the directory of work.  *ret_config: the config.json of a container image,
@@ -43,6 +46,8 @@ int nspawn_fetch(struct nspawn_fetch *fetch, char **ret, char **ret_config, stru
 
 /* For the tests.  The bytes of all files below `dir`. */
 int64_t nspawn_tree_bytes(const char *dir);
+/* What it takes on the disk, with all that is not a file. */
+int64_t nspawn_tree_use(const char *dir);
 /* The digest that a file SHA256SUMS gives for `name`, 64 digits; false if none. */
 bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65]);
 /* A qcow2 image may name other files to read from; one from elsewhere may not.  `head` is its first bytes. */

@@ -2,8 +2,8 @@
  *
  * From a URL to a tree or a disk in a directory of work: fetch, verify,
  * unpack.  The transfer is curl's, which ends by itself when no byte moves
- * for long enough, or for a container image skopeo's, which is ended then;
- * there is no limit on the whole.  Every ten seconds an event tells how far
+ * for long enough, or for a container image skopeo's, which is ended then.
+ * What is fetched and what is unpacked from it together have a limit.  Every ten seconds an event tells how far
  * it is. */
 #include <dirent.h>
 #include <errno.h>
@@ -21,12 +21,15 @@
 
 enum { DAY_MS = 24 * 3600 * 1000, EVENT_S = 10 };
 
-/* A tool that may take long: it is ended when nobody wants the start any more. */
+/* A tool that may take long: it is ended when nobody wants the start any more, or it makes too much. */
 #define RUN(d_, what_, tick_, err_, ...)                                                                               \
-	nspawn_tool_run((const char *const[]){ __VA_ARGS__, NULL },                                                    \
-			&(struct nspawn_tool){                                                                         \
-				.what = what_, .timeout_ms = DAY_MS, .started = begin, .tick = tick_, .ud = d_ },      \
-			NULL, err_)
+	judge(d_,                                                                                                      \
+	      nspawn_tool_run(                                                                                         \
+		      (const char *const[]){ __VA_ARGS__, NULL },                                                      \
+		      &(struct nspawn_tool){                                                                           \
+			      .what = what_, .timeout_ms = DAY_MS, .started = begin, .tick = tick_, .ud = d_ },        \
+		      NULL, err_),                                                                                     \
+	      err_)
 
 static int need(const char *tool, char **ret, struct nomad_error **err)
 {
@@ -68,8 +71,11 @@ bool nspawn_sums_find(const char *sums, const char *name, char ret_digest[65])
 
 /* ---- Fetch ---- */
 
-/* Takes the descriptor. */
-static int64_t bytes_below(int dir, int depth)
+enum { DEPTH_MAX = 64, USE_DEPTH_MAX = 256, ENTRY_BYTES = 512 };
+
+/* Takes the descriptor. Counts the bytes of files; with `use` those that they take on the disk, and some for each
+ * entry: what is too deep to be counted takes too many. */
+static int64_t bytes_below(int dir, int depth, bool use)
 {
 	DIR *d = fdopendir(dir);
 	struct dirent *e;
@@ -78,30 +84,46 @@ static int64_t bytes_below(int dir, int depth)
 
 	if (!d)
 		close(dir);
-	while (d && (e = readdir(d))) {
+	while (d && sum < INT64_MAX / 2 && (e = readdir(d))) {
 		int below;
 
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
 		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		if (S_ISREG(st.st_mode))
+		if (use)
+			sum += 512 * (int64_t)st.st_blocks + ENTRY_BYTES;
+		else if (S_ISREG(st.st_mode))
 			sum += st.st_size;
-		below = S_ISDIR(st.st_mode) && depth < 64
-				? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-				: -1;
+		if (!S_ISDIR(st.st_mode))
+			continue;
+		if (depth >= (use ? USE_DEPTH_MAX : DEPTH_MAX)) {
+			sum += use ? INT64_MAX / 2 : 0;
+			continue;
+		}
+		below = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (below >= 0)
-			sum += bytes_below(below, depth + 1);
+			sum += bytes_below(below, depth + 1, use);
 	}
 	if (d)
 		closedir(d);
 	return sum;
 }
 
-int64_t nspawn_tree_bytes(const char *dir)
+static int64_t count(const char *dir, bool use)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? 0 : bytes_below(fd, 0);
+	return fd < 0 ? 0 : bytes_below(fd, 0, use);
+}
+
+int64_t nspawn_tree_bytes(const char *dir)
+{
+	return count(dir, false);
+}
+
+int64_t nspawn_tree_use(const char *dir)
+{
+	return count(dir, true);
 }
 
 static void tell_bytes(struct nspawn_fetch *d, int64_t n)
@@ -124,12 +146,34 @@ static void begin(void *ud, pid_t pid)
 	d->moved_ns = nomad_monotonic_ns();
 }
 
+/* Ends the tool if nobody wants its result any more, or it makes too much: all of it lies below d->work. */
 static void look(void *ud)
 {
 	struct nspawn_fetch *d = ud;
+	int64_t begun = nomad_monotonic_ns();
 
-	if (nomad_task_is_cancelled(d->task))
+	if (d->max_bytes && begun >= d->next_count_ns) {
+		d->too_large = d->too_large || nspawn_tree_use(d->work) > d->max_bytes;
+		/* At most a tenth of the time goes into it. */
+		d->next_count_ns = nomad_monotonic_ns() + 9 * (nomad_monotonic_ns() - begun);
+	}
+	if (nomad_task_is_cancelled(d->task) || d->too_large)
 		kill(-d->pid, SIGKILL);
+}
+
+/* What a tool has made, and why it was ended. */
+static int judge(struct nspawn_fetch *d, int r, struct nomad_error **err)
+{
+	if (r >= 0 && d->max_bytes && nspawn_tree_use(d->work) > d->max_bytes)
+		d->too_large = true;
+	if (!d->too_large)
+		return r;
+	if (err) {
+		nomad_error_free(*err);
+		*err = NULL;
+	}
+	return nomad_error_set(err, EFBIG, "it takes more than %lld MiB (plugin option download_max_mb)",
+			       (long long)(d->max_bytes >> 20));
 }
 
 static void tell(void *ud)

@@ -39,6 +39,8 @@ static void test_bytes(void **state)
 	assert_int_equal(mkfifo("d/fifo", 0600), 0);
 	assert_true(nspawn_tree_bytes(top) == 5 + (1LL << 33));
 	assert_int_equal(nspawn_tree_bytes("a"), 0);
+	/* Holes take nothing. */
+	assert_in_range(nspawn_tree_use(top), 6 * 512, 1 << 20);
 	/* Too deep is cut, not followed for ever. */
 	for (i = 0; i < 100; i++) {
 		assert_int_equal(mkdir("x", 0700), 0);
@@ -46,6 +48,7 @@ static void test_bytes(void **state)
 	}
 	write_bytes("deep", 7);
 	assert_true(nspawn_tree_bytes(top) == 5 + (1LL << 33));
+	assert_in_range(nspawn_tree_use(top), 100 * 512, 1 << 20);
 	assert_int_equal(chdir("/"), 0);
 	assert_int_equal(nomad_remove_tree(top, NULL), 0);
 }

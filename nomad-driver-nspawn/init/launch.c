@@ -291,7 +291,15 @@ static int loop_at(const char *file, const char *name, int writable)
 
 	if (mkdir(name, 0700) < 0 && errno != EEXIST)
 		return -1;
-	return loop_attach(file, writable, device, sizeof(device)) < 0 ? -1 : device_mount(device, name, writable);
+	if (!loop_attach(file, writable, device, sizeof(device)) && !device_mount(device, name, writable))
+		return 0;
+	if (errno != EMEDIUMTYPE)
+		return -1;
+	dprintf(2,
+		"image '%s': neither a file system (ext2, ext3, ext4, xfs, btrfs, squashfs or erofs) nor a disk with "
+		"one in its root partition; see \"image\" in nomad-driver-nspawn(8)\n",
+		file);
+	_exit(125);
 }
 
 static int step(const char *act, char **a)

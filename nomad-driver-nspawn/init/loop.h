@@ -12,7 +12,9 @@
  * device, unless it has partitions).  Locked: one writer or many readers.
  * It goes with its last mount.  0, or -1 with errno. */
 int loop_attach(const char *file, int writable, char *ret_device, size_t size);
-/* Mount with whichever file system of this kernel takes it. */
+/* Whether a file system that an image may have begins there. */
+int has_file_system(int fd, uint64_t offset);
+/* Mount it without device nodes and, if it is read-only, without set-user-id programs. */
 int device_mount(const char *device, const char *target, int writable);
 /* Where the root file system is: *ret_size 0 means up to the end. */
 int partition_find(int fd, uint64_t *ret_offset, uint64_t *ret_size);

@@ -153,6 +153,37 @@ static void test_bad_gpt(void **state)
 	assert_int_equal(find(), -1);
 }
 
+static void test_file_systems(void **state)
+{
+	static const struct {
+		const char *magic;
+		off_t at;
+		int known;
+	} rows[] = {
+		{ "\x53\xef", 1024 + 56, 1 },
+		{ "XFSB", 0, 1 },
+		{ "_BHRfS_M", 65536 + 64, 1 },
+		{ "hsqs", 0, 1 },
+		{ "MSDOS", 3, 0 },
+		{ "CD001", 32769, 0 },
+		{ "\x10\x20\xf5\xf2", 1024, 0 },
+	};
+	FILE *file = tmpfile();
+	int fd = fileno(file);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(ftruncate(fd, 0) | ftruncate(fd, 1 << 20), 0);
+		assert_int_equal(has_file_system(fd, 4096), 0);
+		assert_int_equal(pwrite(fd, rows[i].magic, strlen(rows[i].magic), 4096 + rows[i].at),
+				 (ssize_t)strlen(rows[i].magic));
+		assert_int_equal(has_file_system(fd, 4096), rows[i].known);
+		assert_int_equal(has_file_system(fd, 0), 0);
+	}
+	fclose(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +191,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mbr, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gpt, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_gpt, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_file_systems, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/init/loop", tests, NULL, NULL);

@@ -103,6 +103,19 @@ t_raw() {
 	says "$(sh_config 'touch /new && stat -c %U /new /etc/passwd' "{\"image\":\"$T/root.img\"}")" '^root$'
 }
 run_test 'image: a file system in a file' t_raw
+t_no_image() {
+	truncate -s 2M "$T/zeros.img" && mkfs.vfat "$T/zeros.img" >/dev/null 2>&1
+	for image in /etc/passwd "$T/zeros.img"; do
+		fails "$(sh_config true "{\"image\":\"$image\"}")" \
+			"image '$image': neither a file system \\(ext2.* nor a disk" || return 1
+	done
+}
+run_test 'image: a file that is neither a file system nor a disk' t_no_image
+t_raw_flags() {
+	says "$(sh_config 'grep " / " /proc/self/mountinfo' \
+		"{\"image\":\"$T/root.img\",\"writable_image\":true}")" ' / / [^ ]*nodev'
+}
+run_test 'image: no device nodes of it count' t_raw_flags
 t_raw_many() { cmp "$T/root.img" "$T/root.img" && before_sum=$(cksum <"$T/root.img") && t_raw &&
 	is "$(cksum <"$T/root.img")" "$before_sum"; }
 run_test 'image: which stays as it is' t_raw_many

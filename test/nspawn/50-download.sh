@@ -121,6 +121,23 @@ t_force_used() {
 	return $r
 }
 run_test 'force: an image in use stays' t_force_used
+# A small file that is large when it is unpacked; many empty files.
+t_max() {
+	mkdir "$T/bomb" "$T/many" && head -c 60M /dev/zero >"$T/bomb/zeros" && seq -f "$T/many/%.0f" 30000 | xargs touch &&
+		tar -C "$T/bomb" -cJf "$T/www/bomb.tar.xz" . && tar -C "$T/many" -cJf "$T/www/many.tar.xz" . &&
+		gzip -c "$T/bomb/zeros" >"$T/www/bomb.gz" || return 1
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state", "download_max_mb": 12 }\n' "$T" >"$T/plugin.json"
+	max='takes more than 12 MiB \(plugin option download_max_mb\)'
+	fails "$(download bomb "{\"url\":\"$url/bomb.tar.xz\"}" true)" "image 'bomb' from .*: .*$max" &&
+		fails "$(download bomb "{\"url\":\"$url/bomb.gz\",\"type\":\"raw\"}" true)" "$max" &&
+		fails "$(download bomb "{\"url\":\"$url/many.tar.xz\"}" true)" "$max" &&
+		is "$(ls -A "$images" | grep bomb)" ''
+	r=$?
+	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state" }\n' "$T" >"$T/plugin.json"
+	rm -rf "$T/bomb" "$T/many"
+	return $r
+}
+run_test 'download_max_mb: what is larger when it is unpacked fails' t_max
 # A server that sends a little and then nothing.
 t_idle() {
 	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1,
