@@ -81,6 +81,15 @@ static void supervisor_notice(void *ud, const char *message, int64_t lost_bytes)
 	nomad_task_event(ud, "%s", message);
 }
 
+static void supervisor_oom(void *ud, uint64_t kills)
+{
+	struct nomad_task *task = ud;
+
+	nomad__metric_add(task->plugin->metrics, NOMAD__OOM_KILLS, kills);
+	nomad_task_event(task, "Out of memory: the kernel killed %llu process%s of the task", (unsigned long long)kills,
+			 kills == 1 ? "" : "es");
+}
+
 static void supervisor_closed(void *ud, struct nomad__supervisor *supervisor)
 {
 	struct nomad_task *task = ud;
@@ -92,6 +101,7 @@ const struct nomad__supervisor_events nomad__task_supervisor_events = {
 	.exited = supervisor_exited,
 	.closed = supervisor_closed,
 	.notice = supervisor_notice,
+	.oom = supervisor_oom,
 };
 
 void nomad_task_exited(struct nomad_task *task, const struct nomad_exit *result)

@@ -56,6 +56,8 @@ static const struct {
 				    "see." },
 	[NOMAD__LOG_LOST_BYTES] = { "task_log_lost_bytes", "bytes",
 				    "Output of tasks that nobody read before its supervisor gave up." },
+	[NOMAD__OOM_KILLS] = { "task_oom_kills", NULL,
+			       "Processes of tasks that the kernel killed because memory ran out." },
 };
 
 /* ---- Of a driver's own ---- */

@@ -53,6 +53,8 @@ struct nomad__supervisor_events {
 	void (*exited)(void *ud, const struct nomad__supervisor_exit *result);
 	/* Something an operator should see ("the log reader stalled, ..."), and how much output is lost for good. */
 	void (*notice)(void *ud, const char *message, int64_t lost_bytes);
+	/* So many processes of the task were killed because memory ran out.  May be NULL. */
+	void (*oom)(void *ud, uint64_t kills);
 	/* After the end: it lingers no more.  May be NULL. */
 	void (*closed)(void *ud, struct nomad__supervisor *supervisor);
 };

@@ -198,6 +198,11 @@ static void connection_ready(void *ud, unsigned events)
 		} else if (strcmp(op, "state") == 0) {
 			nomad__supervisor_take_state(s, message, (size_t)n);
 			nomad__answer_came(s);
+		} else if (strcmp(op, "oom") == 0) {
+			int64_t kills = nomad__fields_get_num(message, (size_t)n, "kills", 0);
+
+			if (kills > 0 && s->events->oom)
+				s->events->oom(s->ud, (uint64_t)kills);
 		} else if (strcmp(op, "notice") == 0) {
 			const char *text = nomad__fields_get(message, (size_t)n, "text");
 

@@ -128,6 +128,7 @@ static void test_oom(void **state)
 	task_wait(&t);
 	assert_int_equal(t.result.exit_code, 0);
 	assert_false(t.result.oom_killed);
+	assert_int_equal(t.oom_kills, 1);
 	task_done(&t);
 	/* Within its limit. */
 	task_init(&t);

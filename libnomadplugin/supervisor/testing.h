@@ -38,6 +38,7 @@ struct task {
 	struct nomad__supervisor_exit result;
 	char notices[1024];
 	int64_t lost_bytes;
+	uint64_t oom_kills;
 	struct nomad_command command;
 	struct nomad__supervise what;
 	struct nomad_map env;
@@ -67,9 +68,18 @@ static inline void on_notice(void *ud, const char *message, int64_t lost_bytes)
 	pthread_mutex_unlock(&t->lock);
 }
 
+static inline void on_oom(void *ud, uint64_t kills)
+{
+	struct task *t = ud;
+
+	pthread_mutex_lock(&t->lock);
+	t->oom_kills += kills;
+	pthread_mutex_unlock(&t->lock);
+}
+
 static int test_number; /* of the process that runs the test, not of one it forks */
 
-static const struct nomad__supervisor_events test_events = { on_exited, on_notice };
+static const struct nomad__supervisor_events test_events = { .exited = on_exited, .notice = on_notice, .oom = on_oom };
 
 static inline int count_entries(const char *dir)
 {

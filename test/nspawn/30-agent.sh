@@ -129,6 +129,12 @@ t_oom() { ends oom "$(sh_config 'x=x; while :; do x=$x$x; done')" \
 	'.Job.TaskGroups[0].Tasks[0].Resources.MemoryMB = 20' failed &&
 	like "$(task_events "$ALLOC_ID" task)" 'out of memory'; }
 run_test 'memory limit' t_oom
+t_oom_child() {
+	ends oom-child "$(sh_config '(x=x; while :; do x=$x$x; done); [ $? = 137 ]')" \
+		'.Job.TaskGroups[0].Tasks[0].Resources.MemoryMB = 20' complete &&
+		like "$(task_events "$ALLOC_ID" task)" 'Out of memory: the kernel killed 1 process of the task'
+}
+run_test 'memory limit: the kill of a child is an event, whatever the task ends with' t_oom_child
 t_volume() {
 	ends volume "$(sh_config 'cat /mnt/data/file && echo new >/mnt/data/new')" \
 		'.Job.TaskGroups[0] |= (.Volumes = { d: { Name: "d", Type: "host", Source: "data" } } |

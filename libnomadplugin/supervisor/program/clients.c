@@ -112,6 +112,21 @@ void clients_notice(const char *text, int64_t lost)
 	clients_broadcast(&m);
 }
 
+bool clients_oom(uint64_t kills)
+{
+	char buf[100];
+	bool any = false;
+	struct nomad__fields m;
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "oom");
+	nomad__fields_num(&m, "kills", (int64_t)kills);
+	clients_broadcast(&m);
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		any = any || clients[i].fd >= 0;
+	return any;
+}
+
 void clients_answer(const struct nomad__fields *message)
 {
 	answered = true;

@@ -93,6 +93,7 @@ void end_begin(bool is_by_us)
 	by_us = is_by_us;
 	timer_set(TIMER_READY, -1);
 	timer_set(TIMER_STOP, -1);
+	timer_set(TIMER_MEMORY, -1);
 	kill_since = nomad_monotonic_ns();
 	kill_delay = 0;
 	nomad__crash_at("super-kill");
@@ -122,6 +123,7 @@ static void write_exit_record(struct nomad__fields *m, char *buf)
 	nomad__fields_add(m, "version", NOMAD_VERSION);
 	nomad__fields_num(m, "exit_code", code);
 	nomad__fields_num(m, "signal", sig);
+	limits_oom_report();
 	nomad__fields_num(m, "oom_killed", (code || sig) && limits_oom_killed());
 	nomad__fields_num(m, "killed", by_us);
 	nomad__fields_num(m, "survivors", survivors);

@@ -19,7 +19,7 @@
 
 static struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 static int n_cgroups;
-static uint64_t oom_before;
+static uint64_t oom_before, oom_reported;
 
 static int allow_devices(void)
 {
@@ -132,7 +132,7 @@ int limits_create(void)
 	r = allow_devices();
 	if (r >= 0)
 		r = read_own();
-	oom_before = oom_kills();
+	oom_before = oom_reported = oom_kills();
 	return r;
 }
 
@@ -234,4 +234,12 @@ bool limits_empty(void)
 bool limits_oom_killed(void)
 {
 	return oom_kills() > oom_before;
+}
+
+void limits_oom_report(void)
+{
+	uint64_t n = oom_kills();
+
+	if (n > oom_reported && clients_oom(n - oom_reported))
+		oom_reported = n;
 }

@@ -20,6 +20,8 @@
 /* A task that is over before needs no place for its record, and a start is not to meet a busy disk. */
 static const int64_t record_delay_ns = 100 * 1000000;
 
+static const int64_t memory_period_ns = 10 * INT64_C(1000000000);
+
 static void started(void)
 {
 	const char *leader_key = spec_get("leader_key");
@@ -31,6 +33,7 @@ static void started(void)
 	orders_started();
 	nomad__crash_at("super-started");
 	timer_set(TIMER_RECORD, record_delay_ns);
+	timer_set(TIMER_MEMORY, memory_period_ns);
 }
 
 static void act(enum super_action action)
@@ -102,6 +105,10 @@ static void timer_fired(enum super_timer timer)
 		break;
 	case TIMER_EXEC:
 		exec_check_deadlines();
+		break;
+	case TIMER_MEMORY:
+		limits_oom_report();
+		timer_set(TIMER_MEMORY, memory_period_ns);
 		break;
 	case TIMER_MAX:
 		break;

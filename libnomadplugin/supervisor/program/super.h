@@ -54,6 +54,7 @@ enum super_timer {
 	TIMER_LINGER,
 	TIMER_RECORD,
 	TIMER_EXEC,
+	TIMER_MEMORY,
 	TIMER_MAX,
 };
 enum super_state state_now(void);
@@ -110,6 +111,7 @@ void clients_drop(int slot);
 void clients_send(unsigned id, const struct nomad__fields *message, int fd);
 void clients_broadcast(const struct nomad__fields *message);
 void clients_notice(const char *text, int64_t lost); /* lost: bytes of output that nobody will read */
+bool clients_oom(uint64_t kills);		     /* false: nobody is there to hear it */
 /* Answers whoever asked for the start, once. */
 void clients_answer(const struct nomad__fields *message);
 bool clients_answered(void);
@@ -164,6 +166,7 @@ int limits_fork_supervisor(void);
 void limits_kill(bool thorough);
 bool limits_empty(void);
 bool limits_oom_killed(void); /* a process of the task, since limits_create() */
+void limits_oom_report(void); /* those that no client was told of */
 
 /* ---- child.c: what a child does between fork and exec ---- */
 
