@@ -82,6 +82,11 @@ bool nspawn_overlays(const struct nspawn_config *config)
 	return !config->writable_image;
 }
 
+bool nspawn_in_memory(const struct nspawn_config *config, const char *image)
+{
+	return is(config->volatile_mode, "overlay") || strcmp(image, "/") == 0;
+}
+
 /* Whether the owners of the root are shifted below the overlay, which
  * systemd-nspawn must then leave alone. */
 static bool shifted(const struct nspawn_config *config, const struct nspawn_machine *m)
@@ -125,7 +130,7 @@ static bool made_by_nspawn(const char *path)
 static void root_steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
 	unsigned base = shifted(config, m) ? m->users.first : 0;
-	bool in_memory = is(config->volatile_mode, "overlay") || strcmp(m->image, "/") == 0;
+	const char *up = nspawn_in_memory(config, m->image) ? "memory" : m->layer ? "layer" : ".";
 	const char *lower = m->image;
 	char owner[16];
 	size_t i;
@@ -146,10 +151,12 @@ static void root_steps(struct list *list, const struct nspawn_config *config, co
 	} else {
 		add3(list, "clone", lower, "lower");
 	}
-	if (in_memory)
+	if (nspawn_in_memory(config, m->image))
 		add3(list, "tmpfs", "memory", NULL);
+	else if (m->layer)
+		add3(list, "layer", m->layer, "layer");
 	add(list, "overlay");
-	add3(list, "lower", in_memory ? "memory" : ".", "root");
+	add3(list, "lower", up, "root");
 	snprintf(owner, sizeof(owner), "%u", base);
 	add3(list, "mkdir", "root", "/usr"); /* systemd-nspawn knows a root file system by it */
 	add(list, owner);

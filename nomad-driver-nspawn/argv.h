@@ -37,6 +37,7 @@ struct nspawn_machine {
 	enum nspawn_image_kind image_kind;
 	const char *init;	       /* nspawn-init on the host */
 	const char *state_dir;	       /* private directory of this task */
+	const char *layer;	       /* file with a file system for what it writes; or NULL */
 	const char *spec;	       /* path that systemd-nspawn reads the specification from */
 	const char *user;	       /* of the task, where the config names none; or NULL */
 	struct nspawn_users users;     /* that it gets; .count 0: systemd-nspawn finds them by itself, or none */
@@ -60,6 +61,9 @@ bool nspawn_userns(const struct nspawn_config *config);
 bool nspawn_shifts(const struct nspawn_config *config);
 /* Whether the root is an overlay of ours over the image. */
 bool nspawn_overlays(const struct nspawn_config *config);
+
+/* Whether what it writes there stays in memory. */
+bool nspawn_in_memory(const struct nspawn_config *config, const char *image);
 
 /* The whole command, beginning with the launcher. */
 int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine *machine, char ***ret_argv,

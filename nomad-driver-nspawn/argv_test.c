@@ -177,6 +177,19 @@ static void test_users(void **state)
 	assert_hasnt("--private-users");
 }
 
+static void test_layer(void **state)
+{
+	(void)state;
+	config.user_namespacing = false;
+	machine.layer = "/l/web-1";
+	build();
+	assert_run(at("clone"),
+		   RUN("clone", "/img", "lower", "layer", "/l/web-1", "layer", "overlay", "lower", "layer", "root"));
+	config.volatile_mode = (char *)"overlay";
+	build();
+	assert_true(at("layer") < 0);
+}
+
 static void test_dhcp(void **state)
 {
 	(void)state;
@@ -437,6 +450,7 @@ int main(void)
 		TEST(test_users),
 		TEST(test_devices),
 		TEST(test_dhcp),
+		TEST(test_layer),
 		TEST(test_roots),
 		TEST(test_binds),
 		TEST(test_rights),

@@ -48,6 +48,11 @@ static const struct nomad_option plugin_options[] = {
 	OPT(download_max_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
 	    .help = "Limits what one download may take on the disk: what is fetched and what is unpacked from it, "
 		    "together. A larger image fails and is removed. 0: no limit. (not in the Go driver)"),
+	OPT(layer_dir, STRING, .check = nomad_check_absolute_path,
+	    .help = "Directory for the layers that have a limit (storage_mb). Default: layers in the state directory. "
+		    "On "
+		    "a file system of their own, layers cannot fill the one of the records. (not in the Go driver)",
+	    .example = "\"/srv/layers\""),
 };
 #undef OPT
 
@@ -207,6 +212,11 @@ static const struct nomad_option task_options[] = {
 	    .help = "The container writes to the image itself, which only one task at a time can use. false: many "
 		    "tasks share the image, each with a layer of its own that goes when the task ends. (not in the Go "
 		    "driver)"),
+	OPT(storage_mb, INT, .power = &nspawn_power_storage, .def = "0", .min = 0, .max = 1 << 24, .unit = "MiB",
+	    .help = "Limits what the container can write to its root; more fails with \"No space left on device\". At "
+		    "least 8. 0: the maximum of the policy, where this host has mkfs.ext4 and loop devices. No effect "
+		    "with writable_image and volatile. (docker: storage_opt.size; not in the Go driver)",
+	    .example = "2048"),
 	NOMAD_OPTION_AS(struct nspawn_config, volatile_mode, "volatile", STRING,
 			.harmless = "where changes go: to memory of the task",
 			.help = "yes: the root is in memory and only /usr comes from the image; state: the root is "
@@ -380,6 +390,7 @@ static int check_task(const void *config, struct nomad_error **err)
 		  "\"state\"" },
 		{ c->writable_image, !c->ephemeral && !c->volatile_mode,
 		  "writable_image may not be combined with ephemeral or volatile" },
+		{ c->storage_mb > 0 && c->storage_mb < 8, false, "storage_mb is less than 8" },
 		{ c->ports && c->port_map.count, false, "Invalid port declaration; use of port_map and ports" },
 		{ c->network_bridge && c->network_zone, false, "network_bridge and network_zone may not be combined" },
 	};

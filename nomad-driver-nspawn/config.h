@@ -15,6 +15,7 @@ struct nspawn_plugin_config {
 	int64_t image_cache_mb;
 	int64_t download_idle_s;
 	int64_t download_max_mb;
+	char *layer_dir;
 };
 
 struct nspawn_download {
@@ -44,6 +45,7 @@ struct nspawn_config {
 	bool ephemeral;
 	bool read_only;
 	bool writable_image;
+	int64_t storage_mb;
 	char *volatile_mode;
 	char *pivot_root;
 	struct nomad_map bind;

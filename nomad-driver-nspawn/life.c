@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "download.h"
+#include "layer.h"
 #include "start.h"
 
 char *nspawn_images_dir(struct nomad_plugin *plugin)
@@ -101,6 +102,7 @@ int nspawn_destroy(struct nomad_task *task, struct nomad_error **err)
 		return nomad_error_errno(err, ENOMEM, "clean up");
 	nspawn_download_release(task, dir);
 	nspawn_users_release(task);
+	nspawn_layer_remove(task);
 	return nspawn_network_remove(task, err);
 }
 

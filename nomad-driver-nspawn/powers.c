@@ -164,6 +164,9 @@ const struct nomad_power nspawn_power_rlimits = {
 const struct nomad_power nspawn_power_pids_limit = { .kind = NOMAD_POWER_AMOUNT,
 						     .rule = "max_pids_limit",
 						     .maximum = 4096 };
+const struct nomad_power nspawn_power_storage = { .kind = NOMAD_POWER_AMOUNT,
+						  .rule = "max_storage_mb",
+						  .maximum = 10240 };
 /* Allowed by default, as in Nomad's own drivers: SECURITY.md says why. */
 const struct nomad_power nspawn_power_network_veth = { .kind = NOMAD_POWER_PRIVILEGE,
 						       .rule = "allow_host_network",

@@ -38,6 +38,7 @@ static const struct {
 	{ "system_call_filter", "allow_system_calls" },
 	{ "rlimits", "allow_rlimits" },
 	{ "pids_limit", "max_pids_limit" },
+	{ "storage_mb", "max_storage_mb" },
 	{ "network_veth", "allow_host_network" },
 	{ "network_bridge", "allow_network_bridge" },
 	{ "network_zone", "allow_network_zone" },

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "download.h"
+#include "layer.h"
 #include "start.h"
 #include "tool.h"
 
@@ -166,7 +167,9 @@ static int prepare(struct nspawn_start *s, struct nomad_error **err)
 		/* What a raw image holds is not known before it is mounted: ext4, xfs, btrfs and the like can. */
 		s->machine.idmap_image = s->image.kind == NSPAWN_RAW || nspawn_can_idmap(s->data, s->image.path, false);
 	}
-	r = nspawn_bind_all(s, err);
+	r = nspawn_layer_make(s, err);
+	if (r >= 0)
+		r = nspawn_bind_all(s, err);
 	if (r >= 0)
 		r = nspawn_make_spec(s, err);
 	return r;
@@ -268,5 +271,6 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	nomad_strv_free(s.argv);
 	free(s.spec_path);
 	free(s.resolv_conf);
+	free(s.layer);
 	return r;
 }

@@ -10,6 +10,7 @@
  *	bind SOURCE NAME	the same, with it
  *	idmap SOURCE NAME BASE	the same, its owners shifted by BASE (65536 of them)
  *	loop FILE NAME ro|rw	a file system image, or its root partition, at NAME
+ *	layer FILE NAME		an empty file system of the driver's in FILE at NAME
  *	tmpfs NAME		an empty tmpfs at NAME
  *	overlay LOWER UP NAME	UP/upper over LOWER at NAME, UP/work beside it
  *	mkdir NAME PATH UID	PATH, a directory owned by UID, within the tree NAME
@@ -302,6 +303,17 @@ static int loop_at(const char *file, const char *name, int writable)
 	_exit(125);
 }
 
+/* The file system that the driver has made. It holds no device nodes but those that overlays use as marks. */
+static int layer_at(const char *file, const char *name)
+{
+	char device[64];
+
+	if ((mkdir(name, 0700) < 0 && errno != EEXIST) || loop_attach(file, 1, device, sizeof(device)) < 0)
+		return -1;
+	/* Without noinit_itable the kernel would fill the holes of the file. */
+	return mount(device, name, "ext4", MS_NODEV | MS_NOATIME, "noinit_itable,discard");
+}
+
 static int step(const char *act, char **a)
 {
 	if (strcmp(act, "dir") == 0)
@@ -322,6 +334,8 @@ static int step(const char *act, char **a)
 		return dhcp_start(a[0], a[1], a[2], a[3], a[4]);
 	if (strcmp(act, "net") == 0)
 		return net_start(a[0], a[1], a[2], a[3]);
+	if (strcmp(act, "layer") == 0)
+		return layer_at(a[0], a[1]);
 	if (strcmp(act, "users") == 0)
 		return users_lock(a[0], a[1], a[2]);
 	if (strcmp(act, "devices") == 0)
@@ -348,8 +362,9 @@ int launch(int argc, char **argv)
 		const char *name;
 		int args;
 	} steps[] = {
-		{ "dir", 1 },	{ "clone", 2 }, { "bind", 2 },	  { "idmap", 3 },   { "node", 3 }, { "loop", 3 },
-		{ "users", 3 }, { "tmpfs", 1 }, { "overlay", 3 }, { "devices", 1 }, { "dhcp", 5 }, { "net", 4 },
+		{ "dir", 1 },	  { "clone", 2 }, { "bind", 2 },  { "idmap", 3 }, { "node", 3 },
+		{ "loop", 3 },	  { "users", 3 }, { "layer", 2 }, { "tmpfs", 1 }, { "overlay", 3 },
+		{ "devices", 1 }, { "dhcp", 5 },  { "net", 4 },
 	};
 	size_t s;
 	int i = 0, n;
