@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "argv.h"
+#include "command.h"
 #include "init/init.h"
 
 /* Out of memory is remembered and told once, at the end. */
@@ -379,7 +380,7 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 {
 	const char *mode = config->boot ? "boot" : config->init ? "supervise" : "exec";
 	const char *hostname = config->hostname ? config->hostname : m->oci->hostname;
-	char **command;
+	NOMAD_AUTO_STRV char **command = NULL;
 	struct list list = { 0 };
 	size_t i;
 
@@ -407,7 +408,8 @@ int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine 
 	addf(&list, "--load-credential=%s:%s", NSPAWN_SPEC_NAME, m->spec);
 	addf(&list, "--bind-ro=%s:%s", m->init, NSPAWN_INIT_PATH);
 	add3(&list, "--", NSPAWN_INIT_PATH, mode);
-	command = config->command || config->boot ? config->command : m->oci->args;
+	if (!list.r)
+		list.r = nspawn_command(config, m->oci, &command);
 	for (i = 0; command && command[i]; i++)
 		add(&list, command[i]);
 	if (list.r < 0) {
@@ -447,17 +449,34 @@ static void put(struct buffer *b, const char *key, const char *value)
 	b->size += n;
 }
 
+/* "a,b,c" of the list and one more; never NULL but for lack of memory. */
+static char *joined(char **list, const char *more)
+{
+	char *text = strdup(more ? more : ""), *longer;
+
+	for (; text && list && *list; list++) {
+		longer = nomad_strdupf("%s%s%s", text, *text ? "," : "", *list);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine *m, const struct nomad_map *task_env,
 		char **ret_data, size_t *ret_size, struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *groups = joined(config->group_add, m->oci->groups);
 	struct buffer b = { 0 };
 	const char *user, *cwd;
 	size_t i;
 
+	if (!groups)
+		return nomad_error_errno(err, ENOMEM, "write the environment of the task");
 	user = config->user ? config->user : m->user ? m->user : m->oci->user;
 	cwd = config->working_directory ? config->working_directory : m->oci->cwd;
 	put(&b, config->boot || !user ? "" : user, NULL);
 	put(&b, config->boot || !cwd ? "" : cwd, NULL);
+	put(&b, config->boot ? "" : groups, NULL);
 	for (i = 0; i < m->oci->env.count; i++)
 		if (!nomad_map_get(task_env, m->oci->env.pairs[i].key) &&
 		    !nomad_map_get(&config->environment, m->oci->env.pairs[i].key))

@@ -399,7 +399,9 @@ static void test_spec(void **state)
 	struct nomad_pair own[] = { { (char *)"A", (char *)"mine" }, { (char *)"B", (char *)"b" } };
 	struct nomad_pair task[] = { { (char *)"A", (char *)"task's" }, { (char *)"x-y", (char *)"\xff\n" } };
 	struct nomad_map env = { task, 2 };
-	static const char want[] = "web\0/srv\0B=b\0A=task's\0x-y=\xff\n";
+	static const char want[] = "web\0/srv\0"
+				   "7,video\0B=b\0A=task's\0x-y=\xff\n";
+	char *groups[] = { (char *)"video", NULL };
 	char *data;
 	size_t size;
 
@@ -407,6 +409,8 @@ static void test_spec(void **state)
 	config.environment = (struct nomad_map){ own, 2 };
 	config.working_directory = (char *)"/srv";
 	machine.user = "web";
+	config.group_add = groups;
+	oci.groups = (char *)"7";
 	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
 	assert_int_equal(size, sizeof(want));
 	assert_memory_equal(data, want, size);
@@ -418,7 +422,7 @@ static void test_spec(void **state)
 	assert_hasnt("mine");
 	config.boot = true;
 	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
-	assert_memory_equal(data, "\0\0B=b", 6);
+	assert_memory_equal(data, "\0\0\0B=b", 7);
 	free(data);
 }
 

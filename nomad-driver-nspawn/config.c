@@ -169,6 +169,47 @@ static int check_download(const void *config, struct nomad_error **err)
 static const struct nomad_schema download_schema =
 	NOMAD_SCHEMA(struct nspawn_download, download_options, .check = check_download);
 
+#define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_auth, field, kind, __VA_ARGS__)
+static const struct nomad_option auth_options[] = {
+	OPT(username, STRING, .harmless = "the job's own credentials", .help = "Name of the user."),
+	OPT(password, STRING, .harmless = "the job's own credentials", .secret = true, .help = "Password or token."),
+	OPT(server_address, STRING, .harmless = "where the job's own credentials are sent",
+	    .help = "The registry that the credentials are for. Default: that of image_download.url."),
+	OPT(tls_verify, BOOL, .harmless = "how far the job trusts its own image", .def = "true",
+	    .help = "Check the certificate of the registry. false: also plain http."),
+};
+#undef OPT
+
+static const struct nomad_schema auth_schema = NOMAD_SCHEMA(struct nspawn_auth, auth_options);
+
+int64_t nspawn_duration_s(const char *text)
+{
+	int64_t sum = 0, n;
+	char *unit;
+
+	if (!text || !*text)
+		return 0;
+	for (; *text; text = unit + 1) {
+		n = *text >= '0' && *text <= '9' ? strtoll(text, &unit, 10) : -1;
+		if (n < 0 || n > 1000000)
+			return -1;
+		if (*unit != 'h' && *unit != 'm' && *unit != 's')
+			return -1;
+		sum += n * (*unit == 'h' ? 3600 : *unit == 'm' ? 60 : 1);
+	}
+	return sum;
+}
+
+static const char *check_duration(const char *value)
+{
+	return nspawn_duration_s(value) < 0 ? "a duration such as 5m, 90s or 1h30m" : NULL;
+}
+
+static const char *check_group(const char *value)
+{
+	return *value && !strpbrk(value, ",:\n") && strlen(value) < 64 ? NULL : "the name or number of a group";
+}
+
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_config, field, kind, __VA_ARGS__)
 static const struct nomad_option task_options[] = {
 	OPT(image, STRING, .power = &nspawn_power_image, .required = true, .non_empty = true,
@@ -178,6 +219,17 @@ static const struct nomad_option task_options[] = {
 	    .example = "\"/var/lib/machines/debian\""),
 	OPT(image_download, BLOCK, .block = &download_schema,
 	    .help = "Fetch the image first, unless one with the name in image exists."),
+	OPT(auth, BLOCK, .block = &auth_schema,
+	    .help = "Credentials for the registry of an image_download of type docker. Default: those of skopeo on "
+		    "this "
+		    "node. (docker, podman; not in the Go driver)"),
+	OPT(force_pull, BOOL, .harmless = "replaces a download of the driver, never a file of the host", .def = "false",
+	    .help = "Fetch image_download at each start, unless another task uses the image: the same as "
+		    "image_download.force. (docker, podman; not in the Go driver)"),
+	OPT(image_pull_timeout, STRING, .harmless = "gives up sooner", .check = check_duration,
+	    .help = "Limits the time that image_download may take in all. Default: no limit; see the plugin option "
+		    "download_idle_s. (docker, podman; not in the Go driver)",
+	    .example = "\"5m\""),
 	OPT(oci_bundle, BOOL, .harmless = "the root that the bundle names is checked as image is", .def = "false",
 	    .help = "The image is an OCI bundle: a directory with a config.json, which says where in it the root is, "
 		    "and, where the job does not, command, environment, working_directory, user and hostname. Its "
@@ -192,9 +244,22 @@ static const struct nomad_option task_options[] = {
 	OPT(notify_ready, BOOL, .harmless = "when the task counts as started", .def = "false",
 	    .help = "With boot: the task has started when the system in it reports that it is up, and not before. (not "
 		    "in the Go driver)"),
+	OPT(entrypoint, STRING_LIST, .harmless = "runs in the container",
+	    .help = "Replaces the entrypoint of a container image, and then the image's command does not count either. "
+		    "[] removes it. (docker, podman; not in the Go driver)",
+	    .example = "[\"/bin/sh\", \"-c\"]"),
 	OPT(command, STRING_LIST, .harmless = "runs in the container",
-	    .help = "Program and arguments; needed unless boot is set or a container image says it.",
+	    .help = "Program and arguments; needed unless boot is set or a container image says it. Of a container "
+		    "image it replaces the command, and the entrypoint stays before it.",
 	    .example = "[\"/bin/sh\", \"-c\", \"echo hello\"]"),
+	OPT(args, STRING_LIST, .harmless = "runs in the container",
+	    .help = "More arguments after command. Without command they replace that of a container image. (docker, "
+		    "podman; not in the Go driver)",
+	    .example = "[\"--verbose\"]"),
+	OPT(group_add, STRING_LIST, .harmless = "groups of the container", .check = check_group,
+	    .help = "Names or numbers of groups that command has beside those of its user. (docker; not in the Go "
+		    "driver)",
+	    .example = "[\"video\", \"1000\"]"),
 	OPT(user, STRING, .harmless = "a user of the container", .non_empty = true,
 	    .help = "User of the image that runs command: a name or number, also as user:group. Default: the user of "
 		    "the task, or root."),
@@ -380,7 +445,8 @@ static int check_task(const void *config, struct nomad_error **err)
 		{ docker && c->image_download->checksum, false,
 		  "image_download.checksum is of a file: pin a container image by its digest, url = "
 		  "\"NAME@sha256:...\"" },
-		{ !c->boot && !c->command, c->oci_bundle || docker, "command is needed unless boot is true" },
+		{ !c->boot && !c->command && !c->args && !c->entrypoint, c->oci_bundle || docker,
+		  "command is needed unless boot is true" },
 		{ is(c->private_users_ownership, "chown"), !c->read_only && !c->volatile_mode,
 		  "private_users_ownership = \"chown\" may not be combined with read_only or volatile" },
 		{ c->working_directory, c->working_directory && *c->working_directory == '/',

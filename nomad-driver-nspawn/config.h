@@ -26,17 +26,28 @@ struct nspawn_download {
 	bool force;
 };
 
+struct nspawn_auth {
+	char *username, *password, *server_address;
+	bool tls_verify;
+};
+
 struct nspawn_config {
 	/* What to run. */
 	char *image;
 	struct nspawn_download *image_download;
+	struct nspawn_auth *auth;
+	bool force_pull;
+	char *image_pull_timeout;
 	bool oci_bundle;
 	bool boot;
 	bool process_two;
 	bool init;
 	bool notify_ready;
+	char **entrypoint;
 	char **command;
+	char **args;
 	char *user;
+	char **group_add;
 	char *working_directory;
 	struct nomad_map environment;
 	char *hostname;
@@ -85,5 +96,8 @@ extern const struct nomad_schema nspawn_task_schema;
 /* What the schema cannot know: settings that systemd `version` of this host
  * lacks are refused by name. */
 int nspawn_config_check_version(const struct nspawn_config *config, int version, struct nomad_error **err);
+
+/* "1h30m", "90s" -> seconds; 0 for NULL, -1 if it is none. */
+int64_t nspawn_duration_s(const char *text);
 
 #endif

@@ -231,11 +231,35 @@ static void test_complete(void **state)
 	}
 }
 
+static void test_durations(void **state)
+{
+	static const struct {
+		const char *text;
+		int seconds;
+	} rows[] = { { NULL, 0 },
+		     { "", 0 },
+		     { "5m", 300 },
+		     { "1h30m", 5400 },
+		     { "90s", 90 },
+		     { "5", -1 },
+		     { "5d", -1 },
+		     { "m", -1 },
+		     { "-5m", -1 },
+		     { "5m x", -1 },
+		     { "99999999999999999999s", -1 } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++)
+		assert_int_equal(nspawn_duration_s(rows[i].text), rows[i].seconds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_choices), cmocka_unit_test(test_combinations), cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_sources), cmocka_unit_test(test_help),	     cmocka_unit_test(test_complete),
+		cmocka_unit_test(test_durations), cmocka_unit_test(test_choices), cmocka_unit_test(test_combinations),
+		cmocka_unit_test(test_versions),  cmocka_unit_test(test_sources), cmocka_unit_test(test_help),
+		cmocka_unit_test(test_complete),
 	};
 
 	return cmocka_run_group_tests_name("nspawn config", tests, NULL, NULL);

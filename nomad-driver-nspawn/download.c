@@ -246,6 +246,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	const char *name = config->image;
 	struct nspawn_fetch d = { .task = task,
 				  .want = config->image_download,
+				  .auth = config->auth,
 				  .name = name,
 				  .dir = dir,
 				  .idle_s = site->download_idle_s,
@@ -254,6 +255,8 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	NOMAD_AUTO_FREE char *tree = nomad_strdupf("%s/%s", dir, name), *disk = nomad_strdupf("%s/%s.raw", dir, name);
 	NOMAD_AUTO_FREE char *lock_path = nomad_strdupf("%s/.lock-%s", dir, name);
 	NOMAD_AUTO_FD int lock = -1;
+	const bool force = config->image_download->force || config->force_pull;
+	const int64_t timeout_s = nspawn_duration_s(config->image_pull_timeout);
 	bool there;
 	int r;
 
@@ -266,13 +269,15 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", name);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "create '%s'", dir);
+	if (timeout_s)
+		d.deadline_ns = nomad_monotonic_ns() + timeout_s * INT64_C(1000000000);
 	lock = lock_image(task, lock_path, err);
 	if (lock < 0)
 		return lock;
 	there = !access(tree, F_OK) || !access(disk, F_OK);
-	if (there && config->image_download->force && in_use(dir, name)) {
+	if (there && force && in_use(dir, name)) {
 		nomad_task_event(task, "Image '%s' is in use by another task and is not downloaded anew", name);
-	} else if (!there || config->image_download->force) {
+	} else if (!there || force) {
 		r = make(&d, err);
 		if (r < 0) {
 			if (!there)

@@ -25,6 +25,8 @@ void nspawn_download_sweep(const char *images_dir);
 struct nspawn_fetch {
 	struct nomad_task *task;
 	const struct nspawn_download *want;
+	const struct nspawn_auth *auth; /* or NULL */
+	int64_t deadline_ns;		/* monotonic; 0: none */
 	const char *name, *dir;
 	int64_t idle_s;
 	int64_t max_bytes; /* in work; 0: no limit */
@@ -43,6 +45,22 @@ struct nspawn_fetch {
 /* *ret is the tree or the disk, in the directory of work.  *ret_config: the config.json of a container image,
  * else NULL. */
 int nspawn_fetch(struct nspawn_fetch *fetch, char **ret, char **ret_config, struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* For registry.c: looks for a tool; runs one until it ends, nobody wants the start any more, or a limit is reached.
+ * `transfers`: it fetches, so that it has to move bytes. */
+int nspawn_need(const char *tool, char **ret, struct nomad_error **err) NOMAD_MUST_CHECK;
+int nspawn_fetch_tool(struct nspawn_fetch *fetch, const char *what, const char *const *argv, bool transfers,
+		      struct nomad_error **err) NOMAD_MUST_CHECK;
+
+/* ---- registry.c ---- */
+
+/* As nspawn_fetch(), for type docker. */
+int nspawn_fetch_container(struct nspawn_fetch *fetch, char **ret, char **ret_config,
+			   struct nomad_error **err) NOMAD_MUST_CHECK;
+/* For the tests: "host:5000/a/b:1" -> "host:5000", malloc()ed; a name without a host is of docker.io. */
+char *nspawn_registry_of(const char *reference);
+/* The file that skopeo reads credentials from, malloc()ed. */
+char *nspawn_auth_text(const struct nspawn_auth *auth, const char *reference);
 
 /* For the tests.  The bytes of all files below `dir`. */
 int64_t nspawn_tree_bytes(const char *dir);

@@ -21,17 +21,9 @@
 
 enum { DAY_MS = 24 * 3600 * 1000, EVENT_S = 10 };
 
-/* A tool that may take long: it is ended when nobody wants the start any more, or it makes too much. */
-#define RUN(d_, what_, tick_, err_, ...)                                                                               \
-	judge(d_,                                                                                                      \
-	      nspawn_tool_run(                                                                                         \
-		      (const char *const[]){ __VA_ARGS__, NULL },                                                      \
-		      &(struct nspawn_tool){                                                                           \
-			      .what = what_, .timeout_ms = DAY_MS, .started = begin, .tick = tick_, .ud = d_ },        \
-		      NULL, err_),                                                                                     \
-	      err_)
+#define RUN(d_, what_, tick_, err_, ...) run(d_, what_, (const char *const[]){ __VA_ARGS__, NULL }, tick_, err_)
 
-static int need(const char *tool, char **ret, struct nomad_error **err)
+int nspawn_need(const char *tool, char **ret, struct nomad_error **err)
 {
 	*ret = nomad_tool_find(tool);
 	return *ret ? 0 : nomad_error_set(err, ENOENT, "'%s' is not installed; install the package %s", tool, tool);
@@ -203,11 +195,36 @@ static void watch(void *ud)
 	}
 }
 
+/* A tool that may take long: it is ended when nobody wants the start any more, or it makes too much. */
+static int run(struct nspawn_fetch *d, const char *what, const char *const *argv, void (*tick)(void *),
+	       struct nomad_error **err)
+{
+	int64_t left = d->deadline_ns ? (d->deadline_ns - nomad_monotonic_ns()) / 1000000 : DAY_MS;
+	int r;
+
+	if (left <= 0)
+		return nomad_error_set(err, ETIMEDOUT, "image_pull_timeout is over");
+	r = nspawn_tool_run(argv,
+			    &(struct nspawn_tool){ .what = what,
+						   .timeout_ms = left < DAY_MS ? (int)left : DAY_MS,
+						   .started = begin,
+						   .tick = tick,
+						   .ud = d },
+			    NULL, err);
+	return judge(d, r, err);
+}
+
+int nspawn_fetch_tool(struct nspawn_fetch *d, const char *what, const char *const *argv, bool transfers,
+		      struct nomad_error **err)
+{
+	return run(d, what, argv, transfers ? watch : look, err);
+}
+
 static int fetch(struct nspawn_fetch *d, const char *url, const char *file, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *curl = NULL;
 	char idle[32];
-	int r = need("curl", &curl, err);
+	int r = nspawn_need("curl", &curl, err);
 
 	if (r < 0)
 		return r;
@@ -224,7 +241,7 @@ static int check_digest(const char *file, const char *algorithm, const char *wan
 {
 	NOMAD_AUTO_FREE char *tool = NULL, *name = nomad_strdupf("%ssum", algorithm), *out = NULL;
 	size_t n = strlen(want);
-	int r = name ? need(name, &tool, err) : nomad_error_errno(err, ENOMEM, "verify");
+	int r = name ? nspawn_need(name, &tool, err) : nomad_error_errno(err, ENOMEM, "verify");
 
 	if (r >= 0)
 		r = nspawn_tool_run((const char *const[]){ tool, "-b", file, NULL },
@@ -258,7 +275,7 @@ static int check_signature(const char *sums, const char *signature, struct nomad
 					     "/lib/systemd/import-pubring.gpg" };
 	NOMAD_AUTO_FREE char *gpgv = NULL;
 	size_t i;
-	int r = need("gpgv", &gpgv, err);
+	int r = nspawn_need("gpgv", &gpgv, err);
 
 	for (i = 0; i < NOMAD_ARRAY_LEN(rings) && r >= 0; i++)
 		if (!access(rings[i], R_OK))
@@ -334,7 +351,7 @@ static char *root_in(const char *dir)
 static int unpack_tar(struct nspawn_fetch *d, char **ret, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *tar = NULL, *tree = nomad_strdupf("%s/tree", d->work);
-	int r = need("tar", &tar, err);
+	int r = nspawn_need("tar", &tar, err);
 
 	if (r < 0)
 		return r;
@@ -364,7 +381,7 @@ static int unpack_qcow2(struct nspawn_fetch *d, const char *file, const char *di
 	unsigned char head[NSPAWN_QCOW2_HEAD] = "";
 	FILE *in = fopen(file, "re");
 	size_t n = in ? fread(head, 1, sizeof(head), in) : 0;
-	int r = need("qemu-img", &tool, err);
+	int r = nspawn_need("qemu-img", &tool, err);
 
 	if (in)
 		fclose(in);
@@ -411,7 +428,7 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 		if (rename(d->file, disk) < 0)
 			r = nomad_error_errno(err, errno, "rename '%s'", d->file);
 	} else {
-		r = need(packers[i].tool, &tool, err);
+		r = nspawn_need(packers[i].tool, &tool, err);
 		if (r >= 0)
 			r = RUN(d, "unpack", look, err, "/bin/sh", "-c", "exec \"$1\" -dc <\"$2\" >\"$3\"", "sh", tool,
 				d->file, disk);
@@ -421,52 +438,13 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 	return r;
 }
 
-static int fetch_oci(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *skopeo = NULL, *umoci = NULL, *bundle = nomad_strdupf("%s/bundle", d->work);
-	NOMAD_AUTO_FREE char *from =
-		nomad_strdupf("%s%s", strstr(d->want->url, "://") ? "" : "docker://", d->want->url);
-	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work);
-	NOMAD_AUTO_FREE char *to = nomad_strdupf("oci:%s/layout:image", d->work);
-	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s/layout:image", d->work);
-	struct nomad_error *failed = NULL;
-	int r = need("skopeo", &skopeo, err);
-
-	if (r >= 0)
-		r = need("umoci", &umoci, err);
-	if (r < 0)
-		return r;
-	if (!bundle || !from || !layout || !to || !image)
-		return nomad_error_errno(err, ENOMEM, "download");
-	if (strncmp(d->want->url, "oci:", 4) == 0) { /* a layout on this host, as builds leave it */
-		free(from);
-		from = strdup(d->want->url);
-	}
-	d->file = NULL;
-	r = RUN(d, "skopeo", watch, &failed, skopeo, "copy", "--quiet", "--", from, to);
-	d->bytes = nspawn_tree_bytes(d->work);
-	if (r < 0 && d->stalled)
-		r = nomad_error_set(err, ETIMEDOUT, "no byte has come for %lld s (download_idle_s)",
-				    (long long)d->idle_s);
-	else if (r < 0 && err)
-		*err = NOMAD_TAKE_PTR(failed);
-	nomad_error_free(failed);
-	if (r >= 0)
-		r = RUN(d, "umoci", look, err, umoci, "unpack", "--image", image, bundle);
-	if (r < 0)
-		return nomad_error_wrap(err, "download");
-	*ret = nomad_strdupf("%s/rootfs", bundle);
-	*ret_config = nomad_strdupf("%s/config.json", bundle);
-	return *ret && *ret_config ? 0 : nomad_error_errno(err, ENOMEM, "download");
-}
-
 int nspawn_fetch(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
 {
 	struct stat st;
 	int r;
 
 	if (strcmp(d->want->type, "docker") == 0)
-		return fetch_oci(d, ret, ret_config, err);
+		return nspawn_fetch_container(d, ret, ret_config, err);
 	r = fetch(d, d->want->url, d->file, err);
 	if (r >= 0 && !stat(d->file, &st))
 		d->bytes = st.st_size;

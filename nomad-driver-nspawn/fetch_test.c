@@ -53,9 +53,45 @@ static void test_bytes(void **state)
 	assert_int_equal(nomad_remove_tree(top, NULL), 0);
 }
 
+static void test_registry(void **state)
+{
+	static const struct {
+		const char *reference, *registry;
+	} rows[] = {
+		{ "alpine", "docker.io" },
+		{ "library/alpine:3", "docker.io" },
+		{ "docker://quay.io/a/b", "quay.io" },
+		{ "localhost/a", "localhost" },
+		{ "10.0.0.1:5000/a:1", "10.0.0.1:5000" },
+		{ "docker://alpine:3", "docker.io" },
+	};
+	struct nspawn_auth auth = { .username = (char *)"me", .password = (char *)"open:sesame!" };
+	char *text;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
+		text = nspawn_registry_of(rows[i].reference);
+		assert_string_equal(text, rows[i].registry);
+		free(text);
+	}
+	text = nspawn_auth_text(&auth, "quay.io/a/b");
+	assert_string_equal(text, "{\"auths\":{\"quay.io\":{\"auth\":\"bWU6b3BlbjpzZXNhbWUh\"}}}");
+	free(text);
+	auth.password = NULL;
+	auth.server_address = (char *)"h:1";
+	text = nspawn_auth_text(&auth, "quay.io/a/b");
+	assert_string_equal(text, "{\"auths\":{\"h:1\":{\"auth\":\"bWU6\"}}}");
+	free(text);
+	auth.username = (char *)"a";
+	text = nspawn_auth_text(&auth, "x");
+	assert_string_equal(text, "{\"auths\":{\"h:1\":{\"auth\":\"YTo=\"}}}");
+	free(text);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_bytes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_bytes), cmocka_unit_test(test_registry) };
 
 	return cmocka_run_group_tests_name("nspawn/fetch", tests, NULL, NULL);
 }

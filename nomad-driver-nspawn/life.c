@@ -75,6 +75,7 @@ int nspawn_signal(struct nomad_task *task, int signal, struct nomad_error **err)
 int nspawn_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct nomad_error **err)
 {
 	const struct nspawn_config *config = nomad_task_config(task);
+	const char *of_image = nomad_task_get(task, "stop_signal");
 	struct nomad_error *ended = NULL;
 	int r;
 
@@ -82,6 +83,8 @@ int nspawn_stop(struct nomad_task *task, int signal, unsigned timeout_ms, struct
 	/* systemd as PID 1 takes SIGTERM for "execute yourself anew" and SIGINT for a reboot. */
 	if (config->boot && (!signal || signal == SIGTERM || signal == SIGINT || signal == SIGQUIT))
 		signal = SIGRTMIN + 3;
+	if (!signal && of_image)
+		signal = atoi(of_image);
 	r = send_signal(task, signal ? signal : SIGTERM, &ended);
 	if (r == -ESRCH) {
 		nomad_error_free(ended);

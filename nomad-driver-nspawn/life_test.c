@@ -24,6 +24,7 @@
 #define nspawn_recover test_recover
 #define nomad_task_leader test_leader
 #define nomad_task_config test_config
+#define nomad_task_get test_get
 #include "life.c"
 
 static struct nspawn_config config;
@@ -34,6 +35,14 @@ int test_leader(const struct nomad_task *task)
 {
 	(void)task;
 	return looks-- > 0 ? leader : 0;
+}
+
+static const char *stop_signal; /* of the image */
+
+const char *test_get(const struct nomad_task *task, const char *key)
+{
+	(void)task;
+	return strcmp(key, "stop_signal") == 0 ? stop_signal : NULL;
 }
 
 const void *test_config(const struct nomad_task *task)
@@ -100,15 +109,26 @@ static void test_stops(void **state)
 	static const struct {
 		bool boot;
 		int asked, wanted; /* -n: SIGRTMIN+n */
+		const char *image;
 	} rows[] = {
-		{ false, 0, SIGTERM }, { false, SIGINT, SIGINT }, { false, SIGUSR2, SIGUSR2 }, { true, 0, -3 },
-		{ true, SIGTERM, -3 }, { true, SIGINT, -3 },	  { true, SIGQUIT, -3 },       { true, SIGHUP, SIGHUP },
+		{ false, 0, SIGUSR1, "10" },
+		{ false, SIGINT, SIGINT, "10" },
+		{ true, 0, -3, "10" },
+		{ false, 0, SIGTERM },
+		{ false, SIGINT, SIGINT },
+		{ false, SIGUSR2, SIGUSR2 },
+		{ true, 0, -3 },
+		{ true, SIGTERM, -3 },
+		{ true, SIGINT, -3 },
+		{ true, SIGQUIT, -3 },
+		{ true, SIGHUP, SIGHUP },
 	};
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
 		config.boot = rows[i].boot;
+		stop_signal = rows[i].image;
 		leader = start(false);
 		assert_int_equal(test_stop(NULL, rows[i].asked, 1000, NULL), 0);
 		assert_int_equal(end_of(leader), rows[i].wanted < 0 ? SIGRTMIN - rows[i].wanted : rows[i].wanted);

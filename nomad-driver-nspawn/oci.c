@@ -6,6 +6,7 @@
  * name, root.  Namespaces, mounts, cgroups and capabilities in it are left
  * alone: those are for the job to say.  What the job says always wins. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,9 @@ void nspawn_oci_done(struct nspawn_oci *oci)
 {
 	free(oci->root);
 	nomad_strv_free(oci->args);
+	nomad_strv_free(oci->entrypoint);
+	nomad_strv_free(oci->cmd);
+	free(oci->groups);
 	nomad_map_done(&oci->env);
 	free(oci->cwd);
 	free(oci->user);
@@ -52,18 +56,77 @@ static int user_of(const json_t *process, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+static int groups_of(const json_t *process, char **ret)
+{
+	const json_t *groups = json_object_get(json_object_get(process, "user"), "additionalGids"), *item;
+	size_t i;
+
+	json_array_foreach(groups, i, item)
+	{
+		json_int_t id = json_integer_value(item);
+		char *longer;
+
+		if (!json_is_integer(item) || id < 0 || id > 0xfffffffe)
+			return -ERANGE;
+		longer = nomad_strdupf("%s%s%lld", *ret ? *ret : "", *ret ? "," : "", (long long)id);
+		if (!longer)
+			return -ENOMEM;
+		free(*ret);
+		*ret = longer;
+	}
+	return 0;
+}
+
+static int words_of(const json_t *list, char ***ret)
+{
+	const json_t *item;
+	size_t i;
+	int r = json_array_size(list) > ENTRIES_MAX ? -E2BIG : 0;
+
+	json_array_foreach(list, i, item) if (r >= 0) r =
+		json_is_string(item) ? nomad_strv_add(ret, json_string_value(item)) : -EINVAL;
+	return r;
+}
+
+/* "SIGQUIT", "QUIT", "SIGRTMIN+3", "3"; 0 if it is none. */
+static int signal_of(const json_t *value)
+{
+	const char *name = json_string_value(value);
+	int n, last = 0;
+
+	if (!name)
+		return 0;
+	if (strncmp(name, "SIG", 3) == 0)
+		name += 3;
+	if (sscanf(name, "RTMIN+%d%n", &n, &last) == 1 && !name[last] && n >= 0 && n <= SIGRTMAX - SIGRTMIN)
+		return SIGRTMIN + n;
+	if (sscanf(name, "%d%n", &n, &last) == 1 && !name[last] && n > 0 && n <= SIGRTMAX)
+		return n;
+	for (n = 1; n < 32; n++)
+		if (sigabbrev_np(n) && strcmp(sigabbrev_np(n), name) == 0)
+			return n;
+	return 0;
+}
+
+static int image_of(const json_t *image, struct nspawn_oci *oci)
+{
+	int r = words_of(json_object_get(image, "Entrypoint"), &oci->entrypoint);
+
+	oci->has_image = json_is_object(image);
+	oci->stop_signal = signal_of(json_object_get(image, "StopSignal"));
+	return r < 0 ? r : words_of(json_object_get(image, "Cmd"), &oci->cmd);
+}
+
 static int process_of(const json_t *process, struct nspawn_oci *oci)
 {
-	const json_t *args = json_object_get(process, "args"), *env = json_object_get(process, "env");
+	const json_t *env = json_object_get(process, "env");
 	json_t *item;
 	size_t i;
-	int r = 0;
+	int r = words_of(json_object_get(process, "args"), &oci->args);
 
 	/* Each is looked for among those before it. */
-	if (json_array_size(args) > ENTRIES_MAX || json_array_size(env) > ENTRIES_MAX)
+	if (json_array_size(env) > ENTRIES_MAX)
 		return -E2BIG;
-	json_array_foreach(args, i, item) if (r >= 0) r =
-		json_is_string(item) ? nomad_strv_add(&oci->args, json_string_value(item)) : -EINVAL;
 	json_array_foreach(env, i, item)
 	{
 		const char *pair = json_string_value(item), *value = pair ? strchr(pair, '=') : NULL;
@@ -77,6 +140,8 @@ static int process_of(const json_t *process, struct nspawn_oci *oci)
 		r = text_of(process, "cwd", &oci->cwd);
 	if (r >= 0)
 		r = user_of(process, &oci->user);
+	if (r >= 0)
+		r = groups_of(process, &oci->groups);
 	oci->no_new_privileges = json_is_true(json_object_get(process, "noNewPrivileges"));
 	return r;
 }
@@ -100,6 +165,8 @@ int nspawn_oci_parse(const char *text, struct nspawn_oci *ret, struct nomad_erro
 	ret->read_only = json_is_true(json_object_get(root, "readonly"));
 	if (r >= 0)
 		r = process_of(json_object_get(config, "process"), ret);
+	if (r >= 0)
+		r = image_of(json_object_get(config, "image"), ret);
 	if (r >= 0)
 		r = text_of(config, "hostname", &ret->hostname);
 	json_decref(config);

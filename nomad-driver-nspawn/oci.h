@@ -11,6 +11,10 @@ struct nspawn_oci {
 	char *root; /* as written: relative to the bundle */
 	bool read_only;
 	char **args;
+	bool has_image; /* what follows says more than args, for a container image */
+	char **entrypoint, **cmd;
+	int stop_signal; /* 0: none */
+	char *groups;	 /* "7,8": beside those of the user; or NULL */
 	struct nomad_map env;
 	char *cwd;
 	char *user; /* "uid:gid", NULL for root */

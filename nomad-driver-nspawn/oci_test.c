@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,8 @@ static void test_wrong(void **state)
 		{ "[]", "ociVersion is 'missing'" },
 		{ "{\"ociVersion\":\"2.0\"}", "ociVersion is '2.0'" },
 		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"args\":[1]}}", "its process" },
+		{ "{\"ociVersion\":\"1.0.0\",\"image\":{\"Cmd\":[1]}}", "its process" },
+		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"additionalGids\":[-1]}}}", "its process" },
 		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"env\":[\"=x\"]}}", "its process" },
 		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"env\":[7]}}", "its process" },
 		{ "{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"uid\":-1}}}", "its process" },
@@ -106,6 +109,33 @@ static void test_many(void **state)
 	}
 }
 
+static void test_image(void **state)
+{
+	const struct {
+		const char *name;
+		int signal;
+	} rows[] = { { "SIGQUIT", SIGQUIT }, { "3", 3 },  { "TERM", SIGTERM }, { "SIGRTMIN+3", SIGRTMIN + 3 },
+		     { "SIGNO", 0 },	     { "99", 0 }, { "", 0 },	       { "SIGRTMIN+99", 0 } };
+	struct nspawn_oci oci = { 0 };
+	char text[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
+		snprintf(text, sizeof(text),
+			 "{\"ociVersion\":\"1.0.0\",\"process\":{\"user\":{\"additionalGids\":[7,80]}},\"image\":{"
+			 "\"Entrypoint\":[\"/e\"],\"Cmd\":[\"c\",\"d\"],\"StopSignal\":\"%s\"}}",
+			 rows[i].name);
+		assert_int_equal(nspawn_oci_parse(text, &oci, NULL), 0);
+		assert_true(oci.has_image);
+		assert_int_equal(oci.stop_signal, rows[i].signal);
+		assert_string_equal(oci.entrypoint[0], "/e");
+		assert_string_equal(oci.cmd[1], "d");
+		assert_string_equal(oci.groups, "7,80");
+		nspawn_oci_done(&oci);
+	}
+}
+
 static void test_file(void **state)
 {
 	struct nspawn_oci oci = { 0 };
@@ -122,7 +152,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole), cmocka_unit_test(test_little), cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_many),  cmocka_unit_test(test_file),
+		cmocka_unit_test(test_many),  cmocka_unit_test(test_file),   cmocka_unit_test(test_image),
 	};
 
 	return cmocka_run_group_tests_name("oci", tests, NULL, NULL);

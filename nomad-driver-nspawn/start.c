@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "download.h"
 #include "layer.h"
 #include "start.h"
@@ -52,7 +53,7 @@ static int find_image(struct nspawn_start *s, struct nomad_error **err)
 	if (!s->config->image_download)
 		return nspawn_image_find(s->config->image, NULL, NULL, dir, &s->image, err);
 	/* One that somebody put there by hand is as good, unless force says otherwise. */
-	if (!s->config->image_download->force) {
+	if (!s->config->image_download->force && !s->config->force_pull) {
 		r = nspawn_image_find(s->config->image, NULL, NULL, NULL, &s->image, &missing);
 		nomad_error_free(missing);
 		if (r >= 0)
@@ -116,13 +117,21 @@ static int find_container_config(struct nspawn_start *s, struct nomad_error **er
 
 static int find_all(struct nspawn_start *s, struct nomad_error **err)
 {
+	NOMAD_AUTO_STRV char **command = NULL;
+	char signal[12];
 	int r = find_image(s, err);
 
 	if (r >= 0)
 		r = judge_image(s, s->image.path, err);
 	if (r >= 0)
 		r = s->config->oci_bundle ? find_bundle(s, err) : find_container_config(s, err);
-	if (r >= 0 && !s->config->boot && !s->config->command && !s->oci.args)
+	if (r >= 0 && nspawn_command(s->config, &s->oci, &command) < 0)
+		r = nomad_error_errno(err, ENOMEM, "find the command");
+	if (r >= 0 && s->oci.stop_signal) {
+		snprintf(signal, sizeof(signal), "%d", s->oci.stop_signal);
+		r = nomad_task_put(s->task, "stop_signal", signal, err);
+	}
+	if (r >= 0 && !s->config->boot && !*command)
 		r = nomad_error_set(err, EINVAL, "image '%s' says no command: set command", s->config->image);
 	return r;
 }

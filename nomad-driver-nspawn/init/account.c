@@ -164,3 +164,23 @@ int account_find(const char *who, struct account *ret)
 	free(groups);
 	return r;
 }
+
+int account_add_groups(const char *list, struct account *account)
+{
+	char *text = read_text("/etc/group"), *names = strdup(list), *rest = names, *name, *copy;
+	int r = names && (text || errno == ENOENT) ? 0 : -1;
+
+	if (!account->n_groups)
+		account->groups[account->n_groups++] = account->gid;
+	while (r == 0 && (name = strsep(&rest, ","))) {
+		copy = text ? strdup(text) : NULL;
+		errno = E2BIG;
+		r = account->n_groups < ACCOUNT_GROUPS ? find_group(copy, name, &account->groups[account->n_groups])
+						       : -1;
+		account->n_groups += r == 0;
+		free(copy);
+	}
+	free(text);
+	free(names);
+	return r;
+}

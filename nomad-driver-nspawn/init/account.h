@@ -22,4 +22,7 @@ struct account {
  * EINVAL for a file that is not a regular one, EFBIG for one above 1 MiB. */
 int account_find(const char *who, struct account *ret);
 
+/* Adds the groups of "NAME,NUMBER,...".  0, or -1 with errno. */
+int account_add_groups(const char *groups, struct account *account);
+
 #endif

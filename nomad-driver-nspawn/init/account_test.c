@@ -152,12 +152,28 @@ static void test_groups(void **state)
 	assert_int_equal(a.groups[2], 50);
 }
 
+static void test_more_groups(void **state)
+{
+	struct account a = { .gid = 5 };
+
+	(void)state;
+	assert_int_equal(account_add_groups("33,4294967294", &a), 0);
+	assert_int_equal(a.n_groups, 3);
+	assert_int_equal(a.groups[0], 5);
+	assert_int_equal(a.groups[1], 33);
+	assert_int_equal(account_add_groups("no-such", &a), -1);
+	assert_int_equal(errno, ENOENT);
+	a.n_groups = ACCOUNT_GROUPS;
+	assert_int_equal(account_add_groups("7", &a), -1);
+	assert_int_equal(errno, E2BIG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_users, set_up),	cmocka_unit_test_setup(test_nobody, set_up),
 		cmocka_unit_test_setup(test_odd_files, set_up), cmocka_unit_test_setup(test_hostile_files, set_up),
-		cmocka_unit_test_setup(test_groups, set_up),
+		cmocka_unit_test_setup(test_groups, set_up),	cmocka_unit_test_setup(test_more_groups, set_up),
 	};
 
 	return cmocka_run_group_tests_name("nspawn/init/account", tests, NULL, NULL);

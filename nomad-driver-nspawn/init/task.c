@@ -4,7 +4,8 @@
  *
  * The environment does not come by argv, which every user of the host can
  * read, but in a credential of systemd-nspawn: strings that end in a zero
- * byte: user, working directory, then NAME=VALUE each.  Names that
+ * byte: user, working directory, groups beside those of the user, then
+ * NAME=VALUE each.  Names that
  * systemd-nspawn would refuse arrive like any other. */
 #include "task.h"
 
@@ -94,7 +95,7 @@ void task_read(struct task *task)
 	end = task->data + size;
 	for (p = task->data; p < end; p++)
 		n += !*p;
-	if (n < 2) {
+	if (n < 3) {
 		errno = EINVAL;
 		init_fail(125, "use", spec_path);
 	}
@@ -106,6 +107,8 @@ void task_read(struct task *task)
 			task->user = p;
 		else if (i == 1)
 			task->cwd = p;
+		else if (i == 2)
+			task->groups = p;
 		else if (strchr(p, '='))
 			env_put(task, p, 1);
 	}
@@ -148,6 +151,11 @@ const char *task_resolve(struct task *task)
 	task->other_user = *task->user != 0;
 	if (task->other_user && account_find(task->user, &task->account) < 0)
 		return "find user";
+	if (*task->groups) {
+		task->other_user = true;
+		if (account_add_groups(task->groups, &task->account) < 0)
+			return "find the groups of user";
+	}
 	task_default(task, "HOME", task->account.home);
 	task_default(task, "USER", task->account.name);
 	task_default(task, "LOGNAME", task->account.name);

@@ -200,11 +200,11 @@ t_docker() {
 }
 run_test 'type = docker: entrypoint, command, environment, directory and user of the image' t_docker
 run_test 'type = docker: what the job says wins' container fromoci \
-	'{"command":["/bin/sh","-c","echo $(id -un) in $PWD with $MINE"],"user":"nobody","working_directory":"/etc","environment":[{"MINE":"of-job"}]}' '^nobody in /etc with of-job$'
+	'{"entrypoint":[],"command":["/bin/sh","-c","echo $(id -un) in $PWD with $MINE"],"user":"nobody","working_directory":"/etc","environment":[{"MINE":"of-job"}]}' '^nobody in /etc with of-job$'
 run_test 'type = docker: what the task says wins' container fromoci '{}' \
 	'^runs as 1000:77 in /usr/share with of-task$' '.Env = {MINE: "of-task"}'
-t_by_name() { says "$(jq -cn '{ image: "fromoci", boot: false, network_veth: false, command: ["/bin/sh", "-c",
-	"echo $MINE"] }')" '^of-image$'; }
+t_by_name() { says "$(jq -cn '{ image: "fromoci", boot: false, network_veth: false, entrypoint: [],
+	command: ["/bin/sh", "-c", "echo $MINE"] }')" '^of-image$'; }
 run_test 'type = docker: a URL is no option of the tool' fails \
 	"$(download dashed '{"url":"--help://x","type":"docker"}' true)" 'does not name a container image'
 run_test 'type = docker: the image by its name alone' t_by_name
