@@ -14,6 +14,7 @@
  * Every container is started through nspawn-init as PID 1, also one that
  * boots (nspawn-init then becomes the image's init), so that the environment
  * never stands in a command line. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,7 @@ static void root_steps(struct list *list, const struct nspawn_config *config, co
 {
 	unsigned base = shifted(config, m) ? m->users.first : 0;
 	const char *up = nspawn_in_memory(config, m->image) ? "memory" : m->layer ? "layer" : ".";
+	const struct nspawn_mount *mounts = config->mount.items;
 	const char *lower = m->image;
 	char owner[16];
 	size_t i;
@@ -170,6 +172,11 @@ static void root_steps(struct list *list, const struct nspawn_config *config, co
 		if (!made_by_nspawn(config->tmpfs[i])) {
 			add3(list, "mkdir", "root", NULL);
 			addf(list, "%.*s", (int)strcspn(config->tmpfs[i], ":"), config->tmpfs[i]);
+			add(list, owner);
+		}
+	for (i = 0; i < config->mount.count; i++)
+		if (is(mounts[i].type, "tmpfs") && !made_by_nspawn(mounts[i].target)) {
+			add3(list, "mkdir", "root", mounts[i].target);
 			add(list, owner);
 		}
 	if (m->resolv_conf) {
@@ -319,6 +326,28 @@ static void bind_option(struct list *list, const struct nspawn_config *config, c
 		     b->idmap && !b->device ? ":idmap" : "");
 }
 
+static void tmpfs_options(struct list *list, const struct nspawn_config *config)
+{
+	const struct nspawn_mount *m = config->mount.items, *end = m ? m + config->mount.count : NULL;
+
+	for (; m != end; m++) {
+		const struct nspawn_tmpfs *o = m->tmpfs_options;
+		NOMAD_AUTO_FREE char *target = nspawn_escape(m->target);
+		NOMAD_AUTO_FREE char *size =
+			o && o->size ? nomad_strdupf(",size=%lld", (long long)o->size) : strdup("");
+
+		if (is(m->type, "bind"))
+			continue;
+		if (!target || !size)
+			list->r = -ENOMEM;
+		else
+			addf(list, "--tmpfs=%s:mode=%llo%s%s", target, (long long)(o ? o->mode : 01777), size,
+			     m->readonly ? ",ro" : "");
+	}
+	if (config->shm_size)
+		addf(list, "--tmpfs=/dev/shm:mode=1777,size=%lld", (long long)config->shm_size);
+}
+
 static void bind_options(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
 	size_t i;
@@ -327,6 +356,7 @@ static void bind_options(struct list *list, const struct nspawn_config *config, 
 		bind_option(list, config, m, i);
 	for (i = 0; config->tmpfs && config->tmpfs[i]; i++)
 		addf(list, "--tmpfs=%s", config->tmpfs[i]);
+	tmpfs_options(list, config);
 	for (i = 0; config->overlay && config->overlay[i]; i++)
 		addf(list, "--overlay=%s", config->overlay[i]);
 	for (i = 0; config->overlay_read_only && config->overlay_read_only[i]; i++)
@@ -363,6 +393,13 @@ static void right_options(struct list *list, const struct nspawn_config *config,
 		addf(list, "--system-call-filter=%s", config->system_call_filter[i]);
 	if (config->no_new_privileges || m->oci->no_new_privileges)
 		add(list, "--no-new-privileges=yes");
+	for (i = 0; i < config->ulimit.count; i++) {
+		NOMAD_AUTO_FREE char *name = strdup(config->ulimit.pairs[i].key);
+
+		for (char *p = name; p && *p; p++)
+			*p = (char)toupper((unsigned char)*p);
+		addf(list, "--rlimit=%s=%s", name ? name : "", config->ulimit.pairs[i].value);
+	}
 	for (i = 0; i < config->rlimits.count; i++)
 		addf(list, "--rlimit=%s=%s", config->rlimits.pairs[i].key, config->rlimits.pairs[i].value);
 }
@@ -449,6 +486,19 @@ static void put(struct buffer *b, const char *key, const char *value)
 	b->size += n;
 }
 
+/* "name=value\n..."; NULL: no memory. */
+static char *lines(const struct nomad_map *map)
+{
+	char *text = strdup(""), *longer;
+
+	for (size_t i = 0; text && i < map->count; i++) {
+		longer = nomad_strdupf("%s%s=%s\n", text, map->pairs[i].key, map->pairs[i].value);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 /* "a,b,c" of the list and one more; never NULL but for lack of memory. */
 static char *joined(char **list, const char *more)
 {
@@ -465,18 +515,20 @@ static char *joined(char **list, const char *more)
 int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine *m, const struct nomad_map *task_env,
 		char **ret_data, size_t *ret_size, struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *sysctls = lines(&config->sysctl);
 	NOMAD_AUTO_FREE char *groups = joined(config->group_add, m->oci->groups);
 	struct buffer b = { 0 };
 	const char *user, *cwd;
 	size_t i;
 
-	if (!groups)
+	if (!groups || !sysctls)
 		return nomad_error_errno(err, ENOMEM, "write the environment of the task");
 	user = config->user ? config->user : m->user ? m->user : m->oci->user;
 	cwd = config->working_directory ? config->working_directory : m->oci->cwd;
 	put(&b, config->boot || !user ? "" : user, NULL);
 	put(&b, config->boot || !cwd ? "" : cwd, NULL);
 	put(&b, config->boot ? "" : groups, NULL);
+	put(&b, sysctls, NULL);
 	for (i = 0; i < m->oci->env.count; i++)
 		if (!nomad_map_get(task_env, m->oci->env.pairs[i].key) &&
 		    !nomad_map_get(&config->environment, m->oci->env.pairs[i].key))

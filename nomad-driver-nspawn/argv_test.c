@@ -400,7 +400,8 @@ static void test_spec(void **state)
 	struct nomad_pair task[] = { { (char *)"A", (char *)"task's" }, { (char *)"x-y", (char *)"\xff\n" } };
 	struct nomad_map env = { task, 2 };
 	static const char want[] = "web\0/srv\0"
-				   "7,video\0B=b\0A=task's\0x-y=\xff\n";
+				   "7,video\0kernel.sem=1 2\n\0B=b\0A=task's\0x-y=\xff\n";
+	struct nomad_pair sysctl = { (char *)"kernel.sem", (char *)"1 2" };
 	char *groups[] = { (char *)"video", NULL };
 	char *data;
 	size_t size;
@@ -410,6 +411,7 @@ static void test_spec(void **state)
 	config.working_directory = (char *)"/srv";
 	machine.user = "web";
 	config.group_add = groups;
+	config.sysctl = (struct nomad_map){ &sysctl, 1 };
 	oci.groups = (char *)"7";
 	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
 	assert_int_equal(size, sizeof(want));
@@ -422,7 +424,7 @@ static void test_spec(void **state)
 	assert_hasnt("mine");
 	config.boot = true;
 	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
-	assert_memory_equal(data, "\0\0\0B=b", 7);
+	assert_memory_equal(data, "\0\0\0kernel.sem=1 2\n\0B=b", 22);
 	free(data);
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "docker.h"
 #include "powers.h"
 
 static const char *const machined_modes[] = { "auto", "no", NULL };
@@ -210,6 +211,48 @@ static const char *check_group(const char *value)
 	return *value && !strpbrk(value, ",:\n") && strlen(value) < 64 ? NULL : "the name or number of a group";
 }
 
+#define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_tmpfs, field, kind, __VA_ARGS__)
+static const struct nomad_option tmpfs_options[] = {
+	OPT(size, INT, .harmless = "memory of the task", .def = "0", .min = 0, .max = INT64_C(1) << 50, .unit = "bytes",
+	    .help = "Limits its size. 0: systemd-nspawn's limit."),
+	OPT(mode, INT, .harmless = "in the container", .def = "1023", .min = 0, .max = 4095,
+	    .help = "Its permissions, as a decimal number. Default: those of /tmp."),
+};
+#undef OPT
+static const struct nomad_schema tmpfs_schema = NOMAD_SCHEMA(struct nspawn_tmpfs, tmpfs_options);
+
+static const char *const mount_types[] = { "bind", "tmpfs", NULL };
+
+#define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_mount, field, kind, __VA_ARGS__)
+static const struct nomad_option mount_options[] = {
+	OPT(type, STRING, .harmless = "the source has a rule", .required = true, .choices = mount_types,
+	    .help = "bind: source is seen at target; tmpfs: an empty directory in memory. For volumes use "
+		    "volume_mount."),
+	OPT(target, STRING, .harmless = "in the container", .required = true, .check = nomad_check_absolute_path,
+	    .help = "Absolute path in the container."),
+	OPT(source, STRING, .power = &nspawn_power_mount, .non_empty = true,
+	    .help = "Path of the host; a relative one begins at the directory of the task. The rule of bind counts, or "
+		    "with readonly that of bind_read_only."),
+	OPT(readonly, BOOL, .harmless = "takes a right away", .def = "false",
+	    .help = "The container cannot write there."),
+	OPT(tmpfs_options, BLOCK, .block = &tmpfs_schema, .help = "Of type tmpfs: its size and permissions."),
+};
+#undef OPT
+
+static int check_mount(const void *config, struct nomad_error **err)
+{
+	const struct nspawn_mount *m = config;
+
+	if (!m->source == !strcmp(m->type, "tmpfs"))
+		return 0;
+	return nomad_error_set(err, EINVAL, "failed to validate task config: mount '%s': %s", m->target,
+			       m->source ? "a tmpfs has no source" : "bind needs a source");
+}
+
+static const struct nomad_schema mount_schema = NOMAD_SCHEMA(struct nspawn_mount, mount_options, .check = check_mount);
+
+static const char *const ipc_modes[] = { "private", "host", NULL };
+
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_config, field, kind, __VA_ARGS__)
 static const struct nomad_option task_options[] = {
 	OPT(image, STRING, .power = &nspawn_power_image, .required = true, .non_empty = true,
@@ -292,9 +335,21 @@ static const struct nomad_option task_options[] = {
 	OPT(bind, STRING_MAP, .power = &nspawn_power_bind,
 	    .help = "Paths of the host (keys) seen at paths in the container (values)."),
 	OPT(bind_read_only, STRING_MAP, .power = &nspawn_power_bind_read_only, .help = "The same, read-only."),
+	OPT(volumes, STRING_LIST, .power = &nspawn_power_mount, .check = nspawn_check_volume,
+	    .help = "Paths of the host in the container: SOURCE:TARGET, with :ro read-only. A relative SOURCE begins "
+		    "at "
+		    "the directory of the task. The rules of bind and bind_read_only count. (docker, podman; not in "
+		    "the "
+		    "Go driver)",
+	    .example = "[\"local/conf:/etc/app:ro\"]"),
+	OPT(mount, BLOCK_LIST, .block = &mount_schema,
+	    .help = "The same as a block for each. (docker; not in the Go driver)"),
 	OPT(tmpfs, STRING_LIST, .harmless = "memory of the task",
 	    .help = "Paths with a tmpfs each, options after a colon. (not in the Go driver)",
 	    .example = "[\"/var/cache:size=64M\"]"),
+	OPT(shm_size, INT, .harmless = "memory of the task", .def = "0", .min = 0, .max = INT64_C(1) << 50,
+	    .unit = "bytes", .help = "Limits /dev/shm. 0: systemd-nspawn's limit. (docker; not in the Go driver)",
+	    .example = "67108864"),
 	OPT(overlay, STRING_LIST, .power = &nspawn_power_overlay,
 	    .help = "Overlay mounts, as LOWER:...:UPPER:TARGET. (not in the Go driver)"),
 	OPT(overlay_read_only, STRING_LIST, .power = &nspawn_power_overlay_read_only,
@@ -338,6 +393,28 @@ static const struct nomad_option task_options[] = {
 	OPT(rlimits, STRING_MAP, .power = &nspawn_power_rlimits,
 	    .help = "Resource limits: LIMIT or SOFT:HARD by name, or infinity. (not in the Go driver)",
 	    .example = "{ NOFILE = \"1024:4096\" }"),
+	OPT(ulimit, STRING_MAP, .power = &nspawn_power_ulimit,
+	    .help = "The same as rlimits, with names in lower case. (docker, podman; not in the Go driver)",
+	    .example = "{ nofile = \"1024:4096\" }"),
+	OPT(sysctl, STRING_MAP, .harmless = "settings of the container's own namespaces",
+	    .help = "Settings of the kernel that each container has for itself: kernel.shm*, kernel.msg*, kernel.sem, "
+		    "fs.mqueue.*, and with a network of the driver's own net.*. Needs CAP_SYS_ADMIN in the container. "
+		    "(docker, podman; not in the Go driver)",
+	    .example = "{ \"net.core.somaxconn\" = \"1024\" }"),
+	OPT(ipc_mode, STRING, .power = &nspawn_power_ipc, .def = "\"private\"", .choices = ipc_modes,
+	    .help = "host: the container shares System V and POSIX message queues, semaphores and shared memory "
+		    "segments "
+		    "with the host. (docker, podman; not in the Go driver)"),
+	OPT(cpu_hard_limit, BOOL, .harmless = "takes time away", .def = "false",
+	    .help = "The CPU time that Nomad grants is also the most that the task gets. With cores these are the "
+		    "limit "
+		    "anyway. (docker, podman; not in the Go driver)"),
+	OPT(cpu_cfs_period, INT, .harmless = "how time is counted", .def = "100000", .min = 1000, .max = 1000000,
+	    .unit = "microseconds",
+	    .help = "Span over which cpu_hard_limit counts. (docker, podman; not in the Go driver)"),
+	OPT(oom_score_adj, INT, .harmless = "ends the task sooner than others", .def = "0", .min = 0, .max = 1000,
+	    .help = "How much sooner than others the kernel kills the task when memory of the host runs out. (docker, "
+		    "podman; not in the Go driver)"),
 	OPT(pids_limit, INT, .power = &nspawn_power_pids_limit, .def = "0", .min = 0, .max = 1 << 22,
 	    .unit = "processes",
 	    .help = "Most processes and threads in the container. 0: the maximum of the policy. (not in the Go "
@@ -352,6 +429,9 @@ static const struct nomad_option task_options[] = {
 	OPT(dhcp, BOOL, .harmless = "answers the container alone", .def = "true",
 	    .help = "With network_veth or network_zone: answer a DHCP client in the container with the address that it "
 		    "has already, so that images which ask for one go on. (not in the Go driver)"),
+	OPT(extra_hosts, STRING_LIST, .harmless = "names in the container", .check = nspawn_check_extra_host,
+	    .help = "More lines for /etc/hosts: NAME:ADDRESS. (docker, podman; not in the Go driver)",
+	    .example = "[\"db:10.0.0.5\"]"),
 	OPT(ports, STRING_LIST, .harmless = "ports that Nomad has given", .check = check_ports,
 	    .help = "Labels of ports of the group that are led into the container. Not with port_map."),
 	OPT(port_map, INT_MAP, .harmless = "ports that Nomad has given", .min = 1, .max = 65535,

@@ -31,6 +31,16 @@ struct nspawn_auth {
 	bool tls_verify;
 };
 
+struct nspawn_tmpfs {
+	int64_t size, mode;
+};
+
+struct nspawn_mount {
+	char *type, *target, *source;
+	bool readonly;
+	struct nspawn_tmpfs *tmpfs_options;
+};
+
 struct nspawn_config {
 	/* What to run. */
 	char *image;
@@ -61,7 +71,10 @@ struct nspawn_config {
 	char *pivot_root;
 	struct nomad_map bind;
 	struct nomad_map bind_read_only;
+	char **volumes;
+	struct nomad_block_list mount;
 	char **tmpfs;
+	int64_t shm_size;
 	char **overlay;
 	char **overlay_read_only;
 	char **devices;
@@ -79,6 +92,12 @@ struct nspawn_config {
 	char **system_call_filter;
 	bool no_new_privileges;
 	struct nomad_map rlimits;
+	struct nomad_map ulimit;
+	struct nomad_map sysctl;
+	char *ipc_mode;
+	bool cpu_hard_limit;
+	int64_t cpu_cfs_period;
+	int64_t oom_score_adj;
 	int64_t pids_limit;
 
 	/* Its network. */
@@ -86,6 +105,7 @@ struct nspawn_config {
 	char *network_bridge;
 	char *network_zone;
 	bool dhcp;
+	char **extra_hosts;
 	char **ports;
 	struct nomad_int_map port_map;
 };

@@ -20,6 +20,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "docker.h"
 #include "start.h"
 
 /* ---- Binds ---- */
@@ -78,7 +79,7 @@ static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
 }
 
 /* A source of the job's: its path without links is judged, and mounted without following any. */
-static int bind_judged(struct nspawn_start *s, const char *option, const char *source, const char *container,
+int nspawn_bind_judged(struct nspawn_start *s, const char *option, const char *source, const char *container,
 		       bool read_only, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *real = realpath(source, NULL);
@@ -111,7 +112,7 @@ static int bind_map(struct nspawn_start *s, const char *option, const struct nom
 		if (*source == '/' && *host == '-' && access(source, F_OK) < 0)
 			continue; /* it may be missing */
 		if (*source == '/')
-			r = bind_judged(s, option, source, container, read_only, err);
+			r = nspawn_bind_judged(s, option, source, container, read_only, err);
 		else /* systemd-nspawn looks by itself */
 			r = nspawn_machine_bind(&s->machine, host, container, read_only, err);
 	}
@@ -148,7 +149,7 @@ static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
 			*access++ = 0;
 		if (inside)
 			*inside++ = 0;
-		r = bind_judged(s, "devices", host, inside ? inside : host, false, err);
+		r = nspawn_bind_judged(s, "devices", host, inside ? inside : host, false, err);
 		if (r >= 0)
 			set_access(bind_at(s, inside ? inside : host), access ? access : "rwm");
 	}
@@ -208,6 +209,8 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 		r = bind_map(s, "bind", &s->config->bind, false, err);
 	if (r >= 0)
 		r = bind_map(s, "bind_read_only", &s->config->bind_read_only, true, err);
+	if (r >= 0)
+		r = nspawn_bind_docker(s, err);
 	if (r >= 0)
 		r = bind_devices(s, err);
 	for (i = 0; i < s->machine.n_binds && r >= 0; i++) {
@@ -421,6 +424,7 @@ static char *hosts_text(const struct nspawn_start *s)
 		      out);
 	/* As Debian does for a name without an address of its own. */
 	fprintf(out, "%s %s\n", address[0] ? address : "127.0.1.1", own_name(s));
+	nspawn_write_extra_hosts(s->config, out);
 	if (!fclose(out))
 		return text;
 	free(text);

@@ -6,6 +6,7 @@
  * follows links to the host, so that such a source needs a rule of its own;
  * a minus means that the path may be missing; an empty one is a directory
  * that systemd-nspawn makes. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,16 @@ static char **system_calls(const char *value)
 	return *value == '~' ? split(value, "", false) : split(value, " \t\n", false);
 }
 
+static char **upper(const char *value)
+{
+	NOMAD_AUTO_FREE char *name = strdup(value);
+	char **names = name ? empty_list() : NULL;
+
+	for (char *p = name; p && *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	return names ? or_none(names, nomad_strv_add(&names, name)) : NULL;
+}
+
 static const char *const machine_images[] = { "/var/lib/machines", "/usr/local/lib/machines", "/usr/lib/machines",
 					      "/var/lib/container", NULL };
 /* What every container has (start.c and devices.c); nothing of the host is behind them. */
@@ -129,6 +140,8 @@ const struct nomad_power nspawn_power_bind_read_only = { .kind = NOMAD_POWER_REA
 							 .also = "allow_bind",
 							 .keys = true,
 							 .parts = bind_paths };
+/* The driver asks by the option that it stands for: it depends on whether it is read-only. */
+const struct nomad_power nspawn_power_mount = { .kind = NOMAD_POWER_WRITE, .rule = "allow_bind", .by_driver = true };
 #define OVERLAY                                                                                                        \
 	{                                                                                                              \
 		.kind = NOMAD_POWER_WRITE, .rule = "allow_overlay", .strict = true,                                    \
@@ -161,6 +174,12 @@ const struct nomad_power nspawn_power_system_call_filter = { .kind = NOMAD_POWER
 const struct nomad_power nspawn_power_rlimits = {
 	.kind = NOMAD_POWER_LIMIT, .rule = "allow_rlimits", .safe = usual_rlimits, .keys = true
 };
+const struct nomad_power nspawn_power_ulimit = {
+	.kind = NOMAD_POWER_LIMIT, .rule = "allow_rlimits", .safe = usual_rlimits, .keys = true, .parts = upper
+};
+const struct nomad_power nspawn_power_ipc = { .kind = NOMAD_POWER_PRIVILEGE,
+					      .rule = "allow_host_ipc",
+					      .safe = (const char *const[]){ "private", NULL } };
 const struct nomad_power nspawn_power_pids_limit = { .kind = NOMAD_POWER_AMOUNT,
 						     .rule = "max_pids_limit",
 						     .maximum = 4096 };

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "docker.h"
 #include "download.h"
 #include "layer.h"
 #include "start.h"
@@ -192,6 +193,9 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 		r = nomad_task_may(s->task, "network_veth", "false", err);
 	if (r < 0)
 		return r;
+	r = nspawn_check_sysctls(s, err);
+	if (r < 0)
+		return r;
 	s->machine.own_network = s->network.kind == NSPAWN_NET_OWN;
 	if (s->network.kind == NSPAWN_NET_JOINED && nspawn_userns(s->config))
 		return nspawn_tool_run((const char *const[]){ s->data->init, "open-netns", s->network.netns, NULL },
@@ -218,11 +222,13 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 static int run(struct nspawn_start *s, struct nomad_error **err)
 {
 	/* Nothing of the task's: systemd-nspawn shows its own environment to PID 1. */
+	const bool host_ipc = strcmp(s->config->ipc_mode, "host") == 0;
 	struct nomad_pair pairs[] = {
 		{ (char *)"PATH", (char *)"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
 		{ (char *)"LANG", (char *)"C.UTF-8" },
+		{ (char *)"SYSTEMD_NSPAWN_SHARE_NS_IPC", (char *)"1" },
 	};
-	struct nomad_map env = { pairs, NOMAD_ARRAY_LEN(pairs) };
+	struct nomad_map env = { pairs, NOMAD_ARRAY_LEN(pairs) - !host_ipc };
 	int r = nspawn_argv(s->config, &s->machine, &s->argv, err);
 
 	if (r < 0)
@@ -240,6 +246,9 @@ static int run(struct nspawn_start *s, struct nomad_error **err)
 				      .pids_max = nomad_task_limit(s->task, "pids_limit", s->config->pids_limit),
 				      /* The policy's own bound asks for no controller that the host lacks. */
 				      .pids_if_possible = s->config->pids_limit <= 0,
+				      .cpu_hard_limit = s->config->cpu_hard_limit,
+				      .cpu_period_us = s->config->cpu_cfs_period,
+				      .oom_score_adj = (int)s->config->oom_score_adj,
 				      .exec_broker = true,
 				      .exit_channel = true,
 			      },

@@ -28,6 +28,9 @@ struct nspawn_start {
 
 /* files.c: what is bound where, and the files of ours that are.  All in s->machine. */
 int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* A source of the job's: its path without links is judged as `option` is, and mounted without following any. */
+int nspawn_bind_judged(struct nspawn_start *s, const char *option, const char *source, const char *container,
+		       bool read_only, struct nomad_error **err) NOMAD_MUST_CHECK;
 int nspawn_make_resolv_conf(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 /* /etc/hosts as docker has it: localhost, and the container's own name with its address; for a booted system also
  * /etc/hostname. After the network is made. */

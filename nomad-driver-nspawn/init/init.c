@@ -30,6 +30,7 @@
 #include "channels.h"
 #include "init.h"
 #include "supervise.h"
+#include "sysctl.h"
 
 static int boot(struct task *task, char **argv)
 {
@@ -68,6 +69,7 @@ int main(int argc, char **argv)
 	net_await();
 	channels_close_on_exec();
 	task_read(&task);
+	sysctls_set(task.sysctls);
 	act = task_resolve(&task);
 	if (act)
 		init_fail(125, act, task.user);

@@ -4,8 +4,8 @@
  *
  * The environment does not come by argv, which every user of the host can
  * read, but in a credential of systemd-nspawn: strings that end in a zero
- * byte: user, working directory, groups beside those of the user, then
- * NAME=VALUE each.  Names that
+ * byte: user, working directory, groups beside those of the user,
+ * settings of the kernel, then NAME=VALUE each.  Names that
  * systemd-nspawn would refuse arrive like any other. */
 #include "task.h"
 
@@ -95,7 +95,7 @@ void task_read(struct task *task)
 	end = task->data + size;
 	for (p = task->data; p < end; p++)
 		n += !*p;
-	if (n < 3) {
+	if (n < 4) {
 		errno = EINVAL;
 		init_fail(125, "use", spec_path);
 	}
@@ -109,6 +109,8 @@ void task_read(struct task *task)
 			task->cwd = p;
 		else if (i == 2)
 			task->groups = p;
+		else if (i == 3)
+			task->sysctls = p;
 		else if (strchr(p, '='))
 			env_put(task, p, 1);
 	}

@@ -13,6 +13,7 @@
 struct task {
 	char *data; /* what `cwd` and `env` point into */
 	const char *user, *cwd, *groups;
+	char *sysctls;
 	char **env; /* NULL-terminated, with room for what we add */
 	size_t n_env;
 	bool other_user;
