@@ -256,8 +256,11 @@ static const char *const ipc_modes[] = { "private", "host", NULL };
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_config, field, kind, __VA_ARGS__)
 static const struct nomad_option task_options[] = {
 	OPT(image, STRING, .power = &nspawn_power_image, .required = true, .non_empty = true,
-	    .help = "The root file system: a directory, a raw image or a block device; a relative path begins at the "
-		    "working directory of the plugin; else the name of an image in /var/lib/machines and the other "
+	    .help = "The root file system: a directory, a raw image or a block device. local/NAME and alloc/NAME, and "
+		    "the "
+		    "paths of these in the container, are what an artifact or template of the task has made; another "
+		    "relative path begins at the working directory of the plugin; else the name of an image in "
+		    "/var/lib/machines and the other "
 		    "directories of systemd-machined, or the name that image_download gives.",
 	    .example = "\"/var/lib/machines/debian\""),
 	OPT(image_download, BLOCK, .block = &download_schema,

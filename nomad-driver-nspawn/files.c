@@ -25,7 +25,7 @@
 
 /* ---- Binds ---- */
 
-static const char *env_or(const struct nomad_map *env, const char *name, const char *otherwise)
+const char *nspawn_env_path(const struct nomad_map *env, const char *name, const char *otherwise)
 {
 	const char *value = nomad_map_get(env, name);
 
@@ -63,7 +63,7 @@ static int bind_logs(struct nspawn_start *s, const char *alloc, struct nomad_err
 static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
 {
 	const struct nomad_map *env = &s->info->env;
-	const char *alloc = env_or(env, "NOMAD_ALLOC_DIR", "/alloc");
+	const char *alloc = nspawn_env_path(env, "NOMAD_ALLOC_DIR", "/alloc");
 	int r = nspawn_machine_bind(&s->machine, nomad_task_shared_dir(s->task), alloc, false, err);
 
 	/* The log pipes are in there: a task that could replace them could make Nomad read any file. */
@@ -71,10 +71,10 @@ static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
 		r = bind_logs(s, alloc, err);
 	if (r >= 0)
 		r = nspawn_machine_bind(&s->machine, nomad_task_local_dir(s->task),
-					env_or(env, "NOMAD_TASK_DIR", "/local"), false, err);
+					nspawn_env_path(env, "NOMAD_TASK_DIR", "/local"), false, err);
 	if (r >= 0)
 		r = nspawn_machine_bind(&s->machine, nomad_task_secrets_dir(s->task),
-					env_or(env, "NOMAD_SECRETS_DIR", "/secrets"), false, err);
+					nspawn_env_path(env, "NOMAD_SECRETS_DIR", "/secrets"), false, err);
 	return r;
 }
 

@@ -17,6 +17,8 @@
 
 /* files.c anew, with these instead of the library's. */
 #define nspawn_bind_all test_bind_all
+#define nspawn_bind_judged test_bind_judged
+#define nspawn_env_path test_env_path
 #define nspawn_make_resolv_conf test_make_resolv_conf
 #define nspawn_make_names test_make_names
 #define nspawn_make_spec test_make_spec

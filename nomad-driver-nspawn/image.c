@@ -87,3 +87,26 @@ out:
 	*ret = found;
 	return 0;
 }
+
+int nspawn_image_find_own(const char *inside, const char *const *names, const char *const *dirs,
+			  struct nspawn_image *ret, struct nomad_error **err)
+{
+	for (; *names; names++, dirs++) {
+		NOMAD_AUTO_FREE char *dir = NULL;
+		size_t n = strlen(*names);
+		int r;
+
+		if (strncmp(inside, *names, n) != 0 || inside[n] != '/')
+			continue;
+		r = try(nomad_strdupf("%s%s", *dirs, inside + n), ret, err);
+		if (r <= 0)
+			return r;
+		/* Links in it may lead anywhere. */
+		dir = realpath(*dirs, NULL);
+		if (dir && strncmp(ret->path, dir, strlen(dir)) == 0 && ret->path[strlen(dir)] == '/')
+			return 1;
+		nspawn_image_done(ret);
+		return nomad_error_set(err, EACCES, "image '%s' leads out of the allocation", inside);
+	}
+	return 0;
+}

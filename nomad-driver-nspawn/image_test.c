@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -102,9 +103,44 @@ static void test_missing(void **state)
 	nspawn_image_done(&image);
 }
 
+static void test_own(void **state)
+{
+	static const char *const names[] = { "local", "/local", NULL };
+	static char local[PATH_MAX], outside[PATH_MAX];
+	const char *const dirs[] = { local, local };
+	struct nspawn_image image = { 0 };
+	struct nomad_error *err = NULL;
+	char own[] = "/tmp/nspawn-own-XXXXXX";
+	size_t n;
+
+	(void)state;
+	assert_non_null(mkdtemp(own));
+	n = (size_t)snprintf(local, sizeof(local), "%s/local", own);
+	snprintf(outside, sizeof(outside), "%s/local-too", own);
+	assert_int_equal(mkdir(local, 0700) | mkdir(outside, 0700), 0);
+	strcpy(local + n, "/root");
+	assert_int_equal(mkdir(local, 0700), 0);
+	strcpy(local + n, "/link");
+	assert_int_equal(symlink(outside, local), 0);
+	local[n] = 0;
+	assert_int_equal(nspawn_image_find_own("local/root", names, dirs, &image, NULL), 1);
+	assert_int_equal(image.kind, NSPAWN_DIRECTORY);
+	nspawn_image_done(&image);
+	assert_int_equal(nspawn_image_find_own("/local/root", names, dirs, &image, NULL), 1);
+	nspawn_image_done(&image);
+	assert_int_equal(nspawn_image_find_own("local/none", names, dirs, &image, NULL), 0);
+	assert_int_equal(nspawn_image_find_own("localroot", names, dirs, &image, NULL), 0);
+	assert_int_equal(nspawn_image_find_own("local/../local-too", names, dirs, &image, NULL), -EACCES);
+	assert_int_equal(nspawn_image_find_own("local/link", names, dirs, &image, &err), -EACCES);
+	assert_non_null(strstr(nomad_error_message(err), "leads out of the allocation"));
+	nomad_error_free(err);
+	assert_int_equal(nomad_remove_tree(own, NULL), 0);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_find), cmocka_unit_test(test_missing) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_own), cmocka_unit_test(test_find),
+					    cmocka_unit_test(test_missing) };
 
 	return cmocka_run_group_tests_name("nspawn image", tests, set_up, tear_down);
 }

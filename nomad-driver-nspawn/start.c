@@ -43,6 +43,17 @@ static int judge_source(struct nspawn_start *s, struct nomad_error **err)
 	return judge_image(s, real, err);
 }
 
+/* What an artifact or a template of this task has made. */
+static int find_own(struct nspawn_start *s, struct nomad_error **err)
+{
+	const char *local = nomad_task_local_dir(s->task), *shared = nomad_task_shared_dir(s->task);
+	const char *const names[] = { "local", nspawn_env_path(&s->info->env, "NOMAD_TASK_DIR", "/local"), "alloc",
+				      nspawn_env_path(&s->info->env, "NOMAD_ALLOC_DIR", "/alloc"), NULL };
+	const char *const dirs[] = { local, local, shared, shared };
+
+	return nspawn_image_find_own(s->config->image, names, dirs, &s->image, err);
+}
+
 static int find_image(struct nspawn_start *s, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *dir = nspawn_images_dir(nomad_task_plugin(s->task));
@@ -51,6 +62,9 @@ static int find_image(struct nspawn_start *s, struct nomad_error **err)
 
 	if (!dir)
 		return nomad_error_errno(err, ENOMEM, "find the image");
+	r = s->config->image_download ? 0 : find_own(s, err);
+	if (r)
+		return r < 0 ? r : 0;
 	if (!s->config->image_download)
 		return nspawn_image_find(s->config->image, NULL, NULL, dir, &s->image, err);
 	/* One that somebody put there by hand is as good, unless force says otherwise. */

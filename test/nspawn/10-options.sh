@@ -98,6 +98,20 @@ run_test 'the log pipes cannot be touched' says "$(sh_config 'touch /alloc/logs/
 run_test 'image: missing' fails "$(sh_config true '{"image":"/no/such/image"}')" "image '/no/such/image' does not exist"
 run_test 'image: below the working directory' says "$(sh_config 'echo here' '{"image":"build/cache/nspawn/busybox"}')" \
 	here
+t_own() {
+	mkdir -p "$T/shared" && cp -a "$ROOT" "$T/shared/root" && ln -s "$ROOT" "$T/shared/link" || return 1
+	for image in alloc/root /alloc/root; do
+		task_json "$(sh_config 'echo "from $0"' "{\"image\":\"$image\",\"args\":[\"it\"]}")" >"$T/own.json" &&
+			"$DRIVER" run --config "$T/own-plugin.json" --alloc "$T/shared" "$T/own.json" >"$T/out" \
+			2>"$T/err" </dev/null || { cat "$T/err"; return 1; }
+		is "$(cat "$T/out")" 'from it' || return 1
+	done
+	task_json "$(sh_config true '{"image":"alloc/link"}')" >"$T/own.json"
+	! "$DRIVER" run --config "$T/own-plugin.json" --alloc "$T/shared" "$T/own.json" 2>"$T/err" </dev/null &&
+		file_has "$T/err" "image 'alloc/link' leads out of the allocation"
+}
+printf '{ "state_dir": "%s/state" }\n' "$T" >"$T/own-plugin.json"
+run_test 'image: what the task has made, without a rule' t_own
 t_raw() {
 	[ -e "$T/root.img" ] || { mkfs.ext4 -q -d "$ROOT" "$T/root.img" 32M 2>/dev/null || return 1; }
 	says "$(sh_config 'touch /new && stat -c %U /new /etc/passwd' "{\"image\":\"$T/root.img\"}")" '^root$'
