@@ -415,7 +415,10 @@ static void network_options(struct list *list, const struct nspawn_machine *m)
 int nspawn_argv(const struct nspawn_config *config, const struct nspawn_machine *m, char ***ret_argv,
 		struct nomad_error **err)
 {
-	const char *mode = config->boot ? "boot" : config->init ? "supervise" : "exec";
+	const char *mode = config->boot && config->journal ? "boot-journal"
+			   : config->boot		   ? "boot"
+			   : config->init		   ? "supervise"
+							   : "exec";
 	const char *hostname = config->hostname ? config->hostname : m->oci->hostname;
 	NOMAD_AUTO_STRV char **command = NULL;
 	struct list list = { 0 };

@@ -134,6 +134,9 @@ static void test_modes(void **state)
 	assert_run(at("/run/nomad/init"), RUN("/run/nomad/init", "boot"));
 	assert_true(at("--kill-signal=SIGRTMIN+3") > 0 && at("--notify-ready=no") > 0);
 	assert_false(begins("--boot"));
+	config.journal = true;
+	build();
+	assert_run(at("/run/nomad/init"), RUN("/run/nomad/init", "boot-journal"));
 	config.notify_ready = true;
 	assert_has("--notify-ready=yes");
 	config.boot = false;

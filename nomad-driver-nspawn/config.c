@@ -243,10 +243,12 @@ static int check_mount(const void *config, struct nomad_error **err)
 {
 	const struct nspawn_mount *m = config;
 
-	if (!m->source == !strcmp(m->type, "tmpfs"))
+	const bool bind = strcmp(m->type, "bind") == 0;
+
+	if (bind == (m->source != NULL))
 		return 0;
 	return nomad_error_set(err, EINVAL, "failed to validate task config: mount '%s': %s", m->target,
-			       m->source ? "a tmpfs has no source" : "bind needs a source");
+			       bind ? "bind needs a source" : "a tmpfs has no source");
 }
 
 static const struct nomad_schema mount_schema = NOMAD_SCHEMA(struct nspawn_mount, mount_options, .check = check_mount);
@@ -290,6 +292,10 @@ static const struct nomad_option task_options[] = {
 	OPT(notify_ready, BOOL, .harmless = "when the task counts as started", .def = "false",
 	    .help = "With boot: the task has started when the system in it reports that it is up, and not before. (not "
 		    "in the Go driver)"),
+	OPT(journal, BOOL, .harmless = "what is logged", .def = "true",
+	    .help = "With boot: the journal of the system is the log of the task, if the image has journalctl: errors "
+		    "go "
+		    "to stderr, the rest to stdout. (not in the Go driver)"),
 	OPT(entrypoint, STRING_LIST, .harmless = "runs in the container",
 	    .help = "Replaces the entrypoint of a container image, and then the image's command does not count either. "
 		    "[] removes it. (docker, podman; not in the Go driver)",

@@ -53,6 +53,7 @@ struct nspawn_config {
 	bool process_two;
 	bool init;
 	bool notify_ready;
+	bool journal;
 	char **entrypoint;
 	char **command;
 	char **args;

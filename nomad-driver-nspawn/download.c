@@ -240,6 +240,18 @@ static int lock_image(struct nomad_task *task, const char *path, struct nomad_er
 	}
 }
 
+static bool is_name(const char *name)
+{
+	return *name && *name != '.' && strspn(name, name_characters) == strlen(name) && strlen(name) <= 200;
+}
+
+/* Nomad tries again, unless it would end as it did. */
+static int failed(const struct nspawn_fetch *d, int r, struct nomad_error **err)
+{
+	(void)nomad_error_wrap(err, "image '%s' from '%s'", d->name, d->want->url);
+	return nomad_error_code(err ? *err : NULL) == ENOENT || r == -EFBIG ? r : nomad_error_retryable(err);
+}
+
 int nspawn_download(struct nomad_task *task, const char *dir, const struct nspawn_config *config,
 		    const struct nspawn_plugin_config *site, struct nomad_error **err)
 {
@@ -260,7 +272,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	bool there;
 	int r;
 
-	if (!*name || *name == '.' || strspn(name, name_characters) != strlen(name) || strlen(name) > 200)
+	if (!is_name(name))
 		return nomad_error_set(err, EINVAL,
 				       "image '%s': with image_download this is the name that the image gets: letters, "
 				       "digits, dots, hyphens and underscores",
@@ -279,14 +291,10 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 		nomad_task_event(task, "Image '%s' is in use by another task and is not downloaded anew", name);
 	} else if (!there || force) {
 		r = make(&d, err);
-		if (r < 0) {
-			if (!there)
-				(void)unlink(lock_path);
-			(void)nomad_error_wrap(err, "image '%s' from '%s'", name, config->image_download->url);
-			return nomad_error_code(err ? *err : NULL) == ENOENT || r == -EFBIG
-				       ? r
-				       : nomad_error_retryable(err);
-		}
+		if (r < 0 && !there)
+			(void)unlink(lock_path);
+		if (r < 0)
+			return failed(&d, r, err);
 	}
 	r = mark_used(task, dir, name, err);
 	if (r >= 0 && !there && site->image_cache_mb)

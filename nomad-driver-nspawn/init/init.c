@@ -18,7 +18,7 @@
  * Each of the rest begins with its network (net.c).
  * supervise COMMAND...	PID 1 of an unbooted container; the command is PID 2 (supervise.c).
  * exec COMMAND...	The command itself becomes PID 1 (payload.c).
- * boot [ARGS...]	The init of the image becomes PID 1.
+ * boot [ARGS...]	The init of the image becomes PID 1; boot-journal: and its journal is the output (journal.c).
  * Each of the three forks the exec broker (broker.c) before the task runs. */
 #include <errno.h>
 #include <stdio.h>
@@ -29,6 +29,7 @@
 #include "broker.h"
 #include "channels.h"
 #include "init.h"
+#include "journal.h"
 #include "supervise.h"
 #include "sysctl.h"
 
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
 		return probe(argv[2]);
 	if (strcmp(mode, "open-netns") == 0 && argc == 3)
 		return netns_open(argv[2]);
-	if (getpid() != 1 || (argc < 3 && strcmp(mode, "boot") != 0)) {
+	if (getpid() != 1 || (argc < 3 && strncmp(mode, "boot", 4) != 0)) {
 		dprintf(2, "nspawn-init is a part of nomad-driver-nspawn and nothing to run by hand\n");
 		return 64;
 	}
@@ -77,7 +78,9 @@ int main(int argc, char **argv)
 		return supervise(&task, argv + 2);
 	if (broker_start(NOMAD_EXEC_FD, task_become, &task) < 0)
 		init_fail(125, "fork", "the exec broker");
-	if (strcmp(mode, "boot") == 0)
+	if (strcmp(mode, "boot-journal") == 0)
+		journal_start();
+	if (strncmp(mode, "boot", 4) == 0)
 		return boot(&task, argv + 1);
 	if (strcmp(mode, "exec") == 0) {
 		notify_ready();

@@ -21,7 +21,8 @@ run_test 'extra_hosts: wrong' fails "$(sh_config true '{"extra_hosts":["db"]}')"
 t_ipc() {
 	own=$(readlink /proc/self/ns/ipc)
 	says "$(sh_config 'readlink /proc/self/ns/ipc')" '^ipc' && unlike "$(cat "$T/out")" "^$own$" &&
-		says "$(sh_config 'readlink /proc/self/ns/ipc' '{"ipc_mode":"host"}')" '^ipc' && is "$(cat "$T/out")" "$own"
+		says "$(sh_config 'readlink /proc/self/ns/ipc' '{"ipc_mode":"host"}')" '^ipc' &&
+		is "$(cat "$T/out")" "$own"
 }
 run_test 'ipc_mode' t_ipc
 t_cpu() {
@@ -64,7 +65,8 @@ run_test 'volumes: in the directory of the task' says "$(sh_config 'touch /local
 run_test 'mount: bind' says "$(sh_config 'cat /data/file; touch /data/x 2>&1; true' \
 	"{\"mount\":[{\"type\":\"bind\",\"source\":\"$T/data\",\"target\":\"/data\",\"readonly\":true}]}")" 'Read-only'
 run_test 'mount: tmpfs' says "$(sh_config 'df -k /deep/fast | tail -n 1; stat -c %a /deep/fast' \
-	'{"mount":[{"type":"tmpfs","target":"/deep/fast","tmpfs_options":[{"size":1048576,"mode":448}]}]}')" '^tmpfs +1024 '
+	'{"mount":[{"type":"tmpfs","target":"/deep/fast","tmpfs_options":[{"size":1048576,"mode":448}]}]}')" \
+	'^tmpfs +1024 '
 t_mode() { file_has "$T/out" '^700$'; }
 run_test 'mount: permissions of a tmpfs' t_mode
 run_test 'mount: bind without a source' fails "$(sh_config true '{"mount":[{"type":"bind","target":"/x"}]}')" \

@@ -123,7 +123,8 @@ t_force_used() {
 run_test 'force: an image in use stays' t_force_used
 # A small file that is large when it is unpacked; many empty files.
 t_max() {
-	mkdir "$T/bomb" "$T/many" && head -c 60M /dev/zero >"$T/bomb/zeros" && seq -f "$T/many/%.0f" 30000 | xargs touch &&
+	mkdir "$T/bomb" "$T/many" && head -c 60M /dev/zero >"$T/bomb/zeros" &&
+		seq -f "$T/many/%.0f" 30000 | xargs touch &&
 		tar -C "$T/bomb" -cJf "$T/www/bomb.tar.xz" . && tar -C "$T/many" -cJf "$T/www/many.tar.xz" . &&
 		gzip -c "$T/bomb/zeros" >"$T/www/bomb.gz" || return 1
 	printf '{ "policy": { "mode": "open" }, "state_dir": "%s/state", "download_max_mb": 12 }\n' "$T" >"$T/plugin.json"

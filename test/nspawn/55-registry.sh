@@ -38,7 +38,7 @@ t_bundle_groups() {
 run_test 'oci_bundle: its groups' t_bundle_groups
 t_stop() {
 	script='trap "echo usr1; exit 3" USR1; trap "exit 4" TERM; echo up; while :; do sleep 0.1; done'
-	spawn_task "$(container "$(jq -n --arg script "$script" '{ entrypoint: ["/bin/sh", "-c"], args: [$script] }')")" &&
+	spawn_task "$(container "$(jq -n --arg s "$script" '{ entrypoint: ["/bin/sh", "-c"], args: [$s] }')")" &&
 		wait_for 60 up has_said up && end_task TERM
 	is "$CODE" 3 && file_has "$T/out" '^usr1$'
 }
@@ -72,7 +72,8 @@ cleanup "kill $!"
 wait_for 20 'the registry' sh -c 'curl -s -o /dev/null 127.0.0.1:8096/v2/' || skip_all 'no registry'
 remote() {	# NAME AUTH_JSON MORE_JSON
 	jq -cn --arg name "$1" --argjson auth "$2" --argjson more "${3:-{\}}" '{ image: $name, boot: false,
-		network_veth: false, image_download: { type: "docker", url: "127.0.0.1:8096/a/b:v1" }, auth: $auth } + $more'
+		network_veth: false, image_download: { type: "docker", url: "127.0.0.1:8096/a/b:v1" },
+		auth: $auth } + $more'
 }
 creds='{"username":"me","password":"open-sesame","tls_verify":false}'
 t_hidden() {
