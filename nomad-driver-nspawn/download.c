@@ -66,7 +66,8 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 	if (mkdir(work, 0700) < 0)
 		return nomad_error_errno(err, errno, "create '%s'", work);
 	nomad_task_event_kv(d->task, "Downloading image", "image", d->name, "url", d->want->url, NULL);
-	r = nspawn_fetch(d, &made, &made_config, err);
+	r = strcmp(d->want->type, "docker") == 0 ? nspawn_fetch_container(d, &made, &made_config, err)
+						 : nspawn_fetch(d, &made, err);
 	if (r >= 0)
 		remove_tree(oci);
 	if (r >= 0 && made_config)

@@ -42,9 +42,8 @@ struct nspawn_fetch {
 	bool too_large;
 };
 
-/* *ret is the tree or the disk, in the directory of work.  *ret_config: the config.json of a container image,
- * else NULL. */
-int nspawn_fetch(struct nspawn_fetch *fetch, char **ret, char **ret_config, struct nomad_error **err) NOMAD_MUST_CHECK;
+/* *ret is the tree or the disk, in the directory of work. */
+int nspawn_fetch(struct nspawn_fetch *fetch, char **ret, struct nomad_error **err) NOMAD_MUST_CHECK;
 
 /* For registry.c: looks for a tool; runs one until it ends, nobody wants the start any more, or a limit is reached.
  * `transfers`: it fetches, so that it has to move bytes. */
@@ -54,7 +53,7 @@ int nspawn_fetch_tool(struct nspawn_fetch *fetch, const char *what, const char *
 
 /* ---- registry.c ---- */
 
-/* As nspawn_fetch(), for type docker. */
+/* As nspawn_fetch(), for type docker. *ret_config: the config.json of the image. */
 int nspawn_fetch_container(struct nspawn_fetch *fetch, char **ret, char **ret_config,
 			   struct nomad_error **err) NOMAD_MUST_CHECK;
 /* For the tests: "host:5000/a/b:1" -> "host:5000", malloc()ed; a name without a host is of docker.io. */

@@ -438,13 +438,11 @@ static int unpack_raw(struct nspawn_fetch *d, char **ret, struct nomad_error **e
 	return r;
 }
 
-int nspawn_fetch(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
+int nspawn_fetch(struct nspawn_fetch *d, char **ret, struct nomad_error **err)
 {
 	struct stat st;
 	int r;
 
-	if (strcmp(d->want->type, "docker") == 0)
-		return nspawn_fetch_container(d, ret, ret_config, err);
 	r = fetch(d, d->want->url, d->file, err);
 	if (r >= 0 && !stat(d->file, &st))
 		d->bytes = st.st_size;

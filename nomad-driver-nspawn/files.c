@@ -32,15 +32,6 @@ const char *nspawn_env_path(const struct nomad_map *env, const char *name, const
 	return value && *value == '/' ? value : otherwise;
 }
 
-/* The one at that place, which was bound last; or NULL. */
-static struct nspawn_bind *bind_at(const struct nspawn_start *s, const char *container)
-{
-	for (size_t i = 0; i < s->machine.n_binds; i++)
-		if (strcmp(s->machine.binds[i].container, container) == 0)
-			return &s->machine.binds[i];
-	return NULL;
-}
-
 static int bind_logs(struct nspawn_start *s, const char *alloc, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *shared = realpath(nomad_task_shared_dir(s->task), NULL);
@@ -56,7 +47,7 @@ static int bind_logs(struct nspawn_start *s, const char *alloc, struct nomad_err
 	r = nspawn_machine_bind(&s->machine, logs, logs_in, true, err);
 	/* Another task of the group may have put a link to the host in its place: that is not followed. */
 	if (r >= 0 && shared)
-		bind_at(s, logs_in)->pinned = true;
+		nspawn_bind_at(s, logs_in)->pinned = true;
 	return r;
 }
 
@@ -75,28 +66,6 @@ static int bind_task_dirs(struct nspawn_start *s, struct nomad_error **err)
 	if (r >= 0)
 		r = nspawn_machine_bind(&s->machine, nomad_task_secrets_dir(s->task),
 					nspawn_env_path(env, "NOMAD_SECRETS_DIR", "/secrets"), false, err);
-	return r;
-}
-
-/* A source of the job's: its path without links is judged, and mounted without following any. */
-int nspawn_bind_judged(struct nspawn_start *s, const char *option, const char *source, const char *container,
-		       bool read_only, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *real = realpath(source, NULL);
-	struct stat st;
-	int r;
-
-	if (!real)
-		return nomad_error_errno(err, errno, "bind '%s'", source);
-	r = nomad_task_may(s->task, option, real, err);
-	/* A device node can be used where it is bound. */
-	if (r >= 0 && strcmp(option, "devices") != 0 && !lstat(real, &st) &&
-	    (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
-		r = nomad_task_may(s->task, "devices", real, err);
-	if (r >= 0)
-		r = nspawn_machine_bind(&s->machine, real, container, read_only, err);
-	if (r >= 0)
-		bind_at(s, container)->pinned = true;
 	return r;
 }
 
@@ -136,7 +105,7 @@ static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
 
 		r = nspawn_machine_bind(&s->machine, d->host_path, inside, false, err);
 		if (r >= 0)
-			set_access(bind_at(s, inside),
+			set_access(nspawn_bind_at(s, inside),
 				   d->cgroup_permissions && *d->cgroup_permissions ? d->cgroup_permissions : "rwm");
 	}
 	for (i = 0; s->config->devices && s->config->devices[i] && r >= 0; i++) {
@@ -151,7 +120,7 @@ static int bind_devices(struct nspawn_start *s, struct nomad_error **err)
 			*inside++ = 0;
 		r = nspawn_bind_judged(s, "devices", host, inside ? inside : host, false, err);
 		if (r >= 0)
-			set_access(bind_at(s, inside ? inside : host), access ? access : "rwm");
+			set_access(nspawn_bind_at(s, inside ? inside : host), access ? access : "rwm");
 	}
 	return r;
 }
@@ -237,7 +206,7 @@ static int bind_file(struct nspawn_start *s, const char *file, const char *conta
 	int r = nspawn_machine_bind(&s->machine, file, container, true, err);
 
 	if (r >= 0) {
-		struct nspawn_bind *b = bind_at(s, container);
+		struct nspawn_bind *b = nspawn_bind_at(s, container);
 
 		b->file = true;
 		b->idmap = nspawn_shifts(s->config) && s->machine.idmap_state;
@@ -437,7 +406,7 @@ static bool takes_file(const struct nspawn_start *s, const char *container)
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s%s", s->image.path, container);
 	struct stat st;
 
-	if (bind_at(s, container))
+	if (nspawn_bind_at(s, container))
 		return false;
 	if (nspawn_overlays(s->config) || s->config->volatile_mode)
 		return true;

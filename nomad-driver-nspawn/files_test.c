@@ -18,6 +18,7 @@
 /* files.c anew, with these instead of the library's. */
 #define nspawn_bind_all test_bind_all
 #define nspawn_bind_judged test_bind_judged
+#define nspawn_bind_at test_bind_at
 #define nspawn_env_path test_env_path
 #define nspawn_make_resolv_conf test_make_resolv_conf
 #define nspawn_make_names test_make_names
@@ -29,6 +30,7 @@
 #define nomad_task_state_dir test_state_dir
 #define nspawn_can_idmap test_can_idmap
 #define nomad_task_may test_may
+#include "bind.c"
 #include "files.c"
 
 static char top[] = "/tmp/nspawn-files-XXXXXX", shared[64], local[64], secrets[64];

@@ -26,10 +26,12 @@ struct nspawn_start {
 	int spec_fd;
 };
 
-/* files.c: what is bound where, and the files of ours that are.  All in s->machine. */
+/* files.c, bind.c: what is bound where, and the files of ours that are.  All in s->machine. */
 int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Where a directory of the task is in the container: what the variable says, if it is a path. */
 const char *nspawn_env_path(const struct nomad_map *env, const char *name, const char *otherwise);
+/* The bind at that place in the container, which was made last; or NULL. */
+struct nspawn_bind *nspawn_bind_at(const struct nspawn_start *s, const char *container);
 /* A source of the job's: its path without links is judged as `option` is, and mounted without following any. */
 int nspawn_bind_judged(struct nspawn_start *s, const char *option, const char *source, const char *container,
 		       bool read_only, struct nomad_error **err) NOMAD_MUST_CHECK;

@@ -72,11 +72,12 @@ run_test 'mount: permissions of a tmpfs' t_mode
 run_test 'mount: bind without a source' fails "$(sh_config true '{"mount":[{"type":"bind","target":"/x"}]}')" \
 	"mount '/x': bind needs a source"
 t_policy() {
-	printf '{ "state_dir": "%s/state", "policy": { "allow_image": ["/"], "allow_bind_read_only": ["%s"] } }\n' "$T" \
-		"$T/data" >"$T/plugin.json"
+	printf '{ "state_dir": "%s/state", "policy": { "allow_image": ["/"], "allow_bind_read_only": ["%s"] } }\n' \
+		"$T" "$T/data" >"$T/plugin.json"
+	mount='{"mount":[{"type":"bind","source":"/etc","target":"/x"}]}'
 	says "$(sh_config 'cat /data/file' "{\"volumes\":[\"$T/data:/data:ro\"]}")" hello &&
 		fails "$(sh_config true "{\"volumes\":[\"$T/data:/data\"]}")" 'rule allow_bind[;]' &&
-		fails "$(sh_config true '{"mount":[{"type":"bind","source":"/etc","target":"/x"}]}')" 'rule allow_bind' &&
+		fails "$(sh_config true "$mount")" 'rule allow_bind' &&
 		says "$(sh_config 'ls -d /in' '{"volumes":["local:/in"]}')" '^/in$' &&
 		fails "$(sh_config true '{"ipc_mode":"host"}')" 'rule allow_host_ipc' &&
 		says "$(sh_config 'ulimit -n' '{"ulimit":[{"nofile":"100"}]}')" '^100$' &&

@@ -33,19 +33,20 @@ run_test 'boot: machine id' t_id
 t_name() { is "$(ex cat /etc/hostname)" booted && is "$(ex uname -n)" booted &&
 	like "$(ex getent hosts booted)" booted; }
 run_test 'boot: hostname, whatever the image says' t_name
+logged() { "$NOMAD" alloc logs "$@" "$ALLOC_ID" task | grep -q "$LINE"; }
 t_journal() {
-	ex systemd-cat -t said -p info echo 'to the journal' && ex systemd-cat -t said -p err echo 'an error' &&
-		wait_for 20 'the line' sh -c "'$NOMAD' alloc logs '$ALLOC_ID' task | grep -q 'said.*: to the journal'" &&
-		wait_for 20 'the error' sh -c "'$NOMAD' alloc logs -stderr '$ALLOC_ID' task | grep -q 'said.*: an error'" &&
-		unlike "$(alloc_logs "$ALLOC_ID" task)" 'said.*: an error' &&
-		like "$(alloc_logs "$ALLOC_ID" task)" 'systemd\[1\]'
+	ex systemd-cat -t said -p info echo 'to the journal' && ex systemd-cat -t said -p err echo 'an error' ||
+		return 1
+	LINE='said.*: to the journal' && wait_for 20 'the line' logged || return 1
+	LINE='said.*: an error' && wait_for 20 'the error' logged -stderr &&
+		unlike "$(alloc_logs "$ALLOC_ID" task)" "$LINE" && like "$(alloc_logs "$ALLOC_ID" task)" 'systemd\[1\]'
 }
 run_test 'journal: it is the log of the task' t_journal
 t_journal_plugin() {
 	kill -KILL "$(plugin_pid nomad-driver-nspawn)" && ex true
 	for i in 1 2 3 4 5; do ex systemd-cat -t count -p info echo "number $i"; done
-	wait_for 30 'the last line' sh -c "'$NOMAD' alloc logs '$ALLOC_ID' task | grep -q 'count.*: number 5'" &&
-		is "$(alloc_logs "$ALLOC_ID" task | grep -c 'count.*: number')" 5
+	LINE='count.*: number 5'
+	wait_for 30 'the last line' logged && is "$(alloc_logs "$ALLOC_ID" task | grep -c 'count.*: number')" 5
 }
 run_test 'journal: no gap and no line twice when the plugin is killed' t_journal_plugin
 t_unit() { like "$(ex systemd-run --wait --pipe --quiet /bin/sh -c 'echo from a unit')" 'from a unit'; }
