@@ -31,6 +31,7 @@ nomadinit/open.json		nomadinit/30-nomad
 nomadinit/single.json		nomadinit/25-examples
 nomadinit/update.nomad.hcl	nomadinit/25-examples
 nspawn/agent.hcl		ship/12-examples
+nspawn/container.nomad.hcl	nspawn/38-container
 nspawn/demo.sh			ship/12-examples
 nspawn/hello.json		ship/12-examples
 nspawn/hello.nomad.hcl		ship/12-examples
