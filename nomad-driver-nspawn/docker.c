@@ -92,7 +92,7 @@ void nspawn_write_extra_hosts(const struct nspawn_config *config, FILE *out)
 
 /* ---- sysctl ---- */
 
-bool nspawn_is_sysctl(const char *name, bool own_network)
+bool nspawn_is_sysctl(const char *name, bool own_network, bool own_ipc)
 {
 	static const char *const prefixes[] = { "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue." };
 	size_t i;
@@ -104,7 +104,7 @@ bool nspawn_is_sysctl(const char *name, bool own_network)
 		return false;
 	if (own_network && strncmp(name, "net.", 4) == 0)
 		return true;
-	for (i = 0; i < NOMAD_ARRAY_LEN(prefixes); i++)
+	for (i = 0; own_ipc && i < NOMAD_ARRAY_LEN(prefixes); i++)
 		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
 			return true;
 	return false;
@@ -115,7 +115,8 @@ int nspawn_check_sysctls(const struct nspawn_start *s, struct nomad_error **err)
 	const struct nomad_map *map = &s->config->sysctl;
 
 	for (size_t i = 0; i < map->count; i++) {
-		if (!nspawn_is_sysctl(map->pairs[i].key, s->network.kind == NSPAWN_NET_OWN))
+		if (!nspawn_is_sysctl(map->pairs[i].key, s->network.kind == NSPAWN_NET_OWN,
+				      strcmp(s->config->ipc_mode, "private") == 0))
 			return nomad_error_set(err, EINVAL,
 					       "option 'sysctl': '%s' is not the container's own: use kernel.shm*, "
 					       "kernel.msg*, kernel.sem, fs.mqueue.* or, with a network of its own, "

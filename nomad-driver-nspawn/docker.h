@@ -11,8 +11,9 @@ int nspawn_bind_docker(struct nspawn_start *s, struct nomad_error **err) NOMAD_M
 /* Checks of the tables, see struct nomad_option. */
 const char *nspawn_check_volume(const char *value);
 const char *nspawn_check_extra_host(const char *value);
-/* Whether containers with a network of their own, or all, may have this setting of the kernel. */
-bool nspawn_is_sysctl(const char *name, bool own_network);
+/* Whether a container with a network and an IPC namespace of its own, or with one of them, has this setting of the
+ * kernel for itself. */
+bool nspawn_is_sysctl(const char *name, bool own_network, bool own_ipc);
 int nspawn_check_sysctls(const struct nspawn_start *s, struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Adds the lines of extra_hosts. */
 void nspawn_write_extra_hosts(const struct nspawn_config *config, FILE *out);

@@ -64,8 +64,9 @@ static void test_sysctls(void **state)
 
 	(void)state;
 	for (i = 0; i < NOMAD_ARRAY_LEN(rows); i++)
-		if (nspawn_is_sysctl(rows[i].name, true) != rows[i].own ||
-		    nspawn_is_sysctl(rows[i].name, false) != rows[i].shared)
+		if (nspawn_is_sysctl(rows[i].name, true, true) != rows[i].own ||
+		    nspawn_is_sysctl(rows[i].name, false, true) != rows[i].shared ||
+		    nspawn_is_sysctl(rows[i].name, false, false))
 			fail_msg("'%s'", rows[i].name);
 }
 

@@ -96,6 +96,11 @@ func TestNspawnPolicy(t *testing.T) {
 		{"devices", "/dev/loop-control", M{"devices": []string{"/dev/loop-control:/dev/x:r"}}, `allow_devices = ["/dev/loop-control"]`},
 		{"system_call_filter", "@keyring", M{"system_call_filter": []string{"@keyring"}}, `allow_system_calls = ["@keyring"]`},
 		{"rlimits", "MEMLOCK", M{"rlimits": M{"MEMLOCK": "infinity"}}, `allow_rlimits = ["MEMLOCK"]`},
+		{"bind", "/etc", M{"volumes": []string{"/etc:/x"}}, `allow_bind = ["/etc"]`},
+		{"bind_read_only", "/etc", M{"mount": []M{{"type": "bind", "source": "/etc", "target": "/x", "readonly": true}}}, `allow_bind_read_only = ["/etc"]`},
+		{"ulimit", "MEMLOCK", M{"ulimit": M{"memlock": "infinity"}}, `allow_rlimits = ["MEMLOCK"]`},
+		{"ipc_mode", "host", M{"ipc_mode": "host"}, "allow_host_ipc = true"},
+		{"storage_mb", "20000", M{"storage_mb": 20000}, "max_storage_mb = 20000"},
 		{"pids_limit", "5000", M{"pids_limit": 5000}, "max_pids_limit = 5000"},
 	} {
 		t.Run(c.option+" "+c.value, func(t *testing.T) {

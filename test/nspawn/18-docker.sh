@@ -52,6 +52,9 @@ for name in kernel.core_pattern vm.swappiness 'kernel.sem[+]x' 'net/../kernel/sy
 		"$(sh_config true "{\"sysctl\":[{\"$(echo "$name" | tr -d '[]')\":\"1\"}],\"network_veth\":true}")" \
 		"option 'sysctl': '$name' is not the container's own"
 done
+run_test "sysctl: the host's IPC" fails \
+	"$(sh_config true '{"sysctl":[{"kernel.msgmax":"4321"}],"ipc_mode":"host","user_namespacing":false}')" \
+	"option 'sysctl': 'kernel.msgmax' is not the container's own"
 run_test 'sysctl: no such' fails "$(sh_config true '{"sysctl":[{"kernel.semx":"1"}]}')" "cannot set 'kernel.semx'"
 
 # ---- volumes, mount
