@@ -330,7 +330,8 @@ static const struct nomad_option task_options[] = {
 		    "tasks share the image, each with a layer of its own that goes when the task ends. (not in the Go "
 		    "driver)"),
 	OPT(storage_mb, INT, .power = &nspawn_power_storage, .def = "0", .min = 0, .max = 1 << 24, .unit = "MiB",
-	    .help = "Limits what the container can write to its root; more fails with \"No space left on device\". At "
+	    .help = "Limits what the container can write to its root; more fails with \"No space left on device\", and "
+		    "at the end an event says so. At "
 		    "least 8. 0: the maximum of the policy, where this host has mkfs.ext4 and loop devices. No effect "
 		    "with writable_image and volatile. (docker: storage_opt.size; not in the Go driver)",
 	    .example = "2048"),

@@ -125,7 +125,13 @@ int nspawn_layer_make(struct nspawn_start *s, struct nomad_error **err)
 void nspawn_layer_remove(struct nomad_task *task)
 {
 	const char *path = nomad_task_get(task, "layer");
+	struct stat st;
 
+	/* What the container had deleted is no longer in the file. */
+	if (path && stat(path, &st) == 0 && 512 * (int64_t)st.st_blocks > st.st_size / 10 * 9)
+		nomad_task_event(
+			task, "The root of the container was full (%lld MiB): raise storage_mb, or write to a volume",
+			(long long)(st.st_size >> 20));
 	if (path && unlink(path) < 0 && errno != ENOENT)
 		nomad_log(NOMAD_LOG_WARN, "cannot remove '%s'", path);
 	nomad_task_forget(task, "layer");

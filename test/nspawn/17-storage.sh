@@ -16,6 +16,9 @@ t_limit() {
 		is "$(sed -n 's/^overlay *\([0-9]*\) .*/\1/p' "$T/out" | awk '{ print ($1 > 15 && $1 <= 20) }')" 1
 }
 run_test 'storage_mb: more does not fit' t_limit
+t_full() { task "$(sh_config 'dd if=/dev/zero of=/fill bs=64k; sync' '{"storage_mb":20}')" &&
+	file_has "$T/err" 'The root of the container was full \(20 MiB\): raise storage_mb'; }
+run_test 'storage_mb: an event tells that it was full' t_full
 run_test 'storage_mb: owners, links and devices of the image are right' says \
 	"$(sh_config 'touch /x && ln /x /y && stat -c %u:%h /x /etc/passwd; rm /etc/passwd; ls /etc/passwd 2>&1; true' \
 	'{"storage_mb":20}')" '^0:2$'

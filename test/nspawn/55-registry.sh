@@ -71,9 +71,10 @@ python3 "$T/registry.py" "$T/oci" 8096 2>"$T/requests" &
 cleanup "kill $!"
 wait_for 20 'the registry' sh -c 'curl -s -o /dev/null 127.0.0.1:8096/v2/' || skip_all 'no registry'
 remote() {	# NAME AUTH_JSON MORE_JSON
-	jq -cn --arg name "$1" --argjson auth "$2" --argjson more "${3:-{\}}" '{ image: $name, boot: false,
-		network_veth: false, image_download: { type: "docker", url: "127.0.0.1:8096/a/b:v1" },
-		auth: $auth } + $more'
+	config=$(jq -cn --arg name "$1" --argjson auth "$2" '{ image: $name, boot: false, auth: $auth,
+		network_veth: false }')
+	jq -cn --argjson config "$config" --argjson more "${3:-{\}}" '$config + $more +
+		{ image_download: { type: "docker", url: "127.0.0.1:8096/a/b:v1" } }'
 }
 creds='{"username":"me","password":"open-sesame","tls_verify":false}'
 t_hidden() {
