@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,9 +35,31 @@ int nomad__make_dirs(const char *path, mode_t mode)
 	return lstat(copy, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
-static int remove_at(int parent, const char *name, int depth);
+/* A task may have made its tree deeper than we have descriptors for: what is too deep moves to the top, for another
+ * round. */
+struct removal {
+	int top;
+	unsigned last; /* number of a name at the top */
+	bool moved;
+};
 
-static int remove_entries(int take_fd, int depth)
+static int move_up(struct removal *removal, int parent, const char *name)
+{
+	char at_top[32];
+
+	do {
+		snprintf(at_top, sizeof(at_top), ".deep-%u", removal->last++);
+		if (renameat(parent, name, removal->top, at_top) == 0) {
+			removal->moved = true;
+			return 0;
+		}
+	} while (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR);
+	return -errno;
+}
+
+static int remove_at(struct removal *removal, int parent, const char *name, int depth);
+
+static int remove_entries(struct removal *removal, int take_fd, int depth)
 {
 	DIR *dir = fdopendir(take_fd);
 	struct dirent *entry;
@@ -49,14 +73,14 @@ static int remove_entries(int take_fd, int depth)
 	while ((entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		q = remove_at(dirfd(dir), entry->d_name, depth + 1);
+		q = remove_at(removal, dirfd(dir), entry->d_name, depth + 1);
 		r = q < 0 ? q : r;
 	}
 	closedir(dir);
 	return r;
 }
 
-static int remove_at(int parent, const char *name, int depth)
+static int remove_at(struct removal *removal, int parent, const char *name, int depth)
 {
 	struct stat st;
 	int fd, r;
@@ -66,7 +90,7 @@ static int remove_at(int parent, const char *name, int depth)
 	if (!S_ISDIR(st.st_mode))
 		return unlinkat(parent, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 	if (depth > MAX_DEPTH)
-		return -ELOOP;
+		return move_up(removal, parent, name);
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -74,7 +98,7 @@ static int remove_at(int parent, const char *name, int depth)
 		close(fd);
 		return -EBUSY;
 	}
-	r = remove_entries(fd, depth);
+	r = remove_entries(removal, fd, depth);
 	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT && r == 0)
 		r = -errno;
 	return r;
@@ -83,8 +107,10 @@ static int remove_at(int parent, const char *name, int depth)
 int nomad__remove_tree(const char *path)
 {
 	NOMAD_AUTO_FREE char *copy = strdup(path);
-	NOMAD_AUTO_FD int parent = -1;
+	NOMAD_AUTO_FD int parent = -1, top = -1;
 	char *slash = copy ? strrchr(copy, '/') : NULL;
+	struct removal removal = { 0 };
+	int r;
 
 	if (!copy)
 		return -ENOMEM;
@@ -94,5 +120,10 @@ int nomad__remove_tree(const char *path)
 	parent = open(slash == copy ? "/" : copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return remove_at(parent, slash + 1, 0);
+	removal.top = top = openat(parent, slash + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	do {
+		removal.moved = false;
+		r = remove_at(&removal, parent, slash + 1, 0);
+	} while (removal.moved);
+	return r;
 }
