@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,21 @@ static void test_parse(void **state)
 	memcpy(far, "o2::/a:/", 8);
 	far[sizeof(far) - 1] = 0;
 	assert_int_equal(nomad__cgroup_parse(far, &cg), -ENAMETOOLONG);
+}
+
+/* What a container may do with a cgroup that it was given. */
+static void make_deep(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), next;
+
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(mkdirat(fd, "below", 0755), 0);
+		assert_int_equal(mkdirat(fd, "beside", 0755), 0);
+		next = openat(fd, "below", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = next;
+	}
+	close(fd);
 }
 
 /* Three generations, in the group and in one below it. */
@@ -87,6 +103,7 @@ static void kill_in(const char *record)
 	assert_int_equal(read(ready[0], &c, 1), 0);
 	close(ready[0]);
 	assert_true(nomad__cgroup_is_empty(&cg));
+	make_deep(below.path);
 	for (int i = 0; i < 1000 && nomad__cgroup_remove(&cg) == -EBUSY; i++)
 		usleep(10000);
 	assert_int_not_equal(access(cg.path, F_OK), 0);

@@ -27,7 +27,7 @@ struct clone_args_v2 {
 };
 #define INTO_CGROUP 0x200000000ull
 
-enum { MAX_DEPTH = 16 };
+enum { MAX_DEPTH = 64 };
 
 int nomad__cgroup_parse(const char *s, struct nomad__cgroup *ret)
 {
@@ -244,29 +244,79 @@ int nomad__cgroup_kill(const struct nomad__cgroup *cgroup)
 bool nomad__cgroup_is_empty(const struct nomad__cgroup *cgroup)
 {
 	struct procs procs = { .signal = 0 };
+	int fd = cgroup->kind == '2' ? open(cgroup->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	char buf[256] = "";
 
+	if (fd >= 0) {
+		(void)nomad__text_read(fd, "cgroup.events", buf, sizeof(buf));
+		close(fd);
+	}
+	/* Of all below, however deep. */
+	if (strstr(buf, "populated "))
+		return !strstr(buf, "populated 1");
 	return walk(AT_FDCWD, cgroup->path, 0, visit_procs, &procs) >= 0 && procs.count == 0;
 }
 
-static int visit_remove(int fd, int parent, const char *name, void *ud)
+static bool first_below(int fd, char *ret_name, size_t size)
 {
-	const struct nomad__cgroup *cgroup = ud;
+	struct nomad__entries entries = { .fd = fd };
+	const struct dirent *d;
+	struct nomad__text t;
 
-	(void)fd;
-	/* The top one is handed over by its whole path. */
-	if (parent == AT_FDCWD && !cgroup->ours)
-		return 0;
-	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return 1;
-	return 0;
+	(void)lseek(fd, 0, SEEK_SET);
+	while ((d = nomad__entries_next(&entries)))
+		if (d->d_type == DT_DIR) {
+			nomad__text_init(&t, ret_name, size);
+			nomad__text_add(&t, d->d_name);
+			return !t.full;
+		}
+	return false;
+}
+
+/* A container may have made its tree deeper than any recursion.  0 or -errno. */
+static int remove_below(int take_fd)
+{
+	bool emptied = false; /* we come from there, and still it cannot be removed */
+	int fd = take_fd, depth = 0, r = 0;
+	char name[256];
+
+	while (r >= 0) {
+		int next;
+
+		if (!first_below(fd, name, sizeof(name))) {
+			if (depth-- == 0)
+				break;
+			emptied = true;
+			next = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		} else if (unlinkat(fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT) {
+			emptied = false;
+			continue;
+		} else if (emptied || (errno != EBUSY && errno != ENOTEMPTY)) {
+			r = -errno;
+			break;
+		} else {
+			depth++;
+			next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		}
+		r = next < 0 ? -errno : 0;
+		if (next >= 0) {
+			close(fd);
+			fd = next;
+		}
+	}
+	close(fd);
+	return r;
 }
 
 int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 {
-	int r = walk(AT_FDCWD, cgroup->path, 0, visit_remove, (void *)cgroup);
+	int fd = open(cgroup->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r;
 
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = remove_below(fd);
 	/* The parent stays: whoever starts a task just now may be about to use it. */
-	return r > 0 ? -EBUSY : r;
+	return r >= 0 && cgroup->ours && rmdir(cgroup->path) < 0 && errno != ENOENT ? -errno : r;
 }
 
 static uint64_t oom_kills_of(int dirfd, const char *file)
