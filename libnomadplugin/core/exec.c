@@ -208,6 +208,16 @@ static void output_ready(void *ud, unsigned events)
 	stream_unref(s);
 }
 
+static void resize(struct nomad__exec_stream *s, const struct winsize *size)
+{
+	if (ioctl(s->out[0].fd, TIOCSWINSZ, size) == 0 || errno != ENOTTY)
+		return;
+	pthread_mutex_lock(&s->task->progress->lock);
+	if (s->exec)
+		nomad__supervisor_exec_resize(s->exec, size->ws_row, size->ws_col);
+	pthread_mutex_unlock(&s->task->progress->lock);
+}
+
 /* Does what other threads left word of. */
 static void pump(struct nomad__exec_stream *s)
 {
@@ -233,7 +243,7 @@ static void pump(struct nomad__exec_stream *s)
 		fail(s, -ENOMEM);
 	} else if (!s->dead) {
 		if (s->tty && s->out[0].fd >= 0 && !s->out[0].ended && (size.ws_row || size.ws_col))
-			(void)ioctl(s->out[0].fd, TIOCSWINSZ, &size);
+			resize(s, &size);
 		if (input && s->in_fd >= 0)
 			nomad__exec_input_ready(s, 0);
 		int r = resume ? watch_output(s) : 0;
@@ -315,19 +325,16 @@ static void begin(void *ud)
 }
 
 /* From the supervisor, on the loop thread: the terminal that the command got in the task. */
-static void terminal_opened(void *ud, int fd)
+static void terminal_opened(void *ud, int output, int input)
 {
 	struct nomad__exec_stream *s = ud;
-	int input = s->dead || s->out[0].fd >= 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
-	if (input < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
-		close(fd);
-		if (input >= 0)
-			close(input);
+	if (s->dead || s->out[0].fd >= 0) {
+		close(output);
+		close(input);
 		return;
 	}
-	s->out[0].fd = fd;
-	/* One for input, so that each direction is watched by itself. */
+	s->out[0].fd = output;
 	s->in_fd = input;
 	begin(stream_ref(s));
 }

@@ -5,15 +5,10 @@
 #ifndef NOMAD_OS_TERMINAL_H
 #define NOMAD_OS_TERMINAL_H
 
-#include <stdbool.h>
-
 /* Opens a terminal of the file system that the caller is in: the master,
  * non-blocking, into ret[0], the command's end into ret[1].  0 or -errno. */
 int nomad__terminal_open(int ret[2]);
 /* Makes descriptor 0 the controlling terminal of the calling session.  0 or -errno. */
 int nomad__terminal_take(void);
-/* True if `fd` is the master of a terminal.  Safe for a descriptor from a
- * stranger: asks no file system that could block. */
-bool nomad__terminal_is_master(int fd);
 
 #endif

@@ -88,8 +88,9 @@ int nomad__supervisor_signal(struct nomad__supervisor *supervisor, int signal, s
 
 /* Both run on the loop thread. */
 struct nomad__command_events {
-	/* The master of the command's terminal, owned by the callee from now on; at most once. */
-	void (*terminal)(void *ud, int fd);
+	/* What to read of the command's terminal from and to write to, both non-blocking and owned by the callee from
+	 * now on; at most once.  Two pipes, or the master of the terminal twice. */
+	void (*terminal)(void *ud, int output, int input);
 	/* Once: exit code and signal, or r < 0 and why. */
 	void (*exited)(void *ud, int r, int exit_code, int signal, const char *message);
 };
@@ -103,6 +104,8 @@ int nomad__supervisor_exec(struct nomad__supervisor *supervisor, const struct no
 			   const struct nomad__command_events *events, void *ud, struct nomad__supervisor_exec **ret,
 			   struct nomad_error **err);
 void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal);
+/* Of a terminal that came as two pipes. */
+void nomad__supervisor_exec_resize(struct nomad__supervisor_exec *exec, int rows, int columns);
 void nomad__supervisor_exec_free(struct nomad__supervisor_exec *exec);
 
 /* The end was told, but readers of the logs are waited for: a notice may come

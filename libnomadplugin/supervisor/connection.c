@@ -182,7 +182,7 @@ static void connection_ready(void *ud, unsigned events)
 			break;
 		op = n > 0 ? nomad__fields_get(message, (size_t)n, "op") : "exited";
 		if (op && strncmp(op, "exec-", 5) == 0)
-			nomad__exec_message(s, op, message, (size_t)n, &fds[0]);
+			nomad__exec_message(s, op, message, (size_t)n, fds);
 		for (int i = 0; i < NOMAD__MAX_FDS; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);

@@ -6,6 +6,7 @@
  * between the caller and the command, the supervisor tells the end only.  A
  * handle is in its supervisor's list until that end, or until it is freed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <stdio.h>
@@ -102,13 +103,22 @@ static void message_exited(struct nomad__supervisor_exec *exec, const char *mess
 	}
 }
 
-void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size, int *fd)
+static void message_terminal(struct nomad__supervisor_exec *exec, int *fds)
+{
+	if (fds[1] < 0)
+		fds[1] = fcntl(fds[0], F_DUPFD_CLOEXEC, 3);
+	if (fds[1] >= 0 && fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0)
+		exec->events->terminal(exec->ud, NOMAD_TAKE_FD(fds[0]), NOMAD_TAKE_FD(fds[1]));
+	has_told(exec);
+}
+
+void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size, int *fds)
 {
 	int64_t id = nomad__fields_get_num(message, size, "id", -1);
 	bool over = strcmp(op, "exec-exited") == 0;
 	struct nomad__supervisor_exec *exec;
 
-	if (id < 0 || (!over && (strcmp(op, "exec-terminal") != 0 || *fd < 0)))
+	if (id < 0 || (!over && (strcmp(op, "exec-terminal") != 0 || fds[0] < 0)))
 		return;
 	exec = take(s, id, over);
 	if (!exec)
@@ -116,8 +126,7 @@ void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char
 	if (over) {
 		message_exited(exec, message, size);
 	} else {
-		exec->events->terminal(exec->ud, NOMAD_TAKE_FD(*fd));
-		has_told(exec);
+		message_terminal(exec, fds);
 	}
 }
 
@@ -285,6 +294,19 @@ int nomad__supervisor_exec(struct nomad__supervisor *s, const struct nomad_exec 
 void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal)
 {
 	send_signal(exec, signal);
+}
+
+void nomad__supervisor_exec_resize(struct nomad__supervisor_exec *exec, int rows, int columns)
+{
+	struct nomad__fields m;
+	char buf[128];
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "exec-resize");
+	nomad__fields_num(&m, "id", exec->id);
+	nomad__fields_num(&m, "rows", rows);
+	nomad__fields_num(&m, "columns", columns);
+	(void)nomad__supervisor_send(exec->supervisor, m.buf, m.used, NULL, 0);
 }
 
 void nomad__supervisor_exec_free(struct nomad__supervisor_exec *exec)

@@ -4,7 +4,9 @@
  * them by itself and cannot be trusted. */
 #include "supervisor/testing.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <termios.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -23,12 +25,14 @@ struct run {
 	int terminal;
 };
 
-static void on_terminal(void *ud, int fd)
+static void on_terminal(void *ud, int output, int input)
 {
 	struct run *run = ud;
 
 	pthread_mutex_lock(&run->lock);
-	__atomic_store_n(&run->terminal, fd, __ATOMIC_RELEASE);
+	close(run->in);
+	run->in = input;
+	__atomic_store_n(&run->terminal, output, __ATOMIC_RELEASE);
 	pthread_cond_broadcast(&run->cond);
 	pthread_mutex_unlock(&run->lock);
 }
@@ -77,6 +81,8 @@ static void run_done(struct run *run)
 		close(run->in);
 	if (run->out >= 0)
 		close(run->out);
+	if (run->terminal >= 0 && run->terminal != run->out)
+		close(run->terminal);
 	pthread_mutex_destroy(&run->lock);
 	pthread_cond_destroy(&run->cond);
 }
@@ -363,12 +369,31 @@ static void answer(const char *op, int64_t id, const char *key, int64_t value, i
 	(void)nomad__unix_send(NOMAD_EXEC_FD, m.buf, m.used, &fd, fd >= 0, true);
 }
 
+/* A connection whose close() waits for ever for its data to be read. */
+static int lingering_socket(void)
+{
+	struct linger linger = { .l_onoff = 1, .l_linger = 30000 };
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+	static char data[1 << 20];
+	socklen_t size = sizeof(here);
+
+	if (bind(listener, (struct sockaddr *)&here, size) < 0 || listen(listener, 1) < 0 ||
+	    getsockname(listener, (struct sockaddr *)&here, &size) < 0 ||
+	    connect(fd, (struct sockaddr *)&here, size) < 0 || accept(listener, NULL, NULL) < 0)
+		_exit(9);
+	while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+		;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	return fd;
+}
+
 /* The first argument of the command says how to answer. */
-static void answer_request(int64_t id, int file)
+static void answer_request(int64_t id, const int *fds)
 {
 	char text[256] = "";
 	const char *how;
-	ssize_t n = pread(file, text, sizeof(text) - 1, 0);
+	ssize_t n = pread(fds[0], text, sizeof(text) - 1, 0);
 
 	how = n > 0 ? nomad__fields_get(text, (size_t)n, "arg") : NULL;
 	if (!how)
@@ -380,12 +405,20 @@ static void answer_request(int64_t id, int file)
 		pause();
 	}
 	answer("started", id, NULL, 0, -1);
-	if (strcmp(how, "good") == 0) {
+	if (strcmp(how, "linger") == 0) {
+		int fd = lingering_socket();
+
+		answer("noise", id, NULL, 0, fd);
+		close(fd);
+	}
+	if (strcmp(how, "good") == 0 || strcmp(how, "linger") == 0) {
 		answer("exited", id, "code", 7, -1);
 	} else if (strcmp(how, "hostile") == 0) {
 		int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 
-		/* Others' commands, numbers that are pids, a descriptor that is not a terminal, noise. */
+		/* Others' commands, numbers that are pids, descriptors, noise; ends of pipes that block. */
+		for (int i = 1; i < NOMAD__MAX_FDS; i++)
+			(void)fcntl(fds[i], F_SETFL, 0);
 		for (int i = -3; i < 300; i++)
 			if (i != id)
 				answer("exited", i, "code", 0, -1);
@@ -410,7 +443,7 @@ static int serve_commands(void)
 	(void)send(NOMAD_EXIT_FD, "0 0\n", 4, 0);
 	while ((n = nomad__unix_receive(NOMAD_EXEC_FD, m, sizeof(m), fds, true)) > 0) {
 		if (strcmp(nomad__fields_get(m, (size_t)n, "op"), "run") == 0)
-			answer_request(nomad__fields_get_num(m, (size_t)n, "id", -1), fds[0]);
+			answer_request(nomad__fields_get_num(m, (size_t)n, "id", -1), fds);
 		for (int i = 0; i < NOMAD__MAX_FDS; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
@@ -461,6 +494,7 @@ static void test_broker(void **state)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	struct stat st;
 	struct task t;
 	struct run run;
 
@@ -480,7 +514,13 @@ static void test_broker(void **state)
 	run_done(&run);
 	run_how(&run, &t, "hostile", true);
 	assert_int_equal(run.r, -EIO);
-	assert_int_equal(run.terminal, -1);
+	assert_true(fcntl(run.terminal, F_GETFL) & fcntl(run.in, F_GETFL) & O_NONBLOCK);
+	assert_true(fstat(run.terminal, &st) == 0 && S_ISFIFO(st.st_mode));
+	assert_true(fstat(run.in, &st) == 0 && S_ISFIFO(st.st_mode));
+	assert_int_equal(read(run.terminal, self, 1), 0);
+	run_done(&run);
+	run_how(&run, &t, "linger", false);
+	assert_int_equal(run.code, 7);
 	run_done(&run);
 	run_how(&run, &t, "silent", false);
 	assert_int_equal(run.r, -ETIMEDOUT);

@@ -85,7 +85,7 @@ int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct n
 /* ---- exec.c ---- */
 
 /* A message came for an exec, with the descriptor *fd or -1; one that is taken is -1 afterwards. */
-void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size, int *fd);
+void nomad__exec_message(struct nomad__supervisor *s, const char *op, const char *message, size_t size, int *fds);
 /* The connection ended. */
 void nomad__exec_all_over(struct nomad__supervisor *s);
 /* The supervisor is silent: those that it has not begun yet fail. */

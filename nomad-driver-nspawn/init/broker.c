@@ -12,18 +12,20 @@
  *
  *	supervisor -> broker   op=run id tty | descriptors: arguments, stdin, stdout, stderr
  *	                       op=signal id signal
+ *	                       op=resize id rows columns
  *	broker -> supervisor   op=started id
- *	                       op=terminal id | descriptor: the terminal's master (tty only)
  *	                       op=failed id errno act
  *	                       op=exited id code signal
  *
- * Arguments come as a memory file of NUL-terminated "arg=..." fields. */
+ * Arguments come as a memory file of NUL-terminated "arg=..." fields.  With tty the command gets a terminal of the
+ * container, and a relay (relay.c) copies between that and the descriptors.  No descriptor leaves the container. */
 #include "broker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,18 +41,24 @@
 #include "nomad/task.h"
 #include "os/socket.h"
 #include "os/terminal.h"
+#include "relay.h"
 
 enum { MAX_COMMANDS = 256, MESSAGE_SIZE = 1024, ARGUMENTS_MAX = 4 << 20 };
 
 static struct command {
 	pid_t pid; /* 0: free */
 	int64_t id;
+	/* Of a terminal; what the relay still has to deliver comes before the end is told. */
+	pid_t relay; /* 0: none, any more */
+	int control;
+	bool over;
+	int status;
 } commands[MAX_COMMANDS];
 
-static void tell(int fd, struct nomad__fields *m, int passed)
+static void tell(int fd, struct nomad__fields *m)
 {
 	if (!m->full)
-		(void)nomad__unix_send(fd, m->buf, m->used, &passed, passed >= 0, true);
+		(void)nomad__unix_send(fd, m->buf, m->used, NULL, 0, true);
 }
 
 static void begin(struct nomad__fields *m, char *buf, const char *op, int64_t id)
@@ -76,7 +84,7 @@ static void tell_failure(int fd, int64_t id, int errnum, const char *act, const 
 	begin(&m, buf, "failed", id);
 	nomad__fields_num(&m, "errno", errnum);
 	nomad__fields_add(&m, "act", words);
-	tell(fd, &m, -1);
+	tell(fd, &m);
 }
 
 static char **arguments_of(int file)
@@ -110,15 +118,14 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The child of one command.  `fds`: arguments, then stdin, stdout, stderr. */
+/* The child of one command.  `fds`: arguments, then stdin, stdout, stderr; `control`: of the relay, or -1. */
 static void __attribute__((noreturn))
-run(int socket, int64_t id, int tty, const int *fds, broker_become_fn become, void *ud)
+run(int socket, int64_t id, int control, const int *fds, broker_become_fn become, void *ud)
 {
-	char buf[MESSAGE_SIZE];
 	char **argv = arguments_of(fds[0]);
 	int stdio[3] = { fds[1], fds[2], fds[3] }, ends[2], r;
 	const char *act, *object = NULL;
-	struct nomad__fields m;
+	bool tty = control >= 0;
 
 	if (!argv) {
 		tell_failure(socket, id, EINVAL, "read the arguments of the command", NULL);
@@ -128,12 +135,12 @@ run(int socket, int64_t id, int tty, const int *fds, broker_become_fn become, vo
 	setsid();
 	if (tty) {
 		r = nomad__terminal_open(ends);
+		if (r >= 0)
+			r = nomad__unix_send(control, "", 1, &ends[0], 1, true);
 		if (r < 0) {
 			tell_failure(socket, id, -r, "open a terminal of the container", "/dev/ptmx");
 			_exit(127);
 		}
-		begin(&m, buf, "terminal", id);
-		tell(socket, &m, ends[0]);
 		stdio[0] = stdio[1] = stdio[2] = ends[1];
 	}
 	for (int i = 0; i < 3; i++)
@@ -153,7 +160,7 @@ run(int socket, int64_t id, int tty, const int *fds, broker_become_fn become, vo
 static struct command *find(pid_t pid, int64_t id)
 {
 	for (int i = 0; i < MAX_COMMANDS; i++)
-		if (pid ? commands[i].pid == pid : commands[i].pid && commands[i].id == id)
+		if (pid ? commands[i].pid == pid || commands[i].relay == pid : commands[i].pid && commands[i].id == id)
 			return &commands[i];
 	return NULL;
 }
@@ -166,39 +173,73 @@ static struct command *find_free(void)
 	return NULL;
 }
 
+/* A process for the terminal of a command, which holds nothing but what it needs. */
+static pid_t relay_start(int control, int in, int out)
+{
+	pid_t pid = fork();
+	int fds[3];
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_NAME, "nspawn-tty");
+	reset_signals();
+	fds[0] = fcntl(control, F_DUPFD, NOMAD_EXEC_FD + 3);
+	fds[1] = fcntl(in, F_DUPFD, NOMAD_EXEC_FD + 3);
+	fds[2] = fcntl(out, F_DUPFD, NOMAD_EXEC_FD + 3);
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i], NOMAD_EXEC_FD + i) < 0)
+			_exit(1);
+	(void)syscall(SYS_close_range, NOMAD_EXEC_FD + 3U, ~0U, 0U);
+	relay(NOMAD_EXEC_FD, NOMAD_EXEC_FD + 1, NOMAD_EXEC_FD + 2);
+}
+
 static void start(int socket, const char *message, size_t size, const int *fds, broker_become_fn become, void *ud)
 {
 	int64_t id = nomad__fields_get_num(message, size, "id", -1);
 	int tty = nomad__fields_get_num(message, size, "tty", 0) != 0;
+	int pair[2] = { -1, -1 }; /* the relay's end, and that of its orders */
 	struct command *command = find_free();
 	struct nomad__fields m;
 	char buf[MESSAGE_SIZE];
-	pid_t pid;
+	pid_t pid, relay = 0;
 
 	if (!command) {
 		tell_failure(socket, id, EAGAIN, "run one more command in the container", NULL);
 		return;
 	}
 	begin(&m, buf, "started", id);
-	tell(socket, &m, -1);
-	pid = fork();
-	if (pid == 0)
-		run(socket, id, tty, fds, become, ud);
+	tell(socket, &m);
+	if (tty && (nomad__unix_pair(pair) < 0 || (relay = relay_start(pair[0], fds[1], fds[2])) < 0))
+		pid = -1;
+	else if ((pid = fork()) == 0)
+		run(socket, id, pair[1], fds, become, ud);
 	if (pid < 0)
 		tell_failure(socket, id, errno, "fork in the container", NULL);
 	else
-		*command = (struct command){ .pid = pid, .id = id };
+		*command = (struct command){ .pid = pid, .id = id, .relay = relay, .control = pair[1] };
+	if (pair[0] >= 0)
+		close(pair[0]);
+	if (pid < 0 && pair[1] >= 0)
+		close(pair[1]);
 }
 
 static void send_signal(int64_t id, int signal)
 {
 	struct command *command = find(0, id);
 
-	if (!command || signal <= 0 || signal >= NSIG)
+	if (!command || command->over || signal <= 0 || signal >= NSIG)
 		return;
 	/* Before its setsid() it has no group of its own. */
 	if (kill(-command->pid, signal) < 0)
 		(void)kill(command->pid, signal);
+}
+
+static void resize(const char *message, size_t size)
+{
+	struct command *command = find(0, nomad__fields_get_num(message, size, "id", -1));
+
+	if (command && command->relay && !command->over)
+		(void)nomad__unix_send(command->control, message, size, NULL, 0, false);
 }
 
 static void handle(int socket, const char *message, size_t size, const int *fds, broker_become_fn become, void *ud)
@@ -210,25 +251,43 @@ static void handle(int socket, const char *message, size_t size, const int *fds,
 	else if (op && strcmp(op, "signal") == 0)
 		send_signal(nomad__fields_get_num(message, size, "id", -1),
 			    (int)nomad__fields_get_num(message, size, "signal", 0));
+	else if (op && strcmp(op, "resize") == 0)
+		resize(message, size);
+}
+
+static void take_end(int socket, struct command *command, pid_t pid, int status)
+{
+	struct nomad__fields m;
+	char buf[MESSAGE_SIZE];
+
+	if (pid == command->relay) {
+		command->relay = 0;
+	} else {
+		command->over = true;
+		command->status = status;
+		if (command->control >= 0)
+			close(command->control);
+	}
+	if (!command->over || command->relay)
+		return;
+	status = command->status;
+	begin(&m, buf, "exited", command->id);
+	nomad__fields_num(&m, "code", WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+	nomad__fields_num(&m, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+	command->pid = 0;
+	tell(socket, &m);
 }
 
 static void reap(int socket)
 {
-	struct nomad__fields m;
-	char buf[MESSAGE_SIZE];
+	struct command *command;
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct command *command = find(pid, 0);
-
-		if (!command)
-			continue;
-		begin(&m, buf, "exited", command->id);
-		nomad__fields_num(&m, "code", WIFEXITED(status) ? WEXITSTATUS(status) : 0);
-		nomad__fields_num(&m, "signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-		command->pid = 0;
-		tell(socket, &m, -1);
+		command = find(pid, 0);
+		if (command)
+			take_end(socket, command, pid, status);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "broker.c"
+#include "relay.c"
 
 static int supervisor; /* its end of the socket */
 
@@ -75,7 +76,7 @@ static void send_run(int64_t id, int tty, const int stdio[3], const char *const 
 }
 
 /* The next message, which has to be `op` of `id`. */
-static const char *expect(const char *op, int64_t id, size_t *ret_size, int *ret_fd)
+static const char *expect(const char *op, int64_t id, size_t *ret_size)
 {
 	static char buf[MESSAGE_SIZE];
 	int fds[NOMAD__MAX_FDS];
@@ -85,17 +86,14 @@ static const char *expect(const char *op, int64_t id, size_t *ret_size, int *ret
 	assert_string_equal(nomad__fields_get(buf, (size_t)n, "op"), op);
 	assert_int_equal(nomad__fields_get_num(buf, (size_t)n, "id", -1), id);
 	*ret_size = (size_t)n;
-	if (ret_fd)
-		*ret_fd = fds[0];
-	else
-		assert_int_equal(fds[0], -1);
+	assert_int_equal(fds[0], -1);
 	return buf;
 }
 
 static void expect_exit(int64_t id, int code, int signal)
 {
 	size_t size;
-	const char *m = expect("exited", id, &size, NULL);
+	const char *m = expect("exited", id, &size);
 
 	assert_int_equal(nomad__fields_get_num(m, size, "code", -1), code);
 	assert_int_equal(nomad__fields_get_num(m, size, "signal", -1), signal);
@@ -103,9 +101,20 @@ static void expect_exit(int64_t id, int code, int signal)
 
 #define ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
+/* All until the end. */
+static void read_text(int fd, char *buf, size_t size)
+{
+	size_t used = 0;
+	ssize_t n;
+
+	while (used < size - 1 && (n = read(fd, buf + used, size - 1 - used)) > 0)
+		used += (size_t)n;
+	buf[used] = 0;
+}
+
 static void test_command_gets_its_descriptors_and_status(void **state)
 {
-	char got[64] = "";
+	char got[64];
 	int out[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	size_t size;
 
@@ -114,45 +123,90 @@ static void test_command_gets_its_descriptors_and_status(void **state)
 	send_run(7, 0, (int[]){ null, out[1], out[1] },
 		 ARGV("sh", "-c", "echo out; echo err >&2; ls /proc/self/fd | wc -l; exit 3"));
 	close(out[1]);
-	expect("started", 7, &size, NULL);
+	expect("started", 7, &size);
 	expect_exit(7, 3, 0);
 	/* stdin, stdout, stderr, and what ls opened itself. */
-	for (size_t n = 0; n < sizeof(got) - 1;) {
-		ssize_t r = read(out[0], got + n, sizeof(got) - 1 - n);
-
-		if (r <= 0)
-			break;
-		n += (size_t)r;
-	}
+	read_text(out[0], got, sizeof(got));
 	assert_string_equal(got, "out\nerr\n4\n");
 	close(out[0]);
 	close(null);
 }
 
+/* Our ends of the pipes that a terminal is for us. */
+static void send_terminal(int64_t id, const char *const *argv, int *ret_in, int *ret_out)
+{
+	int in[2], out[2];
+	size_t size;
+
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	send_run(id, 1, (int[]){ in[0], out[1], out[1] }, argv);
+	close(in[0]);
+	close(out[1]);
+	expect("started", id, &size);
+	*ret_in = in[1];
+	*ret_out = out[0];
+}
+
 static void test_terminal_belongs_to_the_command(void **state)
 {
-	char got[256] = "";
-	size_t size, n = 0;
-	int master;
+	char got[256], buf[256];
+	struct nomad__fields m;
+	int in, out;
 
 	(void)state;
-	send_run(8, 1, NULL, ARGV("sh", "-c", "tty; echo $(ps -o tty= -p $$); stty size"));
-	expect("started", 8, &size, NULL);
-	expect("terminal", 8, &size, &master);
-	assert_true(master >= 0);
-	assert_true(fcntl(master, F_GETFL) & O_NONBLOCK);
-	expect_exit(8, 0, 0);
-	while (n < sizeof(got) - 1) {
-		ssize_t r = read(master, got + n, sizeof(got) - 1 - n);
-
-		if (r <= 0)
-			break;
-		n += (size_t)r;
-	}
+	send_terminal(8, ARGV("sh", "-c", "tty; read x; echo $(ps -o tty= -p $$) got $x; stty size; exit 4"), &in,
+		      &out);
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "resize");
+	nomad__fields_num(&m, "id", 8);
+	nomad__fields_num(&m, "rows", 33);
+	nomad__fields_num(&m, "columns", 99);
+	assert_int_equal(nomad__unix_send(supervisor, m.buf, m.used, NULL, 0, true), 0);
+	assert_int_equal(write(in, "abc\n", 4), 4);
+	read_text(out, got, sizeof(got));
 	assert_non_null(strstr(got, "/dev/pts/"));
 	assert_non_null(strstr(got, "\r\npts/"));
-	assert_non_null(strstr(got, "0 0"));
-	close(master);
+	assert_non_null(strstr(got, " got abc\r\n33 99\r\n"));
+	expect_exit(8, 4, 0);
+	close(in);
+	close(out);
+}
+
+/* All that a command wrote is there before its end is told, however slow the reader is. */
+static void test_terminal_is_drained(void **state)
+{
+	static char got[300000];
+	int in, out, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	size_t size;
+
+	(void)state;
+	send_terminal(9, ARGV("sh", "-c", "head -c 250000 /dev/zero | tr '\\0' x; sleep 99 & exit 5"), &in, &out);
+	/* Another command meanwhile. */
+	send_run(10, 0, (int[]){ null, null, null }, ARGV("true"));
+	expect("started", 10, &size);
+	expect_exit(10, 0, 0);
+	usleep(200000);
+	read_text(out, got, sizeof(got));
+	assert_int_equal(strspn(got, "x"), 250000);
+	expect_exit(9, 5, 0);
+	close(in);
+	close(out);
+	close(null);
+}
+
+/* Who closes the pipes hangs up. */
+static void test_terminal_hangs_up(void **state)
+{
+	int in, out;
+	char c;
+
+	(void)state;
+	send_terminal(11, ARGV("sh", "-c", "echo; exec sleep 99"), &in, &out);
+	assert_int_equal(read(out, &c, 1), 1);
+	close(in);
+	close(out);
+	expect_exit(11, 0, SIGHUP);
 }
 
 static void test_failure_names_act_and_object(void **state)
@@ -163,20 +217,20 @@ static void test_failure_names_act_and_object(void **state)
 
 	(void)state;
 	send_run(1, 0, (int[]){ null, null, null }, ARGV("refuse"));
-	expect("started", 1, &size, NULL);
-	m = expect("failed", 1, &size, NULL);
+	expect("started", 1, &size);
+	m = expect("failed", 1, &size);
 	assert_int_equal(nomad__fields_get_num(m, size, "errno", 0), ENOENT);
 	assert_string_equal(nomad__fields_get(m, size, "act"), "enter working directory '/gone'");
 	expect_exit(1, 127, 0);
 	send_run(2, 0, (int[]){ null, null, null }, ARGV("/no/such/program"));
-	expect("started", 2, &size, NULL);
-	m = expect("failed", 2, &size, NULL);
+	expect("started", 2, &size);
+	m = expect("failed", 2, &size);
 	assert_string_equal(nomad__fields_get(m, size, "act"), "run '/no/such/program'");
 	expect_exit(2, 127, 0);
 	/* Without its descriptors a command does not run on the broker's. */
 	send_run(3, 0, NULL, ARGV("true"));
-	expect("started", 3, &size, NULL);
-	expect("failed", 3, &size, NULL);
+	expect("started", 3, &size);
+	expect("failed", 3, &size);
 	expect_exit(3, 127, 0);
 	close(null);
 }
@@ -192,7 +246,7 @@ static void test_signal_reaches_the_whole_command(void **state)
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	send_run(9, 0, (int[]){ null, out[1], null }, ARGV("sh", "-c", "sleep 99 & echo; wait"));
 	close(out[1]);
-	expect("started", 9, &size, NULL);
+	expect("started", 9, &size);
 	assert_int_equal(read(out[0], &c, 1), 1);
 	nomad__fields_init(&m, buf, sizeof(buf));
 	nomad__fields_add(&m, "op", "signal");
@@ -217,7 +271,7 @@ static void test_requests_that_make_no_sense_change_nothing(void **state)
 	(void)state;
 	assert_int_equal(nomad__unix_send(supervisor, "garbage", 7, NULL, 0, true), 0);
 	send_run(4, 0, (int[]){ null, null, null }, ARGV("cat"));
-	expect("started", 4, &size, NULL);
+	expect("started", 4, &size);
 	expect_exit(4, 0, 0);
 	for (size_t i = 0; i < 3; i++) {
 		nomad__fields_init(&m, buf, sizeof(buf));
@@ -227,7 +281,7 @@ static void test_requests_that_make_no_sense_change_nothing(void **state)
 		assert_int_equal(nomad__unix_send(supervisor, m.buf, m.used, NULL, 0, true), 0);
 	}
 	send_run(5, 0, (int[]){ null, null, null }, ARGV("true"));
-	expect("started", 5, &size, NULL);
+	expect("started", 5, &size);
 	expect_exit(5, 0, 0);
 	close(null);
 }
@@ -237,6 +291,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_command_gets_its_descriptors_and_status, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_terminal_belongs_to_the_command, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_terminal_is_drained, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_terminal_hangs_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failure_names_act_and_object, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_signal_reaches_the_whole_command, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_requests_that_make_no_sense_change_nothing, set_up, tear_down),

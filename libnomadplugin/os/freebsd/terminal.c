@@ -36,8 +36,3 @@ int nomad__terminal_take(void)
 {
 	return ioctl(0, TIOCSCTTY, 0) < 0 ? -errno : 0;
 }
-
-bool nomad__terminal_is_master(int fd)
-{
-	return ioctl(fd, TIOCPTMASTER) == 0;
-}

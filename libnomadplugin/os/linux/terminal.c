@@ -6,16 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
 #ifndef TIOCGPTPEER
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
-
-enum { PTMX_MAJOR = 5, PTMX_MINOR = 2 };
 
 int nomad__terminal_open(int ret[2])
 {
@@ -36,13 +32,4 @@ int nomad__terminal_open(int ret[2])
 int nomad__terminal_take(void)
 {
 	return ioctl(0, TIOCSCTTY, 0) < 0 ? -errno : 0;
-}
-
-bool nomad__terminal_is_master(int fd)
-{
-	struct statx st;
-
-	/* AT_STATX_DONT_SYNC: a FUSE server of the task is not asked. */
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 && S_ISCHR(st.stx_mode) &&
-	       st.stx_rdev_major == PTMX_MAJOR && st.stx_rdev_minor == PTMX_MINOR;
 }

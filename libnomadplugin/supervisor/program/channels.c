@@ -75,6 +75,30 @@ void channels_given(void)
 	exec_channel.theirs = exit_channel.theirs = -1;
 }
 
+static volatile sig_atomic_t late;
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	late = 1;
+}
+
+void channel_begin(void)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+
+	late = 0;
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGALRM, &sa, NULL);
+	alarm(1);
+}
+
+bool channel_end(void)
+{
+	alarm(0);
+	return late;
+}
+
 int channel_exec(void)
 {
 	return exec_channel.ours;
@@ -82,8 +106,10 @@ int channel_exec(void)
 
 void channel_exec_close(void)
 {
+	channel_begin();
 	if (exec_channel.ours >= 0)
 		close(exec_channel.ours);
+	(void)channel_end();
 	exec_channel.ours = -1;
 }
 
@@ -98,7 +124,9 @@ void channel_exit_read(int *code, int *signal)
 		return;
 	/* As it was written: a shell's echo puts no length before it.  A stream may have a second line behind the
 	 * first. */
+	channel_begin();
 	n = recv(exit_channel.ours, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+	(void)channel_end();
 	if (n <= 0)
 		return;
 	buf[n] = 0;

@@ -85,18 +85,18 @@ void clients_drop(int slot)
 	clients[slot].starter = false;
 }
 
-void clients_send(unsigned id, const struct nomad__fields *m, int fd)
+void clients_send(unsigned id, const struct nomad__fields *m, const int *fds, int n_fds)
 {
 	int slot = (int)(id % MAX_CLIENTS);
 
-	if (clients_has(id) && !m->full && nomad__unix_send(clients[slot].fd, m->buf, m->used, &fd, fd >= 0, false) < 0)
+	if (clients_has(id) && !m->full && nomad__unix_send(clients[slot].fd, m->buf, m->used, fds, n_fds, false) < 0)
 		clients_drop(slot);
 }
 
 void clients_broadcast(const struct nomad__fields *message)
 {
 	for (int i = 0; i < MAX_CLIENTS; i++)
-		clients_send(clients[i].id, message, -1);
+		clients_send(clients[i].id, message, NULL, 0);
 }
 
 void clients_notice(const char *text, int64_t lost)
@@ -133,7 +133,7 @@ void clients_answer(const struct nomad__fields *message)
 	for (int i = 0; i < MAX_CLIENTS; i++)
 		if (clients[i].starter) {
 			clients[i].starter = false;
-			clients_send(clients[i].id, message, -1);
+			clients_send(clients[i].id, message, NULL, 0);
 		}
 }
 

@@ -5,13 +5,15 @@
  * Where the program of the task runs commands by itself (exec_broker), the
  * request is passed on, and no process of ours ever enters what the program
  * made for the task.  Its answers are hostile: they name a command by our
- * number, never a pid, and a descriptor has to be a terminal.
+ * number, never a pid, and a descriptor that comes with them is closed.  Of a
+ * terminal it gets two pipes, of which the client has the other ends.
  *
  * Otherwise a command is our child.  It gets what the task's process got: cgroups,
  * limits, network namespace, user, directory, environment.  Until it executes
  * the program it answers in the same form, over a socket of all children.
  *
- *	op=started id | op=terminal id + descriptor | op=failed id errno act | op=exited id code signal
+ *	op=started id | op=failed id errno act | op=exited id code signal
+ *	op=terminal id + descriptor: a child's only, which sends it before it is the command
  *
  * A command lives no longer than the connection of the client that asked for it. */
 #include "supervisor/program/super.h"
@@ -69,7 +71,7 @@ static void tell_failure(struct exec *exec, int errnum, const char *act)
 	begin(&m, buf, exec, "exec-exited");
 	nomad__fields_num(&m, "errno", errnum > 0 && errnum < 4096 ? errnum : EIO);
 	nomad__fields_add(&m, "act", act);
-	clients_send(exec->client, &m, -1);
+	clients_send(exec->client, &m, NULL, 0);
 }
 
 static void tell_exit(struct exec *exec, int code, int signal)
@@ -83,19 +85,16 @@ static void tell_exit(struct exec *exec, int code, int signal)
 	begin(&m, buf, exec, "exec-exited");
 	nomad__fields_num(&m, "code", code & 255);
 	nomad__fields_num(&m, "signal", signal > 0 && signal < NOMAD__NSIG ? signal : 0);
-	clients_send(exec->client, &m, -1);
+	clients_send(exec->client, &m, NULL, 0);
 }
 
-static void tell_terminal(struct exec *exec, int fd)
+static void tell_terminal(struct exec *exec, const int *fds, int n_fds)
 {
 	char buf[MESSAGE_SIZE];
 	struct nomad__fields m;
 
-	if (!exec->tty || exec->told || !nomad__terminal_is_master(fd))
-		return;
-	exec->tty = false; /* one is enough */
 	begin(&m, buf, exec, "exec-terminal");
-	clients_send(exec->client, &m, fd);
+	clients_send(exec->client, &m, fds, n_fds);
 }
 
 /* ---- Answers ---- */
@@ -118,8 +117,8 @@ static void take_answer(const char *m, size_t size, int fd, enum kind kind)
 		return;
 	if (strcmp(op, "started") == 0) {
 		exec->deadline = 0;
-	} else if (strcmp(op, "terminal") == 0) {
-		tell_terminal(exec, fd);
+	} else if (strcmp(op, "terminal") == 0 && kind == CHILD && fd >= 0) {
+		tell_terminal(exec, &fd, 1);
 	} else if (strcmp(op, "failed") == 0) {
 		act = nomad__fields_get(m, size, "act");
 		tell_failure(exec, (int)nomad__fields_get_num(m, size, "errno", EIO), act ? act : "run the command");
@@ -133,24 +132,24 @@ static void take_answer(const char *m, size_t size, int fd, enum kind kind)
 /* False: the other side is gone. */
 static bool read_answers(int fd, enum kind kind)
 {
+	ssize_t n = 0;
+
 	/* Bounded: a flood must not keep the loop from the task's end. */
 	for (int i = 0; i < MAX_EXECS; i++) {
 		char m[MESSAGE_SIZE];
 		int fds[NOMAD__MAX_FDS];
-		ssize_t n = nomad__unix_receive(fd, m, sizeof(m), fds, false);
 
-		if (n == -EAGAIN)
-			return true;
-		if (n == -EMSGSIZE)
-			continue;
-		if (n <= 0)
-			return false;
-		take_answer(m, (size_t)n, fds[0], kind);
+		channel_begin();
+		n = nomad__unix_receive(fd, m, sizeof(m), fds, false);
+		if (n > 0)
+			take_answer(m, (size_t)n, fds[0], kind);
 		for (int j = 0; j < NOMAD__MAX_FDS; j++)
 			if (fds[j] >= 0)
 				close(fds[j]);
+		if (channel_end() || (n <= 0 && n != -EMSGSIZE))
+			break;
 	}
-	return true;
+	return n > 0 || n == -EAGAIN || n == -EMSGSIZE;
 }
 
 static void broker_gone(int errnum, const char *act)
@@ -313,22 +312,51 @@ static void start_child(struct exec *exec, const int *fds)
 	exec->pid = pid;
 }
 
-static int ask_broker(const struct exec *exec, const char *op, int signal, const int *fds, int n_fds)
+static void begin_order(struct nomad__fields *m, char *buf, const struct exec *exec, const char *op)
 {
-	struct nomad__fields m;
-	char buf[128];
+	nomad__fields_init(m, buf, MESSAGE_SIZE);
+	nomad__fields_add(m, "op", op);
+	nomad__fields_num(m, "id", exec->number);
+}
 
-	nomad__fields_init(&m, buf, sizeof(buf));
-	nomad__fields_add(&m, "op", op);
-	nomad__fields_num(&m, "id", exec->number);
+static int ask_broker(const struct nomad__fields *m, const int *fds, int n_fds)
+{
+	return channel_exec() < 0 ? -ECONNRESET : nomad__unix_send(channel_exec(), m->buf, m->used, fds, n_fds, false);
+}
+
+static int order_command(struct exec *exec, const int *fds)
+{
+	char buf[MESSAGE_SIZE];
+	struct nomad__fields m;
+
+	begin_order(&m, buf, exec, "run");
 	nomad__fields_num(&m, "tty", exec->tty);
-	nomad__fields_num(&m, "signal", signal);
-	return nomad__unix_send(channel_exec(), m.buf, m.used, fds, n_fds, false);
+	return ask_broker(&m, fds, 4);
+}
+
+/* The client's ends are open files of their own: nothing that the container does to its ends makes ours block. */
+static int order_terminal(struct exec *exec, int arguments)
+{
+	int in[2], out[2], r;
+
+	if (pipe2(in, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	r = pipe2(out, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+	if (r >= 0) {
+		r = order_command(exec, (int[]){ arguments, in[0], out[1], out[1] });
+		if (r >= 0)
+			tell_terminal(exec, (int[]){ out[0], in[1] }, 2);
+		close(out[0]);
+		close(out[1]);
+	}
+	close(in[0]);
+	close(in[1]);
+	return r;
 }
 
 static void start_in_broker(struct exec *exec, const int *fds)
 {
-	int r = channel_exec() < 0 ? -ECONNRESET : ask_broker(exec, "run", 0, fds, exec->tty ? 1 : 4);
+	int r = exec->tty ? order_terminal(exec, fds[0]) : order_command(exec, fds);
 
 	if (r < 0) {
 		tell_failure(exec, -r, "reach the process that runs commands in the task");
@@ -368,19 +396,47 @@ void exec_start(unsigned client, const char *message, size_t size, const int *fd
 
 static void signal_command(struct exec *exec, int signal)
 {
-	if (exec->kind == BROKER)
-		(void)ask_broker(exec, "signal", signal, NULL, 0);
-	/* Before its setsid() a child has no group of its own. */
-	else if (exec->pid > 1 && kill(-exec->pid, signal) < 0)
+	char buf[MESSAGE_SIZE];
+	struct nomad__fields m;
+
+	if (exec->kind == BROKER) {
+		begin_order(&m, buf, exec, "signal");
+		nomad__fields_num(&m, "signal", signal);
+		(void)ask_broker(&m, NULL, 0);
+		/* Before its setsid() a child has no group of its own. */
+	} else if (exec->pid > 1 && kill(-exec->pid, signal) < 0) {
 		(void)kill(exec->pid, signal);
+	}
+}
+
+static struct exec *find_of_client(unsigned client, int64_t id)
+{
+	for (int i = 0; i < MAX_EXECS; i++)
+		if (execs[i].kind != FREE && execs[i].client == client && execs[i].id == id)
+			return &execs[i];
+	return NULL;
 }
 
 void exec_signal(unsigned client, int64_t id, int signal)
 {
-	for (int i = 0; i < MAX_EXECS; i++)
-		if (execs[i].kind != FREE && execs[i].client == client && execs[i].id == id && signal > 0 &&
-		    signal < NOMAD__NSIG)
-			signal_command(&execs[i], signal);
+	struct exec *exec = find_of_client(client, id);
+
+	if (exec && signal > 0 && signal < NOMAD__NSIG)
+		signal_command(exec, signal);
+}
+
+void exec_resize(unsigned client, const char *message, size_t size)
+{
+	struct exec *exec = find_of_client(client, nomad__fields_get_num(message, size, "id", -1));
+	char buf[MESSAGE_SIZE];
+	struct nomad__fields m;
+
+	if (!exec || exec->kind != BROKER)
+		return;
+	begin_order(&m, buf, exec, "resize");
+	nomad__fields_num(&m, "rows", nomad__fields_get_num(message, size, "rows", 0));
+	nomad__fields_num(&m, "columns", nomad__fields_get_num(message, size, "columns", 0));
+	(void)ask_broker(&m, NULL, 0);
 }
 
 void exec_kill_orphans(void)

@@ -91,11 +91,18 @@ const char *notify_status(void)
 
 void notify_read(void)
 {
+	bool late = false;
 	char buf[4096];
 	int pid;
 	ssize_t n;
 
-	while (notify_fd >= 0 && (n = nomad__unix_receive_from(notify_fd, buf, sizeof(buf) - 1, &pid)) >= 0) {
+	/* Bounded: a flood must not keep the loop from the task's end. */
+	for (int i = 0; i < 64 && notify_fd >= 0 && !late; i++) {
+		channel_begin();
+		n = nomad__unix_receive_from(notify_fd, buf, sizeof(buf) - 1, &pid);
+		late = channel_end();
+		if (n < 0)
+			return;
 		buf[n] = 0;
 		if ((is_ours(pid) || nomad__process_parent(pid) == -ESRCH) && handle(buf)) {
 			/* It may come before the end of the exec pipe was seen. */

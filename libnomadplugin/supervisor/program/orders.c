@@ -44,7 +44,7 @@ static void send_state(unsigned client, const char *op)
 	nomad__fields_add(&m, "status", notify_status());
 	nomad__fields_num(&m, "commands", 1); /* how they are asked for, see PROTOCOL.md */
 	if (client)
-		clients_send(client, &m, -1);
+		clients_send(client, &m, NULL, 0);
 	else
 		clients_answer(&m);
 }
@@ -91,6 +91,8 @@ static void obey(unsigned client, const char *message, size_t size, const int *f
 		exec_start(client, message, size, fds);
 	} else if (strcmp(op, "exec-signal") == 0) {
 		exec_signal(client, nomad__fields_get_num(message, size, "id", -1), signal);
+	} else if (strcmp(op, "exec-resize") == 0) {
+		exec_resize(client, message, size);
 	}
 	/* Others are from a newer plugin, which can do without an answer. */
 }

@@ -107,8 +107,8 @@ int clients_pollfd(int slot);  /* of MAX_CLIENTS slots, or the listening socket 
 unsigned clients_id(int slot); /* never the same for two connections */
 bool clients_has(unsigned id);
 void clients_drop(int slot);
-/* `fd`: goes along; -1: none. */
-void clients_send(unsigned id, const struct nomad__fields *message, int fd);
+/* `fds`: go along. */
+void clients_send(unsigned id, const struct nomad__fields *message, const int *fds, int n_fds);
 void clients_broadcast(const struct nomad__fields *message);
 void clients_notice(const char *text, int64_t lost); /* lost: bytes of output that nobody will read */
 bool clients_oom(uint64_t kills);		     /* false: nobody is there to hear it */
@@ -186,6 +186,10 @@ int channels_open(void);
 /* In the child: puts them where the program expects them, moves *status out of the way, closes all others. */
 int channels_give(int *status);
 void channels_given(void);
+/* Around what receives from the task or closes what came from there: a wait that the task may draw out (SO_LINGER)
+ * ends within a second. */
+void channel_begin(void);
+bool channel_end(void); /* true: it was one */
 int channel_exec(void); /* -1: none, or closed */
 void channel_exec_close(void);
 /* What the program reported of its payload's end, if it did. */
@@ -211,6 +215,7 @@ void notify_close(void);
 enum { MAX_EXECS = 256 };
 void exec_start(unsigned client, const char *message, size_t size, const int *fds);
 void exec_signal(unsigned client, int64_t id, int signal);
+void exec_resize(unsigned client, const char *message, size_t size);
 void exec_kill_orphans(void);
 int exec_pollfd(int i); /* 0: of children, 1: of the broker; -1: none */
 void exec_read(int i);
