@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -356,6 +357,28 @@ int probe(const char *path)
 	return syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0;
 }
 
+/* systemd-nspawn makes directories and devices at some places of the tree by their names on the host, and so follows
+ * a link of the image out of it. */
+static void places_check(const char *name)
+{
+	static const char *const places[] = { "dev", "etc", "proc", "run", "sys", "usr", "var/log/journal" };
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH };
+	int tree = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), fd;
+
+	for (size_t i = 0; tree >= 0 && i < sizeof(places) / sizeof(places[0]); i++) {
+		fd = (int)syscall(SYS_openat2, tree, places[i], &how, sizeof(how));
+		if (fd < 0 && errno != ENOENT && errno != ENOTDIR) {
+			dprintf(2, "cannot use the image: a link at /%s is absolute or leads out of the image: %s\n",
+				places[i], strerror(errno));
+			_exit(125);
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+	if (tree >= 0)
+		close(tree);
+}
+
 int launch(int argc, char **argv)
 {
 	static const struct {
@@ -394,6 +417,8 @@ int launch(int argc, char **argv)
 	}
 	if (i + 1 >= argc)
 		return 64;
+	places_check("image");
+	places_check("root");
 	if (chdir("/") < 0)
 		init_fail(125, "enter", "/");
 	if (channels_pass() < 0)

@@ -28,12 +28,10 @@ func hostileRoot(t *testing.T) string {
 	if out, err := exec.Command("cp", "-a", os.Getenv("NSPAWN_ROOT"), root).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	data, err := os.ReadFile(attack)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(root, "bin/attack"), data, 0o755); err != nil {
-		t.Fatal(err)
+	for _, program := range []string{"attack", "impostor"} {
+		if out, err := exec.Command("cp", filepath.Join(filepath.Dir(attack), program), filepath.Join(root, "bin")).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
 	}
 	for file, text := range map[string]string{"passwd": "root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/tmp:/bin/sh\n",
 		"group": "root:x:0:\ndaemon:x:1:\nextra:x:77:daemon\n"} {
@@ -83,20 +81,38 @@ func TestNspawnIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Chmod(filepath.Join(root, "srv/work"), 0o777)
+	init := "#!/bin/sh\nattack identity >/tmp/identity.new; mv /tmp/identity.new /tmp/identity; exec sleep 999\n"
+	if err := os.WriteFile(filepath.Join(root, "bin/tell"), []byte(init), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(filepath.Join(root, "sbin/init"))
+	if err := os.Symlink("/bin/tell", filepath.Join(root, "sbin/init")); err != nil {
+		t.Fatal(err)
+	}
 	for _, v := range variants {
-		for _, init := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, init %v", v.name, init), func(t *testing.T) {
-				k := hostileTask(t, root, v, M{"init": init, "working_directory": "/srv/work", "rlimits": M{"NOFILE": "1234:4321"},
-					"system_call_filter": []string{"~@keyring"}, "no_new_privileges": v.user != "",
-					"command": []string{"/bin/sh", "-c", "attack identity >/tmp/identity.new; mv /tmp/identity.new /tmp/identity; exec sleep 999"}})
+		for _, how := range []M{{"init": true}, {"init": false}, {"boot": true, "command": []string{}}} {
+			if how["boot"] != nil && v.user != "" {
+				continue // an init is root
+			}
+			t.Run(fmt.Sprintf("%s, %v", v.name, how), func(t *testing.T) {
+				more := M{"rlimits": M{"NOFILE": "1234:4321"}, "system_call_filter": []string{"~@keyring"},
+					"no_new_privileges": v.user != "", "command": []string{"/bin/tell"}}
+				if how["boot"] == nil {
+					more["working_directory"] = "/srv/work"
+				}
+				for key, value := range how {
+					more[key] = value
+				}
+				k := hostileTask(t, root, v, more)
 				k.mustStart(t)
-				var want string
 				eventually(t, "the task has told who it is", func() bool {
-					out, code := k.exec(t, "20s", "cat", "/tmp/identity")
-					want = out
-					return code == 0 && len(out) > 0
+					_, code := k.exec(t, "20s", "test", "-e", "/tmp/identity")
+					return code == 0
 				})
-				compare(t, "ExecTask", want, first(k.exec(t, "20s", "attack", "identity")))
+				// ExecTask gives 4096 bytes.
+				k.exec(t, "20s", "attack", "identity", "/tmp/by-exec")
+				want := k.read(t, "/tmp/identity")
+				compare(t, "ExecTask", want, k.read(t, "/tmp/by-exec"))
 				for _, tty := range []bool{false, true} {
 					x := k.open(t, tty, "/bin/attack", "identity")
 					x.mustEnd(0)
@@ -108,7 +124,11 @@ func TestNspawnIdentity(t *testing.T) {
 	}
 }
 
-func first(out string, _ int64) string { return out }
+func (k *task) read(t *testing.T, file string) string {
+	x := k.open(t, false, "/bin/cat", file)
+	x.mustEnd(0)
+	return x.out()
+}
 
 func compare(t *testing.T, what, want, got string) {
 	t.Helper()
@@ -116,9 +136,13 @@ func compare(t *testing.T, what, want, got string) {
 		lines := map[string]bool{}
 		for _, l := range strings.Split(text, "\n") {
 			// The shell between adds its own.
-			if !strings.HasPrefix(l, "env: SHLVL=") && !strings.HasPrefix(l, "env: _=") && !strings.HasPrefix(l, "env: PWD=") &&
-				!strings.HasPrefix(l, "env: OLDPWD=") {
+			switch name, _, _ := strings.Cut(strings.TrimPrefix(l, "env: "), "="); name {
+			case "SHLVL", "_", "PWD", "OLDPWD", "NOTIFY_SOCKET": // the last is for an init that is booted
+			default:
 				lines[l] = true
+			}
+			if strings.HasPrefix(l, "inherited:") {
+				t.Errorf("%s: %s", what, l)
 			}
 		}
 		return lines
@@ -194,6 +218,10 @@ var attacks = []struct {
 	{"the broker is stopped", "attack signal nspawn-exec 19", false},
 	{"the broker is killed", "attack signal nspawn-exec 9", false},
 	{"the broker is seized", "attack steal CANARY 1 & sleep 2", true},
+	{"the broker is replaced: its terminals block", "impostor terminal & sleep 2", false},
+	{"the broker is replaced: descriptors that linger", "impostor linger & sleep 2", false},
+	{"the broker is replaced: a flood", "impostor flood & sleep 2", false},
+	{"the exit channel is taken", "impostor exit & sleep 2", true},
 	{"init is written to", "echo x >/run/nomad/init; echo x >/proc/1/exe", true},
 	{"descriptors of init are opened", "for n in 0 1 2 3 4 5 6 7 8 9; do (exec 8<>/proc/1/fd/$n && echo x >&8) 2>/dev/null; done", true},
 	{"the exit file is filled", "for i in 1 2 3; do dd if=/dev/zero of=/run/nomad/exit bs=1M count=64; done", true},
@@ -210,17 +238,30 @@ var attacks = []struct {
 	{"kill everything", "kill -9 -1", false},
 	{"root of process 1", "ls /proc/1/root/CANARY /proc/1/cwd/CANARY && echo ESCAPED", true},
 	{"debugfs and tracefs", "mkdir /x; for f in debugfs tracefs securityfs; do mount -t $f none /x && echo ESCAPED; done", true},
-	{"a kernel keyring", "attack calls | grep 'keyctl done' && echo ESCAPED", true},
+	{"a kernel keyring", "attack calls | grep -E '^(keyctl|add_key) done' && echo ESCAPED", true},
+	{"a procfs of its own", "mkdir /x; mount -t proc none /x; mount -o remount,rw /proc/sys; for p in /x /proc; do echo '|/bin/sh' >$p/sys/kernel/core_pattern; " +
+		"echo evil >$p/sys/kernel/modprobe; echo h >$p/sysrq-trigger; done", true},
+	{"init is mounted anew", "mount -o remount,bind,rw /run/nomad/init && echo ESCAPED; umount /run/nomad/init && echo ESCAPED; attack signal nspawn-exec 9; " +
+		"echo x >>/run/nomad/init && echo ESCAPED", false},
+	{"mounts that propagate", "mount --make-rshared /; mkdir /x; mount -t tmpfs none /x; mount --bind / /x; mount --rbind /x /mnt", true},
+	{"a deep tree", "mkdir /deep; cd /deep; n=0; while [ $n -lt 400 ] && mkdir d && cd d; do n=$((n + 1)); done; dd if=/dev/zero of=file bs=1M count=1", true},
+	{"deep cgroups", "for d in /sys/fs/cgroup /sys/fs/cgroup/systemd; do cd $d && n=0 && while [ $n -lt 100 ] && mkdir x && cd x; do n=$((n + 1)); done; " +
+		"sleep 999 & echo $! >cgroup.procs; done", true},
+	{"a frozen cgroup", "cd /sys/fs/cgroup; mkdir x && cd x && for p in 1 3 2; do echo $p >cgroup.procs; done; echo threaded >cgroup.type; echo 1 >cgroup.freeze", false},
 }
+
+// What an own user namespace refuses, and only that: see SECURITY.md.
+const needsUsers = "debugfs and tracefs, a procfs of its own, init is mounted anew"
 
 func TestNspawnAttacks(t *testing.T) {
 	root := hostileRoot(t)
 	name := canary(t)
 	before := hostState()
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
 	for _, v := range []variant{variants[0], variants[1], variants[2]} {
 		for _, a := range attacks {
-			if !v.users && strings.HasPrefix(a.name, "debugfs") {
-				continue // that root may mount: see SECURITY.md
+			if !v.users && (testing.Short() || strings.Contains(needsUsers, a.name)) {
+				continue
 			}
 			if v.user != "" && !strings.Contains(a.script, "passwd") && !strings.Contains(a.script, "ptmx") {
 				continue // it takes root
@@ -280,6 +321,13 @@ func TestNspawnAttacks(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() {
+		// Others' mounts may have gone meanwhile.
+		after, _ := os.ReadFile("/proc/self/mountinfo")
+		for _, line := range strings.Split(string(after), "\n") {
+			if !strings.Contains(string(mounts), line) {
+				t.Errorf("mounted on the host: %s", line)
+			}
+		}
 		if after := hostState(); after != before {
 			t.Errorf("the host changed:\n%s\n%s", before, after)
 		}
@@ -300,6 +348,9 @@ func TestNspawnHostileImages(t *testing.T) {
 		os.Symlink(fmt.Sprintf("/proc/self/fd/%d", n), filepath.Join(root, fmt.Sprintf("link-%d", n)))
 	}
 	for _, users := range []bool{true, false} {
+		if !users && testing.Short() {
+			continue
+		}
 		for _, place := range places {
 			t.Run(fmt.Sprintf("%v%s", users, place), func(t *testing.T) {
 				t.Parallel()
@@ -344,6 +395,98 @@ func TestNspawnAttackIsSeen(t *testing.T) {
 	x.mustEnd(0)
 	if !strings.Contains(x.out(), "ESCAPED") {
 		t.Errorf("the attack does not find the old way in: %s", x.out())
+	}
+	k.destroy(t)
+}
+
+// TestNspawnHostileTrees: an image in which the places of mounts and of files that the driver or systemd-nspawn makes are links to the host.
+func TestNspawnHostileTrees(t *testing.T) {
+	before := hostState()
+	for _, users := range []bool{true, false} {
+		if !users && testing.Short() {
+			continue
+		}
+		for _, place := range []string{"dev", "proc", "sys", "run", "tmp", "etc", "var", "root", "alloc", "local", "secrets", "run/nomad",
+			"run/host", "etc/machine-id", "etc/resolv.conf", "etc/hosts", "etc/localtime", "dev/pts", "dev/shm", "sys/fs/cgroup", "var/log"} {
+			for _, way := range []string{"/", strings.Repeat("../", 20)} {
+				t.Run(fmt.Sprintf("%v/%s by %.2s", users, place, way), func(t *testing.T) {
+					t.Parallel()
+					name := "nomad-canary-" + random(8)
+					if err := os.Mkdir("/"+name, 0o777); err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { os.RemoveAll("/" + name) })
+					root := hostileRoot(t)
+					link := filepath.Join(root, place)
+					if err := os.RemoveAll(link); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.Symlink(way+name, link); err != nil {
+						t.Fatal(err)
+					}
+					k := hostileTask(t, root, variant{"", users, ""}, nil)
+					if err := k.start(); err == nil {
+						k.exec(t, "10s", "/bin/busybox", "touch", "/"+place+"/made")
+						k.destroy(t)
+					} else {
+						k.clean(t)
+					}
+					if made, _ := os.ReadDir("/" + name); len(made) > 0 {
+						t.Errorf("made on the host: %v", made)
+					}
+				})
+			}
+		}
+	}
+	t.Cleanup(func() {
+		if after := hostState(); after != before {
+			t.Errorf("the host changed:\n%s\n%s", before, after)
+		}
+	})
+}
+
+// TestNspawnHostileCommands: what one who may run commands in a task, and a task whose programs are run, can do to the plugin.
+func TestNspawnHostileCommands(t *testing.T) {
+	k := hostileTask(t, hostileRoot(t), variants[0], nil)
+	k.mustStart(t)
+	sh := func(script string) []string { return []string{"/bin/busybox", "sh", "-c", script} }
+	huge := make([]string, 100000)
+	for i := range huge {
+		huge[i] = strings.Repeat("x", 30)
+	}
+	for name, c := range map[string]struct {
+		argv []string
+		code int64
+	}{
+		"a child keeps the output":             {sh("sleep 999 & exit 7"), 7},
+		"a child in a session of its own does": {sh("setsid sleep 999 & exit 7"), 7},
+		"the pipes are opened the other way":   {sh("(exec 8<>/proc/self/fd/0; echo x >&8); (exec 9<>/proc/self/fd/1; cat <&9) & sleep 1; exit 7"), 7},
+		"3 MB of arguments":                    {append([]string{"/bin/true"}, huge...), -1},
+		"one argument of 3 MB":                 {[]string{"/bin/true", strings.Repeat("x", 3<<20)}, -1},
+		"a name with a newline":                {[]string{"/no\nsuch\x1b[2J/program"}, -1},
+		"processes":                            {sh("i=0; while [ $i -lt 200 ]; do sleep 999 & i=$((i + 1)); done; exit 7"), 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			r, err := k.h.call(driverSvc+"ExecTask", M{"task_id": k.id, "command": c.argv, "timeout": "20s"})
+			if d := time.Since(begin); d > 15*time.Second {
+				t.Errorf("%v", d)
+			}
+			if c.code < 0 && (err == nil || strings.Contains(err.Error(), "\n")) {
+				t.Errorf("not refused in one line: %v", err)
+			}
+			if c.code >= 0 && (err != nil || r.num("result.exit_code") != c.code) {
+				t.Errorf("%v, code %v", err, r.num("result.exit_code"))
+			}
+		})
+	}
+	for n := 0; n < 12; n++ {
+		if _, err := k.h.call(driverSvc+"ExecTask", M{"task_id": k.id, "command": []string{fmt.Sprintf("/proc/self/fd/%d", n), "-c", "exit 7"}, "timeout": "10s"}); err == nil {
+			t.Errorf("descriptor %d was executed", n)
+		}
 	}
 	k.destroy(t)
 }

