@@ -90,6 +90,9 @@ static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_tas
 		return true;
 	if (task->state == NOMAD__DISK_RUNNING || task->state == NOMAD__DISK_REMOTE)
 		return !(flags & NOMAD__GC_BY_HAND) && is_orphan(plugin, task, seen);
+	/* Who began it is dead, and who asks for it again begins anew: no supervisor that it left counts. */
+	if (id && task->state == NOMAD__DISK_HALF_MADE)
+		return true;
 	if (task->alive)
 		return false;
 	if (!id)
@@ -98,7 +101,7 @@ static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_tas
 		return true;
 	if (task->state == NOMAD__DISK_EXITED)
 		return (flags & NOMAD__GC_BY_HAND) || is_node_of_ours(plugin, nomad_map_get(&task->record, "node"));
-	return task->state == NOMAD__DISK_LOST || task->state == NOMAD__DISK_HALF_MADE;
+	return task->state == NOMAD__DISK_LOST;
 }
 
 static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task *task,

@@ -194,6 +194,27 @@ static void test_gc(void **state)
 	nomad__plugin_free(other);
 }
 
+/* A plugin that dies in StartTask leaves what runs, and no agent asks for it again. */
+static void test_half_made(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	const char *id = id_of("web/1");
+	int pid;
+
+	(void)state;
+	must_start(plugin, id, "{}", NULL);
+	pid = pid_of(plugin, id);
+	nomad__plugin_free(plugin);
+	write_record(id, "started", NULL);
+	plugin = plugin_up(&script_driver);
+	list(plugin);
+	assert_int_equal(of(id)->state, NOMAD__DISK_HALF_MADE);
+	assert_true(of(id)->alive);
+	assert_string_equal(gc(plugin, 0), "web ");
+	assert_false(lives(pid));
+	nomad__plugin_free(plugin);
+}
+
 /* By itself it leaves the ends of a node that is not its own. */
 static void test_gc_of_nodes(void **state)
 {
@@ -434,4 +455,4 @@ static void test_gc_beside_starts(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 MAIN("tasks_on_disk", T(test_states), T(test_gc), T(test_gc_of_nodes), T(test_gc_fails), T(test_gc_by_itself),
-     T(test_gc_beside_starts), T(test_remote_and_boot), T(test_half_destroyed), T(test_orphans))
+     T(test_gc_beside_starts), T(test_remote_and_boot), T(test_half_made), T(test_half_destroyed), T(test_orphans))
