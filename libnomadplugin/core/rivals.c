@@ -89,8 +89,10 @@ static int end_recorded(struct nomad_task *task, const char *slug, bool *ret_hel
 	const char *id;
 	int r = nomad__task_on_disk(task->plugin, slug, &other, &record);
 
-	if (r < 0) /* it went */
-		return r == -ENOMEM ? nomad_error_errno(err, ENOMEM, "read the records of other runs") : 0;
+	if (r == -ENOENT) /* it went */
+		return 0;
+	if (r < 0)
+		return nomad_error_errno(err, -r, "read the record of another run in '%s'", slug);
 	if (!is_rival(task, &other)) {
 		nomad__journal_close(&record);
 	} else if (other.claimed) {

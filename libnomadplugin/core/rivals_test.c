@@ -177,6 +177,37 @@ static void test_not_ended(void **state)
 	nomad__plugin_free(other);
 }
 
+/* A record that cannot be read may be of another run. */
+static void test_not_read(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	NOMAD_AUTO_FREE char *slug = nomad__slug(id_of("web/1"));
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/state/tasks/%s/task", test_base, slug);
+	NOMAD_AUTO_FREE char *aside = nomad_strdupf("%s/aside", test_base);
+	struct nomad__started started;
+	struct nomad_error *err = NULL;
+	int pid;
+
+	(void)state;
+	must_start(plugin, id_of("web/1"), "{}", NULL);
+	pid = pid_of(plugin, id_of("web/1"));
+	nomad__plugin_free(plugin);
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	plugin = plugin_up(&script_driver);
+	assert_int_equal(start_task(plugin, id_of("web/2"), "{}", &started, &err), -EISDIR);
+	assert_non_null(strstr(nomad_error_message(err), "end an earlier run of the same task: read the record"));
+	assert_true(nomad_error_is_retryable(err));
+	nomad_error_free(err);
+	assert_true(lives(pid));
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rename(aside, path), 0);
+	must_start(plugin, id_of("web/2"), "{}", NULL);
+	assert_false(lives(pid));
+	must_destroy(plugin, id_of("web/2"));
+	nomad__plugin_free(plugin);
+}
+
 /* A configuration that is wrong ends nothing. */
 static void test_wrong_config(void **state)
 {
@@ -398,5 +429,5 @@ static void test_storm(void **state)
 	nomad__plugin_free(plugin);
 }
 
-MAIN("rivals", T(test_known), T(test_recorded), T(test_not_ended), T(test_wrong_config), T(test_two_starts),
-     T(test_caller_leaves), T(test_adopted), T(test_stopped), T(test_not_ready), T(test_storm))
+MAIN("rivals", T(test_known), T(test_recorded), T(test_not_ended), T(test_not_read), T(test_wrong_config),
+     T(test_two_starts), T(test_caller_leaves), T(test_adopted), T(test_stopped), T(test_not_ready), T(test_storm))

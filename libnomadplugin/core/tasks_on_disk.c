@@ -92,6 +92,11 @@ int nomad__task_on_disk(struct nomad_plugin *plugin, const char *slug, struct no
 	}
 	task.since_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
 	r = nomad__journal_open(&record, path, false, NULL);
+	/* What cannot be read now may say anything.  What never can be, or is not there, says nothing. */
+	if (r < 0 && r != -ENOENT && r != -EFBIG && r != -ELOOP) {
+		free(task.slug);
+		return r;
+	}
 	if (r >= 0) {
 		r = nomad__journal_claim(&record, 0);
 		if (r == -ESTALE) {
