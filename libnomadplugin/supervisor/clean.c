@@ -77,12 +77,14 @@ int nomad__leftovers_kill(int dirfd, int64_t deadline_ns)
 {
 	struct nomad__cgroup cgroups[NOMAD__MAX_CGROUPS];
 	struct nomad__identity who = { 0 };
-	int n = nomad__cgroups_read(dirfd, cgroups);
+	int n = nomad__cgroups_read(dirfd, cgroups), r = nomad__identity_read(dirfd, &who);
 	int64_t delay = second / 1000;
 
 	if (n < 0)
 		return n;
-	if (nomad__identity_read(dirfd, &who) < 0 || !who.this_boot)
+	if (r < 0 && r != -ENOENT) /* who it is may be read the next time */
+		return r;
+	if (r < 0 || !who.this_boot)
 		who = (struct nomad__identity){ 0 };
 	for (;;) {
 		bool left = false;

@@ -233,6 +233,29 @@ static void silent(bool cgroups, bool kill_now)
 	task_done(&t);
 }
 
+/* Who runs the task cannot be read: it is not taken for dead. */
+static void test_unreadable(void **state)
+{
+	char path[300], aside[300];
+	struct task t;
+
+	(void)state;
+	task_init(&t);
+	assert_int_equal(task_start_argv(&t, "/bin/sleep", "1000", NULL, NULL), 0);
+	snprintf(path, sizeof(path), "%s/supervisor", t.dir);
+	snprintf(aside, sizeof(aside), "%s/aside", t.dir);
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(nomad__supervisor_clean(t.dir, NULL), -EISDIR);
+	assert_int_equal(kill(nomad__supervisor_pid(t.s), 0), 0);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rename(aside, path), 0);
+	nomad__supervisor_free(t.s);
+	t.s = NULL;
+	assert_int_equal(nomad__supervisor_clean(t.dir, NULL), 0);
+	task_done(&t);
+}
+
 static void test_silent(void **state)
 {
 	(void)state;
@@ -561,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_many_clients),
 		cmocka_unit_test(test_stands_still),
+		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_silent),
 		cmocka_unit_test(test_silent_for_a_while),
 		cmocka_unit_test(test_silent_at_the_end),

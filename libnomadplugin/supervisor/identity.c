@@ -54,14 +54,18 @@ int nomad__identity_read(int dirfd, struct nomad__identity *ret)
 	char buf[4096], boot[NOMAD__BOOT_ID_SIZE];
 	ssize_t n = nomad__fields_read(dirfd, "supervisor", buf, sizeof(buf));
 	const char *theirs;
+	int r;
 
 	if (n < 0)
 		return (int)n;
+	r = nomad__boot_id(boot);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < NOMAD__WHO_MAX; i++) {
 		ret->of[i].pid = (int)nomad__fields_get_num(buf, (size_t)n, keys[i][0], 0);
 		ret->of[i].start = (uint64_t)nomad__fields_get_num(buf, (size_t)n, keys[i][1], 0);
 	}
 	theirs = nomad__fields_get(buf, (size_t)n, "boot");
-	ret->this_boot = theirs && nomad__boot_id(boot) >= 0 && strcmp(theirs, boot) == 0;
+	ret->this_boot = theirs && strcmp(theirs, boot) == 0;
 	return 0;
 }
