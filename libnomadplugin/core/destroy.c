@@ -69,8 +69,10 @@ static int destroy_busy(struct nomad_task *task, bool unknown, struct nomad_erro
 	r = nomad__task_remove(task, err);
 	if (r >= 0 || unknown)
 		nomad__task_gone(task);
-	if (r < 0)
+	if (r < 0) {
+		nomad__task_give_up(task);
 		(void)nomad_error_wrap(err, "destroy task '%s'", task->info.id);
+	}
 	return r;
 }
 

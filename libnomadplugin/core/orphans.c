@@ -7,7 +7,8 @@
  * before it does anything else with it; it may wait for the task (WaitTask)
  * much later, because it runs its hooks again before, and these can hang for as
  * long as Consul or Vault is away.  So a task has an agent if a WaitTask is
- * open, or if it was asked for since the last agent left.  A task without one is
+ * open, or if it was asked for since the last agent left.  One whose DestroyTask
+ * failed has none: Nomad does not repeat it.  A task without one is
  * ended when an agent has been there for the grace time.  Without an agent
  * nothing is ended. */
 #include <pthread.h>

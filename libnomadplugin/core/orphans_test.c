@@ -114,6 +114,25 @@ static void test_stuck(void **state)
 	nomad__plugin_free(plugin);
 }
 
+/* Nomad does not repeat a DestroyTask that failed, even if it stays. */
+static void test_destroy_failed(void **state)
+{
+	struct nomad_plugin *plugin = plugin_with(&script_driver, "\"gc_grace\": 1");
+	const char *id = id_of("web/1");
+	struct agent agent;
+
+	(void)state;
+	come(&agent, plugin);
+	must_start(plugin, id, "{}", NULL);
+	destroy_stuck = true;
+	assert_int_equal(nomad__task_destroy(plugin, id, true, NULL), -EBUSY);
+	assert_true(is_known(plugin, id));
+	__atomic_store_n(&destroy_stuck, false, __ATOMIC_SEQ_CST);
+	wait_until(!is_known(plugin, id));
+	leave(&agent);
+	nomad__plugin_free(plugin);
+}
+
 /* gc_grace 0: never. */
 static void test_off(void **state)
 {
@@ -133,4 +152,4 @@ static void test_off(void **state)
 	nomad__plugin_free(plugin);
 }
 
-MAIN("orphans", T(test_forgotten), T(test_stuck), T(test_off))
+MAIN("orphans", T(test_forgotten), T(test_stuck), T(test_destroy_failed), T(test_off))

@@ -178,6 +178,13 @@ void nomad__task_set_gone(struct nomad_task *task)
 	pthread_mutex_unlock(&task->progress->lock);
 }
 
+void nomad__task_give_up(struct nomad_task *task)
+{
+	pthread_mutex_lock(&task->progress->lock);
+	task->progress->asked_ns = -1;
+	pthread_mutex_unlock(&task->progress->lock);
+}
+
 bool nomad__task_await_end(struct nomad_task *task, int64_t timeout_ns)
 {
 	struct timespec until;

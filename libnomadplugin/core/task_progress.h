@@ -33,7 +33,7 @@ struct nomad__task_progress {
 	int64_t started_ns, ended_ns;
 	/* Whether an agent has it: see orphans.c. */
 	unsigned waiters; /* open WaitTask calls */
-	int64_t asked_ns; /* when it was last asked for; monotonic */
+	int64_t asked_ns; /* when it was last asked for; monotonic; -1: given up */
 	/* exec.c's: execs begin only while the task runs, and end before its supervisor goes. */
 	struct nomad__exec_stream *execs;
 	unsigned opening; /* driver->exec() runs that often */
@@ -62,6 +62,8 @@ void nomad__task_set_starting(struct nomad_task *task);
 /* Whether this is the first end; only that one counts. */
 bool nomad__task_set_ended(struct nomad_task *task, const struct nomad_exit *result, int64_t ended_ns);
 void nomad__task_set_gone(struct nomad_task *task);
+/* It could not be destroyed, and Nomad does not ask again: no agent has it, unless one recovers it. */
+void nomad__task_give_up(struct nomad_task *task);
 /* Waits until the task has ended; false after the timeout. */
 bool nomad__task_await_end(struct nomad_task *task, int64_t timeout_ns);
 
