@@ -53,7 +53,7 @@ void nomad__caller_leave(struct nomad__caller *caller)
 
 void nomad__caller_waits(struct nomad__caller *caller, struct nomad_task *task)
 {
-	nomad__task_join_start(task);
+	nomad__task_join_start(task, nomad_monotonic_ns());
 	if (!caller)
 		return;
 	pthread_mutex_lock(&caller->lock);

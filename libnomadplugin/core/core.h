@@ -129,9 +129,10 @@ void nomad__caller_leave(struct nomad__caller *caller);
  * `caller` NULL: it does not leave.  `take_info` is emptied.  Blocks. */
 int nomad__task_start(struct nomad_plugin *plugin, struct nomad__caller *caller, struct nomad_task_info *take_info,
 		      const void *config, size_t config_size, struct nomad__started *ret, struct nomad_error **err);
-/* RecoverTask.  `config` may be empty; driver_state decides.  Blocks (2 s at most). */
+/* RecoverTask.  `config` may be empty; driver_state decides.  `asked_ns`: when the call came (monotonic); its agent may
+ * be dead by now, and another one there that does not have the task.  Blocks (2 s at most). */
 int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *driver_state,
-			size_t driver_state_size, struct nomad_error **err);
+			size_t driver_state_size, int64_t asked_ns, struct nomad_error **err);
 
 /* WaitTask.  `done` runs exactly once unless cancelled: r = 0 and a result,
  * or r < 0 and an error (borrowed for the call).  -ENOENT at once if unknown. */

@@ -289,7 +289,8 @@ static void do_recover(struct nomad_plugin **plugin, enum inject_kind kind)
 	assert_int_equal(nomad__plugin_init(*plugin, NULL), 0);
 	assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
 	inject_arm(kind, number);
-	r = nomad__task_recover(*plugin, &info, handle.driver_state, handle.driver_state_size, &err);
+	r = nomad__task_recover(*plugin, &info, handle.driver_state, handle.driver_state_size, nomad_monotonic_ns(),
+				&err);
 	if (!inject_disarm(&name))
 		number = -1;
 	must_be_named(r, err);

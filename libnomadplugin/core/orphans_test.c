@@ -133,6 +133,30 @@ static void test_destroy_failed(void **state)
 	nomad__plugin_free(plugin);
 }
 
+/* A RecoverTask that comes to its turn when the agent that sent it is dead is no word of the next agent. */
+static void test_late_recovery(void **state)
+{
+	struct nomad_plugin *plugin = plugin_with(&script_driver, "\"gc_grace\": 1");
+	const char *id = id_of("web/1");
+	struct nomad_task_info info = info_of(id);
+	struct nomad__started handle;
+	struct agent agent;
+	int64_t asked_ns;
+
+	(void)state;
+	come(&agent, plugin);
+	must_start(plugin, id, "{}", &handle);
+	asked_ns = nomad_monotonic_ns();
+	leave(&agent);
+	come(&agent, plugin);
+	assert_int_equal(
+		nomad__task_recover(plugin, &info, handle.driver_state, handle.driver_state_size, asked_ns, NULL), 0);
+	wait_until(!is_known(plugin, id));
+	leave(&agent);
+	nomad__started_done(&handle);
+	nomad__plugin_free(plugin);
+}
+
 /* gc_grace 0: never. */
 static void test_off(void **state)
 {
@@ -152,4 +176,4 @@ static void test_off(void **state)
 	nomad__plugin_free(plugin);
 }
 
-MAIN("orphans", T(test_forgotten), T(test_stuck), T(test_destroy_failed), T(test_off))
+MAIN("orphans", T(test_forgotten), T(test_stuck), T(test_destroy_failed), T(test_late_recovery), T(test_off))

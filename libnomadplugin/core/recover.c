@@ -64,11 +64,11 @@ static int open_recorded(struct nomad_task *task, const char *boot_id, struct no
 }
 
 /* Another call is recovering it, or already has. */
-static int recovered_already(struct nomad_task *other, struct nomad_error **err)
+static int recovered_already(struct nomad_task *other, int64_t asked_ns, struct nomad_error **err)
 {
 	int r = 0;
 
-	nomad__task_join_start(other); /* for good: the agent has it now */
+	nomad__task_join_start(other, asked_ns); /* for good: the agent has it now */
 	if (nomad__task_phase(other) == NOMAD__RUNNING)
 		return 0;
 	pthread_mutex_lock(&other->busy);
@@ -79,7 +79,8 @@ static int recovered_already(struct nomad_task *other, struct nomad_error **err)
 }
 
 /* `busy` is held. */
-static int recover_busy(struct nomad_task *task, const struct nomad__handle *handle, struct nomad_error **err)
+static int recover_busy(struct nomad_task *task, const struct nomad__handle *handle, int64_t asked_ns,
+			struct nomad_error **err)
 {
 	struct nomad_plugin *plugin = task->plugin;
 	struct nomad_task *other = NULL;
@@ -96,7 +97,7 @@ static int recover_busy(struct nomad_task *task, const struct nomad__handle *han
 	if (r >= 0)
 		r = nomad__table_insert(plugin, task, &other);
 	if (r == -EEXIST) {
-		r = recovered_already(other, err);
+		r = recovered_already(other, asked_ns, err);
 		nomad__task_unref(other);
 		return r;
 	}
@@ -112,7 +113,7 @@ static int recover_busy(struct nomad_task *task, const struct nomad__handle *han
 					 : NOMAD__RECOVERS_FAILED,
 			  1);
 	if (r >= 0) {
-		nomad__task_set_running(task);
+		nomad__task_set_running(task, asked_ns);
 		nomad_task_event(task, "Recovered after a restart of the driver");
 	} else {
 		nomad__task_gone(task);
@@ -121,7 +122,7 @@ static int recover_busy(struct nomad_task *task, const struct nomad__handle *han
 }
 
 int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *driver_state,
-			size_t driver_state_size, struct nomad_error **err)
+			size_t driver_state_size, int64_t asked_ns, struct nomad_error **err)
 {
 	struct nomad_task *task = NULL, *other = NULL;
 	struct nomad__handle handle = { 0 };
@@ -131,7 +132,7 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	if (r >= 0)
 		other = nomad__task_find(plugin, take_info->id ? take_info->id : "");
 	if (other) /* known: the agent reattached to this process */
-		r = recovered_already(other, err);
+		r = recovered_already(other, asked_ns, err);
 	else if (r >= 0)
 		r = nomad__handle_decode(driver_state, driver_state_size, &handle, err);
 	if (r < 0 || other)
@@ -142,7 +143,7 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 		pthread_mutex_lock(&task->busy);
 		r = nomad__task_check_name(task, err);
 		if (r >= 0)
-			r = recover_busy(task, &handle, err);
+			r = recover_busy(task, &handle, asked_ns, err);
 		pthread_mutex_unlock(&task->busy);
 	}
 	nomad__task_unref(other);

@@ -61,19 +61,26 @@ struct nomad__supervisor *nomad__task_take_supervisor(struct nomad_task *task)
 }
 
 /* Lock held. */
-static void set_running(struct nomad__task_progress *progress)
+static void set_asked(struct nomad__task_progress *progress, int64_t asked_ns)
+{
+	if (progress->asked_ns < asked_ns)
+		progress->asked_ns = asked_ns;
+}
+
+/* Lock held. */
+static void set_running(struct nomad__task_progress *progress, int64_t asked_ns)
 {
 	if (!progress->started_ns)
 		progress->started_ns = nomad_wall_ns();
 	if (progress->phase == NOMAD__STARTING)
 		progress->phase = NOMAD__RUNNING;
-	progress->asked_ns = nomad_monotonic_ns();
+	set_asked(progress, asked_ns);
 }
 
-void nomad__task_set_running(struct nomad_task *task)
+void nomad__task_set_running(struct nomad_task *task, int64_t asked_ns)
 {
 	pthread_mutex_lock(&task->progress->lock);
-	set_running(task->progress);
+	set_running(task->progress, asked_ns);
 	pthread_mutex_unlock(&task->progress->lock);
 }
 
@@ -92,7 +99,7 @@ bool nomad__task_set_started(struct nomad_task *task)
 	pthread_mutex_lock(&task->progress->lock);
 	wanted = !why_cancelled(task->progress);
 	if (wanted)
-		set_running(task->progress);
+		set_running(task->progress, nomad_monotonic_ns());
 	pthread_mutex_unlock(&task->progress->lock);
 	return wanted;
 }
@@ -105,12 +112,12 @@ void nomad__task_cancel_start(struct nomad_task *task, const char *why)
 	pthread_mutex_unlock(&task->progress->lock);
 }
 
-void nomad__task_join_start(struct nomad_task *task)
+void nomad__task_join_start(struct nomad_task *task, int64_t asked_ns)
 {
 	pthread_mutex_lock(&task->progress->lock);
 	task->progress->callers++;
 	task->progress->left = false;
-	task->progress->asked_ns = nomad_monotonic_ns();
+	set_asked(task->progress, asked_ns);
 	pthread_mutex_unlock(&task->progress->lock);
 }
 

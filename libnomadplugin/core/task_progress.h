@@ -45,15 +45,15 @@ void nomad__task_progress_free(struct nomad__task_progress *progress);
 enum nomad__phase nomad__task_phase(struct nomad_task *task);
 void nomad__task_set_supervisor(struct nomad_task *task, struct nomad__supervisor *take_supervisor);
 struct nomad__supervisor *nomad__task_take_supervisor(struct nomad_task *task);
-/* The task is recovered; it may have ended already. */
-void nomad__task_set_running(struct nomad_task *task);
-/* The same for a start.  False: the start was cancelled, and the caller has to undo it. */
+/* The task is recovered, for an agent that asked at that time; it may have ended already. */
+void nomad__task_set_running(struct nomad_task *task, int64_t asked_ns);
+/* The same for a start, which asks now.  False: the start was cancelled, and the caller has to undo it. */
 bool nomad__task_set_started(struct nomad_task *task);
 /* Cancels a start that is not over.  `why` is static. */
 void nomad__task_cancel_start(struct nomad_task *task, const char *why);
-/* A StartTask call begins to wait for the start, or an agent takes the task over.  A call leaves it again by
- * nomad__task_leave_start(), an agent never does. */
-void nomad__task_join_start(struct nomad_task *task);
+/* A StartTask call begins to wait for the start, or an agent takes the task over, which asked at that time.  A call
+ * leaves it again by nomad__task_leave_start(), an agent never does. */
+void nomad__task_join_start(struct nomad_task *task, int64_t asked_ns);
 void nomad__task_leave_start(struct nomad_task *task);
 /* Why the start is cancelled; NULL: it is not. */
 const char *nomad__task_cancelled(const struct nomad_task *task);

@@ -434,7 +434,8 @@ static inline int recover_task(struct nomad_plugin *plugin, const char *id, cons
 	struct nomad_task_info info = info_of(id);
 
 	assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0); /* Nomad keeps it */
-	return nomad__task_recover(plugin, &info, handle->driver_state, handle->driver_state_size, err);
+	return nomad__task_recover(plugin, &info, handle->driver_state, handle->driver_state_size, nomad_monotonic_ns(),
+				   err);
 }
 
 static inline struct nomad_exit must_wait(struct nomad_plugin *plugin, const char *id, char *ret_text)

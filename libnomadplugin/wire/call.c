@@ -73,6 +73,11 @@ struct nomad_plugin *nomad__call_plugin(const struct nomad__call *call)
 	return call->server->plugin;
 }
 
+int64_t nomad__call_begun_ns(const struct nomad__call *call)
+{
+	return call->begun_ns;
+}
+
 void nomad__call_set_task(struct nomad__call *call, const char *id)
 {
 	char *copy = strdup(id);

@@ -44,6 +44,8 @@ struct nomad__method {
 struct nomad__call *nomad__call_ref(struct nomad__call *call);
 void nomad__call_unref(struct nomad__call *call);
 struct nomad_plugin *nomad__call_plugin(const struct nomad__call *call);
+/* When it came; monotonic. */
+int64_t nomad__call_begun_ns(const struct nomad__call *call);
 /* Adds the task's id to the log line of a failed call. */
 void nomad__call_set_task(struct nomad__call *call, const char *id);
 

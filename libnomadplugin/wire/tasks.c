@@ -117,7 +117,7 @@ void nomad__serve_recover_task(struct nomad__call *call, const ProtobufCMessage 
 	r = nomad__task_info_of(handle->config, &info, &err);
 	if (r >= 0)
 		r = nomad__task_recover(nomad__call_plugin(call), &info, handle->driver_state.data,
-					handle->driver_state.len, &err);
+					handle->driver_state.len, nomad__call_begun_ns(call), &err);
 	if (r < 0)
 		nomad__call_fail(call, err);
 	else

@@ -202,7 +202,7 @@ static int recover(struct nomad_plugin *plugin, const char *folder)
 
 	if (file)
 		fclose(file);
-	r = nomad__task_recover(plugin, &info, state, size, &err);
+	r = nomad__task_recover(plugin, &info, state, size, nomad_monotonic_ns(), &err);
 	nomad__task_info_done(&info);
 	return r < 0 ? fail("recover", err) : 0;
 }
