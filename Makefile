@@ -152,7 +152,7 @@ help:
 	@echo 'make bench                 everything beside its alternative: table and picture into $$(BUILD)/bench'
 	@echo 'make coverage              lines of the library that its tests reach'
 	@echo 'make mutate                changes one line of the library at a time: do its tests notice? (an hour)'
-	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin, every failing call, the model: figures'
+	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin, every failing call, the model, schedules: figures'
 	@echo 'make fuzz                  the fuzzers, long'
 	@echo 'make man, make html        manuals into $$(BUILD)/man, $$(BUILD)/html'
 	@echo 'make style                 layout, lengths, who includes whom, rings, public names, shell scripts'
