@@ -486,7 +486,8 @@ _census() {
 	find "$T" ${CENSUS_DIRS:-} -path "$T/agent-*/tmp" -prune -o -type s -print 2>/dev/null |
 		sed 's/^/socket: /; s/plugin[0-9]*$/plugin/'
 	for _d in ${CENSUS_DIRS:-}; do
-		find "$_d" -mindepth 1 ! -type s 2>/dev/null | sed 's/^/file: /'
+		# Which node an agent is of is kept for good.
+		find "$_d" -mindepth 1 ! -type s ! -path '*/agents*' 2>/dev/null | sed 's/^/file: /'
 	done
 }
 _census_to() {

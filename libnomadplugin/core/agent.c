@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "core/agent.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/options.h"
 #include "core/parts.h"
 #include "core/plugin.h"
 
@@ -10,9 +18,85 @@ struct nomad__agent {
 	pthread_mutex_t lock;
 	unsigned streams;
 	int64_t came_ns, left_ns;
+	char *node;
+	char *memory; /* a symbolic link to its name, which survives this process; or NULL */
 };
 
-const struct nomad__part nomad__agent_part = NOMAD__PART(struct nomad__agent, agent);
+static void tear_down(void *part)
+{
+	struct nomad__agent *agent = part;
+
+	free(agent->node);
+	free(agent->memory);
+}
+
+const struct nomad__part nomad__agent_part = NOMAD__PART(struct nomad__agent, agent, .tear_down = tear_down);
+
+/* Two agents of a host differ in their arguments: no two can have the same configuration.  One without arguments to be
+ * seen is not remembered. */
+static char *memory_of(struct nomad_plugin *plugin)
+{
+	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/agents", nomad_plugin_state_dir(plugin));
+	char arguments[4096];
+	ssize_t size = nomad__process_arguments(getppid(), arguments, sizeof(arguments));
+
+	if (!dir || size <= 0 || (mkdir(dir, 0700) < 0 && errno != EEXIST))
+		return NULL;
+	return nomad_strdupf("%s/%016" PRIx64, dir, nomad_hash64(arguments, (size_t)size));
+}
+
+void nomad__agent_remember(struct nomad_plugin *plugin)
+{
+	struct nomad__agent *agent = plugin->agent;
+	struct nomad__node configured;
+	char node[256];
+	ssize_t size;
+
+	if (!nomad__options_node(plugin, &configured))
+		return;
+	pthread_mutex_lock(&agent->lock);
+	agent->memory = memory_of(plugin);
+	size = agent->memory ? readlink(agent->memory, node, sizeof(node)) : -1;
+	if (size > 0 && size < (ssize_t)sizeof(node))
+		agent->node = strndup(node, (size_t)size);
+	pthread_mutex_unlock(&agent->lock);
+}
+
+/* Lock held.  Without the memory, the next plugin waits for a task of this node. */
+static void memorize(struct nomad__agent *agent)
+{
+	NOMAD_AUTO_FREE char *temporary = agent->memory ? nomad_strdupf("%s.new", agent->memory) : NULL;
+
+	if (!temporary)
+		return;
+	(void)unlink(temporary);
+	if (symlink(agent->node, temporary) == 0)
+		(void)rename(temporary, agent->memory);
+}
+
+void nomad__agent_is_of(struct nomad_plugin *plugin, const char *node)
+{
+	struct nomad__agent *agent = plugin->agent;
+	char *copy;
+
+	pthread_mutex_lock(&agent->lock);
+	if (*node && (!agent->node || strcmp(agent->node, node) != 0) && (copy = strdup(node))) {
+		free(agent->node);
+		agent->node = copy;
+		memorize(agent);
+	}
+	pthread_mutex_unlock(&agent->lock);
+}
+
+bool nomad__agent_is_node(struct nomad_plugin *plugin, const char *node)
+{
+	bool is;
+
+	pthread_mutex_lock(&plugin->agent->lock);
+	is = plugin->agent->node && strcmp(plugin->agent->node, node) == 0;
+	pthread_mutex_unlock(&plugin->agent->lock);
+	return is;
+}
 
 void nomad__agent_comes(struct nomad_plugin *plugin)
 {

@@ -11,6 +11,12 @@
 void nomad__agent_comes(struct nomad_plugin *plugin);
 void nomad__agent_goes(void *plugin); /* the type of an `extra_free`, see core/sub.h */
 
+/* The agent is of that node: it starts or recovers a task with that node's id.  This is remembered for the next plugin
+ * that an agent with the same command line starts: see <state_dir>/agents. */
+void nomad__agent_is_of(struct nomad_plugin *plugin, const char *node);
+/* Whether it is, as far as this is known. */
+bool nomad__agent_is_node(struct nomad_plugin *plugin, const char *node);
+
 /* How long one has been there without a break; 0: there is none. */
 int64_t nomad__agent_there_ns(struct nomad_plugin *plugin);
 /* When the last one before it left (monotonic); 0: there was none. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/tree.h"
 #include "core/agent.h"
@@ -20,38 +21,24 @@
 #include "supervisor/client.h"
 
 /* A directory without a journal may be a start that just makes it. */
-#define BIRTH_NS INT64_C(60000000000)
-/* From one collection to the next, at least. */
-#define GC_INTERVAL_S INT64_C(900)
+#define BIRTH_NS INT64_C(10000000000)
 
 struct nomad__gc {
 	pthread_mutex_t lock;	  /* one gc at a time */
 	struct nomad_map orphans; /* what ran unclaimed at the last one: slug -> since when */
 	struct nomad__rounds rounds;
+	int64_t grace_over_ns; /* by then an agent has asked for what it knows */
 };
 
 /* ---- What nobody claims ---- */
 
-struct search {
-	const char *node;
-	bool found;
-};
-
-static bool is_of_another_node(struct nomad_task *task, void *arg)
+/* The node of this plugin's agent had it; or one that has lost its files, and never comes back as that node. */
+static bool is_ours(struct nomad_plugin *plugin, const struct nomad__disk_task *task)
 {
-	struct search *search = arg;
+	const char *node = nomad_map_get(&task->record, "node"), *dir = nomad_map_get(&task->record, "dir");
 
-	search->found = strcmp(task->info.node_id, search->node) == 0;
-	return !search->found;
-}
-
-static bool is_node_of_ours(struct nomad_plugin *plugin, const char *node)
-{
-	struct search search = { .node = node };
-
-	if (node && *node)
-		nomad__table_each(plugin, is_of_another_node, &search);
-	return search.found;
+	return (node && nomad__agent_is_node(plugin, node)) ||
+	       (dir && *dir && access(dir, F_OK) < 0 && errno == ENOENT);
 }
 
 /* What lived unclaimed at an earlier look, a grace time ago or more, and does
@@ -64,7 +51,7 @@ static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task
 	char text[64];
 
 	/* An agent that has just come may still ask for it. */
-	if (!there || !is_node_of_ours(plugin, nomad_map_get(&task->record, "node")))
+	if (!there || !is_ours(plugin, task))
 		return false;
 	/* Another run of the same id is another task. */
 	if (before && sscanf(before, "%" SCNd64 " %" SCNd64, &since, &made) == 2 && made != task->since_ns)
@@ -84,24 +71,23 @@ static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_tas
 	nomad__task_unref(known);
 	if (known || task->claimed || task->foreign)
 		return false;
-	if (task->state == NOMAD__DISK_DESTROYING)
+	if (task->state == NOMAD__DISK_DESTROYING || (id && !nomad_map_get(&task->record, "started")))
 		return true;
 	if ((flags & NOMAD__GC_RUNNING) && task->state == NOMAD__DISK_RUNNING)
 		return true;
 	if (task->state == NOMAD__DISK_RUNNING || task->state == NOMAD__DISK_REMOTE)
 		return !(flags & NOMAD__GC_BY_HAND) && is_orphan(plugin, task, seen);
-	/* Who began it is dead, and who asks for it again begins anew: no supervisor that it left counts. */
-	if (id && task->state == NOMAD__DISK_HALF_MADE)
-		return true;
 	if (task->alive)
 		return false;
 	if (!id)
 		return nomad_wall_ns() - task->since_ns > BIRTH_NS;
 	if (boot && strcmp(boot, plugin->boot_id) != 0)
 		return true;
+	if (task->state == NOMAD__DISK_LOST)
+		return !(flags & NOMAD__GC_EARLY);
 	if (task->state == NOMAD__DISK_EXITED)
-		return (flags & NOMAD__GC_BY_HAND) || is_node_of_ours(plugin, nomad_map_get(&task->record, "node"));
-	return task->state == NOMAD__DISK_LOST;
+		return (flags & NOMAD__GC_BY_HAND) || (!(flags & NOMAD__GC_EARLY) && is_ours(plugin, task));
+	return false;
 }
 
 static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task *task,
@@ -190,17 +176,17 @@ static void gc_job(struct nomad_plugin *plugin)
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 
 	nomad__metric_add(plugin->metrics, NOMAD__GC_RUNS, 1);
-	if (nomad__gc(plugin, 0, log_removed, plugin->metrics, &err) < 0)
+	if (nomad__gc(plugin, nomad_monotonic_ns() < plugin->gc->grace_over_ns ? NOMAD__GC_EARLY : 0, log_removed,
+		      plugin->metrics, &err) < 0)
 		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err),
 			     NULL);
 }
 
 void nomad__gc_schedule(struct nomad_plugin *plugin)
 {
-	int64_t grace_s = nomad__library_config(plugin)->gc_grace_s;
-
-	nomad__rounds_begin(&plugin->gc->rounds, plugin, gc_job, grace_s * 1000000000,
-			    (grace_s > GC_INTERVAL_S ? grace_s : GC_INTERVAL_S) * 1000000000);
+	plugin->gc->grace_over_ns =
+		nomad_monotonic_ns() + nomad__library_config(plugin)->gc_grace_s * INT64_C(1000000000);
+	nomad__rounds_begin(&plugin->gc->rounds, plugin, gc_job);
 }
 
 static void tear_down(void *part)

@@ -50,10 +50,10 @@ static const struct nomad_option library_rows[] = {
 			.help = "With log_collection = \"driver\": the size at which a new file is begun."),
 	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0,
 			.max = 31536000, .unit = "seconds",
-			.help = "How long after its start the driver clears away what tasks left that no agent has "
-				"claimed by then: those of a former boot, and those that are dead. An agent that comes "
-				"back has as long to ask for its tasks; the driver ends what runs that this agent has "
-				"not asked for. Without an agent it ends nothing that runs. 0 leaves all of them; `gc` "
+			.help = "How long an agent that comes back has to ask for its tasks. After that the driver removes "
+				"the dead tasks that no agent has claimed, and ends what runs that this agent has not "
+				"asked for. Without an agent it ends nothing that runs. What a killed start, a half "
+				"done destroy or a former boot left is removed at once. 0 leaves all of them; `gc` "
 				"does the same for dead tasks by hand."),
 	NOMAD_OPTION(
 		struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,

@@ -23,7 +23,7 @@
 #include "core/task.h"
 #include "core/task_progress.h"
 
-enum { AT_ONCE = 64, SECOND_MS = 1000, LONGEST_MS = 60000 };
+enum { AT_ONCE = 64 };
 
 struct nomad__orphans {
 	pthread_mutex_t lock; /* one look at a time */
@@ -89,10 +89,7 @@ static void end_all(struct nomad_plugin *plugin)
 
 void nomad__orphans_schedule(struct nomad_plugin *plugin)
 {
-	int64_t ms = nomad__library_config(plugin)->gc_grace_s * SECOND_MS / 4;
-
-	ms = ms < SECOND_MS ? SECOND_MS : ms > LONGEST_MS ? LONGEST_MS : ms;
-	nomad__rounds_begin(&plugin->orphans->rounds, plugin, end_all, ms * 1000000, ms * 1000000);
+	nomad__rounds_begin(&plugin->orphans->rounds, plugin, end_all);
 }
 
 static void tear_down(void *part)

@@ -26,10 +26,13 @@ extern const struct nomad__part nomad__options_part, nomad__init_part, nomad__ta
 /* Decodes the defaults. */
 int nomad__options_begin(struct nomad_plugin *plugin, struct nomad_error **err);
 
-/* After the driver's init: gc_grace later and then from time to time, if an agent has configured the plugin. */
+/* After the driver's init, if an agent has configured the plugin: which node it was the last time. */
+void nomad__agent_remember(struct nomad_plugin *plugin);
+
+/* After the driver's init, from time to time, if an agent has configured the plugin. */
 void nomad__gc_schedule(struct nomad_plugin *plugin);
 
-/* Likewise, some times within gc_grace. */
+/* Likewise. */
 void nomad__orphans_schedule(struct nomad_plugin *plugin);
 
 /* At the end of each task. */

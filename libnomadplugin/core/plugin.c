@@ -79,8 +79,8 @@ static void count_tasks(void *ud, struct nomad__task_counts *ret)
 	nomad__table_each(ud, count_task, ret);
 }
 
-static void (*const on_init[])(struct nomad_plugin *plugin) = { nomad__gc_schedule, nomad__orphans_schedule,
-								start_metrics, NULL };
+static void (*const on_init[])(struct nomad_plugin *plugin) = { nomad__agent_remember, nomad__gc_schedule,
+								nomad__orphans_schedule, start_metrics, NULL };
 static void (*const on_end[])(struct nomad_task *task) = { nomad__waits_task_ended, nomad__stops_task_ended,
 							   nomad__samples_task_ended, NULL };
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "core/adopt.h"
+#include "core/agent.h"
 #include "core/end.h"
 #include "core/handle.h"
 #include "core/plugin.h"
@@ -140,6 +141,7 @@ int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *tak
 	else
 		r = nomad__task_new(plugin, take_info, &task, err);
 	if (task) {
+		nomad__agent_is_of(plugin, task->info.node_id);
 		pthread_mutex_lock(&task->busy);
 		r = nomad__task_check_name(task, err);
 		if (r >= 0)

@@ -8,6 +8,9 @@
 #include "core/plugin.h"
 #include "core/table.h"
 
+#define SECOND_NS INT64_C(1000000000)
+#define LONGEST_NS (60 * SECOND_NS)
+
 static void run(void *ud)
 {
 	struct nomad__rounds *rounds = ud;
@@ -29,18 +32,21 @@ static void arm(void *ud)
 	struct nomad__rounds *rounds = ud;
 
 	if (nomad__timer_new(rounds->plugin->loop, fire, rounds, &rounds->timer) == 0)
-		nomad__timer_set(rounds->timer, rounds->first_ns);
+		nomad__timer_set(rounds->timer, SECOND_NS);
 }
 
 void nomad__rounds_begin(struct nomad__rounds *rounds, struct nomad_plugin *plugin,
-			 void (*job)(struct nomad_plugin *plugin), int64_t first_ns, int64_t interval_ns)
+			 void (*job)(struct nomad_plugin *plugin))
 {
+	int64_t grace_s = nomad__library_config(plugin)->gc_grace_s, ns = grace_s * SECOND_NS / 4;
 	struct nomad__node node;
 
-	*rounds = (struct nomad__rounds){
-		.plugin = plugin, .job = job, .first_ns = first_ns, .interval_ns = interval_ns
-	};
-	if (nomad__options_node(plugin, &node) && nomad__library_config(plugin)->gc_grace_s > 0)
+	*rounds = (struct nomad__rounds){ .plugin = plugin,
+					  .job = job,
+					  .interval_ns = ns < SECOND_NS	   ? SECOND_NS
+							 : ns > LONGEST_NS ? LONGEST_NS
+									   : ns };
+	if (nomad__options_node(plugin, &node) && grace_s > 0)
 		(void)nomad__loop_post(plugin->loop, arm, rounds);
 }
 

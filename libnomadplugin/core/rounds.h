@@ -10,14 +10,14 @@
 struct nomad__rounds {
 	struct nomad_plugin *plugin;
 	void (*job)(struct nomad_plugin *plugin); /* on a worker thread */
-	int64_t first_ns, interval_ns;
+	int64_t interval_ns;
 	struct nomad__timer *timer; /* loop thread */
 };
 
-/* Runs `job` after first_ns and then every interval_ns until the plugin ends.  Only if an agent has configured the
- * plugin, and with a gc_grace. */
+/* Runs `job` after a second, and then four times within gc_grace but at least once a minute, until the plugin ends.
+ * Only if an agent has configured the plugin, and with a gc_grace. */
 void nomad__rounds_begin(struct nomad__rounds *rounds, struct nomad_plugin *plugin,
-			 void (*job)(struct nomad_plugin *plugin), int64_t first_ns, int64_t interval_ns);
+			 void (*job)(struct nomad_plugin *plugin));
 void nomad__rounds_done(struct nomad__rounds *rounds);
 
 #endif

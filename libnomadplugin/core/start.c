@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "core/adopt.h"
+#include "core/agent.h"
 #include "core/caller.h"
 #include "core/end.h"
 #include "core/handle.h"
@@ -186,6 +187,7 @@ int nomad__task_start(struct nomad_plugin *plugin, struct nomad__caller *caller,
 	r = nomad__task_new(plugin, take_info, &task, err);
 	if (r < 0)
 		return r;
+	nomad__agent_is_of(plugin, task->info.node_id);
 	r = nomad__task_check_name(task, err);
 	while (r >= 0) {
 		pthread_mutex_lock(&task->busy);

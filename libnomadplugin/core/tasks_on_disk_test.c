@@ -2,6 +2,7 @@
  *
  * What the records tell, and what is cleared away: never what somebody
  * claims, never what lives, never what is another's. */
+#include "base/tree.h"
 #include "core/testing.h"
 
 #include <inttypes.h>
@@ -75,6 +76,20 @@ static void write_record(const char *id, const char *key, const char *value)
 	nomad__journal_close(&record);
 }
 
+/* As on a host whose plugin has had no task so far. */
+static void forget_node(void)
+{
+	NOMAD_AUTO_FREE char *agents = nomad_strdupf("%s/state/agents", test_base);
+
+	assert_int_equal(nomad__remove_tree(agents), 0);
+}
+
+/* One that collects when it is told to. */
+static struct nomad_plugin *plugin_idle(const struct nomad_driver *driver)
+{
+	return plugin_with(driver, "\"gc_grace\": 0");
+}
+
 static int set_up(void **state)
 {
 	tasks = NULL;
@@ -90,7 +105,7 @@ static int tear_down(void **state)
 
 static void test_states(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&script_driver), *watcher;
+	struct nomad_plugin *plugin = plugin_idle(&script_driver), *watcher;
 	const struct nomad__disk_task *task;
 	const char *run = id_of("run/1"), *end = id_of("end/1");
 
@@ -101,7 +116,7 @@ static void test_states(void **state)
 	must_start(plugin, end, "{\"script\": \"exit 6\"}", NULL);
 	(void)must_wait(plugin, end, NULL);
 	/* Another process looks. */
-	watcher = plugin_up(&script_driver);
+	watcher = plugin_idle(&script_driver);
 	list(watcher);
 	assert_int_equal(n_tasks, 2);
 	task = of(run);
@@ -137,7 +152,7 @@ static void test_states(void **state)
 
 static void test_gc(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&script_driver), *other;
+	struct nomad_plugin *plugin = plugin_idle(&script_driver), *other;
 	const char *run = id_of("run/1"), *end = id_of("end/1"), *claimed = id_of("claimed/1"), *old = id_of("old/1"),
 		   *half = id_of("half/1"), *foreign = id_of("foreign/1"), *remote = id_of("remote/1"),
 		   *lost = id_of("lost/1");
@@ -153,7 +168,7 @@ static void test_gc(void **state)
 	for (const char *const *p = (const char *const[]){ end, old, half, foreign, NULL }; *p; p++)
 		(void)must_wait(plugin, *p, NULL);
 	/* Nothing while a plugin claims them, whoever asks. */
-	other = plugin_up(&script_driver);
+	other = plugin_idle(&script_driver);
 	assert_string_equal(gc(other, NOMAD__GC_BY_HAND), "");
 	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
 	list(other);
@@ -194,31 +209,10 @@ static void test_gc(void **state)
 	nomad__plugin_free(other);
 }
 
-/* A plugin that dies in StartTask leaves what runs, and no agent asks for it again. */
-static void test_half_made(void **state)
-{
-	struct nomad_plugin *plugin = plugin_up(&script_driver);
-	const char *id = id_of("web/1");
-	int pid;
-
-	(void)state;
-	must_start(plugin, id, "{}", NULL);
-	pid = pid_of(plugin, id);
-	nomad__plugin_free(plugin);
-	write_record(id, "started", NULL);
-	plugin = plugin_up(&script_driver);
-	list(plugin);
-	assert_int_equal(of(id)->state, NOMAD__DISK_HALF_MADE);
-	assert_true(of(id)->alive);
-	assert_string_equal(gc(plugin, 0), "web ");
-	assert_false(lives(pid));
-	nomad__plugin_free(plugin);
-}
-
 /* By itself it leaves the ends of a node that is not its own. */
 static void test_gc_of_nodes(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	struct nomad_plugin *plugin = plugin_idle(&script_driver);
 	const char *mine = id_of("mine/1"), *other = id_of("other/1"), *now = id_of("now/1");
 
 	(void)state;
@@ -228,20 +222,51 @@ static void test_gc_of_nodes(void **state)
 	(void)must_wait(plugin, other, NULL);
 	nomad__plugin_free(plugin);
 	write_record(other, "node", "node-2");
-	plugin = plugin_up(&script_driver);
+	forget_node();
+	plugin = plugin_idle(&script_driver);
 	wait_until((list(plugin), !of(mine)->alive && !of(other)->alive));
 	assert_string_equal(gc(plugin, 0), ""); /* it does not know yet which node it is */
 	must_start(plugin, now, "{}", NULL);
+	assert_string_equal(gc(plugin, NOMAD__GC_EARLY), "");
 	assert_string_equal(gc(plugin, 0), "mine ");
-	must_destroy(plugin, other);
 	must_destroy(plugin, now);
+	nomad__plugin_free(plugin);
+	/* It remembers the node.  A node that has lost its allocations never comes back. */
+	write_record(other, "node", "node-1");
+	plugin = plugin_idle(&script_driver);
+	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
+	assert_string_equal(gc(plugin, NOMAD__GC_EARLY), "");
+	write_record(other, "node", "node-2");
+	assert_string_equal(gc(plugin, 0), "");
+	write_record(other, "dir", "/nonexistent/alloc");
+	assert_string_equal(gc(plugin, 0), "other ");
+	nomad__plugin_free(plugin);
+}
+
+/* A start that was killed is collected at once, also where its process lives. */
+static void test_half_made(void **state)
+{
+	struct nomad_plugin *plugin = plugin_idle(&script_driver);
+	const char *dead = id_of("dead/1"), *alive = id_of("alive/1");
+
+	(void)state;
+	must_start(plugin, dead, "{\"script\": \"exit 6\"}", NULL);
+	must_start(plugin, alive, "{}", NULL);
+	(void)must_wait(plugin, dead, NULL);
+	nomad__plugin_free(plugin);
+	write_record(dead, "started", NULL);
+	write_record(alive, "started", NULL);
+	plugin = plugin_up(&script_driver);
+	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
+	wait_until(count_in("state/tasks") == 0); /* gc_grace is 300 s */
+	nothing_left();
 	nomad__plugin_free(plugin);
 }
 
 /* What runs in a data centre does not end with a boot of this host. */
 static void test_remote_and_boot(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&remote_driver);
+	struct nomad_plugin *plugin = plugin_idle(&remote_driver);
 	const char *remote = id_of("vm/1"), *local = id_of("web/1"), *half = id_of("half/1");
 	const struct nomad_exit end = { .exit_code = 3 };
 	struct nomad_error *err = NULL;
@@ -256,7 +281,7 @@ static void test_remote_and_boot(void **state)
 	for (const char *const *p = (const char *const[]){ remote, local, half, NULL }; *p; p++)
 		write_record(*p, "boot", "another-boot");
 	write_record(half, "started", NULL);
-	plugin = plugin_up(&remote_driver);
+	plugin = plugin_idle(&remote_driver);
 	wait_until((list(plugin), !of(local)->alive));
 	assert_int_equal(of(remote)->state, NOMAD__DISK_REMOTE);
 	assert_int_equal(of(half)->state, NOMAD__DISK_LOST);
@@ -269,7 +294,7 @@ static void test_remote_and_boot(void **state)
 	assert_int_equal(must_wait(plugin, remote, NULL).exit_code, 3);
 	nomad__plugin_free(plugin);
 	/* And StartTask again adopts it. */
-	plugin = plugin_up(&remote_driver);
+	plugin = plugin_idle(&remote_driver);
 	destroy_calls = 0;
 	assert_int_equal(start_task(plugin, remote, "{\"remote\": true}", &started, NULL), 0);
 	assert_int_equal(destroy_calls, 0);
@@ -282,7 +307,7 @@ static void test_remote_and_boot(void **state)
 /* A plugin that dies in DestroyTask leaves what nobody asks for again. */
 static void test_half_destroyed(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&remote_driver);
+	struct nomad_plugin *plugin = plugin_idle(&remote_driver);
 	const char *remote = id_of("vm/1"), *run = id_of("run/1"), *end = id_of("end/1");
 	struct nomad_error *err = NULL;
 	struct nomad__started handle;
@@ -299,7 +324,7 @@ static void test_half_destroyed(void **state)
 	destroy_stuck = false;
 	nomad__plugin_free(plugin);
 	write_record(run, "destroying", "1");
-	plugin = plugin_up(&remote_driver);
+	plugin = plugin_idle(&remote_driver);
 	list(plugin);
 	assert_int_equal(of(remote)->state, NOMAD__DISK_DESTROYING);
 	assert_int_equal(of(run)->state, NOMAD__DISK_DESTROYING);
@@ -321,7 +346,7 @@ static void on_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
 /* What runs unclaimed on our own node is ended at the second look, nobody else's. */
 static void test_orphans(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&script_driver), *other;
+	struct nomad_plugin *plugin = plugin_idle(&script_driver), *other;
 	const char *mine = id_of("mine/1"), *its = id_of("its/1"), *now = id_of("now/1"), *claimed = id_of("claimed/1");
 	struct nomad__sub *agent;
 
@@ -330,23 +355,21 @@ static void test_orphans(void **state)
 	must_start(plugin, its, "{}", NULL);
 	nomad__plugin_free(plugin);
 	write_record(its, "node", "node-2");
-	other = plugin_up(&script_driver);
+	other = plugin_idle(&script_driver);
 	must_start(other, claimed, "{}", NULL);
+	forget_node();
 	plugin = plugin_with(&script_driver, "\"gc_grace\": 1");
-	assert_string_equal(gc(plugin, 0), "");
-	sleep(2);
-	assert_string_equal(gc(plugin, 0), ""); /* it does not know which node it is */
-	must_start(plugin, now, "{}", NULL);
-	for (int i = 0; i < 2; i++, sleep(2))
-		assert_string_equal(gc(plugin, 0), ""); /* without an agent */
 	agent = nomad__fingerprint_subscribe(plugin, on_fingerprint, NULL);
-	sleep(2);
+	sleep(4);
+	assert_int_equal(count_in("state/tasks"), 3); /* it does not know which node it is */
+	nomad__sub_cancel(agent);
+	must_start(plugin, now, "{}", NULL);
+	sleep(3);
+	assert_int_equal(count_in("state/tasks"), 4); /* without an agent */
 	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
-	assert_string_equal(gc(plugin, 0), ""); /* the first look */
-	assert_string_equal(gc(plugin, 0), ""); /* too soon */
-	sleep(2);
-	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
-	assert_string_equal(gc(plugin, 0), "mine ");
+	agent = nomad__fingerprint_subscribe(plugin, on_fingerprint, NULL);
+	wait_until(count_in("state/tasks") == 3);
+	sleep(3);
 	list(plugin);
 	assert_int_equal(of(its)->state, NOMAD__DISK_RUNNING);
 	assert_int_equal(of(claimed)->state, NOMAD__DISK_RUNNING);
@@ -361,7 +384,7 @@ static void test_orphans(void **state)
 /* A task that cannot be removed is told, and tried again the next time. */
 static void test_gc_fails(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	struct nomad_plugin *plugin = plugin_idle(&script_driver);
 	const char *id = id_of("end/1");
 	NOMAD_AUTO_FREE char *stray = nomad_strdupf("%s/state/tasks/stray", test_base);
 	struct timespec past[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
@@ -370,7 +393,7 @@ static void test_gc_fails(void **state)
 	must_start(plugin, id, "{\"script\": \"exit 6\"}", NULL);
 	(void)must_wait(plugin, id, NULL);
 	nomad__plugin_free(plugin);
-	plugin = plugin_up(&script_driver);
+	plugin = plugin_idle(&script_driver);
 	wait_until((list(plugin), !of(id)->alive));
 	destroy_stuck = true;
 	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "end! ");
@@ -388,7 +411,7 @@ static void test_gc_fails(void **state)
 /* After the grace time it happens by itself; not in a trial launch, and not when it is switched off. */
 static void test_gc_by_itself(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&script_driver);
+	struct nomad_plugin *plugin = plugin_idle(&script_driver);
 	const char *id = id_of("end/1");
 
 	(void)state;
@@ -426,7 +449,7 @@ static void *gc_thread(void *arg)
 /* Tasks come and go under one plugin while another collects without pause: none is taken away. */
 static void test_gc_beside_starts(void **state)
 {
-	struct nomad_plugin *plugin = plugin_up(&script_driver), *other = plugin_up(&script_driver);
+	struct nomad_plugin *plugin = plugin_idle(&script_driver), *other = plugin_idle(&script_driver);
 	pthread_t thread;
 
 	(void)state;
@@ -454,5 +477,5 @@ static void test_gc_beside_starts(void **state)
 #undef T
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
-MAIN("tasks_on_disk", T(test_states), T(test_gc), T(test_gc_of_nodes), T(test_gc_fails), T(test_gc_by_itself),
-     T(test_gc_beside_starts), T(test_remote_and_boot), T(test_half_made), T(test_half_destroyed), T(test_orphans))
+MAIN("tasks_on_disk", T(test_states), T(test_gc), T(test_gc_of_nodes), T(test_half_made), T(test_gc_fails),
+     T(test_gc_by_itself), T(test_gc_beside_starts), T(test_remote_and_boot), T(test_half_destroyed), T(test_orphans))

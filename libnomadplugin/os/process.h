@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* One more than the highest signal: FreeBSD's NSIG is 32 and leaves out the real-time signals. */
 #ifdef _SIG_MAXSIG
@@ -34,6 +35,8 @@ int nomad__process_find(int pid, struct nomad__process *ret);
 bool nomad__process_lives(const struct nomad__process *process);
 /* The parent's pid; -ESRCH. */
 int nomad__process_parent(int pid);
+/* The arguments that it was started with, each with its NUL, as far as they fit: their size, or -errno. */
+ssize_t nomad__process_arguments(int pid, char *buf, size_t size);
 /* Send `signal` to it if it is still the same.  -ESRCH if not. */
 int nomad__process_signal(const struct nomad__process *process, int signal);
 /* The children of `pid`: up to `max` into ret[]; how many, or -errno. */

@@ -108,6 +108,13 @@ int nomad__process_parent(int pid)
 	return r < 0 ? r : p.ki_ppid;
 }
 
+ssize_t nomad__process_arguments(int pid, char *buf, size_t size)
+{
+	int name[] = { CTL_KERN, KERN_PROC, KERN_PROC_ARGS, pid };
+
+	return sysctl(name, 4, buf, &size, NULL, 0) < 0 ? -errno : (ssize_t)size;
+}
+
 int nomad__process_signal(const struct nomad__process *process, int sig)
 {
 	if (process->pid <= 1 || !nomad__process_lives(process))

@@ -102,6 +102,11 @@ int nomad__process_parent(int pid)
 	return field ? (int)nomad__parse_num(field, 0) : -EIO;
 }
 
+ssize_t nomad__process_arguments(int pid, char *buf, size_t size)
+{
+	return nomad__proc_read(pid, "/cmdline", buf, size);
+}
+
 int nomad__process_signal(const struct nomad__process *process, int sig)
 {
 	int fd, r = 0;
