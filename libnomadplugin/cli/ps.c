@@ -18,9 +18,9 @@ static const char *fact(const struct nomad__disk_task *task, const char *key)
 	return value ? value : "";
 }
 
-static int64_t age_s(const struct nomad__disk_task *task)
+static int64_t age_s(int64_t since_ns)
 {
-	int64_t age = nomad_wall_ns() - task->since_ns;
+	int64_t age = nomad_wall_ns() - since_ns;
 
 	return age < 0 ? 0 : age / 1000000000;
 }
@@ -59,6 +59,18 @@ static void print_pid(int pid)
 	printf("%7s ", text);
 }
 
+/* Who cares for the task, and for how long: "agent" is the plugin of one. */
+static void print_claim(const struct nomad__disk_task *task)
+{
+	char age[24];
+
+	print_age(age, sizeof(age), age_s(task->claim_since_ns));
+	if (task->claimed && *task->claim_by)
+		printf("%s (pid %d) for %s\n", task->claim_by, task->claim_pid, age);
+	else
+		printf("%s\n", task->claimed ? "yes" : "none");
+}
+
 static void print_text(const struct nomad__disk_task *tasks, size_t count)
 {
 	printf("%-8s %-20s %-20s %-10s %7s %7s %5s %6s %8s %s\n", "ALLOC", "TASK", "JOB", "STATE", "SUPER", "PID",
@@ -70,15 +82,16 @@ static void print_text(const struct nomad__disk_task *tasks, size_t count)
 		if (task->foreign)
 			continue;
 		snprintf(alloc, sizeof(alloc), "%s", fact(task, "alloc"));
-		print_age(age, sizeof(age), age_s(task));
+		print_age(age, sizeof(age), age_s(task->since_ns));
 		print_column(alloc, 8);
 		print_column(*fact(task, "name") ? fact(task, "name") : task->slug, 20);
 		print_column(fact(task, "job"), 20);
 		print_column(nomad__disk_state_name(task->state), 10);
 		print_pid(task->supervisor_pid);
 		print_pid(task->leader_pid);
-		printf("%5s %6s %6lldMi %s\n", age, *fact(task, "cpu") ? fact(task, "cpu") : "-",
-		       strtoll(fact(task, "memory"), NULL, 10) >> 20, task->claimed ? "agent" : "none");
+		printf("%5s %6s %6lldMi ", age, *fact(task, "cpu") ? fact(task, "cpu") : "-",
+		       strtoll(fact(task, "memory"), NULL, 10) >> 20);
+		print_claim(task);
 	}
 }
 
@@ -103,9 +116,13 @@ static json_t *to_json(const struct nomad__disk_task *task)
 	json_object_set_new(object, "slug", json_string(task->slug));
 	json_object_set_new(object, "state", json_string(nomad__disk_state_name(task->state)));
 	json_object_set_new(object, "claimed", json_boolean(task->claimed));
+	if (*task->claim_by)
+		json_object_set_new(object, "claim",
+				    json_pack("{s:s, s:i, s:I}", "by", task->claim_by, "pid", task->claim_pid, "age_s",
+					      (json_int_t)age_s(task->claim_since_ns)));
 	json_object_set_new(object, "supervisor_pid", json_integer(task->supervisor_pid));
 	json_object_set_new(object, "pid", json_integer(task->leader_pid));
-	json_object_set_new(object, "age_s", json_integer(age_s(task)));
+	json_object_set_new(object, "age_s", json_integer(age_s(task->since_ns)));
 	json_object_set_new(object, "cpu_mhz", json_integer(strtoll(fact(task, "cpu"), NULL, 10)));
 	json_object_set_new(object, "memory_bytes", json_integer(strtoll(fact(task, "memory"), NULL, 10)));
 	if (task->state == NOMAD__DISK_EXITED) {
@@ -164,7 +181,7 @@ struct gc {
 	bool dry_run, failed;
 };
 
-static void say_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+static void say_removed(void *ud, const struct nomad__disk_task *task, const char *why, const struct nomad_error *err)
 {
 	struct gc *gc = ud;
 	const char *id = *fact(task, "id") ? fact(task, "id") : task->slug;
@@ -173,8 +190,8 @@ static void say_removed(void *ud, const struct nomad__disk_task *task, const str
 		gc->failed = true;
 		nomad__cli_fail(gc->driver, 0, "%s", nomad_error_message(err));
 	} else {
-		printf("%s %s (%s)\n", gc->dry_run ? "would remove" : "removed", id,
-		       nomad__disk_state_name(task->state));
+		printf("%s %s (%s): %s\n", gc->dry_run ? "would remove" : "removed", id,
+		       nomad__disk_state_name(task->state), why);
 	}
 }
 

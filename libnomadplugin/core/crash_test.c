@@ -151,8 +151,9 @@ static void test_start_then_destroy(void **state)
 }
 
 /* Nomad speaks of it never again: gc finds it. */
-static void count_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+static void count_removed(void *ud, const struct nomad__disk_task *task, const char *why, const struct nomad_error *err)
 {
+	assert_non_null(why);
 	(void)task;
 	if (err)
 		fail_msg("%s", nomad_error_message(err));

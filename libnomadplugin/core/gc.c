@@ -27,7 +27,6 @@ struct nomad__gc {
 	pthread_mutex_t lock;	  /* one gc at a time */
 	struct nomad_map orphans; /* what ran unclaimed at the last one: slug -> since when */
 	struct nomad__rounds rounds;
-	int64_t grace_over_ns; /* by then an agent has asked for what it knows */
 };
 
 /* ---- What nobody claims ---- */
@@ -62,32 +61,36 @@ static bool is_orphan(struct nomad_plugin *plugin, const struct nomad__disk_task
 	return before && made == task->since_ns && now - since >= grace && there >= grace;
 }
 
-static bool is_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags,
-		       struct nomad_map *seen)
+/* Why it is garbage; NULL: it is not. */
+static const char *why_garbage(struct nomad_plugin *plugin, const struct nomad__disk_task *task, unsigned flags,
+			       struct nomad_map *seen)
 {
 	const char *id = nomad_map_get(&task->record, "id"), *boot = nomad_map_get(&task->record, "boot");
+	const bool by_hand = flags & NOMAD__GC_BY_HAND, early = flags & NOMAD__GC_EARLY;
 	struct nomad_task *known = id ? nomad__task_find(plugin, id) : NULL;
 
 	nomad__task_unref(known);
 	if (known || task->claimed || task->foreign)
-		return false;
-	if (task->state == NOMAD__DISK_DESTROYING || (id && !nomad_map_get(&task->record, "started")))
-		return true;
+		return NULL;
+	if (task->state == NOMAD__DISK_DESTROYING)
+		return "the plugin died while it destroyed it";
+	if (id && !nomad_map_get(&task->record, "started"))
+		return "the plugin died while it started it";
 	if ((flags & NOMAD__GC_RUNNING) && task->state == NOMAD__DISK_RUNNING)
-		return true;
+		return "it runs, and no plugin claims it";
 	if (task->state == NOMAD__DISK_RUNNING || task->state == NOMAD__DISK_REMOTE)
-		return !(flags & NOMAD__GC_BY_HAND) && is_orphan(plugin, task, seen);
+		return !by_hand && is_orphan(plugin, task, seen) ? "it runs, but no agent has asked for it" : NULL;
 	if (task->alive)
-		return false;
+		return NULL;
 	if (!id)
-		return nomad_wall_ns() - task->since_ns > BIRTH_NS;
+		return nomad_wall_ns() - task->since_ns > BIRTH_NS ? "nothing is recorded of it" : NULL;
 	if (boot && strcmp(boot, plugin->boot_id) != 0)
-		return true;
-	if (task->state == NOMAD__DISK_LOST)
-		return !(flags & NOMAD__GC_EARLY);
-	if (task->state == NOMAD__DISK_EXITED)
-		return (flags & NOMAD__GC_BY_HAND) || (!(flags & NOMAD__GC_EARLY) && is_ours(plugin, task));
-	return false;
+		return "the host was restarted since";
+	if (task->state == NOMAD__DISK_LOST && !early)
+		return "its supervisor died, and no plugin claims it";
+	if (task->state == NOMAD__DISK_EXITED && (by_hand || (!early && is_ours(plugin, task))))
+		return "it has ended, and no plugin claims it";
+	return NULL;
 }
 
 static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task *task,
@@ -112,8 +115,9 @@ static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task
 }
 
 int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
-	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
-	      struct nomad_error **err)
+	      void (*removed)(void *ud, const struct nomad__disk_task *task, const char *why,
+			      const struct nomad_error *err),
+	      void *ud, struct nomad_error **err)
 {
 	struct nomad__disk_task *tasks = NULL;
 	struct nomad_map seen = { 0 };
@@ -124,18 +128,20 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 	r = nomad__tasks_on_disk(plugin, &tasks, &count, err);
 
 	for (size_t i = 0; r >= 0 && i < count; i++) {
-		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+		NOMAD_AUTO_ERROR struct nomad_error *failure = NULL;
 		struct nomad__journal record = NOMAD__JOURNAL_INIT;
 		struct nomad__disk_task task;
+		const char *why;
 
 		/* Again, and this time with the claim in hand. */
-		if (!is_garbage(plugin, &tasks[i], flags, &seen) ||
+		if (!why_garbage(plugin, &tasks[i], flags, &seen) ||
 		    nomad__task_on_disk(plugin, tasks[i].slug, &task, &record) < 0)
 			continue;
-		if (is_garbage(plugin, &task, flags, &seen)) {
+		why = why_garbage(plugin, &task, flags, &seen);
+		if (why) {
 			if (!(flags & NOMAD__GC_DRY_RUN))
-				(void)remove_one(plugin, &task, &record, &why);
-			removed(ud, &task, why);
+				(void)remove_one(plugin, &task, &record, &failure);
+			removed(ud, &task, why, failure);
 		}
 		nomad__journal_close(&record);
 		nomad__disk_task_done(&task);
@@ -153,7 +159,7 @@ int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
 
 /* ---- By itself ---- */
 
-static void log_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+static void log_removed(void *ud, const struct nomad__disk_task *task, const char *why, const struct nomad_error *err)
 {
 	static const enum nomad__metric leaks[] = {
 		[NOMAD__DISK_STARTING] = NOMAD__LEAKS_STARTING,	    [NOMAD__DISK_HALF_MADE] = NOMAD__LEAKS_HALF_MADE,
@@ -168,24 +174,23 @@ static void log_removed(void *ud, const struct nomad__disk_task *task, const str
 	nomad_log_kv(err ? NOMAD_LOG_WARN : NOMAD_LOG_INFO,
 		     err ? "cannot clear away a task that nobody claims" : "cleared away a task that nobody claims",
 		     "task_id", nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state),
-		     "directory", task->slug, err ? "error" : NULL, err ? nomad_error_message(err) : NULL, NULL);
+		     "directory", task->slug, "why", why, err ? "error" : NULL, err ? nomad_error_message(err) : NULL,
+		     NULL);
 }
 
 static void gc_job(struct nomad_plugin *plugin)
 {
+	bool early = nomad__agent_there_ns(plugin) < nomad__library_config(plugin)->gc_grace_s * INT64_C(1000000000);
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 
 	nomad__metric_add(plugin->metrics, NOMAD__GC_RUNS, 1);
-	if (nomad__gc(plugin, nomad_monotonic_ns() < plugin->gc->grace_over_ns ? NOMAD__GC_EARLY : 0, log_removed,
-		      plugin->metrics, &err) < 0)
+	if (nomad__gc(plugin, early ? NOMAD__GC_EARLY : 0, log_removed, plugin->metrics, &err) < 0)
 		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err),
 			     NULL);
 }
 
 void nomad__gc_schedule(struct nomad_plugin *plugin)
 {
-	plugin->gc->grace_over_ns =
-		nomad_monotonic_ns() + nomad__library_config(plugin)->gc_grace_s * INT64_C(1000000000);
 	nomad__rounds_begin(&plugin->gc->rounds, plugin, gc_job);
 }
 

@@ -9,12 +9,11 @@
  * in the same directory; whatever else has a living supervisor or runs
  * elsewhere.
  *
- * Where the plugin does it by itself, it leaves the end of a task for a grace
- * time, and what an agent of another node may still ask for.  Of its own node's tasks it also ends one that
- * runs, if it found the task unclaimed twice, a grace time apart, and the agent
- * has been there for a grace time to recover what it knows.  It learns which
- * node that is from the tasks that the agent starts and recovers, or did the last time.  A task whose
- * allocation's directory is gone is nobody's: that node lost its state. */
+ * Where the plugin does it by itself, it leaves the end of a task until an agent has been
+ * there for a grace time, and what an agent of another node may still ask for.  Of its own node's tasks it also ends
+ * one that runs, if it found the task unclaimed twice, a grace time apart, and the agent has been there for a grace
+ * time to recover what it knows.  It learns which node that is from the tasks that the agent starts and recovers, or
+ * did the last time.  A task whose allocation's directory is gone is nobody's: that node lost its state. */
 #ifndef NOMAD_CORE_GC_H
 #define NOMAD_CORE_GC_H
 
@@ -24,9 +23,10 @@
 /* EARLY: the agent may still ask for tasks that have ended. */
 enum { NOMAD__GC_DRY_RUN = 1, NOMAD__GC_BY_HAND = 2, NOMAD__GC_RUNNING = 4, NOMAD__GC_EARLY = 8 };
 /* `removed` is called for each one that was removed (or would be), or that
- * could not be (err).  The plugin has to be initialised.  Blocks. */
+ * could not be (err); `why` says in words why nobody needs it.  The plugin has to be initialised.  Blocks. */
 int nomad__gc(struct nomad_plugin *plugin, unsigned flags,
-	      void (*removed)(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err), void *ud,
-	      struct nomad_error **err);
+	      void (*removed)(void *ud, const struct nomad__disk_task *task, const char *why,
+			      const struct nomad_error *err),
+	      void *ud, struct nomad_error **err);
 
 #endif

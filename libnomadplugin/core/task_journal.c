@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/tree.h"
+#include "core/options.h"
 #include "core/plugin.h"
 
 enum {
@@ -55,6 +57,15 @@ static int make_state_dir(const struct nomad_task *task, struct nomad_error **er
 	return r < 0 ? nomad_error_errno(err, -r, "make the task's state directory '%s'", task->state_dir) : 0;
 }
 
+/* For `ps`: whose the claim is. */
+static void claim_text(struct nomad_task *task, char *text, size_t size)
+{
+	struct nomad__node node;
+
+	snprintf(text, size, "%d %lld %s", (int)getpid(), (long long)nomad_wall_ns(),
+		 nomad__options_node(task->plugin, &node) ? "agent" : "run");
+}
+
 int nomad__task_journal_open(struct nomad_task *task, bool create, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/task", task->state_dir);
@@ -74,6 +85,11 @@ int nomad__task_journal_open(struct nomad_task *task, bool create, struct nomad_
 			nomad_log_kv(NOMAD_LOG_WARN, "another instance of this driver holds the task as well",
 				     "task_id", task->info.id, NULL);
 			r = 0;
+		} else if (r == 0 && nomad_map_get(&journal.map, "id")) { /* else it is new: the identity comes first */
+			char claim[64];
+
+			claim_text(task, claim, sizeof(claim));
+			(void)nomad__journal_note(&journal, "claim", claim, NULL);
 		}
 		if (r == 0) {
 			nomad__task_journal_adopt(task, &journal);
@@ -141,7 +157,7 @@ int nomad__task_record_identity(struct nomad_task *task, struct nomad_error **er
 {
 	const struct nomad_task_info *info = &task->info;
 	struct nomad__task_journal *own = task->journal;
-	char cpu[24], memory[24], now[24];
+	char cpu[24], memory[24], now[24], claim[64];
 	const struct {
 		const char *key, *value;
 	} facts[] = {
@@ -157,9 +173,11 @@ int nomad__task_record_identity(struct nomad_task *task, struct nomad_error **er
 		{ "namespace", info->namespace_name },
 		{ "dir", info->alloc_dir },
 		{ "boot", task->plugin->boot_id },
+		{ "claim", claim },
 	};
 	int r = 0;
 
+	claim_text(task, claim, sizeof(claim));
 	snprintf(now, sizeof(now), "%lld", (long long)nomad_wall_ns());
 	snprintf(cpu, sizeof(cpu), "%lld", (long long)info->resources.cpu_shares);
 	snprintf(memory, sizeof(memory), "%lld", (long long)info->resources.memory_limit_bytes);

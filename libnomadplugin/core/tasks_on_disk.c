@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -37,6 +39,14 @@ void nomad__tasks_on_disk_free(struct nomad__disk_task *tasks, size_t count)
 }
 
 /* ---- One task ---- */
+
+static void look_at_claim(struct nomad__disk_task *task)
+{
+	const char *text = task->claimed ? nomad_map_get(&task->record, "claim") : NULL;
+
+	if (!text || sscanf(text, "%d %" SCNd64 " %7s", &task->claim_pid, &task->claim_since_ns, task->claim_by) != 3)
+		*task->claim_by = 0;
+}
 
 static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool this_boot)
 {
@@ -117,6 +127,7 @@ int nomad__task_on_disk(struct nomad_plugin *plugin, const char *slug, struct no
 	task.foreign = driver && strcmp(driver, plugin->driver->name) != 0;
 	if (time)
 		task.since_ns = strtoll(time, NULL, 10);
+	look_at_claim(&task);
 	look_at_supervisor(dirfd, &task, !boot || strcmp(boot, plugin->boot_id) == 0);
 	if (ret_record)
 		*ret_record = record;

@@ -34,7 +34,10 @@ struct nomad__disk_task {
 	char *slug;		 /* name of the directory */
 	struct nomad_map record; /* id, alloc, name, node, job, ...; what the driver holds is x.* */
 	enum nomad__disk_state state;
-	bool claimed;			/* a living plugin looks after it */
+	bool claimed;	  /* a living plugin looks after it */
+	char claim_by[8]; /* which then: "agent" (its plugin) or "run"; "": not known */
+	int claim_pid;
+	int64_t claim_since_ns;		/* wall clock */
 	bool foreign;			/* of another driver */
 	bool alive;			/* its supervisor */
 	int supervisor_pid, leader_pid; /* 0: none */

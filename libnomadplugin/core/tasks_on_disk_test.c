@@ -35,8 +35,9 @@ static const struct nomad__disk_task *of(const char *id)
 
 static char removed[1024];
 
-static void on_removed(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+static void on_removed(void *ud, const struct nomad__disk_task *task, const char *why, const struct nomad_error *err)
 {
+	assert_non_null(why);
 	const char *name = nomad_map_get(&task->record, "name");
 
 	(void)ud;
@@ -347,12 +348,15 @@ static void on_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
 static void test_orphans(void **state)
 {
 	struct nomad_plugin *plugin = plugin_idle(&script_driver), *other;
-	const char *mine = id_of("mine/1"), *its = id_of("its/1"), *now = id_of("now/1"), *claimed = id_of("claimed/1");
+	const char *mine = id_of("mine/1"), *its = id_of("its/1"), *now = id_of("now/1"), *claimed = id_of("claimed/1"),
+		   *end = id_of("end/1");
 	struct nomad__sub *agent;
 
 	(void)state;
 	must_start(plugin, mine, "{}", NULL);
 	must_start(plugin, its, "{}", NULL);
+	must_start(plugin, end, "{\"script\": \"exit 4\"}", NULL);
+	(void)must_wait(plugin, end, NULL);
 	nomad__plugin_free(plugin);
 	write_record(its, "node", "node-2");
 	other = plugin_idle(&script_driver);
@@ -361,12 +365,12 @@ static void test_orphans(void **state)
 	plugin = plugin_with(&script_driver, "\"gc_grace\": 1");
 	agent = nomad__fingerprint_subscribe(plugin, on_fingerprint, NULL);
 	sleep(4);
-	assert_int_equal(count_in("state/tasks"), 3); /* it does not know which node it is */
+	assert_int_equal(count_in("state/tasks"), 4); /* it does not know which node it is */
 	nomad__sub_cancel(agent);
 	must_start(plugin, now, "{}", NULL);
 	sleep(3);
-	assert_int_equal(count_in("state/tasks"), 4); /* without an agent */
-	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
+	assert_int_equal(count_in("state/tasks"), 5); /* without an agent */
+
 	agent = nomad__fingerprint_subscribe(plugin, on_fingerprint, NULL);
 	wait_until(count_in("state/tasks") == 3);
 	sleep(3);

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,13 +36,18 @@ func (h *host) command(t testing.TB, name string, args ...string) string {
 
 // onDisk is what `ps --json` tells of a task.
 type onDisk struct {
-	ID            string            `json:"id"`
-	Alloc         string            `json:"alloc"`
-	Name          string            `json:"name"`
-	Job           string            `json:"job"`
-	Node          string            `json:"node"`
-	State         string            `json:"state"`
-	Claimed       bool              `json:"claimed"`
+	ID      string `json:"id"`
+	Alloc   string `json:"alloc"`
+	Name    string `json:"name"`
+	Job     string `json:"job"`
+	Node    string `json:"node"`
+	State   string `json:"state"`
+	Claimed bool   `json:"claimed"`
+	Claim   struct {
+		By   string `json:"by"`
+		Pid  int    `json:"pid"`
+		AgeS int64  `json:"age_s"`
+	} `json:"claim"`
 	SupervisorPid int               `json:"supervisor_pid"`
 	Pid           int               `json:"pid"`
 	AgeS          int64             `json:"age_s"`
@@ -111,6 +117,9 @@ func TestPs(t *testing.T) {
 	if cmd, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", d.SupervisorPid)); !strings.Contains(string(cmd), "nomad-driver-testdriver: ") {
 		t.Errorf("supervisor %d is %q", d.SupervisorPid, cmd)
 	}
+	if c := d.Claim; c.By != "agent" || c.Pid != h.pid || c.AgeS < 0 || c.AgeS > 600 {
+		t.Errorf("claim: %+v", c)
+	}
 	if d := all[e.id]; d.State != "exited" || d.ExitCode != 7 || d.Pid != 0 || !d.Claimed {
 		t.Errorf("exited: %+v", d)
 	}
@@ -118,7 +127,7 @@ func TestPs(t *testing.T) {
 		t.Errorf("remote: %+v", d)
 	}
 	out := h.command(t, "ps")
-	for _, want := range []string{k.alloc[:8] + " +web +job +running +[0-9]+ +[0-9]+ +[0-9]+s +100 +256Mi agent", "exited", "remote"} {
+	for _, want := range []string{k.alloc[:8] + " +web +job +running +[0-9]+ +[0-9]+ +[0-9]+s +100 +256Mi agent \\(pid " + strconv.Itoa(h.pid) + "\\) for [0-9]+s", "exited", "remote"} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -164,7 +173,7 @@ func TestGC(t *testing.T) {
 	before := other.files()
 	dry := other.command(t, "gc", "--dry-run")
 	for id, state := range map[string]string{ended.id: "exited", lost.id: "lost"} {
-		if !strings.Contains(dry, "would remove "+id+" ("+state+")\n") {
+		if !strings.Contains(dry, "would remove "+id+" ("+state+"): ") {
 			t.Errorf("gc --dry-run does not name %s: %q", state, dry)
 		}
 	}
@@ -186,7 +195,7 @@ func TestGC(t *testing.T) {
 		t.Error("gc ended a task that runs")
 	}
 	// An agent that is down claims nothing: what runs is ended if that is said.
-	if out := other.command(t, "gc", "--running"); out != "removed "+ran.id+" (running)\n" || alive(all[ran.id].Pid) {
+	if out := other.command(t, "gc", "--running"); out != "removed "+ran.id+" (running): it runs, and no plugin claims it\n" || alive(all[ran.id].Pid) {
 		t.Errorf("gc --running: %q", out)
 	}
 	if !alive(all[theirs.id].Pid) {
@@ -198,11 +207,12 @@ func TestGC(t *testing.T) {
 	}
 }
 
-// After the grace time the plugin does it by itself, with the ends of its own node.  Not in the trial launches.
+// When its agent has been there for the grace time, the plugin does it by itself, with what is of its own node.  Not in the trial launches.
 func TestGCByItself(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, "")
-	ran, ended := startOn(t, h, "n1", shell("exec sleep 99")), startOn(t, h, "n1", shell("exit 1"))
+	startOn(t, h, "n1", shell("exec sleep 99"))
+	ended := startOn(t, h, "n1", shell("exit 1"))
 	kept, keptEnd := startOn(t, h, "n2", shell("exec sleep 99")), startOn(t, h, "n2", shell("exit 2"))
 	ended.mustExit(t, 1, 0)
 	keptEnd.mustExit(t, 2, 0)
@@ -228,14 +238,15 @@ func TestGCByItself(t *testing.T) {
 	h.crash()
 	h = start(t, launch{stateDir: h.stateDir})
 	h.ready(t, M{"gc_grace": 3})
+	h.stream(t, driverSvc+"Fingerprint", M{}, false)
 	// The agent asks for one that it knows; for the other it does not.
 	if err := now.recover(h, true); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the end that nobody claims is gone", func() bool { return len(h.ps(t)) == 4 })
-	// What runs goes at a later look only (core/tasks_on_disk_test.c has that), and never that of another node.
+	eventually(t, "what nobody claims is gone", func() bool { return len(h.ps(t)) == 3 })
+	// Never what is of another node.
 	all := h.ps(t)
-	for _, k := range []*task{now, ran, kept} {
+	for _, k := range []*task{now, kept} {
 		if d := all[k.id]; d.State != "running" || !alive(d.Pid) {
 			t.Errorf("left: %v", all)
 		}
@@ -243,7 +254,7 @@ func TestGCByItself(t *testing.T) {
 	if all[keptEnd.id].State != "exited" {
 		t.Errorf("left: %v", all)
 	}
-	for _, k := range []*task{now, ran, kept, keptEnd} {
+	for _, k := range []*task{now, kept, keptEnd} {
 		k.h = h
 		k.destroy(t)
 	}

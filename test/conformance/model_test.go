@@ -527,11 +527,11 @@ func sequenceOf(seed int64) (sequence []op) {
 }
 
 // shrink drops what is not needed for a failure: halves first, then single steps.
-func shrink(sequence []op, until time.Time) []op {
+func shrink[T any](sequence []T, until time.Time, play func([]T) (int, error)) []T {
 	for size := (len(sequence) + 1) / 2; size >= 1; {
 		shorter := false
 		for at := 0; at+size <= len(sequence) && time.Now().Before(until); {
-			try := append(append([]op(nil), sequence[:at]...), sequence[at+size:]...)
+			try := append(append([]T(nil), sequence[:at]...), sequence[at+size:]...)
 			if n, err := play(try); err != nil {
 				if n >= 0 && n < len(try) {
 					try = try[:n+1]
@@ -558,47 +558,42 @@ func number(name string, otherwise int64) int64 {
 	return otherwise
 }
 
-func TestModel(t *testing.T) {
+// seeds plays one seed after the other, on several workers, for MODEL_SECONDS or MODEL_SEEDS of them, or MODEL_SEED alone.
+// `play` returns what is wrong, and the number of steps.
+func seeds(t *testing.T, workers int, play func(seed int64) (string, int)) {
 	first, only := number("MODEL_SEED", 0), os.Getenv("MODEL_SEED") != ""
 	if !only {
 		first = time.Now().UnixNano() % 1_000_000_000
 	}
 	end := time.Now().Add(time.Duration(number("MODEL_SECONDS", 30)) * time.Second)
+	last := first + number("MODEL_SEEDS", 1<<40)
+	if only {
+		last = first + number("MODEL_SEEDS", 1)
+	}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	next, played, steps := first, 0, 0
 	take := func() (int64, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		if t.Failed() || (only && next > first) || (!only && time.Now().After(end)) {
+		if t.Failed() || next >= last || (!only && time.Now().After(end)) {
 			return 0, false
 		}
 		next++
 		return next - 1, true
 	}
-	for worker := 0; worker < 2; worker++ {
+	for worker := 0; worker < workers; worker++ {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for seed, ok := take(); ok; seed, ok = take() {
-				sequence := sequenceOf(seed)
-				n, err := play(sequence)
+				bad, n := play(seed)
 				mu.Lock()
-				played, steps = played+1, steps+len(sequence)
+				played, steps = played+1, steps+n
 				mu.Unlock()
-				if err == nil {
-					continue
+				if bad != "" {
+					t.Errorf("MODEL_SEED=%d: %s", seed, bad)
 				}
-				if n >= 0 && n < len(sequence) {
-					sequence = sequence[:n+1]
-				}
-				short := shrink(sequence, time.Now().Add(2*patience))
-				_, again := play(short)
-				var text strings.Builder
-				for _, o := range short {
-					fmt.Fprintf(&text, "\n    %v", o)
-				}
-				t.Errorf("MODEL_SEED=%d: %v\nthe shortest that fails (%v):%s", seed, err, again, text.String())
 			}
 		}()
 	}
@@ -607,4 +602,24 @@ func TestModel(t *testing.T) {
 	if played == 0 {
 		t.Error("no sequence was played")
 	}
+}
+
+func TestModel(t *testing.T) {
+	seeds(t, 2, func(seed int64) (string, int) {
+		sequence := sequenceOf(seed)
+		n, err := play(sequence)
+		if err == nil {
+			return "", len(sequence)
+		}
+		if n >= 0 && n < len(sequence) {
+			sequence = sequence[:n+1]
+		}
+		short := shrink(sequence, time.Now().Add(2*patience), play)
+		_, again := play(short)
+		text := fmt.Sprintf("%v\nthe shortest that fails (%v):", err, again)
+		for _, o := range short {
+			text += fmt.Sprintf("\n    %v", o)
+		}
+		return text, len(sequence)
+	})
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The library under go-plugin's client and real HCL: test/conformance.
+# The library under go-plugin's client and real HCL: test/conformance.  A script that sources this one may define `prepare`,
+# called before the isolation, and `set_up`, called in it.
 . test/lib.sh
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin:/usr/lib/go/bin
 requires go
@@ -20,7 +21,9 @@ if [ -z "${NOMAD_TEST_DIR:-}" ]; then
 		go test ${TAGS:+-tags "$TAGS"} -c -o "$program" .) >"$T/build" 2>&1 || {
 		not_ok 'the conformance tests compile' "$(cat "$T/build")"; done_testing; }
 fi
+[ -n "${NOMAD_TEST_DIR:-}" ] || ! command -v prepare >/dev/null || prepare
 isolate "$@"
+! command -v set_up >/dev/null || set_up
 
 census_before
 cd test/conformance || exit 1

@@ -1,0 +1,79 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: MPL-2.0
+#
+# test/lib-deaths.sh: agent, plugin and both are killed at random moments of many starts, under a real agent.  To be
+# sourced behind test/lib.sh, isolate and what the driver needs.
+#
+#   deaths FILE_NAME DRIVER CONFIG_JSON STATE_DIR   ROUNDS (2) rounds of each death, TASKS (20) tasks.  The plugins are in
+#                        $T/plugins, the agent's part is $T/plugin.hcl.  The command of a task has the argument
+#                        ": mark=${NOMAD_ALLOC_ID}; ...".  SEED repeats the moments
+#   instances            to be redefined where a task has no process here: an allocation's id for each instance, sorted
+
+: "${ROUNDS:=2}" "${TASKS:=20}" "${SEED:=$(date +%s)}"
+# An agent that dies before it has stored how to reach a logmon leaves that one behind.
+CENSUS_IGNORE='^process: .*nomad logmon'
+
+instances() { pgrep -fa '^/bin/sh -c : mark=' | sed -n 's/.*: mark=\([0-9a-f-]*\);.*/\1/p' | sort; }
+# A shell that forks is two for a moment: what counts is seen twice.
+_watch() {
+	_before=
+	while :; do
+		_now=$(instances | uniq -d)
+		for _a in $_now; do case $_before in *"$_a"*) echo "$_a" >>"$T/twice" ;; esac; done
+		_before=$_now
+		sleep 0.2
+	done
+}
+_start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver "$TASK_DRIVER"; }
+_random() { SEED=$(((SEED * 1103515245 + 12345) % 2147483648)); echo $((SEED / 65536 % $1)); }
+_records() { find "$STATE_DIR/tasks" -name task 2>/dev/null | wc -l; }
+_some_start() { [ "$(_records)" -gt 0 ]; }
+# Nomad may call an allocation "pending" for ever whose agent died between the answer and the event: what counts is what runs.
+_all_run() { [ "$(instances | wc -l)" = "$TASKS" ] && [ "$(instances | uniq | wc -l)" = "$TASKS" ]; }
+_nothing() { [ "$(_records)" = 0 ] && [ -z "$(instances)" ]; }
+_submit() {
+	job_json many "$TASK_DRIVER" "$TASK_CONFIG" service | jq --argjson n "$TASKS" '.Job.TaskGroups[0].Count = $n |
+		.Job.TaskGroups[0].Tasks[0].Resources = { CPU: 10, MemoryMB: 10 }' >"$T/many.json"
+	submit_job "$T/many.json"
+}
+# A job that is stopped while its tasks start, or one that is not.
+_round() {
+	_submit && wait_for 60 'a task starts' _some_start || return 1
+	sleep "0.$(printf %03d "$(_random 999)")"
+	case $1 in
+	agent) stop_agent KILL && _start ;;
+	plugin) kill -9 "$(plugin_pid "$PLUGIN_FILE")" && wait_driver "$TASK_DRIVER" ;;
+	both) OLD_PLUGIN=$(plugin_pid "$PLUGIN_FILE"); stop_agent KILL; kill -9 "$OLD_PLUGIN"; _start ;;
+	esac || return 1
+	wait_for 120 'each task runs once' _all_run || { instances; "$NOMAD" job status many; return 1; }
+	purge_job many && wait_for 20 'no task is left' _nothing || { find "$STATE_DIR/tasks"; instances; return 1; }
+}
+_rounds() {
+	ROUND=0
+	while [ $ROUND -lt "$ROUNDS" ]; do
+		_round "$1" || { echo "round $ROUND of SEED=$SEED"; return 1; }
+		ROUND=$((ROUND + 1))
+	done
+	[ ! -s "$T/twice" ] || { sort "$T/twice" | uniq -c; return 1; }
+}
+_first() {
+	_start && job_json first "$TASK_DRIVER" "$TASK_CONFIG" service >"$T/first.json" && run_job "$T/first.json" &&
+		wait_alloc "$ALLOC_ID" running 120 && purge_job first && wait_for 20 'no task is left' _nothing &&
+		census_before "$(plugin_pid "$PLUGIN_FILE")"
+}
+_census_deaths() { census_after "$(plugin_pid "$PLUGIN_FILE")"; }
+
+deaths() {
+	PLUGIN_FILE=$1 TASK_DRIVER=$2 TASK_CONFIG=$3 STATE_DIR=$4
+	run_test "$TASK_DRIVER: the state before, after a first task" _first
+	[ $_failed -eq 0 ] || done_testing
+	_watch >/dev/null 2>&1 &
+	_watcher=$!
+	for _who in agent plugin both; do
+		run_test "$TASK_DRIVER: kill -9 of $_who while $TASKS tasks start, $ROUNDS times: each runs once" _rounds "$_who"
+	done
+	kill $_watcher
+	wait $_watcher 2>/dev/null
+	run_test "$TASK_DRIVER: nothing is left behind" _census_deaths
+	stop_agent TERM 60
+}
