@@ -195,8 +195,8 @@ func traces(words []string) (left []string) {
 	return
 }
 
-// shared lists what has no task's name: links and rules of the firewall.
-func shared_() []string {
+// sharedOnHost lists what has no task's name: links and rules of the firewall.
+func sharedOnHost() []string {
 	out, _ := exec.Command("sh", "-c", `ip -o link 2>/dev/null | sed 's/^[0-9]*: \([^:@]*\).*/link: \1/'
 		nft list ruleset 2>/dev/null | sed 's/counter packets [0-9]* bytes [0-9]*//; s/^/nft: /'`).Output()
 	return strings.Split(strings.TrimSpace(string(out)), "\n")

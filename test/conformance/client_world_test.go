@@ -58,7 +58,7 @@ var testSubject = subject{
 	Name:   "testdriver",
 	Task:   M{"command": local},
 	Plugin: M{},
-	Variants: []M{{}, {}, {"mode": "slow", "delay_ms": 50}, {"mode": "slow", "delay_ms": 400}, {"mode": "waits", "delay_ms": 200},
+	Variants: []M{{"mode": "slow", "delay_ms": 50}, {}, {}, {"mode": "slow", "delay_ms": 400}, {"mode": "waits", "delay_ms": 200},
 		{"mode": "fail", "fails": true}, {"mode": "fail-retryable", "fails": true}},
 	StopCodes: []int64{7},
 }
@@ -411,7 +411,7 @@ func (w *clientWorld) quiet(before []string) error {
 		if left = w.left(before); len(left) == 0 {
 			break
 		}
-		if time.Since(began) > 15*time.Second {
+		if time.Since(began) > patience/4 {
 			return fmt.Errorf("left:\n%s", strings.Join(left, "\n"))
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -449,7 +449,7 @@ func (w *clientWorld) left(before []string) (left []string) {
 		}
 	}
 	if w.subject.Alone {
-		if now := shared_(); strings.Join(now, "\n") != strings.Join(before, "\n") {
+		if now := sharedOnHost(); strings.Join(now, "\n") != strings.Join(before, "\n") {
 			left = append(left, "links and rules: "+strings.Join(now, "\n"))
 		}
 	}
@@ -461,7 +461,7 @@ func playClient(s *subject, schedule []clientOp) (n int, err error) {
 	w.stateDir, _ = stateDir()
 	before := []string(nil)
 	if s.Alone {
-		before = shared_()
+		before = sharedOnHost()
 	}
 	defer w.clean()
 	w.client = newClient(w)

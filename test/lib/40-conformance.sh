@@ -24,6 +24,8 @@ fi
 [ -n "${NOMAD_TEST_DIR:-}" ] || ! command -v prepare >/dev/null || prepare
 isolate "$@"
 ! command -v set_up >/dev/null || set_up
+# The driver of test/conformance/client_world_test.go, if set_up describes one.
+[ ! -e "$T/driver.json" ] || export CLIENT_DRIVER="$T/driver.json"
 
 census_before
 cd test/conformance || exit 1
