@@ -21,8 +21,9 @@
 #include "core/task_progress.h"
 #include "core/tasks_on_disk.h"
 
-/* How long another holder of a record may take: `ps` holds each one for a moment, an ending plugin for longer. */
-enum { PATIENCE_MS = 3000, POLL_MS = 20 };
+/* How long another holder of a record may take: `ps` holds each one for a moment, an ending plugin for longer, and a plugin
+ * that removes what a killed start left for as long as the driver's destroy() takes. */
+enum { PATIENCE_MS = 15000, POLL_MS = 20 };
 
 /* ---- Known to the plugin ---- */
 
@@ -140,6 +141,8 @@ int nomad__rivals_end(struct nomad_task *task, struct nomad_error **err)
 			r = end_all_recorded(task, &held, err);
 		if (r >= 0 && !held)
 			return 0;
+		if (r >= 0 && nomad__task_cancelled(task))
+			return nomad_error_set(err, ECANCELED, "%s", nomad__task_cancelled(task));
 		if (r >= 0 && waited_ms >= PATIENCE_MS)
 			r = nomad_error_set(err, EBUSY,
 					    "another living instance of this driver holds it; end that process");
