@@ -76,8 +76,8 @@ static int destroy_busy(struct nomad_task *task, bool unknown, struct nomad_erro
 	return r;
 }
 
-int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, struct nomad__journal *take_record,
-				 struct nomad_error **err)
+int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, bool unless_known,
+				 struct nomad__journal *take_record, struct nomad_error **err)
 {
 	struct nomad_task *task, *other = NULL;
 	int r;
@@ -91,6 +91,10 @@ int nomad__task_destroy_recorded(struct nomad_plugin *plugin, const char *id, st
 		pthread_mutex_unlock(&task->busy);
 		nomad__task_unref(task);
 		task = other;
+		if (unless_known) {
+			nomad__task_unref(task);
+			return 0;
+		}
 		pthread_mutex_lock(&task->busy);
 	}
 	if (r < 0 && r != -EEXIST)
@@ -114,7 +118,7 @@ static int destroy_unknown(struct nomad_plugin *plugin, const char *id, struct n
 	/* Nomad's word counts more than a claim, which only keeps gc away. */
 	if (nomad__journal_open(&record, path, false, NULL) == 0)
 		(void)nomad__journal_claim(&record, CLAIM_PATIENCE_MS);
-	return nomad__task_destroy_recorded(plugin, id, &record, err);
+	return nomad__task_destroy_recorded(plugin, id, false, &record, err);
 }
 
 int nomad__task_destroy_known(struct nomad_task *task, bool force, struct nomad_error **err)

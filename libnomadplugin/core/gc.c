@@ -102,7 +102,7 @@ static int remove_one(struct nomad_plugin *plugin, const struct nomad__disk_task
 	int r;
 
 	if (slug && strcmp(slug, task->slug) == 0)
-		return nomad__task_destroy_recorded(plugin, id, take_record, err);
+		return nomad__task_destroy_recorded(plugin, id, true, take_record, err);
 	/* No driver could find anything by it. */
 	r = dir ? nomad__supervisor_clean(dir, err) : nomad_error_errno(err, ENOMEM, "remove '%s'", task->slug);
 	if (r >= 0) {

@@ -21,8 +21,8 @@
 #include "core/task_progress.h"
 #include "core/tasks_on_disk.h"
 
-/* How long another holder of a record may take: `ps` holds each one for a moment, an ending plugin for longer, and a plugin
- * that removes what a killed start left for as long as the driver's destroy() takes. */
+/* How long another holder of a record may take: `ps` holds each one for a moment, an ending plugin for longer, and a
+ * plugin that removes what a killed start left for as long as the driver's destroy() takes. */
 enum { PATIENCE_MS = 15000, POLL_MS = 20 };
 
 /* ---- Known to the plugin ---- */
@@ -103,7 +103,7 @@ static int end_recorded(struct nomad_task *task, const char *slug, bool *ret_hel
 		id = nomad_map_get(&other.record, "id");
 		nomad_log_kv(NOMAD_LOG_WARN, "ending an earlier run of the same task", "task_id", task->info.id,
 			     "earlier", id, "state", nomad__disk_state_name(other.state), NULL);
-		r = nomad__task_destroy_recorded(task->plugin, id, &record, err);
+		r = nomad__task_destroy_recorded(task->plugin, id, false, &record, err);
 	}
 	nomad__disk_task_done(&other);
 	return r;
