@@ -4,8 +4,8 @@
 # test/lib-deaths.sh: agent, plugin and both are killed at random moments of many starts, under a real agent.  To be
 # sourced behind test/lib.sh, isolate and what the driver needs.
 #
-#   deaths FILE_NAME DRIVER CONFIG_JSON STATE_DIR   ROUNDS (2) rounds of each death, TASKS (20) tasks.  The plugins are in
-#                        $T/plugins, the agent's part is $T/plugin.hcl.  The command of a task has the argument
+#   deaths FILE_NAME DRIVER CONFIG_JSON STATE_DIR   ROUNDS (2) rounds of each death, TASKS (20) tasks.  The plugins are
+#                        in $T/plugins, the agent's part is $T/plugin.hcl.  The command of a task has the argument
 #                        ": mark=${NOMAD_ALLOC_ID}; ...".  SEED repeats the moments
 #   instances            to be redefined where a task has no process here: an allocation's id for each instance, sorted
 
@@ -28,7 +28,8 @@ _start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver "$TASK_DR
 _random() { SEED=$(((SEED * 1103515245 + 12345) % 2147483648)); echo $((SEED / 65536 % $1)); }
 _records() { find "$STATE_DIR/tasks" -name task 2>/dev/null | wc -l; }
 _some_start() { [ "$(_records)" -gt 0 ]; }
-# Nomad may call an allocation "pending" for ever whose agent died between the answer and the event: what counts is what runs.
+# Nomad may call an allocation "pending" for ever whose agent died between the answer and the event: what counts is
+# what runs.
 _all_run() { [ "$(instances | wc -l)" = "$TASKS" ] && [ "$(instances | uniq | wc -l)" = "$TASKS" ]; }
 _nothing() { [ "$(_records)" = 0 ] && [ -z "$(instances)" ]; }
 _submit() {

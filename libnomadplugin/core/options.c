@@ -48,13 +48,14 @@ static const struct nomad_option library_rows[] = {
 	NOMAD_OPTION_AS(struct nomad__library_config, log_max_file_size_mb, "log_max_file_size", INT, .def = "10",
 			.min = 1, .max = 1048576, .unit = "MiB",
 			.help = "With log_collection = \"driver\": the size at which a new file is begun."),
-	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0,
-			.max = 31536000, .unit = "seconds",
-			.help = "How long an agent that comes back has to ask for its tasks. After that the driver removes "
-				"the dead tasks that no agent has claimed, and ends what runs that this agent has not "
-				"asked for. Without an agent it ends nothing that runs. What a killed start, a half "
-				"done destroy or a former boot left is removed at once. 0 leaves all of them; `gc` "
-				"does the same for dead tasks by hand."),
+	NOMAD_OPTION_AS(
+		struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0, .max = 31536000,
+		.unit = "seconds",
+		.help = "How long an agent that comes back has to ask for its tasks. After that the driver "
+			"removes the dead tasks that no agent has claimed, and ends what runs that this agent "
+			"has not asked for. Without an agent it ends nothing that runs. What a killed start, a "
+			"half done destroy or a former boot left is removed at once. 0 leaves all of them; `gc` "
+			"does the same for dead tasks by hand."),
 	NOMAD_OPTION(
 		struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
 		.help = "Show what the plugin counts as OpenMetrics text: calls and how long they took, tasks, their "

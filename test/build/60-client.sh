@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The model of an agent (test/conformance/client_world_test.go) with builds: MODEL_SECONDS or MODEL_SEEDS schedules.
+# The model of an agent with builds: see test/lib/32-client.sh.
 prepare() { requires buildah busybox jq; }
 set_up() {
 	. test/build/lib-build.sh

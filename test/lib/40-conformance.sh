@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The library under go-plugin's client and real HCL: test/conformance.  A script that sources this one may define `prepare`,
-# called before the isolation, and `set_up`, called in it.
+# The library under go-plugin's client and real HCL: test/conformance.  A script that sources this one may define
+# `prepare`, called before the isolation, and `set_up`, called in it.
 . test/lib.sh
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin:/usr/lib/go/bin
 requires go

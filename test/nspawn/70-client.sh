@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The model of an agent (test/conformance/client_world_test.go) with containers: MODEL_SECONDS or MODEL_SEEDS schedules.
+# The model of an agent with containers: see test/lib/32-client.sh.
 prepare() { . test/nspawn/lib-nspawn.sh; requires ip; }
 set_up() {
 	. test/nspawn/lib-nspawn.sh

@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The model of an agent (test/conformance/client_world_test.go) with pots: MODEL_SECONDS or MODEL_SEEDS schedules.
+# The model of an agent with pots: see test/lib/32-client.sh.
 prepare() { requires jq python3; }
 set_up() {
 	. test/pot/lib-pot.sh
 	make_pot
 	pot_config
-	task=$(task_config ': mark=@ID@; trap "exit 7" TERM; while :; do if read x </local/@GO@; then exit $x; fi; done')
-	jq -n --argjson config "$(cat "$T/config.json")" --argjson task "$task" --arg pot "$POT_DIR" -f test/pot/client.jq \
-		>"$T/driver.json"
+	task=$(task_config ': mark=@ID@; trap "exit 7" TERM; while :; do if read x </local/@GO@; then exit $x; fi
+		done')
+	jq -n --argjson config "$(cat "$T/config.json")" --argjson task "$task" --arg pot "$POT_DIR" \
+		-f test/pot/client.jq >"$T/driver.json"
 }
 TAGS=model RUN=TestClient PLUGIN=${BUILD:-build}/plugins/nomad-driver-pot
 export TAGS RUN PLUGIN

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The model of an agent for MODEL_SECONDS (600) with each driver, and ROUNDS (50) rounds of each death under a real agent.
+# The model of an agent for MODEL_SECONDS (600) with each driver, and ROUNDS (50) rounds of each death under a real
+# agent.
 . test/lib.sh
 MODEL_SECONDS=${MODEL_SECONDS:-600} ROUNDS=${ROUNDS:-50} GO_TEST_TIMEOUT=${GO_TEST_TIMEOUT:-7200s}
 export MODEL_SECONDS ROUNDS GO_TEST_TIMEOUT
