@@ -19,7 +19,7 @@ struct nomad__agent {
 	unsigned streams;
 	int64_t came_ns, left_ns;
 	char *node;
-	char *memory; /* a symbolic link to its name, which survives this process; or NULL */
+	char *memory; /* a symbolic link to its name, which survives this process; or NULL.  Set by init */
 };
 
 static void tear_down(void *part)
@@ -54,38 +54,37 @@ void nomad__agent_remember(struct nomad_plugin *plugin)
 
 	if (!nomad__options_node(plugin, &configured))
 		return;
-	pthread_mutex_lock(&agent->lock);
 	agent->memory = memory_of(plugin);
 	size = agent->memory ? readlink(agent->memory, node, sizeof(node)) : -1;
 	if (size > 0 && size < (ssize_t)sizeof(node))
 		agent->node = strndup(node, (size_t)size);
-	pthread_mutex_unlock(&agent->lock);
 }
 
-/* Lock held.  Without the memory, the next plugin waits for a task of this node. */
-static void memorize(struct nomad__agent *agent)
+/* Without the memory, the next plugin waits for a task of this node. */
+static void memorize(const char *memory, const char *node)
 {
-	NOMAD_AUTO_FREE char *temporary = agent->memory ? nomad_strdupf("%s.new", agent->memory) : NULL;
+	NOMAD_AUTO_FREE char *temporary = memory ? nomad_strdupf("%s.new", memory) : NULL;
 
 	if (!temporary)
 		return;
 	(void)unlink(temporary);
-	if (symlink(agent->node, temporary) == 0)
-		(void)rename(temporary, agent->memory);
+	if (symlink(node, temporary) == 0)
+		(void)rename(temporary, memory);
 }
 
 void nomad__agent_is_of(struct nomad_plugin *plugin, const char *node)
 {
 	struct nomad__agent *agent = plugin->agent;
-	char *copy;
+	char *copy = NULL;
 
 	pthread_mutex_lock(&agent->lock);
 	if (*node && (!agent->node || strcmp(agent->node, node) != 0) && (copy = strdup(node))) {
 		free(agent->node);
 		agent->node = copy;
-		memorize(agent);
 	}
 	pthread_mutex_unlock(&agent->lock);
+	if (copy)
+		memorize(agent->memory, node);
 }
 
 bool nomad__agent_is_node(struct nomad_plugin *plugin, const char *node)

@@ -35,7 +35,8 @@ int nomad__process_find(int pid, struct nomad__process *ret);
 bool nomad__process_lives(const struct nomad__process *process);
 /* The parent's pid; -ESRCH. */
 int nomad__process_parent(int pid);
-/* The arguments that it was started with, each with its NUL, as far as they fit: their size, or -errno. */
+/* The arguments that it was started with, each with its NUL: their size, or -errno.  What does not fit may be cut off,
+ * or be an error. */
 ssize_t nomad__process_arguments(int pid, char *buf, size_t size);
 /* Send `signal` to it if it is still the same.  -ESRCH if not. */
 int nomad__process_signal(const struct nomad__process *process, int signal);
