@@ -17,16 +17,12 @@
 #include "pot.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "env.h"
+#include "call.h"
 #include "hold.h"
-#include "images.h"
-#include "judge.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/tool.h"
@@ -38,7 +34,6 @@ enum {
 	REMOVE_TIMEOUT_S = 120,	  /* until its data set is */
 	STARTING_PATIENCE_S = 15, /* for a start that is asked to stop before the jail is up */
 	SIGNAL_PATIENCE_S = 3,
-	PROGRESS_INTERVAL_S = 15,
 };
 
 static int64_t now_s(void)
@@ -46,83 +41,14 @@ static int64_t now_s(void)
 	return nomad_monotonic_ns() / 1000000000;
 }
 
-/* What a start that is under way in this thread has its commands hold. */
-static __thread int hold_fd;
-
-/* "###>  ", "===>  ": pot's marks in front of what it says. */
-static const char *without_mark(const char *s)
-{
-	const char *p = s + strspn(s, "#=");
-
-	return p > s && *p == '>' ? p + 1 + strspn(p + 1, " ") : s;
-}
-
-/* pot's reason stands before its help, so that the end of its output may not have it.  A complaint about the form of a
- * variable repeats the variable. */
-static int with_complaint(int r, const struct nomad_tool *run, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *complaint = r == -EIO ? pot_first_complaint(run->output) : NULL;
-
-	if (!err || !*err || !complaint || strstr(nomad_error_message(*err), complaint) ||
-	    (run->quiet && strstr(complaint, "not in a valid form")))
-		return r;
-	return nomad_error_wrap(err, "%s", complaint);
-}
-
-/* Run take_argv with the site's PATH.  `run` may hold wishes and gets status and output, which the caller frees. */
-static int call_for_output(const struct pot_config *site, char **take_argv, struct nomad_tool *run,
-			   struct nomad_error **err)
-{
-	int r;
-
-	run->status = -1;
-	if (!take_argv)
-		return nomad_error_errno(err, ENOMEM, "make a command line for pot");
-	run->argv = (const char *const *)take_argv;
-	run->path = site->path;
-	if (run->timeout_ms == 0)
-		run->timeout_ms = (unsigned)site->command_timeout * 1000;
-	run->trim = without_mark;
-	pot_hold_apply(run, hold_fd);
-	r = with_complaint(nomad_tool_run(run, err), run, err);
-	run->argv = NULL;
-	nomad_strv_free(take_argv);
-	return r;
-}
-
-static int call(const struct pot_config *site, char **take_argv, struct nomad_tool *run, struct nomad_error **err)
-{
-	struct nomad_tool plain = { 0 };
-	int r;
-
-	if (!run)
-		run = &plain;
-	r = call_for_output(site, take_argv, run, err);
-	free(run->output);
-	run->output = NULL;
-	return r;
-}
-
-/* The same where a status of 1 is an answer, too: 1 for yes (0), 0 for no (1). */
-static int ask(const struct pot_config *site, char **take_argv, struct nomad_error **err)
-{
-	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-	struct nomad_tool run = { 0 };
-	int r = call(site, take_argv, &run, &why);
-
-	if (r == 0 || run.status == 1)
-		return r == 0;
-	return nomad_error_set(err, nomad_error_code(why), "%s", nomad_error_message(why));
-}
-
 int pot_exists(const struct pot_config *site, const char *name, struct nomad_error **err)
 {
-	return ask(site, pot_argv_exists(site->pot_path, name), err);
+	return pot_ask(site, pot_argv_exists(site->pot_path, name), err);
 }
 
 int pot_is_running(const struct pot_config *site, const char *name, struct nomad_error **err)
 {
-	return ask(site, pot_argv_is_running(site->pot_path, name), err);
+	return pot_ask(site, pot_argv_is_running(site->pot_path, name), err);
 }
 
 int pot_exit_code(const struct pot_config *site, const char *name)
@@ -144,7 +70,7 @@ char *pot_address(const struct pot_config *site, const char *name)
 	struct nomad_tool run = { 0 };
 	char *address = NULL;
 
-	if (call_for_output(site, pot_argv_info_env(site->pot_path, name), &run, NULL) == 0)
+	if (pot_call_for_output(site, pot_argv_info_env(site->pot_path, name), &run, NULL) == 0)
 		address = pot_parse_address(run.output);
 	free(run.output);
 	return address;
@@ -160,7 +86,7 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 				       "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name", signal);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		int r = call(site, pot_argv_signal(site->pot_path, name, signal_name), NULL, &why);
+		int r = pot_call(site, pot_argv_signal(site->pot_path, name, signal_name), NULL, &why);
 
 		if (r == 0)
 			return 0;
@@ -169,288 +95,6 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
 		usleep(100000);
 	}
-}
-
-/* ---- Making ---- */
-
-struct progress {
-	struct nomad_task *task;
-	const char *dir; /* the plugin's */
-	int64_t started, last;
-};
-
-static void on_line(void *ud, const char *line)
-{
-	struct progress *p = ud;
-	int64_t now = now_s();
-
-	const char *as = strstr(line, " as ");
-
-	if (as && strncmp(line, "importing ", 10) == 0)
-		pot_image_imported(p->dir, as + 4);
-	if (strncmp(line, "importing ", 10) == 0 || strncmp(line, "Installing dependency", 21) == 0) {
-		nomad_task_event(p->task, "Pot is %s%s", *line == 'I' ? "i" : "", line + (*line == 'I'));
-		p->last = now;
-	} else if (now - p->last >= PROGRESS_INTERVAL_S) {
-		nomad_task_event(p->task, "Still preparing the pot after %lld s: %s", (long long)(now - p->started),
-				 line);
-		p->last = now;
-	}
-}
-
-/* The resolv.conf of a job's dns block, or NULL without one. */
-static int write_dns(struct nomad_task *task, char **ret_file, struct nomad_error **err)
-{
-	const struct nomad_task_info *info = nomad_task_info(task);
-	NOMAD_AUTO_FREE char *file = NULL, *text = NULL;
-	NOMAD_AUTO_FD int fd = -1;
-	int r;
-
-	*ret_file = NULL;
-	if (!info->has_dns)
-		return 0;
-	file = nomad_strdupf("%s/resolv.conf", nomad_task_state_dir(task));
-	text = nomad_resolv_conf(info);
-	if (!file || !text)
-		return nomad_error_errno(err, ENOMEM, "write a resolv.conf for the task");
-	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	r = fd < 0 ? -errno : nomad_write_all(fd, text, strlen(text));
-	if (r < 0)
-		return nomad_error_errno(err, -r, "write '%s'", file);
-	*ret_file = NOMAD_TAKE_PTR(file);
-	return 0;
-}
-
-static int mount_one(const struct pot_config *site, const char *name, const char *source, const char *destination,
-		     bool read_only, struct nomad_error **err)
-{
-	int r;
-
-	/* pot keeps both in one line and splits it at blanks. */
-	if (strpbrk(source, " \t\n") || strpbrk(destination, " \t\n"))
-		return nomad_error_set(err, EINVAL, "mount '%s' at '%s': pot cannot mount paths with blanks", source,
-				       destination);
-	if (strcmp(source, "/") == 0)
-		return nomad_error_set(err, EINVAL, "mount '/' at '%s': pot cannot mount the host's root", destination);
-	r = call(site, pot_argv_mount_in(site->pot_path, name, source, destination, read_only), NULL, err);
-	return r < 0 ? nomad_error_wrap(err, "mount '%s' at '%s'", source, destination) : 0;
-}
-
-static int mount_list(const struct pot_config *site, struct nomad_task *task, const char *name, const char *option,
-		      char **entries, bool read_only, struct nomad_error **err)
-{
-	for (; entries && *entries; entries++) {
-		NOMAD_AUTO_FREE char *source = NULL;
-		const char *destination;
-		int r = pot_source(task, option, *entries, &source, &destination, err);
-
-		if (r == 0)
-			r = mount_one(site, name, source, destination, read_only, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static const char *dir_in_jail(const struct nomad_task_info *info, const char *variable, const char *otherwise)
-{
-	const char *dir = nomad_map_get(&info->env, variable);
-
-	return dir && *dir == '/' ? dir : otherwise;
-}
-
-/* Mounts what Nomad's shared directory has, one by one: FreeBSD refuses (EDEADLK) to mount its logs on themselves, as
- * they would show in a mount of the whole, and Nomad reads logs as root, so a task must not write there. */
-static int mount_shared(const struct pot_config *site, struct nomad_task *task, const char *name,
-			struct nomad_error **err)
-{
-	static const struct {
-		const char *name;
-		bool read_only;
-	} parts[] = { { "data", false }, { "tmp", false }, { "logs", true } };
-	const char *alloc = dir_in_jail(nomad_task_info(task), "NOMAD_ALLOC_DIR", "/alloc");
-
-	for (size_t i = 0; i < NOMAD_ARRAY_LEN(parts); i++) {
-		NOMAD_AUTO_FREE char *source = nomad_strdupf("%s/%s", nomad_task_shared_dir(task), parts[i].name);
-		NOMAD_AUTO_FREE char *target = nomad_strdupf("%s/%s", alloc, parts[i].name);
-		int r;
-
-		if (!source || !target)
-			return nomad_error_errno(err, ENOMEM, "mount the task's directories");
-		if (access(source, F_OK) < 0)
-			continue;
-		r = mount_one(site, name, source, target, parts[i].read_only, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int make_mounts(const struct pot_config *site, struct nomad_task *task, const char *name,
-		       struct nomad_error **err)
-{
-	const struct pot_task_config *config = nomad_task_config(task);
-	const struct nomad_task_info *info = nomad_task_info(task);
-	int r;
-
-	r = mount_shared(site, task, name, err);
-	if (r == 0)
-		r = mount_one(site, name, nomad_task_local_dir(task), dir_in_jail(info, "NOMAD_TASK_DIR", "/local"),
-			      false, err);
-	if (r == 0)
-		r = mount_one(site, name, nomad_task_secrets_dir(task),
-			      dir_in_jail(info, "NOMAD_SECRETS_DIR", "/secrets"), false, err);
-	for (size_t i = 0; r == 0 && i < info->n_mounts; i++)
-		r = mount_one(site, name, info->mounts[i].host_path, info->mounts[i].task_path,
-			      info->mounts[i].readonly, err);
-	if (r == 0)
-		r = mount_list(site, task, name, "mount", config->mount, false, err);
-	if (r == 0)
-		r = mount_list(site, task, name, "mount_read_only", config->mount_read_only, true, err);
-	return r;
-}
-
-static int make_environment(const struct pot_config *site, struct nomad_task *task, const char *name,
-			    struct nomad_error **err)
-{
-	const struct nomad_task_info *info = nomad_task_info(task);
-	NOMAD_AUTO_STRV char **assignments = NULL;
-	struct nomad_tool quiet = { .quiet = true };
-	int r;
-
-	r = pot_env_assignments(&info->env, site->env_files ? nomad_task_secrets_dir(task) : NULL,
-				dir_in_jail(info, "NOMAD_SECRETS_DIR", "/secrets"), &assignments, err);
-	if (r < 0 || !assignments)
-		return r;
-	return call(site, pot_argv_set_env(site->pot_path, name, (const char *const *)assignments), &quiet, err);
-}
-
-static int make_limits(const struct pot_config *site, struct nomad_task *task, const char *name,
-		       struct nomad_error **err)
-{
-	const struct pot_task_config *config = nomad_task_config(task);
-	const struct nomad_resources *res = &nomad_task_info(task)->resources;
-	int64_t memory_mb = res->memory_max_mb > res->memory_mb ? res->memory_max_mb : res->memory_mb;
-	int r = 0;
-
-	if (memory_mb > 0 && res->memory_max_mb >= 0)
-		r = call(site, pot_argv_set_memory(site->pot_path, name, memory_mb), NULL, err);
-	if (r == 0 && config->cpus > 0)
-		r = call(site, pot_argv_set_cpus(site->pot_path, name, config->cpus), NULL, err);
-	if (r == 0 && config->cpu_hard_limit) {
-		double percent = res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * 100;
-
-		if (!(percent > 0))
-			return nomad_error_set(err, EINVAL,
-					       "option 'cpu_hard_limit': Nomad does not say what part of the node's "
-					       "CPU the job's cpu is");
-		r = call(site, pot_argv_rctl_pcpu(name, percent < 1 ? 1 : (int64_t)percent), NULL, err);
-		if (r < 0)
-			r = nomad_error_wrap(err, "limit the CPU (is kern.racct.enable=1 set in /boot/loader.conf?)");
-	}
-	return r;
-}
-
-static int make_hosts(const struct pot_config *site, const struct pot_task_config *config, const char *name,
-		      struct nomad_error **err)
-{
-	struct nomad_tool run = { .what = "'pot set-hosts'" };
-
-	if (!config->extra_hosts || !config->extra_hosts[0])
-		return 0;
-	return call(site, pot_argv_set_hosts(site->pot_path, name, (const char *const *)config->extra_hosts), &run,
-		    err);
-}
-
-static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
-{
-	const struct pot_task_config *config = nomad_task_config(task);
-	const char *dir = nomad_plugin_state_dir(nomad_task_plugin(task));
-	struct progress progress = { .task = task, .dir = dir, .started = now_s(), .last = now_s() };
-	struct nomad_tool run = { .timeout_ms = (unsigned)site->prepare_timeout * 1000,
-				  .line = on_line,
-				  .ud = &progress };
-	NOMAD_AUTO_FREE char *dns_file = NULL, *output = NULL, *complaint = NULL;
-	NOMAD_AUTO_FREE char *image = pot_image_name(config->pot, config->tag);
-	struct pot_port *ports = NULL;
-	size_t n_ports = 0;
-	int r;
-
-	r = pot_ports(config, nomad_task_info(task), &ports, &n_ports, err);
-	if (r < 0)
-		return r;
-	r = write_dns(task, &dns_file, err);
-	if (r == 0) {
-		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
-		pot_images_hold();
-		r = call_for_output(
-			site, pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file, nomad_task_slug(task)),
-			&run, err);
-		if (image)
-			pot_image_used(dir, image);
-		pot_images_release();
-	}
-	output = run.output;
-	free(ports);
-	if (r < 0)
-		return r == -ETIMEDOUT || r == -EIO ? nomad_error_retryable(err) : r;
-	/* It ends with 0 after several failures, too. */
-	r = pot_exists(site, name, err);
-	if (r == 0) {
-		complaint = pot_first_complaint(output);
-		return nomad_error_set(err, EIO, "'pot prepare' made no whole pot: %s",
-				       complaint ? complaint : "its image or the ZFS pool may be damaged");
-	}
-	if (r < 0)
-		return r;
-	nomad_task_event(task, "Prepared the pot in %lld s", (long long)(now_s() - progress.started));
-	return 0;
-}
-
-static int make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
-{
-	const struct pot_task_config *config = nomad_task_config(task);
-	int r;
-
-	r = prepare(site, task, name, err);
-	for (char **a = config->attributes; r == 0 && a && *a; a++) {
-		const char *value = strchr(*a, ':') + 1;
-		NOMAD_AUTO_FREE char *key = nomad_strdupf("%.*s", (int)(value - 1 - *a), *a);
-
-		r = call(site, key ? pot_argv_set_attribute(site->pot_path, name, key, value) : NULL, NULL, err);
-	}
-	for (char **c = config->copy; r == 0 && c && *c; c++) {
-		NOMAD_AUTO_FREE char *source = NULL;
-		const char *destination = NULL;
-		/* Waits for the same lock as a download of another task. */
-		struct nomad_tool run = { .timeout_ms = (unsigned)site->prepare_timeout * 1000 };
-
-		r = pot_source(task, "copy", *c, &source, &destination, err);
-		if (r == 0)
-			r = call(site, pot_argv_copy_in(site->pot_path, name, source, destination), &run, err);
-	}
-	if (r == 0)
-		r = make_mounts(site, task, name, err);
-	if (r == 0)
-		r = make_environment(site, task, name, err);
-	if (r == 0)
-		r = make_hosts(site, config, name, err);
-	if (r == 0)
-		r = make_limits(site, task, name, err);
-	return r;
-}
-
-int pot_make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
-{
-	int fd = pot_hold_new(nomad_task_state_dir(task), err), r;
-
-	if (fd < 0)
-		return fd;
-	hold_fd = fd;
-	r = make(site, task, name, err);
-	hold_fd = 0;
-	pot_hold_free(nomad_task_state_dir(task), fd);
-	return r;
 }
 
 /* ---- Ending ---- */
@@ -462,10 +106,10 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 	unsigned pause = 100;
 
 	/* The task had its time to end: what is left may have one second more. */
-	(void)call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
+	(void)pot_call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		int r = call(site, pot_argv_stop(site->pot_path, name), NULL, &why);
+		int r = pot_call(site, pot_argv_stop(site->pot_path, name), NULL, &why);
 		int running = pot_is_running(site, name, r == 0 ? &why : NULL);
 
 		/* A start that has not got so far yet would bring the jail up behind our back: it is not killed, as
@@ -477,7 +121,7 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 		if (r < 0 && running == 0 && !is_starting(ud))
 			return 0;
 		if (r < 0 && (!is_starting(ud) || now_s() - began >= STARTING_PATIENCE_S))
-			(void)call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
+			(void)pot_call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
 		if (now_s() - began >= END_TIMEOUT_S)
 			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %d s: %s", name,
 					       END_TIMEOUT_S, why ? nomad_error_message(why) : "its jail does not die");
@@ -490,7 +134,7 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 static bool destroy(const struct pot_config *site, const char *name, struct nomad_error **err)
 {
 	struct nomad_tool run = { 0 };
-	int r = call_for_output(site, pot_argv_destroy(site->pot_path, name), &run, err);
+	int r = pot_call_for_output(site, pot_argv_destroy(site->pot_path, name), &run, err);
 	bool gone = r == 0 || (run.status == 1 && strstr(run.output, "not found or corrupted"));
 
 	free(run.output);
@@ -524,21 +168,21 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 		if (destroyed)
 			continue;
 		/* Its start was cut: only what is declared dead can be stopped. */
-		(void)call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
-		(void)call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
-		(void)call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
+		(void)pot_call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
+		(void)pot_call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
+		(void)pot_call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
 		usleep(pause * 1000);
 		pause = pause < 4000 ? pause * 2 : 4000;
 	}
 	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */
-	(void)call(site, pot_argv_rctl_remove(name), NULL, NULL);
+	(void)pot_call(site, pot_argv_rctl_remove(name), NULL, NULL);
 	return 0;
 }
 
 int pot_remove_image(const struct pot_config *site, const char *image)
 {
 	/* As often as not it has clones, and pot says no. */
-	if (call(site, pot_argv_destroy_image(site->pot_path, image), NULL, NULL) == 0)
+	if (pot_call(site, pot_argv_destroy_image(site->pot_path, image), NULL, NULL) == 0)
 		return 0;
 	return pot_exists(site, image, NULL) == 0 ? 0 : -EBUSY;
 }
