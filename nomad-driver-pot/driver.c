@@ -94,7 +94,8 @@ static int refuse(const struct pot_config *site, const struct nomad_task_info *i
 
 static int run_start(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
 {
-	NOMAD_AUTO_STRV char **argv = pot_argv_start(site->pot_path, name);
+	NOMAD_AUTO_FREE char *file = pot_start_file(nomad_task_state_dir(task));
+	NOMAD_AUTO_STRV char **argv = file ? pot_argv_start(site->pot_path, name, file) : NULL;
 	/* jexec hands all of it on to the task, so it is small; the task's own environment never gets near the
 	 * scripts that root runs on the host. */
 	struct nomad_map env = { 0 };
@@ -116,6 +117,15 @@ static int run_start(const struct pot_config *site, struct nomad_task *task, con
 	return r;
 }
 
+static int ended_early(struct nomad_task *task, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *output = pot_start_output(nomad_task_state_dir(task));
+	NOMAD_AUTO_FREE char *complaint = pot_first_complaint(output);
+
+	return nomad_error_set(err, EIO, "'pot start' ended before the jail ran: %s",
+			       complaint ? complaint : "pot gave no reason; see the task's stderr");
+}
+
 /* The jail runs, or has run. */
 static int wait_until_running(const struct pot_config *site, struct nomad_task *task, const char *name,
 			      struct nomad_error **err)
@@ -133,8 +143,7 @@ static int wait_until_running(const struct pot_config *site, struct nomad_task *
 		if (!alive) {
 			if (pot_exit_code(site, name) >= 0)
 				return 0;
-			return nomad_error_set(err, EIO,
-					       "'pot start' ended before the jail ran; see the task's stdout");
+			return ended_early(task, err);
 		}
 		if (now_ms() >= deadline)
 			return nomad_error_set(err, ETIMEDOUT, "the jail did not run within %lld s (start_timeout)",
@@ -212,6 +221,8 @@ static int pot_start(struct nomad_task *task, struct nomad_error **err)
 	if (r < 0) {
 		NOMAD_AUTO_ERROR struct nomad_error *left = NULL;
 
+		pot_log_start(name, nomad_task_state_dir(task));
+
 		if (started)
 			(void)pot_end(site, name, is_starting, task, NULL);
 		if (pot_remove(site, name, nomad_task_state_dir(task), &left) == 0)
@@ -280,6 +291,7 @@ static int pot_destroy(struct nomad_task *task, struct nomad_error **err)
 	/* Without a record nothing was begun. */
 	if (!name)
 		return 0;
+	pot_log_start(name, nomad_task_state_dir(task));
 	r = pot_remove(site_of(task), name, nomad_task_state_dir(task), err);
 	if (r == 0)
 		pot_images_collect(site_of(task), nomad_plugin_state_dir(nomad_task_plugin(task)), pot_remove_image);

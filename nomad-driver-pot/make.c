@@ -3,6 +3,7 @@
  * make.c: makes the pot of a task, all but started. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "nomad/tool.h"
 #include "pot-cli.h"
 #include "pot.h"
+#include "run.h"
 
 enum { PROGRESS_INTERVAL_S = 15 };
 
@@ -138,6 +140,15 @@ static int mount_shared(const struct pot_config *site, struct nomad_task *task, 
 	return 0;
 }
 
+/* Mounts pot-run, which starts the task's command. */
+static int mount_run(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *dir = NULL;
+	int r = pot_run_write(nomad_task_state_dir(task), &dir, err);
+
+	return r < 0 ? r : mount_one(site, name, dir, POT_RUN_MOUNT, true, err);
+}
+
 static int make_mounts(const struct pot_config *site, struct nomad_task *task, const char *name,
 		       struct nomad_error **err)
 {
@@ -145,7 +156,9 @@ static int make_mounts(const struct pot_config *site, struct nomad_task *task, c
 	const struct nomad_task_info *info = nomad_task_info(task);
 	int r;
 
-	r = mount_shared(site, task, name, err);
+	r = mount_run(site, task, name, err);
+	if (r == 0)
+		r = mount_shared(site, task, name, err);
 	if (r == 0)
 		r = mount_one(site, name, nomad_task_local_dir(task), dir_in_jail(info, "NOMAD_TASK_DIR", "/local"),
 			      false, err);
@@ -214,6 +227,44 @@ static int make_hosts(const struct pot_config *site, const struct pot_task_confi
 			err);
 }
 
+/* The command that the image has, malloc()ed, or NULL. */
+static char *image_command(const char *fs_root, const char *name)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/jails/%s/conf/pot.conf", fs_root, name);
+	FILE *file = path ? fopen(path, "re") : NULL;
+	char *line = NULL, *command = NULL;
+	size_t size = 0;
+
+	while (file && getline(&line, &size, file) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "pot.cmd=", 8) == 0) {
+			free(command);
+			command = strdup(line + 8);
+		}
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return command;
+}
+
+/* The image's own command is started by pot-run, too. */
+static int wrap_image_command(const struct pot_config *site, const char *name, struct nomad_error **err)
+{
+	struct nomad_tool run = { 0 };
+	NOMAD_AUTO_FREE char *command = NULL, *line = NULL, *fs_root = NULL;
+	int r = pot_call_for_output(site, pot_argv_config(site->pot_path, "fs_root"), &run, err);
+
+	fs_root = run.output;
+	if (r < 0)
+		return r;
+	fs_root[strcspn(fs_root, "\r\n")] = '\0';
+	command = image_command(fs_root, name);
+	/* Without one pot runs rc. */
+	line = nomad_strdupf(POT_RUN " %s", command && *command ? command : "sh /etc/rc");
+	return pot_call(site, line ? pot_argv_set_command(site->pot_path, name, line) : NULL, NULL, err);
+}
+
 static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
 {
 	const struct pot_task_config *config = nomad_task_config(task);
@@ -265,6 +316,8 @@ static int make(const struct pot_config *site, struct nomad_task *task, const ch
 	int r;
 
 	r = prepare(site, task, name, err);
+	if (r == 0 && !config->command)
+		r = wrap_image_command(site, name, err);
 	for (char **a = config->attributes; r == 0 && a && *a; a++) {
 		const char *value = strchr(*a, ':') + 1;
 		NOMAD_AUTO_FREE char *key = nomad_strdupf("%.*s", (int)(value - 1 - *a), *a);

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "nomad/error.h"
+#include "run.h"
 
 /* ---- Building blocks ---- */
 
@@ -124,7 +125,7 @@ char *pot_command_line(const struct pot_task_config *config, bool *ret_oom)
 	*ret_oom = false;
 	if (!config->command)
 		return NULL;
-	line = nomad_strdupf("%s", config->command);
+	line = nomad_strdupf(POT_RUN " %s", config->command);
 	for (size_t i = 0; line && config->args && config->args[i]; i++) {
 		const char *arg = config->args[i];
 		char *word = is_single_quoted(arg) ? strdup(arg) : pot_quote(arg);
@@ -199,6 +200,13 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 
 /* ---- Making a pot ---- */
 
+/* pot strips one pair of double quotes: give it one, so that a line that has its own keeps them. */
+static void add_command(char ***argv, const char *line)
+{
+	add(argv, "-c", NULL);
+	addf(argv, "\"%s\"", line);
+}
+
 char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, const struct pot_port *ports,
 			size_t n_ports, const char *dns_file, const char *slug)
 {
@@ -207,13 +215,11 @@ char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, c
 	bool oom;
 	char *line = pot_command_line(config, &oom);
 
-	/* pot strips one pair of double quotes: give it one, so that a line that has its own keeps them. */
 	if (oom) {
 		nomad_strv_free(argv);
 		argv = NULL;
 	} else if (line) {
-		add(&argv, "-c", NULL);
-		addf(&argv, "\"%s\"", line);
+		add_command(&argv, line);
 	}
 	free(line);
 	if (mode)
@@ -240,6 +246,14 @@ char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, c
 		addf(&argv, "%s%d:%d", ports[i].udp ? "udp:" : "", ports[i].inside, ports[i].host);
 	}
 	add(&argv, "-a", slug, "-n", POT_NAME_PREFIX, "-v", NULL);
+	return argv;
+}
+
+char **pot_argv_set_command(const char *pot, const char *name, const char *line)
+{
+	char **argv = argv_of(pot, "set-cmd", "-p", name, NULL);
+
+	add_command(&argv, line);
 	return argv;
 }
 
@@ -307,8 +321,10 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
  * reports the answer over descriptor 4 (NOMAD_EXIT_FD), which the jail does
  * not get; pot is a shell script itself, so
  * another one shares its memory, where a copy of this program would not.
- * A code above 128 is what pot's shell makes of a death by signal. */
-static const char start_script[] = "\"$1\" start \"$2\" 4>&-; r=$?\n"
+ * A code above 128 is what pot's shell makes of a death by signal.
+ *
+ * What pot says goes to a file: the task's stdout is POT_STDOUT_FD, which pot-run takes in the jail. */
+static const char start_script[] = "\"$1\" start \"$2\" 5>&1 >>\"$3\" 4>&-; r=$?\n"
 				   "s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null 4>&-) || s=\n"
 				   "c=${s#*\\\"ExitCode\\\": }; c=${c%%[!0-9]*}\n"
 				   "case $s in *ExitCode*[0-9]*) ;; *) c= ;; esac\n"
@@ -317,9 +333,9 @@ static const char start_script[] = "\"$1\" start \"$2\" 4>&-; r=$?\n"
 				   "echo \"$c $n\" >&4\n"
 				   "exit \"$c\"\n";
 
-char **pot_argv_start(const char *pot, const char *name)
+char **pot_argv_start(const char *pot, const char *name, const char *file)
 {
-	return argv_of("/bin/sh", "-c", start_script, "pot-start", pot, name, NULL);
+	return argv_of("/bin/sh", "-c", start_script, "pot-start", pot, name, file, NULL);
 }
 
 char **pot_argv_stop(const char *pot, const char *name)

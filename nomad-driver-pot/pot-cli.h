@@ -28,7 +28,7 @@ struct pot_port {
 int pot_ports(const struct pot_task_config *config, const struct nomad_task_info *info, struct pot_port **ret_ports,
 	      size_t *ret_count, struct nomad_error **err) NOMAD_MUST_CHECK;
 
-/* The task's command as one line for the jail's shell, or NULL if the image's
+/* The task's command, started by pot-run, as one line for the jail's shell, or NULL if the image's
  * own is to run (*ret_oom false) or memory ran out (true). */
 char *pot_command_line(const struct pot_task_config *config, bool *ret_oom);
 /* `s` as one word for a shell. */
@@ -37,6 +37,7 @@ char *pot_quote(const char *s);
 /* `dns_file` NULL: option dns counts. */
 char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, const struct pot_port *ports,
 			size_t n_ports, const char *dns_file, const char *slug);
+char **pot_argv_set_command(const char *pot, const char *name, const char *line);
 char **pot_argv_set_attribute(const char *pot, const char *name, const char *attribute, const char *value);
 char **pot_argv_copy_in(const char *pot, const char *name, const char *source, const char *destination);
 char **pot_argv_mount_in(const char *pot, const char *name, const char *directory, const char *mount_point,
@@ -46,8 +47,9 @@ char **pot_argv_set_env(const char *pot, const char *name, const char *const *as
 char **pot_argv_set_hosts(const char *pot, const char *name, const char *const *hosts);
 char **pot_argv_set_memory(const char *pot, const char *name, int64_t megabytes);
 char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus);
-/* The supervised command: `start` in the foreground; reports the task's true end over NOMAD_EXIT_FD. */
-char **pot_argv_start(const char *pot, const char *name);
+/* The supervised command: `start` in the foreground; appends what pot says to `file`, and reports the task's true end
+ * over NOMAD_EXIT_FD. */
+char **pot_argv_start(const char *pot, const char *name, const char *file);
 char **pot_argv_stop(const char *pot, const char *name);
 char **pot_argv_destroy(const char *pot, const char *name);
 char **pot_argv_destroy_image(const char *pot, const char *image);

@@ -78,10 +78,10 @@ static void test_command(void **state)
 
 	(void)state;
 	c.command = (char *)"nginx";
-	expect(PREPARE "-c|\"nginx\"|-a|web-1|-n|nomad|-v", prepare(&c));
+	expect(PREPARE "-c|\"/.nomad/run nginx\"|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.args = V("-g", "daemon off;", "'as is'", "it's", "$HOME `x` \"q\" \\", "");
 	expect(PREPARE "-c|"
-		       "\"nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v",
+		       "\"/.nomad/run nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v",
 	       prepare(&c));
 }
 
@@ -211,7 +211,7 @@ static char dir[64];
 
 static int run_start(const char *pot_script, char *end, size_t size)
 {
-	char pot[96];
+	char pot[96], said[96], text[32] = "";
 	int channel[2];
 	ssize_t n;
 	char **argv;
@@ -225,7 +225,8 @@ static int run_start(const char *pot_script, char *end, size_t size)
 	fprintf(f, "#!/bin/sh\n%s", pot_script);
 	fclose(f);
 	chmod(pot, 0755);
-	argv = pot_argv_start(pot, "na me");
+	snprintf(said, sizeof(said), "%s/said", dir);
+	argv = pot_argv_start(pot, "na me", said);
 	assert_int_equal(pipe(channel), 0);
 	assert_string_equal(argv[0], "/bin/sh");
 	pid = fork();
@@ -243,6 +244,12 @@ static int run_start(const char *pot_script, char *end, size_t size)
 	end[n > 0 ? n : 0] = '\0';
 	close(channel[0]);
 	unlink(pot);
+	f = fopen(said, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	assert_string_equal(text, "===>  said\n");
+	unlink(said);
 	return WEXITSTATUS(status);
 }
 
@@ -275,7 +282,7 @@ static void test_start(void **state)
 
 		snprintf(script, sizeof(script),
 			 "case \"$#:$*\" in\n"
-			 "'2:start na me') %s ;;\n"
+			 "'2:start na me') echo '===>  said'; echo >&5; %s ;;\n"
 			 "'3:last-run-stats -p na me') echo '%s' ;;\n"
 			 "*) exit 98 ;;\nesac\n",
 			 cases[i].start, cases[i].stats);

@@ -17,6 +17,7 @@
 #include "pot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -76,6 +77,11 @@ char *pot_address(const struct pot_config *site, const char *name)
 	return address;
 }
 
+char *pot_start_file(const char *state_dir)
+{
+	return nomad_strdupf("%s/start.out", state_dir);
+}
+
 int pot_signal(const struct pot_config *site, const char *name, int signal, struct nomad_error **err)
 {
 	const char *signal_name = pot_signal_name(signal);
@@ -95,6 +101,28 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
 		usleep(100000);
 	}
+}
+
+char *pot_start_output(const char *state_dir)
+{
+	enum { MAX = 65536 };
+	NOMAD_AUTO_FREE char *path = pot_start_file(state_dir);
+	NOMAD_AUTO_FD int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	char *text = fd >= 0 ? calloc(1, MAX + 1) : NULL;
+
+	for (ssize_t n, size = 0; text && size < MAX && (n = read(fd, text + size, (size_t)(MAX - size))) > 0;
+	     size += n)
+		;
+	return text;
+}
+
+void pot_log_start(const char *name, const char *state_dir)
+{
+	NOMAD_AUTO_FREE char *text = pot_start_output(state_dir);
+	char *rest = NULL;
+
+	for (char *line = text ? strtok_r(text, "\r\n", &rest) : NULL; line; line = strtok_r(NULL, "\r\n", &rest))
+		nomad_log_kv(NOMAD_LOG_INFO, "pot start", "pot", name, "said", line, NULL);
 }
 
 /* ---- Ending ---- */

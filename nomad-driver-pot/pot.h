@@ -22,6 +22,12 @@ int pot_exit_code(const struct pot_config *site, const char *name);
 /* The address of a pot with a network of its own, malloc()ed; or NULL. */
 char *pot_address(const struct pot_config *site, const char *name);
 
+/* The file that takes what `pot start` says, what is in it (NULL: nothing), and a line of the log for each line of it.
+ * The strings are malloc()ed. */
+char *pot_start_file(const char *state_dir);
+char *pot_start_output(const char *state_dir);
+void pot_log_start(const char *name, const char *state_dir);
+
 int pot_signal(const struct pot_config *site, const char *name, int signal, struct nomad_error **err);
 /* Stop the jail, whatever state it is in, and wait until it is gone.
  * `is_starting` tells whether the task's `pot start` still lives. */

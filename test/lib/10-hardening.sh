@@ -15,6 +15,7 @@ executables() {
 		echo "$BUILD/plugins/nomad-driver-$d $BUILD/nomad-driver-$d $library"
 	done
 	echo "$BUILD/nspawn-init/nspawn-init $BUILD/nspawn-init"
+	echo "$BUILD/pot-run/pot-run $BUILD/pot-run"
 	echo "$BUILD/libnomadplugin/supervisor/program/nomad-supervisor $BUILD/libnomadplugin/supervisor/program/obj"
 	echo "$BUILD/nomadinit/nomadinit.stripped $BUILD/nomadinit"
 }

@@ -48,6 +48,12 @@ t_output() {
 	file_has "$T/out" '^to out$' && file_has "$T/err" '^to err$' && left_nothing
 }
 beside 'output comes out' t_output
+t_output_alone() {
+	NOMAD_DRIVER_LOG_LEVEL=info run_task "$(task_config 'echo one; exit 3' '{ "network_mode": "public-bridge" }')"
+	is $STATUS 3 && is "$(cat "$T/out")" one && file_has "$T/err" 'Internal network not found' &&
+		file_has "$T/err" 'reported application error' && left_nothing
+}
+beside 'stdout is the output of the task alone, and what pot says is in the log' t_output_alone
 
 t_progress() {
 	rm -rf "$POT_DIR/state/jails"
@@ -232,7 +238,10 @@ beside 'images that nobody uses go, if so configured' t_image_gc
 
 # Start `run` in the background, wait until the task says "ready", then stop it.
 stop_task() {		# SCRIPT [JQ]
-	job "$(task_config "$1")" "${2:-.}"
+	stop_config "$(task_config "$1")" "${2:-.}"
+}
+stop_config() {		# CONFIG JQ
+	job "$1" "$2"
 	rm -f "$POT_DIR/state/calls"
 	"$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" "$T/job.json" >"$T/out" 2>"$T/err" </dev/null &
 	_pid=$!
@@ -253,6 +262,19 @@ t_stop_signal() {
 	is $STATUS 4 && file_has "$T/out" '^got usr1$' && left_nothing
 }
 beside 'a stop sends the signal that the job names' t_stop_signal
+# Without a handler of its own it dies of the signal at once, long before kill_timeout.
+t_stop_default() {	# SIGNAL STATUS [IMAGE]
+	if [ -z "${3:-}" ]; then _config=$(task_config 'echo ready; exec sleep 1000')
+	else
+		echo "sh -c 'echo ready; exec sleep 1000'" >"$POT_DIR/images/own_1.0.xz"
+		_config=$(task_config '' '{ "pot": "own" }' | jq 'del(.command, .args)')
+	fi
+	stop_config "$_config" ".Job.TaskGroups[0].Tasks[0] |= (.KillSignal = \"$1\" | .KillTimeout = 60000000000)"
+	is $STATUS "$2" && is "$(calls stop)" '' && left_nothing
+}
+beside 'SIGINT ends a program that has no handler' t_stop_default SIGINT 130
+beside 'SIGQUIT ends a program that has no handler' t_stop_default SIGQUIT 131
+beside 'SIGINT ends the command of the image' t_stop_default SIGINT 130 image
 t_stop_hard() {
 	stop_task 'trap "" TERM INT; echo ready; while :; do sleep 0.1; done' \
 		'.Job.TaskGroups[0].Tasks[0].KillTimeout = 1000000000'

@@ -7,8 +7,9 @@ isolate "$@"
 requires jq python3
 
 # The calls of a job with no options but those that it must have.
-plain='pot|prepare|-U|file://IMAGES|-p|img|-t|1.0|-c|"/bin/sh '"'-c' 'exit 0'"'"|-a|SLUG|-n|nomad|-v
+plain='pot|prepare|-U|file://IMAGES|-p|img|-t|1.0|-c|"/.nomad/run /bin/sh '"'-c' 'exit 0'"'"|-a|SLUG|-n|nomad|-v
 pot|info|-q|-p|POT
+pot|mount-in|-p|POT|-d|STATE/run|-m|/.nomad|-r
 pot|mount-in|-p|POT|-d|ALLOC/alloc/data|-m|/alloc/data
 pot|mount-in|-p|POT|-d|ALLOC/alloc/tmp|-m|/alloc/tmp
 pot|mount-in|-p|POT|-d|ALLOC/alloc/logs|-m|/alloc/logs|-r
@@ -26,7 +27,7 @@ named_calls() {
 	_alloc=$(calls mount-in | sed -n 's,.*|-d|\([^|]*\)/alloc/data|-m|/alloc/data$,\1,p')
 	calls | sed "s,$_alloc/,ALLOC/,; s,$POT_DIR/images,IMAGES,; s,|$_pot\$,|POT,; s,|$_pot|,|POT|,g
 		s,:$_pot\\b,:POT,; s,|${_pot#nomad_}|,|SLUG|,
-		s,$T/,T/,; s/\\(|set-env|-p|POT|-E|\\).*/\\1.../" |
+		s,|$T/s/[^|]*/run|,|STATE/run|,; s,$T/,T/,; s/\\(|set-env|-p|POT|-E|\\).*/\\1.../" |
 		grep -vxF -e 'pot|info|-q|-r|-p|POT' -e 'pot|info|-E|-p|POT' |
 		awk '/^pot[|](info|last-run-stats)[|]/ && seen[$0]++ { next } { print }'
 }
@@ -53,7 +54,7 @@ prepare() {		# IMAGE... what stands behind the tag: BEFORE or instead of it
 	echo "@$(echo "$plain" | head -n 1)"
 	echo "pot|prepare|-U|file://IMAGES|-p|${POT:-img}|-t|1.0|$1-a|SLUG|-n|nomad|-v"
 }
-command='-c|"/bin/sh '"'-c' 'exit 0'"'"|'
+command='-c|"/.nomad/run /bin/sh '"'-c' 'exit 0'"'"|'
 after_prepare='@pot|info|-q|-p|POT'
 after_mounts='@pot|mount-in|-p|POT|-d|ALLOC/task/secrets|-m|/secrets'
 after_env='@pot|set-env|-p|POT|-E|...'
@@ -67,10 +68,15 @@ option() {		# NAME [NAME...]: the tests that follow are for these
 option image pot tag command args
 t_plain() { expect '{}' . </dev/null; }
 beside 'image, pot, tag, command, args' t_plain
-t_image_command() { WANT_STATUS=3; POT=withcmd prepare '' | expect '{ "pot": "withcmd" }' \
-	'del(.Job.TaskGroups[0].Tasks[0].Config[("command", "args")])'; }
+t_image_command() {
+	WANT_STATUS=3
+	{ POT=withcmd prepare ''; printf '%s\n' "$after_prepare" 'pot|config|-q|-g|fs_root' \
+		'pot|set-cmd|-p|POT|-c|"/.nomad/run sh -c '"'echo from the image; exit 3'"'"'; } |
+		expect '{ "pot": "withcmd" }' \
+		'del(.Job.TaskGroups[0].Tasks[0].Config[("command", "args")])'
+}
 beside 'no command: that of the image' t_image_command
-t_args() { prepare '-c|"true '"'a b' 'as it is' '"'$x'"' 'it'\\''s'"'"|' |
+t_args() { prepare '-c|"/.nomad/run true '"'a b' 'as it is' '"'$x'"' 'it'\\''s'"'"|' |
 	expect '{ "command": "true", "args": ["a b", "'"'as it is'"'", "$x", "it'"'"'s"] }' .; }
 beside 'args are words, whatever is in them' t_args
 

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * pot-run: runs in the jail, between pot's shell and the task's program.
+ *
+ *	run COMMAND [ARGUMENT...]
+ *
+ * pot starts a command in the background of a shell, which then ignores SIGINT and SIGQUIT, and a shell cannot take
+ * back what was ignored before it started.  This program can.  It also connects the task's stdout: pot's own goes
+ * to a file, as pot writes messages of its own there.
+ *
+ * Static and without any file of the jail, whose system may be another version or another system. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../run.h"
+
+#ifdef _SIG_MAXSIG
+enum { SIGNALS = _SIG_MAXSIG + 1 }; /* NSIG leaves out the real-time signals on FreeBSD */
+#else
+enum { SIGNALS = NSIG };
+#endif
+
+static void reset_signals(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int i = 1; i < SIGNALS; i++)
+		(void)sigaction(i, &sa, NULL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void connect_stdout(void)
+{
+	if (fcntl(POT_STDOUT_FD, F_GETFD) < 0)
+		return;
+	(void)dup2(POT_STDOUT_FD, STDOUT_FILENO);
+	(void)close(POT_STDOUT_FD);
+}
+
+int main(int argc, char **argv)
+{
+	reset_signals();
+	connect_stdout();
+	if (argc < 2)
+		return 64;
+	execvp(argv[1], argv + 1);
+	dprintf(STDERR_FILENO, "run command: '%s': %s; see option 'command'\n", argv[1], strerror(errno));
+	return errno == ENOENT ? 127 : 126;
+}
