@@ -18,6 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "limits.h"
 #include "nomad/error.h"
 #include "powers.h"
 
@@ -207,6 +208,11 @@ static const char *check_attribute(const char *value)
 	case UNSIGNED:
 		if (strspn(v, "0123456789") != strlen(v) || strlen(v) > 9)
 			return "NAME:VALUE, for this name a number";
+		/* Beyond these the kernel makes no jail. */
+		if (strcmp(a->name, "devfs_ruleset") == 0 && atoi(v) > 65535)
+			return "NAME:VALUE, for this name 0 to 65535";
+		if (strcmp(a->name, "enforce_statfs") == 0 && atoi(v) > 2)
+			return "NAME:VALUE, for this name 0, 1 or 2";
 		break;
 	case SYSV:
 		if (!is_one_of(v, sysv_words, strcmp))
@@ -328,6 +334,16 @@ static const struct nomad_option task_options[] = {
 	NOMAD_OPTION(
 		struct pot_task_config, cpu_hard_limit, BOOL, .harmless = "takes processor time away", .def = "false",
 		.help = "Let the job's cpu be a limit (rctl pcpu) rather than a share that the scheduler counts with."),
+	NOMAD_OPTION(struct pot_task_config, memory_kill, BOOL, .harmless = "kills in the jail alone", .def = "false",
+		     .help = "Kills a process that brings the task above its memory limit (rctl memoryuse:sigkill); "
+			     "Nomad reports OOM if the task ends by it.  By default such a task is paged out.  The "
+			     "kernel looks about once a second."),
+	NOMAD_OPTION(struct pot_task_config, limits, STRING_MAP, .harmless = "takes something away",
+		     .check = pot_check_limit,
+		     .help = "Limits of the jail by resource of rctl(8).  readbps, writebps, readiops and writeiops "
+			     "are slowed down, others (maxproc, nthr, openfiles, swapuse, vmemoryuse, ...) are "
+			     "refused beyond their limit.",
+		     .example = "{ maxproc = \"100\", swapuse = \"1g\", writebps = \"20m\" }"),
 };
 
 /* The length of SOURCE in SOURCE:DESTINATION, less slashes at its end, as pot cuts them. */
@@ -399,11 +415,13 @@ static int check_task(const void *config, struct nomad_error **err)
 		{ c->ip && !alias && !strstr(mode, "-bridge"),
 		  "option 'ip' needs network_mode 'alias', 'public-bridge' or 'private-bridge'" },
 	};
+	int r;
 
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rules); i++)
 		if (rules[i].refused)
 			return nomad_error_set(err, EINVAL, "%s", rules[i].why);
-	return check_mounts(c, err);
+	r = pot_check_limits(&c->limits, err);
+	return r < 0 ? r : check_mounts(c, err);
 }
 
 const struct nomad_schema pot_task_schema = NOMAD_SCHEMA(struct pot_task_config, task_options, .check = check_task);

@@ -39,6 +39,8 @@ struct pot_task_config {
 	char *signature_key;
 	int64_t cpus;
 	bool cpu_hard_limit;
+	bool memory_kill;
+	struct nomad_map limits;
 };
 
 extern const struct nomad_schema pot_config_schema;

@@ -55,7 +55,7 @@ static const char *check(const char *name, const char *value)
 static void test_values(void **state)
 {
 	static const struct {
-		const char *option, *good[8], *bad[14];
+		const char *option, *good[8], *bad[16];
 	} cases[] = {
 		{ "image", { "https://x/y", "file:///tmp/i" }, { "", "-x", "a b", "a\nb" } },
 		{ "pot", { "nginx-amd64_14" }, { "", "-p", "a b", "../x", "a/b", "a;b" } },
@@ -74,7 +74,9 @@ static void test_values(void **state)
 		  { "mlock:yes", "mlock:OFF", "devfs_ruleset:4", "sysvshm:new", "exec_stop:/bin/x a:b", "persistent:no",
 		    "no-rc-script:yes" },
 		  { "", "mlock", "mlock:", "mlock:1", "nope:yes", "devfs_ruleset:x", "sysvshm:old", "sysvshm:NEW",
-		    "exec_stop:A=1 x", "persistent:yes", "persistent:ON", "no-rc-script:no", "stop_timeout:-1" } },
+		    "exec_stop:A=1 x", "persistent:yes", "persistent:ON", "no-rc-script:no", "stop_timeout:-1",
+		    "devfs_ruleset:65536", "enforce_statfs:3" } },
+		{ "limits", { "1", "100k", "2G" }, { "", "0", "00k", "k", "-1", "1x", "1kk", "1.5g" } },
 		{ "port_map",
 		  { "80", "udp:53", "tcp:1", "65535" },
 		  { "", "0", "65536", "-1", "80x", "http", "udp:", "udp:x", "+80", " 80" } },

@@ -13,6 +13,7 @@
 #include "hold.h"
 #include "images.h"
 #include "judge.h"
+#include "limits.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/tool.h"
@@ -190,32 +191,6 @@ static int make_environment(const struct pot_config *site, struct nomad_task *ta
 	return pot_call(site, pot_argv_set_env(site->pot_path, name, (const char *const *)assignments), &quiet, err);
 }
 
-static int make_limits(const struct pot_config *site, struct nomad_task *task, const char *name,
-		       struct nomad_error **err)
-{
-	const struct pot_task_config *config = nomad_task_config(task);
-	const struct nomad_resources *res = &nomad_task_info(task)->resources;
-	int64_t memory_mb = res->memory_max_mb > res->memory_mb ? res->memory_max_mb : res->memory_mb;
-	int r = 0;
-
-	if (memory_mb > 0 && res->memory_max_mb >= 0)
-		r = pot_call(site, pot_argv_set_memory(site->pot_path, name, memory_mb), NULL, err);
-	if (r == 0 && config->cpus > 0)
-		r = pot_call(site, pot_argv_set_cpus(site->pot_path, name, config->cpus), NULL, err);
-	if (r == 0 && config->cpu_hard_limit) {
-		double percent = res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * 100;
-
-		if (!(percent > 0))
-			return nomad_error_set(err, EINVAL,
-					       "option 'cpu_hard_limit': Nomad does not say what part of the node's "
-					       "CPU the job's cpu is");
-		r = pot_call(site, pot_argv_rctl_pcpu(name, percent < 1 ? 1 : (int64_t)percent), NULL, err);
-		if (r < 0)
-			r = nomad_error_wrap(err, "limit the CPU (is kern.racct.enable=1 set in /boot/loader.conf?)");
-	}
-	return r;
-}
-
 static int make_hosts(const struct pot_config *site, const struct pot_task_config *config, const char *name,
 		      struct nomad_error **err)
 {
@@ -341,7 +316,7 @@ static int make(const struct pot_config *site, struct nomad_task *task, const ch
 	if (r == 0)
 		r = make_hosts(site, config, name, err);
 	if (r == 0)
-		r = make_limits(site, task, name, err);
+		r = pot_make_limits(site, task, name, err);
 	return r;
 }
 

@@ -321,7 +321,8 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
  * reports the answer over descriptor 4 (NOMAD_EXIT_FD), which the jail does
  * not get; pot is a shell script itself, so
  * another one shares its memory, where a copy of this program would not.
- * A code above 128 is what pot's shell makes of a death by signal.
+ * A code above 128 is what pot's shell makes of a death by signal.  The kernel logs the rule of memory_kill by which it
+ * has killed (limits.c).
  *
  * What pot says goes to a file: the task's stdout is POT_STDOUT_FD, which pot-run takes in the jail. */
 static const char start_script[] = "\"$1\" start \"$2\" 5>&1 >>\"$3\" 4>&-; r=$?\n"
@@ -330,7 +331,10 @@ static const char start_script[] = "\"$1\" start \"$2\" 5>&1 >>\"$3\" 4>&-; r=$?
 				   "case $s in *ExitCode*[0-9]*) ;; *) c= ;; esac\n"
 				   "if [ -z \"$c\" ]; then exit \"$r\"; fi\n"
 				   "n=0; if [ \"$c\" -gt 128 ] && [ \"$c\" -le 192 ]; then n=$((c - 128)); fi\n"
-				   "echo \"$c $n\" >&4\n"
+				   "o=0\n"
+				   "if [ $n -eq 9 ] && dmesg 2>/dev/null 4>&- |\n"
+				   "grep -qF \"rule \\\"jail:$2:memoryuse:log=\" 4>&-; then o=1; fi\n"
+				   "echo \"$c $n $o\" >&4\n"
 				   "exit \"$c\"\n";
 
 char **pot_argv_start(const char *pot, const char *name, const char *file)
@@ -415,11 +419,11 @@ char **pot_argv_config(const char *pot, const char *key)
 
 /* ---- rctl ---- */
 
-char **pot_argv_rctl_pcpu(const char *name, int64_t percent)
+char **pot_argv_rctl_add(const char *name, const char *resource, const char *action, const char *amount)
 {
 	char **argv = argv_of("rctl", "-a", NULL);
 
-	addf(&argv, "jail:%s:pcpu:deny=%" PRId64, name, percent);
+	addf(&argv, "jail:%s:%s:%s=%s", name, resource, action, amount);
 	return argv;
 }
 

@@ -69,7 +69,7 @@ char **pot_argv_version(const char *pot);
 char **pot_argv_config(const char *pot, const char *key);
 
 /* rctl(8): limits that pot cannot set, and the rules that it leaves behind. */
-char **pot_argv_rctl_pcpu(const char *name, int64_t percent);
+char **pot_argv_rctl_add(const char *name, const char *resource, const char *action, const char *amount);
 char **pot_argv_rctl_remove(const char *name);
 
 /* "SIGTERM" for a number, or NULL where pot knows no such signal. */

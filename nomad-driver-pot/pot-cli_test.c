@@ -81,7 +81,8 @@ static void test_command(void **state)
 	expect(PREPARE "-c|\"/.nomad/run nginx\"|-a|web-1|-n|nomad|-v", prepare(&c));
 	c.args = V("-g", "daemon off;", "'as is'", "it's", "$HOME `x` \"q\" \\", "");
 	expect(PREPARE "-c|"
-		       "\"/.nomad/run nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' ''\"|-a|web-1|-n|nomad|-v",
+		       "\"/.nomad/run nginx '-g' 'daemon off;' 'as is' 'it'\\''s' '$HOME `x` \"q\" \\' "
+		       "''\"|-a|web-1|-n|nomad|-v",
 	       prepare(&c));
 }
 
@@ -187,7 +188,7 @@ static void test_steps(void **state)
 	expect(POT "|set-status|-p|P|-s|doa", pot_argv_give_up(POT, "P"));
 	expect(POT "|version|-q", pot_argv_version(POT));
 	expect(POT "|config|-q|-g|fs_root", pot_argv_config(POT, "fs_root"));
-	expect("rctl|-a|jail:P:pcpu:deny=150", pot_argv_rctl_pcpu("P", 150));
+	expect("rctl|-a|jail:P:pcpu:deny=150", pot_argv_rctl_add("P", "pcpu", "deny", "150"));
 	expect("rctl|-r|jail:P", pot_argv_rctl_remove("P"));
 }
 
@@ -260,13 +261,13 @@ static void test_start(void **state)
 		int status;
 		const char *end;
 	} cases[] = {
-		{ "exit 0", "{ \"ExitCode\": 0 }", 0, "0 0\n" },
-		{ "exit 125", "{ \"ExitCode\": 7 }", 7, "7 0\n" },
-		{ "exit 125", "{ \"ExitCode\": 137 }", 137, "137 9\n" },
-		{ "exit 125", "{ \"ExitCode\": 255 }", 255, "255 0\n" },
+		{ "exit 0", "{ \"ExitCode\": 0 }", 0, "0 0 0\n" },
+		{ "exit 125", "{ \"ExitCode\": 7 }", 7, "7 0 0\n" },
+		{ "exit 125", "{ \"ExitCode\": 137 }", 137, "137 9 0\n" },
+		{ "exit 125", "{ \"ExitCode\": 255 }", 255, "255 0 0\n" },
 		/* A pot stop was faster. */
-		{ "exit 0", "{ \"ExitCode\": 143 }", 143, "143 15\n" },
-		{ "exit 1", "{ \"ExitCode\": 3 }", 3, "3 0\n" },
+		{ "exit 0", "{ \"ExitCode\": 143 }", 143, "143 15 0\n" },
+		{ "exit 1", "{ \"ExitCode\": 3 }", 3, "3 0 0\n" },
 		/* It never ran. */
 		{ "exit 1", "{}", 1, "" },
 		{ "exit 0", "{}", 0, "" },

@@ -524,9 +524,11 @@ static void test_exit_channel(void **state)
 	static const struct {
 		const char *said;
 		int code, signal;
+		bool oom;
 	} cases[] = {
-		{ "137 9", 137, 9 }, { "rubbish", 1, 0 }, { "-1 0", 1, 0 },  { "3", 1, 0 },
-		{ "0 99999", 1, 0 }, { "70000 0", 1, 0 }, { "0 0 0", 0, 0 },
+		{ "137 9 1", 137, 9, true }, { "137 9 0", 137, 9 }, { "137 9", 137, 9 },
+		{ "rubbish", 1, 0 },	     { "-1 0", 1, 0 },	    { "3", 1, 0 },
+		{ "0 99999", 1, 0 },	     { "70000 0", 1, 0 },   { "0 0 0", 0, 0 },
 	};
 	struct task t;
 	char script[96];
@@ -541,6 +543,7 @@ static void test_exit_channel(void **state)
 		task_wait(&t);
 		assert_int_equal(t.result.exit_code, cases[i].code);
 		assert_int_equal(t.result.signal, cases[i].signal);
+		assert_int_equal(t.result.oom_killed, cases[i].oom);
 		nomad__supervisor_free(t.s);
 		t.s = NULL;
 		assert_int_equal(nomad__supervisor_clean(t.dir, NULL), 0);

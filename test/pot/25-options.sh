@@ -128,6 +128,14 @@ beside 'cpus' t_cpus
 t_memory() { printf '%s\n' '-pot|set-rss|-M|64M|-p|POT' "$after_rss" 'pot|set-rss|-M|96M|-p|POT' |
 	expect '{}' '.Job.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = 96'; }
 beside 'memory_max of the job' t_memory
+option memory_kill limits
+t_limits() {
+	printf '%s\n' '-pot|set-rss|-M|64M|-p|POT' "$after_env" 'rctl|-a|jail:POT:memoryuse:log=64M' \
+		'rctl|-a|jail:POT:memoryuse:sigkill=64M' 'rctl|-a|jail:POT:maxproc:deny=100' \
+		'rctl|-a|jail:POT:readiops:throttle=1k' |
+		expect '{ "memory_kill": true, "limits": { "maxproc": "100", "readiops": "1k" } }' .
+}
+beside 'memory_kill, limits' t_limits
 
 # ---- The plugin block ----
 

@@ -113,29 +113,31 @@ void channel_exec_close(void)
 	exec_channel.ours = -1;
 }
 
-void channel_exit_read(int *code, int *signal)
+bool channel_exit_read(int *code, int *signal)
 {
-	const char *second;
+	const char *second, *third;
 	int64_t c, s;
 	char buf[64];
 	ssize_t n;
 
 	if (exit_channel.ours < 0)
-		return;
+		return false;
 	/* As it was written: a shell's echo puts no length before it.  A stream may have a second line behind the
 	 * first. */
 	channel_begin();
 	n = recv(exit_channel.ours, buf, sizeof(buf) - 1, MSG_DONTWAIT);
 	(void)channel_end();
 	if (n <= 0)
-		return;
+		return false;
 	buf[n] = 0;
 	buf[strcspn(buf, "\n")] = 0;
 	second = strchr(buf, ' ');
 	c = nomad__parse_num(buf, -1);
 	s = nomad__parse_num(second ? second + 1 : NULL, -1);
-	if (c >= 0 && c < 65536 && s >= 0 && s < NOMAD__NSIG) {
-		*code = (int)c;
-		*signal = (int)s;
-	}
+	if (c < 0 || c >= 65536 || s < 0 || s >= NOMAD__NSIG)
+		return false;
+	*code = (int)c;
+	*signal = (int)s;
+	third = strchr(second + 1, ' ');
+	return third && nomad__parse_num(third + 1, 0) == 1;
 }

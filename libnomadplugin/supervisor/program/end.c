@@ -110,6 +110,7 @@ static void write_exit_record(struct nomad__fields *m, char *buf)
 {
 	const struct task *t = task();
 	int code = 0, sig = 0, r;
+	bool oom;
 
 	if (t->reaped && WIFSIGNALED(t->status)) {
 		sig = WTERMSIG(t->status);
@@ -117,14 +118,14 @@ static void write_exit_record(struct nomad__fields *m, char *buf)
 	} else if (t->reaped) {
 		code = WEXITSTATUS(t->status);
 	}
-	channel_exit_read(&code, &sig);
+	oom = channel_exit_read(&code, &sig);
 	nomad__fields_init(m, buf, EXIT_SIZE);
 	nomad__fields_add(m, "op", "exited"); /* it is the message as well */
 	nomad__fields_add(m, "version", NOMAD_VERSION);
 	nomad__fields_num(m, "exit_code", code);
 	nomad__fields_num(m, "signal", sig);
 	limits_oom_report();
-	nomad__fields_num(m, "oom_killed", (code || sig) && limits_oom_killed());
+	nomad__fields_num(m, "oom_killed", (code || sig) && (oom || limits_oom_killed()));
 	nomad__fields_num(m, "killed", by_us);
 	nomad__fields_num(m, "survivors", survivors);
 	nomad__fields_num(m, "started_ns", t->started_wall_ns);

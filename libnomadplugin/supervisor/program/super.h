@@ -192,8 +192,8 @@ void channel_begin(void);
 bool channel_end(void); /* true: it was one */
 int channel_exec(void); /* -1: none, or closed */
 void channel_exec_close(void);
-/* What the program reported of its payload's end, if it did. */
-void channel_exit_read(int *code, int *signal);
+/* What the program reported of its payload's end, if it did; true: killed for want of memory. */
+bool channel_exit_read(int *code, int *signal);
 
 /* ---- spawn.c: the main process ---- */
 

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * limits.c: limits that pot cannot set, as rules of rctl(8) for the jail.
+ *
+ * A rule may be there before its jail, and outlives it: pot_remove() takes them away. */
+#include "limits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "nomad/error.h"
+#include "pot-cli.h"
+
+/* What may be denied, and what is slowed down instead: the kernel refuses any other combination (EOPNOTSUPP,
+ * rctl_rule_add() in sys/kern/kern_rctl.c).  Memory and CPU have options of their own. */
+static const struct {
+	const char *resource, *action;
+} known[] = {
+	{ "maxproc", "deny" },	       { "nthr", "deny" },	   { "openfiles", "deny" },
+	{ "swapuse", "deny" },	       { "vmemoryuse", "deny" },   { "nsem", "deny" },
+	{ "nsemop", "deny" },	       { "nshm", "deny" },	   { "memorylocked", "deny" },
+	{ "shmsize", "deny" },	       { "msgqqueued", "deny" },   { "msgqsize", "deny" },
+	{ "pseudoterminals", "deny" }, { "nmsgq", "deny" },	   { "coredumpsize", "deny" },
+	{ "readbps", "throttle" },     { "writebps", "throttle" }, { "readiops", "throttle" },
+	{ "writeiops", "throttle" },
+};
+
+static const char *action_of(const char *resource)
+{
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known); i++)
+		if (strcmp(known[i].resource, resource) == 0)
+			return known[i].action;
+	return NULL;
+}
+
+const char *pot_check_limit(const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+
+	if (digits == 0 || digits > 18 || strspn(value, "0") == digits ||
+	    (value[digits] && (!strchr("kKmMgGtT", value[digits]) || value[digits + 1])))
+		return "a number above 0, optionally with k, m, g or t behind it";
+	return NULL;
+}
+
+int pot_check_limits(const struct nomad_map *limits, struct nomad_error **err)
+{
+	for (size_t i = 0; i < limits->count; i++)
+		if (!action_of(limits->pairs[i].key))
+			return nomad_error_set(err, EINVAL,
+					       "option 'limits': '%s': not a resource that can be limited here; use "
+					       "maxproc, nthr, openfiles, swapuse, vmemoryuse, readbps, writebps, "
+					       "readiops, writeiops or another of rctl(8)",
+					       limits->pairs[i].key);
+	return 0;
+}
+
+static int add_rule(const struct pot_config *site, const char *name, const char *resource, const char *action,
+		    const char *amount, struct nomad_error **err)
+{
+	int r = pot_call(site, pot_argv_rctl_add(name, resource, action, amount), NULL, err);
+
+	return r < 0 ? nomad_error_wrap(err, "limit %s (is kern.racct.enable=1 set in /boot/loader.conf?)", resource)
+		     : 0;
+}
+
+/* The kernel logs which rule it was, and the supervised shell looks for that: see start_script in pot-cli.c. */
+static int kill_above(const struct pot_config *site, const char *name, int64_t memory_mb, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *amount = nomad_strdupf("%" PRId64 "M", memory_mb);
+	int r;
+
+	if (!amount)
+		return nomad_error_errno(err, ENOMEM, "limit the memory");
+	r = add_rule(site, name, "memoryuse", "log", amount, err);
+	return r < 0 ? r : add_rule(site, name, "memoryuse", "sigkill", amount, err);
+}
+
+static int limit_cpu(const struct pot_config *site, const struct nomad_resources *res, const char *name,
+		     struct nomad_error **err)
+{
+	double percent = res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * 100;
+	NOMAD_AUTO_FREE char *amount = nomad_strdupf("%" PRId64, percent < 1 ? 1 : (int64_t)percent);
+
+	if (!(percent > 0))
+		return nomad_error_set(err, EINVAL,
+				       "option 'cpu_hard_limit': Nomad does not say what part of the node's CPU the "
+				       "job's cpu is");
+	return amount ? add_rule(site, name, "pcpu", "deny", amount, err)
+		      : nomad_error_errno(err, ENOMEM, "limit the CPU");
+}
+
+int pot_make_limits(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+{
+	const struct pot_task_config *config = nomad_task_config(task);
+	const struct nomad_resources *res = &nomad_task_info(task)->resources;
+	int64_t memory_mb = res->memory_max_mb > res->memory_mb ? res->memory_max_mb : res->memory_mb;
+	int r = 0;
+
+	if (memory_mb > 0 && res->memory_max_mb >= 0)
+		r = config->memory_kill
+			    ? kill_above(site, name, memory_mb, err)
+			    : pot_call(site, pot_argv_set_memory(site->pot_path, name, memory_mb), NULL, err);
+	if (r == 0 && config->cpus > 0)
+		r = pot_call(site, pot_argv_set_cpus(site->pot_path, name, config->cpus), NULL, err);
+	if (r == 0 && config->cpu_hard_limit)
+		r = limit_cpu(site, res, name, err);
+	for (size_t i = 0; r == 0 && i < config->limits.count; i++) {
+		const struct nomad_pair *limit = &config->limits.pairs[i];
+
+		r = add_rule(site, name, limit->key, action_of(limit->key), limit->value, err);
+	}
+	return r;
+}
