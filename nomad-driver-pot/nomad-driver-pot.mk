@@ -20,4 +20,5 @@ $(BUILD)/$(D)/run.o: $(pot_run)
 # Cross-compiled on Linux, see there.
 .PHONY: check-freebsd
 check-freebsd:
-	@BUILD='$(BUILD)' test/freebsd/check-freebsd || { s=$$?; [ $$s -eq 77 ] || exit $$s; }
+	@for v in 14.0 15.0; do BUILD='$(BUILD)' FREEBSD_VERSION=$$v test/freebsd/check-freebsd || \
+		{ s=$$?; [ $$s -eq 77 ] || exit $$s; }; done

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void test_pipe(void **state)
@@ -40,6 +41,58 @@ static void test_pipe(void **state)
 	nomad__poller_free(poller);
 }
 
+/* The reader of a pipe has gone: whoever watches the other end is told, before and after. */
+static void test_no_reader(void **state)
+{
+	static const unsigned events[] = { NOMAD__POLL_WRITE, NOMAD__POLL_HANGUP,
+					   NOMAD__POLL_WRITE | NOMAD__POLL_READ };
+	struct nomad__poller_event ev[4];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		for (int gone_before = 0; gone_before < 2; gone_before++) {
+			struct nomad__poller *poller = NULL;
+			int fds[2], tag, n;
+			unsigned seen = 0;
+
+			assert_int_equal(pipe(fds), 0);
+			assert_int_equal(nomad__poller_new(&poller), 0);
+			if (gone_before)
+				close(fds[0]);
+			assert_int_equal(nomad__poller_add(poller, fds[1], events[i], &tag), 0);
+			if (!gone_before)
+				close(fds[0]);
+			n = nomad__poller_wait(poller, 1000000000, ev, 4);
+			assert_true(n > 0);
+			while (n-- > 0)
+				seen |= ev[n].events;
+			assert_true(seen & NOMAD__POLL_HANGUP);
+			close(fds[1]);
+			nomad__poller_free(poller);
+		}
+	}
+}
+
+/* A socket that is watched for its end alone. */
+static void test_socket_end(void **state)
+{
+	struct nomad__poller *poller = NULL;
+	struct nomad__poller_event ev[4];
+	int fds[2], tag;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(nomad__poller_new(&poller), 0);
+	assert_int_equal(nomad__poller_add(poller, fds[0], NOMAD__POLL_HANGUP, &tag), 0);
+	assert_int_equal(write(fds[1], "xyz", 3), 3);
+	assert_int_equal(nomad__poller_wait(poller, 10000000, ev, 4), 0);
+	close(fds[1]);
+	assert_int_equal(nomad__poller_wait(poller, 1000000000, ev, 4), 1);
+	assert_true(ev[0].events & NOMAD__POLL_HANGUP);
+	close(fds[0]);
+	nomad__poller_free(poller);
+}
+
 static void test_wake(void **state)
 {
 	struct nomad__poller *poller = NULL;
@@ -58,6 +111,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pipe),
+		cmocka_unit_test(test_no_reader),
+		cmocka_unit_test(test_socket_end),
 		cmocka_unit_test(test_wake),
 	};
 

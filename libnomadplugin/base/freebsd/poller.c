@@ -4,6 +4,7 @@
 #include "base/poller.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/types.h>
 #include <sys/event.h>
@@ -49,13 +50,16 @@ void nomad__poller_free(struct nomad__poller *poller)
 	free(poller);
 }
 
-/* kqueue has one filter for each direction; HANGUP rides on the read filter
- * with a low-water mark that no data reaches, if reading was not asked for. */
-static int set(struct nomad__poller *poller, int fd, int filter, int want, unsigned fflags, int64_t data, void *ud)
+/* kqueue has one filter for each direction.  HANGUP rides on the read filter: where reading was not asked for, with a
+ * low-water mark that no data reaches, and as pipes ignore that (filt_piperead() in sys/kern/sys_pipe.c),
+ * edge-triggered and marked in ext[2], so that wait() drops what is no end. */
+static int set(struct nomad__poller *poller, int fd, int filter, bool want, bool quiet, void *ud)
 {
 	struct kevent ev;
 
-	EV_SET(&ev, fd, filter, want ? EV_ADD | EV_ENABLE : EV_DELETE, fflags, data, ud);
+	EV_SET(&ev, fd, filter, want ? EV_ADD | EV_ENABLE | (quiet ? EV_CLEAR : 0) : EV_DELETE, quiet ? NOTE_LOWAT : 0,
+	       quiet ? INT32_MAX : 0, ud);
+	ev.ext[2] = quiet;
 	if (kevent(poller->kq, &ev, 1, NULL, 0, NULL) < 0 && (want || errno != ENOENT))
 		return -errno;
 	return 0;
@@ -63,17 +67,17 @@ static int set(struct nomad__poller *poller, int fd, int filter, int want, unsig
 
 int nomad__poller_add(struct nomad__poller *poller, int fd, unsigned events, void *ud)
 {
-	int r, quiet = (events & NOMAD__POLL_HANGUP) && !(events & NOMAD__POLL_READ);
+	const bool quiet = !(events & NOMAD__POLL_READ);
+	int r;
 
-	r = set(poller, fd, EVFILT_READ, (events & (NOMAD__POLL_READ | NOMAD__POLL_HANGUP)) != 0,
-		quiet ? NOTE_LOWAT : 0, quiet ? INT32_MAX : 0, ud);
+	r = set(poller, fd, EVFILT_READ, !quiet || !(events & NOMAD__POLL_WRITE) || (events & NOMAD__POLL_HANGUP),
+		quiet, ud);
 	if (r < 0)
 		return r;
-	r = set(poller, fd, EVFILT_WRITE, (events & NOMAD__POLL_WRITE) != 0, 0, 0, ud);
+	r = set(poller, fd, EVFILT_WRITE, events & NOMAD__POLL_WRITE, false, ud);
 	/* The write filter refuses a pipe whose reader is gone; the read filter reports that end at once. */
 	if (r == -EPIPE)
-		r = set(poller, fd, EVFILT_READ, 1, events & NOMAD__POLL_READ ? 0 : NOTE_LOWAT,
-			events & NOMAD__POLL_READ ? 0 : INT32_MAX, ud);
+		r = set(poller, fd, EVFILT_READ, true, quiet, ud);
 	if (r < 0)
 		nomad__poller_del(poller, fd);
 	return r;
@@ -81,15 +85,14 @@ int nomad__poller_add(struct nomad__poller *poller, int fd, unsigned events, voi
 
 int nomad__poller_mod(struct nomad__poller *poller, int fd, unsigned events, void *ud)
 {
-	/* NOTE_LOWAT sticks to a filter: begin anew. */
 	nomad__poller_del(poller, fd);
 	return nomad__poller_add(poller, fd, events, ud);
 }
 
 void nomad__poller_del(struct nomad__poller *poller, int fd)
 {
-	(void)set(poller, fd, EVFILT_READ, 0, 0, 0, NULL);
-	(void)set(poller, fd, EVFILT_WRITE, 0, 0, 0, NULL);
+	(void)set(poller, fd, EVFILT_READ, false, false, NULL);
+	(void)set(poller, fd, EVFILT_WRITE, false, false, NULL);
 }
 
 int nomad__poller_wait(struct nomad__poller *poller, int64_t timeout_ns, struct nomad__poller_event *ret, int max)
@@ -102,7 +105,7 @@ int nomad__poller_wait(struct nomad__poller *poller, int64_t timeout_ns, struct 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
-		if (!ev[i].udata)
+		if (!ev[i].udata || (ev[i].ext[2] && !(ev[i].flags & EV_EOF)))
 			continue;
 		ret[count].ud = ev[i].udata;
 		ret[count].events = ev[i].filter == EVFILT_WRITE ? NOMAD__POLL_WRITE : NOMAD__POLL_READ;
