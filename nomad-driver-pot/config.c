@@ -18,7 +18,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "limits.h"
 #include "nomad/error.h"
 #include "powers.h"
 
@@ -226,6 +225,52 @@ static const char *check_attribute(const char *value)
 	return NULL;
 }
 
+/* ---- Limits ---- */
+
+/* What may be denied, and what is slowed down instead: the kernel refuses any other combination (EOPNOTSUPP,
+ * rctl_rule_add() in sys/kern/kern_rctl.c).  Memory and CPU have options of their own. */
+static const struct {
+	const char *resource, *action;
+} known_limits[] = {
+	{ "maxproc", "deny" },	       { "nthr", "deny" },	   { "openfiles", "deny" },
+	{ "swapuse", "deny" },	       { "vmemoryuse", "deny" },   { "nsem", "deny" },
+	{ "nsemop", "deny" },	       { "nshm", "deny" },	   { "memorylocked", "deny" },
+	{ "shmsize", "deny" },	       { "msgqqueued", "deny" },   { "msgqsize", "deny" },
+	{ "pseudoterminals", "deny" }, { "nmsgq", "deny" },	   { "coredumpsize", "deny" },
+	{ "readbps", "throttle" },     { "writebps", "throttle" }, { "readiops", "throttle" },
+	{ "writeiops", "throttle" },
+};
+
+const char *pot_limit_action(const char *resource)
+{
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known_limits); i++)
+		if (strcmp(known_limits[i].resource, resource) == 0)
+			return known_limits[i].action;
+	return NULL;
+}
+
+static const char *check_limit(const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+
+	if (digits == 0 || digits > 18 || strspn(value, "0") == digits ||
+	    (value[digits] && (!strchr("kKmMgGtT", value[digits]) || value[digits + 1])))
+		return "a number above 0, optionally with k, m, g or t behind it";
+	return NULL;
+}
+
+static int check_limits(const struct nomad_map *limits, struct nomad_error **err)
+{
+	for (size_t i = 0; i < limits->count; i++)
+		if (!pot_limit_action(limits->pairs[i].key))
+			return nomad_error_set(err, EINVAL,
+					       "option 'limits': '%s': not a resource that can be limited here; use "
+					       "maxproc, nthr, openfiles, swapuse, vmemoryuse, readbps, writebps, "
+					       "readiops, writeiops or another of rctl(8)",
+					       limits->pairs[i].key);
+	return 0;
+}
+
 /* ---- The plugin block ---- */
 
 static const struct nomad_option config_options[] = {
@@ -339,7 +384,7 @@ static const struct nomad_option task_options[] = {
 			     "Nomad reports OOM if the task ends by it.  By default such a task is paged out.  The "
 			     "kernel looks about once a second."),
 	NOMAD_OPTION(struct pot_task_config, limits, STRING_MAP, .harmless = "takes something away",
-		     .check = pot_check_limit,
+		     .check = check_limit,
 		     .help = "Limits of the jail by resource of rctl(8).  readbps, writebps, readiops and writeiops "
 			     "are slowed down, others (maxproc, nthr, openfiles, swapuse, vmemoryuse, ...) are "
 			     "refused beyond their limit.",
@@ -420,7 +465,7 @@ static int check_task(const void *config, struct nomad_error **err)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rules); i++)
 		if (rules[i].refused)
 			return nomad_error_set(err, EINVAL, "%s", rules[i].why);
-	r = pot_check_limits(&c->limits, err);
+	r = check_limits(&c->limits, err);
 	return r < 0 ? r : check_mounts(c, err);
 }
 

@@ -48,6 +48,8 @@ extern const struct nomad_schema pot_task_schema;
 
 /* "[tcp:|udp:]REST": true for udp; *ret_rest (if not NULL) points behind the protocol. */
 bool pot_is_udp(const char *value, const char **ret_rest);
+/* What rctl does beyond a limit of this resource, or NULL: not a resource of option limits. */
+const char *pot_limit_action(const char *resource);
 /* Whether this network mode has a network of its own, so that ports are mapped to it. */
 bool pot_has_own_network(const struct pot_task_config *config);
 

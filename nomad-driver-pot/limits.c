@@ -7,56 +7,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "call.h"
 #include "nomad/error.h"
 #include "pot-cli.h"
-
-/* What may be denied, and what is slowed down instead: the kernel refuses any other combination (EOPNOTSUPP,
- * rctl_rule_add() in sys/kern/kern_rctl.c).  Memory and CPU have options of their own. */
-static const struct {
-	const char *resource, *action;
-} known[] = {
-	{ "maxproc", "deny" },	       { "nthr", "deny" },	   { "openfiles", "deny" },
-	{ "swapuse", "deny" },	       { "vmemoryuse", "deny" },   { "nsem", "deny" },
-	{ "nsemop", "deny" },	       { "nshm", "deny" },	   { "memorylocked", "deny" },
-	{ "shmsize", "deny" },	       { "msgqqueued", "deny" },   { "msgqsize", "deny" },
-	{ "pseudoterminals", "deny" }, { "nmsgq", "deny" },	   { "coredumpsize", "deny" },
-	{ "readbps", "throttle" },     { "writebps", "throttle" }, { "readiops", "throttle" },
-	{ "writeiops", "throttle" },
-};
-
-static const char *action_of(const char *resource)
-{
-	for (size_t i = 0; i < NOMAD_ARRAY_LEN(known); i++)
-		if (strcmp(known[i].resource, resource) == 0)
-			return known[i].action;
-	return NULL;
-}
-
-const char *pot_check_limit(const char *value)
-{
-	size_t digits = strspn(value, "0123456789");
-
-	if (digits == 0 || digits > 18 || strspn(value, "0") == digits ||
-	    (value[digits] && (!strchr("kKmMgGtT", value[digits]) || value[digits + 1])))
-		return "a number above 0, optionally with k, m, g or t behind it";
-	return NULL;
-}
-
-int pot_check_limits(const struct nomad_map *limits, struct nomad_error **err)
-{
-	for (size_t i = 0; i < limits->count; i++)
-		if (!action_of(limits->pairs[i].key))
-			return nomad_error_set(err, EINVAL,
-					       "option 'limits': '%s': not a resource that can be limited here; use "
-					       "maxproc, nthr, openfiles, swapuse, vmemoryuse, readbps, writebps, "
-					       "readiops, writeiops or another of rctl(8)",
-					       limits->pairs[i].key);
-	return 0;
-}
 
 static int add_rule(const struct pot_config *site, const char *name, const char *resource, const char *action,
 		    const char *amount, struct nomad_error **err)
@@ -111,7 +66,7 @@ int pot_make_limits(const struct pot_config *site, struct nomad_task *task, cons
 	for (size_t i = 0; r == 0 && i < config->limits.count; i++) {
 		const struct nomad_pair *limit = &config->limits.pairs[i];
 
-		r = add_rule(site, name, limit->key, action_of(limit->key), limit->value, err);
+		r = add_rule(site, name, limit->key, pot_limit_action(limit->key), limit->value, err);
 	}
 	return r;
 }
