@@ -9,7 +9,7 @@ $(BUILD)/$(D)/network_test: test_wrap_network = -Wl,--wrap=nomad_strdupf
 # nspawn-init: static, without sanitizers; embedded in the driver by embed.c.
 nspawn_init_dir := $(BUILD)/nspawn-init
 nspawn_init := $(nspawn_init_dir)/nspawn-init
-nspawn_init_src := $(filter-out %_test.c,$(wildcard $(D)/init/*.c)) $(addprefix $(L)/,base/write_all.c base/dhcp_options.c base/fields.c base/file.c base/clock.c \
+nspawn_init_src := $(filter-out %_test.c,$(wildcard $(D)/init/*.c)) $(addprefix $(L)/,base/account.c base/write_all.c base/dhcp_options.c base/fields.c base/file.c base/clock.c \
 	base/hash.c base/linux/file.c os/socket.c os/linux/socket.c os/linux/terminal.c)
 nspawn_init_obj := $(nspawn_init_src:%.c=$(nspawn_init_dir)/%.o)
 $(nspawn_init_dir)/%.o: %.c

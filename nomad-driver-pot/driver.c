@@ -71,11 +71,8 @@ static int refuse(const struct pot_config *site, const struct nomad_task_info *i
 {
 	if (!site->enabled)
 		return nomad_error_set(err, EPERM, "the driver is disabled on this node (plugin option 'enabled')");
-	if (info->user && *info->user)
-		return nomad_error_set(err, EINVAL,
-				       "user '%s': a pot starts its command as root; let the command change its user "
-				       "and take 'user' out of the job",
-				       info->user);
+	if (info->user && strpbrk(info->user, " \t\r\n"))
+		return nomad_error_set(err, EINVAL, "user '%s': not a name, a number or USER:GROUP", info->user);
 	if (info->n_devices > 0)
 		return nomad_error_set(err, EINVAL,
 				       "device '%s': devices cannot be given to a pot; use the attribute devfs_ruleset",
@@ -319,7 +316,7 @@ static int pot_exec(struct nomad_task *task, struct nomad_exec *exec, struct nom
 		if (r < 0)
 			return r;
 	}
-	argv = pot_argv_exec(site->pot_path, name, (const char *const *)exec->argv, script,
+	argv = pot_argv_exec(site->pot_path, name, nomad_task_info(task)->user, (const char *const *)exec->argv, script,
 			     (const char *const *)assignments);
 	if (!argv)
 		return nomad_error_errno(err, ENOMEM, "run a command in pot '%s'", name);

@@ -224,7 +224,8 @@ static char *image_command(const char *fs_root, const char *name)
 }
 
 /* The image's own command is started by pot-run, too. */
-static int wrap_image_command(const struct pot_config *site, const char *name, struct nomad_error **err)
+static int wrap_image_command(const struct pot_config *site, const char *user, const char *name,
+			      struct nomad_error **err)
 {
 	struct nomad_tool run = { 0 };
 	NOMAD_AUTO_FREE char *command = NULL, *line = NULL, *fs_root = NULL;
@@ -236,7 +237,7 @@ static int wrap_image_command(const struct pot_config *site, const char *name, s
 	fs_root[strcspn(fs_root, "\r\n")] = '\0';
 	command = image_command(fs_root, name);
 	/* Without one pot runs rc. */
-	line = nomad_strdupf(POT_RUN " %s", command && *command ? command : "sh /etc/rc");
+	line = pot_run_line(user, command && *command ? command : "sh /etc/rc");
 	return pot_call(site, line ? pot_argv_set_command(site->pot_path, name, line) : NULL, NULL, err);
 }
 
@@ -261,9 +262,10 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	if (r == 0) {
 		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
 		pot_images_hold();
-		r = pot_call_for_output(
-			site, pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file, nomad_task_slug(task)),
-			&run, err);
+		r = pot_call_for_output(site,
+					pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file,
+							 nomad_task_info(task)->user, nomad_task_slug(task)),
+					&run, err);
 		if (image)
 			pot_image_used(dir, image);
 		pot_images_release();
@@ -292,7 +294,7 @@ static int make(const struct pot_config *site, struct nomad_task *task, const ch
 
 	r = prepare(site, task, name, err);
 	if (r == 0 && !config->command)
-		r = wrap_image_command(site, name, err);
+		r = wrap_image_command(site, nomad_task_info(task)->user, name, err);
 	for (char **a = config->attributes; r == 0 && a && *a; a++) {
 		const char *value = strchr(*a, ':') + 1;
 		NOMAD_AUTO_FREE char *key = nomad_strdupf("%.*s", (int)(value - 1 - *a), *a);

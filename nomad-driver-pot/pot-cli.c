@@ -118,14 +118,23 @@ static bool is_single_quoted(const char *s)
 	return n >= 2 && s[0] == '\'' && strchr(s + 1, '\'') == s + n - 1;
 }
 
-char *pot_command_line(const struct pot_task_config *config, bool *ret_oom)
+char *pot_run_line(const char *user, const char *command)
+{
+	NOMAD_AUTO_FREE char *quoted = user && *user ? pot_quote(user) : NULL;
+
+	if (!user || !*user)
+		return nomad_strdupf(POT_RUN " %s", command);
+	return quoted ? nomad_strdupf(POT_RUN " -u %s %s", quoted, command) : NULL;
+}
+
+char *pot_command_line(const struct pot_task_config *config, const char *user, bool *ret_oom)
 {
 	char *line;
 
 	*ret_oom = false;
 	if (!config->command)
 		return NULL;
-	line = nomad_strdupf(POT_RUN " %s", config->command);
+	line = pot_run_line(user, config->command);
 	for (size_t i = 0; line && config->args && config->args[i]; i++) {
 		const char *arg = config->args[i];
 		char *word = is_single_quoted(arg) ? strdup(arg) : pot_quote(arg);
@@ -208,12 +217,12 @@ static void add_command(char ***argv, const char *line)
 }
 
 char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, const struct pot_port *ports,
-			size_t n_ports, const char *dns_file, const char *slug)
+			size_t n_ports, const char *dns_file, const char *user, const char *slug)
 {
 	char **argv = argv_of(pot, "prepare", "-U", config->image, "-p", config->pot, "-t", config->tag, NULL);
 	const char *mode = config->network_mode;
 	bool oom;
-	char *line = pot_command_line(config, &oom);
+	char *line = pot_command_line(config, user, &oom);
 
 	if (oom) {
 		nomad_strv_free(argv);
@@ -363,8 +372,8 @@ char **pot_argv_signal(const char *pot, const char *name, const char *signal_nam
 	return argv_of(pot, "signal", "-s", signal_name, "-p", name, NULL);
 }
 
-char **pot_argv_exec(const char *pot, const char *name, const char *const *command, const char *env_script,
-		     const char *const *assignments)
+char **pot_argv_exec(const char *pot, const char *name, const char *user, const char *const *command,
+		     const char *env_script, const char *const *assignments)
 {
 	char **argv = argv_of(pot, "exec", "-p", name, NULL);
 
@@ -377,6 +386,8 @@ char **pot_argv_exec(const char *pot, const char *name, const char *const *comma
 		argv = with_each(argv, "-e", assignments);
 		add(&argv, "/bin/sh", "-c", "exec \"$@\"", "sh", NULL);
 	}
+	if (user && *user)
+		add(&argv, POT_RUN, "-u", user, NULL);
 	for (; *command; command++)
 		add(&argv, *command, NULL);
 	return argv;

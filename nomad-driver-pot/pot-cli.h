@@ -30,13 +30,15 @@ int pot_ports(const struct pot_task_config *config, const struct nomad_task_info
 
 /* The task's command, started by pot-run, as one line for the jail's shell, or NULL if the image's
  * own is to run (*ret_oom false) or memory ran out (true). */
-char *pot_command_line(const struct pot_task_config *config, bool *ret_oom);
+char *pot_command_line(const struct pot_task_config *config, const char *user, bool *ret_oom);
+/* A line that has pot-run start `command` as `user` (NULL or "": root), malloc()ed. */
+char *pot_run_line(const char *user, const char *command);
 /* `s` as one word for a shell. */
 char *pot_quote(const char *s);
 
 /* `dns_file` NULL: option dns counts. */
 char **pot_argv_prepare(const char *pot, const struct pot_task_config *config, const struct pot_port *ports,
-			size_t n_ports, const char *dns_file, const char *slug);
+			size_t n_ports, const char *dns_file, const char *user, const char *slug);
 char **pot_argv_set_command(const char *pot, const char *name, const char *line);
 char **pot_argv_set_attribute(const char *pot, const char *name, const char *attribute, const char *value);
 char **pot_argv_copy_in(const char *pot, const char *name, const char *source, const char *destination);
@@ -56,8 +58,8 @@ char **pot_argv_destroy_image(const char *pot, const char *image);
 char **pot_argv_signal(const char *pot, const char *name, const char *signal_name);
 /* `env_script`: a file in the jail that exports the task's environment; or NULL, then
  * `assignments` (may be NULL) is given to the command. */
-char **pot_argv_exec(const char *pot, const char *name, const char *const *command, const char *env_script,
-		     const char *const *assignments);
+char **pot_argv_exec(const char *pot, const char *name, const char *user, const char *const *command,
+		     const char *env_script, const char *const *assignments);
 char **pot_argv_exists(const char *pot, const char *name);
 char **pot_argv_is_running(const char *pot, const char *name);
 /* Prints the pot's variables, for pot_parse_address(). */

@@ -59,7 +59,7 @@ static char **prepare(const struct pot_task_config *c)
 	size_t n;
 
 	assert_int_equal(pot_ports(c, &job, &ports, &n, &err), 0);
-	argv = pot_argv_prepare(POT, c, ports, n, NULL, "web-1");
+	argv = pot_argv_prepare(POT, c, ports, n, NULL, NULL, "web-1");
 	free(ports);
 	return argv;
 }
@@ -158,9 +158,9 @@ static void test_dns_and_signature(void **state)
 	(void)state;
 	c.dns = (char *)"off";
 	c.signature_key = (char *)"/k.pub";
-	expect(PREPARE "-d|off|-C|/k.pub|-a|web-1|-n|nomad|-v", pot_argv_prepare(POT, &c, NULL, 0, NULL, "web-1"));
+	expect(PREPARE "-d|off|-C|/k.pub|-a|web-1|-n|nomad|-v", pot_argv_prepare(POT, &c, NULL, 0, NULL, "", "web-1"));
 	expect(PREPARE "-d|custom:/s/resolv.conf|-C|/k.pub|-a|web-1|-n|nomad|-v",
-	       pot_argv_prepare(POT, &c, NULL, 0, "/s/resolv.conf", "web-1"));
+	       pot_argv_prepare(POT, &c, NULL, 0, "/s/resolv.conf", NULL, "web-1"));
 }
 
 static void test_steps(void **state)
@@ -199,11 +199,13 @@ static void test_exec(void **state)
 	(void)state;
 	/* An option in front must not become one of pot's. */
 	expect(POT "|exec|-p|P|-e|A=b c|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x",
-	       pot_argv_exec(POT, "P", command, NULL, env));
+	       pot_argv_exec(POT, "P", NULL, command, NULL, env));
 	expect(POT "|exec|-p|P|/bin/sh|-c|exec \"$@\"|sh|-p|other pot|$x",
-	       pot_argv_exec(POT, "P", command, NULL, NULL));
+	       pot_argv_exec(POT, "P", NULL, command, NULL, NULL));
 	expect(POT "|exec|-p|P|/bin/sh|-c|[ -r \"$0\" ] && . \"$0\"; exec \"$@\"|/secrets/e|-p|other pot|$x",
-	       pot_argv_exec(POT, "P", command, "/secrets/e", env));
+	       pot_argv_exec(POT, "P", NULL, command, "/secrets/e", env));
+	expect(POT "|exec|-p|P|/bin/sh|-c|exec \"$@\"|sh|/.nomad/run|-u|www|-p|other pot|$x",
+	       pot_argv_exec(POT, "P", "www", command, NULL, NULL));
 }
 
 /* ---- The supervised command, run with a pot that only plays one answer ---- */

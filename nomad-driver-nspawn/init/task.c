@@ -149,9 +149,9 @@ static void execute(char **argv, char **env)
 
 const char *task_resolve(struct task *task)
 {
-	task->account = (struct account){ .home = "/root", .name = "root" };
+	task->account = (struct nomad__account){ .home = "/root", .name = "root" };
 	task->other_user = *task->user != 0;
-	if (task->other_user && account_find(task->user, &task->account) < 0)
+	if (task->other_user && nomad__account_find(task->user, &task->account) < 0)
 		return "find user";
 	if (*task->groups) {
 		task->other_user = true;
@@ -181,7 +181,7 @@ static int enter_directory(const char *path)
 const char *task_become(void *ud, char **argv, int tty, const char **ret_object)
 {
 	struct task *task = ud;
-	const struct account *a = &task->account;
+	const struct nomad__account *a = &task->account;
 	sigset_t none;
 
 	sigemptyset(&none);

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "account.h"
+#include "base/account.h"
 
 struct task {
 	char *data; /* what `cwd` and `env` point into */
@@ -17,7 +17,7 @@ struct task {
 	char **env; /* NULL-terminated, with room for what we add */
 	size_t n_env;
 	bool other_user;
-	struct account account; /* looked up before the task could change the files */
+	struct nomad__account account; /* looked up before the task could change the files */
 };
 
 /* Reads the credential of systemd-nspawn; ends the process on failure. */

@@ -2,21 +2,26 @@
  *
  * pot-run: runs in the jail, between pot's shell and the task's program.
  *
- *	run COMMAND [ARGUMENT...]
+ *	run [-u USER[:GROUP]] COMMAND [ARGUMENT...]
  *
  * pot starts a command in the background of a shell, which then ignores SIGINT and SIGQUIT, and a shell cannot take
  * back what was ignored before it started.  This program can.  It also connects the task's stdout: pot's own goes
  * to a file, as pot writes messages of its own there.
  *
- * Static and without any file of the jail, whose system may be another version or another system. */
+ * With -u it becomes a user of the jail, by name or number, with HOME, USER and LOGNAME.
+ *
+ * Static, as the jail may have another version of the system, or another system. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../run.h"
+#include "base/account.h"
 
 #ifdef _SIG_MAXSIG
 enum { SIGNALS = _SIG_MAXSIG + 1 }; /* NSIG leaves out the real-time signals on FreeBSD */
@@ -43,10 +48,32 @@ static void connect_stdout(void)
 	(void)close(POT_STDOUT_FD);
 }
 
+/* 0, or -1 with errno. */
+static int become(const char *user)
+{
+	static struct nomad__account account;
+
+	if (nomad__account_find(user, &account) < 0 || setenv("HOME", account.home, 1) < 0 ||
+	    setenv("USER", account.name, 1) < 0 || setenv("LOGNAME", account.name, 1) < 0 ||
+	    setgroups(account.n_groups, account.groups) < 0 || setgid(account.gid) < 0)
+		return -1;
+	return setuid(account.uid);
+}
+
 int main(int argc, char **argv)
 {
 	reset_signals();
 	connect_stdout();
+	if (argc > 3 && strcmp(argv[1], "-u") == 0) {
+		if (become(argv[2]) < 0) {
+			dprintf(STDERR_FILENO,
+				"run command: user '%s': %s; see 'user' of the job and the image's passwd\n", argv[2],
+				strerror(errno));
+			return 126;
+		}
+		argv += 2;
+		argc -= 2;
+	}
 	if (argc < 2)
 		return 64;
 	execvp(argv[1], argv + 1);

@@ -89,6 +89,16 @@ t_version() { is "$(sed -n 's/^DISTVERSION=[[:space:]]*//p' nomad-driver-pot/fre
 	"$(sed -n 's/^VERSION := //p' Makefile)"; }
 run_test 'the port has the version of the source' t_version
 
+# "Its job files run as they are": each one that the page names is run through an agent.
+t_migration() {
+	grep -o 'examples/pot/[a-z-]*\.nomad\.hcl' nomad-driver-pot/MIGRATION.md | sort -u >"$T/named"
+	[ -s "$T/named" ] || return 1
+	while read -r job; do
+		grep -q "example ${job##*/}" test/pot/40-agent.sh || { echo "40-agent.sh does not run $job"; return 1; }
+	done <"$T/named"
+}
+run_test 'each job that MIGRATION.md names is run by a test' t_migration
+
 # ---- Without pot, on any system that it was built for ----
 
 driver=$BUILD/plugins/nomad-driver-pot

@@ -152,7 +152,8 @@ refused() {		# PATTERN CONFIG [JQ]
 	run_task "$2" "${3:-.}"
 	is $STATUS 1 && file_has "$T/err" "$1" && is "$(calls prepare)" '' && left_nothing
 }
-beside 'a user is refused' refused "user 'www'" "$(task_config true)" '.Job.TaskGroups[0].Tasks[0].User = "www"'
+beside 'a user with a blank is refused' refused "user 'a b'" "$(task_config true)" \
+	'.Job.TaskGroups[0].Tasks[0].User = "a b"'
 beside 'a mount without a colon is refused' refused "option 'mount.0.'" "$(task_config true '{ "mount": ["/a"] }')"
 beside 'persistent pots are refused' refused 'outlive' "$(task_config true '{ "attributes": ["persistent:yes"] }')"
 beside 'args without command are refused' refused "'args'" "$(task_config true | jq 'del(.command)')"
@@ -209,6 +210,23 @@ t_hard_limit() {
 }
 beside 'a hard CPU limit is a rule of rctl' t_hard_limit
 
+# A user of the jail, whose passwd is the host's here.
+t_user() {
+	run_task "$(task_config 'id -un; id -Gn; echo "$HOME $USER"; cat /secrets/.nomad-env/exports 2>/dev/null || echo closed')" \
+		'.Job.TaskGroups[0].Tasks[0] |= (.User = "nobody" | .Env = { A: "secret" })'
+	is $STATUS 0 && is "$(cat "$T/out")" "nobody
+nogroup
+/nonexistent nobody
+closed" && left_nothing || return 1
+	run_task "$(task_config 'id -u; id -g')" '.Job.TaskGroups[0].Tasks[0].User = "1234:5678"'
+	is $STATUS 0 && is "$(tr '\n' ' ' <"$T/out")" '1234 5678 ' && left_nothing
+}
+beside 'the user of the job, by name and number, with its groups and home' t_user
+t_no_user() {
+	run_task "$(task_config true)" '.Job.TaskGroups[0].Tasks[0].User = "no-such-user"'
+	is $STATUS 126 && file_has "$T/err" "user 'no-such-user'" && left_nothing
+}
+beside 'a user that the image has not: the task ends and says so' t_no_user
 t_image_gc() {
 	pot_config '{ "image_gc_hours": 1 }'
 	run_task "$(task_config 'exit 0')" && is $STATUS 0 && [ -d "$POT_DIR/state/jails/img_1_0" ] ||

@@ -3,7 +3,7 @@
  * Users and groups of an image, read from its files: a static program in a
  * foreign tree must not load that tree's NSS modules.  The files may be
  * anything, so only regular ones of a bounded size are read. */
-#include "account.h"
+#include "base/account.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -84,7 +84,7 @@ static int find_group(char *text, const char *group, gid_t *ret)
 	return -1;
 }
 
-static int find_user(char *text, const char *name, struct account *ret)
+static int find_user(char *text, const char *name, struct nomad__account *ret)
 {
 	unsigned long uid, gid, wanted = 0;
 	int numeric = !parse_id(name, &wanted);
@@ -112,14 +112,14 @@ static int find_user(char *text, const char *name, struct account *ret)
 	return 0;
 }
 
-static void find_memberships(char *text, struct account *account)
+static void find_memberships(char *text, struct nomad__account *account)
 {
 	unsigned long id;
 	char *line, *member, *f[4];
 
 	account->groups[0] = account->gid;
 	account->n_groups = 1;
-	while (account->n_groups < ACCOUNT_GROUPS && (line = strsep(&text, "\n"))) {
+	while (account->n_groups < NOMAD__ACCOUNT_GROUPS && (line = strsep(&text, "\n"))) {
 		if (split(line, f, 4) < 4 || parse_id(f[2], &id) || id == account->gid)
 			continue;
 		while ((member = strsep(&f[3], ",")))
@@ -140,7 +140,7 @@ static int read_both(char **passwd, char **group)
 	return !*group && errno != ENOENT ? -1 : 0;
 }
 
-int account_find(const char *who, struct account *ret)
+int nomad__account_find(const char *who, struct nomad__account *ret)
 {
 	char name[256], *group, *passwd = NULL, *groups = NULL, *copy;
 	int r = -1;

@@ -37,7 +37,7 @@ static int open_text(const char *path, int flags)
 }
 
 #define open open_text
-#include "account.c"
+#include "base/account.c"
 #undef open
 
 static int set_up(void **state)
@@ -50,9 +50,9 @@ static int set_up(void **state)
 
 static void is(const char *who, uid_t uid, gid_t gid, const char *name, const char *home)
 {
-	struct account a = { 0 };
+	struct nomad__account a = { 0 };
 
-	assert_int_equal(account_find(who, &a), 0);
+	assert_int_equal(nomad__account_find(who, &a), 0);
 	assert_int_equal(a.uid, uid);
 	assert_int_equal(a.gid, gid);
 	assert_string_equal(a.name, name);
@@ -77,10 +77,10 @@ static void test_users(void **state)
 
 static void isnt(const char *who, int error)
 {
-	struct account a;
+	struct nomad__account a;
 
 	errno = 0;
-	assert_int_equal(account_find(who, &a), -1);
+	assert_int_equal(nomad__account_find(who, &a), -1);
 	assert_int_equal(errno, error);
 }
 
@@ -142,10 +142,10 @@ static void test_hostile_files(void **state)
 
 static void test_groups(void **state)
 {
-	struct account a = { 0 };
+	struct nomad__account a = { 0 };
 
 	(void)state;
-	assert_int_equal(account_find("web", &a), 0);
+	assert_int_equal(nomad__account_find("web", &a), 0);
 	assert_int_equal(a.n_groups, 3);
 	assert_int_equal(a.groups[0], 1001);
 	assert_int_equal(a.groups[1], 33);
