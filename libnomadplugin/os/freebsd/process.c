@@ -26,8 +26,10 @@ static int boot_time_us(uint64_t *ret)
 	struct timeval tv;
 	size_t size = sizeof(tv);
 
-	if (sysctlbyname("kern.boottime", &tv, &size, NULL, 0) < 0 || size != sizeof(tv))
+	if (sysctlbyname("kern.boottime", &tv, &size, NULL, 0) < 0)
 		return -errno;
+	if (size != sizeof(tv))
+		return -EIO;
 	*ret = (uint64_t)tv.tv_sec * 1000000 + (uint64_t)tv.tv_usec;
 	return 0;
 }
@@ -37,7 +39,7 @@ int nomad__boot_id(char ret[NOMAD__BOOT_ID_SIZE])
 	unsigned char id[16];
 	size_t size = sizeof(id);
 	struct nomad__text t;
-	uint64_t us;
+	uint64_t us = 0;
 	int r;
 
 	nomad__text_init(&t, ret, NOMAD__BOOT_ID_SIZE);
@@ -71,8 +73,8 @@ static int get(int pid, struct kinfo_proc *ret)
 
 int nomad__process_find(int pid, struct nomad__process *ret)
 {
-	struct kinfo_proc p;
-	uint64_t before, after;
+	struct kinfo_proc p = { .ki_pid = 0 };
+	uint64_t before = 0, after = 0;
 	int r;
 
 	/* The kernel counts from the boot and adds the boot's time, which moves when the clock is set: take it off

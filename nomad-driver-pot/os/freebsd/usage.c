@@ -65,8 +65,8 @@ static int sum_of_processes(const char *jail, char *buffer, size_t size)
 	struct iovec parameters[] = { string_iov("name"), string_iov(jail) };
 	int jid = jail_get(parameters, 2, 0), r, n;
 	uint64_t pages = 0, pcpu = 0;
-	size_t list_size;
-	char *list;
+	size_t list_size = 0;
+	char *list = NULL;
 
 	if (jid < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
