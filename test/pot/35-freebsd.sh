@@ -52,7 +52,8 @@ attribute() {		# VALUE PATTERN
 	is $STATUS 1 && file_has "$T/err" "$2" && is "$(calls prepare)" '' && left_nothing
 }
 beside 'a devfs ruleset that cannot be is refused before anything is made' attribute devfs_ruleset:65536 65535
-beside 'a value of enforce_statfs that cannot be is refused before anything is made' attribute enforce_statfs:3 '0, 1 or 2'
+beside 'a value of enforce_statfs that cannot be is refused before anything is made' attribute enforce_statfs:3 \
+	'0, 1 or 2'
 
 # ---- Mounts ----
 

@@ -17,55 +17,67 @@ GC_GRACE=10
 agent_config
 sed -i 's/^    gc_grace/    command_timeout = 10\n&/' "$T/plugin.hcl"
 
+# Each draw sets a variable: in a subshell it would not count.
+perl -e 'srand($ARGV[0]); print int(rand(1e6)), "\n" for 1 .. 5000' "$KILL_SEED" >"$T/random"
 _draw=0
-random() {		# N: below it
+random() {		# N: _r, below it
 	_draw=$((_draw + 1))
-	awk -v s="$KILL_SEED$_draw" -v n="$1" 'BEGIN { srand(s); rand(); print int(rand() * n) }'
+	_r=$(($(sed -n "${_draw}p" "$T/random") % $1))
 }
-pick() { shift "$(($(random $#)))"; echo "$1"; }
+pick() { random $#; shift "$_r"; _picked=$1; }		# WORD...
 supervisors() { pgrep -f '^nomad-driver-pot: task-'; }
 other_agent() { stop_agent KILL && start_pot_agent; }
 kill_plugin() { _p=$(pot_plugin); [ -z "$_p" ] || kill -9 "$_p" 2>/dev/null; }
 # Steps that never change the code of a task that has started.
-STEPS='prepare prepare.import prepare.clone set-attribute mount-in set-env set-rss destroy destroy.zfs destroy.half signal info'
-harm() {
-	case $(random 8) in
-	0) _what='plugin killed'; kill_plugin ;;
-	1) _what='agent killed'; other_agent ;;
-	2) _what='both killed'; kill_plugin; other_agent ;;
-	3) _what='supervisor killed'
+STEPS='prepare prepare.import prepare.clone set-attribute mount-in set-env set-rss signal info'
+STEPS="$STEPS destroy destroy.zfs destroy.half"
+harm() {		# JOB
+	random 8
+	case $_r in
+	0) _harm='plugin killed'; kill_plugin ;;
+	1) _harm='agent killed'; other_agent ;;
+	2) _harm='both killed'; kill_plugin; other_agent ;;
+	3) _harm='supervisor killed'
 		# shellcheck disable=SC2046
-		_s=$(pick $(supervisors) 0)
-		[ "${_s:-0}" = 0 ] || kill -9 "$_s" 2>/dev/null ;;
-	4 | 5 | 6 | 7)
+		pick $(supervisors) 0
+		[ "$_picked" = 0 ] || kill -9 "$_picked" 2>/dev/null ;;
+	*)
 		# shellcheck disable=SC2086
-		_step=$(pick $STEPS) _order=$(pick fail kill hang)
-		_what="$_order at $_step"
-		order "$_step" "$_order" 1 ;;
+		pick $STEPS
+		_step=$_picked
+		# A prepare that hangs keeps all others waiting.
+		case $_step in prepare*) pick fail kill ;; *) pick fail kill hang ;; esac
+		_harm="$_picked at $_step"
+		order "$_step" "$_picked" 1 ;;
 	esac
-	echo "$1: $_what" >>"$T/harm"
+	echo "$1: $_harm" >>"$T/harm"
 }
 # At most four beside each other, which is what they need of the machine.
-unfinished() { api GET /v1/allocations | jq '[.[] | select(.ClientStatus == "pending" or .ClientStatus == "running")] | length'; }
+unfinished() {
+	api GET /v1/allocations | jq '[.[].ClientStatus | select(. == "pending" or . == "running")] | length'
+}
 room() { [ "$(unfinished)" -lt "${1:-4}" ]; }
 t_run() {
 	start_pot_agent || return 1
 	for i in $(seq "$KILL_TASKS"); do
 		wait_for 120 'there is room' room || return 1
-		job_json "k$i" pot "$(task_config "sleep $(random 4); exit $((i % 7 + 1))")" >"$T/k.json" &&
+		random 4
+		job_json "k$i" pot "$(task_config "sleep $_r; exit $((i % 7 + 1))")" >"$T/k.json" &&
 			submit_job "$T/k.json" || return 1
-		sleep "0.$(random 10)"
+		random 10
+		sleep "0.$_r"
 		harm "k$i"
 	done
 	# An order that nobody has taken would hit the end.
-	wait_for 240 'all have ended' room 1 || { api GET /v1/allocations | jq -c '.[] | [.JobID, .ClientStatus]'; return 1; }
+	wait_for 240 'all have ended' room 1 ||
+		{ api GET /v1/allocations | jq -c '.[] | [.JobID, .ClientStatus]'; return 1; }
 }
 run_test "$KILL_TASKS tasks end, whatever dies" t_run
 t_codes() {
 	_bad=0 _told=0
 	for i in $(seq "$KILL_TASKS"); do
-		api GET "/v1/job/k$i/allocations" | jq -r '.[].TaskStates.task.Events[]? | select(.Type == "Terminated") |
-			"\(.Details.exit_code) \(.Details.exit_message // "")"' >"$T/ends"
+		api GET "/v1/job/k$i/allocations" | jq -r '.[].TaskStates.task.Events[]? |
+			select(.Type == "Terminated") | "\(.Details.exit_code) \(.Details.exit_message // "")"' >"$T/ends"
 		while read -r _code _why; do
 			if [ -n "$_why" ]; then continue; fi
 			_told=$((_told + 1))

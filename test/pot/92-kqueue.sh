@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# FreeBSD's poller on the small kqueue of test/freebsd/kqueue: unit tests of the poller and of the loop that stands on it.
+# FreeBSD's poller on the small kqueue of test/freebsd/kqueue: unit tests of the poller, and of the loop above it.
 . test/lib.sh
 requires_linux
 CC=${CC:-cc}
