@@ -146,6 +146,7 @@ help:
 	@echo 'make demo                  installs packages, builds, runs a first task (root)'
 	@echo 'make test                  installs packages, builds with -Werror, runs everything (root)'
 	@echo 'make test-PART             one part: lib build triton nspawn pot nomadinit'
+	@echo 'make freebsd-report         on FreeBSD, as root: build, try everything, and write a report'
 	@echo 'make check-freebsd          library and pot driver for FreeBSD, by a cross-compiler from PyPI'
 	@echo 'make test-vm               cgroup v2 alone and systemd as PID 1, in virtual machines (minutes; not part of make test)'
 	@echo 'make test-packages          packages built twice, installed and run in a fresh Debian; each part built alone'

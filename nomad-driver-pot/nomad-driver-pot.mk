@@ -18,6 +18,11 @@ $(pot_run): $(pot_run_obj)
 $(BUILD)/$(D)/run.o: file_flags := -DPOT_RUN_FILE='"$(pot_run)"'
 $(BUILD)/$(D)/run.o: $(pot_run)
 
+# On FreeBSD, as root, see there.
+.PHONY: freebsd-report
+freebsd-report:
+	@BUILD='$(BUILD)' MAKE='$(MAKE)' test/freebsd/report
+
 # Cross-compiled on Linux, see there.
 .PHONY: check-freebsd
 check-freebsd:

@@ -65,7 +65,7 @@ recovers() {		# STATUS STEP ORDER...
 	order "$_step" "$@"
 	run_task "$(config 'exit 5')"
 	order "$_step"
-	is $STATUS "$_want" && left_nothing
+	is $STATUS "$_want" && left_nothing || { cat "$T/err"; return 1; }
 }
 beside 'destroy fails twice' recovers 5 destroy fail 2
 beside 'the data set is busy three times' recovers 5 destroy.zfs fail 3
