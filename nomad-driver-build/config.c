@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "config.h"
+#include "powers.h"
 
 static const char *const drivers[] = { "auto", "overlay", "vfs", NULL };
-static const char *const network_kinds[] = { "private", "host", "group", "none", NULL };
 static const char *const networks[] = { "private", "host", "none", NULL };
 static const char *const isolations[] = { "chroot", "oci", NULL };
 static const char *const formats[] = { "oci", "docker", NULL };
@@ -59,6 +59,8 @@ static const char *check_engine(const char *value)
 		if (strncmp(value, own[i], strlen(own[i])) == 0)
 			return "a path outside of /build, /dev, /proc, /run, /sys, /tmp and /var/tmp, which are a "
 			       "build's own";
+	if (strpbrk(value, ":,\\")) /* they have a meaning in the options of an overlay */
+		return "a path without colons, commas and backslashes";
 	return nomad_check_absolute_path(value);
 }
 
@@ -114,9 +116,6 @@ static const struct nomad_option plugin_options[] = {
 	    .help = "How layers are stored. auto: overlay where the file system of storage_root can carry it, else "
 		    "vfs.",
 	    .example = "\"vfs\""),
-	OPT(allowed_registries, STRING_LIST, .check = check_reference,
-	    .help = "Registries, or parts of them, that builds may pull from and push to. Default: all.",
-	    .example = "[\"registry.example.org/team\"]"),
 	OPT(insecure_registries, STRING_LIST, .check = check_reference,
 	    .help = "Registries that base images are pulled from without TLS, or without looking at certificates.",
 	    .example = "[\"127.0.0.1:5000\"]"),
@@ -126,20 +125,6 @@ static const struct nomad_option plugin_options[] = {
 		    "the directory of this name with .d behind it belong to it. If none of them names registries to "
 		    "search, a short name without an alias is one of docker.io. A build gets a copy.",
 	    .example = "\"/etc/nomad.d/registries.conf\""),
-	OPT(allowed_networks, STRING_LIST, .choices = network_kinds,
-	    .def = "[\"private\", \"host\", \"group\", \"none\"]",
-	    .help = "Networks that builds may use: one of their own (private), the node's (host, which takes "
-		    "allow_host_network as well, and stands for private, too), that of the task's group (group), or "
-		    "none.",
-	    .example = "[\"group\", \"none\"]"),
-	OPT(allow_host_network, BOOL, .def = "false",
-	    .help = "true: jobs may set network = \"host\". Every step of a Containerfile then reaches what listens on "
-		    "the node's loopback, such as the Nomad agent, and its abstract unix sockets.",
-	    .example = "true"),
-	OPT(pids_limit, INT, .min = 0, .max = 1 << 22, .unit = "processes",
-	    .help = "Limits the processes and threads of one build, the engine's own among them. 0: no limit. Default: "
-		    "2048, where the node has the pids controller of cgroups.",
-	    .example = "8192"),
 	OPT(concurrency, INT, .def = "0", .min = 0, .max = 1000,
 	    .help = "How many builds run at the same time on this node; others wait. 0: as many as there are.",
 	    .example = "4"),
@@ -153,16 +138,21 @@ const struct nomad_schema build_plugin_schema = NOMAD_SCHEMA(struct build_plugin
 
 /* ---- The task ---- */
 
+/* Why an option can do no harm to the node. */
+static const char in_task[] = "a path in the task's own directories";
+static const char own_image[] = "says only what the task's own image is";
+static const char own_secrets[] = "the task's own secrets";
+
 #define OPT(field, kind, ...) NOMAD_OPTION(struct build_output, field, kind, __VA_ARGS__)
 static const struct nomad_option output_options[] = {
-	OPT(type, STRING, .def = "\"oci-archive\"", .choices = output_types,
+	OPT(type, STRING, .harmless = "a choice of formats", .def = "\"oci-archive\"", .choices = output_types,
 	    .help = "oci-archive and docker-archive are tar files, oci is a directory with an OCI image layout.",
 	    .example = "\"docker-archive\""),
-	OPT(path, STRING, .required = true, .check = check_path,
+	OPT(path, STRING, .harmless = in_task, .required = true, .check = check_path,
 	    .help = "Where it is written: in alloc/ (shared by the tasks of the group), in local/ or elsewhere in the "
 		    "task directory.",
 	    .example = "\"alloc/image.tar\""),
-	OPT(reference, STRING, .check = check_reference,
+	OPT(reference, STRING, .harmless = "a name inside the archive", .check = check_reference,
 	    .help = "Name of the image in the archive, or its tag in an OCI layout. Default: the first of tags; "
 		    "\"latest\" "
 		    "in a layout.",
@@ -173,101 +163,110 @@ static const struct nomad_schema output_schema = NOMAD_SCHEMA(struct build_outpu
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct build_push, field, kind, __VA_ARGS__)
 static const struct nomad_option push_options[] = {
-	OPT(reference, STRING, .required = true, .check = check_push_reference,
+	OPT(reference, STRING, .power = &build_power_push, .required = true, .check = check_push_reference,
 	    .help = "Where the image is pushed to: registry, repository and tag. No credentials are used.",
 	    .example = "\"registry.example.org:5000/team/app:1\""),
-	OPT(tls_verify, BOOL, .def = "true", .help = "false: plain HTTP, and certificates that nobody signed, will do.",
-	    .example = "false"),
+	OPT(tls_verify, BOOL, .harmless = own_image, .def = "true",
+	    .help = "false: plain HTTP, and certificates that nobody signed, will do.", .example = "false"),
 };
 #undef OPT
 static const struct nomad_schema push_schema = NOMAD_SCHEMA(struct build_push, push_options);
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct build_config, field, kind, __VA_ARGS__)
 static const struct nomad_option task_options[] = {
-	OPT(containerfile, STRING, .check = check_path,
+	OPT(containerfile, STRING, .power = &build_power_from, .check = check_path,
 	    .help = "The Containerfile: a path in the context, or one that begins with local/ or alloc/. Default: "
 		    "Containerfile, else Dockerfile, in the context.",
 	    .example = "\"Containerfile.release\""),
-	OPT(dockerfile, STRING, .check = check_path, .help = "The same as containerfile.", .example = "\"Dockerfile\""),
-	OPT(context, STRING, .def = "\"local\"", .check = check_path,
+	OPT(dockerfile, STRING, .power = &build_power_from, .check = check_path, .help = "The same as containerfile.",
+	    .example = "\"Dockerfile\""),
+	OPT(context, STRING, .harmless = in_task, .def = "\"local\"", .check = check_path,
 	    .help = "Directory that COPY and ADD take files from, relative to the task directory; alloc/... is the "
 		    "shared directory of the allocation. It cannot lead out of them.",
 	    .example = "\"alloc/src\""),
-	OPT(ignorefile, STRING, .check = check_path,
+	OPT(ignorefile, STRING, .harmless = in_task, .check = check_path,
 	    .help = "Takes the place of .containerignore; a path as for containerfile.",
 	    .example = "\"release.ignore\""),
-	OPT(target, STRING, .check = check_name, .help = "Stage to build. Default: the last.", .example = "\"test\""),
-	OPT(args, STRING_MAP,
+	OPT(target, STRING, .harmless = own_image, .check = check_name, .help = "Stage to build. Default: the last.",
+	    .example = "\"test\""),
+	OPT(args, STRING_MAP, .harmless = own_image,
 	    .help = "Values for ARG. They are seen in the image's history: use secrets for what nobody may see.",
 	    .example = "{ VERSION = \"1.2\" }"),
-	OPT(build_contexts, STRING_MAP,
+	OPT(build_contexts, STRING_MAP, .power = &build_power_contexts,
 	    .help = "Further sources by name, for FROM and COPY --from: directories as for context, oci-archive:PATH "
 		    "or docker-archive:PATH, or docker-image://REFERENCE. A name may be that of an image, which is "
 		    "then not pulled.",
 	    .example = "{ assets = \"alloc/assets\" }"),
-	OPT(labels, STRING_MAP, .help = "Labels of the image.",
+	OPT(labels, STRING_MAP, .harmless = own_image, .help = "Labels of the image.",
 	    .example = "{ \"org.opencontainers.image.source\" = \"https://example.org/app\" }"),
-	OPT(annotations, STRING_MAP, .help = "Annotations of the image; format docker has none.",
+	OPT(annotations, STRING_MAP, .harmless = own_image, .help = "Annotations of the image; format docker has none.",
 	    .example = "{ \"org.example.ticket\" = \"42\" }"),
-	OPT(tags, STRING_LIST, .check = check_reference,
+	OPT(tags, STRING_LIST, .harmless = own_image, .check = check_reference,
 	    .help = "Names of the image, in archives and in metadata_file.",
 	    .example = "[\"registry.example.org/team/app:1\"]"),
-	OPT(platform, STRING, .check = check_platform, .help = "Platform of the image. Default: this node's.",
-	    .example = "\"linux/arm64\""),
-	OPT(format, STRING, .def = "\"oci\"", .choices = formats, .help = "Format of manifest and configuration.",
-	    .example = "\"docker\""),
-	OPT(network, STRING, .def = "\"private\"", .choices = networks,
+	OPT(platform, STRING, .harmless = own_image, .check = check_platform,
+	    .help = "Platform of the image. Default: this node's.", .example = "\"linux/arm64\""),
+	OPT(format, STRING, .harmless = own_image, .def = "\"oci\"", .choices = formats,
+	    .help = "Format of manifest and configuration.", .example = "\"docker\""),
+	OPT(network, STRING, .power = &build_power_network, .def = "\"private\"", .choices = networks,
 	    .help = "Network of RUN, pulls and pushes. A group with a network (mode bridge) gives its own to private "
 		    "and host. private: one of the build's own with a way out (IPv4, by slirp4netns), but not to the "
 		    "node's loopback, addresses and link-local ones: a registry on the node itself takes host or "
-		    "a group's network. host: the node's, if the plugin option allow_host_network is set. none: none; "
-		    "with isolation chroot base images then have to be local ones.",
+		    "a group's network. host: the node's, which takes the policy rule allow_network. none: none; with "
+		    " isolation chroot base images then have to be local ones.",
 	    .example = "\"none\""),
-	OPT(isolation, STRING, .def = "\"chroot\"", .choices = isolations,
+	OPT(isolation, STRING, .harmless = "the jail holds the whole build either way", .def = "\"chroot\"",
+	    .choices = isolations,
 	    .help = "How RUN is held in its root: by the engine's own chroot, or by the node's OCI runtime. In both "
 		    "cases the whole build is jailed: it sees only the task's directories and its own processes. With "
 		    "chroot, buildah does not wait until the last output of a step is copied: rarely, the log lacks a "
 		    "line that was written just before a step's end.",
 	    .example = "\"oci\""),
-	OPT(secrets, STRING_MAP, .check = check_secret,
+	OPT(secrets, STRING_MAP, .harmless = own_secrets, .check = check_secret,
 	    .help = "For RUN --mount=type=secret,id=NAME: a path in the secrets directory, or env:NAME for a variable "
 		    "of the task's environment (from a template of a Nomad variable). In no layer, log or command "
 		    "line. A hostile Containerfile can have any step read the secrets that are named here, and only "
 		    "those.",
 	    .example = "{ token = \"secrets/token\", npm = \"env:NPM_TOKEN\" }"),
-	OPT(ssh, STRING_MAP, .check = check_path,
+	OPT(ssh, STRING_MAP, .harmless = own_secrets, .check = check_path,
 	    .help = "For RUN --mount=type=ssh,id=NAME: a key in the secrets directory.",
 	    .example = "{ default = \"secrets/id_ed25519\" }"),
-	OPT(layers, TRISTATE,
+	OPT(layers, TRISTATE, .harmless = own_image,
 	    .help = "Keep a layer for each instruction, to be reused. Default: with cache, cache_from and cache_to "
 		    "only.",
 	    .example = "true"),
-	OPT(cache, STRING, .check = check_name,
+	OPT(cache, STRING, .harmless = "only builds of the same Nomad namespace share a cache", .check = check_name,
 	    .help = "Name of a cache on this node that builds of the same Nomad namespace share: layers, base images "
 		    "and RUN --mount=type=cache. Default: nothing is kept. A Containerfile with RUN "
 		    "--mount=type=bind needs buildah 1.39 or podman 5.4 (with from=: buildah 1.44) for cached layers: "
 		    "older ones do not see when the content behind the mount changes, and build it anew.",
 	    .example = "\"app\""),
-	OPT(cache_from, STRING, .check = check_push_reference, .help = "Repository that layers are taken from.",
-	    .example = "\"registry.example.org/team/cache\""),
-	OPT(cache_to, STRING, .check = check_push_reference, .help = "Repository that layers are pushed to.",
-	    .example = "\"registry.example.org/team/cache\""),
-	OPT(timestamp, INT, .min = 0, .max = INT64_C(253402300799), .unit = "seconds since 1970",
+	OPT(cache_from, STRING, .power = &build_power_from, .check = check_push_reference,
+	    .help = "Repository that layers are taken from.", .example = "\"registry.example.org/team/cache\""),
+	OPT(cache_to, STRING, .power = &build_power_push, .check = check_push_reference,
+	    .help = "Repository that layers are pushed to.", .example = "\"registry.example.org/team/cache\""),
+	OPT(timestamp, INT, .harmless = own_image, .min = 0, .max = INT64_C(253402300799), .unit = "seconds since 1970",
 	    .help = "Time of everything in the image: the same context then gives the same digest. Default: what is "
 		    "true.",
 	    .example = "0"),
-	OPT(squash, BOOL, .def = "false", .help = "Make one layer of all that the build adds.", .example = "true"),
-	OPT(pull, STRING, .def = "\"missing\"", .choices = pulls,
+	OPT(squash, BOOL, .harmless = own_image, .def = "false", .help = "Make one layer of all that the build adds.",
+	    .example = "true"),
+	OPT(pull, STRING, .harmless = own_image, .def = "\"missing\"", .choices = pulls,
 	    .help = "When base images are pulled anew; matters with cache.", .example = "\"always\""),
-	OPT(tls_verify, BOOL, .def = "true",
+	OPT(tls_verify, BOOL, .harmless = "what comes so is not shared with other builds", .def = "true",
 	    .help = "false: base images and layers may come from registries without TLS.", .example = "false"),
-	OPT(ulimits, STRING_MAP, .check = check_ulimit, .help = "Limits of RUN, by name.",
-	    .example = "{ nofile = \"1024:2048\" }"),
+	OPT(pids_limit, INT, .power = &build_power_pids_limit, .def = "0", .min = 0, .max = 1 << 22,
+	    .unit = "processes",
+	    .help = "Limits the processes and threads of the whole build, the engine's own among them. 0: as many as "
+		    "the policy rule max_pids_limit allows, where the node has the pids controller of cgroups.",
+	    .example = "512"),
+	OPT(ulimits, STRING_MAP, .power = &build_power_ulimits, .check = check_ulimit,
+	    .help = "Limits of RUN, by name.", .example = "{ nofile = \"1024:2048\" }"),
 	OPT(output, BLOCK_LIST, .block = &output_schema, .max_items = 16,
 	    .help = "A file or directory that the image is written to."),
 	OPT(push, BLOCK_LIST, .block = &push_schema, .max_items = 16,
 	    .help = "A registry that the image is pushed to."),
-	OPT(metadata_file, STRING, .check = check_path,
+	OPT(metadata_file, STRING, .harmless = in_task, .check = check_path,
 	    .help = "File for what was built, as JSON: image id, digest, size, tags, time of each step, pushed "
 		    "references. A path as in output.",
 	    .example = "\"alloc/build.json\""),
@@ -355,22 +354,3 @@ static int check_task(const void *data, struct nomad_error **err)
 }
 
 const struct nomad_schema build_task_schema = NOMAD_SCHEMA(struct build_config, task_options, .check = check_task);
-
-bool build_registry_is_allowed(char *const *allowed, const char *reference)
-{
-	size_t i;
-
-	if (!allowed || !allowed[0])
-		return true;
-	for (i = 0; allowed[i]; i++) {
-		size_t n = strlen(allowed[i]);
-
-		while (n && allowed[i][n - 1] == '/')
-			n--;
-		if (strncmp(allowed[i], reference, n) == 0 && (!reference[n] || strchr("/:@", reference[n])) &&
-		    /* "host:5000" is not below "host". */
-		    (reference[n] != ':' || memchr(allowed[i], '/', n)))
-			return true;
-	}
-	return false;
-}

@@ -11,12 +11,8 @@ struct build_plugin_config {
 	char *engine;
 	char *storage_root;
 	char *storage_driver;
-	char **allowed_registries;
 	char **insecure_registries;
 	char *registries_conf;
-	char **allowed_networks;
-	bool allow_host_network;
-	int64_t pids_limit;
 	int64_t concurrency;
 	int64_t cache_mb;
 };
@@ -59,6 +55,7 @@ struct build_config {
 	char *pull;
 	bool tls_verify;
 	struct nomad_map ulimits;
+	int64_t pids_limit;
 	struct nomad_block_list output; /* of struct build_output */
 	struct nomad_block_list push;	/* of struct build_push */
 	char *metadata_file;
@@ -66,8 +63,5 @@ struct build_config {
 
 extern const struct nomad_schema build_plugin_schema;
 extern const struct nomad_schema build_task_schema;
-
-/* The host[:port]/path part of a reference is in the list, or below an entry of it; an empty list allows all. */
-bool build_registry_is_allowed(char *const *allowed, const char *reference);
 
 #endif

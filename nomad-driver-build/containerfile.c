@@ -48,8 +48,9 @@ static void remove_quotes(char *word)
 }
 
 /* A whole instruction; its options follow its name. */
-static void look_at(char *line, struct build_binds *found)
+static void look_at(void *arg, char *line)
 {
+	struct build_binds *found = arg;
 	bool of_target = strstr(line, "$TARGET") || strstr(line, "${TARGET");
 	char *save = NULL, *word = strtok_r(line, blanks, &save);
 
@@ -79,9 +80,8 @@ static char escape_of(const char *comment)
 	return *p == '`' ? '`' : 0;
 }
 
-struct build_binds build_binds_in(char *text)
+void build_instructions(char *text, void (*each)(void *arg, char *instruction), void *arg)
 {
-	struct build_binds found = { 0 };
 	char *line, *next, *whole = text, *end = text; /* the instruction is put together in place */
 	bool at_top = true;
 	char escape = '\\';
@@ -110,17 +110,24 @@ struct build_binds build_binds_in(char *text)
 			continue;
 		}
 		*end = 0;
-		look_at(whole, &found);
+		each(arg, whole);
 		whole = end = next ? next : end;
 	}
 	if (end != whole) { /* the file ends in the midst of an instruction */
 		*end = 0;
-		look_at(whole, &found);
+		each(arg, whole);
 	}
+}
+
+struct build_binds build_binds_in(char *text)
+{
+	struct build_binds found = { 0 };
+
+	build_instructions(text, look_at, &found);
 	return found;
 }
 
-static char *read_text(const char *path)
+char *build_containerfile_read(const char *path)
 {
 	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	size_t used = 0;
@@ -142,7 +149,7 @@ static char *read_text(const char *path)
 
 struct build_binds build_binds_of(const char *path)
 {
-	NOMAD_AUTO_FREE char *text = read_text(path);
+	NOMAD_AUTO_FREE char *text = build_containerfile_read(path);
 	size_t n = strlen(path);
 
 	if (!text || (n > 3 && strcmp(path + n - 3, ".in") == 0))

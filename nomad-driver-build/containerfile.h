@@ -4,7 +4,7 @@
 #ifndef BUILD_CONTAINERFILE_H
 #define BUILD_CONTAINERFILE_H
 
-#include <stdbool.h>
+#include "nomad/base.h"
 
 /* Bind mounts of RUN, and what names of images are made of. */
 struct build_binds {
@@ -17,5 +17,23 @@ struct build_binds {
 struct build_binds build_binds_in(char *text);
 /* The same for a file of the host; all if it cannot be read, or is one that the engine gives to a preprocessor. */
 struct build_binds build_binds_of(const char *path);
+
+/* Calls `each` for the text of each instruction, on one line; changes the text.  The lines of a heredoc come as
+ * instructions of their own. */
+void build_instructions(char *text, void (*each)(void *arg, char *instruction), void *arg);
+/* malloc()ed; NULL if it cannot be read, or holds a zero. */
+char *build_containerfile_read(const char *path);
+
+/* names.c: the images that a Containerfile may have the engine pull. */
+struct build_names {
+	char **names; /* in full, such as docker.io/library/alpine:3 */
+	bool unknown; /* there are more, whose names the engine alone can make out */
+};
+/* ARG has its value from `args`; names in `contexts` stand for other sources.  Changes the text.  0 or -ENOMEM. */
+int build_names_in(char *text, const struct nomad_map *args, const struct nomad_map *contexts,
+		   struct build_names *ret) NOMAD_MUST_CHECK;
+void build_names_done(struct build_names *names);
+/* The name with registry and repository; NULL if it is not one of a registry, or without memory (errno). */
+char *build_name_in_full(const char *name);
 
 #endif

@@ -21,21 +21,17 @@
 #include "host.h"
 #include "plan.h"
 
-/* Of a build whose site says nothing: what podman gives a container. */
-enum { PIDS_LIMIT = 2048 };
-
 /* ---- Start ---- */
 
 static int run(struct nomad_task *task, const struct build_plan *plan, const struct nomad_map *env,
 	       struct nomad_error **err)
 {
-	const struct build_plugin_config *site = nomad_plugin_config(nomad_task_plugin(task));
+	const struct build_config *config = nomad_task_config(task);
 	struct build_data *data = nomad_plugin_data(nomad_task_plugin(task));
 	/* By the plugin's own entry: it is the right file, even if another was put in its place meanwhile. */
 	NOMAD_AUTO_FREE char *self = nomad_strdupf("/proc/%d/exe", (int)getpid());
 	NOMAD_AUTO_FREE char *file = nomad_strdupf("%s/plan", nomad_task_state_dir(task));
 	NOMAD_AUTO_FREE char *events = nomad_strdupf("%s/events", nomad_task_state_dir(task));
-	bool limited = site->pids_limit != NOMAD_INT_UNSET;
 	const char *argv[] = { self, BUILD_STEP_WORD, file, events, NULL };
 	int r;
 
@@ -53,8 +49,8 @@ static int run(struct nomad_task *task, const struct build_plan *plan, const str
 				      .env = env,
 				      .cwd = "/",
 				      .user = "", /* the engine runs as root */
-				      .pids_max = limited ? site->pids_limit : PIDS_LIMIT,
-				      .pids_if_possible = !limited,
+				      .pids_max = nomad_task_limit(task, "pids_limit", config->pids_limit),
+				      .pids_if_possible = config->pids_limit <= 0,
 			      },
 			      err);
 }

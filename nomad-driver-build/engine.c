@@ -279,18 +279,18 @@ static char *dump(json_t *json)
 }
 
 /* containers-policy.json(5).  Local transports see nothing but the jail. */
-char *build_engine_policy(char *const *allowed)
+char *build_engine_policy(bool any, char *const *allowed)
 {
 	static const char *const local[] = { "containers-storage", "oci", "oci-archive",
 					     "docker-archive",	   "dir", "tarball" };
 	json_t *transports, *docker;
 	size_t i;
 
-	if (!allowed || !allowed[0])
+	if (any)
 		return dump(json_pack("{s:[{s:s}]}", "default", "type", "insecureAcceptAnything"));
 	transports = json_object();
 	docker = json_object();
-	for (i = 0; allowed[i]; i++)
+	for (i = 0; allowed && allowed[i]; i++)
 		json_object_set_new(docker, allowed[i], json_pack("[{s:s}]", "type", "insecureAcceptAnything"));
 	json_object_set_new(transports, "docker", docker);
 	for (i = 0; i < NOMAD_ARRAY_LEN(local); i++)

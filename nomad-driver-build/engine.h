@@ -54,7 +54,7 @@ int build_engine_try(const struct build_engine *engine, const char *dir, char **
 /* Remove what builds left that were killed; only while no other uses the store. */
 int build_engine_clean(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
 
-/* A configuration file for the engine, malloc()ed: which images it may take. */
-char *build_engine_policy(char *const *allowed);
+/* A configuration file for the engine, malloc()ed: which images it may pull, by their full names or repositories. */
+char *build_engine_policy(bool any, char *const *allowed);
 
 #endif

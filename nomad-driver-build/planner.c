@@ -23,6 +23,9 @@ struct start {
 	struct build_data *data;
 	struct build_dirs dirs;
 	struct build_inputs inputs;
+	struct build_names names;
+	bool any_image; /* the build may pull what it likes; else: */
+	char **images;
 	struct build_plan *plan;
 	struct nomad_map *env;
 	const char *network; /* private, host, group or none */
@@ -34,7 +37,7 @@ static int no_memory(struct nomad_error **err)
 	return nomad_error_errno(err, ENOMEM, "prepare the build");
 }
 
-/* ---- What the site allows ---- */
+/* ---- What the node has and allows ---- */
 
 static bool has(char *const *list, const char *word)
 {
@@ -46,46 +49,26 @@ static bool has(char *const *list, const char *word)
 	return false;
 }
 
-static int check_registry(struct start *s, const char *option, const char *reference, struct nomad_error **err)
-{
-	if (!reference || build_registry_is_allowed(s->site->allowed_registries, reference))
-		return 0;
-	return nomad_error_set(err, EACCES,
-			       "%s: '%s' is in none of the registries that this node allows (allowed_registries)",
-			       option, reference);
-}
-
 static int check_network(struct start *s, struct nomad_error **err)
 {
 	const char *network = s->config->network;
-	bool private = strcmp(network, BUILD_NETWORK_PRIVATE) == 0;
-	char *const *allowed = s->site->allowed_networks;
+	bool private;
+	int r;
 
-	if (strcmp(network, BUILD_NETWORK_NONE) != 0 && s->info->network.path) {
+	if (strcmp(network, BUILD_NETWORK_NONE) != 0 && s->info->network.path)
 		network = "group";
-		private = false;
-	}
+	private = strcmp(network, BUILD_NETWORK_PRIVATE) == 0;
 	s->network = network;
-	if (!has(allowed, network) && !(private && has(allowed, "host")))
-		return nomad_error_set(
-			err, EACCES, "network: this node does not allow builds in network '%s' (allowed_networks); %s",
-			network, private ? "give the group a network of mode bridge" : "use another");
-	if (strcmp(network, "host") == 0 && !s->site->allow_host_network)
-		return nomad_error_set(err, EACCES,
-				       "network: this node does not allow builds in its own network; use network = "
-				       "\"private\", or add the line allow_host_network = true to the plugin's config "
-				       "block of the agent");
-	if (private && !s->data->host.slirp)
+	r = nomad_task_may(s->task, "network", network, err);
+	if (r >= 0 && private && !s->data->host.slirp)
 		return nomad_error_set(err, ENOENT,
 				       "network: slirp4netns, which gives a build a network of its own, is not "
 				       "installed; install the package slirp4netns, or use network = \"none\"");
-	return 0;
+	return r;
 }
 
 static int check_site(struct start *s, struct nomad_error **err)
 {
-	const struct build_push *pushes = s->config->push.items;
-	size_t i;
 	int r;
 
 	if (!s->data->host.engine.path)
@@ -96,12 +79,7 @@ static int check_site(struct start *s, struct nomad_error **err)
 		return r;
 	if (strcmp(s->config->isolation, "oci") == 0 && !s->data->host.runtime)
 		return nomad_error_set(err, ENOENT, "isolation: neither crun nor runc is installed; use \"chroot\"");
-	r = check_registry(s, "cache_from", s->config->cache_from, err);
-	if (r >= 0)
-		r = check_registry(s, "cache_to", s->config->cache_to, err);
-	for (i = 0; i < s->config->push.count && r >= 0; i++)
-		r = check_registry(s, "push", pushes[i].reference, err);
-	return r;
+	return 0;
 }
 
 /* ---- Inputs ---- */
@@ -143,8 +121,7 @@ static int find_contexts(struct start *s, struct nomad_error **err)
 		NOMAD_AUTO_FREE char *path = NULL, *text = NULL;
 
 		if (strncmp(value, "docker-image://", 15) == 0) {
-			r = check_registry(s, "build_contexts", value + 15, err);
-			if (r >= 0 && nomad_map_set(&s->inputs.contexts, map->pairs[i].key, value) < 0)
+			if (nomad_map_set(&s->inputs.contexts, map->pairs[i].key, value) < 0)
 				r = no_memory(err);
 			continue;
 		}
@@ -220,16 +197,71 @@ static int find_inputs(struct start *s, struct nomad_error **err)
 	return r < 0 ? r : find_secret_files(s, "ssh", &s->config->ssh, &s->inputs.ssh, err);
 }
 
+/* Of a build that may pull only some images, the engine gets a list: it does not know globs. */
+static int allow_image(struct start *s, const char *name, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *full = build_name_in_full(name);
+	char *digest = full ? strchr(full, '@') : NULL, *tag;
+	int r;
+
+	if (!full) /* a file of the task needs no place in the list */
+		return errno ? no_memory(err) : 0;
+	if (digest)
+		*digest = 0;
+	tag = strchr(strrchr(full, '/'), ':');
+	if (digest && tag) /* the engine goes by the digest alone */
+		*tag = 0;
+	if (digest)
+		r = nomad_strv_addf(&s->images, "%s@%s", full, digest + 1);
+	else
+		r = nomad_strv_addf(&s->images, "%s%s", full, tag ? "" : ":latest");
+	return r < 0 ? no_memory(err) : 0;
+}
+
+static int check_images(struct start *s, const char *option, struct nomad_error **err)
+{
+	const struct nomad_map *contexts = &s->config->build_contexts;
+	size_t i;
+	int r = 0;
+
+	s->any_image = nomad_task_may(s->task, option, "*", NULL) >= 0;
+	if (s->any_image)
+		return 0;
+	for (i = 0; s->names.names && s->names.names[i] && r >= 0; i++) {
+		r = nomad_task_may(s->task, option, s->names.names[i], err);
+		if (r >= 0)
+			r = allow_image(s, s->names.names[i], err);
+	}
+	for (i = 0; i < contexts->count && r >= 0; i++)
+		if (strncmp(contexts->pairs[i].value, "docker-image://", 15) == 0)
+			r = allow_image(s, contexts->pairs[i].value + 15, err);
+	if (r >= 0 && s->config->cache_from) {
+		r = nomad_task_may(s->task, "cache_from", s->config->cache_from, err);
+		if (r >= 0 && nomad_strv_add(&s->images, s->config->cache_from) < 0)
+			r = no_memory(err);
+	}
+	return r;
+}
+
 /* A cached layer is to be what a build without a cache makes, and names of images are to be whole. */
 static int check_containerfile(struct start *s, struct nomad_error **err)
 {
 	const struct build_engine *engine = &s->data->host.engine;
 	NOMAD_AUTO_FREE char *path = build_path_on_host(&s->dirs, s->inputs.containerfile);
+	NOMAD_AUTO_FREE char *text = path ? build_containerfile_read(path) : NULL;
 	struct build_binds binds;
 	const char *since;
+	int r;
 
 	if (!path)
 		return no_memory(err);
+	if (!text)
+		s->names.unknown = true;
+	else if (build_names_in(text, &s->config->args, &s->config->build_contexts, &s->names) < 0)
+		return no_memory(err);
+	r = check_images(s, "containerfile", err);
+	if (r < 0)
+		return r;
 	binds = build_binds_of(path);
 	s->inputs.name_platform = binds.of_target;
 	if (!build_engine_keeps_layers(s->config))
@@ -439,7 +471,7 @@ static int plan_facts(struct start *s, struct nomad_error **err)
 	plan->engine = strdup(s->data->host.engine.path);
 	plan->isolation = strdup(s->config->isolation);
 	plan->network = strdup(s->network);
-	plan->policy = build_engine_policy(s->site->allowed_registries);
+	plan->policy = build_engine_policy(s->any_image, s->images);
 	plan->registries = build_registries_drop_in(s->site->registries_conf, s->site->insecure_registries);
 	plan->registries_conf = strdup(s->site->registries_conf);
 	plan->tags = tags ? nomad_strv_copy((const char *const *)tags) : NULL;
@@ -501,5 +533,7 @@ int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nom
 	if (r >= 0)
 		r = plan_all(&s, err);
 	build_inputs_done(&s.inputs);
+	build_names_done(&s.names);
+	nomad_strv_free(s.images);
 	return r;
 }

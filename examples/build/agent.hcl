@@ -7,5 +7,14 @@
 plugin_dir = "/usr/lib/nomad/plugins"
 
 plugin "nomad-driver-build" {
-  config {}
+  config {
+    # What jobs may do beyond their own allocation.  Omit what you do not
+    # need: the default is safe, and does not restrict registries.  A job that
+    # is refused says which line would allow it.
+    policy {
+      allow_from     = ["docker.io/*", "ghcr.io/*", "registry.example.org/*"]
+      allow_push     = ["registry.example.org/*"]
+      max_pids_limit = 4096
+    }
+  }
 }

@@ -95,12 +95,15 @@ t_pids() {
 	ADD rootfs.tar /
 	RUN i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i + 1)); done; echo "started $i"
 	C
-	plugin_config '{ "pids_limit": 200 }' && build '{ "context": "alloc/pids" }' && [ "$CODE" -ne 0 ] &&
-		unlike "$(cat "$T/out")" '^started' && plugin_config '{}' && builds '{ "context": "alloc/pids" }' &&
-		file_has "$T/out" '^started 300'
+	too_many() { build "$1" && [ "$CODE" -ne 0 ] && unlike "$(cat "$T/out")" '^started'; }
+	too_many '{ context: "alloc/pids", pids_limit: 200 }' && plugin_config '{ policy: { max_pids_limit: 200 } }' &&
+		too_many '{ context: "alloc/pids" }' || return 1
+	fails '{ context: "alloc/pids", pids_limit: 201 }' 'max_pids_limit = 201' && plugin_config '{}' &&
+		builds '{ "context": "alloc/pids" }' && file_has "$T/out" '^started 300' &&
+		fails '{ context: "alloc/pids", ulimits: { rtprio: "1" } }' 'allow_ulimits = ."rtprio"'
 	_r=$?; plugin_config '{}'; return $_r
 }
-run_test 'pids_limit holds for all of a build' t_pids
+run_test 'pids_limit and the rule max_pids_limit hold for all of a build' t_pids
 t_storage_root() {
 	mkdir "$T/storage" && plugin_config "{ \"storage_root\": \"$T/storage\" }" &&
 		builds "{ \"context\": \"alloc/copies\", \"cache\": \"here\" }" &&

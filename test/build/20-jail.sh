@@ -234,19 +234,19 @@ run_test 'a link that appears while the build runs leads nowhere' t_race
 
 # ---- What the site allows
 t_registries() {
-	plugin_config '{ "allowed_registries": ["registry.example.org/team"] }' && rm -rf "$A/good" &&
+	plugin_config '{ policy: { allow_push: ["registry.example.org/team/*"] } }' && rm -rf "$A/good" &&
 		containerfile good <<-'C' || return 1
 	FROM scratch
 	COPY Containerfile /
 	C
 	refused '{ "context": "alloc/good", "push": [{ "reference": "registry.example.org/other/x" }] }' \
-		'allowed_registries' &&
+		'allow_push = ."registry.example.org/team/.", "registry.example.org/other/x"' &&
 		refused '{ "context": "alloc/good", "push": [{ "reference": "registry.example.org:1/team/x" }] }' \
-		'allowed_registries'
+		'allow_push'
 }
-run_test 'allowed_registries: push' t_registries
-t_networks() { plugin_config '{ "allowed_networks": ["none"] }' && refused '{ "context": "alloc/good" }' \
-	'allowed_networks' && builds '{ "context": "alloc/good", "network": "none" }'; }
-run_test 'allowed_networks' t_networks
+run_test 'policy: allow_push' t_registries
+t_networks() { plugin_config '{ policy: { allow_network: ["none"] } }' && refused '{ "context": "alloc/good" }' \
+	'policy: allow_network = ."none", "private"' && builds '{ "context": "alloc/good", "network": "none" }'; }
+run_test 'policy: allow_network' t_networks
 run_test 'nothing is left' nothing_left
 done_testing

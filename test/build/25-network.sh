@@ -62,18 +62,14 @@ t_default() { reached && is "$REACHED" '198.51.100.2 only.here ' && file_has "$T
 t_oci() { command -v crun >/dev/null || { skip_this 'no crun'; return 0; }
 	reached '{ "isolation": "oci" }' && is "$REACHED" '198.51.100.2 only.here '; }
 t_host() {
-	fails '{ "context": "alloc/reach", "network": "host" }' 'add the line allow_host_network = true' &&
-		! grep -q STEP "$T/out" && plugin_config '{ "allow_host_network": true }' &&
+	fails '{ "context": "alloc/reach", "network": "host" }' \
+		'policy . allow_network = ."private", "group", "none", "host". .' &&
+		! grep -q STEP "$T/out" && plugin_config "{ $ALLOW_HOST }" &&
 		reached '{ "network": "host" }' &&
 		is "$REACHED" '198.51.100.2 127.0.0.1 198.51.100.1 203.0.113.1 169.254.169.254 '
 	_r=$?; plugin_config '{}'; return $_r
 }
 t_none() { reached '{ "network": "none" }' && is "$REACHED" ''; }
-t_host_listed() {
-	plugin_config '{ "allowed_networks": ["host"] }' && reached && is "$REACHED" '198.51.100.2 only.here ' &&
-		fails '{ "context": "alloc/reach", "network": "host" }' 'allow_host_network'
-	_r=$?; plugin_config '{}'; return $_r
-}
 # An engine that a Containerfile has talked into something has no right to change the routes.
 t_engine() {
 	containerfile hang <<-'C' || return 1
@@ -96,7 +92,6 @@ run_test 'the default: names and addresses outside, nothing of the node' t_defau
 run_test 'isolation oci: the same' t_oci
 run_test 'host: refused with the line to add; with it, all of the node answers' t_host
 run_test 'none' t_none
-run_test 'allowed_networks with host alone: private, too' t_host_listed
 run_test 'the engine cannot change routes' t_engine
 run_test 'without slirp4netns: an error with the remedy' t_missing
 run_test 'nothing is left' nothing_left

@@ -49,13 +49,13 @@ t_tls_verify() {
 		builds '{ "context": "alloc/from", "tls_verify": false }'
 }
 t_policy() {
-	plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"], \"allowed_registries\": [\"$REGISTRY/other\",
-		\"example.org\"] }" &&
-		fails '{ "context": "alloc/from" }' 'rejected by policy' && is "$CODE" 125 &&
+	insecure="insecure_registries: [\"$REGISTRY\"]"
+	plugin_config "{ $insecure, policy: { allow_from: [\"$REGISTRY/other/*\"], allow_push: [\"e.org/*\"] } }" &&
+		fails '{ "context": "alloc/from" }' "write into .* allow_from = .\"$REGISTRY/other/.\", \"$REGISTRY/team" &&
 		builds '{ "context": "alloc/app" }' &&
-		fails "{ \"context\": \"alloc/app\", \"push\": [$PUSH] }" 'allowed_registries' &&
-		plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"],
-		\"allowed_registries\": [\"$REGISTRY/team\"] }" &&
+		fails "{ \"context\": \"alloc/app\", \"push\": [$PUSH] }" "allow_push = .\"e.org/.\", \"$REGISTRY/" &&
+		plugin_config "{ $insecure, policy: { allow_from: [\"$REGISTRY/team/*\"],
+		allow_push: [\"$REGISTRY/team/app:?\"] } }" &&
 		builds "{ \"context\": \"alloc/from\", \"push\": [$PUSH] }" &&
 		plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"
 }
@@ -74,8 +74,9 @@ t_context() {
 	C
 	CONTEXT="{ \"context\": \"alloc/context\", \"build_contexts\": { \"basis\":
 		\"docker-image://$REGISTRY/team/app:1\" } }"
-	builds "$CONTEXT" && file_has "$T/out" '^app$' && plugin_config '{ "allowed_registries": ["example.org"] }' &&
-		fails "$CONTEXT" 'build_contexts: .* is in none of the registries'
+	builds "$CONTEXT" && file_has "$T/out" '^app$' && plugin_config '{ policy: { allow_from: ["e.org/*"] } }' &&
+		fails "$CONTEXT" "option 'build_contexts': .*allow_from = " && plugin_config "{ policy: {
+		allow_from: [\"$REGISTRY/team/*\"] }, insecure_registries: [\"$REGISTRY\"] }" && builds "$CONTEXT"
 	_r=$?; plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; return $_r
 }
 run_test 'push twice, events and metadata' t_push
@@ -86,7 +87,7 @@ run_test 'push: TLS is wanted by default' t_tls
 run_test 'push: unreachable' t_unreachable
 run_test 'FROM a registry' t_from
 run_test 'FROM a registry: tls_verify' t_tls_verify
-run_test 'allowed_registries: FROM and push' t_policy
+run_test 'policy: allow_from and allow_push' t_policy
 
 # ---- Credentials of the node: a registry that wants some
 t_credentials() {
@@ -167,12 +168,11 @@ t_remote_cache() {
 		skopeo list-tags --tls-verify=false "docker://$REGISTRY/cache" | jq -e '.Tags | length >= 2'
 }
 t_remote_cache_allowed() {
-	plugin_config "{ \"allowed_registries\": [\"$REGISTRY/team\"] }" &&
-		fails "{ \"context\": \"alloc/slow\", $R }" \
-		"cache_from: '$REGISTRY/cache' is in none of the registries" &&
-		fails "{ \"context\": \"alloc/slow\", \"cache_to\": \"$REGISTRY/cache\", \"tls_verify\": false }" \
-		"cache_to: '$REGISTRY/cache' is in none" &&
-		plugin_config "{ \"allowed_registries\": [\"$REGISTRY/cache\"] }" &&
+	rules() { plugin_config "{ policy: { allow_from: [\"$1\"], allow_push: [\"$2\"] } }"; }
+	C="$REGISTRY/cache" S="{ \"context\": \"alloc/slow\", $R }"
+	rules x "$C" && fails "$S" "option 'cache_from': .*allow_from = " &&
+		rules "$C" x && fails "$S" "option 'cache_to': .*allow_push = " &&
+		rules "$C" "$C" &&
 		builds "{ \"context\": \"alloc/slow\", $R }" && is "$(runs)" 0
 	_r=$?; plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; return $_r
 }
@@ -205,7 +205,7 @@ run_test 'a rebuild with cache runs nothing' t_cache
 run_test 'a cache belongs to a Nomad namespace' t_cache_namespace
 run_test 'RUN --mount=type=cache is kept in it' t_cache_mount
 run_test 'cache_to and cache_from' t_remote_cache
-run_test 'cache_to and cache_from: allowed_registries' t_remote_cache_allowed
+run_test 'cache_to and cache_from: policy' t_remote_cache_allowed
 run_test 'four builds share a cache' t_shared_concurrently
 run_test 'what a killed build left in a cache is removed' t_killed_cache
 run_test 'a cache beyond the limit is removed' t_gc

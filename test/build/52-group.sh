@@ -10,8 +10,10 @@ ln -s busybox "$T/root/bin/nslookup" && ln -s busybox "$T/root/bin/readlink" && 
 cat >"$T/plugin.hcl" <<CONFIG
 plugin "nomad-driver-build" {
   config {
-    state_dir        = "$T/state"
-    allowed_networks = ["group", "none"]
+    state_dir = "$T/state"
+    policy {
+      allow_network = ["group", "none"]
+    }
   }
 }
 plugin "raw_exec" {
@@ -60,7 +62,7 @@ shown() { wait_for 20 "the log says $1" logged "$1" ||
 t_start() { start_agent one "$T/plugins" "$T/plugin.hcl" "$T/cni.hcl" && wait_driver build && grep -q up "$T/dns.log"; }
 t_host() { job host '{ "context": "alloc/src" }' && wait_alloc "$ALLOC_ID" failed 90 &&
 	like "$(task_events "$ALLOC_ID" task)" \
-	"does not allow builds in network 'private' .allowed_networks.*give the group a network of mode bridge"; }
+	'option .network.: "private" is not allowed by the rule allow_network'; }
 t_group() { job group '{ "context": "alloc/src" }' "$GROUP" && wait_alloc "$ALLOC_ID" complete 120; }
 t_address() { address=$(api GET "/v1/allocation/$ALLOC_ID" | jq -r '.NetworkStatus.Address') &&
 	like "$address" '^172\.26\.' && shown "^addresses:.* inet $address/"; }

@@ -40,7 +40,10 @@ need_build() {
 	plugin_config '{}'
 	CENSUS_DIRS=$T/state
 }
-plugin_config() { jq -cn --arg dir "$T/state" "{ state_dir: \$dir ${NETWORK:+, allow_host_network: true} } + $1" >"$T/plugin.json"; }
+ALLOW_HOST='policy: { allow_network: ["private", "group", "none", "host"] }'
+plugin_config() {
+	jq -cn --arg dir "$T/state" "{ state_dir: \$dir ${NETWORK:+, $ALLOW_HOST} } * ($1)" >"$T/plugin.json"
+}
 use_host_network() { NETWORK='network: "host"'; plugin_config '{}'; }
 containerfile() {
 	mkdir -p "$A/$1" && cat >"$A/$1/Containerfile" && ln -f "$A/rootfs.tar" "$A/$1/rootfs.tar"
