@@ -12,6 +12,7 @@
  * it is killed while it writes, the beginning of an archive: both recorded
  * before they are made, and taken away by destroy(). */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,9 @@ static int run(struct nomad_task *task, const struct build_plan *plan, const str
 	NOMAD_AUTO_FREE char *file = nomad_strdupf("%s/plan", nomad_task_state_dir(task));
 	NOMAD_AUTO_FREE char *events = nomad_strdupf("%s/events", nomad_task_state_dir(task));
 	const char *argv[] = { self, BUILD_STEP_WORD, file, events, NULL };
+	/* An OCI runtime makes bind mounts on which device files work again. */
+	bool oci = strcmp(config->isolation, "oci") == 0;
+	struct nomad_device tun = { .host_path = (char *)(uintptr_t) "/dev/net/tun" }; /* of slirp4netns */
 	int r;
 
 	if (!self || !file || !events)
@@ -51,6 +55,9 @@ static int run(struct nomad_task *task, const struct build_plan *plan, const str
 				      .user = "", /* the engine runs as root */
 				      .pids_max = nomad_task_limit(task, "pids_limit", config->pids_limit),
 				      .pids_if_possible = config->pids_limit <= 0,
+				      .device_policy = oci ? NOMAD_DEVICES_LISTED : NOMAD_DEVICES_ANY,
+				      .devices = &tun,
+				      .n_devices = plan->slirp ? 1 : 0,
 			      },
 			      err);
 }

@@ -6,7 +6,7 @@
  * there is nothing to take:
  *
  *	/		a small file system in memory, read-only once it is complete
- *	/usr, /lib ...	the host's, read-only: the engine and its libraries
+ *	/usr, /lib ...	the host's, read-only by an overlay: the engine and its libraries
  *	/etc		a few generated files; copies of the host's registries.conf; no credentials
  *	/dev		null, zero, full, random, urandom, tty, pts, shm
  *	/proc		of the build's own pid namespace, read-only as a whole: as root of the
@@ -107,6 +107,26 @@ static void bind_dir(struct jail *j, const char *from, const char *at, unsigned 
 	bind_at(j, from, at, flags);
 }
 
+/* A directory of the host, to be read.  The flag of a bind mount is not enough: an OCI runtime takes it away from a
+ * bind of its own that is to be writable, and a Containerfile can make it bind what the engine sees.  An overlay
+ * without an upper layer cannot be written to, whatever its flags.  It takes two lower ones: "proc" is empty below its
+ * mount. */
+static void show_dir(struct jail *j, const char *from, const char *at, unsigned long flags)
+{
+	char options[4200];
+
+	make_dir(j, "proc", 0555);
+	make_dir(j, at, 0755);
+	snprintf(options, sizeof(options), "lowerdir=%s:proc", from);
+	flags |= MS_RDONLY | MS_NODEV;
+	if (j->r < 0 || !mount("overlay", at, "overlay", flags, options))
+		return;
+	if (strcmp(j->plan->isolation, "oci") == 0)
+		fail(j, "show read-only, by an overlay without an upper layer,", from);
+	else
+		bind_at(j, from, at, flags);
+}
+
 static bool is_dir(const char *path)
 {
 	struct stat st;
@@ -140,7 +160,7 @@ static void make_programs(struct jail *j)
 	char host[16], to[256];
 	size_t i;
 
-	bind_dir(j, "/usr", "usr", MS_RDONLY | MS_NODEV);
+	show_dir(j, "/usr", "usr", 0);
 	for (i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
 		ssize_t n;
 
@@ -150,7 +170,7 @@ static void make_programs(struct jail *j)
 			to[n] = 0;
 			make_link(j, to, names[i]);
 		} else if (is_dir(host)) {
-			bind_dir(j, host, names[i], MS_RDONLY | MS_NODEV);
+			show_dir(j, host, names[i], 0);
 		}
 	}
 }
@@ -172,12 +192,23 @@ static void bind_file(struct jail *j, const char *from, char *path, unsigned lon
 /* An engine that is not in /usr: the file alone, at its path. */
 static void make_engine(struct jail *j)
 {
-	char path[4096];
+	static const char dir[] = "engine"; /* gone when the jail is complete */
+	NOMAD_AUTO_FREE char *from = strdup(j->plan->engine), *path = strdup(j->plan->engine + 1), *file = NULL;
+	char *slash = from ? strrchr(from, '/') : NULL;
 
-	if (snprintf(path, sizeof(path), "%s", j->plan->engine + 1) >= (int)sizeof(path) ||
-	    strncmp(path, "usr/", 4) == 0 || strncmp(path, "bin/", 4) == 0 || strncmp(path, "sbin/", 5) == 0)
+	if (!slash || !path || slash == from || strncmp(path, "usr/", 4) == 0 || strncmp(path, "bin/", 4) == 0 ||
+	    strncmp(path, "sbin/", 5) == 0)
 		return;
-	bind_file(j, j->plan->engine, path, MS_RDONLY | MS_NODEV);
+	*slash = 0;
+	file = nomad_strdupf("%s/%s", dir, slash + 1);
+	if (!file) {
+		fail(j, "show", j->plan->engine);
+		return;
+	}
+	show_dir(j, from, dir, 0);
+	bind_file(j, file, path, 0);
+	if (j->r >= 0 && (umount2(dir, MNT_DETACH) < 0 || rmdir(dir) < 0))
+		fail(j, "leave", dir);
 }
 
 /* containers.conf(5).  RUN gets no device files and no raw sockets. */
@@ -241,7 +272,7 @@ static void make_etc(struct jail *j)
 		if (stat(from, &st) < 0 || !S_ISDIR(st.st_mode))
 			continue;
 		if (leaf)
-			bind_dir(j, from, to, MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC);
+			show_dir(j, from, to, MS_NOSUID | MS_NOEXEC);
 		else
 			make_dir(j, to, 0755);
 	}
@@ -386,7 +417,8 @@ static void leave_host(struct jail *j)
 		return;
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		fail(j, "leave", "/");
-	else if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0)
+	/* All of it, not this mount alone: see show_dir(). */
+	else if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755,size=16m") < 0)
 		fail(j, "make read-only", "/");
 }
 

@@ -11,6 +11,7 @@ echo '{"auths":{"x":{"auth":"bm9kZTpjcmVkZW50aWFs"}}}' >"$T/home/.docker/config.
 export HOME="$T/home" REGISTRY_AUTH_FILE="$T/home/.docker/config.json"
 HEAD='FROM scratch
 ADD rootfs.tar /'
+ISOLATIONS="chroot$(command -v crun >/dev/null && echo ' oci')"
 hostile() { containerfile hostile && build "{ \"context\": \"alloc/hostile\"${1:+, $1} }"; }
 untouched() { is "$(cat "$HOST"/*)" 'of the host'; }
 # The file of the host is not read, and nothing is written beside it.
@@ -61,6 +62,37 @@ t_bind_root() {
 		stays && file_has "$T/out" '^entries:' &&
 		unlike "$(grep '^entries:' "$T/out")" ' (home|root|opt|srv|work|boot|mnt)( |$)'
 	[ ! -e /usr/nomad-test ]
+}
+# Neither what is the host's nor what the engine's configuration is, however a step has it mounted.
+t_writable() {
+	for isolation in $ISOLATIONS; do
+		hostile "\"isolation\": \"$isolation\"" <<-'C' && file_has "$T/out" '^tried 10$' &&
+		FROM scratch AS a
+		ADD rootfs.tar /
+		RUN for d in / usr etc etc/ssl/certs etc/containers bin secrets build/home proc/sys/kernel var; do \
+		mkdir -p /l/$d; ln -s /$d /l/$d/link; done
+		FROM scratch
+		ADD rootfs.tar /
+		RUN --mount=type=bind,from=a,source=/l/link,target=/0,rw \
+		--mount=type=bind,from=a,source=/l/usr/link,target=/1,rw \
+		--mount=type=bind,from=a,source=/l/etc/link,target=/2,rw \
+		--mount=type=bind,from=a,source=/l/etc/ssl/certs/link,target=/3,rw \
+		--mount=type=bind,from=a,source=/l/etc/containers/link,target=/4,rw \
+		--mount=type=bind,from=a,source=/l/bin/link,target=/5,rw \
+		--mount=type=bind,from=a,source=/l/secrets/link,target=/6,rw \
+		--mount=type=bind,from=a,source=/l/build/home/link,target=/7,rw \
+		--mount=type=bind,from=a,source=/l/proc/sys/kernel/link,target=/8,rw \
+		--mount=type=bind,from=a,source=/l/var/link,target=/9,rw \
+		n=0; for d in 0 1 2 3 4 5 6 7 8 9; do n=$((n + 1)); \
+		echo x >/$d/nomad-test && echo "wrote: /$d"; done 2>/dev/null; \
+		echo x >/4/policy.json && echo 'wrote: policy'; \
+		echo '|/bin/x' >/8/core_pattern && echo 'wrote: sysctl'; echo "tried $n"; sleep 0.2
+		C
+			unlike "$(cat "$T/out")" '^wrote:' && [ ! -e /usr/nomad-test ] || {
+			rm -f /usr/nomad-test /usr/bin/nomad-test
+			echo "isolation $isolation"; tail "$T/out" "$T/err"; return 1
+		}
+	done
 }
 t_proc() {
 	before=$(cat /proc/sys/kernel/core_pattern)
@@ -129,15 +161,28 @@ t_chroot() {
 	C
 }
 t_device() {
-	mkdir -p "$T/dev" && mknod "$T/dev/disk" c 1 5 && mknod "$T/dev/mem" c 1 1 && tar -C "$T/dev" -cf "$T/dev.tar" .
+	# shellcheck disable=SC2086 # three words
+	rm -rf "$T/dev"; mkdir -p "$T/dev" && mknod "$T/dev/disk" ${DISK:-c 1 5} &&
+		mknod "$T/dev/mem" c 1 1 && tar -C "$T/dev" -cf "$T/dev.tar" .
 	containerfile device <<-C &&
 	$HEAD
 	ADD dev.tar /nodes
 	RUN ls -l /nodes; echo "read: \$(dd if=/nodes/disk bs=1 count=16 2>/dev/null | wc -c)"; mknod /tmp/d c 1 5; \\
-	echo tried
+	echo tried; sleep 0.2
+	FROM scratch
+	ADD rootfs.tar /
+	RUN --mount=type=bind,from=0,source=/nodes,target=/m,rw \\
+	echo "again: \$(dd if=/m/disk bs=1 count=16 2>/dev/null | wc -c)"; sleep 0.2
 	C
-		cp "$T/dev.tar" "$A/device/" && build '{ "context": "alloc/device" }' &&
-		file_has "$T/out" '^read: 0$' && file_has "$T/out" '^tried$'
+		cp "$T/dev.tar" "$A/device/" && build "{ \"context\": \"alloc/device\"${1:+, $1} }" &&
+		file_has "$T/out" '^read: 0$' && file_has "$T/out" '^again: 0$' && file_has "$T/out" '^tried$'
+}
+t_device_oci() {
+	case $ISOLATIONS in *oci*) ;; *) skip_this 'no crun'; return 0 ;; esac
+	# One that not every program may open.
+	DISK=$(awk '$3 > 0 && $4 !~ /^(zram|loop)/ { print "b", $1, $2; exit }' /proc/partitions)
+	[ -n "$DISK" ] || { skip_this 'no disk'; return 0; }
+	t_device '"isolation": "oci"'
 }
 t_device_vfs() { plugin_config '{ "storage_driver": "vfs" }' && t_device && plugin_config '{}'; }
 t_processes() {
@@ -169,9 +214,43 @@ t_secrets_dir() {
 	echo "seen: \$(find /m/task/secrets /m/task/private /m/alloc/logs -type f -o -type p 2>/dev/null | wc -l)"
 	C
 }
+# All that a step can get at: the directories of the host that hold programs and certificates are not listed further,
+# nor is what the engine itself writes.
+EXACT='alloc bin build build/auth.json build/home build/jail build/networks build/networks/cni.lock build/root build/run
+	build/runroot build/tmp dev dev/fd dev/full dev/null dev/ptmx dev/pts dev/random dev/shm dev/stderr dev/stdin
+	dev/stdout dev/tty dev/urandom dev/zero etc etc/containers etc/containers/containers.conf
+	etc/containers/policy.json etc/containers/registries.conf etc/containers/registries.conf.d etc/group etc/passwd
+	etc/resolv.conf lib local proc run run/build-secrets sbin secrets sys sys/devices sys/devices/system
+	sys/devices/system/cpu sys/devices/system/cpu/online sys/devices/system/cpu/possible
+	sys/devices/system/cpu/present sys/fs sys/fs/cgroup task task/local task/private task/secrets task/tmp tmp usr
+	var var/cache var/cache/containers var/run var/tmp'
+# Where the host has them.
+ALSO='etc/(ld.so.cache|nsswitch.conf|host.conf|hosts|localtime|services|protocols|mime.types|ssl|ssl/certs|pki.*)'
+ALSO="$ALSO|etc/ca-certificates|etc/ca-certificates/extracted|lib32|lib64|libx32"
+ALSO="$ALSO|etc/containers/registries.conf.d/.*.conf"
+t_exact() {
+	for isolation in $ISOLATIONS; do
+		hostile "\"isolation\": \"$isolation\"" <<-'C' && is "$CODE" 0 || return 1
+		FROM scratch AS a
+		ADD rootfs.tar /
+		RUN ln -s / /link
+		FROM scratch
+		ADD rootfs.tar /
+		RUN --mount=type=bind,from=a,source=/link,target=/m cd /m; find * -maxdepth 5 ! -path 'usr/*' \
+		! -path 'proc/*' ! -path 'alloc/*' ! -path 'build/root/*' ! -path 'build/runroot/*' \
+		! -path 'build/tmp/*' ! -path 'build/run/crun*' \
+		! -path 'etc/ssl/certs/*' ! -path 'etc/pki/*/*' ! -path 'etc/ca-certificates/*/*' ! -path 'dev/pts/*' \
+		| sed 's/^/list: /'; sleep 0.3
+		C
+		sed -n 's/^list: //p' "$T/out" | sort | grep -Ev "^($ALSO)\$" >"$T/seen"
+		echo "$EXACT" | tr -s ' \t' '\n' | sort | diff - "$T/seen" || return 1
+	done
+}
+run_test 'what a step sees by such a mount is an exact list' t_exact
 run_test 'a bind mount through a symbolic link of another stage' t_bind
 run_test 'a cache mount whose id leads upwards' t_cache
 run_test 'the root that such a mount sees is the jail' t_bind_root
+run_test 'what is read-only stays so, with either isolation' t_writable
 run_test 'sysctls' t_proc
 run_test 'sysfs and cgroups' t_sys
 run_test 'FROM files of the host' t_from
@@ -179,6 +258,7 @@ run_test 'credentials of the node' t_credentials
 run_test 'chroot and PID 1' t_chroot
 run_test 'device files in an archive: overlay' t_device
 run_test 'device files in an archive: vfs' t_device_vfs
+run_test 'device files in an archive: isolation oci' t_device_oci
 run_test 'processes of the host' t_processes
 run_test 'capabilities of RUN' t_caps
 run_test 'network none' t_none

@@ -33,7 +33,7 @@ need_build() {
 	mkdir -p "$A" "$T/root/bin" "$T/root/etc" "$T/root/tmp"
 	cp "$(command -v busybox)" "$T/root/bin/busybox"
 	for _a in sh ls cat echo sleep mkdir id ps mount wc grep head ln touch env dd chroot sha256sum find rm tr \
-		mknod cp chmod stat hostname ip uname; do
+		mknod cp chmod stat hostname ip uname sed; do
 		ln -s busybox "$T/root/bin/$_a"
 	done
 	tar -C "$T/root" -cf "$A/rootfs.tar" .
