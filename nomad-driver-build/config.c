@@ -237,7 +237,10 @@ static const struct nomad_option task_options[] = {
 	    .example = "true"),
 	OPT(cache, STRING, .harmless = "only builds of the same Nomad namespace share a cache", .check = check_name,
 	    .help = "Name of a cache on this node that builds of the same Nomad namespace share: layers, base images "
-		    "and RUN --mount=type=cache. Default: nothing is kept. A Containerfile with RUN "
+		    "and RUN --mount=type=cache. Default: nothing is kept. A build reads the layers and images, and "
+		    "adds its own when it has succeeded; the directories of RUN --mount=type=cache are shared as they "
+		    "are. Base images are pulled before the build, except with tls_verify = false. A Containerfile "
+		    "with RUN "
 		    "--mount=type=bind needs buildah 1.39 or podman 5.4 (with from=: buildah 1.44) for cached layers: "
 		    "older ones do not see when the content behind the mount changes, and build it anew.",
 	    .example = "\"app\""),

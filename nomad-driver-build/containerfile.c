@@ -25,14 +25,21 @@ static const char blanks[] = " \t\r\v\f";
 static void look_at_mount(char *options, struct build_binds *found)
 {
 	bool bind = true, from = false; /* a mount without a type is one */
+	bool source = false, cache = false;
 	char *next, *save = NULL;
 
 	for (next = strtok_r(options, ",", &save); next; next = strtok_r(NULL, ",", &save)) {
+		if (strcasecmp(next, "type=cache") == 0)
+			cache = true;
+		if (strncasecmp(next, "from=", 5) == 0 || strncasecmp(next, "source=", 7) == 0 ||
+		    strncasecmp(next, "src=", 4) == 0 || strstr(next, "..") || strchr(next, '$'))
+			source = true;
 		if (strncasecmp(next, "type=", 5) == 0)
 			bind = strcasecmp(next + 5, "bind") == 0 || strchr(next, '$');
 		if (strncasecmp(next, "from=", 5) == 0 || strchr(next, '$'))
 			from = true;
 	}
+	found->of_anything |= bind || (cache && source);
 	found->of_context |= bind && !from;
 	found->of_image |= bind && from;
 }
@@ -54,6 +61,8 @@ static void look_at(void *arg, char *line)
 	bool of_target = strstr(line, "$TARGET") || strstr(line, "${TARGET");
 	char *save = NULL, *word = strtok_r(line, blanks, &save);
 
+	if (word && strcasecmp(word, "ONBUILD") == 0) /* a later stage can begin with this one */
+		word = strtok_r(NULL, blanks, &save);
 	if (word && (strcasecmp(word, "FROM") == 0 || strcasecmp(word, "ARG") == 0))
 		found->of_target |= of_target;
 	if (!word || strcasecmp(word, "RUN") != 0)
@@ -147,12 +156,12 @@ char *build_containerfile_read(const char *path)
 	return text;
 }
 
-struct build_binds build_binds_of(const char *path)
+struct build_binds build_binds_of(const char *path, const char *text)
 {
-	NOMAD_AUTO_FREE char *text = build_containerfile_read(path);
+	NOMAD_AUTO_FREE char *copy = text ? strdup(text) : NULL;
 	size_t n = strlen(path);
 
-	if (!text || (n > 3 && strcmp(path + n - 3, ".in") == 0))
-		return (struct build_binds){ true, true, true };
-	return build_binds_in(text);
+	if (!copy || (n > 3 && strcmp(path + n - 3, ".in") == 0))
+		return (struct build_binds){ true, true, true, true };
+	return build_binds_in(copy);
 }

@@ -78,26 +78,40 @@ static void test_target(void **state)
 	assert_false(targets("ARG TARGETOS\nFROM x\nRUN echo $TARGETOS\nARG Y=$Z"));
 }
 
+static bool leads_astray(const char *text)
+{
+	NOMAD_AUTO_FREE char *copy = strdup(text);
+
+	assert_non_null(copy);
+	return build_binds_in(copy).of_anything;
+}
+
+static void test_anything(void **state)
+{
+	(void)state;
+	assert_true(leads_astray("RUN --mount=target=/a x"));
+	assert_true(leads_astray("RUN --mount=type=cache,from=a,target=/a x"));
+	assert_true(leads_astray("RUN --mount=type=cache,src=b,target=/a x"));
+	assert_true(leads_astray("RUN --mount=type=cache,id=../../x,target=/a x"));
+	assert_true(leads_astray("RUN --mount=type=cache,id=$X,target=/a x"));
+	assert_true(leads_astray("ONBUILD RUN --mount=type=bind,target=/a x"));
+	assert_false(leads_astray("RUN --mount=type=cache,target=/a --mount=type=secret,id=b x"));
+	assert_false(leads_astray("RUN --mount=type=tmpfs,target=/a x"));
+}
+
 static void test_file(void **state)
 {
-	char path[] = "/tmp/containerfile-XXXXXX.in";
-	int fd = mkstemps(path, 3);
-	struct build_binds found;
-
 	(void)state;
-	assert_true(fd >= 0 && write(fd, "FROM x\n", 7) == 7);
-	close(fd);
-	found = build_binds_of(path); /* it may include others */
-	assert_true(found.of_context && found.of_image);
-	unlink(path);
-	found = build_binds_of(path);
-	assert_true(found.of_context && found.of_image);
+	assert_true(build_binds_of("/x.in", "FROM x\n").of_anything); /* it may include others */
+	assert_true(build_binds_of("/x", NULL).of_anything);
+	assert_false(build_binds_of("/x", "FROM x\n").of_anything);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_mounts), cmocka_unit_test(test_lines),
-					    cmocka_unit_test(test_target), cmocka_unit_test(test_file) };
+					    cmocka_unit_test(test_target), cmocka_unit_test(test_anything),
+					    cmocka_unit_test(test_file) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,10 @@ static void add_store(struct words *w, const struct build_engine *engine, const 
 	/* An image may hold device files; nobody is to open them. */
 	if (strcmp(engine->storage_driver, "overlay") == 0)
 		add_pair(w, "--storage-opt", "overlay.mountopt=nodev");
+	if (engine->cached)
+		add_pair(w, "--storage-opt",
+			 strcmp(engine->storage_driver, "vfs") ? "overlay.imagestore=" BUILD_CACHE
+							       : "vfs.imagestore=" BUILD_CACHE);
 	if (engine->is_podman)
 		add_pair(w, "--cgroup-manager", "cgroupfs");
 }
@@ -148,7 +152,7 @@ bool build_engine_keeps_layers(const struct build_config *config)
 	return config->layers < 0 ? config->cache || config->cache_from || config->cache_to : config->layers;
 }
 
-static void add_cache(struct words *w, const struct build_config *config, bool no_cache)
+static void add_cache(struct words *w, const struct build_config *config, const struct build_inputs *inputs)
 {
 	static const struct {
 		const char *name, *word;
@@ -159,12 +163,12 @@ static void add_cache(struct words *w, const struct build_config *config, bool n
 	size_t i;
 
 	add(w, build_engine_keeps_layers(config) ? "--layers=true" : "--layers=false");
-	if (no_cache)
+	if (inputs->no_cache)
 		add(w, "--no-cache");
-	add_pair(w, "--cache-from", no_cache ? NULL : config->cache_from);
-	add_pair(w, "--cache-to", no_cache ? NULL : config->cache_to);
+	add_pair(w, "--cache-from", inputs->no_cache ? NULL : config->cache_from);
+	add_pair(w, "--cache-to", inputs->no_cache ? NULL : config->cache_to);
 	for (i = 0; i < NOMAD_ARRAY_LEN(pulls); i++)
-		if (strcmp(pulls[i].name, config->pull) == 0)
+		if (strcmp(pulls[i].name, inputs->pulled ? "missing" : config->pull) == 0)
 			add(w, pulls[i].word);
 	if (!config->tls_verify)
 		add(w, "--tls-verify=false");
@@ -192,7 +196,7 @@ int build_engine_build(const struct build_engine *engine, const struct build_con
 	add(&w, "build");
 	add_sources(&w, engine, config, inputs);
 	add_result(&w, config, destination);
-	add_cache(&w, config, inputs->no_cache);
+	add_cache(&w, config, inputs);
 	add_steps(&w, config);
 	add(&w, "--");
 	add(&w, inputs->context);
@@ -246,16 +250,28 @@ int build_engine_try(const struct build_engine *engine, const char *dir, char **
 	return w.r;
 }
 
-int build_engine_clean(const struct build_engine *engine, char ***ret_argv)
+int build_engine_pull(const struct build_engine *engine, const struct build_config *config, const char *name,
+		      char ***ret_argv)
 {
 	struct words w = { 0 };
+	/* The words of "buildah pull" and of podman's. */
+	const char *policy = strcmp(config->pull, "newer") != 0 ? config->pull
+			     : engine->is_podman		? "newer"
+								: "ifnewer";
 
 	add_global(&w, engine);
-	add(&w, "rm");
-	add(&w, "--all");
-	if (engine->is_podman)
-		add(&w, "--force");
+	add(&w, "pull");
+	add_pair(&w, "--policy", policy);
+	add_pair(&w, "--platform", config->platform);
+	add_pair(&w, "--authfile", BUILD_AUTH_FILE);
+	add(&w, name);
 	return finish(&w, ret_argv);
+}
+
+bool build_engine_follows_links(const struct build_engine *engine)
+{
+	return engine->is_podman ? engine->major < 5 || (engine->major == 5 && engine->minor < 4)
+				 : engine->major < 1 || (engine->major == 1 && engine->minor < 39);
 }
 
 void build_inputs_done(struct build_inputs *inputs)

@@ -12,6 +12,8 @@
 
 /* Of the jail. */
 #define BUILD_ROOT "/build/root"
+#define BUILD_CACHE "/cache"
+#define BUILD_CONTAINERFILE "/Containerfile"
 #define BUILD_IID_FILE "/build/iid"
 #define BUILD_AUTH_FILE "/build/auth.json"
 #define BUILD_SECRET_DIR "/run/build-secrets"
@@ -23,6 +25,7 @@ struct build_engine {
 	int major, minor;
 	char platform[32];	    /* of the node; "" if it has no known name */
 	const char *storage_driver; /* "overlay" or "vfs" */
+	bool cached;		    /* the build reads the store of a cache */
 };
 
 /* What a build is made of, as paths in the jail. */
@@ -31,6 +34,7 @@ struct build_inputs {
 	struct nomad_map contexts;     /* name: argument */
 	struct nomad_map secrets, ssh; /* id: path */
 	bool no_cache;		       /* layers that are kept are not used */
+	bool pulled;		       /* all images are there that the node was asked for */
 	bool name_platform;	       /* though it is the node's */
 };
 void build_inputs_done(struct build_inputs *inputs);
@@ -51,8 +55,10 @@ int build_engine_push(const struct build_engine *engine, const char *reference, 
 		      const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
 /* Look into a new store in `dir`, which takes finding out what the kernel can do; added to `*argv`. */
 int build_engine_try(const struct build_engine *engine, const char *dir, char ***argv) NOMAD_MUST_CHECK;
-/* Remove what builds left that were killed; only while no other uses the store. */
-int build_engine_clean(const struct build_engine *engine, char ***ret_argv) NOMAD_MUST_CHECK;
+int build_engine_pull(const struct build_engine *engine, const struct build_config *config, const char *name,
+		      char ***ret_argv) NOMAD_MUST_CHECK;
+/* Whether a step can have any directory of the jail mounted, by a bind mount or what an image of a registry says. */
+bool build_engine_follows_links(const struct build_engine *engine);
 
 /* A configuration file for the engine, malloc()ed: which images it may pull, by their full names or repositories. */
 char *build_engine_policy(bool any, char *const *allowed);

@@ -235,12 +235,20 @@ static void test_others(void **state)
 	char **argv = NULL;
 
 	(void)state;
-	assert_int_equal(build_engine_clean(&buildah, &argv), 0);
-	expect(argv, GLOBAL "rm|--all");
-	assert_int_equal(build_engine_clean(&podman, &argv), 0);
-	expect(argv, "/usr/bin/podman|--root|/build/root|--runroot|/build/"
-		     "runroot|--storage-driver|vfs|--cgroup-manager|cgroupfs|rm|"
-		     "--all|--force");
+	struct build_config config = { .pull = S("newer") };
+	struct build_engine cached = podman;
+
+	assert_int_equal(build_engine_pull(&buildah, &config, "x.org/x:1", &argv), 0);
+	expect(argv, GLOBAL "pull|--policy|ifnewer|--authfile|/build/auth.json|x.org/x:1");
+	cached.cached = true;
+	config.platform = S("linux/arm64");
+	assert_int_equal(build_engine_pull(&cached, &config, "x.org/x:1", &argv), 0);
+	expect(argv, "/usr/bin/podman|--root|/build/root|--runroot|/build/runroot|--storage-driver|vfs|--storage-opt|"
+		     "vfs.imagestore=/cache|--cgroup-manager|cgroupfs|pull|--policy|newer|--platform|linux/arm64|"
+		     "--authfile|/build/auth.json|x.org/x:1");
+	assert_true(build_engine_follows_links(&(struct build_engine){ .major = 1, .minor = 38 }));
+	assert_false(build_engine_follows_links(&(struct build_engine){ .major = 1, .minor = 39 }));
+	assert_false(build_engine_follows_links(&(struct build_engine){ .is_podman = true, .major = 5, .minor = 4 }));
 }
 
 static void test_files(void **state)

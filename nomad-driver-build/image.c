@@ -156,22 +156,6 @@ int build_image_in_store(const char *root, const char *id, struct build_image *r
 	return r < 0 ? damaged(root, err) : 0;
 }
 
-bool build_store_has_containers(const char *root)
-{
-	static const char *const drivers[] = { "overlay", "vfs" };
-	bool found = false;
-	size_t i;
-
-	for (i = 0; i < NOMAD_ARRAY_LEN(drivers); i++) {
-		NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s-containers/containers.json", root, drivers[i]);
-		json_t *list = path && !access(path, F_OK) ? load_file(AT_FDCWD, path) : json_array();
-
-		found = found || !json_is_array(list) || json_array_size(list);
-		json_decref(list);
-	}
-	return found;
-}
-
 /* ---- A layout ---- */
 
 int build_image_in_layout(const char *path, const char *reference, struct build_image *ret, struct nomad_error **err)

@@ -193,19 +193,6 @@ static void test_manifests(void **state)
 	is_damaged(in_store(&image, &err), &image, &err);
 }
 
-static void test_containers(void **state)
-{
-	(void)state;
-	assert_false(build_store_has_containers(top));
-	dir("overlay-containers");
-	put_text("overlay-containers/containers.json", "[]");
-	assert_false(build_store_has_containers(top));
-	put_text("overlay-containers/containers.json", "[{}]");
-	assert_true(build_store_has_containers(top));
-	put_text("overlay-containers/containers.json", "[{");
-	assert_true(build_store_has_containers(top)); /* rather once too often */
-}
-
 /* ---- A layout ---- */
 
 static void test_layout(void **state)
@@ -369,7 +356,7 @@ static void test_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_store), T(test_manifests), T(test_containers), T(test_layout), T(test_archive), T(test_sizes),
+		T(test_store), T(test_manifests), T(test_layout), T(test_archive), T(test_sizes),
 	};
 
 	return cmocka_run_group_tests_name("build/image", tests, NULL, NULL);

@@ -16,6 +16,9 @@
  *			against somebody who may mount, except for the whole host
  *	/build		storage and temporary files of this task alone; no device files work.  Its
  *			home is empty and read-only: configuration there would count more than /etc
+ *	/Containerfile	its text, where that decides whether the result goes to a cache
+ *	/cache		layers and images that earlier builds left, read-only: with isolation oci by a
+ *			filter of system calls, because an overlay would hide whiteouts
  *	/task /local /alloc	the task's directories
  *	/secrets	the files that the job names as its build's secrets, and nothing else: not the
  *			token of Nomad's API, nor its socket.  A RUN can see all that is in the jail
@@ -354,6 +357,10 @@ static void make_build(struct jail *j)
 	for (i = 0; i < NOMAD_ARRAY_LEN(dirs); i++)
 		make_dir(j, dirs[i], strcmp(dirs[i], "build/tmp") ? 0700 : 01777);
 	bind_at(j, j->plan->root, "build/root", MS_NODEV);
+	if (j->plan->containerfile)
+		make_text(j, &BUILD_CONTAINERFILE[1], j->plan->containerfile);
+	if (j->plan->cache)
+		bind_dir(j, j->plan->cache, &BUILD_CACHE[1], MS_RDONLY | MS_NODEV | MS_NOSUID);
 	if (j->plan->mounts)
 		bind_dir(j, j->plan->mounts, "build/tmp/buildah-cache", MS_NODEV);
 	if (j->plan->features)
@@ -496,6 +503,28 @@ void build_jail_skip_syncs(void)
 	struct sock_fprog program = { .len = NOMAD_ARRAY_LEN(code), .filter = code };
 
 	(void)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program); /* without it, it is slower */
+}
+
+int build_jail_keep_read_only(void)
+{
+	/* mount(2): a bind mount that gets new flags, MS_RDONLY not among them, keeps the old ones.  mount_setattr(2)
+	 * is not there. */
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 0, 6),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount_setattr, 6, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, MS_REMOUNT | MS_BIND | MS_RDONLY),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MS_REMOUNT | MS_BIND, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO), /* with error 0 */
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	};
+	struct sock_fprog program = { .len = NOMAD_ARRAY_LEN(code), .filter = code };
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }
 
 int build_jail_probe(const char *dir, struct nomad_error **err)

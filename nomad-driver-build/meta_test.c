@@ -47,7 +47,7 @@ static void test_all(void **state)
 		{ .kind = BUILD_BUILD },
 		{ .kind = BUILD_WRITE, .type = (char *)"oci-archive", .path = (char *)"/alloc/x.tar" },
 		{ .kind = BUILD_PUSH, .reference = (char *)"h:5000/r:t" },
-		{ .kind = BUILD_CLEAN },
+		{ .kind = BUILD_PULL },
 	};
 	struct build_plan plan = { .tags = tags, .actions = actions, .n_actions = 4 };
 	struct build_timing steps[] = {

@@ -62,6 +62,21 @@ char *build_name_in_full(const char *name)
 	return strdup(name);
 }
 
+char *build_name_in_policy(const char *name)
+{
+	NOMAD_AUTO_FREE char *full = build_name_in_full(name);
+	char *digest = full ? strchr(full, '@') : NULL, *tag;
+
+	if (!full)
+		return NULL;
+	if (digest)
+		*digest = 0;
+	tag = strchr(strrchr(full, '/'), ':');
+	if (digest && tag)
+		*tag = 0;
+	return digest ? nomad_strdupf("%s@%s", full, digest + 1) : nomad_strdupf("%s%s", full, tag ? "" : ":latest");
+}
+
 /* ---- Values ---- */
 
 /* What stands behind "$" at *at, which is moved behind it; NULL: another form than $NAME, ${NAME} and ${NAME:-word}, or

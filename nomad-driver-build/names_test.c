@@ -92,10 +92,30 @@ static void test_other(void **state)
 	nomad_map_done(&contexts);
 }
 
+static void policy(const char *name, const char *wanted)
+{
+	NOMAD_AUTO_FREE char *got = build_name_in_policy(name);
+
+	if (wanted)
+		assert_string_equal(got, wanted);
+	else
+		assert_null(got);
+}
+
+static void test_policy(void **state)
+{
+	(void)state;
+	policy("alpine", "docker.io/library/alpine:latest");
+	policy("h:5000/x:1", "h:5000/x:1");
+	policy("h:5000/x", "h:5000/x:latest");
+	policy("u/x:1@sha256:12", "docker.io/u/x@sha256:12");
+	policy("oci-archive:x", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_from), cmocka_unit_test(test_variables),
-					    cmocka_unit_test(test_other) };
+					    cmocka_unit_test(test_other), cmocka_unit_test(test_policy) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

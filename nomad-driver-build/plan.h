@@ -15,7 +15,7 @@
 
 /* One run of the engine. */
 enum build_action_kind {
-	BUILD_CLEAN, /* what killed builds left in a cache */
+	BUILD_PULL,  /* an image, before any step of the build runs */
 	BUILD_BUILD, /* into the store or, if it has a type, as below */
 	BUILD_WRITE, /* to `path`; by way of `partial`, which is renamed */
 	BUILD_PUSH,  /* to `reference` */
@@ -31,11 +31,15 @@ struct build_action {
 
 struct build_plan {
 	/* Directories of the host. */
-	char *work;   /* of this task alone: /build */
-	char *root;   /* layers and images: /build/root */
-	char *mounts; /* of RUN --mount=type=cache, or NULL */
-	char *lock;   /* of the cache, or NULL */
-	char *slots;  /* where builds take their turn, or NULL */
+	char *work;	     /* of this task alone: /build */
+	char *root;	     /* layers and images: /build/root */
+	char *mounts;	     /* of RUN --mount=type=cache, or NULL */
+	char *lock;	     /* of the cache, or NULL */
+	char *cache;	     /* its layers and images, to be read: /cache; or NULL */
+	char *driver;	     /* of the storage */
+	char *containerfile; /* text, where the engine is not to read the file itself; or NULL */
+	char *merge;	     /* not NULL: what the build adds may go to the cache */
+	char *slots;	     /* where builds take their turn, or NULL */
 	char *slot_count;
 	char *task, *local, *alloc, *secrets;
 	char *engine; /* its path */
@@ -46,6 +50,7 @@ struct build_plan {
 	char *resolv_conf;	   /* the same; NULL: the host's */
 	char *metadata;		   /* path in the jail, or NULL */
 	char **tags;
+	char **names;	     /* images that the Containerfile names */
 	char **secret_ids;   /* of those in the environment, in order */
 	char **secret_files; /* paths in the jail of those that are files of the secrets directory */
 	char **env;	     /* NAME=VALUE for the engine: proxies */

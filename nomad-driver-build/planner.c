@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host.h"
 #include "network.h"
 #include "paths.h"
 #include "plan.h"
 #include "registries.h"
+#include "store.h"
 
 /* Everything that one start holds. */
 struct start {
@@ -21,10 +23,12 @@ struct start {
 	const struct build_config *config;
 	const struct build_plugin_config *site;
 	struct build_data *data;
+	struct build_engine engine; /* the node's, as this build calls it */
 	struct build_dirs dirs;
 	struct build_inputs inputs;
 	struct build_names names;
-	bool any_image; /* the build may pull what it likes; else: */
+	bool may_escape; /* with an old engine, a step can change what the build stores */
+	bool any_image;	 /* the build may pull what it likes; else: */
 	char **images;
 	struct build_plan *plan;
 	struct nomad_map *env;
@@ -71,7 +75,7 @@ static int check_site(struct start *s, struct nomad_error **err)
 {
 	int r;
 
-	if (!s->data->host.engine.path)
+	if (!s->engine.path)
 		return nomad_error_set(err, ENOENT,
 				       "neither buildah nor podman is installed; install the package buildah");
 	r = check_network(s, err);
@@ -200,22 +204,11 @@ static int find_inputs(struct start *s, struct nomad_error **err)
 /* Of a build that may pull only some images, the engine gets a list: it does not know globs. */
 static int allow_image(struct start *s, const char *name, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *full = build_name_in_full(name);
-	char *digest = full ? strchr(full, '@') : NULL, *tag;
-	int r;
+	NOMAD_AUTO_FREE char *known_as = build_name_in_policy(name);
 
-	if (!full) /* a file of the task needs no place in the list */
+	if (!known_as) /* a file of the task needs no place in the list */
 		return errno ? no_memory(err) : 0;
-	if (digest)
-		*digest = 0;
-	tag = strchr(strrchr(full, '/'), ':');
-	if (digest && tag) /* the engine goes by the digest alone */
-		*tag = 0;
-	if (digest)
-		r = nomad_strv_addf(&s->images, "%s@%s", full, digest + 1);
-	else
-		r = nomad_strv_addf(&s->images, "%s%s", full, tag ? "" : ":latest");
-	return r < 0 ? no_memory(err) : 0;
+	return nomad_strv_add(&s->images, known_as) < 0 ? no_memory(err) : 0;
 }
 
 static int check_images(struct start *s, const char *option, struct nomad_error **err)
@@ -243,27 +236,60 @@ static int check_images(struct start *s, const char *option, struct nomad_error 
 	return r;
 }
 
+/* The engine gets the very text that was looked through: another task of the group could change the file meanwhile. */
+static int pin_containerfile(struct start *s, const char *text, struct nomad_error **err)
+{
+	static const char *const suffixes[] = { ".containerignore", ".dockerignore" };
+	size_t i;
+
+	/* The engine looks for this one beside the file. */
+	for (i = 0; i < NOMAD_ARRAY_LEN(suffixes) && !s->inputs.ignorefile; i++) {
+		NOMAD_AUTO_FREE char *beside = nomad_strdupf("%s%s", s->inputs.containerfile, suffixes[i]);
+		NOMAD_AUTO_FREE char *host = beside ? build_path_on_host(&s->dirs, beside) : NULL;
+
+		if (!host)
+			return no_memory(err);
+		if (access(host, F_OK))
+			continue;
+		s->inputs.ignorefile = strdup(beside);
+		if (!s->inputs.ignorefile)
+			return no_memory(err);
+	}
+	free(s->inputs.containerfile);
+	s->inputs.containerfile = strdup(BUILD_CONTAINERFILE);
+	s->plan->containerfile = strdup(text);
+	return s->inputs.containerfile && s->plan->containerfile ? 0 : no_memory(err);
+}
+
 /* A cached layer is to be what a build without a cache makes, and names of images are to be whole. */
 static int check_containerfile(struct start *s, struct nomad_error **err)
 {
-	const struct build_engine *engine = &s->data->host.engine;
+	const struct build_engine *engine = &s->engine;
 	NOMAD_AUTO_FREE char *path = build_path_on_host(&s->dirs, s->inputs.containerfile);
-	NOMAD_AUTO_FREE char *text = path ? build_containerfile_read(path) : NULL;
+	NOMAD_AUTO_FREE char *text = path ? build_containerfile_read(path) : NULL, *copy = NULL;
 	struct build_binds binds;
 	const char *since;
 	int r;
 
-	if (!path)
+	copy = text ? strdup(text) : NULL;
+	if (!path || (text && !copy))
 		return no_memory(err);
-	if (!text)
+	if (!copy)
 		s->names.unknown = true;
-	else if (build_names_in(text, &s->config->args, &s->config->build_contexts, &s->names) < 0)
+	else if (build_names_in(copy, &s->config->args, &s->config->build_contexts, &s->names) < 0)
 		return no_memory(err);
 	r = check_images(s, "containerfile", err);
 	if (r < 0)
 		return r;
-	binds = build_binds_of(path);
+	binds = build_binds_of(path, text);
 	s->inputs.name_platform = binds.of_target;
+	s->may_escape =
+		binds.of_anything || s->names.unknown || s->config->build_contexts.count || !s->config->tls_verify;
+	if (s->config->cache && !s->may_escape && build_engine_follows_links(engine)) {
+		r = pin_containerfile(s, text, err);
+		if (r < 0)
+			return r;
+	}
 	if (!build_engine_keeps_layers(s->config))
 		return 0;
 	since = build_engine_lacks_keys(engine, &binds);
@@ -290,30 +316,27 @@ static int plan_cache(struct start *s, const char *driver, struct nomad_error **
 	NOMAD_AUTO_FREE char *dir =
 		nomad_strdupf("%s/cache/%s~%s", s->data->base,
 			      s->info->namespace_name ? s->info->namespace_name : "default", s->config->cache);
-	struct build_action *clean;
 	int r;
 
 	if (!dir || strstr(dir, "/../"))
 		return no_memory(err);
-	r = set(&s->plan->root, nomad_strdupf("%s/root-%s", dir, driver), err);
+	r = set(&s->plan->cache, nomad_strdupf("%s/root-%s", dir, driver), err);
 	if (r >= 0)
 		r = set(&s->plan->mounts, nomad_strdupf("%s/mounts", dir), err);
 	if (r >= 0)
 		r = set(&s->plan->lock, nomad_strdupf("%s/lock", dir), err);
 	if (r >= 0)
-		r = nomad_make_dirs(s->plan->root, 0700, err);
+		r = nomad_make_dirs(s->plan->cache, 0700, err);
 	if (r >= 0)
 		r = nomad_make_dirs(s->plan->mounts, 0700, err);
 	if (r < 0)
 		return r;
-	/* Only a store that was used can hold the rest of a killed build. */
-	clean = build_plan_add(s->plan, BUILD_CLEAN);
-	return clean && build_engine_clean(&s->data->host.engine, &clean->argv) >= 0 ? 0 : no_memory(err);
+	return build_store_prepare(s->plan->cache, driver, err);
 }
 
 static int plan_storage(struct start *s, struct nomad_error **err)
 {
-	const char *driver = s->data->host.engine.storage_driver;
+	const char *driver = s->engine.storage_driver;
 	int r = set(&s->plan->work, nomad_strdupf("%s/work/%s", s->data->base, nomad_task_slug(s->task)), err);
 
 	if (r >= 0)
@@ -322,7 +345,7 @@ static int plan_storage(struct start *s, struct nomad_error **err)
 		r = nomad_make_dirs(s->plan->work, 0700, err);
 	if (r >= 0 && s->config->cache)
 		r = plan_cache(s, driver, err);
-	else if (r >= 0)
+	if (r >= 0)
 		r = set(&s->plan->root, nomad_strdupf("%s/root", s->plan->work), err);
 	if (r >= 0)
 		r = nomad_make_dirs(s->plan->root, 0700, err);
@@ -381,8 +404,7 @@ static int plan_output(struct start *s, const struct build_output *output, struc
 	if (r < 0)
 		return r;
 	action->digest_file = digest_file(s);
-	if (!action->digest_file ||
-	    build_engine_write(&s->data->host.engine, destination, action->digest_file, &action->argv) < 0)
+	if (!action->digest_file || build_engine_write(&s->engine, destination, action->digest_file, &action->argv) < 0)
 		return no_memory(err);
 	return 0;
 }
@@ -392,8 +414,38 @@ static bool is_at_once(const struct start *s)
 {
 	const struct build_output *outputs = s->config->output.items;
 
-	return !s->data->host.engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
+	return !s->engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
 	       strcmp(outputs[0].type, "docker-archive") != 0 && !build_engine_keeps_layers(s->config);
+}
+
+/* What the cache lacks, by a run of the engine that follows no Containerfile: so the name of an image in a cache is
+ * what its registry says, and no job's. */
+static int plan_pulls(struct start *s, struct nomad_error **err)
+{
+	bool missing = strcmp(s->config->pull, "missing") == 0;
+	size_t i;
+
+	if (!s->plan->cache || !s->config->tls_verify)
+		return 0;
+	s->inputs.pulled = !s->names.unknown && strcmp(s->config->pull, "never") != 0;
+	for (i = 0; s->names.names && s->names.names[i] && strcmp(s->config->pull, "never") != 0; i++) {
+		struct build_action *action;
+
+		if (missing && build_store_has(s->plan->cache, s->engine.storage_driver, s->names.names[i]))
+			continue;
+		action = build_plan_add(s->plan, BUILD_PULL);
+		if (!action || build_engine_pull(&s->engine, s->config, s->names.names[i], &action->argv) < 0)
+			return no_memory(err);
+	}
+	/* Without the mounts and triggers that lead an old engine astray, no step gets at the build's store. */
+	if (!s->may_escape || !build_engine_follows_links(&s->engine))
+		return set(&s->plan->merge, strdup(build_engine_follows_links(&s->engine) ? "pulled" : "all"), err);
+	nomad_task_event(
+		s->task,
+		"This build reads the cache and adds nothing to it: with %s %s, a step with a bind mount could "
+		"change what others get from it",
+		s->engine.is_podman ? "podman" : "buildah", s->engine.version);
+	return 0;
 }
 
 static int plan_build(struct start *s, struct nomad_error **err)
@@ -406,7 +458,7 @@ static int plan_build(struct start *s, struct nomad_error **err)
 		r = plan_destination(s, s->config->output.items, action, &destination, err);
 	if (r < 0)
 		return r;
-	r = build_engine_build(&s->data->host.engine, s->config, &s->inputs, destination, &action->argv);
+	r = build_engine_build(&s->engine, s->config, &s->inputs, destination, &action->argv);
 	return r < 0 ? no_memory(err) : 0;
 }
 
@@ -419,8 +471,7 @@ static int plan_push(struct start *s, const struct build_push *push, struct noma
 	action->reference = strdup(push->reference);
 	action->digest_file = digest_file(s);
 	if (!action->reference || !action->digest_file ||
-	    build_engine_push(&s->data->host.engine, push->reference, push->tls_verify, action->digest_file,
-			      &action->argv) < 0)
+	    build_engine_push(&s->engine, push->reference, push->tls_verify, action->digest_file, &action->argv) < 0)
 		return no_memory(err);
 	return 0;
 }
@@ -430,9 +481,11 @@ static int plan_actions(struct start *s, struct nomad_error **err)
 	const struct build_output *outputs = s->config->output.items;
 	const struct build_push *pushes = s->config->push.items;
 	const char *metadata = s->config->metadata_file;
-	int r = plan_build(s, err);
+	int r = plan_pulls(s, err);
 	size_t i;
 
+	if (r >= 0)
+		r = plan_build(s, err);
 	for (i = 0; i < s->config->output.count && !is_at_once(s) && r >= 0; i++)
 		r = plan_output(s, &outputs[i], err);
 	for (i = 0; i < s->config->push.count && r >= 0; i++)
@@ -468,7 +521,9 @@ static int plan_facts(struct start *s, struct nomad_error **err)
 	plan->local = strdup(s->dirs.local);
 	plan->alloc = strdup(s->dirs.alloc);
 	plan->secrets = strdup(s->dirs.secrets);
-	plan->engine = strdup(s->data->host.engine.path);
+	plan->engine = strdup(s->engine.path);
+	plan->driver = strdup(s->engine.storage_driver);
+	plan->names = s->names.names ? nomad_strv_copy((const char *const *)s->names.names) : NULL;
 	plan->isolation = strdup(s->config->isolation);
 	plan->network = strdup(s->network);
 	plan->policy = build_engine_policy(s->any_image, s->images);
@@ -476,9 +531,9 @@ static int plan_facts(struct start *s, struct nomad_error **err)
 	plan->registries_conf = strdup(s->site->registries_conf);
 	plan->tags = tags ? nomad_strv_copy((const char *const *)tags) : NULL;
 	plan->features = features ? nomad_strv_copy((const char *const *)features) : NULL;
-	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->isolation ||
-	    !plan->network || !plan->policy || !plan->registries || !plan->registries_conf || (tags && !plan->tags) ||
-	    (features && !plan->features))
+	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->driver ||
+	    (s->names.names && !plan->names) || !plan->isolation || !plan->network || !plan->policy ||
+	    !plan->registries || !plan->registries_conf || (tags && !plan->tags) || (features && !plan->features))
 		return no_memory(err);
 	return 0;
 }
@@ -524,7 +579,11 @@ int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nom
 		.plan = plan,
 		.env = env,
 	};
-	int r = check_site(&s, err);
+	int r;
+
+	s.engine = s.data->host.engine;
+	s.engine.cached = s.config->cache;
+	r = check_site(&s, err);
 
 	if (r >= 0)
 		r = find_inputs(&s, err);

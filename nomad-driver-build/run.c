@@ -196,8 +196,10 @@ become(const struct build_run *run, const struct build_action *action, int out, 
 	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (!run->plan->lock) /* the store is not one that stays */
+	if (!run->plan->cache) /* nothing of the store stays */
 		build_jail_skip_syncs();
+	if (run->plan->cache && strcmp(run->plan->isolation, "oci") == 0 && build_jail_keep_read_only() < 0)
+		_exit(126);
 	execve(action->argv[0], action->argv, env);
 	fprintf(stderr, "Error: run '%s': %s\n", action->argv[0], strerror(errno));
 	fflush(stderr);
@@ -303,7 +305,7 @@ int build_run_action(struct build_run *run, const struct build_action *action, s
 	}
 	setpgid(pid, pid);
 	w.out.from = out[0];
-	w.out.to = action->kind == BUILD_CLEAN ? -1 : STDOUT_FILENO;
+	w.out.to = STDOUT_FILENO;
 	w.errors.from = errors[0];
 	w.errors.to = STDERR_FILENO;
 	status = supervise(&w, pid);

@@ -21,13 +21,16 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine.h"
+#include "host.h"
 #include "network.h"
 #include "step.h"
+#include "store.h"
 
 enum { FAILED = 125 }; /* as the engine's own failures */
 
@@ -36,7 +39,7 @@ struct step {
 	char **secrets;
 	int events, lock;
 	struct build_network network;
-	bool exclusive; /* nobody else uses the cache */
+	bool pulling; /* the runs of the engine before the build, and only them */
 };
 
 static int say(struct nomad_error *err)
@@ -89,14 +92,7 @@ static int prepare(struct step *step, struct build_action *action, const struct 
 {
 	if (result->image_id && use_image(action, result->image_id) < 0)
 		return nomad_error_errno(err, ENOMEM, "run the engine");
-	if (action->kind != BUILD_CLEAN)
-		return prepare_path(action, err);
-	if (!step->exclusive)
-		return 1;
-	if (build_store_has_containers(BUILD_ROOT))
-		return 0;
-	(void)flock(step->lock, LOCK_SH); /* others may come */
-	return 1;
+	return (action->kind == BUILD_PULL) == step->pulling ? prepare_path(action, err) : 1;
 }
 
 /* Of what was just written, where nothing but the image itself tells.  1 if it is not of a kind that does. */
@@ -143,13 +139,9 @@ static int conclude_build(struct build_run *run, struct build_action *action, ch
 }
 
 /* After one that went well. */
-static int conclude(struct step *step, struct build_run *run, struct build_action *action, char **ret_digest,
-		    struct nomad_error **err)
+static int conclude(struct build_run *run, struct build_action *action, char **ret_digest, struct nomad_error **err)
 {
 	switch (action->kind) {
-	case BUILD_CLEAN:
-		(void)flock(step->lock, LOCK_SH); /* others may come now */
-		return 0;
 	case BUILD_BUILD:
 		return conclude_build(run, action, ret_digest, err);
 	case BUILD_WRITE:
@@ -170,6 +162,8 @@ static int find_image(struct step *step, struct build_result *result, struct nom
 		r = look_at_image(&step->plan.actions[i], step->plan.actions[i].path, &result->image, err);
 	if (r < 0 || result->image.id)
 		return r < 0 ? r : 0;
+	if (step->plan.cache && build_image_in_store(BUILD_CACHE, result->image_id, &result->image, NULL) >= 0)
+		return 0;
 	return build_image_in_store(BUILD_ROOT, result->image_id, &result->image, err);
 }
 
@@ -211,18 +205,18 @@ static int run_all(struct step *step, struct build_run *run, char **digests, str
 			continue;
 		if (r >= 0)
 			r = build_run_action(run, action, err);
-		if (action->kind == BUILD_CLEAN && r > 0 && !run->stopping)
-			r = 0;
+		if (action->kind == BUILD_PULL && r > 0 && !run->stopping)
+			r = 0; /* the build says why, if it needs the image */
 		if (!r)
-			r = conclude(step, run, action, &digests[i], err);
+			r = conclude(run, action, &digests[i], err);
 		if (r && action->partial)
 			(void)unlink(action->partial);
-		if (!r && run->stopping)
+		if (run->stopping && (!r || step->pulling))
 			r = 128 + SIGTERM; /* told to stop between two steps */
 		if (r)
 			return r;
 	}
-	return step->plan.metadata ? write_metadata(step, run->result, digests, err) : 0;
+	return step->plan.metadata && !step->pulling ? write_metadata(step, run->result, digests, err) : 0;
 }
 
 static int run_jailed(struct step *step, sigset_t *mask)
@@ -313,7 +307,7 @@ static int take_turn(struct step *step, const sigset_t *mask, struct nomad_error
 	return 0;
 }
 
-/* Alone if nobody else is there, so that what is broken can be mended; else with the others. */
+/* With other builds: only the collection of caches is alone. */
 static int take_lock(struct step *step, const sigset_t *mask, struct nomad_error **err)
 {
 	if (!step->plan.lock)
@@ -321,8 +315,7 @@ static int take_lock(struct step *step, const sigset_t *mask, struct nomad_error
 	step->lock = open(step->plan.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (step->lock < 0)
 		return nomad_error_errno(err, errno, "open '%s'", step->plan.lock);
-	step->exclusive = !flock(step->lock, LOCK_EX | LOCK_NB);
-	while (!step->exclusive && flock(step->lock, LOCK_SH | LOCK_NB) < 0)
+	while (flock(step->lock, LOCK_SH | LOCK_NB) < 0)
 		if (pause_or_stop(mask))
 			return 1;
 	return 0;
@@ -386,6 +379,91 @@ static int run_inside(struct step *step, sigset_t *mask)
 	return watch(pid, mask);
 }
 
+static bool has_pulls(const struct build_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_actions; i++)
+		if (plan->actions[i].kind == BUILD_PULL)
+			return true;
+	return false;
+}
+
+static void merge(struct step *step, bool names)
+{
+	struct nomad_error *err = NULL;
+
+	if (build_store_merge(step->plan.root, step->plan.cache, step->plan.driver, names, &err) < 0)
+		(void)say(err); /* the image is what counts */
+}
+
+/* In a process of its own: to enter a jail is to leave the node's directories, the cache's among them. */
+static int run_apart(struct step *step, sigset_t *mask)
+{
+	pid_t parent = getpid(), pid = fork();
+	struct nomad_error *err = NULL;
+	int status;
+
+	if (pid < 0) {
+		nomad_error_errno(&err, errno, "start a process");
+		return say(err);
+	}
+	if (pid)
+		return watch(pid, mask);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(FAILED);
+	status = run_inside(step, mask);
+	fflush(NULL);
+	_exit(status);
+}
+
+/* In a jail that ends before the one of the build begins: no step has seen what goes to the cache under the names of
+ * images. */
+static int pull(struct step *step, sigset_t *mask)
+{
+	int status;
+
+	step->pulling = true;
+	status = run_apart(step, mask);
+	step->pulling = false;
+	if (!status)
+		merge(step, true);
+	/* It still names what has been moved. */
+	if (build_tree_remove(step->plan.root) < 0 || mkdir(step->plan.root, 0700) < 0)
+		return FAILED;
+	return status;
+}
+
+/* Of an old engine, the image that a build began with may have instructions that lead it astray: none in a cache does.
+ */
+static bool may_merge(const struct build_plan *plan)
+{
+	for (size_t i = 0; plan->merge && strcmp(plan->merge, "pulled") == 0 && plan->names && plan->names[i]; i++)
+		if (!build_store_has(plan->cache, plan->driver, plan->names[i]))
+			return false;
+	return plan->merge;
+}
+
+static int run_phases(struct step *step, sigset_t *mask)
+{
+	struct nomad_error *err = NULL;
+	int status;
+
+	if (!step->plan.cache)
+		return run_inside(step, mask);
+	/* It may have been collected meanwhile. */
+	if (build_store_prepare(step->plan.cache, step->plan.driver, &err) < 0 ||
+	    nomad_make_dirs(step->plan.mounts, 0700, &err) < 0)
+		return say(err);
+	status = has_pulls(&step->plan) ? pull(step, mask) : 0;
+	/* A pull that failed is the build's business; one that was stopped ends all. */
+	if (status > 128)
+		return status;
+	status = run_apart(step, mask);
+	if (!status && may_merge(&step->plan))
+		merge(step, false);
+	return status;
+}
+
 /* And then run a program in the namespace, if there is one. */
 static int probe(const char *dir, char **argv)
 {
@@ -441,7 +519,7 @@ int build_step_main(int argc, char **argv)
 	if (r < 0)
 		r = say(err);
 	else
-		r = r ? 128 + SIGTERM : run_inside(&step, &mask);
+		r = r ? 128 + SIGTERM : run_phases(&step, &mask);
 	build_plan_done(&step.plan);
 	nomad_strv_free(step.secrets);
 	return r;

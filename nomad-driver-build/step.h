@@ -15,6 +15,8 @@ int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct
 /* From now on, in this process and its children, nothing waits for the disk; what is lost with the host is lost anyway.
  */
 void build_jail_skip_syncs(void);
+/* Mounts that are read-only stay so: in this process and its children, a bind mount is remounted only to be read. */
+int build_jail_keep_read_only(void) NOMAD_MUST_CHECK;
 /* Whether overlay file systems can be mounted on directory `dir`; in a mount namespace of one's own. */
 int build_jail_probe(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK;
 
@@ -30,9 +32,6 @@ int build_image_in_layout(const char *path, const char *reference, struct build_
 			  struct nomad_error **err) NOMAD_MUST_CHECK;
 int build_image_in_archive(const char *path, struct build_image *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
 void build_image_done(struct build_image *image);
-/* Whether a storage holds containers, which only a killed build leaves; true if it cannot be told. */
-bool build_store_has_containers(const char *root);
-
 /* What came of the build so far. */
 struct build_timing {
 	char *text;

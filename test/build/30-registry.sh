@@ -185,11 +185,8 @@ t_killed_cache() {
 		spawn_build '{ "context": "alloc/hang", "cache": "shared" }' &&
 		wait_for 60 'the step' has_said 'STEP 3' || return 1
 	kill -9 "$(pgrep -f 'buildah --root' | head -n 1)"; end_build
-	is "$CODE" 137 && grep -q working \
-		"$T/state/builds/cache/default~shared/root-overlay/overlay-containers/containers.json" ||
-		echo 'nothing was left'
-	builds '{ "context": "alloc/app", "cache": "shared" }' &&
-		is "$(jq length "$T/state/builds/cache/default~shared/root-"*/*-containers/containers.json)" 0
+	is "$CODE" 137 && builds '{ "context": "alloc/app", "cache": "shared" }' &&
+		is "$(find "$T/state/builds/cache/default~shared/root-"*/ -name '*-containers')" ''
 }
 t_shared_concurrently() {
 	for i in 1 2 3 4; do spawn_build '{ "context": "alloc/app", "cache": "shared" }' "c$i"

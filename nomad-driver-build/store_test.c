@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * What comes from a build's store to that of a cache. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "host.h"
+#include "store.h"
+
+#define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static char top[] = "/tmp/store_test.XXXXXX", from[64], to[64];
+
+static void put(const char *name, const char *text)
+{
+	char path[400];
+	FILE *out;
+
+	snprintf(path, sizeof(path), "%s/%s", from, name);
+	*strrchr(path, '/') = 0;
+	assert_int_equal(nomad_make_dirs(path, 0700, NULL), 0);
+	path[strlen(path)] = '/';
+	out = fopen(path, "we");
+	assert_non_null(out);
+	fputs(text, out);
+	fclose(out);
+}
+
+static bool is_there(const char *name)
+{
+	char path[400];
+
+	snprintf(path, sizeof(path), "%s/%s", to, name);
+	return access(path, F_OK) == 0;
+}
+
+/* A store with an image of one layer, by this name. */
+static void add(const char *id, const char *name, const char *config)
+{
+	char text[600], path[200];
+
+	snprintf(path, sizeof(path), "overlay/%s/link", id);
+	put(path, "LINK");
+	put("overlay/l/LINK", "");
+	snprintf(path, sizeof(path), "overlay-layers/%s.tar-split.gz", id);
+	put(path, "");
+	snprintf(path, sizeof(path), "overlay-images/%s/=config", id);
+	put(path, config);
+	snprintf(text, sizeof(text), "[{\"id\":\"%s\"}]", id);
+	put("overlay-layers/layers.json", text);
+	snprintf(text, sizeof(text), "[{\"id\":\"%s\",\"layer\":\"%s\",\"names\":[\"%s\"]}]", id, id, name);
+	put("overlay-images/images.json", text);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memcpy(top + sizeof(top) - 7, "XXXXXX", 6);
+	assert_non_null(mkdtemp(top));
+	snprintf(from, sizeof(from), "%s/from", top);
+	snprintf(to, sizeof(to), "%s/to", top);
+	assert_int_equal(build_store_prepare(to, "overlay", NULL), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return build_tree_remove(top);
+}
+
+static void test_pulled(void **state)
+{
+	(void)state;
+	assert_false(build_store_has(to, "overlay", "r/x:1"));
+	add(A, "r/x:1", "{\"rootfs\":{},\"config\":{}}");
+	assert_int_equal(build_store_merge(from, to, "overlay", true, NULL), 0);
+	assert_true(build_store_has(to, "overlay", "r/x:1"));
+	assert_true(is_there("overlay/" A "/link") && is_there("overlay/l/LINK") && is_there("overlay-images/" A));
+	/* The name moves on. */
+	add(B, "r/x:1", "{\"rootfs\":{},\"config\":{\"OnBuild\":[]}}");
+	assert_int_equal(build_store_merge(from, to, "overlay", true, NULL), 0);
+	assert_true(build_store_has(to, "overlay", "r/x:1"));
+	assert_true(is_there("overlay-images/" A) && is_there("overlay-images/" B));
+}
+
+static void test_built(void **state)
+{
+	(void)state;
+	add(A, "r/x:1", "{}");
+	assert_int_equal(build_store_merge(from, to, "overlay", false, NULL), 0);
+	assert_false(build_store_has(to, "overlay", "r/x:1"));
+	assert_true(is_there("overlay-images/" A));
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	add(A, "r/x:1", "{\"rootfs\":{},\"config\":{\"OnBuild\":[\"RUN x\"]}}");
+	assert_int_equal(build_store_merge(from, to, "overlay", true, NULL), 0);
+	assert_false(build_store_has(to, "overlay", "r/x:1"));
+	assert_false(is_there("overlay-images/" A));
+	put("overlay-layers/layers.json", "[{\"id\":\"../../x\"},{\"id\":\"" B "\",\"parent\":\"" B "\"}]");
+	put("overlay-images/images.json", "[{\"id\":\"..\",\"names\":[\"r/x:1\"]},{\"id\":5},7]");
+	assert_int_equal(build_store_merge(from, to, "overlay", true, NULL), 0);
+	assert_false(build_store_has(to, "overlay", "r/x:1"));
+	put("overlay-images/images.json", "[{");
+	assert_true(build_store_merge(from, to, "overlay", true, NULL) < 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(test_pulled), TEST(test_built), TEST(test_refused) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
