@@ -178,6 +178,16 @@ static const char *const true_words[] = { "yes", "true", "on", NULL };
 static const char *const false_words[] = { "no", "false", "off", NULL };
 static const char *const sysv_words[] = { "new", "inherit", "disable", NULL };
 
+/* Beyond these the kernel makes no jail. */
+static const char *check_bounds(const char *name, int value)
+{
+	if (strcmp(name, "devfs_ruleset") == 0 && value > 65535)
+		return "NAME:VALUE, for this name 0 to 65535";
+	if (strcmp(name, "enforce_statfs") == 0 && value > 2)
+		return "NAME:VALUE, for this name 0, 1 or 2";
+	return NULL;
+}
+
 static const char *check_attribute(const char *value)
 {
 	const char *colon = strchr(value, ':'), *v;
@@ -207,12 +217,7 @@ static const char *check_attribute(const char *value)
 	case UNSIGNED:
 		if (strspn(v, "0123456789") != strlen(v) || strlen(v) > 9)
 			return "NAME:VALUE, for this name a number";
-		/* Beyond these the kernel makes no jail. */
-		if (strcmp(a->name, "devfs_ruleset") == 0 && atoi(v) > 65535)
-			return "NAME:VALUE, for this name 0 to 65535";
-		if (strcmp(a->name, "enforce_statfs") == 0 && atoi(v) > 2)
-			return "NAME:VALUE, for this name 0, 1 or 2";
-		break;
+		return check_bounds(a->name, atoi(v));
 	case SYSV:
 		if (!is_one_of(v, sysv_words, strcmp))
 			return "NAME:VALUE, for this name new, inherit or disable";

@@ -213,7 +213,8 @@ struct nomad_command {
 	bool pids_if_possible;
 	/* The program reports its payload's exit by itself, because its own status
 	 * cannot: it writes "<exit code> <signal>\n" once to descriptor
-	 * NOMAD_EXIT_FD, a socket; " 1" behind it says that it was killed for want of memory.  If it does not, its own status counts. */
+	 * NOMAD_EXIT_FD, a socket; " 1"
+	 * behind it says that it was killed for want of memory.  If it does not, its own status counts. */
 	bool exit_channel;
 	/* The program runs commands (`nomad alloc exec`, script checks) by itself,
 	 * inside whatever it made for the task: descriptor NOMAD_EXEC_FD is a
