@@ -165,7 +165,7 @@ int nomad__account_find(const char *who, struct nomad__account *ret)
 	return r;
 }
 
-int account_add_groups(const char *list, struct account *account)
+int nomad__account_add_groups(const char *list, struct nomad__account *account)
 {
 	char *text = read_text("/etc/group"), *names = strdup(list), *rest = names, *name, *copy;
 	int r = names && (text || errno == ENOENT) ? 0 : -1;
@@ -175,8 +175,9 @@ int account_add_groups(const char *list, struct account *account)
 	while (r == 0 && (name = strsep(&rest, ","))) {
 		copy = text ? strdup(text) : NULL;
 		errno = E2BIG;
-		r = account->n_groups < ACCOUNT_GROUPS ? find_group(copy, name, &account->groups[account->n_groups])
-						       : -1;
+		r = account->n_groups < NOMAD__ACCOUNT_GROUPS
+			    ? find_group(copy, name, &account->groups[account->n_groups])
+			    : -1;
 		account->n_groups += r == 0;
 		free(copy);
 	}

@@ -23,6 +23,6 @@ struct nomad__account {
 int nomad__account_find(const char *who, struct nomad__account *ret);
 
 /* Adds the groups of "NAME,NUMBER,...".  0, or -1 with errno. */
-int account_add_groups(const char *groups, struct account *account);
+int nomad__account_add_groups(const char *groups, struct nomad__account *account);
 
 #endif

@@ -154,17 +154,17 @@ static void test_groups(void **state)
 
 static void test_more_groups(void **state)
 {
-	struct account a = { .gid = 5 };
+	struct nomad__account a = { .gid = 5 };
 
 	(void)state;
-	assert_int_equal(account_add_groups("33,4294967294", &a), 0);
+	assert_int_equal(nomad__account_add_groups("33,4294967294", &a), 0);
 	assert_int_equal(a.n_groups, 3);
 	assert_int_equal(a.groups[0], 5);
 	assert_int_equal(a.groups[1], 33);
-	assert_int_equal(account_add_groups("no-such", &a), -1);
+	assert_int_equal(nomad__account_add_groups("no-such", &a), -1);
 	assert_int_equal(errno, ENOENT);
-	a.n_groups = ACCOUNT_GROUPS;
-	assert_int_equal(account_add_groups("7", &a), -1);
+	a.n_groups = NOMAD__ACCOUNT_GROUPS;
+	assert_int_equal(nomad__account_add_groups("7", &a), -1);
 	assert_int_equal(errno, E2BIG);
 }
 

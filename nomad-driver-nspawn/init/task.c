@@ -155,7 +155,7 @@ const char *task_resolve(struct task *task)
 		return "find user";
 	if (*task->groups) {
 		task->other_user = true;
-		if (account_add_groups(task->groups, &task->account) < 0)
+		if (nomad__account_add_groups(task->groups, &task->account) < 0)
 			return "find the groups of user";
 	}
 	task_default(task, "HOME", task->account.home);

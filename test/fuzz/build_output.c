@@ -8,6 +8,10 @@
 void build_jail_skip_syncs(void)
 {
 }
+int build_jail_keep_read_only(void)
+{
+	return 0;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (pot_ports(config, &info, &ports, &n_ports, &err) < 0)
 		fuzz_error(err);
 	else
-		nomad_strv_free(pot_argv_prepare("/usr/local/bin/pot", config, ports, n_ports, NULL, "web-1"));
+		nomad_strv_free(pot_argv_prepare("/usr/local/bin/pot", config, ports, n_ports, NULL, NULL, "web-1"));
 	free(ports);
 	nomad__config_free(&pot_task_schema, config);
 	return 0;

@@ -217,6 +217,12 @@ struct nomad_plugin *nomad__call_plugin(const struct nomad__call *call)
 	return plugin;
 }
 
+int64_t nomad__call_begun_ns(const struct nomad__call *call)
+{
+	(void)call;
+	return nomad_monotonic_ns();
+}
+
 void nomad__call_set_task(struct nomad__call *call, const char *id)
 {
 	(void)call;
@@ -432,10 +438,10 @@ static void call_goes_on(struct fuzz_input *in)
 	}
 }
 
-static void collected(void *ud, const struct nomad__disk_task *task, const struct nomad_error *err)
+static void collected(void *ud, const struct nomad__disk_task *task, const char *why, const struct nomad_error *err)
 {
 	(void)ud;
-	fuzz_must(task->slug[0]);
+	fuzz_must(task->slug[0] && why[0]);
 	if (err)
 		fuzz_printable(nomad_error_message(err));
 }

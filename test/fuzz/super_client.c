@@ -33,10 +33,11 @@ static void notice(void *ud, const char *message, int64_t lost_bytes)
 	(void)lost_bytes;
 }
 
-static void terminal(void *ud, int fd)
+static void terminal(void *ud, int output, int input)
 {
 	(void)ud;
-	close(fd);
+	close(output);
+	close(input);
 }
 
 static void command_over(void *ud, int r, int exit_code, int signal, const char *message)

@@ -42,9 +42,9 @@ void clients_drop(int slot)
 {
 	(void)slot;
 }
-void clients_send(unsigned id, const struct nomad__fields *message, int fd)
+void clients_send(unsigned id, const struct nomad__fields *message, const int *fds, int n_fds)
 {
-	fuzz_must(id && !message->full && nomad__fields_get(message->buf, message->used, "op") && fd < 0);
+	fuzz_must(id && !message->full && nomad__fields_get(message->buf, message->used, "op") && !fds && !n_fds);
 }
 void clients_answer(const struct nomad__fields *message)
 {
@@ -70,6 +70,12 @@ void exec_start(unsigned client, const char *message, size_t size, const int *fd
 {
 	(void)fds;
 	fuzz_must(client && nomad__fields_get(message, size, "op"));
+}
+void exec_resize(unsigned client, const char *message, size_t size)
+{
+	(void)client;
+	(void)message;
+	(void)size;
 }
 void exec_signal(unsigned client, int64_t id, int signal)
 {

@@ -29,6 +29,8 @@ const char *spec_get(const char *key) { return strcmp(key, "dir") == 0 ? "/d" : 
 int fail(int errnum, const char *act, const char *object) { (void)act; (void)object; return -errnum; }
 int directory(void) { return -1; }
 void spawn_read_status(void) {}
+void channel_begin(void) {}
+bool channel_end(void) { return false; }
 void state_post(enum super_event event) { (void)event; }
 /* clang-format on */
 
