@@ -7,6 +7,7 @@
  * a minus means that the path may be missing; an empty one is a directory
  * that systemd-nspawn makes. */
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,16 +36,18 @@ static char **or_none(char **list, int r)
 static char **bind_paths(const char *value)
 {
 	char **paths = empty_list();
+	int r = paths ? add_path(&paths, value) : -ENOMEM; /* moves the list */
 
-	return paths ? or_none(paths, add_path(&paths, value)) : NULL;
+	return paths ? or_none(paths, r) : NULL;
 }
 
 static char **device_path(const char *value)
 {
 	NOMAD_AUTO_FREE char *path = strndup(value, strcspn(value, ":"));
 	char **paths = path ? empty_list() : NULL;
+	int r = paths ? nomad_strv_add(&paths, path) : -ENOMEM;
 
-	return paths ? or_none(paths, nomad_strv_add(&paths, path)) : NULL;
+	return paths ? or_none(paths, r) : NULL;
 }
 
 /* Words between characters of `separators`; a backslash takes the meaning of the next one away if `escapes`. */
@@ -99,10 +102,12 @@ static char **upper(const char *value)
 {
 	NOMAD_AUTO_FREE char *name = strdup(value);
 	char **names = name ? empty_list() : NULL;
+	int r;
 
 	for (char *p = name; p && *p; p++)
 		*p = (char)toupper((unsigned char)*p);
-	return names ? or_none(names, nomad_strv_add(&names, name)) : NULL;
+	r = names ? nomad_strv_add(&names, name) : -ENOMEM;
+	return names ? or_none(names, r) : NULL;
 }
 
 static const char *const machine_images[] = { "/var/lib/machines", "/usr/local/lib/machines", "/usr/lib/machines",

@@ -89,6 +89,7 @@ static void test_parts(void **state)
 		{ &nspawn_power_overlay, "/a:/b:/c:/in", "/a|/b|/c|" },
 		{ &nspawn_power_overlay, "/low:/both", "/low|/both|" },
 		{ &nspawn_power_overlay, "/lo\\:w::/in", "/lo:w|" },
+		{ &nspawn_power_ulimit, "nofile", "NOFILE|" },
 		{ &nspawn_power_capability, "CAP_KILL,CAP_SYS_ADMIN", "CAP_KILL|CAP_SYS_ADMIN|" },
 		{ &nspawn_power_system_call_filter, "@mount @keyring", "@mount|@keyring|" },
 		{ &nspawn_power_system_call_filter, "~@mount @keyring", "~@mount @keyring|" },
