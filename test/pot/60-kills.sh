@@ -77,8 +77,7 @@ t_codes() {
 	_bad=0 _told=0
 	for i in $(seq "$KILL_TASKS"); do
 		api GET "/v1/job/k$i/allocations" | jq -r '.[].TaskStates.task.Events[]? |
-			select(.Type == "Terminated") |
-			"\(.Details.exit_code) \(.Details.exit_message // "")"' >"$T/ends"
+			select(.Type == "Terminated").Details | "\(.exit_code) \(.exit_message // "")"' >"$T/ends"
 		while read -r _code _why; do
 			if [ -n "$_why" ]; then continue; fi
 			_told=$((_told + 1))
