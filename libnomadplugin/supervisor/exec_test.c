@@ -97,11 +97,11 @@ static int run_start(struct run *run, struct task *t, struct nomad_exec *exec, s
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
 	fds[0] = in[0];
 	fds[1] = fds[2] = out[1];
+	run->in = in[1]; /* before on_terminal() replaces it */
+	run->out = out[0];
 	r = nomad__supervisor_exec(t->s, exec, fds, &command_events, run, &run->handle, err);
 	close(in[0]);
 	close(out[1]);
-	run->in = in[1];
-	run->out = out[0];
 	return r;
 }
 
