@@ -28,6 +28,9 @@ t_clean() {
 }
 # Points that come after the build: what died then must not have changed it.  Those of `super-empty` are both.
 at() {
+	# A plugin collects what the one before it left, and would die of that.
+	: >"$T/gc"
+	wait_for 90 'all is collected' tidy || { cat "$T/gc"; return 1; }
 	job_of "$(config "$1")" ".Name = \"$1\"" |
 		jq --arg id "$1" '.Job.ID = $id | .Job.TaskGroups[0].Tasks[0].Name = "task"' >"$T/job.json"
 	NOMAD_DRIVER_CRASH_AT=$1 timeout 120 "$MORTAL" run --config "$T/plugin.json" --alloc "$A" "$T/job.json" \

@@ -34,6 +34,14 @@ t_key_text() {
 	with_config 'del(.key_file)' && SDC_KEY_MATERIAL=$(cat "$KEYS/rsa") health "$T/other.json" ||
 	{ cat "$T/doctor"; return 1; }
 }
+t_key_encrypted() {
+	echo 'open sesame' >"$KEYS/passphrase" && openssl pkcs8 -topk8 -v2 aes-256-cbc -passout "file:$KEYS/passphrase" \
+		-in "$KEYS/rsa" -out "$KEYS/encrypted" &&
+	with_config ".key_file = \"$KEYS/encrypted\" | .key_passphrase_file = \"$KEYS/passphrase\"" &&
+		health "$T/other.json" || { cat "$T/doctor"; return 1; }
+	with_config ".key_file = \"$KEYS/encrypted\"" && ! health "$T/other.json" &&
+		file_has "$T/doctor" 'it is encrypted; set key_passphrase_file'
+}
 t_fingerprints() {
 	for _kind in md5 sha256; do
 		_fp=$(ssh-keygen -l -E $_kind -f "$KEYS/rsa.pub" | cut -d' ' -f2)
@@ -101,6 +109,7 @@ deal 'an Ed25519 key signs' t_key ed25519
 deal 'keys of P-256, P-384 and P-521 sign' eval 't_key p256 && t_key p384 && t_key p521'
 deal 'PKCS#8, SEC 1 and OpenSSH forms are read' t_key_forms
 deal 'the text of a key in place of its file' t_key_text
+deal 'an encrypted key and the file of its passphrase' t_key_encrypted
 deal 'MD5 and SHA256 fingerprints name a key' t_fingerprints
 deal 'an ssh-agent signs; what it cannot is explained' t_agent
 deal 'a key that was replaced is read again when it is refused' t_new_key
