@@ -47,7 +47,8 @@ _round() {
 	both) OLD_PLUGIN=$(plugin_pid "$PLUGIN_FILE"); stop_agent KILL; kill -9 "$OLD_PLUGIN"; _start ;;
 	esac || return 1
 	wait_for 120 'each task runs once' _all_run || { instances; "$NOMAD" job status many; return 1; }
-	"$NOMAD" job stop -detach -purge many >/dev/null && wait_for 20 'no task is left' _nothing || { find "$STATE_DIR/tasks"; instances; return 1; }
+	"$NOMAD" job stop -detach -purge many >/dev/null && wait_for 80 'no task is left' _nothing ||
+		{ find "$STATE_DIR/tasks"; instances; return 1; }
 }
 _rounds() {
 	ROUND=0
