@@ -4,12 +4,12 @@
 # test/lib-deaths.sh: agent, plugin and both are killed at random moments of many starts, under a real agent.  To be
 # sourced behind test/lib.sh, isolate and what the driver needs.
 #
-#   deaths FILE_NAME DRIVER CONFIG_JSON STATE_DIR   ROUNDS (2) rounds of each death, TASKS (20) tasks.  The plugins are
+#   deaths FILE_NAME DRIVER CONFIG_JSON STATE_DIR   ROUNDS (1) rounds of each death, TASKS (20) tasks.  The plugins are
 #                        in $T/plugins, the agent's part is $T/plugin.hcl.  The command of a task has the argument
 #                        ": mark=${NOMAD_ALLOC_ID}; ...".  SEED repeats the moments
 #   instances            to be redefined where a task has no process here: an allocation's id for each instance, sorted
 
-: "${ROUNDS:=2}" "${TASKS:=20}" "${SEED:=$(date +%s)}"
+: "${ROUNDS:=1}" "${TASKS:=20}" "${SEED:=$(date +%s)}"
 # An agent that dies before it has stored how to reach a logmon leaves that one behind; one that dies between the answer
 # and the event calls the allocation "pending" for ever, and keeps its directories.
 CENSUS_IGNORE='^process: .*nomad logmon|^mount: .*/agent-one/data/alloc/'
