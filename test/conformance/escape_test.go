@@ -221,7 +221,7 @@ var attacks = []struct {
 	{"the broker is replaced: its terminals block", "impostor terminal & sleep 2", false},
 	{"the broker is replaced: descriptors that linger", "impostor linger & sleep 2", false},
 	{"the broker is replaced: a flood", "impostor flood & sleep 2", false},
-	{"the exit channel is taken", "impostor exit & sleep 2", true},
+	{"the exit channel is taken", "sleep 1; impostor exit & sleep 2", true},
 	{"init is written to", "echo x >/run/nomad/init; echo x >/proc/1/exe", true},
 	{"descriptors of init are opened", "for n in 0 1 2 3 4 5 6 7 8 9; do (exec 8<>/proc/1/fd/$n && echo x >&8) 2>/dev/null; done", true},
 	{"the exit file is filled", "for i in 1 2 3; do dd if=/dev/zero of=/run/nomad/exit bs=1M count=64; done", true},
