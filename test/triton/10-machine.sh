@@ -35,8 +35,8 @@ t_key_text() {
 	{ cat "$T/doctor"; return 1; }
 }
 t_key_encrypted() {
-	echo 'open sesame' >"$KEYS/passphrase" && openssl pkcs8 -topk8 -v2 aes-256-cbc -passout "file:$KEYS/passphrase" \
-		-in "$KEYS/rsa" -out "$KEYS/encrypted" &&
+	echo 'open sesame' >"$KEYS/passphrase" &&
+	openssl pkcs8 -topk8 -v2 aes-256-cbc -passout "file:$KEYS/passphrase" -in "$KEYS/rsa" -out "$KEYS/encrypted" &&
 	with_config ".key_file = \"$KEYS/encrypted\" | .key_passphrase_file = \"$KEYS/passphrase\"" &&
 		health "$T/other.json" || { cat "$T/doctor"; return 1; }
 	with_config ".key_file = \"$KEYS/encrypted\"" && ! health "$T/other.json" &&
