@@ -6,8 +6,8 @@ set_up() {
 	. test/pot/lib-pot.sh
 	make_pot
 	pot_config
-	task=$(task_config ': mark=@ID@; trap "exit 7" TERM; while :; do if read x </local/@GO@; then exit $x; fi
-		done')
+	script=': mark=@ID@; trap "exit 7" TERM; while :; do if read x </local/@GO@; then exit $x; fi; done'
+	task=$(task_config "$script")
 	jq -n --argjson config "$(cat "$T/config.json")" --argjson task "$task" --arg pot "$POT_DIR" \
 		-f test/pot/client.jq >"$T/driver.json"
 }
