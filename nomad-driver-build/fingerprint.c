@@ -19,8 +19,6 @@ static bool is_recent(const struct build_engine *engine)
 
 static void show(struct nomad_fingerprint *fp, const struct build_host *host)
 {
-	bool v2 = !access("/sys/fs/cgroup/cgroup.controllers", F_OK);
-
 	nomad_fp_string(fp, "engine", host->engine.is_podman ? "podman" : "buildah");
 	nomad_fp_string(fp, "engine.path", host->engine.path);
 	nomad_fp_string(fp, "version", host->engine.version);
@@ -28,7 +26,6 @@ static void show(struct nomad_fingerprint *fp, const struct build_host *host)
 	nomad_fp_string(fp, "isolation", host->runtime ? "chroot,oci" : "chroot");
 	/* Limits are those of the task's cgroup, which the whole build is in. */
 	nomad_fp_string(fp, "cgroup_manager", "cgroupfs");
-	nomad_fp_string(fp, "cgroup", v2 ? "v2" : "v1");
 }
 
 static void check(struct nomad_fingerprint *fp, const struct build_plugin_config *config, const struct build_host *host)
