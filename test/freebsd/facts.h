@@ -77,5 +77,4 @@ SAME(SCM_CREDS2, 8);
 SAME(offsetof(struct sockcred2, sc_pid), 4);
 /* tty(4), pts(4) */
 SAME(TIOCSCTTY, 0x20007461);
-SAME(TIOCPTMASTER, 0x2000741c);
 #endif
