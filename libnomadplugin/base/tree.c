@@ -35,8 +35,8 @@ int nomad__make_dirs(const char *path, mode_t mode)
 	return lstat(copy, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
-/* A task may have made its tree deeper than we have descriptors for: what is too deep moves to the top, for another
- * round. */
+/* A tree may be deeper than the number of descriptors allows.  A directory that is too deep is moved to the top of the
+ * tree, and removed in the next round. */
 struct removal {
 	int top;
 	unsigned last; /* number of a name at the top */

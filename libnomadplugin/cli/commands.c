@@ -47,9 +47,8 @@ static void usage(const struct nomad_driver *driver, FILE *out)
 	fprintf(out,
 		"    nomad-driver-%s --version | --help\n\n"
 		"JOB is HCL, or JSON as `nomad job run -output` prints it; - is standard input. FILE is an agent's "
-		"configuration, or what is in the plugin block's config, each as HCL or JSON. For HCL, nomad has to be "
-		"on "
-		"PATH.\n",
+		"configuration, or the content of the plugin block's config, as HCL or JSON. nomad converts HCL and "
+		"has to be on PATH.\n",
 		driver->name);
 }
 

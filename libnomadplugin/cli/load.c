@@ -72,8 +72,8 @@ static json_t *parse(FILE *file, const char *path, struct nomad_error **err)
 	return json;
 }
 
-/* `nomad job run -output NAME` with `input`: its output, -ENOENT if there is no nomad, -EIO if it fails.  It says on
- * stderr why. */
+/* Runs `nomad job run -output NAME`, with files as its stdin and stdout.  0, -ENOENT if nomad is not on PATH, -EIO if
+ * it fails; then it has written the reason to stderr.  nomad_tool_run() keeps 64 KiB of output; a job may have more. */
 static int run_nomad(const char *name, FILE *input, FILE *output)
 {
 	const char *const argv[] = { "nomad", "job", "run", "-output", name, NULL };

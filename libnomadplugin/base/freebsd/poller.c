@@ -51,8 +51,8 @@ void nomad__poller_free(struct nomad__poller *poller)
 }
 
 /* kqueue has one filter for each direction.  HANGUP rides on the read filter: where reading was not asked for, with a
- * low-water mark that no data reaches, and as pipes ignore that (filt_piperead() in sys/kern/sys_pipe.c),
- * edge-triggered and marked in ext[2], so that wait() drops what is no end. */
+ * low-water mark that no data reaches.  Pipes ignore that mark (filt_piperead() in sys/kern/sys_pipe.c), so such a
+ * filter is also edge-triggered and marked in ext[2], and wait() ignores its events without EV_EOF. */
 static int set(struct nomad__poller *poller, int fd, int filter, bool want, bool quiet, void *ud)
 {
 	struct kevent ev;
