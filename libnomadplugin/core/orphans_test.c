@@ -93,6 +93,13 @@ static void test_forgotten(void **state)
 	nomad__plugin_free(plugin);
 }
 
+static void must_go_unstuck(struct nomad_plugin *plugin, const char *id)
+{
+	assert_true(is_known(plugin, id));
+	__atomic_store_n(&destroy_stuck, false, __ATOMIC_SEQ_CST);
+	wait_until(!is_known(plugin, id));
+}
+
 /* What cannot be ended is tried again. */
 static void test_stuck(void **state)
 {
@@ -107,9 +114,7 @@ static void test_stuck(void **state)
 	destroy_stuck = true;
 	come(&agent, plugin);
 	wait_until(__atomic_load_n(&destroy_calls, __ATOMIC_SEQ_CST) >= 2);
-	assert_true(is_known(plugin, id));
-	__atomic_store_n(&destroy_stuck, false, __ATOMIC_SEQ_CST);
-	wait_until(!is_known(plugin, id));
+	must_go_unstuck(plugin, id);
 	leave(&agent);
 	nomad__plugin_free(plugin);
 }
@@ -126,9 +131,7 @@ static void test_destroy_failed(void **state)
 	must_start(plugin, id, "{}", NULL);
 	destroy_stuck = true;
 	assert_int_equal(nomad__task_destroy(plugin, id, true, NULL), -EBUSY);
-	assert_true(is_known(plugin, id));
-	__atomic_store_n(&destroy_stuck, false, __ATOMIC_SEQ_CST);
-	wait_until(!is_known(plugin, id));
+	must_go_unstuck(plugin, id);
 	leave(&agent);
 	nomad__plugin_free(plugin);
 }
