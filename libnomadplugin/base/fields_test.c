@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void test_text(void **state)
@@ -125,6 +126,12 @@ static void test_files(void **state)
 	assert_int_equal(nomad__fields_read(fd, "g", back, sizeof(back)), -ENOENT);
 	assert_int_equal(symlinkat("f", fd, "g"), 0);
 	assert_int_equal(nomad__fields_read(fd, "g", back, sizeof(back)), -ELOOP);
+	/* Records that are written at the same time have temporary files of their own. */
+	assert_int_equal(mkdirat(fd, ".f.new", 0700), 0);
+	assert_int_equal(nomad__fields_write(fd, "f", &r, false), -EISDIR);
+	assert_int_equal(nomad__fields_write(fd, "h", &r, false), 0);
+	assert_int_equal(unlinkat(fd, "h", 0), 0);
+	assert_int_equal(unlinkat(fd, ".f.new", AT_REMOVEDIR), 0);
 	/* Only what was written, no temporary file. */
 	snprintf(path, sizeof(path), "%s/g", dir);
 	assert_int_equal(unlink(path), 0);

@@ -353,6 +353,9 @@ static void test_hybrid(void **state)
 	assert_true(has(&host, "cg", "o2::@/unified:/nomad-drivers/web-1a2b"));
 	assert_true(has(&host, "cg", "o1:memory:@/memory:/nomad-drivers/web-1a2b"));
 	assert_false(has(&host, "set", "!@/unified/nomad-drivers/web-1a2b/memory.max\t104857600"));
+	host.resources.cpu_shares = 1; /* the kernel takes 2 at the least */
+	plan(&host);
+	assert_true(has(&host, "set", "?@/cpu,cpuacct/nomad-drivers/web-1a2b/cpu.shares\t2"));
 	/* cgroup.kill does it; Nomad's freezer is only joined. */
 	assert_false(has(&host, "cg", "of:freezer:@/freezer:/nomad-drivers/web-1a2b"));
 	make(&host, "freezer/nomad/alloc.web");
