@@ -261,6 +261,9 @@ static void test_half_made(void **state)
 	assert_int_equal(nomad__plugin_init(plugin, NULL), 0);
 	wait_until(count_in("state/tasks") == 0); /* gc_grace is 300 s */
 	nothing_left();
+	wait_until(metrics_have(plugin, "nomad_driver_leaks_cleared_total{driver=\"script\",result=\"removed\"} 2"));
+	assert_true(metrics_have(plugin, "nomad_driver_leaks_found_total{driver=\"script\",state=\"exited\"} 1"));
+	assert_true(metrics_have(plugin, "nomad_driver_leaks_found_total{driver=\"script\",state=\"half-made\"} 1"));
 	nomad__plugin_free(plugin);
 }
 

@@ -268,6 +268,18 @@ static inline struct nomad_plugin *plugin_up(const struct nomad_driver *driver)
 	return plugin_with(driver, NULL);
 }
 
+static inline bool metrics_have(struct nomad_plugin *plugin, const char *line)
+{
+	NOMAD_AUTO_FREE char *whole = nomad_strdupf("\n%s\n", line);
+	struct nomad__openmetrics om;
+	bool found;
+
+	assert_int_equal(nomad__metrics_text(plugin->metrics, &om), 0);
+	found = strstr(om.text, whole);
+	nomad__openmetrics_done(&om);
+	return found;
+}
+
 /* ---- Calls that wait ---- */
 
 struct answer {

@@ -224,6 +224,7 @@ static void test_hard_limit(void **state)
 	snprintf(want, sizeof(want), "!@/cg/nomad-drivers/web-1a2b/cpu.max\t%ld 10000", cpus * 2500);
 	assert_true(has(&host, "set", want));
 	refused(&host, 999, &host.command.cpu_period_us, "between 1000 and 1000000");
+	refused(&host, 1000001, &host.command.cpu_period_us, "between 1000 and 1000000");
 	host.resources.percent_ticks = 0;
 	host.command.cpu_period_us = 0;
 	refused(&host, 0, NULL, "part of the node");

@@ -240,6 +240,14 @@ func TestExecStreaming(t *testing.T) {
 			t.Errorf("%q", x.out())
 		}
 	})
+	run("a child's output after the exit, without stderr", func(t *testing.T) {
+		x := k.open(t, false, "/bin/sh", "-c", "exec 2>&-; (for i in 1 2 3; do sleep 0.2; echo $i; done) & exit 4")
+		x.closeInput()
+		x.mustEnd(4)
+		if x.out() != "1\n2\n3\n" {
+			t.Errorf("%q", x.out())
+		}
+	})
 	run("stty size without a tty", func(t *testing.T) {
 		x := k.open(t, false, "/bin/sh", "-c", "stty size; echo code $?")
 		x.closeInput()
