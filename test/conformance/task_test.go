@@ -448,6 +448,22 @@ func TestRemoteTask(t *testing.T) {
 	h.must(t, driverSvc+"SignalTask", M{"task_id": k.id, "signal": "SIGUSR1"})
 	_, err := h.call(driverSvc+"SignalTask", M{"task_id": k.id, "signal": "SIGHUP"})
 	wantCode(t, err, codes.Unimplemented, "SIGUSR1 only")
+	// The plugin itself runs the command, which takes the terminal by itself.
+	x := k.open(t, true, "/usr/bin/setsid", "--ctty", "--wait", "/bin/sh", "-c",
+		"until [ \"$(stty size)\" = '100 90' ]; do sleep 0.02; done; read x; echo got $x $TESTDRIVER_EXEC; exit 5")
+	x.send(M{"tty_size": M{"height": 100, "width": 90}})
+	x.input("abc\n")
+	x.mustEnd(5)
+	if x.out() != "abc\r\ngot abc yes\r\n" {
+		t.Errorf("%q", x.out())
+	}
+	x = k.open(t, false, "/bin/sh", "-c", "cat; echo to stderr >&2; exit 6")
+	x.input("abc\n")
+	x.closeInput()
+	x.mustEnd(6)
+	if x.out() != "abc\n" || x.errs() != "to stderr\n" {
+		t.Errorf("%q %q", x.out(), x.errs())
+	}
 	h.crash()
 	h2 := start(t, launch{stateDir: h.stateDir, env: []string{"TESTDRIVER_REMOTE=1"}})
 	h2.ready(t, M{})
