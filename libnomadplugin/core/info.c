@@ -17,6 +17,32 @@ void nomad__network_isolation_done(struct nomad_network_isolation *spec)
 	*spec = (struct nomad_network_isolation){ 0 };
 }
 
+static void ports_done(struct nomad_port *ports, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(ports[i].label);
+		free(ports[i].host_ip);
+	}
+	free(ports);
+}
+
+static void resources_done(struct nomad_resources *resources)
+{
+	free(resources->cpuset_cpus);
+	free(resources->cpuset_cgroup);
+	ports_done(resources->ports, resources->n_ports);
+	for (size_t i = 0; i < resources->n_networks; i++) {
+		struct nomad_network_resource *network = &resources->networks[i];
+
+		free(network->device);
+		free(network->cidr);
+		free(network->ip);
+		ports_done(network->reserved_ports, network->n_reserved_ports);
+		ports_done(network->dynamic_ports, network->n_dynamic_ports);
+	}
+	free(resources->networks);
+}
+
 void nomad__task_info_done(struct nomad_task_info *info)
 {
 	if (!info)
@@ -26,6 +52,7 @@ void nomad__task_info_done(struct nomad_task_info *info)
 	free(info->alloc_id);
 	free(info->task_group_name);
 	free(info->job_id);
+	free(info->parent_job_id);
 	free(info->job_name);
 	free(info->namespace_name);
 	free(info->node_id);
@@ -36,18 +63,13 @@ void nomad__task_info_done(struct nomad_task_info *info)
 	free(info->stderr_path);
 	nomad_map_done(&info->env);
 	nomad_map_done(&info->device_env);
-	free(info->resources.cpuset_cpus);
-	free(info->resources.cpuset_cgroup);
-	for (size_t i = 0; i < info->resources.n_ports; i++) {
-		free(info->resources.ports[i].label);
-		free(info->resources.ports[i].host_ip);
-	}
-	free(info->resources.ports);
+	resources_done(&info->resources);
 	for (size_t i = 0; i < info->n_mounts; i++) {
 		free(info->mounts[i].task_path);
 		free(info->mounts[i].host_path);
 		free(info->mounts[i].propagation_mode);
 		free(info->mounts[i].selinux_label);
+		free(info->mounts[i].request_name);
 	}
 	free(info->mounts);
 	for (size_t i = 0; i < info->n_devices; i++) {

@@ -30,6 +30,7 @@ struct nomad_network_isolation {
 	char *path; /* network namespace file, or NULL */
 	struct nomad_map labels;
 	char *hosts_hostname, *hosts_address; /* or NULL */
+	void *reserved[4];
 };
 
 struct nomad_port {
@@ -37,6 +38,7 @@ struct nomad_port {
 	int32_t value; /* on the host */
 	int32_t to;    /* in the task; 0: as on the host */
 	char *host_ip;
+	void *reserved[2];
 };
 
 struct nomad_mount {
@@ -44,11 +46,23 @@ struct nomad_mount {
 	bool readonly;
 	char *propagation_mode; /* "" or "private", "host-to-task", "bidirectional" */
 	char *selinux_label;
+	char *request_name; /* name of the volume block that asked for it; "" if none did, or before Nomad 2.0.1 */
+	void *reserved[3];
 };
 
 struct nomad_device {
 	char *task_path, *host_path;
 	char *cgroup_permissions; /* of "rwm" */
+	void *reserved[3];
+};
+
+/* A network block of the task itself.  Its ports are among those of nomad_resources, too. */
+struct nomad_network_resource {
+	char *device, *cidr, *ip; /* "" where Nomad says nothing */
+	int32_t mbits;
+	struct nomad_port *reserved_ports, *dynamic_ports;
+	size_t n_reserved_ports, n_dynamic_ports;
+	void *reserved[4];
 };
 
 struct nomad_resources {
@@ -61,6 +75,12 @@ struct nomad_resources {
 	int64_t memory_limit_bytes;
 	struct nomad_port *ports;
 	size_t n_ports;
+	/* Nomad (2.0 at the latest) sends 0 for all three. */
+	int64_t cpu_period, cpu_quota; /* microseconds */
+	int64_t oom_score_adj;
+	struct nomad_network_resource *networks;
+	size_t n_networks;
+	void *reserved[8];
 };
 
 struct nomad_task_info {
@@ -80,6 +100,8 @@ struct nomad_task_info {
 	bool has_dns;
 	char **dns_servers, **dns_searches, **dns_options;
 	struct nomad_network_isolation network;
+	char *parent_job_id; /* the periodic or parameterized job that made this one; or NULL.  From the variable
+			      * NOMAD_JOB_PARENT_ID, because Nomad (up to 2.0) leaves the field empty */
 };
 
 /* The strings that are always there (id, name, alloc_id, ...) are never NULL. */

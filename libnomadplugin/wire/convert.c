@@ -146,6 +146,51 @@ static int all_ports(const Pb__Resources *from, struct nomad_resources *ret)
 	return r;
 }
 
+static int port_list(Pb__NetworkPort *const *from, size_t n, struct nomad_port **ret, size_t *ret_n)
+{
+	int r = 0;
+
+	*ret = n ? calloc(n, sizeof(**ret)) : NULL;
+	if (n && !*ret)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		struct nomad_port *port = &(*ret)[(*ret_n)++];
+
+		port->value = from[i]->value;
+		r = copy(&port->label, from[i]->label, false);
+		if (r >= 0)
+			r = copy(&port->host_ip, "", false);
+	}
+	return r;
+}
+
+static int networks(const Pb__AllocatedTaskResources *from, struct nomad_resources *ret)
+{
+	int r = 0;
+
+	ret->networks = from->n_networks ? calloc(from->n_networks, sizeof(*ret->networks)) : NULL;
+	if (from->n_networks && !ret->networks)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->n_networks && r >= 0; i++) {
+		const Pb__NetworkResource *network = from->networks[i];
+		struct nomad_network_resource *to = &ret->networks[ret->n_networks++];
+
+		to->mbits = network->mbits;
+		r = copy(&to->device, network->device, false);
+		if (r >= 0)
+			r = copy(&to->cidr, network->cidr, false);
+		if (r >= 0)
+			r = copy(&to->ip, network->ip, false);
+		if (r >= 0)
+			r = port_list(network->reserved_ports, network->n_reserved_ports, &to->reserved_ports,
+				      &to->n_reserved_ports);
+		if (r >= 0)
+			r = port_list(network->dynamic_ports, network->n_dynamic_ports, &to->dynamic_ports,
+				      &to->n_dynamic_ports);
+	}
+	return r;
+}
+
 static int resources(const Pb__Resources *from, struct nomad_resources *ret)
 {
 	const Pb__AllocatedTaskResources *allocated = from->allocated_resources;
@@ -163,10 +208,15 @@ static int resources(const Pb__Resources *from, struct nomad_resources *ret)
 			ret->cpu_shares = linux_part->cpu_shares;
 		ret->memory_limit_bytes = linux_part->memory_limit_bytes;
 		ret->percent_ticks = linux_part->percentticks;
+		ret->cpu_period = linux_part->cpu_period;
+		ret->cpu_quota = linux_part->cpu_quota;
+		ret->oom_score_adj = linux_part->oom_score_adj;
 		r = copy(&ret->cpuset_cpus, linux_part->cpuset_cpus, true);
 		if (r >= 0)
 			r = copy(&ret->cpuset_cgroup, linux_part->cpuset_cgroup, true);
 	}
+	if (r >= 0 && allocated)
+		r = networks(allocated, ret);
 	return r < 0 ? r : all_ports(from, ret);
 }
 
@@ -191,6 +241,8 @@ static int mounts(const Pb__TaskConfig *config, struct nomad_task_info *ret)
 			r = copy(&to->propagation_mode, mount->propagation_mode, false);
 		if (r >= 0)
 			r = copy(&to->selinux_label, mount->selinux_label, false);
+		if (r >= 0)
+			r = copy(&to->request_name, mount->request_name, false);
 	}
 	return r;
 }
@@ -229,6 +281,7 @@ static int strings(const Pb__TaskConfig *config, struct nomad_task_info *ret)
 		{ &ret->alloc_id, config->alloc_id, false },
 		{ &ret->task_group_name, config->task_group_name, false },
 		{ &ret->job_id, config->job_id, false },
+		{ &ret->parent_job_id, config->parent_job_id, true },
 		{ &ret->job_name, config->job_name, false },
 		{ &ret->namespace_name, config->namespace_, false },
 		{ &ret->node_id, config->node_id, false },
@@ -243,6 +296,14 @@ static int strings(const Pb__TaskConfig *config, struct nomad_task_info *ret)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rows) && r >= 0; i++)
 		r = copy(rows[i].to, rows[i].from, rows[i].null_if_empty);
 	return r;
+}
+
+/* Nomad's Go code forgets the field, but not the variable. */
+static int parent_of(struct nomad_task_info *ret)
+{
+	const char *parent = nomad_map_get(&ret->env, "NOMAD_JOB_PARENT_ID");
+
+	return ret->parent_job_id || !parent ? 0 : copy(&ret->parent_job_id, parent, true);
 }
 
 static int dns(const Pb__DNSConfig *from, struct nomad_task_info *ret)
@@ -271,6 +332,8 @@ int nomad__task_info_of(const Pb__TaskConfig *config, struct nomad_task_info *re
 	r = strings(config, &info);
 	if (r >= 0)
 		r = copy_map(&info.env, config->env, config->n_env);
+	if (r >= 0)
+		r = parent_of(&info);
 	if (r >= 0)
 		r = copy_map(&info.device_env, (string_entry **)config->device_env, config->n_device_env);
 	if (r >= 0 && config->resources)

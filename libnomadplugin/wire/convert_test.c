@@ -53,6 +53,7 @@ static void a_task_arrives_whole(void **state)
 	SET(task_group_name, "g");
 	SET(job_name, "jn");
 	SET(job_id, "ji");
+	SET(parent_job_id, "pji");
 	SET(alloc_id, "a");
 	SET(namespace_, "ns");
 	SET(node_name, "nn");
@@ -75,6 +76,9 @@ static void a_task_arrives_whole(void **state)
 	allocated.memory = &memory;
 	linux_part.percentticks = 0.25;
 	linux_part.memory_limit_bytes = INT64_C(1) << 40;
+	linux_part.cpu_period = 100000;
+	linux_part.cpu_quota = 50000;
+	linux_part.oom_score_adj = -7;
 	linux_part.cpuset_cpus = (char *)"2,3";
 	linux_part.cpuset_cgroup = (char *)"/sys/fs/cgroup/x";
 	port.label = (char *)"http";
@@ -90,6 +94,9 @@ static void a_task_arrives_whole(void **state)
 	of_task[1].label = (char *)"admin";
 	of_task[1].value = 25002;
 	task_network.ip = (char *)"192.0.2.1";
+	task_network.device = (char *)"eth0";
+	task_network.cidr = (char *)"192.0.2.1/32";
+	task_network.mbits = 10;
 	task_network.reserved_ports = reserved;
 	task_network.dynamic_ports = dynamic;
 	task_network.n_reserved_ports = task_network.n_dynamic_ports = 1;
@@ -100,6 +107,7 @@ static void a_task_arrives_whole(void **state)
 	mount.host_path = (char *)"/srv";
 	mount.readonly = true;
 	mount.propagation_mode = (char *)"host-to-task";
+	mount.request_name = (char *)"certs";
 	config.mounts = mounts;
 	config.n_mounts = 1;
 	device.task_path = (char *)"/dev/x";
@@ -139,6 +147,7 @@ static void a_task_arrives_whole(void **state)
 	assert_string_equal(info.task_group_name, "g");
 	assert_string_equal(info.job_name, "jn");
 	assert_string_equal(info.job_id, "ji");
+	assert_string_equal(info.parent_job_id, "pji");
 	assert_string_equal(info.alloc_id, "a");
 	assert_string_equal(info.namespace_name, "ns");
 	assert_string_equal(info.node_name, "nn");
@@ -164,7 +173,20 @@ static void a_task_arrives_whole(void **state)
 	assert_int_equal(info.resources.ports[1].value, 25002);
 	assert_int_equal(info.resources.ports[1].to, 0);
 	assert_string_equal(info.resources.ports[1].host_ip, "192.0.2.1");
+	assert_int_equal(info.resources.cpu_period, 100000);
+	assert_int_equal(info.resources.cpu_quota, 50000);
+	assert_int_equal(info.resources.oom_score_adj, -7);
+	assert_int_equal(info.resources.n_networks, 1);
+	assert_string_equal(info.resources.networks[0].device, "eth0");
+	assert_string_equal(info.resources.networks[0].cidr, "192.0.2.1/32");
+	assert_string_equal(info.resources.networks[0].ip, "192.0.2.1");
+	assert_int_equal(info.resources.networks[0].mbits, 10);
+	assert_int_equal(info.resources.networks[0].n_reserved_ports, 1);
+	assert_string_equal(info.resources.networks[0].reserved_ports[0].label, "http");
+	assert_int_equal(info.resources.networks[0].n_dynamic_ports, 1);
+	assert_int_equal(info.resources.networks[0].dynamic_ports[0].value, 25002);
 	assert_int_equal(info.n_mounts, 1);
+	assert_string_equal(info.mounts[0].request_name, "certs");
 	assert_string_equal(info.mounts[0].task_path, "/data");
 	assert_string_equal(info.mounts[0].host_path, "/srv");
 	assert_true(info.mounts[0].readonly);
@@ -213,6 +235,23 @@ static void what_is_not_said_is_absent(void **state)
 	config.id = (char *)"a/b/c";
 	config.alloc_dir = (char *)"allocs/a";
 	assert_int_equal(nomad__task_info_of(&config, &info, NULL), -EINVAL);
+}
+
+static void the_parent_job_is_that_of_the_environment(void **state)
+{
+	Pb__TaskConfig__EnvEntry entry = PB__TASK_CONFIG__ENV_ENTRY__INIT, *entries[] = { &entry };
+	Pb__TaskConfig config = PB__TASK_CONFIG__INIT;
+	struct nomad_task_info info;
+
+	(void)state;
+	config.id = (char *)"x";
+	entry.key = (char *)"NOMAD_JOB_PARENT_ID";
+	entry.value = (char *)"nightly";
+	config.env = entries;
+	config.n_env = 1;
+	assert_int_equal(nomad__task_info_of(&config, &info, NULL), 0);
+	assert_string_equal(info.parent_job_id, "nightly");
+	nomad__task_info_done(&info);
 }
 
 static void an_environment_without_end_is_refused(void **state)
@@ -287,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_task_arrives_whole),
 		cmocka_unit_test(what_is_not_said_is_absent),
+		cmocka_unit_test(the_parent_job_is_that_of_the_environment),
 		cmocka_unit_test(an_environment_without_end_is_refused),
 		cmocka_unit_test(an_isolation_spec_goes_there_and_back),
 		cmocka_unit_test(times_keep_within_bounds),
