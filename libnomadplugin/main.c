@@ -3,13 +3,16 @@
  * The main() of every driver: a plugin if Nomad's magic cookie is in the
  * environment, a command line if not.  On top of cli/ and wire/; nothing in
  * the library calls it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/abi.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "nomad/plugin.h"
 #include "os/confine.h"
+#include "schema/schema.h"
 #include "wire/wire.h"
 
 /* From Nomad's plugins/base/plugin.go. */
@@ -27,11 +30,28 @@ static enum nomad_log_level log_level(enum nomad_log_level otherwise)
 	return otherwise;
 }
 
-int nomad_plugin_main(int argc, char **argv, const struct nomad_driver *driver)
+/* As it shall be from here on; NULL: it cannot be run by this library. */
+static const struct nomad_driver *fitted(const struct nomad_driver *driver, const struct nomad_abi *abi)
+{
+	struct nomad_error *err = NULL;
+	const struct nomad_driver *whole = NULL;
+
+	if (nomad__abi_set(abi, &err) >= 0)
+		whole = nomad__driver_fit(driver, abi, &err);
+	if (!whole)
+		fprintf(stderr, "%s\n", nomad_error_message(err));
+	nomad_error_free(err);
+	return whole;
+}
+
+int nomad_plugin_main_abi(int argc, char **argv, const struct nomad_driver *driver, const struct nomad_abi *abi)
 {
 	const char *cookie = getenv(cookie_name);
 	struct nomad_error *err = NULL;
 
+	driver = fitted(driver, abi);
+	if (!driver)
+		return NOMAD__EXIT_FAILED;
 	if (!cookie) {
 		nomad__log_setup(NOMAD__LOG_TEXT, driver->name, log_level(NOMAD_LOG_WARN));
 		return nomad__cli_main(argc, argv, driver);

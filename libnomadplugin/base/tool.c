@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/abi.h"
 #include "base/loop.h"
 #include "base/tree.h"
 #include "nomad/error.h"
@@ -303,7 +304,7 @@ static bool wait_for_end(struct run *run)
 	return false;
 }
 
-int nomad_tool_run(struct nomad_tool *tool, struct nomad_error **err)
+static int run_tool(struct nomad_tool *tool, struct nomad_error **err)
 {
 	const char *slash = strrchr(tool->argv[0], '/');
 	NOMAD_AUTO_FREE char *what =
@@ -348,6 +349,18 @@ out:
 	for (int i = 0; i < 2; i++)
 		if (run->readers[i].fd >= 0)
 			close(run->readers[i].fd);
+	return r;
+}
+
+int nomad_tool_run(struct nomad_tool *tool, struct nomad_error **err)
+{
+	struct nomad_tool whole;
+	int r;
+
+	nomad__abi_copy(&whole, sizeof(whole), tool, nomad__abi.tool);
+	r = run_tool(&whole, err);
+	tool->output = whole.output;
+	tool->status = whole.status;
 	return r;
 }
 

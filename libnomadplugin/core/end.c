@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "base/abi.h"
 #include "core/lingering.h"
 #include "core/plugin.h"
 #include "core/table.h"
@@ -106,7 +107,10 @@ const struct nomad__supervisor_events nomad__task_supervisor_events = {
 
 void nomad_task_exited(struct nomad_task *task, const struct nomad_exit *result)
 {
-	nomad__task_ended(task, result, nomad_wall_ns());
+	struct nomad_exit whole;
+
+	nomad__abi_copy(&whole, sizeof(whole), result, nomad__abi.exit);
+	nomad__task_ended(task, &whole, nomad_wall_ns());
 }
 
 int nomad_task_exited_by_id(struct nomad_plugin *plugin, const char *id, const struct nomad_exit *result)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/abi.h"
 #include "core/end.h"
 #include "core/options.h"
 #include "core/plugin.h"
@@ -23,11 +24,12 @@ static const char *chosen(const char *of_driver, const char *of_job)
 static struct nomad_command complete(const struct nomad_task *task, const struct nomad_command *command)
 {
 	const struct nomad_task_info *info = &task->info;
-	struct nomad_command whole = *command;
+	struct nomad_command whole;
 
-	whole.user = chosen(command->user, info->user);
-	whole.netns = chosen(command->netns, info->network.mode == NOMAD_NET_GROUP ? info->network.path : NULL);
-	whole.cwd = chosen(command->cwd, task->dir);
+	nomad__abi_copy(&whole, sizeof(whole), command, nomad__abi.command);
+	whole.user = chosen(whole.user, info->user);
+	whole.netns = chosen(whole.netns, info->network.mode == NOMAD_NET_GROUP ? info->network.path : NULL);
+	whole.cwd = chosen(whole.cwd, task->dir);
 	return whole;
 }
 
@@ -49,7 +51,7 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		.dir = task->state_dir,
 		.title = title,
 		.command = &whole,
-		.env = command->env ? command->env : &info->env,
+		.env = whole.env ? whole.env : &info->env,
 		.stdout_path = info->stdout_path,
 		.stderr_path = info->stderr_path,
 		.alloc_id = info->alloc_id,
@@ -65,9 +67,9 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 		return nomad_error_errno(err, ENOMEM, "start the task's process");
 	if (task->progress->supervisor)
 		return nomad_error_set(err, EALREADY, "start the task's process: it has one already");
-	if (!command->argv || !command->argv[0] || command->argv[0][0] != '/')
+	if (!whole.argv || !whole.argv[0] || whole.argv[0][0] != '/')
 		return nomad_error_set(err, EINVAL, "start the task's process: '%s' is not an absolute path",
-				       command->argv && command->argv[0] ? command->argv[0] : "");
+				       whole.argv && whole.argv[0] ? whole.argv[0] : "");
 	/* A path of /dev/null says that the job wants no logs at all. */
 	if ((nomad__plugin_capabilities(plugin) & NOMAD_OWN_LOGS) && info->stdout_path &&
 	    strcmp(info->stdout_path, "/dev/null") != 0) {

@@ -149,6 +149,24 @@ struct nomad_schema {
 		.options = (table), .count = NOMAD_ARRAY_LEN(table), .size = sizeof(T), __VA_ARGS__                    \
 	}
 
+#ifdef __cplusplus
+/* C++ has the initializers of NOMAD_OPTION since C++20 only, and in the order of the struct.  For C++11: what is to be
+ * set of the row `o`, as a statement list.  Such a table is made before main(). */
+#define NOMAD_OPTION_CXX(T, field, kind, ...)                                                                          \
+	([]() -> nomad_option {                                                                                        \
+		nomad_option o = nomad_option();                                                                       \
+		o.name = #field;                                                                                       \
+		o.type = NOMAD_##kind;                                                                                 \
+		o.offset = offsetof(T, field);                                                                         \
+		__VA_ARGS__;                                                                                           \
+		return o;                                                                                              \
+	}())
+#define NOMAD_SCHEMA_CXX(T, table)                                                                                     \
+	{                                                                                                              \
+		(table), NOMAD_ARRAY_LEN(table), sizeof(T), NULL                                                       \
+	}
+#endif
+
 /* Ready-made checks for .check. */
 const char *nomad_check_absolute_path(const char *value);
 const char *nomad_check_env_name(const char *value);

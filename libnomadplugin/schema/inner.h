@@ -12,6 +12,7 @@
  *	from_json.c	JSON -> msgpack			check.c		faults in tables
  *	mistakes.c	all faults in a config
  *	spec.c		table -> hclspec tree
+ *	fit.c		tables of a driver with an older header
  *	facts.c		a row in words			print_*.c	table -> people */
 #ifndef NOMAD_SCHEMA_INNER_H
 #define NOMAD_SCHEMA_INNER_H

@@ -10,6 +10,9 @@
 #include "nomad/error.h"
 #include "nomad/option.h"
 
+struct nomad_abi;
+struct nomad_driver;
+
 /* Limits on what arrives, whatever a table says. */
 enum {
 	NOMAD__CONFIG_MAX_SIZE = 4 << 20, /* bytes of one msgpack config */
@@ -124,5 +127,10 @@ int nomad__config_mistakes(const struct nomad_schema *schema, const char *what, 
 int nomad__schema_print_text(const struct nomad_schema *schema, const char *title, FILE *out);
 int nomad__schema_print_json(const struct nomad_schema *schema, const char *title, FILE *out);
 int nomad__schema_print_pod(const struct nomad_schema *schema, FILE *out);
+
+/* The driver with its tables, each struct as long as this library's; the driver itself if it is so already.  Made for
+ * the life of the process.  NULL: out of memory, or blocks in blocks without end. */
+const struct nomad_driver *nomad__driver_fit(const struct nomad_driver *driver, const struct nomad_abi *abi,
+					     struct nomad_error **err);
 
 #endif

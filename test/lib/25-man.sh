@@ -118,6 +118,8 @@ t_checks() {
 t_functions() {
 	nm -g --defined-only "$BUILD/libnomadplugin/libnomadplugin.a" 2>/dev/null |
 		sed -n 's/.* [TDR] \(nomad_[a-z0-9][a-z0-9_]*[a-z0-9]\)$/\1/p' | sort -u >"$T/defined"
+	sed -n 's/^static inline .*[ *]\(nomad_[a-z_]*\)(.*/\1/p' libnomadplugin/nomad/*.h >>"$T/defined"
+	sort -u -o "$T/defined" "$T/defined"
 	[ "$(wc -l <"$T/defined")" -gt 40 ] || { cat "$T/defined"; return 1; }
 	while IFS= read -r function; do
 		grep -Eq "^=item B<< .*[ *]$function\(" "$man"/nomad_*.3.pod ||
