@@ -159,6 +159,7 @@ help:
 	@echo 'make style                 layout, lengths, who includes whom, rings, public names, shell scripts'
 	@echo 'make test-tsan             unit tests of the library under ThreadSanitizer'
 	@echo 'make compile_commands.json for clangd, into $$(BUILD)'
+	@echo 'make shared                the library as shared library; install-shared installs it beside the archive'
 	@echo 'make install               DESTDIR= PREFIX=/usr/local'
 	@echo 'make deb, rpm, dist        packages; source, SBOM and checksums: into $$(BUILD)/dist'
 	@echo 'make freebsd-port          the port of the pot driver, with distinfo: PORT_SITE= PORT_WWW= PORT_MAINTAINER='

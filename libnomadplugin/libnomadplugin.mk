@@ -37,6 +37,28 @@ $(lib.public): $(lib_obj) $(lib_generated_obj)
 
 libnomadplugin: $(lib.public) $(BUILD)/libnomadplugin/nomadplugin.pc
 
+# ---- The shared library: for programs that follow the distribution's updates of gRPC ----
+# Its objects are compiled for it alone (-fPIC); so it is no part of `make`.  Its name has the major version of the
+# interface, see nomad/base.h.
+
+shared := $(BUILD)/shared
+soname := libnomadplugin.so.$(shell sed -n 's/^.define NOMAD_API_VERSION \([0-9]*\)[0-9]\{3\}$$/\1/p' $(L)/nomad/base.h)
+shared_make = $(MAKE) --no-print-directory BUILD='$(shared)' GRPC=$(if $(filter secure,$(GRPC)),secure,unsecure) \
+	CFLAGS='$(CFLAGS) -fPIC -fno-semantic-interposition'
+
+$(BUILD)/$(L)/$(soname): $(lib.public)
+	$(call quiet,LINK,$@)$(CC) -shared -Wl,-soname,$(soname) -Wl,--no-undefined $(filter-out -pie,$(ldflags)) -o $@ \
+		$(lib.public:.a=.o) $(lib.libs)
+
+.PHONY: shared install-shared
+shared:
+	@+$(shared_make) '$(shared)/$(L)/$(soname)'
+install-shared: shared install-libnomadplugin
+	install -m 644 $(shared)/$(L)/$(soname) '$(DESTDIR)$(libdir)/$(soname)'
+	ln -sf $(soname) '$(DESTDIR)$(libdir)/libnomadplugin.so'
+	sed -e 's/^Libs: .*/Libs: -L$${libdir} -lnomadplugin/; /private/d' $(BUILD)/$(L)/nomadplugin.pc \
+		>'$(DESTDIR)$(pkgconfigdir)/nomadplugin-shared.pc'
+
 # Written anew each time: it holds the PREFIX of this very call.
 .PHONY: $(BUILD)/libnomadplugin/nomadplugin.pc
 $(BUILD)/libnomadplugin/nomadplugin.pc:
@@ -45,7 +67,7 @@ $(BUILD)/libnomadplugin/nomadplugin.pc:
 		'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(libdir))' 'includedir=$${prefix}/include' '' \
 		'Name: nomadplugin' 'Description: Nomad task drivers in C' 'Version: $(VERSION)' \
 		'Requires.private: $(if $(filter static,$(GRPC)),,$(grpc.pc) )libprotobuf-c $(msgpack_pc) jansson' \
-		'Libs: -L$${libdir} -lnomadplugin' \
+		'Libs: -L$${libdir} -l:libnomadplugin.a' \
 		'Libs.private: $(if $(filter static,$(GRPC)),$(grpc.libs) )-lpthread' 'Cflags: -I$${includedir}' >$@
 
 .PHONY: install-libnomadplugin

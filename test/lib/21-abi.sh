@@ -3,7 +3,7 @@
 # A driver that was built with an older header of the same major version works with this library; one of a newer header
 # is refused.  The older header is this one without the last fields of the structs that a driver fills.
 . test/lib.sh
-requires pkg-config make jq perl
+requires pkg-config make jq perl readelf nm
 isolate "$@"
 prefix=$T/prefix
 job=examples/hello/hello.json
@@ -42,5 +42,39 @@ t_new() {
 run_test 'the library is installed' t_install
 run_test 'a driver with shorter structs runs' t_old
 run_test 'a driver for a newer interface is refused' t_new
+# pkg-config's words: for the archive with all that it takes, and for another machine's root.
+t_pkg_config() {
+	export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+	pkg-config --libs nomadplugin | grep -q -e '-l:libnomadplugin.a' &&
+		is "$(pkg-config --modversion nomadplugin)" "$(sed -n 's/^VERSION := //p' Makefile)" &&
+		like "$(PKG_CONFIG_SYSROOT_DIR=/root/of/arm pkg-config --cflags --libs nomadplugin)" \
+			"-I/root/of/arm$prefix/include .*-L/root/of/arm$prefix/lib "
+}
+# What names a library that no program may take from elsewhere.
+t_static() {
+	# shellcheck disable=SC2046
+	${CC:-cc} -static -o "$T/hello-static" examples/hello/hello.c \
+		$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --static --libs nomadplugin) >"$T/said" 2>&1 ||
+		{ grep -v warning "$T/said"; return 1; }
+	"$T/hello-static" run --config "$T/config.json" "$job" >"$T/out" 2>"$T/err"
+	is $? 7
+}
+# It takes minutes to build: only where it is built, or time does not matter.
+so=$BUILD/shared/libnomadplugin/libnomadplugin.so.1
+t_shared() {
+	[ -e "$so" ] || [ -n "${NOMAD_TEST_LONG:-}" ] || { skip_this "$so is not built: make shared"; return 0; }
+	make --no-print-directory BUILD="$BUILD" PREFIX="$prefix" install-shared >"$T/install" 2>&1 ||
+		{ tail "$T/install"; return 1; }
+	! nm -D --defined-only "$so" | grep -v ' nomad_[a-z]' || return 1
+	like "$(readelf -d "$so")" 'SONAME.*libnomadplugin\.so\.1\]' || return 1
+	# shellcheck disable=SC2046
+	${CC:-cc} -o "$T/hello-shared" examples/hello/hello.c \
+		$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs nomadplugin-shared) || return 1
+	LD_LIBRARY_PATH=$prefix/lib "$T/hello-shared" run --config "$T/config.json" "$job" >"$T/out" 2>"$T/err"
+	is $? 7 && like "$(readelf -d "$T/hello-shared")" 'NEEDED.*libnomadplugin\.so\.1\]'
+}
+run_test 'pkg-config for the archive and for a foreign root' t_pkg_config
+run_test 'a driver is linked with -static and runs' t_static
+run_test 'a driver is linked with the shared library and runs' t_shared
 run_test 'nothing is left behind' is "$(ls "$T/state/tasks" 2>/dev/null)" ''
 done_testing
