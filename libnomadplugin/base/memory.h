@@ -7,5 +7,7 @@
 /* Let threads share their heaps, so that what one has freed serves another.
  * Before the first thread. */
 void nomad__memory_share(void);
+/* Gives what is free in the heaps back to the system.  Any thread; milliseconds. */
+void nomad__memory_trim(void);
 
 #endif

@@ -19,6 +19,7 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
 
+#include "base/memory.h"
 #include "wire/inner.h"
 
 struct nomad__call *nomad__call_ref(struct nomad__call *call)
@@ -46,6 +47,7 @@ void nomad__call_unref(struct nomad__call *call)
 {
 	struct nomad__server *server = call->server;
 	struct nomad__packet *next;
+	bool large;
 
 	if (__atomic_sub_fetch(&call->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
@@ -64,7 +66,10 @@ void nomad__call_unref(struct nomad__call *call)
 	free(call->task_id);
 	grpc_call_unref(call->grpc);
 	pthread_mutex_destroy(&call->lock);
+	large = call->large;
 	free(call);
+	if (large)
+		nomad__memory_trim();
 	nomad__calls_freed(server);
 }
 

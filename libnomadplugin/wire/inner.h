@@ -91,6 +91,7 @@ struct nomad__call {
 	bool receiving, handled;
 	bool then_shutdown;
 	bool counted; /* its end is in the metrics */
+	bool large;   /* its memory is given back to the system at its end */
 	struct nomad__status status;
 	grpc_slice status_slice;
 	grpc_metadata trailer;

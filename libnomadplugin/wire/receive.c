@@ -10,6 +10,9 @@
 
 #include "wire/inner.h"
 
+/* Nomad's own requests are far below. */
+enum { LARGE = 1 << 20 };
+
 static void received(struct nomad__tag *tag, bool ok);
 
 void nomad__call_receive(struct nomad__call *call)
@@ -89,6 +92,8 @@ static void received(struct nomad__tag *tag, bool ok)
 	first = !call->handled;
 	call->handled = true;
 	open = ok && !call->closed && !call->answered;
+	/* gRPC refuses one that is too large before we see it. */
+	call->large |= !ok || (bytes && grpc_byte_buffer_length(bytes) >= LARGE);
 	pthread_mutex_unlock(&call->lock);
 
 	r = open ? decode(call, bytes, &message, &err) : 0;

@@ -331,6 +331,16 @@ func TestLargeMessages(t *testing.T) {
 	}
 	h.alive(t)
 	h.settled(t, before, 96<<10)
+	// Nor does what was refused stay in memory: by the decoder, and by gRPC.
+	for size, code := range map[int]codes.Code{40 << 20: codes.InvalidArgument, 70 << 20: codes.ResourceExhausted} {
+		k := newTask(t, h, nil)
+		k.config = bytes.Repeat([]byte{0x91}, size)
+		wantCode(t, k.start(), code, "")
+		if !sanitized {
+			eventually(t, "memory is given back", func() bool { return h.footprint(t).rssKB < before.rssKB+6<<10 })
+		}
+	}
+	h.alive(t)
 }
 
 // No thread each: hundreds of calls may be open.

@@ -7,3 +7,10 @@ void nomad__memory_share(void)
 {
 	(void)mallopt(M_ARENA_MAX, 2);
 }
+
+void nomad__memory_trim(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
+}
