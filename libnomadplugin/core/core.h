@@ -91,7 +91,7 @@ struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
 struct nomad__stats_view {
 	const char *task_id;
 	int64_t time_ns;
-	double total_ticks; /* MHz; valid with NOMAD_STAT_CPU */
+	double ticks_per_percent; /* MHz of the node for one percent of a core */
 	const struct nomad_stats *stats;
 };
 

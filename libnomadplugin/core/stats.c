@@ -62,8 +62,19 @@ static void emit_sample(struct nomad__sub *sub, const struct nomad_stats *stats)
 	struct nomad__node node;
 
 	if (nomad__options_node(ticker->task->plugin, &node) && node.cores)
-		view.total_ticks = stats->cpu_percent / 100.0 * (double)node.total_compute_mhz / node.cores;
+		view.ticks_per_percent = (double)node.total_compute_mhz / node.cores / 100.0;
 	nomad__sub_call(sub, emit_one, &view);
+}
+
+int nomad_stats_add_pid(struct nomad_stats *stats, const struct nomad_pid_stats *pid)
+{
+	struct nomad_pid_stats *pids = reallocarray(stats->pids, stats->n_pids + 1, sizeof(*pids));
+
+	if (!pids)
+		return -ENOMEM;
+	stats->pids = pids;
+	pids[stats->n_pids++] = *pid;
+	return 0;
 }
 
 static void sampled(void *ud)
@@ -94,6 +105,7 @@ static void sample_job(void *ud)
 		nomad_log_kv(NOMAD_LOG_WARN, "no statistics for the task", "task_id", task->info.id, "error",
 			     nomad_error_message(err), NULL);
 	}
+	free(stats.pids);
 	if (nomad__loop_post(task->plugin->loop, sampled, sub) < 0)
 		nomad__sub_unref(sub); /* never sampled again: no memory to say so */
 }

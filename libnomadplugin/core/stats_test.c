@@ -23,7 +23,7 @@ static void sample(void *ud, const struct nomad__stats_view *view)
 	assert_int_equal(s->gone, 0); /* nothing after the last */
 	if (view) {
 		s->n++;
-		s->ticks = view->total_ticks;
+		s->ticks = view->ticks_per_percent * view->stats->cpu_percent;
 		s->rss = view->stats->rss_bytes;
 		s->measured = view->stats->measured;
 		s->last_ns = nomad_monotonic_ns();

@@ -55,14 +55,28 @@ struct nomad_exec {
 
 /* ---- Statistics ---- */
 
+/* One process of the task. */
+struct nomad_pid_stats {
+	int pid;
+	unsigned measured; /* NOMAD_STAT_*: CPU, CPU_SYSTEM, CPU_USER, RSS, SWAP */
+	double cpu_percent, cpu_system_percent, cpu_user_percent;
+	uint64_t rss_bytes, swap_bytes;
+	void *reserved[4];
+};
+
 struct nomad_stats {
 	double cpu_percent; /* 100.0 is one core */
 	double cpu_system_percent, cpu_user_percent;
 	uint64_t throttled_periods, throttled_ns;
 	uint64_t rss_bytes, cache_bytes, swap_bytes, usage_bytes, max_usage_bytes;
 	uint64_t kernel_usage_bytes, kernel_max_usage_bytes;
-	unsigned measured; /* NOMAD_STAT_*: which of the above are known */
+	unsigned measured;	      /* NOMAD_STAT_*: which of the above are known */
+	struct nomad_pid_stats *pids; /* set by nomad_stats_add_pid(); the library frees it */
+	size_t n_pids;
 };
+
+/* Add a process to a sample, in stats(): copied.  0 or -ENOMEM. */
+int nomad_stats_add_pid(struct nomad_stats *stats, const struct nomad_pid_stats *pid) NOMAD_MUST_CHECK;
 
 enum {
 	NOMAD_STAT_CPU = 1 << 0, /* cpu_percent (total ticks follow from it) */
@@ -155,8 +169,8 @@ struct nomad_driver {
 	 * runs argv itself, with env and nothing else of it; with a tty that
 	 * program has to call setsid() and take the terminal. */
 	int (*exec)(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err);
-	/* One sample, cheaply.  NULL: from the task's cgroup, or none at all for
-	 * tasks without a supervisor. */
+	/* One sample, cheaply.  NULL: from the task's cgroup, with up to 128 of
+	 * its processes every 5 s, or none at all for tasks without a supervisor. */
 	int (*stats)(struct nomad_task *task, struct nomad_stats *ret, struct nomad_error **err);
 	/* Facts to show for the task.  NULL: none beyond the library's. */
 	int (*inspect)(struct nomad_task *task, struct nomad_map *attributes, struct nomad_error **err);

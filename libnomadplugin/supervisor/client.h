@@ -121,7 +121,12 @@ struct nomad__stats_cache {
 	uint64_t last_cpu_ns, last_user_ns, last_system_ns;
 	int64_t last_time_ns;
 	uint64_t max_bytes;
+	struct nomad__pid_sample *pids; /* those of the last look, and what a sample says of them */
+	struct nomad_pid_stats *pid_stats;
+	size_t n_pids;
+	int64_t pids_time_ns;
 };
+/* ret->pids is borrowed from the cache. */
 int nomad__supervisor_stats(struct nomad__supervisor *supervisor, struct nomad__stats_cache *cache,
 			    struct nomad_stats *ret, struct nomad_error **err);
 void nomad__stats_cache_done(struct nomad__stats_cache *cache);

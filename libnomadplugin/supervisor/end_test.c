@@ -166,6 +166,12 @@ static void test_stats(void **state)
 	assert_true(most >= 5 && most < 2000);
 	assert_true(stats.rss_bytes >= 10000 && stats.rss_bytes < 64 << 20);
 	assert_true(stats.usage_bytes > 0 && stats.max_usage_bytes > 0);
+	/* And of each process, after a look 5 s later: the shell, and nothing else. */
+	cache.pids_time_ns -= INT64_C(6000000000);
+	assert_int_equal(nomad__supervisor_stats(t.s, &cache, &stats, NULL), 0);
+	assert_int_equal(stats.n_pids, 1);
+	assert_true(stats.pids[0].cpu_percent > 0 && stats.pids[0].rss_bytes > 10000);
+	assert_int_equal(kill(stats.pids[0].pid, 0), 0);
 	nomad__stats_cache_done(&cache);
 	nomad__supervisor_kill(t.s, NULL);
 	task_wait(&t);

@@ -91,6 +91,11 @@ void nomad__exec_all_over(struct nomad__supervisor *s);
 /* The supervisor is silent: those that it has not begun yet fail. */
 void nomad__exec_unanswered(struct nomad__supervisor *s);
 
+/* ---- stats_pids.c ---- */
+
+/* Looks at the processes below the supervisor, if it is time to. */
+void nomad__stats_pids(struct nomad__stats_cache *cache, int supervisor, int64_t now_ns, struct nomad_stats *ret);
+
 /* ---- connection.c ---- */
 
 /* Reads s->fd on the loop thread from now on. */

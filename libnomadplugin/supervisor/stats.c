@@ -6,6 +6,7 @@
 #include "os/stats.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -103,6 +104,7 @@ int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cac
 		stats.measured |= NOMAD_STAT_MAX_USAGE;
 	}
 	cache->last_time_ns = now;
+	nomad__stats_pids(cache, s->pid, now, &stats);
 	*ret = stats;
 	return 0;
 }
@@ -112,5 +114,7 @@ void nomad__stats_cache_done(struct nomad__stats_cache *cache)
 	for (int i = 0; cache->open && i < NOMAD__STATS_FDS; i++)
 		if (cache->fds[i] >= 0)
 			close(cache->fds[i]);
+	free(cache->pids);
+	free(cache->pid_stats);
 	memset(cache, 0, sizeof(*cache));
 }

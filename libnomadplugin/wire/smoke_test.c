@@ -115,7 +115,10 @@ static int fake_stats(struct nomad_task *task, struct nomad_stats *ret, struct n
 	*ret = (struct nomad_stats){ .cpu_percent = 12.5,
 				     .rss_bytes = 4096,
 				     .measured = NOMAD_STAT_CPU | NOMAD_STAT_RSS };
-	return 0;
+	return nomad_stats_add_pid(ret, &(struct nomad_pid_stats){ .pid = 4711,
+								   .cpu_percent = 2,
+								   .swap_bytes = 512,
+								   .measured = NOMAD_STAT_CPU | NOMAD_STAT_SWAP });
 }
 
 static int fake_create_network(struct nomad_plugin *p, const char *alloc_id, const char *hostname,
@@ -593,6 +596,12 @@ static void statistics_name_what_was_measured_and_end_with_the_task(void **state
 		assert_int_equal(cpu->n_measured_fields, 2);
 		assert_int_equal(sample->stats->agg_resource_usage->memory->rss, 4096);
 		assert_int_equal(sample->stats->agg_resource_usage->memory->n_measured_fields, 1);
+		assert_int_equal(sample->stats->n_resource_usage_by_pid, 1);
+		assert_string_equal(sample->stats->resource_usage_by_pid[0]->key, "4711");
+		cpu = sample->stats->resource_usage_by_pid[0]->value->cpu;
+		assert_true(cpu->percent == 2 && cpu->total_ticks == 40);
+		assert_int_equal(sample->stats->resource_usage_by_pid[0]->value->memory->swap, 512);
+		assert_int_equal(sample->stats->resource_usage_by_pid[0]->value->memory->n_measured_fields, 1);
 		nomad__message_free(&sample->base);
 	}
 	assert_status(OK, STOP("a/t/1"));

@@ -7,6 +7,7 @@
 #include "wire/handlers.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "wire/convert.h"
@@ -112,82 +113,120 @@ void nomad__serve_task_events(struct nomad__call *call, const ProtobufCMessage *
 
 /* ---- TaskStats ---- */
 
-#define MEASURED(flag, field)                                                                                          \
+struct usage {
+	Pb__TaskResourceUsage message;
+	Pb__CPUUsage cpu;
+	Pb__MemoryUsage memory;
+	Pb__CPUUsage__Fields cpu_fields[6];
+	Pb__MemoryUsage__Fields memory_fields[7];
+};
+
+#define MEASURED(flag, part, field)                                                                                    \
 	do {                                                                                                           \
-		if (stats->measured & NOMAD_STAT_##flag)                                                               \
-			fields[n++] = field;                                                                           \
+		if (measured & NOMAD_STAT_##flag)                                                                      \
+			ret->part##_fields[ret->part.n_measured_fields++] = field;                                     \
 	} while (0)
 
-static size_t cpu_fields(const struct nomad_stats *stats, Pb__CPUUsage__Fields *fields)
+static void set_measured(struct usage *ret, unsigned measured)
 {
-	size_t n = 0;
-
-	MEASURED(CPU_SYSTEM, PB__CPUUSAGE__FIELDS__SYSTEM_MODE);
-	MEASURED(CPU_USER, PB__CPUUSAGE__FIELDS__USER_MODE);
-	MEASURED(CPU, PB__CPUUSAGE__FIELDS__TOTAL_TICKS);
-	MEASURED(THROTTLED, PB__CPUUSAGE__FIELDS__THROTTLED_PERIODS);
-	MEASURED(THROTTLED, PB__CPUUSAGE__FIELDS__THROTTLED_TIME);
-	MEASURED(CPU, PB__CPUUSAGE__FIELDS__PERCENT);
-	return n;
+	MEASURED(CPU_SYSTEM, cpu, PB__CPUUSAGE__FIELDS__SYSTEM_MODE);
+	MEASURED(CPU_USER, cpu, PB__CPUUSAGE__FIELDS__USER_MODE);
+	MEASURED(CPU, cpu, PB__CPUUSAGE__FIELDS__TOTAL_TICKS);
+	MEASURED(THROTTLED, cpu, PB__CPUUSAGE__FIELDS__THROTTLED_PERIODS);
+	MEASURED(THROTTLED, cpu, PB__CPUUSAGE__FIELDS__THROTTLED_TIME);
+	MEASURED(CPU, cpu, PB__CPUUSAGE__FIELDS__PERCENT);
+	MEASURED(RSS, memory, PB__MEMORY_USAGE__FIELDS__RSS);
+	MEASURED(CACHE, memory, PB__MEMORY_USAGE__FIELDS__CACHE);
+	MEASURED(MAX_USAGE, memory, PB__MEMORY_USAGE__FIELDS__MAX_USAGE);
+	MEASURED(KERNEL, memory, PB__MEMORY_USAGE__FIELDS__KERNEL_USAGE);
+	MEASURED(KERNEL_MAX, memory, PB__MEMORY_USAGE__FIELDS__KERNEL_MAX_USAGE);
+	MEASURED(USAGE, memory, PB__MEMORY_USAGE__FIELDS__USAGE);
+	MEASURED(SWAP, memory, PB__MEMORY_USAGE__FIELDS__SWAP);
 }
 
-static size_t memory_fields(const struct nomad_stats *stats, Pb__MemoryUsage__Fields *fields)
+/* *ret must stay where it is: its parts point to each other. */
+static void usage_of(const struct nomad_stats *stats, double ticks_per_percent, struct usage *ret)
 {
-	size_t n = 0;
+	pb__task_resource_usage__init(&ret->message);
+	pb__cpuusage__init(&ret->cpu);
+	pb__memory_usage__init(&ret->memory);
+	ret->message.cpu = &ret->cpu;
+	ret->message.memory = &ret->memory;
+	ret->cpu.measured_fields = ret->cpu_fields;
+	ret->memory.measured_fields = ret->memory_fields;
+	set_measured(ret, stats->measured);
+	ret->cpu.system_mode = stats->cpu_system_percent;
+	ret->cpu.user_mode = stats->cpu_user_percent;
+	ret->cpu.percent = stats->cpu_percent;
+	ret->cpu.total_ticks = stats->cpu_percent * ticks_per_percent;
+	ret->cpu.throttled_periods = stats->throttled_periods;
+	ret->cpu.throttled_time = stats->throttled_ns;
+	ret->memory.rss = stats->rss_bytes;
+	ret->memory.cache = stats->cache_bytes;
+	ret->memory.swap = stats->swap_bytes;
+	ret->memory.usage = stats->usage_bytes;
+	ret->memory.max_usage = stats->max_usage_bytes;
+	ret->memory.kernel_usage = stats->kernel_usage_bytes;
+	ret->memory.kernel_max_usage = stats->kernel_max_usage_bytes;
+}
 
-	MEASURED(RSS, PB__MEMORY_USAGE__FIELDS__RSS);
-	MEASURED(CACHE, PB__MEMORY_USAGE__FIELDS__CACHE);
-	MEASURED(MAX_USAGE, PB__MEMORY_USAGE__FIELDS__MAX_USAGE);
-	MEASURED(KERNEL, PB__MEMORY_USAGE__FIELDS__KERNEL_USAGE);
-	MEASURED(KERNEL_MAX, PB__MEMORY_USAGE__FIELDS__KERNEL_MAX_USAGE);
-	MEASURED(USAGE, PB__MEMORY_USAGE__FIELDS__USAGE);
-	MEASURED(SWAP, PB__MEMORY_USAGE__FIELDS__SWAP);
-	return n;
+struct pid_entry {
+	Pb__TaskStats__ResourceUsageByPidEntry message;
+	struct usage usage;
+	char key[12];
+};
+
+/* The memory that the entries are in: an array of pointers, then the entries.  NULL: none, or out of memory. */
+static Pb__TaskStats__ResourceUsageByPidEntry **pid_entries(const struct nomad__stats_view *view)
+{
+	size_t n = view->stats->n_pids;
+	Pb__TaskStats__ResourceUsageByPidEntry **pointers =
+		n ? calloc(n, sizeof(*pointers) + sizeof(struct pid_entry)) : NULL;
+	struct pid_entry *entries = (struct pid_entry *)(pointers + n);
+
+	for (size_t i = 0; pointers && i < n; i++) {
+		const struct nomad_pid_stats *pid = &view->stats->pids[i];
+		const struct nomad_stats stats = {
+			.cpu_percent = pid->cpu_percent,
+			.cpu_system_percent = pid->cpu_system_percent,
+			.cpu_user_percent = pid->cpu_user_percent,
+			.rss_bytes = pid->rss_bytes,
+			.swap_bytes = pid->swap_bytes,
+			.measured = pid->measured,
+		};
+
+		pb__task_stats__resource_usage_by_pid_entry__init(&entries[i].message);
+		usage_of(&stats, view->ticks_per_percent, &entries[i].usage);
+		snprintf(entries[i].key, sizeof(entries[i].key), "%d", pid->pid);
+		entries[i].message.key = entries[i].key;
+		entries[i].message.value = &entries[i].usage.message;
+		pointers[i] = &entries[i].message;
+	}
+	return pointers;
 }
 
 static void send_stats(void *ud, const struct nomad__stats_view *view)
 {
 	struct nomad__call *call = ud;
-	Pb__CPUUsage__Fields measured_cpu[6];
-	Pb__MemoryUsage__Fields measured_memory[7];
 	Pb__TaskStatsResponse answer = PB__TASK_STATS_RESPONSE__INIT;
 	Pb__TaskStats sample = PB__TASK_STATS__INIT;
-	Pb__TaskResourceUsage usage = PB__TASK_RESOURCE_USAGE__INIT;
-	Pb__CPUUsage cpu = PB__CPUUSAGE__INIT;
-	Pb__MemoryUsage memory = PB__MEMORY_USAGE__INIT;
+	struct usage usage = { 0 };
 	Pb__Timestamp timestamp;
-	const struct nomad_stats *stats;
 
 	if (!view) {
 		nomad__call_finish(call); /* the task is gone */
 		return;
 	}
-	stats = view->stats;
-	cpu.system_mode = stats->cpu_system_percent;
-	cpu.user_mode = stats->cpu_user_percent;
-	cpu.percent = stats->cpu_percent;
-	cpu.total_ticks = view->total_ticks;
-	cpu.throttled_periods = stats->throttled_periods;
-	cpu.throttled_time = stats->throttled_ns;
-	cpu.measured_fields = measured_cpu;
-	cpu.n_measured_fields = cpu_fields(stats, measured_cpu);
-	memory.rss = stats->rss_bytes;
-	memory.cache = stats->cache_bytes;
-	memory.swap = stats->swap_bytes;
-	memory.usage = stats->usage_bytes;
-	memory.max_usage = stats->max_usage_bytes;
-	memory.kernel_usage = stats->kernel_usage_bytes;
-	memory.kernel_max_usage = stats->kernel_max_usage_bytes;
-	memory.measured_fields = measured_memory;
-	memory.n_measured_fields = memory_fields(stats, measured_memory);
-	usage.cpu = &cpu;
-	usage.memory = &memory;
+	usage_of(view->stats, view->ticks_per_percent, &usage);
 	nomad__timestamp_of(view->time_ns, &timestamp);
 	sample.id = (char *)view->task_id;
 	sample.timestamp = &timestamp;
-	sample.agg_resource_usage = &usage;
+	sample.agg_resource_usage = &usage.message;
+	sample.resource_usage_by_pid = pid_entries(view);
+	sample.n_resource_usage_by_pid = sample.resource_usage_by_pid ? view->stats->n_pids : 0;
 	answer.stats = &sample;
 	nomad__call_send(call, &answer.base, NOMAD__SEND_SOON);
+	free(sample.resource_usage_by_pid);
 }
 
 void nomad__serve_task_stats(struct nomad__call *call, const ProtobufCMessage *request)

@@ -4,11 +4,13 @@ package conformance
 
 import (
 	"io"
+	"os"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 func TestStats(t *testing.T) {
@@ -49,6 +51,16 @@ func TestStats(t *testing.T) {
 	if p, ticks := u.float("cpu.percent"), u.float("cpu.total_ticks"); p > 0 && (ticks < p/100*2000*0.9 || ticks > p/100*2000*1.1) {
 		t.Errorf("%f %% are %f MHz of a core of 2000", p, ticks)
 	}
+	pids, _, _ := last.at("stats.resource_usage_by_pid")
+	if pids.Map().Len() == 0 {
+		t.Errorf("no process: %v", last.json())
+	}
+	pids.Map().Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+		if _, err := os.Stat("/proc/" + key.String()); err != nil {
+			t.Errorf("process %v: %v", key, err)
+		}
+		return true
+	})
 	// The stream ends with the task.
 	k.stop(t, "SIGKILL", "1s")
 	for {
