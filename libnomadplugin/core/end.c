@@ -8,6 +8,7 @@
 
 #include "base/abi.h"
 #include "core/lingering.h"
+#include "core/logs.h"
 #include "core/plugin.h"
 #include "core/table.h"
 #include "core/task.h"
@@ -110,6 +111,7 @@ void nomad_task_exited(struct nomad_task *task, const struct nomad_exit *result)
 	struct nomad_exit whole;
 
 	nomad__abi_copy(&whole, sizeof(whole), result, nomad__abi.exit);
+	nomad__logs_end(&task->info);
 	nomad__task_ended(task, &whole, nomad_wall_ns());
 }
 

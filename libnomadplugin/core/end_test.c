@@ -104,4 +104,42 @@ static void test_end_while_freed(void **state)
 	nomad__plugin_free(plugin);
 }
 
-MAIN("end", T(test_lost_logs), T(test_end_holds_task), T(test_end_while_freed))
+static void *read_to_end(void *path)
+{
+	char c;
+	int fd = open(path, O_RDONLY | O_CLOEXEC); /* waits for a writer, as Nomad's logmon */
+
+	assert_int_equal(read(fd, &c, 1), 0);
+	close(fd);
+	return NULL;
+}
+
+/* Nomad's readers of a remote task's pipes hear of its end, also where nobody ever wrote. */
+static void test_remote_logs(void **state)
+{
+	struct nomad_plugin *plugin = plugin_up(&remote_driver);
+	NOMAD_AUTO_FREE char *fifo = nomad_strdupf("%s/remote-fifo", test_base);
+	const struct nomad_exit end = { .exit_code = 0 };
+	struct nomad_task_info info = info_of(id_of("vm/1"));
+	NOMAD_AUTO_FREE void *config = NULL;
+	struct nomad__started started;
+	pthread_t reader;
+	size_t size = 0;
+
+	(void)state;
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	info.stdout_path = strdup(fifo);
+	info.stderr_path = strdup("/dev/null"); /* no FIFO: left alone */
+	config_of(&script_schema, "{\"remote\": true}", &config, &size);
+	assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
+	assert_int_equal(nomad__task_start(plugin, NULL, &info, config, size, &started, NULL), 0);
+	nomad__started_done(&started);
+	assert_int_equal(pthread_create(&reader, NULL, read_to_end, fifo), 0);
+	usleep(200000); /* until it waits */
+	assert_int_equal(nomad_task_exited_by_id(plugin, id_of("vm/1"), &end), 0);
+	pthread_join(reader, NULL);
+	must_destroy(plugin, id_of("vm/1"));
+	nomad__plugin_free(plugin);
+}
+
+MAIN("end", T(test_remote_logs), T(test_lost_logs), T(test_end_holds_task), T(test_end_while_freed))

@@ -99,7 +99,7 @@ enum nomad_capability {
 	NOMAD_CAN_EXEC = 1 << 1,
 	NOMAD_NEEDS_NETWORK = 1 << 2, /* must_create_network */
 	NOMAD_NO_VOLUMES = 1 << 3,    /* host and CSI volumes cannot be mounted */
-	NOMAD_OWN_LOGS = 1 << 4,      /* disable_log_collection, always */
+	NOMAD_OWN_LOGS = 1 << 4,      /* disable_log_collection, always: Nomad makes no log FIFOs */
 	NOMAD_DYNAMIC_USERS = 1 << 5,
 	NOMAD_JOIN_GROUP_NETWORK = 1 << 6, /* network modes bridge, cni/..., none */
 	NOMAD_OWN_TASK_NETWORK = 1 << 7,   /* network mode driver */

@@ -267,6 +267,10 @@ struct nomad_command {
  * this process, and return once it runs.  stdout and stderr go where Nomad
  * wants them, stdin is /dev/null.  From then on the library answers wait,
  * stop, signal, exec, stats and recovery for the task.
+ * The end of the program is the end of the task: the supervisor then kills
+ * what is left of its children, also those in other sessions.  (Nomad's
+ * raw_exec keeps them until DestroyTask.)  A program that starts the real one
+ * in the background and ends has to wait for it instead.
  * To be called once, in start().  On failure nothing of it is left, and the
  * error carries the last lines that the process wrote to stderr.  Fails soon
  * if the start is cancelled. */
@@ -293,7 +297,11 @@ struct nomad_exit {
 };
 
 /* Report the end of a task that nomad_task_run() did not start.  The first
- * report counts.  Any thread; also by id, from a poller: -ENOENT if unknown. */
+ * report counts.  Any thread; also by id, from a poller: -ENOENT if unknown.
+ * The output of such a task is the driver's business: it may open the FIFOs
+ * of nomad_task_info, or leave them alone, and the library ends them here.  A
+ * driver whose tasks never have output there sets NOMAD_OWN_LOGS, and Nomad
+ * makes no FIFOs at all. */
 void nomad_task_exited(struct nomad_task *task, const struct nomad_exit *result);
 struct nomad_plugin;
 int nomad_task_exited_by_id(struct nomad_plugin *plugin, const char *id, const struct nomad_exit *result);
