@@ -15,13 +15,14 @@ isolate "$@"
 requires jq
 require_nomad
 
-# Those for people who read them, not for machines, are not listed: Makefile, README.md, hello.c.
+# Those for people who read them, not for machines, are not listed: Makefile, README.md, hello.c and other programs.
 list="
 agent.hcl			ship/12-examples
 build/agent.hcl			ship/12-examples
 build/build.json		build/50-agent
 build/build.nomad.hcl		build/50-agent
 build/hello.nomad.hcl		ship/12-examples
+cpp/countdown.json		lib/23-examples
 hello/agent.hcl			lib/20-hello
 hello/hello.json		lib/20-hello
 nomadinit/client.json		nomadinit/25-examples
@@ -44,12 +45,18 @@ pot/hello.nomad.hcl		pot/40-agent
 pot/nginx.nomad.hcl		pot/40-agent
 pot/old-driver-network.nomad.hcl	pot/40-agent
 pot/old-driver.nomad.hcl	pot/40-agent
+remote/agent.hcl		lib/23-examples
+remote/remote.json		lib/23-examples
+remote/service			lib/23-examples
+rust/Cargo.toml			lib/23-examples
+rust/build.rs			lib/23-examples
+rust/fortune.json		lib/23-examples
 triton/agent.hcl		triton/61-agent-faults
 triton/hello.nomad.hcl		triton/61-agent-faults
 triton/web.nomad.hcl		triton/61-agent-faults
 "
 t_list() {
-	(cd examples && find . -type f ! -name Makefile ! -name '*.md' ! -name '*.c' ! -name '*.svg') | sed 's|^\./||' |
+	(cd examples && find . -type f ! -name Makefile ! -name '*.md' ! -name '*.c' ! -name '*.cc' ! -name main.rs ! -name '*.svg') | sed 's|^\./||' |
 		sort >"$T/there"
 	echo "$list" | awk 'NF { print $1 }' | sort | diff "$T/there" - || return 1
 	echo "$list" | awk 'NF' >"$T/list"
@@ -72,7 +79,7 @@ t_agents() {
 	for f in examples/agent.hcl examples/*/agent.hcl; do
 		"$NOMAD" config validate "$T/base.hcl" "$f" >"$T/said" 2>&1 || { cat "$T/said"; return 1; }
 		case $f in
-		examples/agent.hcl | examples/hello/*) ;;
+		examples/agent.hcl | examples/hello/* | examples/remote/*) ;;
 		*) file_has "$f" '^plugin "nomad-driver-'"$(basename "$(dirname "$f")")" &&
 			[ -n "$(ls "${f%/*}"/hello.*)" ] || return 1 ;;
 		esac
