@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0
- * A remote driver: its tasks are jobs of an HTTP service, which `service` in this folder is.  Nothing of a task is on
- * this host, so the driver itself reports its end.  curl(1) speaks to the service. */
+ * A remote driver: its tasks are jobs of the HTTP service beside it.  Nothing of them is on this host. */
 #include <nomad/plugin.h>
 
 #include <errno.h>
@@ -9,33 +8,30 @@
 #include <string.h>
 #include <unistd.h>
 
-struct site {
-	char *url;
-};
-struct job {
-	char *work;
+struct config { /* of the plugin block: url; of a task's: work */
+	char *url, *work;
 };
 static const struct nomad_option site_options[] = {
-	NOMAD_OPTION(struct site, url, STRING, .def = "\"http://127.0.0.1:8100\"", .help = "Where the service is."),
+	NOMAD_OPTION(struct config, url, STRING, .def = "\"http://127.0.0.1:8100\"", .help = "Where the service is."),
 };
 static const struct nomad_option job_options[] = {
-	NOMAD_OPTION(struct job, work, STRING, .required = true, .help = "Shell commands that the service runs."),
+	NOMAD_OPTION(struct config, work, STRING, .required = true, .help = "Shell commands that the service runs."),
 };
-static const struct nomad_schema site_schema = NOMAD_SCHEMA(struct site, site_options);
-static const struct nomad_schema job_schema = NOMAD_SCHEMA(struct job, job_options);
+static const struct nomad_schema site_schema = NOMAD_SCHEMA(struct config, site_options);
+static const struct nomad_schema job_schema = NOMAD_SCHEMA(struct config, job_options);
 
 /* METHOD URL/jobs/NAME with a body; the answer is the caller's.  `id` is a label that the service keeps. */
 static int ask(struct nomad_plugin *plugin, const char *method, const char *name, const char *id, const char *body,
 	       char **ret, struct nomad_error **err)
 {
-	const struct site *site = nomad_plugin_config(plugin);
+	const struct config *site = nomad_plugin_config(plugin);
 	NOMAD_AUTO_FREE char *url = nomad_strdupf("%s/jobs/%s", site->url, name);
 	NOMAD_AUTO_FREE char *label = nomad_strdupf("Label: %s", id);
 	const char *argv[] = { "curl", "-sSfm5", "-X", method, "-H", label, "--data-binary", "@-", url, NULL };
 	struct nomad_tool tool = { .argv = argv, .input = body };
 	int r = url && label ? nomad_tool_run(&tool, err) : nomad_error_errno(err, ENOMEM, "ask the service");
 
-	if (r >= 0 && ret)
+	if (ret)
 		*ret = NOMAD_TAKE_PTR(tool.output);
 	free(tool.output);
 	return r;
@@ -52,13 +48,11 @@ static void *poll_jobs(void *plugin)
 {
 	for (;; sleep(1)) {
 		NOMAD_AUTO_FREE char *list = NULL;
-		char *rest = NULL;
+		struct nomad_exit end = { .exit_code = 0 };
+		int r = ask(plugin, "GET", "", "", NULL, &list, NULL);
 
-		if (ask(plugin, "GET", "", "", NULL, &list, NULL) < 0)
-			continue;
-		for (char *line = strtok_r(list, "\n", &rest), *id; line; line = strtok_r(NULL, "\n", &rest)) {
-			struct nomad_exit end = { .exit_code = (int)strtol(line, &id, 10) };
-
+		for (char *rest = list, *id, *line; r >= 0 && (line = strsep(&rest, "\n")) && *line;) {
+			end.exit_code = (int)strtol(line, &id, 10);
 			(void)nomad_task_exited_by_id(plugin, *id ? id + 1 : id, &end);
 		}
 	}
@@ -67,9 +61,9 @@ static void *poll_jobs(void *plugin)
 
 static int remote_init(struct nomad_plugin *plugin, void **ret_data, struct nomad_error **err)
 {
-	return pthread_create((pthread_t *)ret_data, NULL, poll_jobs, plugin) == 0
-		       ? 0
-		       : nomad_error_set(err, EAGAIN, "start the thread that watches jobs");
+	int r = pthread_create((pthread_t *)ret_data, NULL, poll_jobs, plugin);
+
+	return r ? nomad_error_errno(err, r, "watch the jobs") : 0;
 }
 
 static void remote_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)
@@ -80,10 +74,15 @@ static void remote_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerp
 
 static int remote_start(struct nomad_task *task, struct nomad_error **err)
 {
-	return ask_for(task, "PUT", ((const struct job *)nomad_task_config(task))->work, err);
+	return ask_for(task, "PUT", ((const struct config *)nomad_task_config(task))->work, err);
 }
 
-/* The service has one way to end a job, whatever signal and timeout the job names. */
+/* Fails if the service does not have it any more. */
+static int remote_recover(struct nomad_task *task, struct nomad_error **err)
+{
+	return ask_for(task, "GET", NULL, err);
+}
+
 static int remote_kill(struct nomad_task *task, struct nomad_error **err)
 {
 	return ask_for(task, "POST", "stop", err);
@@ -108,6 +107,7 @@ static const struct nomad_driver driver = {
 	.init = remote_init,
 	.fingerprint = remote_fingerprint,
 	.start = remote_start,
+	.recover = remote_recover,
 	.stop = remote_stop,
 	.kill = remote_kill,
 	.destroy = remote_destroy,

@@ -149,7 +149,8 @@ struct nomad_driver {
 	 * cancelled: see nomad_task_is_cancelled(). */
 	int (*start)(struct nomad_task *task, struct nomad_error **err);
 	/* Take a running task over, from its records.  The library has found
-	 * its supervisor again already.  Within 2 s.  NULL: nothing to do. */
+	 * its supervisor again already.  Within 2 s.  NULL: nothing to do; a
+	 * task without a supervisor is lost then, so a remote driver has one. */
 	int (*recover)(struct nomad_task *task, struct nomad_error **err);
 	/* Begin to stop: only for tasks without a supervisor, or where a signal
 	 * to the process is not the way.  Return when the task was told; the
