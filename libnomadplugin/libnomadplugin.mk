@@ -17,7 +17,7 @@ lib_obj := $($(L).src:%.c=$(BUILD)/%.o)
 
 # Objects need the generated headers (protobuf) to be there first.
 generated :=
-include $(wildcard $(L)/core/core.mk $(L)/wire/wire.mk $(L)/schema/schema.mk $(L)/supervisor/supervisor.mk)
+include $(wildcard $(L)/core/core.mk $(L)/wire/wire.mk $(L)/schema/schema.mk $(L)/supervisor/supervisor.mk $(L)/plugin-test/plugin-test.mk)
 $(lib_obj): | $(generated)
 
 # A compiler that does not look where its packages are (FreeBSD's) has to be told.

@@ -3,12 +3,14 @@
 #
 #   (8) a driver: driver-pod, its own .pod, its executable's tables     (5) its job options, the same way
 #   (3) the library: header-pod of each public header                   (8) nomadinit: its .pod and its options
+#   (7) how to write a driver, (1) how to check one: their .pod
 
 man := $(BUILD)/man
 man.drivers := $(foreach d,$(filter $(drivers),$(buildable)),$(if $(wildcard $(d)/$(d).pod),$(d)))
 man.headers := $(patsubst $(L)/nomad/%.h,%,$(wildcard $(L)/nomad/*.h))
 man.lib := $(man.headers:%=nomad_%.3)
-man.pages := $(man.drivers:=.8) $(man.drivers:=.5) $(man.lib) $(if $(filter nomadinit,$(buildable)),nomadinit.8)
+man.guides := nomadplugin.7 nomad-plugin-test.1
+man.pages := $(man.drivers:=.8) $(man.drivers:=.5) $(man.lib) $(man.guides) $(if $(filter nomadinit,$(buildable)),nomadinit.8)
 
 define driver_pages
 $$(man)/$(1).$(2).pod: $(1)/$(1).pod libnomadplugin/man/driver-pod $$(BUILD)/plugins/$(1)
@@ -20,6 +22,12 @@ $(foreach d,$(man.drivers),$(foreach s,5 8,$(eval $(call driver_pages,$(d),$(s))
 $(man)/nomad_%.3.pod: $(L)/nomad/%.h $(L)/man/header-pod
 	@mkdir -p $(@D)
 	$(call quiet,GEN,$@)$(L)/man/header-pod $< >$@
+define guide_pages
+$$(man)/%.$(1).pod: $(L)/man/%.pod
+	@mkdir -p $$(@D)
+	$$(call quiet,GEN,$$@)cp $$< $$@
+endef
+$(foreach s,1 7,$(eval $(call guide_pages,$(s))))
 # Its options come from the program, where the POD says "=for options".
 $(man)/nomadinit.8.pod: nomadinit/nomadinit.pod $(nomadinit.program)
 	@mkdir -p $(@D)
@@ -36,7 +44,7 @@ $$(man)/%.$(1): $$(man)/%.$(1).pod
 	$$(call quiet,MAN,$$@)$$(POD2MAN) --utf8 --section=$(1) --center='Nomad task drivers' --release='$$(VERSION)' \
 		--date='$$(man.date)' --name=$$* $$< $$@ && perl -0pi -e 's/^\.RS 4\n\.RE\n//mg' $$@
 endef
-$(foreach s,3 5 8,$(eval $(call section_rule,$(s))))
+$(foreach s,1 3 5 7 8,$(eval $(call section_rule,$(s))))
 
 .PHONY: html
 man: $(man.pages:%=$(man)/%)
@@ -57,9 +65,9 @@ $(foreach d,$(man.drivers),$(eval $(call install_driver_man,$(d))))
 
 .PHONY: install-man-lib install-man-nomadinit
 install-libnomadplugin: install-man-lib
-install-man-lib: $(man.lib:%=$(man)/%)
-	install -d '$(DESTDIR)$(PREFIX)/share/man/man3'
-	install -m 644 $^ '$(DESTDIR)$(PREFIX)/share/man/man3/'
+install-man-lib: $(man.lib:%=$(man)/%) $(man.guides:%=$(man)/%)
+	@for page in $^; do s=$${page##*.}; install -d '$(DESTDIR)$(PREFIX)/share/man/man'$$s && \
+		install -m 644 $$page '$(DESTDIR)$(PREFIX)/share/man/man'$$s/ || exit 1; done
 	@for h in $(man.headers); do for f in $$($(L)/man/header-pod --functions $(L)/nomad/$$h.h); do \
 		[ "$$f" = "nomad_$$h" ] || echo ".so man3/nomad_$$h.3" >'$(DESTDIR)$(PREFIX)/share/man/man3/'$$f.3; done; done
 install-nomadinit: install-man-nomadinit

@@ -25,7 +25,7 @@ t_roff() {
 	command -v mandoc >/dev/null || command -v groff >/dev/null ||
 		{ skip_this 'neither mandoc nor groff'; return 0; }
 	: >"$T/said"
-	for page in "$man"/*.[358]; do
+	for page in "$man"/*.[13578]; do
 		! command -v mandoc >/dev/null || mandoc -T lint -W warning "$page" >>"$T/said" 2>&1
 		! command -v groff >/dev/null || groff -man -ww -K utf8 -T utf8 -rLL=100n -z "$page" >>"$T/said" 2>&1
 	done
