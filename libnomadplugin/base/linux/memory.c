@@ -5,7 +5,9 @@
 
 void nomad__memory_share(void)
 {
+#ifdef M_ARENA_MAX /* glibc; musl has no arenas */
 	(void)mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 void nomad__memory_trim(void)
