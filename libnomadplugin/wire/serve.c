@@ -2,7 +2,7 @@
  *
  * The life of the plugin process under a host.
  *
- *	environment fit? -> plugin -> server -> socket -> handshake line
+ *	environment fit? -> plugin -> socket -> handshake line -> server
  *	  -> accept connections, and watch the host -> end
  *
  * Nothing here touches state that another instance may use: an agent starts
@@ -296,13 +296,14 @@ int nomad__wire_serve(const struct nomad_driver *driver, struct nomad_error **er
 	life.plugin = nomad__plugin_new(driver, err);
 	if (!life.plugin)
 		return -nomad_error_code(err ? *err : NULL);
-	r = nomad__server_new(life.plugin, nomad__methods, nomad__n_methods, on_shutdown, &life, &life.server, err);
-	if (r < 0)
-		return r;
 	r = nomad__socket_listen(&life.path, &life.listener, err);
 	if (r < 0)
 		return r;
+	/* The host connects while gRPC starts: its connection waits at the listener. */
 	r = tell_host(&life, err);
+	if (r >= 0)
+		r = nomad__server_new(life.plugin, nomad__methods, nomad__n_methods, on_shutdown, &life, &life.server,
+				      err);
 	if (r < 0) {
 		(void)unlink(life.path);
 		return r;
