@@ -5,6 +5,8 @@
 #ifndef NSPAWN_INIT_H
 #define NSPAWN_INIT_H
 
+#include <sys/types.h>
+
 #define NSPAWN_SPEC_NAME "nomad.task"	   /* credential of systemd-nspawn */
 #define NSPAWN_INIT_PATH "/run/nomad/init" /* in the container */
 #define NSPAWN_NET_PATH "/run/nomad/net"
