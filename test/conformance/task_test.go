@@ -182,7 +182,7 @@ func TestStop(t *testing.T) {
 		{"timeout", deaf, "SIGTERM", "0.3s", nil, 137, 9},
 		{"no timeout", deaf, "SIGTERM", "0s", nil, 137, 9},
 		{"SIGKILL", deaf, "SIGKILL", "20s", nil, 137, 9},
-		{"stopped", "echo ready; kill -STOP $$", "SIGTERM", "0.3s", nil, 137, 9},
+		{"stopped", "(until grep -q 'State:.T' /proc/$$/status; do sleep 0.05; done; echo ready) & kill -STOP $$", "SIGTERM", "0.3s", nil, 137, 9},
 		{"children that ignore", "(trap '' TERM; sleep 1000) & (trap '' TERM; setsid sleep 1001) & echo ready; wait; exit 6", "SIGTERM", "0.3s", nil, 143, 15},
 	} {
 		t.Run(c.name, func(t *testing.T) {
