@@ -12,7 +12,6 @@ def purl: if .registry == "pypi" then "pkg:pypi/" + .name + "@" + .version
 def parts: .parts | if . == "-" then [] else split(",") | map(capture("^(?<name>[^:]+):(?<licence>.*)$")) end;
 . as $files
 | [rows] as $rows
-| ([$rows[].name] | unique) as $names
 | {
 	spdxVersion: "SPDX-2.3", dataLicense: "CC0-1.0", SPDXID: "SPDXRef-DOCUMENT",
 	name: ("nomad-drivers-c-static-" + $version),
@@ -36,8 +35,10 @@ def parts: .parts | if . == "-" then [] else split(",") | map(capture("^(?<name>
 	relationships: (
 		[$files[] | { spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES",
 			relatedSpdxElement: (.cpu + "/" + .name | id) }]
-		+ [$files[] | . as $f | $rows[] | select(used_by($f.name)) | { spdxElementId: ($f.cpu + "/" + $f.name | id),
-			relationshipType: "STATIC_LINK", relatedSpdxElement: ("source-" + .file | id) }]
-		+ [$rows[] | . as $row | parts[] | { spdxElementId: ("source-" + $row.file | id), relationshipType: "CONTAINS",
+		+ [$files[] | . as $f | $rows[] | select(used_by($f.name))
+			| { spdxElementId: ($f.cpu + "/" + $f.name | id), relationshipType: "STATIC_LINK",
+			relatedSpdxElement: ("source-" + .file | id) }]
+		+ [$rows[] | . as $row | parts[]
+			| { spdxElementId: ("source-" + $row.file | id), relationshipType: "CONTAINS",
 			relatedSpdxElement: ("part-" + $row.name + "-" + .name | id) }])
 }
