@@ -88,6 +88,17 @@ static int words_of(const json_t *list, char ***ret)
 	return r;
 }
 
+/* Of the libcs only glibc has such a list, since 2.32. */
+static const char *const signal_names[] = {
+	[SIGHUP] = "HUP",	[SIGINT] = "INT",   [SIGQUIT] = "QUIT",	  [SIGILL] = "ILL",   [SIGTRAP] = "TRAP",
+	[SIGABRT] = "ABRT",	[SIGBUS] = "BUS",   [SIGFPE] = "FPE",	  [SIGKILL] = "KILL", [SIGUSR1] = "USR1",
+	[SIGSEGV] = "SEGV",	[SIGUSR2] = "USR2", [SIGPIPE] = "PIPE",	  [SIGALRM] = "ALRM", [SIGTERM] = "TERM",
+	[SIGSTKFLT] = "STKFLT", [SIGCHLD] = "CHLD", [SIGCONT] = "CONT",	  [SIGSTOP] = "STOP", [SIGTSTP] = "TSTP",
+	[SIGTTIN] = "TTIN",	[SIGTTOU] = "TTOU", [SIGURG] = "URG",	  [SIGXCPU] = "XCPU", [SIGXFSZ] = "XFSZ",
+	[SIGVTALRM] = "VTALRM", [SIGPROF] = "PROF", [SIGWINCH] = "WINCH", [SIGPOLL] = "POLL", [SIGPWR] = "PWR",
+	[SIGSYS] = "SYS",
+};
+
 /* "SIGQUIT", "QUIT", "SIGRTMIN+3", "3"; 0 if it is none. */
 static int signal_of(const json_t *value)
 {
@@ -102,8 +113,8 @@ static int signal_of(const json_t *value)
 		return SIGRTMIN + n;
 	if (sscanf(name, "%d%n", &n, &last) == 1 && !name[last] && n > 0 && n <= SIGRTMAX)
 		return n;
-	for (n = 1; n < 32; n++)
-		if (sigabbrev_np(n) && strcmp(sigabbrev_np(n), name) == 0)
+	for (n = 1; n < (int)NOMAD_ARRAY_LEN(signal_names); n++)
+		if (signal_names[n] && strcmp(signal_names[n], name) == 0)
 			return n;
 	return 0;
 }

@@ -114,8 +114,16 @@ static void test_image(void **state)
 	const struct {
 		const char *name;
 		int signal;
-	} rows[] = { { "SIGQUIT", SIGQUIT }, { "3", 3 },  { "TERM", SIGTERM }, { "SIGRTMIN+3", SIGRTMIN + 3 },
-		     { "SIGNO", 0 },	     { "99", 0 }, { "", 0 },	       { "SIGRTMIN+99", 0 } };
+	} rows[] = { { "SIGQUIT", SIGQUIT },
+		     { "3", 3 },
+		     { "TERM", SIGTERM },
+		     { "SIGRTMIN+3", SIGRTMIN + 3 },
+		     { "SIGNO", 0 },
+		     { "SIGSYS", SIGSYS },
+		     { "HUP", SIGHUP },
+		     { "99", 0 },
+		     { "", 0 },
+		     { "SIGRTMIN+99", 0 } };
 	struct nspawn_oci oci = { 0 };
 	char text[256];
 	size_t i;
