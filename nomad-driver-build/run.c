@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -192,7 +193,7 @@ become(const struct build_run *run, const struct build_action *action, int out, 
 	setpgid(0, 0);
 	if (r < 0 || dup2(run->null, 0) < 0 || dup2(out, 1) < 0 || dup2(errors, 2) < 0)
 		_exit(126);
-	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC); /* musl has no function for it */
 	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
