@@ -413,9 +413,9 @@ char **pot_argv_last_run_stats(const char *pot, const char *name)
 	return argv_of(pot, "last-run-stats", "-p", name, NULL);
 }
 
-char **pot_argv_give_up(const char *pot, const char *name)
+char **pot_argv_set_status(const char *pot, const char *name, const char *status)
 {
-	return argv_of(pot, "set-status", "-p", name, "-s", "doa", NULL);
+	return argv_of(pot, "set-status", "-p", name, "-s", status, NULL);
 }
 
 char **pot_argv_version(const char *pot)
@@ -426,6 +426,29 @@ char **pot_argv_version(const char *pot)
 char **pot_argv_config(const char *pot, const char *key)
 {
 	return argv_of(pot, "config", "-q", "-g", key, NULL);
+}
+
+/* ---- Interfaces ---- */
+
+char **pot_argv_interfaces(void)
+{
+	return argv_of("ifconfig", "-a", NULL);
+}
+
+char **pot_argv_interface_destroy(const char *interface)
+{
+	return argv_of("ifconfig", interface, "destroy", NULL);
+}
+
+bool pot_find_interface(struct pot_interface *found, const char *line)
+{
+	static const char mark[] = "description: ";
+	const char *text = line + strspn(line, " \t");
+
+	if (text == line)
+		snprintf(found->name, sizeof(found->name), "%.*s", (int)strcspn(line, ":"), line);
+	return text > line && *found->name && strncmp(text, mark, sizeof(mark) - 1) == 0 &&
+	       strcmp(text + sizeof(mark) - 1, found->description) == 0;
 }
 
 /* ---- rctl ---- */

@@ -65,10 +65,22 @@ char **pot_argv_is_running(const char *pot, const char *name);
 /* Prints the pot's variables, for pot_parse_address(). */
 char **pot_argv_info_env(const char *pot, const char *name);
 char **pot_argv_last_run_stats(const char *pot, const char *name);
-/* Declare a pot dead whose start was cut. */
-char **pot_argv_give_up(const char *pot, const char *name);
+/* From "starting" a pot may become "doa", from "stopping" it may become "stopped". */
+char **pot_argv_set_status(const char *pot, const char *name, const char *status);
 char **pot_argv_version(const char *pot);
 char **pot_argv_config(const char *pot, const char *key);
+
+/* ifconfig(8): pot gives the interfaces of a pot its name as description. */
+char **pot_argv_interfaces(void);
+char **pot_argv_interface_destroy(const char *interface);
+/* Looks for an interface in the output of ifconfig -a, which is given line by line.  True at the line that gives `name`
+ * the wanted description. */
+struct pot_interface {
+	const char *description; /* wanted */
+	char name[32];		 /* of the interface that the lines are about */
+	bool found;		 /* for the caller */
+};
+bool pot_find_interface(struct pot_interface *found, const char *line);
 
 /* rctl(8): limits that pot cannot set, and the rules that it leaves behind. */
 char **pot_argv_rctl_add(const char *name, const char *resource, const char *action, const char *amount);

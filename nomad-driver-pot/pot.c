@@ -9,8 +9,9 @@
  *	                     +-----------> doa ----- stop -----+
  *
  * `pot start` moves it by itself, up to stopped when the task ends.  Where a
- * start was killed the status stays what it was, and `stop` and `destroy`
- * refuse a pot that is "starting" until somebody says that it is dead.  A
+ * start or a stop was killed the status stays what it was, and `stop` and
+ * `destroy` refuse a pot that is "starting" or "stopping" until somebody says
+ * that it is dead (doa) or stopped.  A
  * `destroy` that meets the cleaning up of a start, or a jail that takes its time
  * to die, fails once and works a moment later.  So each end here is: look,
  * act, look again, with growing pauses, until it is so or the time is up. */
@@ -34,7 +35,9 @@ enum {
 	END_TIMEOUT_S = 60,	  /* until a jail is gone */
 	REMOVE_TIMEOUT_S = 120,	  /* until its data set is */
 	STARTING_PATIENCE_S = 15, /* for a start that is asked to stop before the jail is up */
+	STOPPING_PATIENCE_S = 3,  /* for a stop that an earlier plugin began */
 	SIGNAL_PATIENCE_S = 3,
+	MAX_INTERFACES = 8,
 };
 
 static int64_t now_s(void)
@@ -127,6 +130,21 @@ void pot_log_start(const char *name, const char *state_dir)
 
 /* ---- Ending ---- */
 
+/* Declares that no command works on the pot: then it may be stopped.  Of a command that was killed, the status stays
+ * "starting" or "stopping" for ever.  If a command does work on it, its own last change of the status fails, and
+ * nothing else. */
+static void release(const struct pot_config *site, const char *name)
+{
+	(void)pot_call(site, pot_argv_set_status(site->pot_path, name, "doa"), NULL, NULL);
+	(void)pot_call(site, pot_argv_set_status(site->pot_path, name, "stopped"), NULL, NULL);
+}
+
+/* Whether a command of pot was killed half-way, rather than to fail by itself. */
+static bool was_killed(const struct nomad_tool *run)
+{
+	return run->status != 0 && run->status != 1;
+}
+
 int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)(void *ud), void *ud,
 	    struct nomad_error **err)
 {
@@ -137,7 +155,8 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 	(void)pot_call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		int r = pot_call(site, pot_argv_stop(site->pot_path, name), NULL, &why);
+		struct nomad_tool run = { 0 };
+		int r = pot_call(site, pot_argv_stop(site->pot_path, name), &run, &why);
 		int running = pot_is_running(site, name, r == 0 ? &why : NULL);
 
 		/* A start that has not got so far yet would bring the jail up behind our back: it is not killed, as
@@ -148,25 +167,52 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 			return nomad_error_set(err, -r, "stop pot '%s': %s", name, nomad_error_message(why));
 		if (r < 0 && running == 0 && !is_starting(ud))
 			return 0;
-		if (r < 0 && (!is_starting(ud) || now_s() - began >= STARTING_PATIENCE_S))
-			(void)pot_call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
-		if (now_s() - began >= END_TIMEOUT_S)
-			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %d s: %s", name,
-					       END_TIMEOUT_S, why ? nomad_error_message(why) : "its jail does not die");
+		if (r < 0 && (was_killed(&run) || !is_starting(ud) || now_s() - began >= STARTING_PATIENCE_S))
+			release(site, name);
+		if (now_s() - began >= END_TIMEOUT_S + site->command_timeout)
+			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %lld s: %s", name,
+					       (long long)(now_s() - began),
+					       why ? nomad_error_message(why) : "its jail does not die");
 		usleep(pause * 1000);
 		pause = pause < 2000 ? pause * 2 : 2000;
 	}
 }
 
 /* Whether nothing is left for `pot destroy`: it may take half a pot away that `pot info` does not know, or be cut. */
-static bool destroy(const struct pot_config *site, const char *name, struct nomad_error **err)
+static bool destroy(const struct pot_config *site, const char *name, bool *ret_killed, struct nomad_error **err)
 {
 	struct nomad_tool run = { 0 };
 	int r = pot_call_for_output(site, pot_argv_destroy(site->pot_path, name), &run, err);
 	bool gone = r == 0 || (run.status == 1 && strstr(run.output, "not found or corrupted"));
 
+	*ret_killed = was_killed(&run);
 	free(run.output);
 	return gone;
+}
+
+static void note_interface(void *ud, const char *line)
+{
+	struct pot_interface *interface = ud;
+
+	if (!interface->found && pot_find_interface(interface, line))
+		interface->found = true;
+}
+
+/* pot stop removes the interfaces that the status names, and a start that was killed has not named them yet.  They
+ * carry the name of their pot. */
+static void remove_interfaces(const struct pot_config *site, const char *name)
+{
+	for (int i = 0; i < MAX_INTERFACES; i++) {
+		struct pot_interface interface = { .description = name };
+		struct nomad_tool run = { .line = note_interface, .ud = &interface };
+
+		if (pot_call(site, pot_argv_interfaces(), &run, NULL) < 0 || !interface.found)
+			return;
+		nomad_log_kv(NOMAD_LOG_INFO, "removing an interface that pot left behind", "pot", name, "interface",
+			     interface.name, NULL);
+		if (pot_call(site, pot_argv_interface_destroy(interface.name), NULL, NULL) < 0)
+			return;
+	}
 }
 
 int pot_remove(const struct pot_config *site, const char *name, const char *state_dir, struct nomad_error **err)
@@ -179,7 +225,7 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 	if (ended < 0)
 		return ended;
 
-	for (bool destroyed = false;;) {
+	for (bool destroyed = false, killed = false;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 		int there = pot_exists(site, name, &why);
 
@@ -189,19 +235,23 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 		if (there == 0 && destroyed)
 			break;
 		nomad_error_free(NOMAD_TAKE_PTR(why));
-		destroyed = destroy(site, name, &why);
-		if (now_s() - began >= REMOVE_TIMEOUT_S)
-			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %d s: %s", name,
-					       REMOVE_TIMEOUT_S, why ? nomad_error_message(why) : "it is still there");
+		destroyed = destroy(site, name, &killed, &why);
+		if (now_s() - began >= REMOVE_TIMEOUT_S + site->command_timeout)
+			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %lld s: %s", name,
+					       (long long)(now_s() - began),
+					       why ? nomad_error_message(why) : "it is still there");
 		if (destroyed)
 			continue;
-		/* Its start was cut: only what is declared dead can be stopped. */
-		(void)pot_call(site, pot_argv_give_up(site->pot_path, name), NULL, NULL);
+		if (killed || now_s() - began >= STOPPING_PATIENCE_S)
+			release(site, name);
+		else
+			(void)pot_call(site, pot_argv_set_status(site->pot_path, name, "doa"), NULL, NULL);
 		(void)pot_call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
 		(void)pot_call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
 		usleep(pause * 1000);
 		pause = pause < 4000 ? pause * 2 : 4000;
 	}
+	remove_interfaces(site, name);
 	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */
 	(void)pot_call(site, pot_argv_rctl_remove(name), NULL, NULL);
 	return 0;

@@ -71,6 +71,10 @@ beside 'destroy fails twice' recovers 5 destroy fail 2
 beside 'the data set is busy three times' recovers 5 destroy.zfs fail 3
 beside 'destroy hangs once' recovers 5 destroy hang 1
 beside 'destroy dies with half the pot gone' recovers 5 destroy.half kill 1
+# pot then refuses to stop or destroy the pot, whose status stays "stopping", and knows its interface no longer.
+for step in stop.jail stop.net stop.mount; do
+	beside "pot start dies in its cleanup, at $step" recovers 5 $step kill 1
+done
 beside 'last-run-stats fails once: the code is that of pot start' recovers 125 last-run-stats fail 1
 
 t_stale_rule() {
