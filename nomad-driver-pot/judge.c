@@ -12,14 +12,6 @@
 #include "nomad/error.h"
 #include "nomad/task.h"
 
-static bool is_below(const char *path, const char *dir)
-{
-	NOMAD_AUTO_FREE char *real = dir && *dir ? realpath(dir, NULL) : NULL;
-	size_t n = real ? strlen(real) : 0;
-
-	return real && strncmp(path, real, n) == 0 && path[n] == '/';
-}
-
 int pot_source(const struct nomad_task *task, const char *option, const char *entry, char **ret_source,
 	       const char **ret_destination, struct nomad_error **err)
 {
@@ -31,9 +23,9 @@ int pot_source(const struct nomad_task *task, const char *option, const char *en
 
 	if (!source)
 		return nomad_error_errno(err, ENOMEM, "option '%s'", option);
-	/* Only the task itself writes there, and it does not run yet. */
-	if (!real || (!is_below(real, nomad_task_local_dir(task)) && !is_below(real, nomad_task_secrets_dir(task))))
-		r = real || *entry == '/' ? nomad_task_may(task, option, real ? real : source, err) : 0;
+	/* A relative path that does not exist is the job's own affair. */
+	if (real || *entry == '/')
+		r = nomad_task_may(task, option, real ? real : source, err);
 	if (r < 0)
 		return r;
 	if (!real)

@@ -60,15 +60,17 @@ const struct nomad_power pot_power_network_mode = {
 const struct nomad_power pot_power_copy = { .kind = NOMAD_POWER_READ,
 					    .rule = "allow_copy",
 					    .strict = true,
+					    .own_dirs = true,
 					    .help = WHO_WRITES,
 					    .parts = source,
 					    .by_driver = true };
 const struct nomad_power pot_power_dns = {
-	.kind = NOMAD_POWER_READ, .rule = "allow_copy", .strict = true, .parts = dns_file
+	.kind = NOMAD_POWER_READ, .rule = "allow_copy", .strict = true, .own_dirs = true, .parts = dns_file
 };
 const struct nomad_power pot_power_mount = { .kind = NOMAD_POWER_WRITE,
 					     .rule = "allow_mount",
 					     .strict = true,
+					     .own_dirs = true,
 					     .help = WHO_WRITES,
 					     .parts = source,
 					     .by_driver = true };
@@ -76,6 +78,7 @@ const struct nomad_power pot_power_mount_read_only = { .kind = NOMAD_POWER_READ,
 						       .rule = "allow_mount_read_only",
 						       .also = "allow_mount",
 						       .strict = true,
+						       .own_dirs = true,
 						       .help = WHO_WRITES,
 						       .parts = source,
 						       .by_driver = true };

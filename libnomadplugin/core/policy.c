@@ -86,6 +86,12 @@ static bool is_below_real(const char *path, const char *dir)
 	return real && nomad__path_is_below(path, real);
 }
 
+/* In the directories that no other task has. */
+static bool is_private(const struct nomad_task *task, const char *path)
+{
+	return is_below_real(path, task->local_dir) || is_below_real(path, task->secrets_dir);
+}
+
 /* In the directories that the task has anyway.  Who could write to that of the logs, or rename it, would make the agent
  * open any file. */
 static bool is_own(const struct nomad_task *task, enum nomad_power_kind kind, const char *path)
@@ -96,17 +102,20 @@ static bool is_own(const struct nomad_task *task, enum nomad_power_kind kind, co
 	if (logs && nomad__path_is_below(path, shared))
 		return kind == NOMAD_POWER_READ ||
 		       (!nomad__path_is_below(path, logs) && !nomad__path_is_below(logs, path));
-	return is_below_real(path, task->local_dir) || is_below_real(path, task->secrets_dir);
+	return is_private(task, path);
 }
 
 /* Nomad has given it to the task already.  Not so a device node: another task of the group may have made it. */
-static bool is_given(const struct nomad_task *task, enum nomad_power_kind kind, const char *path)
+static bool is_given(const struct nomad_task *task, const struct nomad_power *power, const char *path)
 {
+	const enum nomad_power_kind kind = power->kind;
 	const struct nomad_task_info *info = &task->info;
 	struct stat st;
 
 	if (kind == NOMAD_POWER_DEVICE || lstat(path, &st) < 0 || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
 		return false;
+	if (power->strict)
+		return power->own_dirs && is_private(task, path);
 	if (is_own(task, kind, path))
 		return true;
 	for (size_t i = 0; i < info->n_mounts; i++)
@@ -133,7 +142,7 @@ static bool is_allowed(const struct view *view, const struct nomad_task *task, c
 		return entries.allowed > 0;
 	return nomad__power_matches(power->kind, entries.list, value) ||
 	       (also && nomad__power_matches(power->kind, entries_of(view, also).list, value)) ||
-	       (nomad__power_is_path(power->kind) && !power->strict && is_given(task, power->kind, value));
+	       (nomad__power_is_path(power->kind) && is_given(task, power, value));
 }
 
 /* ---- A refusal ---- */

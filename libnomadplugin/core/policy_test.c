@@ -23,6 +23,9 @@ struct powers {
 static const char *const safe_true[] = { "true", NULL }, *const some_urls[] = { "https://*", NULL };
 static const struct nomad_power write_power = { .kind = NOMAD_POWER_WRITE, .rule = "allow_path" };
 static const struct nomad_power strict_power = { .kind = NOMAD_POWER_READ, .rule = "allow_strict", .strict = true };
+static const struct nomad_power own_dirs_power = {
+	.kind = NOMAD_POWER_READ, .rule = "allow_strict", .strict = true, .own_dirs = true
+};
 static const struct nomad_power read_power = { .kind = NOMAD_POWER_READ, .rule = "allow_read", .also = "allow_path" };
 static const struct nomad_power driver_power = { .kind = NOMAD_POWER_READ, .rule = "allow_image", .by_driver = true };
 static const struct nomad_power user_power = { .kind = NOMAD_POWER_USER, .rule = "allow_users" };
@@ -210,6 +213,12 @@ static void test_strict(void **state)
 	task.plugin = plugin;
 	assert_int_equal(nomad_task_may(&task, "path", test_base, NULL), -EACCES);
 	assert_int_equal(nomad_task_may(&task, "image", test_base, NULL), 0);
+	/* Its own directories, where the row says so; not those of the allocation. */
+	task.local_dir = (char *)"/usr/share";
+	assert_int_equal(nomad_task_may(&task, "path", "/usr/share", NULL), -EACCES);
+	rows[0].power = &own_dirs_power;
+	assert_int_equal(nomad_task_may(&task, "path", "/usr/share", NULL), 0);
+	assert_int_equal(nomad_task_may(&task, "path", test_base, NULL), -EACCES);
 	nomad__config_free(&power_schema, task.config);
 	nomad__plugin_free(plugin);
 }

@@ -92,6 +92,7 @@ struct nomad_power {
 	bool allowed;		      /* PRIVILEGE: where the operator says nothing */
 	int64_t maximum;	      /* AMOUNT: likewise */
 	bool strict;		      /* READ, WRITE: what Nomad has given needs a rule as well */
+	bool own_dirs;		      /* with strict: but not the task's own local and secrets directories */
 	const char *help;	      /* a sentence more for the rule's manual; or NULL */
 	bool keys;		      /* of a map: its keys are meant, not its values */
 	/* The paths or words in one value, as a strv that the caller frees; NULL: out of memory.  Without it the

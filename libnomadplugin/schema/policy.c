@@ -137,9 +137,11 @@ static char *first_sentence(const struct nomad__rule *rule)
 		return nomad_strdupf("Paths of the host that jobs may give to %s, each with all below it. Symbolic "
 				     "links are resolved first.%s",
 				     options,
-				     power->strict ? ""
-						   : " What Nomad has given to the task needs no rule: volumes "
-						     "and the directories alloc, local and secrets.");
+				     power->strict && power->own_dirs
+					     ? " The task's own local and secrets directories need no rule."
+				     : power->strict ? ""
+						     : " What Nomad has given to the task needs no rule: volumes "
+						       "and the directories alloc, local and secrets.");
 	case NOMAD_POWER_DEVICE:
 		return nomad_strdupf("Device nodes of the host that jobs may give to %s, or directories of them. "
 				     "Symbolic links are resolved first.",
