@@ -291,9 +291,6 @@ static const struct nomad_option config_options[] = {
 		     .help = "Hand the values of the task's environment over in files of its secrets directory.  Where "
 			     "false, they stand on pot's command lines, which ps shows to every user and which pot "
 			     "writes to syslog."),
-	NOMAD_OPTION(struct pot_config, allow_host_paths, TRISTATE, .deprecated = true,
-		     .help = "Has no effect: the rules allow_copy, allow_mount and allow_mount_read_only of policy say "
-			     "which paths of the host jobs may copy and mount."),
 	NOMAD_OPTION(struct pot_config, prepare_timeout, INT, .def = "3600", .min = 1, .max = 86400, .unit = "seconds",
 		     .help = "Longest time that pot prepare may take, with the download of an image and the wait for "
 			     "other downloads on this host: pot does one at a time."),

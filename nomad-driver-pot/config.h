@@ -12,7 +12,6 @@ struct pot_config {
 	char *pot_path;
 	char *path;
 	bool env_files;
-	int allow_host_paths;	 /* not used */
 	int64_t prepare_timeout; /* seconds, as all three */
 	int64_t start_timeout;
 	int64_t command_timeout;

@@ -161,19 +161,13 @@ t_path() {
 		"'PATH': '(.*sbin.*)'" && left_nothing
 }
 beside 'pot_path, path: of pot and of the task' t_path
-option enabled allow_host_paths
+option enabled
 t_disabled() {
 	pot_config '{ "enabled": false }'
 	run_task "$(task_config 'exit 0')"
 	is $STATUS 1 && file_has "$T/err" "'enabled'" && is "$(calls prepare)" '' && left_nothing
 }
 beside 'enabled = false: nothing is called for a task' t_disabled
-t_host_paths() {
-	pot_config '{ "allow_host_paths": true }'
-	run_task "$(task_config 'exit 0')"
-	is $STATUS 0 && file_has "$T/err" "'allow_host_paths' is deprecated" && left_nothing
-}
-beside 'allow_host_paths: only a warning' t_host_paths
 all_beside
 
 # Ports and the size of the node are known to an agent only; limits of time are seen where something hangs.
