@@ -428,7 +428,7 @@ char **pot_argv_config(const char *pot, const char *key)
 	return argv_of(pot, "config", "-q", "-g", key, NULL);
 }
 
-/* ---- Interfaces ---- */
+/* ---- Interfaces and mounts ---- */
 
 char **pot_argv_interfaces(void)
 {
@@ -440,15 +440,14 @@ char **pot_argv_interface_destroy(const char *interface)
 	return argv_of("ifconfig", interface, "destroy", NULL);
 }
 
-bool pot_find_interface(struct pot_interface *found, const char *line)
+char **pot_argv_mounts(void)
 {
-	static const char mark[] = "description: ";
-	const char *text = line + strspn(line, " \t");
+	return argv_of("mount", "-p", NULL);
+}
 
-	if (text == line)
-		snprintf(found->name, sizeof(found->name), "%.*s", (int)strcspn(line, ":"), line);
-	return text > line && *found->name && strncmp(text, mark, sizeof(mark) - 1) == 0 &&
-	       strcmp(text + sizeof(mark) - 1, found->description) == 0;
+char **pot_argv_unmount(const char *mount_point)
+{
+	return argv_of("umount", "-f", mount_point, NULL);
 }
 
 /* ---- rctl ---- */

@@ -70,17 +70,11 @@ char **pot_argv_set_status(const char *pot, const char *name, const char *status
 char **pot_argv_version(const char *pot);
 char **pot_argv_config(const char *pot, const char *key);
 
-/* ifconfig(8): pot gives the interfaces of a pot its name as description. */
+/* ifconfig(8), mount(8) and umount(8): what commands of pot that were killed leave behind (leftovers.h). */
 char **pot_argv_interfaces(void);
 char **pot_argv_interface_destroy(const char *interface);
-/* Looks for an interface in the output of ifconfig -a, which is given line by line.  True at the line that gives `name`
- * the wanted description. */
-struct pot_interface {
-	const char *description; /* wanted */
-	char name[32];		 /* of the interface that the lines are about */
-	bool found;		 /* for the caller */
-};
-bool pot_find_interface(struct pot_interface *found, const char *line);
+char **pot_argv_mounts(void);
+char **pot_argv_unmount(const char *mount_point);
 
 /* rctl(8): limits that pot cannot set, and the rules that it leaves behind. */
 char **pot_argv_rctl_add(const char *name, const char *resource, const char *action, const char *amount);

@@ -25,6 +25,7 @@
 
 #include "call.h"
 #include "hold.h"
+#include "leftovers.h"
 #include "nomad/driver.h"
 #include "nomad/error.h"
 #include "nomad/tool.h"
@@ -37,7 +38,6 @@ enum {
 	STARTING_PATIENCE_S = 15, /* for a start that is asked to stop before the jail is up */
 	STOPPING_PATIENCE_S = 3,  /* for a stop that an earlier plugin began */
 	SIGNAL_PATIENCE_S = 3,
-	MAX_INTERFACES = 8,
 };
 
 static int64_t now_s(void)
@@ -190,31 +190,6 @@ static bool destroy(const struct pot_config *site, const char *name, bool *ret_k
 	return gone;
 }
 
-static void note_interface(void *ud, const char *line)
-{
-	struct pot_interface *interface = ud;
-
-	if (!interface->found && pot_find_interface(interface, line))
-		interface->found = true;
-}
-
-/* pot stop removes the interfaces that the status names, and a start that was killed has not named them yet.  They
- * carry the name of their pot. */
-static void remove_interfaces(const struct pot_config *site, const char *name)
-{
-	for (int i = 0; i < MAX_INTERFACES; i++) {
-		struct pot_interface interface = { .description = name };
-		struct nomad_tool run = { .line = note_interface, .ud = &interface };
-
-		if (pot_call(site, pot_argv_interfaces(), &run, NULL) < 0 || !interface.found)
-			return;
-		nomad_log_kv(NOMAD_LOG_INFO, "removing an interface that pot left behind", "pot", name, "interface",
-			     interface.name, NULL);
-		if (pot_call(site, pot_argv_interface_destroy(interface.name), NULL, NULL) < 0)
-			return;
-	}
-}
-
 int pot_remove(const struct pot_config *site, const char *name, const char *state_dir, struct nomad_error **err)
 {
 	int64_t began = now_s();
@@ -248,10 +223,11 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 			(void)pot_call(site, pot_argv_set_status(site->pot_path, name, "doa"), NULL, NULL);
 		(void)pot_call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
 		(void)pot_call(site, pot_argv_stop(site->pot_path, name), NULL, NULL);
+		pot_remove_mounts(site, name);
 		usleep(pause * 1000);
 		pause = pause < 4000 ? pause * 2 : 4000;
 	}
-	remove_interfaces(site, name);
+	pot_remove_interfaces(site, name);
 	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */
 	(void)pot_call(site, pot_argv_rctl_remove(name), NULL, NULL);
 	return 0;

@@ -21,7 +21,7 @@
 make_pot() {
 	POT_DIR=$T/pot
 	mkdir -p "$POT_DIR/bin" "$POT_DIR/state/control" "$POT_DIR/state/bridges" "$POT_DIR/images"
-	for _tool in pot rctl dmesg ifconfig zpool sysctl potnet pot-census pot-calls; do
+	for _tool in pot rctl dmesg ifconfig mount umount zpool sysctl potnet pot-census pot-calls; do
 		ln -sf "$PWD/test/pot/pot" "$POT_DIR/bin/$_tool"
 	done
 	: >"$POT_DIR/images/img_1.0.xz"
