@@ -9,15 +9,30 @@
 
 #include "hold.h"
 #include "nomad/error.h"
+#include "nomad/task.h"
 #include "nomad/tool.h"
 #include "pot-cli.h"
 
-/* What a start that is under way in this thread has its commands hold. */
+/* The start that is under way in this thread, and what its commands hold. */
+static __thread const struct nomad_task *starting;
 static __thread int hold_fd;
 
-void pot_call_hold(int fd)
+void pot_call_for_start(const struct nomad_task *task, int fd)
 {
+	starting = task;
 	hold_fd = fd;
+}
+
+static bool is_cancelled(void)
+{
+	return starting && nomad_task_is_cancelled(starting);
+}
+
+static void end_if_cancelled(void *ud)
+{
+	(void)ud;
+	if (is_cancelled())
+		pot_hold_kill();
 }
 
 /* "###>  ", "===>  ": pot's marks in front of what it says. */
@@ -47,6 +62,10 @@ int pot_call_for_output(const struct pot_config *site, char **take_argv, struct 
 	int r;
 
 	run->status = -1;
+	if (is_cancelled()) {
+		nomad_strv_free(take_argv);
+		return nomad_error_set(err, ECANCELED, "the start was cancelled");
+	}
 	if (!take_argv)
 		return nomad_error_errno(err, ENOMEM, "make a command line for pot");
 	run->argv = (const char *const *)take_argv;
@@ -54,6 +73,8 @@ int pot_call_for_output(const struct pot_config *site, char **take_argv, struct 
 	if (run->timeout_ms == 0)
 		run->timeout_ms = (unsigned)site->command_timeout * 1000;
 	run->trim = without_mark;
+	if (starting)
+		run->tick = end_if_cancelled;
 	pot_hold_apply(run, hold_fd);
 	r = with_complaint(nomad_tool_run(run, err), run, err);
 	run->argv = NULL;

@@ -8,6 +8,7 @@
 #include "config.h"
 
 struct nomad_error;
+struct nomad_task;
 struct nomad_tool;
 
 /* `run` may hold wishes, or is NULL. */
@@ -17,7 +18,9 @@ int pot_call_for_output(const struct pot_config *site, char **take_argv, struct 
 			struct nomad_error **err);
 /* Where a status of 1 is an answer, too: 1 for yes (0), 0 for no (1). */
 int pot_ask(const struct pot_config *site, char **take_argv, struct nomad_error **err);
-/* What the commands of a start in this thread hold (hold.h); 0: nothing. */
-void pot_call_hold(int fd);
+/* From now on the calls of this thread belong to the start of `task`: their commands hold `fd` (hold.h).  Once the
+ * start is cancelled, one that runs is ended within a second, and the others fail with -ECANCELED.  NULL, 0: no more.
+ */
+void pot_call_for_start(const struct nomad_task *task, int fd);
 
 #endif

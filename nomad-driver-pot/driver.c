@@ -32,6 +32,7 @@
 #include "os.h"
 #include "pot-cli.h"
 #include "pot.h"
+#include "run.h"
 #include "usage.h"
 
 /* The records of a task. */
@@ -119,8 +120,18 @@ static int ended_early(struct nomad_task *task, struct nomad_error **err)
 	NOMAD_AUTO_FREE char *output = pot_start_output(nomad_task_state_dir(task));
 	NOMAD_AUTO_FREE char *complaint = pot_first_complaint(output);
 
+	/* It says so of a jail that it could not make, too, whose reason jail(8) gives. */
+	if (complaint && strstr(complaint, "reported application error"))
+		free(NOMAD_TAKE_PTR(complaint));
 	return nomad_error_set(err, EIO, "'pot start' ended before the jail ran: %s",
-			       complaint ? complaint : "pot gave no reason; see the task's stderr");
+			       complaint ? complaint : "see the task's stderr");
+}
+
+static bool has_run(const struct nomad_task *task)
+{
+	NOMAD_AUTO_FREE char *output = pot_start_output(nomad_task_state_dir(task));
+
+	return output && strstr(output, POT_RUN_MARK);
 }
 
 /* The jail runs, or has run. */
@@ -138,10 +149,12 @@ static int wait_until_running(const struct pot_config *site, struct nomad_task *
 		if (r != 0)
 			return r < 0 ? r : 0;
 		if (!alive) {
-			if (pot_exit_code(site, name) >= 0)
+			if (has_run(task))
 				return 0;
 			return ended_early(task, err);
 		}
+		if (nomad_task_is_cancelled(task))
+			return nomad_error_set(err, ECANCELED, "the start was cancelled");
 		if (now_ms() >= deadline)
 			return nomad_error_set(err, ETIMEDOUT, "the jail did not run within %lld s (start_timeout)",
 					       (long long)site->start_timeout);

@@ -48,13 +48,16 @@ int pot_hold_new(const char *state_dir, struct nomad_error **err)
 	return fd;
 }
 
-static __thread int held_fd; /* of the command that this thread runs */
+/* Of the command that this thread runs. */
+static __thread int held_fd;
+static __thread pid_t held_pid;
 
 static void write_pid(void *ud, pid_t pid)
 {
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%-15ld\n", (long)pid);
 
+	held_pid = pid;
 	/* Where it cannot be written, the next one waits instead of killing. */
 	(void)ud;
 	(void)!pwrite(held_fd, text, (size_t)n, 0);
@@ -63,8 +66,15 @@ static void write_pid(void *ud, pid_t pid)
 void pot_hold_apply(struct nomad_tool *tool, int fd)
 {
 	held_fd = fd;
+	held_pid = 0;
 	tool->keep_fd = fd > 0 ? fd : 0;
 	tool->started = fd > 0 ? write_pid : NULL;
+}
+
+void pot_hold_kill(void)
+{
+	if (held_pid > 1)
+		kill(-held_pid, SIGTERM);
 }
 
 void pot_hold_free(const char *state_dir, int fd)

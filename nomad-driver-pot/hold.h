@@ -13,6 +13,8 @@ int pot_hold_new(const char *state_dir, struct nomad_error **err);
 /* `tool`, run by this thread, is to keep it and to be told of in it; 0: no hold. */
 struct nomad_tool;
 void pot_hold_apply(struct nomad_tool *tool, int fd);
+/* Ends the command that this thread runs with a hold; to be called while it runs. */
+void pot_hold_kill(void);
 /* The start is through: take the file away and close it. */
 void pot_hold_free(const char *state_dir, int fd);
 /* End what another plugin's start has left running.  0 if there is nothing

@@ -7,7 +7,6 @@
  * A data set with mounts in it is busy. */
 #include "leftovers.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,20 +19,6 @@
 enum { MAX_INTERFACES = 8, MAX_MOUNTS = 64 };
 
 /* ---- Interfaces ---- */
-
-bool pot_find_interface(struct pot_interface *interface, const char *line)
-{
-	static const char mark[] = "description: ";
-	const char *text = line + strspn(line, " \t");
-
-	if (interface->found)
-		return true;
-	if (text == line)
-		snprintf(interface->name, sizeof(interface->name), "%.*s", (int)strcspn(line, ":"), line);
-	interface->found = text > line && *interface->name && strncmp(text, mark, sizeof(mark) - 1) == 0 &&
-			   strcmp(text + sizeof(mark) - 1, interface->description) == 0;
-	return interface->found;
-}
 
 static void on_interface_line(void *ud, const char *line)
 {
@@ -56,18 +41,6 @@ void pot_remove_interfaces(const struct pot_config *site, const char *name)
 }
 
 /* ---- Mounts ---- */
-
-char *pot_mount_point_below(const char *line, const char *root)
-{
-	size_t n = strlen(root);
-
-	if (strstr(line, " zfs "))
-		return NULL;
-	for (const char *p = strstr(line, root); p; p = strstr(p + n, root))
-		if (p > line && p[-1] == ' ')
-			return nomad_strdupf("%.*s", (int)strcspn(p, " "), p);
-	return NULL;
-}
 
 struct mounts {
 	const char *root;

@@ -328,9 +328,9 @@ int pot_make(const struct pot_config *site, struct nomad_task *task, const char 
 
 	if (fd < 0)
 		return fd;
-	pot_call_hold(fd);
+	pot_call_for_start(task, fd);
 	r = make(site, task, name, err);
-	pot_call_hold(0);
+	pot_call_for_start(NULL, 0);
 	pot_hold_free(nomad_task_state_dir(task), fd);
 	return r;
 }

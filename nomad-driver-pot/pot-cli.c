@@ -335,7 +335,9 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
  *
  * What pot says goes to a file: the task's stdout is POT_STDOUT_FD, which pot-run takes in the jail. */
 static const char start_script[] = "\"$1\" start \"$2\" 5>&1 >>\"$3\" 4>&-; r=$?\n"
-				   "s=$(\"$1\" last-run-stats -p \"$2\" 2>/dev/null 4>&-) || s=\n"
+				   "for i in 1 2 3; do\n"
+				   "s=$(timeout 60 \"$1\" last-run-stats -p \"$2\" 2>/dev/null 4>&-) && break\n"
+				   "s=; sleep 1; done\n"
 				   "c=${s#*\\\"ExitCode\\\": }; c=${c%%[!0-9]*}\n"
 				   "case $s in *ExitCode*[0-9]*) ;; *) c= ;; esac\n"
 				   "if [ -z \"$c\" ]; then exit \"$r\"; fi\n"
@@ -406,11 +408,6 @@ char **pot_argv_is_running(const char *pot, const char *name)
 char **pot_argv_info_env(const char *pot, const char *name)
 {
 	return argv_of(pot, "info", "-E", "-p", name, NULL);
-}
-
-char **pot_argv_last_run_stats(const char *pot, const char *name)
-{
-	return argv_of(pot, "last-run-stats", "-p", name, NULL);
 }
 
 char **pot_argv_set_status(const char *pot, const char *name, const char *status)
@@ -501,20 +498,6 @@ const char *pot_signal_name(int signal)
 	return NULL;
 }
 
-int pot_parse_last_run_stats(const char *output)
-{
-	static const char key[] = "\"ExitCode\":";
-	const char *p = output ? strstr(output, key) : NULL;
-	char *end;
-	long code;
-
-	if (!p)
-		return -1;
-	p += sizeof(key) - 1;
-	code = strtol(p, &end, 10);
-	return end == p || code < 0 || code > 255 ? -1 : (int)code;
-}
-
 char *pot_parse_address(const char *output)
 {
 	static const char key[] = "export _POT_IP=";
@@ -539,5 +522,31 @@ char *pot_first_complaint(const char *output)
 			return nomad_strdupf("%.*s", (int)strcspn(line, "\r\n"), line);
 		}
 	}
+	return NULL;
+}
+
+bool pot_find_interface(struct pot_interface *interface, const char *line)
+{
+	static const char mark[] = "description: ";
+	const char *text = line + strspn(line, " \t");
+
+	if (interface->found)
+		return true;
+	if (text == line)
+		snprintf(interface->name, sizeof(interface->name), "%.*s", (int)strcspn(line, ":"), line);
+	interface->found = text > line && *interface->name && strncmp(text, mark, sizeof(mark) - 1) == 0 &&
+			   strcmp(text + sizeof(mark) - 1, interface->description) == 0;
+	return interface->found;
+}
+
+char *pot_mount_point_below(const char *line, const char *root)
+{
+	size_t n = strlen(root);
+
+	if (strstr(line, " zfs "))
+		return NULL;
+	for (const char *p = strstr(line, root); p; p = strstr(p + n, root))
+		if (p > line && p[-1] == ' ')
+			return nomad_strdupf("%.*s", (int)strcspn(p, " "), p);
 	return NULL;
 }

@@ -64,7 +64,6 @@ char **pot_argv_exists(const char *pot, const char *name);
 char **pot_argv_is_running(const char *pot, const char *name);
 /* Prints the pot's variables, for pot_parse_address(). */
 char **pot_argv_info_env(const char *pot, const char *name);
-char **pot_argv_last_run_stats(const char *pot, const char *name);
 /* From "starting" a pot may become "doa", from "stopping" it may become "stopped". */
 char **pot_argv_set_status(const char *pot, const char *name, const char *status);
 char **pot_argv_version(const char *pot);
@@ -84,9 +83,19 @@ char **pot_argv_rctl_remove(const char *name);
 const char *pot_signal_name(int signal);
 /* The address in the output of info -E, malloc()ed; NULL: the pot has none of its own. */
 char *pot_parse_address(const char *output);
-/* The exit code in the output of last-run-stats, or -1. */
-int pot_parse_last_run_stats(const char *output);
 /* The first line of `output` that pot marks as an error, without the mark, malloc()ed; or NULL. */
 char *pot_first_complaint(const char *output);
+
+/* Looks for an interface in the output of ifconfig -a, which is given line by line. */
+struct pot_interface {
+	const char *description; /* wanted */
+	char name[32];		 /* of the interface that the lines are about */
+	bool found;
+};
+/* True, and `found` set, at the line that gives `name` the wanted description.  Later lines change nothing. */
+bool pot_find_interface(struct pot_interface *interface, const char *line);
+/* The mount point below `root`, a directory with a slash at its end, in a line of mount -p, malloc()ed; NULL: there is
+ * none, or memory ran out.  ZFS's own mounts do not count: they go with their data sets. */
+char *pot_mount_point_below(const char *line, const char *root);
 
 #endif

@@ -184,7 +184,6 @@ static void test_steps(void **state)
 	expect(POT "|info|-q|-p|P", pot_argv_exists(POT, "P"));
 	expect(POT "|info|-E|-p|P", pot_argv_info_env(POT, "P"));
 	expect(POT "|info|-q|-r|-p|P", pot_argv_is_running(POT, "P"));
-	expect(POT "|last-run-stats|-p|P", pot_argv_last_run_stats(POT, "P"));
 	expect(POT "|set-status|-p|P|-s|doa", pot_argv_set_status(POT, "P", "doa"));
 	expect("ifconfig|-a", pot_argv_interfaces());
 	expect("ifconfig|p4a|destroy", pot_argv_interface_destroy("p4a"));
@@ -312,19 +311,6 @@ static void test_address(void **state)
 		assert_null(pot_parse_address(without[i]));
 }
 
-static void test_last_run_stats(void **state)
-{
-	(void)state;
-	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 7 }\n"), 7);
-	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 0 }"), 0);
-	assert_int_equal(pot_parse_last_run_stats("{\"ExitCode\":143}"), 143);
-	assert_int_equal(pot_parse_last_run_stats("{}"), -1);
-	assert_int_equal(pot_parse_last_run_stats(""), -1);
-	assert_int_equal(pot_parse_last_run_stats(NULL), -1);
-	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": }"), -1);
-	assert_int_equal(pot_parse_last_run_stats("{ \"ExitCode\": 99999 }"), -1);
-}
-
 static void test_first_complaint(void **state)
 {
 	char *s = pot_first_complaint("===>  importing a @ b\n###>  The 1.2.3.4 IP is not valid\n###>  Not able\n");
@@ -340,6 +326,55 @@ static void test_first_complaint(void **state)
 	assert_null(pot_first_complaint(NULL));
 }
 
+static void an_interface_is_found_by_its_description(void **state)
+{
+	static const char *const lines[] = {
+		"em0: flags=8863<UP,BROADCAST> metric 0 mtu 1500",
+		"\tdescription: nomad_ab",
+		"p4a: flags=8943<UP,BROADCAST> metric 0 mtu 1500",
+		"\tether 02:00:00:00:00:0a",
+		"\tdescription: nomad_a",
+	};
+	struct pot_interface interface = { .description = "nomad_a" };
+
+	(void)state;
+	assert_false(pot_find_interface(&interface, lines[4]));
+	for (size_t i = 0; i < 4; i++)
+		assert_false(pot_find_interface(&interface, lines[i]));
+	assert_true(pot_find_interface(&interface, lines[4]));
+	assert_string_equal(interface.name, "p4a");
+}
+
+static void a_mount_point_below_the_pot_is_found(void **state)
+{
+	static const char root[] = "/pot/jails/nomad_a/m/";
+	static const struct {
+		const char *line, *point;
+	} cases[] = {
+		{ "/srv/data  /pot/jails/nomad_a/m/data nullfs rw 0 0", "/pot/jails/nomad_a/m/data" },
+		{ "devfs  /pot/jails/nomad_a/m/dev devfs rw 0 0", "/pot/jails/nomad_a/m/dev" },
+		{ "/pot/jails/nomad_a/m/x  /pot/jails/nomad_a/m/y nullfs rw 0 0", "/pot/jails/nomad_a/m/y" },
+		/* A source with a blank may look like another mount point of this pot, never like one of another. */
+		{ "/srv/my data  /pot/jails/nomad_a/m/tmp/copy-in.1 nullfs ro 0 0",
+		  "/pot/jails/nomad_a/m/tmp/copy-in.1" },
+		{ "zroot/pot/jails/nomad_a/m  /pot/jails/nomad_a/m zfs rw 0 0", NULL },
+		{ "zroot/x  /pot/jails/nomad_a/m/x zfs rw 0 0", NULL },
+		{ "/srv/data  /pot/jails/nomad_ab/m/data nullfs rw 0 0", NULL },
+		{ "/srv/data  /mnt/pot/jails/nomad_a/m/data nullfs rw 0 0", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(cases); i++) {
+		NOMAD_AUTO_FREE char *point = pot_mount_point_below(cases[i].line, root);
+
+		if (cases[i].point)
+			assert_string_equal(point, cases[i].point);
+		else
+			assert_null(point);
+	}
+}
+
 static void test_signal_names(void **state)
 {
 	(void)state;
@@ -353,13 +388,20 @@ static void test_signal_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prepare_plain),  cmocka_unit_test(test_command),
-		cmocka_unit_test(test_network_mode),   cmocka_unit_test(test_port_map),
-		cmocka_unit_test(test_ports),	       cmocka_unit_test(test_dns_and_signature),
-		cmocka_unit_test(test_steps),	       cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_start),	       cmocka_unit_test(test_address),
-		cmocka_unit_test(test_last_run_stats), cmocka_unit_test(test_first_complaint),
+		cmocka_unit_test(test_prepare_plain),
+		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_network_mode),
+		cmocka_unit_test(test_port_map),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_dns_and_signature),
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start),
+		cmocka_unit_test(test_address),
+		cmocka_unit_test(test_first_complaint),
 		cmocka_unit_test(test_signal_names),
+		cmocka_unit_test(an_interface_is_found_by_its_description),
+		cmocka_unit_test(a_mount_point_below_the_pot_is_found),
 	};
 
 	return cmocka_run_group_tests_name("pot command lines", tests, NULL, NULL);

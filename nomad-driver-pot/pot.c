@@ -31,6 +31,7 @@
 #include "nomad/tool.h"
 #include "nomad/log.h"
 #include "pot-cli.h"
+#include "run.h"
 
 enum {
 	END_TIMEOUT_S = 60,	  /* until a jail is gone */
@@ -53,20 +54,6 @@ int pot_exists(const struct pot_config *site, const char *name, struct nomad_err
 int pot_is_running(const struct pot_config *site, const char *name, struct nomad_error **err)
 {
 	return pot_ask(site, pot_argv_is_running(site->pot_path, name), err);
-}
-
-int pot_exit_code(const struct pot_config *site, const char *name)
-{
-	NOMAD_AUTO_STRV char **argv = pot_argv_last_run_stats(site->pot_path, name);
-	struct nomad_tool run = { .argv = (const char *const *)argv,
-				  .path = site->path,
-				  .timeout_ms = (unsigned)site->command_timeout * 1000 };
-	int code = -1;
-
-	if (argv && nomad_tool_run(&run, NULL) == 0)
-		code = pot_parse_last_run_stats(run.output);
-	free(run.output);
-	return code;
 }
 
 char *pot_address(const struct pot_config *site, const char *name)
@@ -125,7 +112,8 @@ void pot_log_start(const char *name, const char *state_dir)
 	char *rest = NULL;
 
 	for (char *line = text ? strtok_r(text, "\r\n", &rest) : NULL; line; line = strtok_r(NULL, "\r\n", &rest))
-		nomad_log_kv(NOMAD_LOG_INFO, "pot start", "pot", name, "said", line, NULL);
+		if (strcmp(line, POT_RUN_MARK) != 0)
+			nomad_log_kv(NOMAD_LOG_INFO, "pot start", "pot", name, "said", line, NULL);
 }
 
 /* ---- Ending ---- */

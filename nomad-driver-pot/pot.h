@@ -16,9 +16,6 @@ int pot_make(const struct pot_config *site, struct nomad_task *task, const char 
 /* 1, 0, or a negative errno. */
 int pot_exists(const struct pot_config *site, const char *name, struct nomad_error **err);
 int pot_is_running(const struct pot_config *site, const char *name, struct nomad_error **err);
-/* What the task ended with, or -1 if pot does not know. */
-int pot_exit_code(const struct pot_config *site, const char *name);
-
 /* The address of a pot with a network of its own, malloc()ed; or NULL. */
 char *pot_address(const struct pot_config *site, const char *name);
 

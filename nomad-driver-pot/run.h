@@ -11,6 +11,8 @@ struct nomad_error;
 #define POT_RUN POT_RUN_MOUNT "/run"
 /* The task's stdout: a descriptor that pot passes on without knowing it. */
 #define POT_STDOUT_FD 5
+/* The first line that it writes to pot's own stdout: the jail is there. */
+#define POT_RUN_MARK "nomad: the jail is up"
 
 /* Writes it into a new directory of `state_dir` and returns the directory's path, which the caller frees, in *ret_dir.
  * Returns 0 or a negative errno. */

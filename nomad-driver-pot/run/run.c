@@ -6,7 +6,8 @@
  *
  * pot starts a command in the background of a shell, which then ignores SIGINT and SIGQUIT, and a shell cannot take
  * back what was ignored before it started.  This program can.  It also connects the task's stdout: pot's own goes
- * to a file, as pot writes messages of its own there.
+ * to a file, as pot writes messages of its own there.  The first line of this program in that file is how the driver
+ * knows that there was a jail: pot start goes on without one, and reports that the task has ended with 1.
  *
  * With -u it becomes a user of the jail, by name or number, with HOME, USER and LOGNAME.
  *
@@ -44,6 +45,7 @@ static void connect_stdout(void)
 {
 	if (fcntl(POT_STDOUT_FD, F_GETFD) < 0)
 		return;
+	(void)!write(STDOUT_FILENO, POT_RUN_MARK "\n", sizeof(POT_RUN_MARK));
 	(void)dup2(POT_STDOUT_FD, STDOUT_FILENO);
 	(void)close(POT_STDOUT_FD);
 }

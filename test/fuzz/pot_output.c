@@ -14,9 +14,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pot_usage *usage = pot_usage_new();
 	struct nomad_error *err = NULL;
 	struct nomad_stats stats;
-	int code = pot_parse_last_run_stats(text);
+	struct pot_interface interface = { .description = "a" };
+	char *point = pot_mount_point_below(text, "/p/a/m/");
 
-	fuzz_must(usage && code >= -1 && code <= 255);
+	fuzz_must(usage);
+	(void)pot_find_interface(&interface, text);
+	fuzz_must(!point || (strncmp(point, "/p/a/m/", 7) == 0 && !strchr(point, ' ')));
+	free(point);
 	fuzz_must(!address || strspn(address, "0123456789abcdefABCDEF:.") == strlen(address));
 	fuzz_must(!complaint || !strchr(complaint, '\n'));
 	for (int64_t now = 0; now < 40000; now += 20000)

@@ -76,7 +76,9 @@ beside 'destroy dies with half the pot gone' recovers 5 destroy.half kill 1
 for step in stop.jail stop.net stop.mount; do
 	beside "pot start dies in its cleanup, at $step" recovers 5 $step kill 1
 done
-beside 'last-run-stats fails once: the code is that of pot start' recovers 125 last-run-stats fail 1
+beside 'last-run-stats fails once' recovers 5 last-run-stats fail 1
+beside 'last-run-stats dies twice' recovers 5 last-run-stats kill 2
+beside 'last-run-stats always fails: the code is that of pot start' recovers 125 last-run-stats fail
 
 t_stale_rule() {
 	limits none
