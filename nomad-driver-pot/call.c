@@ -73,7 +73,7 @@ int pot_call_for_output(const struct pot_config *site, char **take_argv, struct 
 	if (run->timeout_ms == 0)
 		run->timeout_ms = (unsigned)site->command_timeout * 1000;
 	run->trim = without_mark;
-	if (starting)
+	if (starting && !run->tick)
 		run->tick = end_if_cancelled;
 	pot_hold_apply(run, hold_fd);
 	r = with_complaint(nomad_tool_run(run, err), run, err);

@@ -85,6 +85,19 @@ void pot_images_release(void)
 	pthread_rwlock_unlock(&in_use);
 }
 
+bool pot_image_repair(const struct pot_config *site, const char *image,
+		      bool (*remove)(const struct pot_config *site, const char *image))
+{
+	bool removed;
+
+	/* Another start may just import it. */
+	if (pthread_rwlock_trywrlock(&in_use) != 0)
+		return false;
+	removed = remove(site, image);
+	pthread_rwlock_unlock(&in_use);
+	return removed;
+}
+
 void pot_images_collect(const struct pot_config *site, const char *dir,
 			int (*remove)(const struct pot_config *site, const char *image))
 {

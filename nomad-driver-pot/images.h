@@ -18,6 +18,11 @@ void pot_image_used(const char *dir, const char *image);
 void pot_images_hold(void);
 void pot_images_release(void);
 
+/* Removes what a cut import has left of `image`, which keeps every later import from working; not while images are
+ * held. `remove` says whether there was something. */
+bool pot_image_repair(const struct pot_config *site, const char *image,
+		      bool (*remove)(const struct pot_config *site, const char *image));
+
 /* Remove what has not been used for so long as the site wants; `remove` ends
  * with 0 if the image is gone.  Not at all while images are held. */
 void pot_images_collect(const struct pot_config *site, const char *dir,

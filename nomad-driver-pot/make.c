@@ -32,14 +32,16 @@ struct progress {
 	struct nomad_task *task;
 	const char *dir; /* the plugin's */
 	int64_t started, last;
+	bool unpacking;
 };
 
 static void on_line(void *ud, const char *line)
 {
 	struct progress *p = ud;
 	int64_t now = now_s();
-
 	const char *as = strstr(line, " as ");
+
+	p->unpacking |= strstr(line, "Hash confirmed") != NULL;
 
 	if (as && strncmp(line, "importing ", 10) == 0)
 		pot_image_imported(p->dir, as + 4);
@@ -51,6 +53,15 @@ static void on_line(void *ud, const char *line)
 				 line);
 		p->last = now;
 	}
+}
+
+/* A cancelled start does not wait for a download.  An image that is cut while it is unpacked stays broken. */
+static void on_tick(void *ud)
+{
+	const struct progress *p = ud;
+
+	if (!p->unpacking && nomad_task_is_cancelled(p->task))
+		pot_hold_kill();
 }
 
 /* The resolv.conf of a job's dns block, or NULL without one. */
@@ -241,16 +252,35 @@ static int wrap_image_command(const struct pot_config *site, const char *user, c
 	return pot_call(site, line ? pot_argv_set_command(site->pot_path, name, line) : NULL, NULL, err);
 }
 
-static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+/* Runs `pot prepare`.  *ret_output is what it said, which the caller frees. */
+static int run_prepare(const struct pot_config *site, struct nomad_task *task, char **take_argv, char **ret_output,
+		       struct nomad_error **err)
 {
 	const struct pot_task_config *config = nomad_task_config(task);
 	const char *dir = nomad_plugin_state_dir(nomad_task_plugin(task));
 	struct progress progress = { .task = task, .dir = dir, .started = now_s(), .last = now_s() };
-	struct nomad_tool run = { .timeout_ms = (unsigned)site->prepare_timeout * 1000,
-				  .line = on_line,
-				  .ud = &progress };
-	NOMAD_AUTO_FREE char *dns_file = NULL, *output = NULL, *complaint = NULL;
+	struct nomad_tool run = {
+		.timeout_ms = (unsigned)site->prepare_timeout * 1000, .line = on_line, .tick = on_tick, .ud = &progress
+	};
 	NOMAD_AUTO_FREE char *image = pot_image_name(config->pot, config->tag);
+	int r;
+
+	pot_images_hold();
+	r = pot_call_for_output(site, take_argv, &run, err);
+	if (image)
+		pot_image_used(dir, image);
+	pot_images_release();
+	*ret_output = run.output;
+	if (r == -EIO && image && pot_image_repair(site, image, pot_remove_half_image))
+		nomad_task_event(task, "Removed what an import that was cut had left of image %s", image);
+	return r;
+}
+
+static int prepare(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err)
+{
+	const struct pot_task_config *config = nomad_task_config(task);
+	NOMAD_AUTO_FREE char *dns_file = NULL, *output = NULL, *complaint = NULL;
+	int64_t began = now_s();
 	struct pot_port *ports = NULL;
 	size_t n_ports = 0;
 	int r;
@@ -261,16 +291,11 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	r = write_dns(task, &dns_file, err);
 	if (r == 0) {
 		nomad_task_event(task, "Preparing a pot from %s %s of %s", config->pot, config->tag, config->image);
-		pot_images_hold();
-		r = pot_call_for_output(site,
-					pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file,
-							 nomad_task_info(task)->user, nomad_task_slug(task)),
-					&run, err);
-		if (image)
-			pot_image_used(dir, image);
-		pot_images_release();
+		r = run_prepare(site, task,
+				pot_argv_prepare(site->pot_path, config, ports, n_ports, dns_file,
+						 nomad_task_info(task)->user, nomad_task_slug(task)),
+				&output, err);
 	}
-	output = run.output;
 	free(ports);
 	if (r < 0)
 		return r == -ETIMEDOUT || r == -EIO ? nomad_error_retryable(err) : r;
@@ -283,7 +308,7 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	}
 	if (r < 0)
 		return r;
-	nomad_task_event(task, "Prepared the pot in %lld s", (long long)(now_s() - progress.started));
+	nomad_task_event(task, "Prepared the pot in %lld s", (long long)(now_s() - began));
 	return 0;
 }
 

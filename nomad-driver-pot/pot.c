@@ -221,6 +221,12 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 	return 0;
 }
 
+bool pot_remove_half_image(const struct pot_config *site, const char *image)
+{
+	return pot_exists(site, image, NULL) == 0 &&
+	       pot_call(site, pot_argv_destroy(site->pot_path, image), NULL, NULL) == 0;
+}
+
 int pot_remove_image(const struct pot_config *site, const char *image)
 {
 	/* As often as not it has clones, and pot says no. */

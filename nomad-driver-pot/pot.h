@@ -33,6 +33,8 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 /* Remove the pot of a task that is over, the limits that outlive it, and what
  * a start that was cut may still be doing.  0 also if there is none. */
 int pot_remove(const struct pot_config *site, const char *name, const char *state_dir, struct nomad_error **err);
+/* Removes an image that is none for pot, as after an import that was cut.  True if there was something. */
+bool pot_remove_half_image(const struct pot_config *site, const char *image);
 /* Remove an image unless it has clones.  0: it is gone. */
 int pot_remove_image(const struct pot_config *site, const char *image);
 

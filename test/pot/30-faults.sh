@@ -80,6 +80,16 @@ beside 'last-run-stats fails once' recovers 5 last-run-stats fail 1
 beside 'last-run-stats dies twice' recovers 5 last-run-stats kill 2
 beside 'last-run-stats always fails: the code is that of pot start' recovers 125 last-run-stats fail
 
+t_half_image() {
+	limits kill
+	order prepare.receive kill 1
+	run_task "$(config 'exit 5')"
+	[ $STATUS -ne 0 ] && run_task "$(config 'exit 5')"
+	[ $STATUS = 5 ] || run_task "$(config 'exit 5')"
+	is $STATUS 5 && left_nothing || { cat "$T/err"; return 1; }
+}
+beside 'an image whose import was cut is removed, and imported again' t_half_image
+
 t_stale_rule() {
 	limits none
 	run_task "$(config 'exit 0')"
