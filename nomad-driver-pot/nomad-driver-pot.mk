@@ -26,5 +26,5 @@ freebsd-report:
 # Cross-compiled on Linux, see there.
 .PHONY: check-freebsd
 check-freebsd:
-	@for v in 14.0 15.0; do BUILD='$(BUILD)' FREEBSD_VERSION=$$v test/freebsd/check-freebsd || \
+	@for v in 13.0 14.0 15.0; do BUILD='$(BUILD)' FREEBSD_VERSION=$$v test/freebsd/check-freebsd || \
 		{ s=$$?; [ $$s -eq 77 ] || exit $$s; }; done

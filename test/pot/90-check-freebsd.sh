@@ -3,7 +3,7 @@
 # The library and the driver compile and link for FreeBSD, warnings being errors.
 . test/lib.sh
 
-for target in x86_64:14.0 aarch64:14.0 x86_64:15.0 aarch64:15.0; do
+for target in x86_64:14.0 aarch64:14.0 x86_64:13.0 aarch64:13.0 x86_64:15.0 aarch64:15.0; do
 	cpu=${target%:*} version=${target#*:}
 	what="library and driver link for $cpu-freebsd $version"
 	# Their system calls and structs are the same; one version is enough for every day.
