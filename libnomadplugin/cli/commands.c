@@ -32,6 +32,44 @@ static const struct {
 	{ "errors", "[--pod]", "list the ids of errors, with meaning and remedy", nomad__cli_errors },
 };
 
+/* Takes "--config FILE" out of the arguments.  False: FILE is missing. */
+static bool take_config(int *argc, char **argv, const char **ret_config)
+{
+	int kept = 1;
+
+	for (int i = 1; i < *argc; i++) {
+		if (strncmp(argv[i], "--config=", 9) == 0) {
+			*ret_config = argv[i] + 9;
+		} else if (strcmp(argv[i], "--config") == 0) {
+			if (++i >= *argc)
+				return false;
+			*ret_config = argv[i];
+		} else {
+			argv[kept++] = argv[i];
+		}
+	}
+	argv[kept] = NULL;
+	*argc = kept;
+	return true;
+}
+
+static int run_driver_command(const struct nomad_driver_command *command, int argc, char **argv,
+			      const struct nomad_driver *driver)
+{
+	const char *config = NULL;
+	struct nomad_plugin *plugin;
+	int status;
+
+	if (!take_config(&argc, argv, &config))
+		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE, "%s: --config: the file is missing", command->name);
+	plugin = nomad__cli_plugin(driver, config);
+	if (!plugin)
+		return NOMAD__EXIT_FAILED;
+	status = command->run(plugin, argc, argv);
+	nomad__plugin_free(plugin);
+	return status;
+}
+
 static void usage(const struct nomad_driver *driver, FILE *out)
 {
 	fprintf(out, "nomad-driver-%s %s: %s\n\n", driver->name, driver->version,
@@ -44,6 +82,8 @@ static void usage(const struct nomad_driver *driver, FILE *out)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
 		fprintf(out, "    nomad-driver-%s %s %s\n        %s\n", driver->name, commands[i].name,
 			commands[i].arguments, commands[i].help);
+	for (const struct nomad_driver_command *c = driver->commands; c && c->name; c++)
+		fprintf(out, "    nomad-driver-%s %s %s\n        %s\n", driver->name, c->name, c->arguments, c->help);
 	fprintf(out,
 		"    nomad-driver-%s --version | --help\n\n"
 		"JOB is HCL, or JSON as `nomad job run -output` prints it; - is standard input. FILE is an agent's "
@@ -71,5 +111,8 @@ int nomad__cli_main(int argc, char **argv, const struct nomad_driver *driver)
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
 		if (strcmp(command, commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1, driver);
+	for (const struct nomad_driver_command *c = driver->commands; c && c->name; c++)
+		if (strcmp(command, c->name) == 0)
+			return run_driver_command(c, argc - 1, argv + 1, driver);
 	return nomad__cli_fail(driver, NOMAD__EXIT_USAGE, "unknown command '%s'; --help lists them", command);
 }

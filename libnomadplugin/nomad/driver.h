@@ -114,6 +114,14 @@ enum nomad_fs_isolation {
 	NOMAD_FS_UNVEIL,
 };
 
+/* A command of the driver's own command line, beside those of the library. */
+struct nomad_driver_command {
+	const char *name, *arguments, *help; /* as --help shows them */
+	/* Returns the exit status.  argv begins with the name; --config FILE, which every such command takes, is read
+	 * and removed.  Without init(), as fingerprint() in `doctor`: nomad_plugin_data() is NULL. */
+	int (*run)(struct nomad_plugin *plugin, int argc, char **argv);
+};
+
 struct nomad_driver {
 	const char *name;      /* as jobs name it: "nspawn"; the executable is nomad-driver-<name> */
 	const char *version;   /* "0.1.0" */
@@ -182,6 +190,8 @@ struct nomad_driver {
 			      struct nomad_network_isolation *ret, bool *ret_created, struct nomad_error **err);
 	int (*destroy_network)(struct nomad_plugin *plugin, const char *alloc_id,
 			       const struct nomad_network_isolation *spec, struct nomad_error **err);
+
+	const struct nomad_driver_command *commands; /* the last one has no name; NULL: none */
 };
 
 /* The decoded plugin block (the struct of config_schema), never NULL if there is a schema. */
