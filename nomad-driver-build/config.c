@@ -129,8 +129,12 @@ static const struct nomad_option plugin_options[] = {
 	    .help = "How many builds run at the same time on this node; others wait. 0: as many as there are.",
 	    .example = "4"),
 	OPT(cache_mb, INT, .def = "20480", .min = 1, .max = 1 << 30, .unit = "MiB",
-	    .help = "Caches that no build uses are removed, the oldest first, while all of them take more than this.",
+	    .help = "Limits what all caches of the node take. What was not used for the longest time is removed first, "
+		    "layer by layer, also while builds run; a layer for which there is no room is not cached.",
 	    .example = "51200"),
+	OPT(cache_max_age, INT, .def = "0", .min = 0, .max = 87600, .unit = "hours",
+	    .help = "Removes layers and cache mounts that no build has used for so long. 0: the limit of size alone.",
+	    .example = "336"),
 };
 #undef OPT
 

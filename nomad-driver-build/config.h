@@ -15,6 +15,7 @@ struct build_plugin_config {
 	char *registries_conf;
 	int64_t concurrency;
 	int64_t cache_mb;
+	int64_t cache_max_age;
 };
 
 struct build_output {

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "driver.h"
 #include "host.h"
 #include "plan.h"
@@ -124,7 +125,8 @@ static int build_destroy(struct nomad_task *task, struct nomad_error **err)
 
 	build_events_finish(data->events, nomad_task_id(task));
 	if (!config || config->cache)
-		build_cache_collect(data->base, (uint64_t)site->cache_mb << 20);
+		build_cache_collect(data->base, &(struct build_cache_limits){ .max = (uint64_t)site->cache_mb << 20,
+									      .max_age = site->cache_max_age * 3600 });
 	return remove_traces(task, err);
 }
 
@@ -174,6 +176,13 @@ static int build_init(struct nomad_plugin *plugin, void **ret_data, struct nomad
 	return 0;
 }
 
+static const struct nomad_driver_command commands[] = {
+	{ "cache", "[list [--json]|size|drop NAME|verify [NAME]] [--config FILE]",
+	  "list the caches of builds, show what they take, remove one, or compare layers with their digests",
+	  build_cache_command },
+	{ 0 },
+};
+
 const struct nomad_driver build_driver = {
 	.name = "build",
 	.version = NOMAD_VERSION,
@@ -189,4 +198,5 @@ const struct nomad_driver build_driver = {
 	.recover = build_recover,
 	.destroy = build_destroy,
 	.inspect = build_inspect,
+	.commands = commands,
 };

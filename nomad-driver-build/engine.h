@@ -13,6 +13,8 @@
 /* Of the jail. */
 #define BUILD_ROOT "/build/root"
 #define BUILD_CACHE "/cache"
+#define BUILD_CACHED "/cached"
+#define BUILD_USED_FILE "/build/used"
 #define BUILD_CONTAINERFILE "/Containerfile"
 #define BUILD_IID_FILE "/build/iid"
 #define BUILD_AUTH_FILE "/build/auth.json"

@@ -25,9 +25,6 @@ int build_tree_remove(const char *path);
 /* Bytes on disk, about. */
 uint64_t build_tree_size(const char *path);
 
-/* cache.c: remove caches that nobody uses, the oldest first, until all take no more than `max` bytes. */
-void build_cache_collect(const char *base, uint64_t max);
-
 /* events.c: a thread that makes task events of the lines that the processes of tasks write. */
 struct build_events;
 struct build_events *build_events_new(struct nomad_plugin *plugin);

@@ -17,8 +17,9 @@
  *	/build		storage and temporary files of this task alone; no device files work.  Its
  *			home is empty and read-only: configuration there would count more than /etc
  *	/Containerfile	its text, where that decides whether the result goes to a cache
- *	/cache		layers and images that earlier builds left, read-only: with isolation oci by a
+ *	/cached		layers and images that earlier builds left, read-only: with isolation oci by a
  *			filter of system calls, because an overlay would hide whiteouts
+ *	/cache		lists of them as they were when the build began, and links to them
  *	/task /local /alloc	the task's directories
  *	/secrets	the files that the job names as its build's secrets, and nothing else: not the
  *			token of Nomad's API, nor its socket.  A RUN can see all that is in the jail
@@ -44,6 +45,7 @@
 #include "engine.h"
 #include "registries.h"
 #include "step.h"
+#include "store.h"
 
 /* What is done goes on while r is 0; then `err` says why not. */
 struct jail {
@@ -359,8 +361,12 @@ static void make_build(struct jail *j)
 	bind_at(j, j->plan->root, "build/root", MS_NODEV);
 	if (j->plan->containerfile)
 		make_text(j, &BUILD_CONTAINERFILE[1], j->plan->containerfile);
-	if (j->plan->cache)
-		bind_dir(j, j->plan->cache, &BUILD_CACHE[1], MS_RDONLY | MS_NODEV | MS_NOSUID);
+	if (j->plan->cache) {
+		bind_dir(j, j->plan->cache, &BUILD_CACHED[1], MS_RDONLY | MS_NODEV | MS_NOSUID);
+		make_dir(j, &BUILD_CACHE[1], 0755);
+		if (j->r >= 0)
+			j->r = build_store_view(j->plan->cache, j->plan->driver, &BUILD_CACHE[1], BUILD_CACHED, j->err);
+	}
 	if (j->plan->mounts)
 		bind_dir(j, j->plan->mounts, "build/tmp/buildah-cache", MS_NODEV);
 	if (j->plan->features)
@@ -425,7 +431,7 @@ static void leave_host(struct jail *j)
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		fail(j, "leave", "/");
 	/* All of it, not this mount alone: see show_dir(). */
-	else if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755,size=16m") < 0)
+	else if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
 		fail(j, "make read-only", "/");
 }
 
@@ -460,7 +466,7 @@ int build_jail_enter(const struct build_plan *plan, char *const *secrets, struct
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		fail(&j, "make mounts private below", "/");
 	make_dir(&j, top, 0755);
-	mount_new(&j, "tmpfs", top, MS_NOSUID | MS_NODEV, "mode=755,size=16m");
+	mount_new(&j, "tmpfs", top, MS_NOSUID | MS_NODEV, "mode=755,size=64m");
 	if (j.r >= 0 && chdir(top) < 0)
 		fail(&j, "change to", top);
 	make_programs(&j);

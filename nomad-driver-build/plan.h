@@ -31,10 +31,13 @@ struct build_action {
 
 struct build_plan {
 	/* Directories of the host. */
-	char *work;	     /* of this task alone: /build */
-	char *root;	     /* layers and images: /build/root */
-	char *mounts;	     /* of RUN --mount=type=cache, or NULL */
-	char *lock;	     /* of the cache, or NULL */
+	char *work;	 /* of this task alone: /build */
+	char *root;	 /* layers and images: /build/root */
+	char *mounts;	 /* of RUN --mount=type=cache, or NULL */
+	char *base;	 /* storage_root, where a cache is used; or NULL */
+	char *cache_max; /* bytes of all caches, and seconds since the last use: numbers */
+	char *cache_age;
+	char *measure;	     /* not NULL: the build may write to cache mounts */
 	char *cache;	     /* its layers and images, to be read: /cache; or NULL */
 	char *driver;	     /* of the storage */
 	char *containerfile; /* text, where the engine is not to read the file itself; or NULL */

@@ -4,56 +4,25 @@
  * resolves paths (paths.c), makes command lines (engine.c), and makes the
  * directories that the build stores in. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "host.h"
 #include "network.h"
-#include "paths.h"
-#include "plan.h"
+#include "planner.h"
 #include "registries.h"
 #include "store.h"
 
-/* Everything that one start holds. */
-struct start {
-	struct nomad_task *task;
-	const struct nomad_task_info *info;
-	const struct build_config *config;
-	const struct build_plugin_config *site;
-	struct build_data *data;
-	struct build_engine engine; /* the node's, as this build calls it */
-	struct build_dirs dirs;
-	struct build_inputs inputs;
-	struct build_names names;
-	bool may_escape; /* with an old engine, a step can change what the build stores */
-	bool any_image;	 /* the build may pull what it likes; else: */
-	char **images;
-	struct build_plan *plan;
-	struct nomad_map *env;
-	const char *network; /* private, host, group or none */
-	unsigned digests, partials;
-};
-
-static int no_memory(struct nomad_error **err)
+int build_no_memory(struct nomad_error **err)
 {
 	return nomad_error_errno(err, ENOMEM, "prepare the build");
 }
 
 /* ---- What the node has and allows ---- */
 
-static bool has(char *const *list, const char *word)
-{
-	size_t i;
-
-	for (i = 0; list && list[i]; i++)
-		if (strcmp(list[i], word) == 0)
-			return true;
-	return false;
-}
-
-static int check_network(struct start *s, struct nomad_error **err)
+static int check_network(struct build_start *s, struct nomad_error **err)
 {
 	const char *network = s->config->network;
 	bool private;
@@ -71,7 +40,7 @@ static int check_network(struct start *s, struct nomad_error **err)
 	return r;
 }
 
-static int check_site(struct start *s, struct nomad_error **err)
+static int check_site(struct build_start *s, struct nomad_error **err)
 {
 	int r;
 
@@ -86,232 +55,16 @@ static int check_site(struct start *s, struct nomad_error **err)
 	return 0;
 }
 
-/* ---- Inputs ---- */
-
-static int find_containerfile(struct start *s, struct nomad_error **err)
-{
-	static const char *const names[] = { "Containerfile", "Dockerfile" };
-	const char *given = s->config->containerfile ? s->config->containerfile : s->config->dockerfile;
-	size_t i;
-
-	if (given)
-		return build_path_in_context(&s->dirs, "containerfile", s->inputs.context, given,
-					     &s->inputs.containerfile, err);
-	for (i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
-		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
-		int r = build_path_in_context(&s->dirs, "containerfile", s->inputs.context, names[i],
-					      &s->inputs.containerfile, &why);
-
-		if (r >= 0)
-			return 0;
-		if (r != -ENOENT)
-			return nomad_error_set(err, -r, "%s", nomad_error_message(why));
-	}
-	return nomad_error_set(err, ENOENT,
-			       "containerfile: there is neither a Containerfile nor a Dockerfile in context '%s'; put "
-			       "one there, or name it",
-			       s->config->context);
-}
-
-static int find_contexts(struct start *s, struct nomad_error **err)
-{
-	static const char *const transports[] = { "oci-archive:", "docker-archive:" };
-	const struct nomad_map *map = &s->config->build_contexts;
-	size_t i, j;
-	int r = 0;
-
-	for (i = 0; i < map->count && r >= 0; i++) {
-		const char *value = map->pairs[i].value, *transport = NULL;
-		NOMAD_AUTO_FREE char *path = NULL, *text = NULL;
-
-		if (strncmp(value, "docker-image://", 15) == 0) {
-			if (nomad_map_set(&s->inputs.contexts, map->pairs[i].key, value) < 0)
-				r = no_memory(err);
-			continue;
-		}
-		for (j = 0; j < NOMAD_ARRAY_LEN(transports); j++)
-			if (strncmp(value, transports[j], strlen(transports[j])) == 0)
-				transport = transports[j];
-		r = build_path_resolve(&s->dirs, "build_contexts", value + (transport ? strlen(transport) : 0),
-				       transport ? BUILD_PATH_FILE : BUILD_PATH_DIRECTORY, &path, err);
-		if (r < 0)
-			break;
-		text = nomad_strdupf("%s%s%s", transport ? "docker-image://" : "", transport ? transport : "", path);
-		if (!text || nomad_map_set(&s->inputs.contexts, map->pairs[i].key, text) < 0)
-			r = no_memory(err);
-	}
-	return r;
-}
-
-/* One from the environment travels in the environment of the process, and becomes a file in the jail. */
-static int take_variable(struct start *s, const char *id, const char *name, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *key = nomad_strdupf("%s%zu", BUILD_SECRET_VARIABLE,
-						  nomad_strv_count((const char *const *)s->plan->secret_ids));
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", BUILD_SECRET_DIR, id);
-	const char *value = nomad_map_get(&s->info->env, name);
-
-	if (!value)
-		return nomad_error_set(err, ENOENT,
-				       "secrets: '%s' is not in the environment of the task; set it with a template "
-				       "block and env = true",
-				       name);
-	if (!key || !path || nomad_map_set(s->env, key, value) < 0 || nomad_strv_add(&s->plan->secret_ids, id) < 0 ||
-	    nomad_map_set(&s->inputs.secrets, id, path) < 0)
-		return no_memory(err);
-	return 0;
-}
-
-static int find_secret_files(struct start *s, const char *option, const struct nomad_map *map, struct nomad_map *to,
-			     struct nomad_error **err)
-{
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < map->count && r >= 0; i++) {
-		const struct nomad_pair *pair = &map->pairs[i];
-		NOMAD_AUTO_FREE char *path = NULL;
-
-		if (strncmp(pair->value, "env:", 4) == 0) {
-			r = take_variable(s, pair->key, pair->value + 4, err);
-			continue;
-		}
-		r = build_path_resolve(&s->dirs, option, pair->value, BUILD_PATH_SECRET, &path, err);
-		if (r >= 0 && (nomad_map_set(to, pair->key, path) < 0 ||
-			       (!has(s->plan->secret_files, path) && nomad_strv_add(&s->plan->secret_files, path) < 0)))
-			r = no_memory(err);
-	}
-	return r;
-}
-
-static int find_inputs(struct start *s, struct nomad_error **err)
-{
-	int r = build_path_resolve(&s->dirs, "context", s->config->context, BUILD_PATH_DIRECTORY, &s->inputs.context,
-				   err);
-
-	if (r >= 0)
-		r = find_containerfile(s, err);
-	if (r >= 0 && s->config->ignorefile)
-		r = build_path_in_context(&s->dirs, "ignorefile", s->inputs.context, s->config->ignorefile,
-					  &s->inputs.ignorefile, err);
-	if (r >= 0)
-		r = find_contexts(s, err);
-	if (r >= 0)
-		r = find_secret_files(s, "secrets", &s->config->secrets, &s->inputs.secrets, err);
-	return r < 0 ? r : find_secret_files(s, "ssh", &s->config->ssh, &s->inputs.ssh, err);
-}
-
-/* Of a build that may pull only some images, the engine gets a list: it does not know globs. */
-static int allow_image(struct start *s, const char *name, struct nomad_error **err)
-{
-	NOMAD_AUTO_FREE char *known_as = build_name_in_policy(name);
-
-	if (!known_as) /* a file of the task needs no place in the list */
-		return errno ? no_memory(err) : 0;
-	return nomad_strv_add(&s->images, known_as) < 0 ? no_memory(err) : 0;
-}
-
-static int check_images(struct start *s, const char *option, struct nomad_error **err)
-{
-	const struct nomad_map *contexts = &s->config->build_contexts;
-	size_t i;
-	int r = 0;
-
-	s->any_image = nomad_task_may(s->task, option, "*", NULL) >= 0;
-	if (s->any_image)
-		return 0;
-	for (i = 0; s->names.names && s->names.names[i] && r >= 0; i++) {
-		r = nomad_task_may(s->task, option, s->names.names[i], err);
-		if (r >= 0)
-			r = allow_image(s, s->names.names[i], err);
-	}
-	for (i = 0; i < contexts->count && r >= 0; i++)
-		if (strncmp(contexts->pairs[i].value, "docker-image://", 15) == 0)
-			r = allow_image(s, contexts->pairs[i].value + 15, err);
-	if (r >= 0 && s->config->cache_from) {
-		r = nomad_task_may(s->task, "cache_from", s->config->cache_from, err);
-		if (r >= 0 && nomad_strv_add(&s->images, s->config->cache_from) < 0)
-			r = no_memory(err);
-	}
-	return r;
-}
-
-/* The engine gets the very text that was looked through: another task of the group could change the file meanwhile. */
-static int pin_containerfile(struct start *s, const char *text, struct nomad_error **err)
-{
-	static const char *const suffixes[] = { ".containerignore", ".dockerignore" };
-	size_t i;
-
-	/* The engine looks for this one beside the file. */
-	for (i = 0; i < NOMAD_ARRAY_LEN(suffixes) && !s->inputs.ignorefile; i++) {
-		NOMAD_AUTO_FREE char *beside = nomad_strdupf("%s%s", s->inputs.containerfile, suffixes[i]);
-		NOMAD_AUTO_FREE char *host = beside ? build_path_on_host(&s->dirs, beside) : NULL;
-
-		if (!host)
-			return no_memory(err);
-		if (access(host, F_OK))
-			continue;
-		s->inputs.ignorefile = strdup(beside);
-		if (!s->inputs.ignorefile)
-			return no_memory(err);
-	}
-	free(s->inputs.containerfile);
-	s->inputs.containerfile = strdup(BUILD_CONTAINERFILE);
-	s->plan->containerfile = strdup(text);
-	return s->inputs.containerfile && s->plan->containerfile ? 0 : no_memory(err);
-}
-
-/* A cached layer is to be what a build without a cache makes, and names of images are to be whole. */
-static int check_containerfile(struct start *s, struct nomad_error **err)
-{
-	const struct build_engine *engine = &s->engine;
-	NOMAD_AUTO_FREE char *path = build_path_on_host(&s->dirs, s->inputs.containerfile);
-	NOMAD_AUTO_FREE char *text = path ? build_containerfile_read(path) : NULL, *copy = NULL;
-	struct build_binds binds;
-	const char *since;
-	int r;
-
-	copy = text ? strdup(text) : NULL;
-	if (!path || (text && !copy))
-		return no_memory(err);
-	if (!copy)
-		s->names.unknown = true;
-	else if (build_names_in(copy, &s->config->args, &s->config->build_contexts, &s->names) < 0)
-		return no_memory(err);
-	r = check_images(s, "containerfile", err);
-	if (r < 0)
-		return r;
-	binds = build_binds_of(path, text);
-	s->inputs.name_platform = binds.of_target;
-	s->may_escape =
-		binds.of_anything || s->names.unknown || s->config->build_contexts.count || !s->config->tls_verify;
-	if (s->config->cache && !s->may_escape && build_engine_follows_links(engine)) {
-		r = pin_containerfile(s, text, err);
-		if (r < 0)
-			return r;
-	}
-	if (!build_engine_keeps_layers(s->config))
-		return 0;
-	since = build_engine_lacks_keys(engine, &binds);
-	s->inputs.no_cache = since;
-	if (since)
-		nomad_task_event(s->task,
-				 "The Containerfile has RUN --mount=type=bind, and %s %s does not see when the content "
-				 "behind it changes: building without its layer cache; %s can use it",
-				 engine->is_podman ? "podman" : "buildah", engine->version, since);
-	return 0;
-}
-
 /* ---- The plan ---- */
 
 static int set(char **to, char *take_value, struct nomad_error **err)
 {
 	free(*to);
 	*to = take_value;
-	return take_value ? 0 : no_memory(err);
+	return take_value ? 0 : build_no_memory(err);
 }
 
-static int plan_cache(struct start *s, const char *driver, struct nomad_error **err)
+static int plan_cache(struct build_start *s, const char *driver, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *dir =
 		nomad_strdupf("%s/cache/%s~%s", s->data->base,
@@ -319,12 +72,18 @@ static int plan_cache(struct start *s, const char *driver, struct nomad_error **
 	int r;
 
 	if (!dir || strstr(dir, "/../"))
-		return no_memory(err);
+		return build_no_memory(err);
 	r = set(&s->plan->cache, nomad_strdupf("%s/root-%s", dir, driver), err);
 	if (r >= 0)
 		r = set(&s->plan->mounts, nomad_strdupf("%s/mounts", dir), err);
 	if (r >= 0)
-		r = set(&s->plan->lock, nomad_strdupf("%s/lock", dir), err);
+		r = set(&s->plan->base, strdup(s->data->base), err);
+	if (r >= 0)
+		r = set(&s->plan->cache_max, nomad_strdupf("%" PRIu64, (uint64_t)s->site->cache_mb << 20), err);
+	if (r >= 0)
+		r = set(&s->plan->cache_age, nomad_strdupf("%" PRId64, s->site->cache_max_age * 3600), err);
+	if (r >= 0 && s->cache_mounts)
+		r = set(&s->plan->measure, strdup("yes"), err);
 	if (r >= 0)
 		r = nomad_make_dirs(s->plan->cache, 0700, err);
 	if (r >= 0)
@@ -334,7 +93,7 @@ static int plan_cache(struct start *s, const char *driver, struct nomad_error **
 	return build_store_prepare(s->plan->cache, driver, err);
 }
 
-static int plan_storage(struct start *s, struct nomad_error **err)
+static int plan_storage(struct build_start *s, struct nomad_error **err)
 {
 	const char *driver = s->engine.storage_driver;
 	int r = set(&s->plan->work, nomad_strdupf("%s/work/%s", s->data->base, nomad_task_slug(s->task)), err);
@@ -357,24 +116,24 @@ static int plan_storage(struct start *s, struct nomad_error **err)
 	return r < 0 ? r : nomad_make_dirs(s->plan->slots, 0700, err);
 }
 
-static char *digest_file(struct start *s)
+static char *digest_file(struct build_start *s)
 {
 	return nomad_strdupf("/build/digest-%u", s->digests++);
 }
 
 /* An archive is complete or not there: it is written under another name first. */
-static int plan_partial(struct start *s, struct build_action *action, struct nomad_error **err)
+static int plan_partial(struct build_start *s, struct build_action *action, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *host = NULL, *key = nomad_strdupf("partial.%u", s->partials++);
 
 	action->partial = nomad_strdupf("%s.%s", action->path, nomad_task_slug(s->task));
 	host = action->partial ? build_path_on_host(&s->dirs, action->partial) : NULL;
 	if (!host || !key)
-		return no_memory(err);
+		return build_no_memory(err);
 	return nomad_task_put(s->task, key, host, err);
 }
 
-static int plan_destination(struct start *s, const struct build_output *output, struct build_action *action,
+static int plan_destination(struct build_start *s, const struct build_output *output, struct build_action *action,
 			    char **ret_destination, struct nomad_error **err)
 {
 	bool layout = strcmp(output->type, "oci") == 0;
@@ -392,25 +151,25 @@ static int plan_destination(struct start *s, const struct build_output *output, 
 	action->type = strdup(output->type);
 	action->reference = reference ? strdup(reference) : NULL;
 	*ret_destination = build_engine_destination(output->type, layout ? action->path : action->partial, reference);
-	return action->type && *ret_destination && (!reference || action->reference) ? 0 : no_memory(err);
+	return action->type && *ret_destination && (!reference || action->reference) ? 0 : build_no_memory(err);
 }
 
-static int plan_output(struct start *s, const struct build_output *output, struct nomad_error **err)
+static int plan_output(struct build_start *s, const struct build_output *output, struct nomad_error **err)
 {
 	struct build_action *action = build_plan_add(s->plan, BUILD_WRITE);
 	NOMAD_AUTO_FREE char *destination = NULL;
-	int r = action ? plan_destination(s, output, action, &destination, err) : no_memory(err);
+	int r = action ? plan_destination(s, output, action, &destination, err) : build_no_memory(err);
 
 	if (r < 0)
 		return r;
 	action->digest_file = digest_file(s);
 	if (!action->digest_file || build_engine_write(&s->engine, destination, action->digest_file, &action->argv) < 0)
-		return no_memory(err);
+		return build_no_memory(err);
 	return 0;
 }
 
 /* One run of the engine builds and writes.  A docker-archive does not tell its digest; a cache is to keep the image. */
-static bool is_at_once(const struct start *s)
+static bool is_at_once(const struct build_start *s)
 {
 	const struct build_output *outputs = s->config->output.items;
 
@@ -420,7 +179,7 @@ static bool is_at_once(const struct start *s)
 
 /* What the cache lacks, by a run of the engine that follows no Containerfile: so the name of an image in a cache is
  * what its registry says, and no job's. */
-static int plan_pulls(struct start *s, struct nomad_error **err)
+static int plan_pulls(struct build_start *s, struct nomad_error **err)
 {
 	bool missing = strcmp(s->config->pull, "missing") == 0;
 	size_t i;
@@ -435,7 +194,7 @@ static int plan_pulls(struct start *s, struct nomad_error **err)
 			continue;
 		action = build_plan_add(s->plan, BUILD_PULL);
 		if (!action || build_engine_pull(&s->engine, s->config, s->names.names[i], &action->argv) < 0)
-			return no_memory(err);
+			return build_no_memory(err);
 	}
 	/* Without the mounts and triggers that lead an old engine astray, no step gets at the build's store. */
 	if (!s->may_escape || !build_engine_follows_links(&s->engine))
@@ -448,35 +207,35 @@ static int plan_pulls(struct start *s, struct nomad_error **err)
 	return 0;
 }
 
-static int plan_build(struct start *s, struct nomad_error **err)
+static int plan_build(struct build_start *s, struct nomad_error **err)
 {
 	struct build_action *action = build_plan_add(s->plan, BUILD_BUILD);
 	NOMAD_AUTO_FREE char *destination = NULL;
-	int r = action ? 0 : no_memory(err);
+	int r = action ? 0 : build_no_memory(err);
 
 	if (r >= 0 && is_at_once(s))
 		r = plan_destination(s, s->config->output.items, action, &destination, err);
 	if (r < 0)
 		return r;
 	r = build_engine_build(&s->engine, s->config, &s->inputs, destination, &action->argv);
-	return r < 0 ? no_memory(err) : 0;
+	return r < 0 ? build_no_memory(err) : 0;
 }
 
-static int plan_push(struct start *s, const struct build_push *push, struct nomad_error **err)
+static int plan_push(struct build_start *s, const struct build_push *push, struct nomad_error **err)
 {
 	struct build_action *action = build_plan_add(s->plan, BUILD_PUSH);
 
 	if (!action)
-		return no_memory(err);
+		return build_no_memory(err);
 	action->reference = strdup(push->reference);
 	action->digest_file = digest_file(s);
 	if (!action->reference || !action->digest_file ||
 	    build_engine_push(&s->engine, push->reference, push->tls_verify, action->digest_file, &action->argv) < 0)
-		return no_memory(err);
+		return build_no_memory(err);
 	return 0;
 }
 
-static int plan_actions(struct start *s, struct nomad_error **err)
+static int plan_actions(struct build_start *s, struct nomad_error **err)
 {
 	const struct build_output *outputs = s->config->output.items;
 	const struct build_push *pushes = s->config->push.items;
@@ -496,7 +255,7 @@ static int plan_actions(struct start *s, struct nomad_error **err)
 }
 
 /* The proxies of the task are for the engine, too. */
-static int plan_env(struct start *s, struct nomad_error **err)
+static int plan_env(struct build_start *s, struct nomad_error **err)
 {
 	static const char *const names[] = { "http_proxy", "https_proxy", "no_proxy", "ftp_proxy", "all_proxy",
 					     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY" };
@@ -506,13 +265,13 @@ static int plan_env(struct start *s, struct nomad_error **err)
 		const char *value = nomad_map_get(&s->info->env, names[i]);
 
 		if (value && nomad_strv_addf(&s->plan->env, "%s=%s", names[i], value) < 0)
-			return no_memory(err);
+			return build_no_memory(err);
 	}
 	return 0;
 }
 
 /* What the plan says word for word of the task, the node and the job. */
-static int plan_facts(struct start *s, struct nomad_error **err)
+static int plan_facts(struct build_start *s, struct nomad_error **err)
 {
 	struct build_plan *plan = s->plan;
 	char *const *tags = s->config->tags, *const *features = s->data->host.features;
@@ -534,11 +293,11 @@ static int plan_facts(struct start *s, struct nomad_error **err)
 	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->driver ||
 	    (s->names.names && !plan->names) || !plan->isolation || !plan->network || !plan->policy ||
 	    !plan->registries || !plan->registries_conf || (tags && !plan->tags) || (features && !plan->features))
-		return no_memory(err);
+		return build_no_memory(err);
 	return 0;
 }
 
-static int plan_network(struct start *s, struct nomad_error **err)
+static int plan_network(struct build_start *s, struct nomad_error **err)
 {
 	bool private = strcmp(s->network, BUILD_NETWORK_PRIVATE) == 0;
 	int r = 0;
@@ -550,7 +309,7 @@ static int plan_network(struct start *s, struct nomad_error **err)
 	return r < 0 || !private ? r : set(&s->plan->slirp, strdup(s->data->host.slirp), err);
 }
 
-static int plan_all(struct start *s, struct nomad_error **err)
+static int plan_all(struct build_start *s, struct nomad_error **err)
 {
 	int r = plan_storage(s, err);
 
@@ -566,7 +325,7 @@ static int plan_all(struct start *s, struct nomad_error **err)
 int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nomad_map *env, struct nomad_error **err)
 {
 	struct nomad_plugin *plugin = nomad_task_plugin(task);
-	struct start s = {
+	struct build_start s = {
 		.task = task,
 		.info = nomad_task_info(task),
 		.config = nomad_task_config(task),
@@ -586,9 +345,9 @@ int build_plan_make(struct nomad_task *task, struct build_plan *plan, struct nom
 	r = check_site(&s, err);
 
 	if (r >= 0)
-		r = find_inputs(&s, err);
+		r = build_find_inputs(&s, err);
 	if (r >= 0)
-		r = check_containerfile(&s, err);
+		r = build_check_containerfile(&s, err);
 	if (r >= 0)
 		r = plan_all(&s, err);
 	build_inputs_done(&s.inputs);

@@ -23,7 +23,7 @@
 #include "engine.h"
 #include "step.h"
 
-enum { LINE_SIZE = 4096, STEPS_MAX = 1000, BLOBS_MAX = 100, ERROR_SIZE = 400 };
+enum { LINE_SIZE = 4096, STEPS_MAX = 1000, USED_MAX = 4000, BLOBS_MAX = 100, ERROR_SIZE = 400 };
 
 struct stream {
 	int from, to; /* to < 0: nobody wants it */
@@ -108,6 +108,9 @@ static void look_at(struct watch *w, bool is_error, const char *line)
 		build_run_event(w->run, "Pushing %s: layer %u", w->action->reference, ++w->blobs);
 	if (w->action->kind != BUILD_BUILD || is_error)
 		return;
+	if (strncmp(line, "--> Using cache ", 16) == 0 && w->run->result->n_used < USED_MAX &&
+	    nomad_strv_add(&w->run->result->used, line + 16) >= 0)
+		w->run->result->n_used++;
 	if (*text == '[') { /* "[stage/stages] STEP" */
 		text = strstr(text, "] ");
 		text = text ? text + 2 : line;

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "engine.h"
 #include "host.h"
 #include "network.h"
@@ -37,7 +38,7 @@ enum { FAILED = 125 }; /* as the engine's own failures */
 struct step {
 	struct build_plan plan;
 	char **secrets;
-	int events, lock;
+	int events;
 	struct build_network network;
 	bool pulling; /* the runs of the engine before the build, and only them */
 };
@@ -219,6 +220,19 @@ static int run_all(struct step *step, struct build_run *run, char **digests, str
 	return step->plan.metadata && !step->pulling ? write_metadata(step, run->result, digests, err) : 0;
 }
 
+/* For the one outside; all that a Containerfile has started is gone. */
+static void write_used(const struct build_result *result)
+{
+	NOMAD_AUTO_FD int fd = -1;
+
+	if (!result->n_used)
+		return;
+	(void)unlink(BUILD_USED_FILE);
+	fd = open(BUILD_USED_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	for (size_t i = 0; fd >= 0 && i < result->n_used; i++)
+		dprintf(fd, "%s\n", result->used[i]);
+}
+
 static int run_jailed(struct step *step, sigset_t *mask)
 {
 	struct build_result result = { 0 };
@@ -240,6 +254,7 @@ static int run_jailed(struct step *step, sigset_t *mask)
 		r = build_network_wait(&step->network, &err);
 	if (r >= 0)
 		r = run_all(step, &run, digests, &err);
+	write_used(&result);
 	if (r < 0) {
 		build_run_event(&run, "%s", nomad_error_message(err));
 		r = say(err);
@@ -304,20 +319,6 @@ static int take_turn(struct step *step, const sigset_t *mask, struct nomad_error
 		if (pause_or_stop(mask))
 			return 1;
 	}
-	return 0;
-}
-
-/* With other builds: only the collection of caches is alone. */
-static int take_lock(struct step *step, const sigset_t *mask, struct nomad_error **err)
-{
-	if (!step->plan.lock)
-		return 0;
-	step->lock = open(step->plan.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (step->lock < 0)
-		return nomad_error_errno(err, errno, "open '%s'", step->plan.lock);
-	while (flock(step->lock, LOCK_SH | LOCK_NB) < 0)
-		if (pause_or_stop(mask))
-			return 1;
 	return 0;
 }
 
@@ -389,10 +390,34 @@ static bool has_pulls(const struct build_plan *plan)
 
 static void merge(struct step *step, bool names)
 {
+	static const char full[] = "The cache has no room for all that this build adds: see cache_mb\n";
+	const struct build_plan *plan = &step->plan;
+	const struct build_cache_limits limits = { .max = strtoull(plan->cache_max, NULL, 10),
+						   .max_age = strtoll(plan->cache_age, NULL, 10) };
 	struct nomad_error *err = NULL;
+	bool fits = true;
 
-	if (build_store_merge(step->plan.root, step->plan.cache, step->plan.driver, names, &err) < 0)
+	if (build_cache_add(plan->base, &limits, plan->root, plan->cache, plan->driver, names, &fits, &err) < 0)
 		(void)say(err); /* the image is what counts */
+	else if (!fits)
+		(void)!write(step->events, full, sizeof(full) - 1);
+}
+
+/* What the build got from the cache is used now, for as long as it takes to be the oldest again. */
+static void note_use(const struct build_plan *plan)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s%s", plan->work, BUILD_USED_FILE + strlen("/build"));
+	NOMAD_AUTO_FREE char *text = path ? build_containerfile_read(path) : NULL;
+	char *line, *save = NULL, **used = NULL;
+
+	for (line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+		if (nomad_strv_add(&used, line) < 0)
+			break;
+	build_cache_use(plan->cache, plan->driver, used);
+	build_cache_use(plan->cache, plan->driver, plan->names);
+	nomad_strv_free(used);
+	if (plan->measure)
+		build_cache_measure(plan->base, plan->mounts);
 }
 
 /* In a process of its own: to enter a jail is to leave the node's directories, the cache's among them. */
@@ -416,6 +441,19 @@ static int run_apart(struct step *step, sigset_t *mask)
 	_exit(status);
 }
 
+/* What the cache has now stays until it ends. */
+static int run_pinned(struct step *step, sigset_t *mask)
+{
+	struct nomad_error *err = NULL;
+	int pin = build_cache_pin(step->plan.cache, strrchr(step->plan.work, '/') + 1, &err), status;
+
+	if (pin < 0)
+		return say(err);
+	status = run_apart(step, mask);
+	close(pin);
+	return status;
+}
+
 /* In a jail that ends before the one of the build begins: no step has seen what goes to the cache under the names of
  * images. */
 static int pull(struct step *step, sigset_t *mask)
@@ -423,7 +461,7 @@ static int pull(struct step *step, sigset_t *mask)
 	int status;
 
 	step->pulling = true;
-	status = run_apart(step, mask);
+	status = run_pinned(step, mask);
 	step->pulling = false;
 	if (!status)
 		merge(step, true);
@@ -450,7 +488,6 @@ static int run_phases(struct step *step, sigset_t *mask)
 
 	if (!step->plan.cache)
 		return run_inside(step, mask);
-	/* It may have been collected meanwhile. */
 	if (build_store_prepare(step->plan.cache, step->plan.driver, &err) < 0 ||
 	    nomad_make_dirs(step->plan.mounts, 0700, &err) < 0)
 		return say(err);
@@ -458,7 +495,8 @@ static int run_phases(struct step *step, sigset_t *mask)
 	/* A pull that failed is the build's business; one that was stopped ends all. */
 	if (status > 128)
 		return status;
-	status = run_apart(step, mask);
+	status = run_pinned(step, mask);
+	note_use(&step->plan);
 	if (!status && may_merge(&step->plan))
 		merge(step, false);
 	return status;
@@ -491,14 +529,13 @@ static int start(struct step *step, char **argv, const sigset_t *mask, struct no
 	step->events = open(argv[3], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (step->events < 0)
 		return nomad_error_errno(err, errno, "open '%s'", argv[3]);
-	r = take_turn(step, mask, err);
-	return r ? r : take_lock(step, mask, err);
+	return take_turn(step, mask, err);
 }
 
 int build_step_main(int argc, char **argv)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
-	struct step step = { .lock = -1, .events = -1 };
+	struct step step = { .events = -1 };
 	struct nomad_error *err = NULL;
 	sigset_t mask;
 	size_t i;

@@ -44,6 +44,8 @@ struct build_result {
 	struct build_timing *steps;
 	size_t n_steps;
 	int64_t ms;
+	char **used; /* images that were in the cache, as the engine's output says */
+	size_t n_used;
 };
 void build_result_done(struct build_result *result);
 
