@@ -254,7 +254,7 @@ void build_cache_use(const char *root, const char *driver, char *const *images)
 
 void build_cache_measure(const char *base, const char *mounts)
 {
-	NOMAD_AUTO_FREE char *lock_path = nomad_strdupf("%s/cache.lock", base),
+	NOMAD_AUTO_FREE char *lock_path = nomad_strdupf("%s/cache/.lock", base),
 			     *sizes = nomad_strdupf("%s.json", mounts);
 	DIR *d = opendir(mounts);
 	json_t *all = json_object();

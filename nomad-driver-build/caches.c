@@ -7,7 +7,7 @@
  *	of a mount		the youngest time of its directory
  *	size of a layer		in the list, measured when it was added (merge.c)
  *	root-DRIVER/builds/TASK	locked by a running build; holds the time when it began
- *	BASE/cache.lock		held while anything is added or removed */
+ *	BASE/cache/.lock		held while anything is added or removed */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -292,7 +292,7 @@ static void point_to_parents(struct build_caches *c)
 
 void build_caches_open(struct build_caches *c, const char *base, const char *name)
 {
-	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/cache", base), *lock = nomad_strdupf("%s/cache.lock", base);
+	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/cache", base), *lock = nomad_strdupf("%s/cache/.lock", base);
 	struct dirent **entries = NULL;
 	int n;
 

@@ -128,6 +128,10 @@ static const struct nomad_option plugin_options[] = {
 	OPT(concurrency, INT, .def = "0", .min = 0, .max = 1000,
 	    .help = "How many builds run at the same time on this node; others wait. 0: as many as there are.",
 	    .example = "4"),
+	OPT(registry_timeout, INT, .def = "120", .min = 0, .max = 86400, .unit = "seconds",
+	    .help = "Ends a push, or a pull into a cache, that makes no progress for so long. Images that a build "
+		    "without cache pulls are a part of the build: see the task's timeout. 0: no limit.",
+	    .example = "30"),
 	OPT(cache_mb, INT, .def = "20480", .min = 1, .max = 1 << 30, .unit = "MiB",
 	    .help = "Limits what all caches of the node take. What was not used for the longest time is removed first, "
 		    "layer by layer, also while builds run; a layer for which there is no room is not cached.",
@@ -267,6 +271,16 @@ static const struct nomad_option task_options[] = {
 	    .help = "Limits the processes and threads of the whole build, the engine's own among them. 0: as many as "
 		    "the policy rule max_pids_limit allows, where the node has the pids controller of cgroups.",
 	    .example = "512"),
+	OPT(storage_mb, INT, .power = &build_power_storage, .def = "0", .min = 0, .max = 1 << 24, .unit = "MiB",
+	    .help = "Limits what the build stores: base images that it pulls, layers, temporary files. A build that "
+		    "stores more is killed, and an event says so. Layers that come from a cache do not count. The "
+		    "driver looks a few times a second, so a build can store more for a moment. 0: the maximum of the "
+		    "policy rule max_storage_mb.",
+	    .example = "4096"),
+	OPT(timeout, INT, .harmless = "the task's own end", .def = "0", .min = 0, .max = 31536000, .unit = "seconds",
+	    .help = "Ends the build, pulls and pushes included, when it takes longer: exit code 124. The time that it "
+		    "waits for other builds does not count. 0: no limit.",
+	    .example = "1800"),
 	OPT(ulimits, STRING_MAP, .power = &build_power_ulimits, .check = check_ulimit,
 	    .help = "Limits of RUN, by name.", .example = "{ nofile = \"1024:2048\" }"),
 	OPT(output, BLOCK_LIST, .block = &output_schema, .max_items = 16,

@@ -14,6 +14,7 @@ struct build_plugin_config {
 	char **insecure_registries;
 	char *registries_conf;
 	int64_t concurrency;
+	int64_t registry_timeout;
 	int64_t cache_mb;
 	int64_t cache_max_age;
 };
@@ -57,6 +58,8 @@ struct build_config {
 	bool tls_verify;
 	struct nomad_map ulimits;
 	int64_t pids_limit;
+	int64_t storage_mb;
+	int64_t timeout;
 	struct nomad_block_list output; /* of struct build_output */
 	struct nomad_block_list push;	/* of struct build_push */
 	char *metadata_file;

@@ -14,7 +14,7 @@
 
 #include "host.h"
 
-enum { LOOK_EVERY_MS = 100, LINE_SIZE = 1100 };
+enum { LOOK_EVERY_MS = 100, LINE_SIZE = 4200 };
 
 struct file {
 	char *id;

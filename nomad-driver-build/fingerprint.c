@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "features.h"
 #include "host.h"
 
 /* What the options and the jail take was there in this version. */
@@ -26,6 +27,38 @@ static void show(struct nomad_fingerprint *fp, const struct build_host *host)
 	nomad_fp_string(fp, "isolation", host->runtime ? "chroot,oci" : "chroot");
 	/* Limits are those of the task's cgroup, which the whole build is in. */
 	nomad_fp_string(fp, "cgroup_manager", "cgroupfs");
+}
+
+/* The year of buildah 1.x. */
+static int year_of(int minor)
+{
+	static const struct {
+		int minor, year;
+	} years[] = { { 43, 2026 }, { 39, 2025 }, { 34, 2024 }, { 29, 2023 } };
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(years); i++)
+		if (minor >= years[i].minor)
+			return years[i].year;
+	return 2022;
+}
+
+/* Neither is in the way of a build: its jail holds an engine whose faults are known. */
+static void check_age(struct nomad_fingerprint *fp, const struct build_engine *engine)
+{
+	NOMAD_AUTO_FREE char *features = build_engine_lacks_features(engine), *fixes = build_engine_lacks_fixes(engine);
+	NOMAD_AUTO_FREE char *lacks = NULL, *open = NULL;
+	const char *name = engine->is_podman ? "podman" : "buildah";
+
+	if (!engine->version[0])
+		return;
+	lacks = nomad_strdupf("%s %s is of %d; some public Dockerfiles use what it does not have: %s", name,
+			      engine->version, year_of(build_engine_minor(engine)), features ? features : "");
+	nomad_fp_check(fp, "features", !features, NOMAD_HEALTHY, lacks ? lacks : "it is old",
+		       "install a newer one, or name it with the option engine");
+	open = nomad_strdupf("by its version, %s %s lacks the fixes of %s; the driver's jail holds what they let out",
+			     name, engine->version, fixes ? fixes : "");
+	nomad_fp_check(fp, "fixes", !fixes, NOMAD_HEALTHY, open ? open : "it lacks fixes",
+		       "see whether the distribution has patched it, or install a newer one");
 }
 
 static void check(struct nomad_fingerprint *fp, const struct build_plugin_config *config, const struct build_host *host)
@@ -51,6 +84,7 @@ static void check(struct nomad_fingerprint *fp, const struct build_plugin_config
 		nomad_fp_check(fp, "version", is_recent(engine), NOMAD_UNHEALTHY, old ? old : "the engine is too old",
 			       "update it");
 	}
+	check_age(fp, engine);
 	if (strcmp(config->storage_driver, "vfs") != 0) {
 		overlay = nomad_strdupf("overlay file systems cannot be stored in storage_root (%s)",
 					host->overlay_error ? host->overlay_error : "?");

@@ -24,6 +24,7 @@ char *build_base_dir(const struct build_plugin_config *config, const char *state
 int build_tree_remove(const char *path);
 /* Bytes on disk, about. */
 uint64_t build_tree_size(const char *path);
+uint64_t build_tree_size_at(int dir);
 
 /* events.c: a thread that makes task events of the lines that the processes of tasks write. */
 struct build_events;

@@ -8,7 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "features.h"
 #include "planner.h"
+
+int build_no_memory(struct nomad_error **err)
+{
+	return nomad_error_errno(err, ENOMEM, "prepare the build");
+}
 
 static bool has(char *const *list, const char *word)
 {
@@ -193,6 +199,52 @@ static int pin_containerfile(struct build_start *s, const char *text, struct nom
 	return s->inputs.containerfile && s->plan->containerfile ? 0 : build_no_memory(err);
 }
 
+static int refuse_feature(const struct build_start *s, const struct build_features *f, struct nomad_error **err)
+{
+	const struct build_engine *engine = &s->engine;
+	char since[32];
+
+	build_engine_since(engine->is_podman, f->since, since, sizeof(since));
+	return nomad_error_set(
+		err, ENOTSUP, "containerfile: line %u has %s, %s%s, and %s %s of this node does not have it; %s",
+		f->line, f->missing, f->since ? "which takes " : "which no engine has", f->since ? since : "",
+		engine->is_podman ? "podman" : "buildah", engine->version, f->remedy);
+}
+
+static void tell_dropped(const struct build_start *s, unsigned dropped)
+{
+	if (!dropped || strcmp(s->config->format, "oci") != 0)
+		return;
+	nomad_task_event(s->task, "The format oci has no%s%s%s: left out of the image; format = \"docker\" keeps it",
+			 dropped & BUILD_HAS_HEALTHCHECK ? " HEALTHCHECK" : "",
+			 dropped & BUILD_HAS_SHELL ? " SHELL" : "", dropped & BUILD_HAS_ONBUILD ? " ONBUILD" : "");
+}
+
+/* What the engine cannot follow is told before it runs.  *text is replaced where something can be left out. */
+static int check_features(struct build_start *s, const char *path, char **text, struct nomad_error **err)
+{
+	struct build_features f;
+	size_t n = strlen(path);
+	int r = 0;
+
+	if (!*text || (n > 3 && strcmp(path + n - 3, ".in") == 0)) /* the engine has a preprocessor change it */
+		return 0;
+	if (build_features_in(*text, &s->engine, s->config->target, &f) < 0)
+		return build_no_memory(err);
+	if (f.missing)
+		r = refuse_feature(s, &f, err);
+	if (r >= 0)
+		tell_dropped(s, f.dropped);
+	if (r >= 0 && f.text) {
+		free(*text);
+		*text = f.text;
+		f.text = NULL;
+		r = pin_containerfile(s, *text, err);
+	}
+	free(f.text);
+	return r;
+}
+
 /* A cached layer is to be what a build without a cache makes, and names of images are to be whole. */
 int build_check_containerfile(struct build_start *s, struct nomad_error **err)
 {
@@ -211,6 +263,8 @@ int build_check_containerfile(struct build_start *s, struct nomad_error **err)
 	else if (build_names_in(copy, &s->config->args, &s->config->build_contexts, &s->names) < 0)
 		return build_no_memory(err);
 	r = check_images(s, "containerfile", err);
+	if (r >= 0)
+		r = check_features(s, path, &text, err);
 	if (r < 0)
 		return r;
 	binds = build_binds_of(path, text);
@@ -218,7 +272,7 @@ int build_check_containerfile(struct build_start *s, struct nomad_error **err)
 	s->inputs.name_platform = binds.of_target;
 	s->may_escape =
 		binds.of_anything || s->names.unknown || s->config->build_contexts.count || !s->config->tls_verify;
-	if (s->config->cache && !s->may_escape && build_engine_follows_links(engine)) {
+	if (s->config->cache && !s->may_escape && !s->plan->containerfile && build_engine_follows_links(engine)) {
 		r = pin_containerfile(s, text, err);
 		if (r < 0)
 			return r;

@@ -399,11 +399,24 @@ static void make_task(struct jail *j)
 	hide(j, "alloc/logs");
 }
 
+/* The engine writes each secret to a file there while a step has it. */
+static void make_containers(struct jail *j)
+{
+	char path[64];
+
+	if ((!j->plan->secret_files || !j->plan->secret_files[0]) && (!j->plan->secret_ids || !j->plan->secret_ids[0]))
+		return;
+	snprintf(path, sizeof(path), "build/root/%s-containers", j->plan->driver);
+	make_dir(j, path, 0700);
+	mount_new(j, "tmpfs", path, MS_NOSUID | MS_NODEV, "mode=700");
+}
+
 static void make_secrets(struct jail *j, char *const *secrets)
 {
 	char path[400];
 	size_t i;
 
+	make_containers(j);
 	make_dir(j, "secrets", 0700);
 	for (i = 0; j->plan->secret_files && j->plan->secret_files[i] && j->r >= 0; i++) {
 		const char *file = j->plan->secret_files[i];

@@ -14,6 +14,7 @@ void build_result_done(struct build_result *result)
 	for (i = 0; i < result->n_steps; i++)
 		free(result->steps[i].text);
 	free(result->steps);
+	free(result->summary);
 	nomad_strv_free(result->used);
 	free(result->image_id);
 	free(result->digest);

@@ -176,6 +176,11 @@ static int resolve_in(const struct place *place, const char *what, const char *p
 	}
 	base = open(place->host, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	fd = base < 0 ? -1 : open_beneath(base, dir, is_new ? O_PATH | O_DIRECTORY : O_PATH);
+	if (fd < 0 && base >= 0 && is_new && errno == ENOENT)
+		return nomad_error_set(err, ENOENT,
+				       "%s: the directory of '%s' is not there; make it with an earlier task, or write "
+				       "to local/ or alloc/ itself",
+				       what, path);
 	if (fd < 0)
 		return refuse(what, path, errno, err);
 	behind = path_behind(base, fd);

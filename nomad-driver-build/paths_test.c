@@ -204,7 +204,7 @@ static void test_plan(void **state)
 	assert_string_equal(back.registries, "");
 	assert_string_equal(back.registries_conf, "/c");
 	assert_string_equal(back.tags[0], "t");
-	assert_null(back.lock);
+	assert_null(back.measure);
 	assert_int_equal(back.n_actions, 1);
 	assert_int_equal(back.actions[0].kind, BUILD_PUSH);
 	assert_string_equal(back.actions[0].reference, "x=y");

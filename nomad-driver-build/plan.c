@@ -26,12 +26,12 @@ struct field {
 #define OF_ACTION(field) FIELD(struct build_action, field)
 
 static const struct field strings[] = {
-	OF_PLAN(containerfile), OF_PLAN(cache),	     OF_PLAN(driver),	   OF_PLAN(merge),     OF_PLAN(work),
-	OF_PLAN(root),		OF_PLAN(mounts),     OF_PLAN(base),	   OF_PLAN(cache_max), OF_PLAN(cache_age),
-	OF_PLAN(measure),	OF_PLAN(slots),	     OF_PLAN(slot_count),  OF_PLAN(task),      OF_PLAN(local),
-	OF_PLAN(alloc),		OF_PLAN(secrets),    OF_PLAN(engine),	   OF_PLAN(isolation), OF_PLAN(network),
-	OF_PLAN(policy),	OF_PLAN(registries), OF_PLAN(resolv_conf), OF_PLAN(metadata),  OF_PLAN(registries_conf),
-	OF_PLAN(slirp),
+	OF_PLAN(containerfile), OF_PLAN(cache),	      OF_PLAN(driver),	  OF_PLAN(merge),	    OF_PLAN(work),
+	OF_PLAN(root),		OF_PLAN(mounts),      OF_PLAN(base),	  OF_PLAN(cache_max),	    OF_PLAN(cache_age),
+	OF_PLAN(measure),	OF_PLAN(storage_max), OF_PLAN(timeout),	  OF_PLAN(patience),	    OF_PLAN(slots),
+	OF_PLAN(slot_count),	OF_PLAN(task),	      OF_PLAN(local),	  OF_PLAN(alloc),	    OF_PLAN(secrets),
+	OF_PLAN(engine),	OF_PLAN(software),    OF_PLAN(isolation), OF_PLAN(network),	    OF_PLAN(policy),
+	OF_PLAN(registries),	OF_PLAN(resolv_conf), OF_PLAN(metadata),  OF_PLAN(registries_conf), OF_PLAN(slirp),
 };
 static const struct field lists[] = { OF_PLAN(tags),	     OF_PLAN(names), OF_PLAN(secret_ids),
 				      OF_PLAN(secret_files), OF_PLAN(env),   OF_PLAN(features) };

@@ -37,6 +37,9 @@ struct build_plan {
 	char *base;	 /* storage_root, where a cache is used; or NULL */
 	char *cache_max; /* bytes of all caches, and seconds since the last use: numbers */
 	char *cache_age;
+	char *storage_max;   /* bytes that the build may store, or NULL */
+	char *timeout;	     /* seconds, or NULL */
+	char *patience;	     /* seconds that a pull or push may take without progress, or NULL */
 	char *measure;	     /* not NULL: the build may write to cache mounts */
 	char *cache;	     /* its layers and images, to be read: /cache; or NULL */
 	char *driver;	     /* of the storage */
@@ -45,7 +48,8 @@ struct build_plan {
 	char *slots;	     /* where builds take their turn, or NULL */
 	char *slot_count;
 	char *task, *local, *alloc, *secrets;
-	char *engine; /* its path */
+	char *engine;	/* its path */
+	char *software; /* "buildah 1.28.2" */
 	char *isolation, *network;
 	char *slirp;		   /* program for a private network, or NULL */
 	char *policy, *registries; /* contents of files */

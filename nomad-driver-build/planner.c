@@ -15,11 +15,6 @@
 #include "registries.h"
 #include "store.h"
 
-int build_no_memory(struct nomad_error **err)
-{
-	return nomad_error_errno(err, ENOMEM, "prepare the build");
-}
-
 /* ---- What the node has and allows ---- */
 
 static int check_network(struct build_start *s, struct nomad_error **err)
@@ -93,6 +88,21 @@ static int plan_cache(struct build_start *s, const char *driver, struct nomad_er
 	return build_store_prepare(s->plan->cache, driver, err);
 }
 
+static int set_number(char **to, int64_t number, struct nomad_error **err)
+{
+	return number > 0 ? set(to, nomad_strdupf("%" PRId64, number), err) : 0;
+}
+
+static int plan_limits(struct build_start *s, struct nomad_error **err)
+{
+	int64_t mb = nomad_task_limit(s->task, "storage_mb", s->config->storage_mb);
+	int r = set_number(&s->plan->storage_max, mb << 20, err);
+
+	if (r >= 0)
+		r = set_number(&s->plan->timeout, s->config->timeout, err);
+	return r < 0 ? r : set_number(&s->plan->patience, s->site->registry_timeout, err);
+}
+
 static int plan_storage(struct build_start *s, struct nomad_error **err)
 {
 	const char *driver = s->engine.storage_driver;
@@ -108,6 +118,8 @@ static int plan_storage(struct build_start *s, struct nomad_error **err)
 		r = set(&s->plan->root, nomad_strdupf("%s/root", s->plan->work), err);
 	if (r >= 0)
 		r = nomad_make_dirs(s->plan->root, 0700, err);
+	if (r >= 0)
+		r = plan_limits(s, err);
 	if (r < 0 || !s->site->concurrency)
 		return r;
 	r = set(&s->plan->slots, nomad_strdupf("%s/slots", s->data->base), err);
@@ -281,6 +293,7 @@ static int plan_facts(struct build_start *s, struct nomad_error **err)
 	plan->alloc = strdup(s->dirs.alloc);
 	plan->secrets = strdup(s->dirs.secrets);
 	plan->engine = strdup(s->engine.path);
+	plan->software = nomad_strdupf("%s %s", s->engine.is_podman ? "podman" : "buildah", s->engine.version);
 	plan->driver = strdup(s->engine.storage_driver);
 	plan->names = s->names.names ? nomad_strv_copy((const char *const *)s->names.names) : NULL;
 	plan->isolation = strdup(s->config->isolation);
@@ -290,8 +303,8 @@ static int plan_facts(struct build_start *s, struct nomad_error **err)
 	plan->registries_conf = strdup(s->site->registries_conf);
 	plan->tags = tags ? nomad_strv_copy((const char *const *)tags) : NULL;
 	plan->features = features ? nomad_strv_copy((const char *const *)features) : NULL;
-	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->driver ||
-	    (s->names.names && !plan->names) || !plan->isolation || !plan->network || !plan->policy ||
+	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->software ||
+	    !plan->driver || (s->names.names && !plan->names) || !plan->isolation || !plan->network || !plan->policy ||
 	    !plan->registries || !plan->registries_conf || (tags && !plan->tags) || (features && !plan->features))
 		return build_no_memory(err);
 	return 0;

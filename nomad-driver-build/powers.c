@@ -57,3 +57,7 @@ const struct nomad_power build_power_ulimits = {
 const struct nomad_power build_power_pids_limit = { .kind = NOMAD_POWER_AMOUNT,
 						    .rule = "max_pids_limit",
 						    .maximum = 2048 };
+/* A base image of 5 GB, unpacked, and as much again. */
+const struct nomad_power build_power_storage = { .kind = NOMAD_POWER_AMOUNT,
+						 .rule = "max_storage_mb",
+						 .maximum = 20480 };

@@ -7,6 +7,6 @@
 #include "nomad/plugin.h"
 
 extern const struct nomad_power build_power_from, build_power_contexts, build_power_push, build_power_network,
-	build_power_ulimits, build_power_pids_limit;
+	build_power_ulimits, build_power_pids_limit, build_power_storage;
 
 #endif

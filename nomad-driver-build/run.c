@@ -3,11 +3,11 @@
  * One engine command.  What it writes is passed on at once; whole lines are
  * also looked at: "STEP n/m: ..." begins a step, "Copying blob" is progress
  * of a push, and the last line "Error: ..." says why it failed.  A step of
- * the Containerfile can print such lines as well: they change nothing but
- * what is shown. */
+ * the Containerfile can print such lines as well: see place_of(). */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,9 +21,10 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "features.h"
 #include "step.h"
 
-enum { LINE_SIZE = 4096, STEPS_MAX = 1000, USED_MAX = 4000, BLOBS_MAX = 100, ERROR_SIZE = 400 };
+enum { LINE_SIZE = 4096, STEPS_MAX = 1000, USED_MAX = 4000, ERROR_SIZE = 400, EVENT_SIZE = 4096 };
 
 struct stream {
 	int from, to; /* to < 0: nobody wants it */
@@ -36,8 +37,10 @@ struct watch {
 	const struct build_action *action;
 	struct stream out, errors;
 	char *last_error;
-	int64_t began, step_began;
+	int64_t began;
 	unsigned blobs;
+	int64_t moved_ms;	  /* when a pull or push last made progress */
+	unsigned long long moved; /* what it had read and written then */
 };
 
 static int64_t now_ms(void)
@@ -47,7 +50,7 @@ static int64_t now_ms(void)
 
 void build_run_event(struct build_run *run, const char *fmt, ...)
 {
-	char text[1024];
+	char text[EVENT_SIZE];
 	va_list args;
 	size_t n, i;
 
@@ -64,60 +67,119 @@ void build_run_event(struct build_run *run, const char *fmt, ...)
 
 /* ---- Lines ---- */
 
-static void end_step(struct watch *w)
+/* "STEP 2/5: RUN x", "[1/3] STEP 2/5: RUN x", "COMMIT" or "[3/3] COMMIT name", which is the step behind the last one.
+ */
+static bool parse_step(const struct build_result *result, const char *line, struct build_timing *ret)
 {
-	struct build_result *result = w->run->result;
+	const struct build_timing *last = result->n_steps ? &result->steps[result->n_steps - 1] : NULL;
+	const char *text = line;
 
-	if (w->step_began && result->n_steps)
-		result->steps[result->n_steps - 1].ms = now_ms() - w->step_began;
-	w->step_began = 0;
+	*ret = (struct build_timing){ 0 };
+	if (*line == '[') {
+		text = strstr(line, "] ");
+		if (!text || sscanf(line, "[%d/%d]", &ret->stage, &ret->stages) != 2)
+			return false;
+		text += 2;
+	}
+	if (sscanf(text, "STEP %d/%d: ", &ret->n, &ret->of) == 2)
+		return ret->n > 0 && ret->n <= ret->of && ret->of < STEPS_MAX;
+	if (strncmp(text, "COMMIT", 6) != 0 || (text[6] && text[6] != ' ') || !last)
+		return false;
+	ret->of = last->of;
+	ret->n = last->of + 1;
+	return true;
 }
 
-static void begin_step(struct watch *w, const char *text)
+/* Its place among the steps, or -1.  Steps come in order, each once.  A RUN can print such lines as well: those of
+ * later steps are written over when these begin, so there are never more than the engine has, and in the end what it
+ * said last.  What a step prints of earlier ones cannot be told from the engine's words. */
+static ssize_t place_of(const struct build_result *result, const struct build_timing *step)
+{
+	const struct build_timing *last = result->n_steps ? &result->steps[result->n_steps - 1] : NULL;
+
+	for (size_t i = 0; i < result->n_steps; i++)
+		if (result->steps[i].stage == step->stage && result->steps[i].n == step->n)
+			return result->steps[i].of == step->of ? (ssize_t)i : -1;
+	if (!last)
+		return step->n == 1 ? 0 : -1;
+	if (last->stages != step->stages || step->stage > step->stages || result->n_steps >= STEPS_MAX)
+		return -1;
+	if (last->stage == step->stage ? last->of == step->of && last->n + 1 == step->n
+				       : step->n == 1 && step->stage > last->stage)
+		return (ssize_t)result->n_steps;
+	return -1;
+}
+
+/* A step ends where the next one begins. */
+static void end_steps(struct build_result *result)
+{
+	for (size_t i = 0; i < result->n_steps; i++) {
+		int64_t end = i + 1 < result->n_steps ? result->steps[i + 1].began_ms : now_ms();
+
+		result->steps[i].ms = end > result->steps[i].began_ms ? end - result->steps[i].began_ms : 0;
+	}
+}
+
+static void begin_step(struct watch *w, const char *line)
 {
 	struct build_result *result = w->run->result;
-	struct build_timing *grown;
+	struct build_timing *grown, step;
+	ssize_t place = parse_step(result, line, &step) ? place_of(result, &step) : -1;
 
-	end_step(w);
-	if (result->n_steps >= STEPS_MAX)
+	if (place < 0)
 		return;
+	step.text = strdup(line);
+	step.began_ms = now_ms();
+	if (!step.text)
+		return;
+	if ((size_t)place < result->n_steps) {
+		free(result->steps[place].text);
+		result->steps[place] = step;
+		return;
+	}
 	grown = reallocarray(result->steps, result->n_steps + 1, sizeof(*grown));
-	if (!grown)
+	if (!grown) {
+		free(step.text);
 		return;
+	}
 	result->steps = grown;
-	grown[result->n_steps] = (struct build_timing){ .text = strdup(text) };
-	if (!grown[result->n_steps].text)
+	grown[result->n_steps++] = step;
+}
+
+/* What goes on, now and then: numbers only, as texts of steps can be a stranger's. */
+static void tell_progress(struct watch *w)
+{
+	const struct build_result *result = w->run->result;
+	const struct build_timing *last = result->n_steps ? &result->steps[result->n_steps - 1] : NULL;
+	int64_t now = now_ms();
+
+	if (now - w->run->told_ms < w->run->progress_ms)
 		return;
-	result->n_steps++;
-	w->step_began = now_ms();
-	build_run_event(w->run, "%.200s", text);
+	w->run->told_ms = now;
+	if (w->action->kind == BUILD_PUSH)
+		build_run_event(w->run, "Pushing to %s since %" PRId64 " s, layer %u", w->action->reference,
+				(now - w->began) / 1000, w->blobs);
+	else if (w->action->kind == BUILD_BUILD && last)
+		build_run_event(w->run, "Step %d of %d%s since %" PRId64 " s", last->n > last->of ? last->of : last->n,
+				last->of, last->stage ? " of a stage" : "", (now - last->began_ms) / 1000);
 }
 
 static void look_at(struct watch *w, bool is_error, const char *line)
 {
-	const char *text = line;
-
-	if (is_error && strncmp(line, "Error: ", 7) == 0) {
+	if (is_error && (strncmp(line, "Error: ", 7) == 0 || strncmp(line, "panic: ", 7) == 0)) {
 		free(w->last_error);
 		w->last_error = strdup(line + 7);
 	}
 	if (strcmp(line, "Getting image source signatures") == 0)
 		w->blobs = 0; /* a new attempt */
-	if (w->action->kind == BUILD_PUSH && is_error && strncmp(line, "Copying blob ", 13) == 0 &&
-	    w->blobs < BLOBS_MAX)
-		build_run_event(w->run, "Pushing %s: layer %u", w->action->reference, ++w->blobs);
+	if (w->action->kind == BUILD_PUSH && is_error && strncmp(line, "Copying blob ", 13) == 0)
+		w->blobs++;
 	if (w->action->kind != BUILD_BUILD || is_error)
 		return;
 	if (strncmp(line, "--> Using cache ", 16) == 0 && w->run->result->n_used < USED_MAX &&
 	    nomad_strv_add(&w->run->result->used, line + 16) >= 0)
 		w->run->result->n_used++;
-	if (*text == '[') { /* "[stage/stages] STEP" */
-		text = strstr(text, "] ");
-		text = text ? text + 2 : line;
-	}
-	if ((strncmp(text, "STEP ", 5) == 0 && isdigit((unsigned char)text[5])) ||
-	    (strncmp(text, "COMMIT", 6) == 0 && (!text[6] || text[6] == ' ')))
-		begin_step(w, line);
+	begin_step(w, line);
 }
 
 static void add_to_line(struct watch *w, struct stream *s, const char *data, size_t n)
@@ -238,8 +300,42 @@ static bool handle_signals(struct build_run *run, pid_t pid, int *ret_status)
 	return ended;
 }
 
+/* What a process has read and written, sockets included, as the kernel counts it. */
+static unsigned long long moved_by(pid_t pid)
+{
+	unsigned long long in = 0, out = 0;
+	char path[40], text[200];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
+	NOMAD_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;
+	return sscanf(text, "rchar: %llu wchar: %llu", &in, &out) == 2 ? in + out : 0;
+}
+
+/* Kills a pull or push whose registry does not answer. */
+static void check_progress(struct watch *w, pid_t pid)
+{
+	int64_t patience = strtoll(w->run->plan->patience, NULL, 10) * 1000;
+	unsigned long long moved = moved_by(pid);
+
+	if (moved != w->moved) {
+		w->moved = moved;
+		w->moved_ms = now_ms();
+	}
+	if (w->run->stuck || now_ms() - w->moved_ms < patience)
+		return;
+	w->run->stuck = true;
+	build_run_event(w->run, "The registry does not answer: no progress of the %s for %s s (registry_timeout)",
+			w->action->kind == BUILD_PUSH ? "push" : "pull", w->run->plan->patience);
+	kill(-pid, SIGKILL);
+}
+
 static int supervise(struct watch *w, pid_t pid)
 {
+	bool remote = w->run->plan->patience && (w->action->kind == BUILD_PUSH || w->action->kind == BUILD_PULL);
 	int status = 0;
 
 	while (pid > 0 || w->out.from >= 0 || w->errors.from >= 0) {
@@ -247,8 +343,11 @@ static int supervise(struct watch *w, pid_t pid)
 				       { w->out.from, POLLIN, 0 },
 				       { w->errors.from, POLLIN, 0 } };
 
-		if (poll(p, 3, -1) < 0)
+		if (poll(p, 3, w->run->progress_ms < 1000 ? (int)w->run->progress_ms : 1000) < 0)
 			continue;
+		tell_progress(w);
+		if (remote && pid > 0)
+			check_progress(w, pid);
 		if (p[1].revents)
 			pump(w, &w->out);
 		if (p[2].revents)
@@ -270,21 +369,24 @@ static void tell_failure(struct watch *w, int status)
 		[BUILD_PUSH] = "The push",
 	};
 
-	const char *error = w->last_error ? w->last_error : "";
+	const char *software = w->run->plan->software, *error = w->last_error ? w->last_error : "";
+	NOMAD_AUTO_FREE char *meaning = NULL;
 	size_t n = strlen(error);
 
-	if (!status || w->run->stopping || !names[w->action->kind])
+	if (!status || w->run->stopping || w->run->stuck || !names[w->action->kind])
 		return;
 	/* The reason is at the end. */
 	if (n > ERROR_SIZE)
 		error += n - ERROR_SIZE;
-	build_run_event(w->run, "%s failed with exit code %d%s%s%s", names[w->action->kind], status, n ? ": " : "",
-			n > ERROR_SIZE ? "..." : "", error);
+	if (w->action->kind == BUILD_BUILD && software)
+		meaning = build_features_explain(error, software, strncmp(software, "podman", 6) == 0);
+	build_run_event(w->run, "%s failed with exit code %d%s%s%s%s%s", names[w->action->kind], status, n ? ": " : "",
+			n > ERROR_SIZE ? "..." : "", error, meaning ? "; " : "", meaning ? meaning : "");
 }
 
 int build_run_action(struct build_run *run, const struct build_action *action, struct nomad_error **err)
 {
-	struct watch w = { .run = run, .action = action, .began = now_ms() };
+	struct watch w = { .run = run, .action = action, .began = now_ms(), .moved_ms = now_ms() };
 	int out[2], errors[2], status;
 	pid_t pid;
 
@@ -295,8 +397,8 @@ int build_run_action(struct build_run *run, const struct build_action *action, s
 		close(out[1]);
 		return nomad_error_errno(err, errno, "make a pipe");
 	}
-	if (action->kind == BUILD_PUSH)
-		build_run_event(run, "Pushing to %s", action->reference);
+	if (!run->told_ms)
+		run->told_ms = now_ms();
 	pid = fork();
 	if (!pid)
 		become(run, action, out[1], errors[1]);
@@ -313,7 +415,7 @@ int build_run_action(struct build_run *run, const struct build_action *action, s
 	w.errors.from = errors[0];
 	w.errors.to = STDERR_FILENO;
 	status = supervise(&w, pid);
-	end_step(&w);
+	end_steps(run->result);
 	if (action->kind == BUILD_BUILD)
 		run->result->ms = now_ms() - w.began;
 	tell_failure(&w, status);

@@ -24,6 +24,7 @@
 static char top[] = "/tmp/run_test.XXXXXX";
 static char events_path[64], out_path[64];
 static const char *engine = "/bin/sh";
+static int64_t progress_ms = 60000;
 static int said = 2; /* where a test says what is wrong */
 
 /* What one run left, in the child that ran it. */
@@ -56,7 +57,7 @@ static struct ran *run_script(int kind, const char *reference, const char *scrip
 	char *argv[] = { (char *)engine, (char *)"-c", (char *)script, NULL };
 	struct build_action action = { .kind = kind, .reference = (char *)reference, .argv = argv };
 	struct build_plan plan = { 0 };
-	struct build_run run = { .plan = &plan, .result = &ran.result };
+	struct build_run run = { .plan = &plan, .result = &ran.result, .progress_ms = progress_ms };
 	struct nomad_error *err = NULL;
 	sigset_t mask;
 
@@ -120,18 +121,18 @@ static void out_is(const char *want)
 
 static void steps(void)
 {
-	struct ran *r = run_script(
-		BUILD_BUILD, NULL,
-		"printf 'STEP 1/2: FROM x\\nnoise\\n[2/3] STEP 2/2: RUN y\\nSTEP x\\nCOMMITTED\\nCOMMIT\\n'");
+	struct ran *r =
+		run_script(BUILD_BUILD, NULL,
+			   "printf 'STEP 1/2: FROM x\\nnoise\\nSTEP 2/2: RUN y\\nSTEP x\\nCOMMITTED\\nCOMMIT\\n'");
 
 	CHECK(r->status == 0);
 	CHECK(r->result.n_steps == 3);
 	CHECK(strcmp(r->result.steps[0].text, "STEP 1/2: FROM x") == 0);
-	CHECK(strcmp(r->result.steps[1].text, "[2/3] STEP 2/2: RUN y") == 0);
+	CHECK(strcmp(r->result.steps[1].text, "STEP 2/2: RUN y") == 0);
 	CHECK(strcmp(r->result.steps[2].text, "COMMIT") == 0);
 	CHECK(r->result.steps[2].ms >= 0 && r->result.ms >= 0);
-	CHECK(strcmp(r->events, "STEP 1/2: FROM x\n[2/3] STEP 2/2: RUN y\nCOMMIT\n") == 0);
-	out_is("STEP 1/2: FROM x\nnoise\n[2/3] STEP 2/2: RUN y\nSTEP x\nCOMMITTED\nCOMMIT\n");
+	CHECK(!*r->events);
+	out_is("STEP 1/2: FROM x\nnoise\nSTEP 2/2: RUN y\nSTEP x\nCOMMITTED\nCOMMIT\n");
 	build_result_done(&r->result);
 }
 
@@ -152,13 +153,13 @@ static void elsewhere(void)
 static void hostile(void)
 {
 	struct ran *r = run_script(BUILD_BUILD, NULL,
-				   "printf 'STEP 1/1: RUN \\033[2J\\000hidden\\377\\nSTEP 2/2: no newline'; printf "
+				   "printf 'STEP 1/2: RUN \\033[2J\\000hidden\\377\\nSTEP 2/2: no newline'; printf "
 				   "'Error: the \\033[31mlast \\001word' >&2; exit 7");
 	size_t i;
 
 	CHECK(r->status == 7);
 	CHECK(r->result.n_steps == 2);
-	CHECK(strcmp(r->result.steps[0].text, "STEP 1/1: RUN \033[2J") == 0);
+	CHECK(strcmp(r->result.steps[0].text, "STEP 1/2: RUN \033[2J") == 0);
 	CHECK(strcmp(r->result.steps[1].text, "STEP 2/2: no newline") == 0);
 	CHECK(strstr(r->events, "The build failed with exit code 7: the  [31mlast  word\n"));
 	for (i = 0; r->events[i]; i++)
@@ -185,11 +186,11 @@ static void long_lines(void)
 /* Steps are a stranger's to print: as many as he likes. */
 static void many_steps(void)
 {
-	struct ran *r =
-		run_script(BUILD_BUILD, NULL, "i=0; while [ $i -lt 3000 ]; do echo \"STEP $i/9: x\"; i=$((i+1)); done");
+	struct ran *r = run_script(BUILD_BUILD, NULL,
+				   "i=1; while [ $i -lt 3000 ]; do echo \"STEP $i/999: x\"; i=$((i+1)); done");
 
 	CHECK(r->status == 0);
-	CHECK(r->result.n_steps == 1000);
+	CHECK(r->result.n_steps == 999 && !*r->events);
 	build_result_done(&r->result);
 }
 
@@ -203,13 +204,44 @@ static void pushes(void)
 	for (i = 0; r->events[i]; i++)
 		lines += r->events[i] == '\n';
 	CHECK(r->status == 125);
-	CHECK(strncmp(r->events, "Pushing to h/r:t\nPushing h/r:t: layer 1\n", 40) == 0);
-	CHECK(strstr(r->events, "layer 100\n") && !strstr(r->events, "layer 101"));
-	CHECK(strstr(r->events, "The push failed with exit code 125: really\n"));
-	CHECK(lines == 102);
-	r = run_script(BUILD_PUSH, "h/r:t",
-		       "for x in 1 2; do echo 'Getting image source signatures'; echo 'Copying blob a'; done >&2");
-	CHECK(strcmp(r->events, "Pushing to h/r:t\nPushing h/r:t: layer 1\nPushing h/r:t: layer 1\n") == 0);
+	CHECK(strcmp(r->events, "The push failed with exit code 125: really\n") == 0);
+	CHECK(lines == 1);
+}
+
+/* One event in a time, however much goes on. */
+static void progress(void)
+{
+	struct ran *r;
+
+	progress_ms = 300;
+	r = run_script(BUILD_BUILD, NULL, "echo 'STEP 1/2: FROM x'; echo 'STEP 2/2: RUN y'; sleep 0.7");
+	CHECK(strncmp(r->events, "Step 2 of 2 since 0 s\n", 22) == 0 && strlen(r->events) <= 44);
+	build_result_done(&r->result);
+	r->result = (struct build_result){ 0 };
+	r = run_script(BUILD_PUSH, "h/r:t", "echo 'Copying blob a' >&2; sleep 0.5");
+	CHECK(strcmp(r->events, "Pushing to h/r:t since 0 s, layer 1\n") == 0);
+}
+
+/* Lines that a step prints, in the engine's form: of later steps, with other texts, and all over again. */
+static void fakes(void)
+{
+	struct ran *r = run_script(BUILD_BUILD, NULL,
+				   "printf '[1/2] STEP 1/2: FROM a\\n[1/2] STEP 2/2: RUN b\\n[1/2] COMMIT\\n"
+				   "[2/2] STEP 1/4: FROM c\\n[2/2] STEP 2/4: RUN evil\\n'; "
+				   "printf '[2/2] STEP 3/4: RUN fake\\n[2/2] STEP 9/4: x\\n[2/2] STEP 3/5: x\\n"
+				   "[7/9] STEP 2/2: y\\nSTEP 4/4: z\\n[2/2] STEP 4/4: RUN fake\\n[2/2] COMMIT fake\\n"
+				   "[3/2] STEP 1/1: q\\n'; "
+				   "printf '[2/2] STEP 3/4: RUN d\\n[2/2] STEP 4/4: RUN e\\n[2/2] COMMIT name\\n'");
+	static const char *const want[] = {
+		"[1/2] STEP 1/2: FROM a",   "[1/2] STEP 2/2: RUN b", "[1/2] COMMIT",	      "[2/2] STEP 1/4: FROM c",
+		"[2/2] STEP 2/4: RUN evil", "[2/2] STEP 3/4: RUN d", "[2/2] STEP 4/4: RUN e", "[2/2] COMMIT name"
+	};
+
+	CHECK(r->status == 0 && !*r->events);
+	CHECK(r->result.n_steps == NOMAD_ARRAY_LEN(want));
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(want); i++)
+		CHECK(strcmp(r->result.steps[i].text, want[i]) == 0 && r->result.steps[i].ms >= 0);
+	build_result_done(&r->result);
 }
 
 /* Who stays behind with the pipes in his hands does not hold the end up, nor outlive it. */
@@ -273,6 +305,8 @@ TEST(hostile)
 TEST(long_lines)
 TEST(many_steps)
 TEST(pushes)
+TEST(progress)
+TEST(fakes)
 TEST(left_behind)
 TEST(signals)
 TEST(no_engine)
@@ -282,7 +316,7 @@ TEST(environment)
 static void test_event(void **state)
 {
 	struct build_run run = { .events = open(events_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600) };
-	char text[4096], big[3000];
+	char text[8192], big[6000];
 
 	(void)state;
 	build_run_event(&run, "a\nb\r\t%s", "\x7f");
@@ -291,7 +325,7 @@ static void test_event(void **state)
 	build_run_event(&run, "%s", big);
 	slurp(events_path, text, sizeof(text));
 	assert_int_equal(strncmp(text, "a b   \n", 7), 0);
-	assert_int_equal(strlen(strchr(text, '\n') + 1), 1023);
+	assert_int_equal(strlen(strchr(text, '\n') + 1), 4095);
 	close(run.events);
 }
 
@@ -400,8 +434,9 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(steps),   T(elsewhere), T(hostile),	  T(long_lines), T(many_steps), T(pushes), T(left_behind),
-		T(signals), T(no_engine), T(environment), T(event),	 T(skip_syncs), T(plans),
+		T(steps),     T(elsewhere),   T(hostile), T(long_lines),  T(many_steps),
+		T(pushes),    T(progress),    T(fakes),	  T(left_behind), T(signals),
+		T(no_engine), T(environment), T(event),	  T(skip_syncs),  T(plans),
 	};
 
 	return cmocka_run_group_tests_name("build/run", tests, set_up, tear_down);

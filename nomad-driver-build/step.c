@@ -31,15 +31,16 @@
 #include "host.h"
 #include "network.h"
 #include "step.h"
-#include "store.h"
+#include "watch.h"
 
-enum { FAILED = 125 }; /* as the engine's own failures */
+enum { FAILED = 125, PROGRESS_MS = 60000 }; /* as the engine's own failures */
 
 struct step {
 	struct build_plan plan;
 	char **secrets;
 	int events;
 	struct build_network network;
+	int64_t deadline_ms;
 	bool pulling; /* the runs of the engine before the build, and only them */
 };
 
@@ -107,6 +108,19 @@ static int look_at_image(const struct build_action *action, const char *path, st
 	return 1;
 }
 
+/* One event says all that was done. */
+static void add_to_summary(struct build_result *result, const char *what, const char *object, const char *digest)
+{
+	const char *before = result->summary;
+	char *longer = nomad_strdupf("%s%s%s %s%s sha256:%s", before ? before : "", before ? "; " : "", what, object,
+				     before ? ", digest" : "", digest);
+
+	if (!longer)
+		return;
+	free(result->summary);
+	result->summary = longer;
+}
+
 static int conclude_writing(struct build_run *run, struct build_action *action, char **ret_digest,
 			    struct nomad_error **err)
 {
@@ -119,8 +133,8 @@ static int conclude_writing(struct build_run *run, struct build_action *action, 
 		result->digest = strdup(*ret_digest);
 	if (action->partial && rename(action->partial, action->path) < 0)
 		return nomad_error_errno(err, errno, "write '%s'", action->path);
-	build_run_event(run, "%s %s, digest sha256:%s", action->kind == BUILD_PUSH ? "Pushed" : "Wrote",
-			action->kind == BUILD_PUSH ? action->reference : action->path + 1, *ret_digest);
+	add_to_summary(result, action->kind == BUILD_PUSH ? "pushed" : "wrote",
+		       action->kind == BUILD_PUSH ? action->reference : action->path + 1, *ret_digest);
 	return 0;
 }
 
@@ -135,7 +149,7 @@ static int conclude_build(struct build_run *run, struct build_action *action, ch
 	result->image_id = r ? read_digest(BUILD_IID_FILE) : strdup(result->image.id);
 	if (!result->image_id)
 		return nomad_error_set(err, EIO, "the engine did not tell the image's id");
-	build_run_event(run, "Built image sha256:%s", result->image_id);
+	add_to_summary(result, "Built", "image", result->image_id);
 	return r ? 0 : conclude_writing(run, action, ret_digest, err);
 }
 
@@ -206,7 +220,7 @@ static int run_all(struct step *step, struct build_run *run, char **digests, str
 			continue;
 		if (r >= 0)
 			r = build_run_action(run, action, err);
-		if (action->kind == BUILD_PULL && r > 0 && !run->stopping)
+		if (action->kind == BUILD_PULL && r > 0 && !run->stopping && !run->stuck)
 			r = 0; /* the build says why, if it needs the image */
 		if (!r)
 			r = conclude(run, action, &digests[i], err);
@@ -236,7 +250,9 @@ static void write_used(const struct build_result *result)
 static int run_jailed(struct step *step, sigset_t *mask)
 {
 	struct build_result result = { 0 };
-	struct build_run run = { .plan = &step->plan, .result = &result, .events = step->events };
+	struct build_run run = {
+		.plan = &step->plan, .result = &result, .events = step->events, .progress_ms = PROGRESS_MS
+	};
 	char **digests = calloc(step->plan.n_actions, sizeof(*digests));
 	struct nomad_error *err = NULL;
 	size_t i;
@@ -255,6 +271,8 @@ static int run_jailed(struct step *step, sigset_t *mask)
 	if (r >= 0)
 		r = run_all(step, &run, digests, &err);
 	write_used(&result);
+	if (result.summary)
+		build_run_event(&run, "%s", result.summary);
 	if (r < 0) {
 		build_run_event(&run, "%s", nomad_error_message(err));
 		r = say(err);
@@ -336,24 +354,20 @@ static int enter_namespaces(const struct build_plan *plan, struct build_network 
 	return private ? build_network_enter(network, err) : 0;
 }
 
-static int watch(pid_t pid, const sigset_t *mask)
+static struct build_watch limits_of(const struct step *step)
 {
-	int number, status;
+	const struct build_plan *plan = &step->plan;
 
-	for (;;) {
-		if (sigwait(mask, &number))
-			continue;
-		if (number != SIGCHLD) {
-			kill(pid, number);
-			continue;
-		}
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-	}
+	return (struct build_watch){ .events = step->events,
+				     .storage_max = plan->storage_max ? strtoull(plan->storage_max, NULL, 10) : 0,
+				     .timeout_s = plan->timeout ? strtoull(plan->timeout, NULL, 10) : 0,
+				     .deadline_ms = step->deadline_ms };
 }
 
 static int run_inside(struct step *step, sigset_t *mask)
 {
+	struct build_watch w = limits_of(step);
+	NOMAD_AUTO_FD int dir = open(step->plan.work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct nomad_error *err = NULL;
 	int hold[2], status;
 	pid_t pid;
@@ -367,6 +381,7 @@ static int run_inside(struct step *step, sigset_t *mask)
 	}
 	if (!pid) {
 		close(hold[1]);
+		close(dir); /* of the node */
 		/* If the one outside dies before this takes effect, the pipe ends without a word. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (read(hold[0], &c, 1) != 1)
@@ -377,7 +392,8 @@ static int run_inside(struct step *step, sigset_t *mask)
 		_exit(status);
 	}
 	(void)!write(hold[1], "", 1);
-	return watch(pid, mask);
+	w.dir = dir;
+	return build_watch(&w, pid, mask);
 }
 
 static bool has_pulls(const struct build_plan *plan)
@@ -423,6 +439,7 @@ static void note_use(const struct build_plan *plan)
 /* In a process of its own: to enter a jail is to leave the node's directories, the cache's among them. */
 static int run_apart(struct step *step, sigset_t *mask)
 {
+	const struct build_watch none = { .events = -1, .dir = -1 };
 	pid_t parent = getpid(), pid = fork();
 	struct nomad_error *err = NULL;
 	int status;
@@ -432,7 +449,7 @@ static int run_apart(struct step *step, sigset_t *mask)
 		return say(err);
 	}
 	if (pid)
-		return watch(pid, mask);
+		return build_watch(&none, pid, mask);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(FAILED);
@@ -486,6 +503,9 @@ static int run_phases(struct step *step, sigset_t *mask)
 	struct nomad_error *err = NULL;
 	int status;
 
+	dprintf(step->events, "Building with %s\n", step->plan.software ? step->plan.software : step->plan.engine);
+	if (step->plan.timeout)
+		step->deadline_ms = nomad_monotonic_ns() / 1000000 + strtoll(step->plan.timeout, NULL, 10) * 1000;
 	if (!step->plan.cache)
 		return run_inside(step, mask);
 	if (build_store_prepare(step->plan.cache, step->plan.driver, &err) < 0 ||
@@ -493,7 +513,7 @@ static int run_phases(struct step *step, sigset_t *mask)
 		return say(err);
 	status = has_pulls(&step->plan) ? pull(step, mask) : 0;
 	/* A pull that failed is the build's business; one that was stopped ends all. */
-	if (status > 128)
+	if (status > 128 || status == 124 || status == FAILED)
 		return status;
 	status = run_pinned(step, mask);
 	note_use(&step->plan);

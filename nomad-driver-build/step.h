@@ -36,6 +36,8 @@ void build_image_done(struct build_image *image);
 struct build_timing {
 	char *text;
 	int64_t ms;
+	int stage, stages, n, of; /* "[stage/stages] STEP n/of: ..." */
+	int64_t began_ms;	  /* monotonic */
 };
 struct build_result {
 	char *image_id;		  /* hexadecimal, or NULL */
@@ -44,7 +46,8 @@ struct build_result {
 	struct build_timing *steps;
 	size_t n_steps;
 	int64_t ms;
-	char **used; /* images that were in the cache, as the engine's output says */
+	char *summary; /* for the last event */
+	char **used;   /* images that were in the cache, as the engine's output says */
 	size_t n_used;
 };
 void build_result_done(struct build_result *result);
@@ -56,10 +59,13 @@ char *build_metadata(const struct build_plan *plan, const struct build_result *r
 struct build_run {
 	const struct build_plan *plan;
 	struct build_result *result;
-	int events;    /* descriptor that lines for task events go to */
-	int signals;   /* signalfd */
-	int null;      /* /dev/null */
-	bool stopping; /* a signal to stop came */
+	int events;	     /* descriptor that lines for task events go to */
+	int signals;	     /* signalfd */
+	int null;	     /* /dev/null */
+	bool stopping;	     /* a signal to stop came */
+	bool stuck;	     /* a registry did not answer */
+	int64_t progress_ms; /* at most one event in that time while the engine runs */
+	int64_t told_ms;
 };
 /* Its exit status as a shell gives it, or a negative errno. */
 int build_run_action(struct build_run *run, const struct build_action *action,

@@ -125,3 +125,13 @@ uint64_t build_tree_size(const char *path)
 		closedir(d);
 	return size;
 }
+
+uint64_t build_tree_size_at(int dir)
+{
+	DIR *d = open_dir(dir, ".");
+	uint64_t size = d ? size_of(d, 0) : 0;
+
+	if (d)
+		closedir(d);
+	return size;
+}

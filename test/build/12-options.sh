@@ -103,6 +103,31 @@ t_pids() {
 		fails '{ context: "alloc/pids", ulimits: { rtprio: "1" } }' 'allow_ulimits = ."rtprio"'
 	_r=$?; plugin_config '{}'; return $_r
 }
+# What a build stores is bounded, however it does so; also below a cache.
+t_storage() {
+	containerfile fat <<-'C' || return 1
+	FROM scratch
+	ADD rootfs.tar /
+	RUN i=0; while [ $i -lt 400 ]; do dd if=/dev/zero of=/fat$i bs=1024k count=5 2>/dev/null; i=$((i + 1)); sleep 0.02; done
+	C
+	for cache in '' ', cache: "fat"'; do
+		fails "{ context: \"alloc/fat\", storage_mb: 100$cache }" \
+			'^event: The build stores more than 100 MiB .option storage_mb.: stopped' && is "$CODE" 125 || return 1
+	done
+	fails '{ context: "alloc/fat", storage_mb: 30000 }' 'max_storage_mb = 30000' &&
+		plugin_config '{ policy: { max_storage_mb: 50 } }' && fails '{ context: "alloc/fat" }' 'more than 50 MiB'
+	_r=$?; plugin_config '{}'; rm -rf "$T/state/builds/cache"; return $_r
+}
+t_timeout() {
+	containerfile slow <<-'C' && fails '{ context: "alloc/slow", timeout: 2 }' \
+		'^event: The build takes longer than 2 s .option timeout.: stopped' && is "$CODE" 124 && nothing_left
+	FROM scratch
+	ADD rootfs.tar /
+	RUN sleep 1000
+	C
+}
+run_test 'storage_mb and the rule max_storage_mb' t_storage
+run_test 'timeout' t_timeout
 run_test 'pids_limit and the rule max_pids_limit hold for all of a build' t_pids
 t_storage_root() {
 	mkdir "$T/storage" && plugin_config "{ \"storage_root\": \"$T/storage\" }" &&
