@@ -47,6 +47,7 @@ enum {
 	START_INTERVAL,
 	CHMOD_WORDS,
 	SUBSTITUTION,
+	STAGE_CASE,
 	FEATURES,
 };
 
@@ -75,6 +76,8 @@ static const struct feature features[FEATURES] = {
 	[CHMOD_WORDS] = { "a symbolic --chmod", 0, "write it as a number, such as 755", "Error parsing chmod" },
 	[SUBSTITUTION] = { "${NAME#x}, ${NAME%x} or ${NAME/x/y}", 39, "give the value with a build argument",
 			   "Missing ':' in substitution" },
+	/* It would be pulled as an image of that name, which anybody may have made. */
+	[STAGE_CASE] = { "the name of a stage with other capitals", 0, "write it as behind AS", NULL },
 };
 
 /* podman's build is buildah's: of minor version 28 in podman 4.3, and so on. */
@@ -124,7 +127,8 @@ struct scan {
 	char *stages[STAGES_MAX];
 	uint64_t uses[STAGES_MAX]; /* stages that this one begins with, or copies from */
 	int stage;		   /* -1 before the first FROM */
-	bool unsure;		   /* some name of a stage is not known */
+	unsigned line;
+	bool unsure; /* some name of a stage is not known */
 	struct finding found[FINDINGS_MAX];
 	size_t n_found;
 	unsigned dropped[STAGES_MAX];
@@ -156,9 +160,13 @@ static int stage_of(struct scan *s, const char *name, size_t n)
 
 	if (memchr(name, '$', n))
 		s->unsure = true;
-	for (int i = s->stage; i >= 0; i--)
-		if (s->stages[i] && is_word(name, n, s->stages[i]))
-			return i;
+	for (int i = s->stage; i >= 0; i--) {
+		if (!s->stages[i] || !is_word(name, n, s->stages[i]))
+			continue;
+		if (memcmp(name, s->stages[i], n) != 0)
+			find(s, STAGE_CASE, s->line, false);
+		return i;
+	}
 	number = strtol(name, &end, 10);
 	return n && end == name + n && number >= 0 && number <= s->stage ? (int)number : -1;
 }
@@ -293,6 +301,7 @@ static void look_at(struct scan *s, const char *text, unsigned line)
 	const char *name = text + strspn(text, blanks);
 	size_t n = strcspn(name, blanks);
 
+	s->line = line;
 	if (is_word(name, n, "FROM"))
 		begin_stage(s, name + n);
 	if (s->stage >= 0)

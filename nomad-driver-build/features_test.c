@@ -89,7 +89,10 @@ static void test_stages(void **state)
 	expect(28, NULL, text, NULL, 0);
 	expect(28, "a", text, "--parents", 2);
 	expect(28, "C", text, "--parents", 2);
-	expect(28, NULL, "FROM x AS a\nCOPY --parents a b\nFROM x\nCOPY --from=A a b\n", "--parents", 2);
+	expect(28, NULL, "FROM x AS a\nCOPY --parents a b\nFROM x\nCOPY --from=a a b\n", "--parents", 2);
+	/* The engine would take it for an image. */
+	expect(44, NULL, "FROM x AS Build\nFROM y\nCOPY --from=build a b\n", "other capitals", 3);
+	expect(44, NULL, "FROM x AS Build\nFROM y\nCOPY --from=Build a b\n", NULL, 0);
 	expect(28, NULL, "FROM x\nCOPY --parents a b\nFROM x\nRUN --mount=from=0,target=/a true\n", "--parents", 2);
 	expect(28, NULL, "FROM x AS a\nCOPY --parents a b\nFROM $B\n", NULL, 0);
 	expect(28, NULL, "FROM x AS a\nRUN <<E\nE\nFROM y\n", "heredoc", 2);

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MPL-2.0
+# takes: 1.39 the bare word required
+# says: 6
+# with: secrets: { token: "env:TOKEN" }
+FROM alpine:3.19
+RUN --mount=type=secret,id=token,required wc -c </run/secrets/token; sleep 0.2
