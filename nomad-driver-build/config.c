@@ -16,6 +16,7 @@ static const char *const drivers[] = { "auto", "overlay", "vfs", NULL };
 static const char *const networks[] = { "private", "host", "none", NULL };
 static const char *const isolations[] = { "chroot", "oci", NULL };
 static const char *const formats[] = { "oci", "docker", NULL };
+static const char *const compressions[] = { "gzip", "zstd", NULL };
 static const char *const pulls[] = { "missing", "newer", "always", "never", NULL };
 static const char *const output_types[] = { "oci-archive", "docker-archive", "oci", NULL };
 
@@ -216,6 +217,10 @@ static const struct nomad_option task_options[] = {
 	    .help = "Platform of the image. Default: this node's.", .example = "\"linux/arm64\""),
 	OPT(format, STRING, .harmless = own_image, .def = "\"oci\"", .choices = formats,
 	    .help = "Format of manifest and configuration.", .example = "\"docker\""),
+	OPT(compression, STRING, .harmless = own_image, .def = "\"gzip\"", .choices = compressions,
+	    .help = "How layers are compressed in outputs and pushes. zstd is smaller and faster to unpack; it takes "
+		    "format oci, and a registry keeps a layer that it has with gzip.",
+	    .example = "\"zstd\""),
 	OPT(network, STRING, .power = &build_power_network, .def = "\"private\"", .choices = networks,
 	    .help = "Network of RUN, pulls and pushes. A group with a network (mode bridge) gives its own to private "
 		    "and host. private: one of the build's own with a way out (IPv4, by slirp4netns), but not to the "
@@ -288,7 +293,8 @@ static const struct nomad_option task_options[] = {
 	OPT(push, BLOCK_LIST, .block = &push_schema, .max_items = 16,
 	    .help = "A registry that the image is pushed to."),
 	OPT(metadata_file, STRING, .harmless = in_task, .check = check_path,
-	    .help = "File for what was built, as JSON: image id, digest, size, tags, time of each step, pushed "
+	    .help = "File for what was built, as JSON: image id, digest, size (null where the image is only pushed), "
+		    "tags, time of each step, pushed "
 		    "references. A path as in output.",
 	    .example = "\"alloc/build.json\""),
 };
@@ -350,6 +356,8 @@ static int check_task(const void *data, struct nomad_error **err)
 		return nomad_error_set(err, EINVAL, "containerfile and dockerfile are the same option: give one");
 	if (config->annotations.count && strcmp(config->format, "docker") == 0)
 		return nomad_error_set(err, EINVAL, "annotations: format docker has none; use labels, or format oci");
+	if (strcmp(config->compression, "zstd") == 0 && strcmp(config->format, "docker") == 0)
+		return nomad_error_set(err, EINVAL, "compression: format docker has no zstd; use gzip, or format oci");
 	r = check_keys(&config->args, "args", "_", err);
 	if (r >= 0)
 		r = check_keys(&config->build_contexts, "build_contexts", "-_./:@", err);

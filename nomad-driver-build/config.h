@@ -44,6 +44,7 @@ struct build_config {
 	char **tags;
 	char *platform;
 	char *format;
+	char *compression;
 	char *network;
 	char *isolation;
 	struct nomad_map secrets;

@@ -203,10 +203,13 @@ int build_engine_build(const struct build_engine *engine, const struct build_con
 	return finish(&w, ret_argv);
 }
 
-static void add_push(struct words *w, const struct build_engine *engine, const char *digest_file)
+static void add_push(struct words *w, const struct build_engine *engine, const char *compression,
+		     const char *digest_file)
 {
 	add_global(w, engine);
 	add(w, "push");
+	if (strcmp(compression, "gzip") != 0)
+		add_pair(w, "--compression-format", compression);
 	add_pair(w, "--digestfile", digest_file);
 	add_pair(w, "--authfile", BUILD_AUTH_FILE);
 }
@@ -216,23 +219,23 @@ char *build_engine_destination(const char *type, const char *path, const char *r
 	return nomad_strdupf("%s:%s%s%s", type, path, reference ? ":" : "", reference ? reference : "");
 }
 
-int build_engine_write(const struct build_engine *engine, const char *destination, const char *digest_file,
-		       char ***ret_argv)
+int build_engine_write(const struct build_engine *engine, const struct build_config *config, const char *destination,
+		       const char *digest_file, char ***ret_argv)
 {
 	struct words w = { 0 };
 
-	add_push(&w, engine, digest_file);
+	add_push(&w, engine, config->compression, digest_file);
 	add(&w, BUILD_IMAGE);
 	add(&w, destination);
 	return finish(&w, ret_argv);
 }
 
-int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify,
-		      const char *digest_file, char ***ret_argv)
+int build_engine_push(const struct build_engine *engine, const struct build_config *config, const char *reference,
+		      bool tls_verify, const char *digest_file, char ***ret_argv)
 {
 	struct words w = { 0 };
 
-	add_push(&w, engine, digest_file);
+	add_push(&w, engine, config->compression, digest_file);
 	if (!tls_verify)
 		add(&w, "--tls-verify=false");
 	add(&w, BUILD_IMAGE);

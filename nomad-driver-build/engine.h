@@ -51,10 +51,10 @@ int build_engine_build(const struct build_engine *engine, const struct build_con
 /* "TYPE:PATH[:REFERENCE]", of a path in the jail; malloc()ed. */
 char *build_engine_destination(const char *type, const char *path, const char *reference);
 /* Write the image there; the digest of its manifest goes to `digest_file`. */
-int build_engine_write(const struct build_engine *engine, const char *destination, const char *digest_file,
-		       char ***ret_argv) NOMAD_MUST_CHECK;
-int build_engine_push(const struct build_engine *engine, const char *reference, bool tls_verify,
-		      const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
+int build_engine_write(const struct build_engine *engine, const struct build_config *config, const char *destination,
+		       const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
+int build_engine_push(const struct build_engine *engine, const struct build_config *config, const char *reference,
+		      bool tls_verify, const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
 /* Look into a new store in `dir`, which takes finding out what the kernel can do; added to `*argv`. */
 int build_engine_try(const struct build_engine *engine, const char *dir, char ***argv) NOMAD_MUST_CHECK;
 int build_engine_pull(const struct build_engine *engine, const struct build_config *config, const char *name,

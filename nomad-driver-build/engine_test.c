@@ -18,6 +18,7 @@
 	"/usr/bin/buildah|--root|/build/root|--runroot|/build/"                                                        \
 	"runroot|--storage-driver|overlay|--storage-opt|overlay.mountopt=nodev|"
 #define PUSH GLOBAL "push|--digestfile|/build/d|--authfile|/build/auth.json|"
+#define ZSTD GLOBAL "push|--compression-format|zstd|--digestfile|/build/d|--authfile|/build/auth.json|"
 
 static const struct build_engine buildah = { .path = S("/usr/bin/buildah"), .storage_driver = "overlay" };
 static const struct build_engine podman = { .path = S("/usr/bin/podman"), .storage_driver = "vfs", .is_podman = true };
@@ -169,14 +170,17 @@ static void test_destination(void **state)
 
 static void test_write(void **state)
 {
+	const struct build_config gzip = { .compression = (char *)"gzip" }, zstd = { .compression = (char *)"zstd" };
 	char **argv = NULL;
 
 	(void)state;
-	assert_int_equal(build_engine_write(&buildah, "oci-archive:/alloc/x.tar", "/build/d", &argv), 0);
+	assert_int_equal(build_engine_write(&buildah, &gzip, "oci-archive:/alloc/x.tar", "/build/d", &argv), 0);
 	expect(argv, PUSH "{image}|oci-archive:/alloc/x.tar");
-	assert_int_equal(build_engine_push(&buildah, "h:5000/a", true, "/build/d", &argv), 0);
+	assert_int_equal(build_engine_push(&buildah, &gzip, "h:5000/a", true, "/build/d", &argv), 0);
 	expect(argv, PUSH "{image}|docker://h:5000/a");
-	assert_int_equal(build_engine_push(&buildah, "h:5000/a", false, "/build/d", &argv), 0);
+	assert_int_equal(build_engine_push(&buildah, &zstd, "h:5000/a", true, "/build/d", &argv), 0);
+	expect(argv, ZSTD "{image}|docker://h:5000/a");
+	assert_int_equal(build_engine_push(&buildah, &gzip, "h:5000/a", false, "/build/d", &argv), 0);
 	expect(argv, PUSH "--tls-verify=false|{image}|docker://h:5000/a");
 }
 

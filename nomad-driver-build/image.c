@@ -153,6 +153,7 @@ int build_image_in_store(const char *root, const char *id, struct build_image *r
 		if (dir >= 0)
 			r = look_into_store(dir, id, ret);
 	}
+	ret->unpacked = r >= 0;
 	return r < 0 ? damaged(root, err) : 0;
 }
 

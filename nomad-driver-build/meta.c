@@ -34,7 +34,10 @@ static void add_result(json_t *top, const struct build_result *result, char *con
 	json_object_set_new(top, "image_id", digest_text(result->image_id));
 	/* Of the first archive or push; without any, of the image in the engine's store. */
 	json_object_set_new(top, "digest", digest_text(result->digest ? result->digest : result->image.digest));
-	json_object_set_new(top, "size", json_integer(result->image.size));
+	/* What a push has sent, only the registry knows. */
+	json_object_set_new(top, "size", result->image.unpacked ? json_null() : json_integer(result->image.size));
+	if (result->image.unpacked)
+		json_object_set_new(top, "uncompressed_size", json_integer(result->image.size));
 	for (i = 0; tags && tags[i]; i++)
 		json_array_append_new(names, json_string(tags[i]));
 	json_object_set_new(top, "tags", names);

@@ -67,6 +67,7 @@ static void test_all(void **state)
 	assert_string_equal(json_string_value(json_object_get(top, "image_id")), "sha256:i");
 	assert_string_equal(json_string_value(json_object_get(top, "digest")), "sha256:d");
 	assert_int_equal(json_integer_value(json_object_get(top, "size")), 7);
+	assert_null(json_object_get(top, "uncompressed_size"));
 	assert_int_equal(json_integer_value(json_object_get(top, "duration_ms")), 20);
 	list = json_object_get(top, "tags");
 	assert_string_equal(json_string_value(json_array_get(list, 1)), "b:\"2\"");
@@ -90,11 +91,14 @@ static void test_all(void **state)
 static void test_digest(void **state)
 {
 	struct build_plan plan = { 0 };
-	struct build_result result = { .image = { .digest = (char *)"of-the-store" } };
+	struct build_result result = { .image = { .digest = (char *)"of-the-store", .size = 9, .unpacked = true } };
 	json_t *top = text_of(&plan, &result, NULL);
 
 	(void)state;
 	assert_string_equal(json_string_value(json_object_get(top, "digest")), "sha256:of-the-store");
+	/* Of its layers only the size before they are compressed is known. */
+	assert_true(json_is_null(json_object_get(top, "size")));
+	assert_int_equal(json_integer_value(json_object_get(top, "uncompressed_size")), 9);
 	json_decref(top);
 }
 

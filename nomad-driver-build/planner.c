@@ -175,7 +175,8 @@ static int plan_output(struct build_start *s, const struct build_output *output,
 	if (r < 0)
 		return r;
 	action->digest_file = digest_file(s);
-	if (!action->digest_file || build_engine_write(&s->engine, destination, action->digest_file, &action->argv) < 0)
+	if (!action->digest_file ||
+	    build_engine_write(&s->engine, s->config, destination, action->digest_file, &action->argv) < 0)
 		return build_no_memory(err);
 	return 0;
 }
@@ -186,7 +187,8 @@ static bool is_at_once(const struct build_start *s)
 	const struct build_output *outputs = s->config->output.items;
 
 	return !s->engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
-	       strcmp(outputs[0].type, "docker-archive") != 0 && !build_engine_keeps_layers(s->config);
+	       strcmp(outputs[0].type, "docker-archive") != 0 && strcmp(s->config->compression, "gzip") == 0 &&
+	       !build_engine_keeps_layers(s->config);
 }
 
 /* What the cache lacks, by a run of the engine that follows no Containerfile: so the name of an image in a cache is
@@ -242,7 +244,8 @@ static int plan_push(struct build_start *s, const struct build_push *push, struc
 	action->reference = strdup(push->reference);
 	action->digest_file = digest_file(s);
 	if (!action->reference || !action->digest_file ||
-	    build_engine_push(&s->engine, push->reference, push->tls_verify, action->digest_file, &action->argv) < 0)
+	    build_engine_push(&s->engine, s->config, push->reference, push->tls_verify, action->digest_file,
+			      &action->argv) < 0)
 		return build_no_memory(err);
 	return 0;
 }

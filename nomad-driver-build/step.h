@@ -24,6 +24,7 @@ int build_jail_probe(const char *dir, struct nomad_error **err) NOMAD_MUST_CHECK
 struct build_image {
 	char *id, *digest; /* of configuration and manifest, hexadecimal */
 	int64_t size;	   /* of configuration and layers */
+	bool unpacked;	   /* the size is that of layers as the engine stores them */
 };
 /* By its id, in the storage of an engine. */
 int build_image_in_store(const char *root, const char *id, struct build_image *ret,

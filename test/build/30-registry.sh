@@ -64,6 +64,17 @@ t_format() {
 		builds "{ \"context\": \"alloc/app\", \"push\": [$PUSH] }" &&
 		is "$(kind)" application/vnd.oci.image.manifest.v1+json
 }
+t_zstd() {
+	containerfile zstd <<-'C' && builds "{ \"context\": \"alloc/zstd\", \"compression\": \"zstd\", \"push\": [{
+	FROM scratch
+	ADD rootfs.tar /
+	RUN echo zstd >/zstd
+	C
+		\"reference\": \"$REGISTRY/team/zstd:1\", \"tls_verify\": false }] }" &&
+		is "$(skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/team/zstd:1" |
+		jq -r '.layers[].mediaType' | sort -u)" application/vnd.oci.image.layer.v1.tar+zstd &&
+		fails '{ "context": "alloc/zstd", "compression": "zstd", "format": "docker" }' 'format docker has no zstd'
+}
 t_context() {
 	containerfile context <<-'C' || return 1
 	FROM basis
@@ -80,6 +91,7 @@ t_context() {
 run_test 'push twice, events and metadata' t_push
 run_test 'the digest of push and archive is the same' t_same
 run_test 'format' t_format
+run_test 'compression' t_zstd
 run_test 'build_contexts: an image of a registry' t_context
 run_test 'push: TLS is wanted by default' t_tls
 run_test 'push: unreachable' t_unreachable
