@@ -18,6 +18,7 @@ int nomad__cli_ps(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_errors(int argc, char **argv, const struct nomad_driver *driver);
+int nomad__cli_plan(int argc, char **argv, const struct nomad_driver *driver);
 int nomad__cli_run(int argc, char **argv, const struct nomad_driver *driver);
 
 /* Prints "nomad-driver-x: message" on stderr; returns `status`. */

@@ -22,6 +22,9 @@ static const struct {
 	  "run one task of a job in the foreground, without an agent; exits with the task's code; DIR becomes its "
 	  "alloc/ and is kept",
 	  nomad__cli_run },
+	{ "plan", "[--config FILE] JOB",
+	  "print what the tasks of a job would make in the account that this driver uses, and make nothing",
+	  nomad__cli_plan },
 	{ "policy", "[--config FILE] [--namespace NAME]",
 	  "print what the plugin block lets jobs of a Nomad namespace do to this node, and why", nomad__cli_policy },
 	{ "ps", "[--json] [--config FILE]", "list the tasks on this host, from their records", nomad__cli_ps },
@@ -70,6 +73,11 @@ static int run_driver_command(const struct nomad_driver_command *command, int ar
 	return status;
 }
 
+static bool has_command(const struct nomad_driver *driver, const char *name)
+{
+	return strcmp(name, "plan") != 0 || driver->plan;
+}
+
 static void usage(const struct nomad_driver *driver, FILE *out)
 {
 	fprintf(out, "nomad-driver-%s %s: %s\n\n", driver->name, driver->version,
@@ -79,9 +87,15 @@ static void usage(const struct nomad_driver *driver, FILE *out)
 		"    plugin \"nomad-driver-%s\" {\n      config {}\n    }\n\ninto the agent's configuration. By "
 		"hand:\n\n",
 		driver->name);
-	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
-		fprintf(out, "    nomad-driver-%s %s %s\n        %s\n", driver->name, commands[i].name,
-			commands[i].arguments, commands[i].help);
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++) {
+		bool account = strcmp(commands[i].name, "gc") == 0 && driver->gc_account;
+
+		if (!has_command(driver, commands[i].name))
+			continue;
+		fprintf(out, "    nomad-driver-%s %s %s%s\n        %s%s\n", driver->name, commands[i].name,
+			account ? "[--account] " : "", commands[i].arguments, commands[i].help,
+			account ? "; with --account the leftovers of all nodes in the account" : "");
+	}
 	for (const struct nomad_driver_command *c = driver->commands; c && c->name; c++)
 		fprintf(out, "    nomad-driver-%s %s %s\n        %s\n", driver->name, c->name, c->arguments, c->help);
 	fprintf(out,
@@ -109,7 +123,7 @@ int nomad__cli_main(int argc, char **argv, const struct nomad_driver *driver)
 		return NOMAD__EXIT_OK;
 	}
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(commands); i++)
-		if (strcmp(command, commands[i].name) == 0)
+		if (strcmp(command, commands[i].name) == 0 && has_command(driver, command))
 			return commands[i].run(argc - 1, argv + 1, driver);
 	for (const struct nomad_driver_command *c = driver->commands; c && c->name; c++)
 		if (strcmp(command, c->name) == 0)

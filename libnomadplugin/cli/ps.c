@@ -195,24 +195,50 @@ static void say_removed(void *ud, const struct nomad__disk_task *task, const cha
 	}
 }
 
+static void say_line(void *ud, const char *line)
+{
+	(void)ud;
+	puts(line);
+}
+
+/* Of the whole account, whatever this host knows of it. */
+static int gc_account(const struct nomad_driver *driver, struct nomad_plugin *plugin, bool dry_run)
+{
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+	int r = driver->gc_account(plugin, dry_run, say_line, NULL, &err);
+
+	if (r < 0)
+		nomad__cli_fail(driver, 0, "%s", nomad_error_message(err));
+	nomad__plugin_free(plugin);
+	return r < 0 || fflush(stdout) != 0 ? NOMAD__EXIT_FAILED : NOMAD__EXIT_OK;
+}
+
 int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct gc gc = { .driver = driver };
 	const char *config = NULL;
-	bool running = false;
+	bool running = false, account = false;
 	const struct nomad__cli_option options[] = { { "config", .value = &config },
 						     { "dry-run", .flag = &gc.dry_run },
 						     { "running", .flag = &running },
+						     { "account", .flag = &account },
 						     { 0 } };
 	struct nomad_plugin *plugin;
 	int r;
 
 	if (!nomad__cli_parse(argc, argv, driver, options, NULL))
 		return NOMAD__EXIT_USAGE;
+	if (account && (running || !driver->gc_account))
+		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE,
+				       driver->gc_account ? "gc: --running does not go with --account"
+							  : "gc: this driver has no account; --account is for "
+							    "drivers whose tasks run elsewhere");
 	plugin = nomad__cli_plugin(driver, config);
 	if (!plugin)
 		return NOMAD__EXIT_FAILED;
+	if (account)
+		return gc_account(driver, plugin, gc.dry_run);
 	r = gc.dry_run ? 0 : nomad__plugin_init(plugin, &err);
 	if (r >= 0)
 		r = nomad__gc(plugin,

@@ -184,6 +184,17 @@ struct nomad_driver {
 	/* Facts to show for the task.  NULL: none beyond the library's. */
 	int (*inspect)(struct nomad_task *task, struct nomad_map *attributes, struct nomad_error **err);
 
+	/* For the command line of a driver whose tasks run elsewhere, without init().  Both print by `say`, a line each.
+	 *
+	 * Command "plan": says what start() would make for a task with this config, and makes nothing.  `info` is as in
+	 * a start, with ids that no allocation has.  NULL: there is no such command. */
+	int (*plan)(struct nomad_plugin *plugin, const struct nomad_task_info *info, const void *config,
+		    void (*say)(void *ud, const char *line), void *ud, struct nomad_error **err);
+	/* "gc --account": says what tasks of any node have left in the account that the driver uses, and removes it
+	 * unless `dry_run`.  NULL: there is no such option. */
+	int (*gc_account)(struct nomad_plugin *plugin, bool dry_run, void (*say)(void *ud, const char *line), void *ud,
+			  struct nomad_error **err);
+
 	/* With NOMAD_NEEDS_NETWORK only: the network of an allocation.  Both
 	 * idempotent; *ret_created is false if it existed. */
 	int (*create_network)(struct nomad_plugin *plugin, const char *alloc_id, const char *hostname,
