@@ -17,7 +17,7 @@
 #include "entries.h"
 #include "text.h"
 
-enum { PAGE = 1000, MACHINES_MAX = 100000, SKIPPED_MOST = 16 };
+enum { PAGE = 1000, MACHINES_MAX = 1000000, SKIPPED_MOST = 16 };
 
 /* ---- Answers ---- */
 
@@ -394,34 +394,51 @@ int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct tr
 	return r;
 }
 
-int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struct triton_machines *ret,
+/* Hands on the machines of one page. */
+static int hand_on(struct triton_machines *page, int (*take)(void *ud, struct triton_machine *machine), void *ud)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < page->count; i++)
+		r = take(ud, &page->items[i]);
+	triton_machines_done(page);
+	return r;
+}
+
+int triton_cloud_each(const struct triton_cloud *cloud, const char *query,
+		      int (*take)(void *ud, struct triton_machine *machine), void *ud, size_t *ret_unreadable,
 		      struct nomad_error **err)
 {
-	struct triton_machines all = { 0 };
 	size_t limit = PAGE, offset = 0, skipped = 0, n;
 	int r;
 
+	*ret_unreadable = 0;
 	do {
 		NOMAD_AUTO_FREE char *path =
 			nomad_strdupf("/machines?%s%slimit=%zu&offset=%zu", query, *query ? "&" : "", limit, offset);
+		struct triton_machines page = { 0 };
 		struct nomad_error *why = NULL;
 		struct triton_answer answer = { 0 };
 
-		r = path ? take_page(cloud, path, true, &all, &n, &answer, &why)
+		r = path ? take_page(cloud, path, true, &page, &n, &answer, &why)
 			 : nomad_error_errno(&why, ENOMEM, "list the instances");
 		triton_answer_done(&answer);
 		if (r >= 0) {
 			offset += n;
+			*ret_unreadable += page.unreadable;
+			r = hand_on(&page, take, ud);
+			if (r < 0)
+				return nomad_error_errno(err, -r, "list the instances");
 			/* A short page is the last one. */
 			if (n < limit)
-				break;
+				return 0;
 			limit = limit * 10 > PAGE ? PAGE : limit * 10;
 			continue;
 		}
 		/* Smaller pages find the entry that does the harm; it alone is left out. */
 		if ((r == -EBADMSG || answer.status == 500) && (limit > 1 || ++skipped <= SKIPPED_MOST)) {
 			nomad_error_free(why);
-			all.unreadable += limit == 1;
+			*ret_unreadable += limit == 1;
 			offset += limit == 1;
 			limit = limit > 1 ? limit / 10 : 1;
 			r = 0;
@@ -429,12 +446,37 @@ int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struc
 		}
 		triton_fail(r, why, err);
 	} while (r >= 0 && offset < MACHINES_MAX);
-	if (r < 0) {
-		triton_machines_done(&all);
-		return r;
+	return r;
+}
+
+static int add_machine(void *ud, struct triton_machine *machine)
+{
+	struct triton_machines *all = ud;
+	struct triton_machine *more;
+
+	/* Room for one, two, four ... of them. */
+	if (!(all->count & (all->count - 1))) {
+		more = reallocarray(all->items, all->count ? all->count * 2 : 1, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		all->items = more;
 	}
-	*ret = all;
+	all->items[all->count++] = *machine;
+	memset(machine, 0, sizeof(*machine));
 	return 0;
+}
+
+int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struct triton_machines *ret,
+		      struct nomad_error **err)
+{
+	struct triton_machines all = { 0 };
+	int r = triton_cloud_each(cloud, query, add_machine, &all, &all.unreadable, err);
+
+	if (r < 0)
+		triton_machines_done(&all);
+	else
+		*ret = all;
+	return r;
 }
 
 int triton_cloud_create(const struct triton_cloud *cloud, const json_t *body, struct triton_machine *ret,

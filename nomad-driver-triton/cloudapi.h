@@ -47,6 +47,8 @@ struct triton_machines {
 
 void triton_machine_done(struct triton_machine *machine);
 void triton_machines_done(struct triton_machines *machines);
+/* Moves those that `to` does not have, by id, into it.  -ENOMEM. */
+int triton_machines_merge(struct triton_machines *to, struct triton_machines *take_from);
 int triton_machine_parse(const json_t *json, struct triton_machine *ret);
 
 /* One call.  `fmt` is the path behind the account.  *ret_json (may be NULL) is
@@ -73,6 +75,12 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 /* -ENOENT only if the server never heard of it; a deleted one has its state. */
 int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret,
 		     struct nomad_error **err);
+/* Calls `take` for each machine that matches `query`, page by page, so that an account's worth of them needs little
+ * memory.  `take` may keep the machine's content by zeroing it, and stops by a negative value.  *ret_unreadable:
+ * entries that cannot be read, or that make their page fail. */
+int triton_cloud_each(const struct triton_cloud *cloud, const char *query,
+		      int (*take)(void *ud, struct triton_machine *machine), void *ud, size_t *ret_unreadable,
+		      struct nomad_error **err);
 /* All machines that match `query` ("tag.a=b", escaped), page by page.  An entry
  * that cannot be read, or that makes its page fail, is only counted. */
 int triton_cloud_list(const struct triton_cloud *cloud, const char *query, struct triton_machines *ret,

@@ -356,6 +356,20 @@ static const char *const bool_tags[] = { "triton.cns.disable", "triton.placement
 /* Words that the server takes for parameters of the call itself. */
 static const char *const taken_words[] = { "account", "machine", "uuid", "owner_uuid", "context", "image" };
 
+static bool is_own_tag(const char *key)
+{
+	static const char *const own[] = {
+		"driver", "task", "alloc", "owner", "node", "cluster", "lease", "protected"
+	};
+
+	if (strncmp(key, "nomad_", 6) != 0)
+		return false;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(own); i++)
+		if (strcmp(key + 6, own[i]) == 0)
+			return true;
+	return strncmp(key + 6, "fw_", 3) == 0;
+}
+
 static int check_tag(const char *key, const char *value, struct nomad_error **err)
 {
 	bool known = strncmp(key, "triton.", 7) != 0;
@@ -371,9 +385,7 @@ static int check_tag(const char *key, const char *value, struct nomad_error **er
 		if (strcmp(key, bool_tags[i]) == 0 && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
 			return nomad_error_set(err, EINVAL, "option 'tags': tag '%s' must be true or false, not '%s'",
 					       key, value);
-	if (strcmp(key, "sdc_docker") == 0 || strncmp(key, "docker:label:", 13) == 0 ||
-	    strcmp(key, "nomad_driver") == 0 || strcmp(key, "nomad_task") == 0 || strcmp(key, "nomad_alloc") == 0 ||
-	    strncmp(key, "nomad_fw_", 9) == 0)
+	if (strcmp(key, "sdc_docker") == 0 || strncmp(key, "docker:label:", 13) == 0 || is_own_tag(key))
 		return nomad_error_set(err, EINVAL, "option 'tags': tag '%s' is reserved; choose another name", key);
 	return 0;
 }

@@ -30,6 +30,9 @@ struct triton_config {
 	int64_t request_timeout;   /* seconds */
 	int64_t provision_timeout; /* seconds, where a task names none */
 	int64_t max_instances;	   /* 0: no maximum */
+	char *cluster;
+	int64_t lease_timeout; /* seconds; 0: leave the instances of others alone */
+	char *nomad_address, *nomad_token_file, *nomad_ca_file, *nomad_cert_file, *nomad_key_file;
 };
 
 extern const struct nomad_schema triton_config_schema;

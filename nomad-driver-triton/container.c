@@ -132,7 +132,7 @@ static int dress(struct triton_start *start, const char *uuid, struct nomad_erro
 {
 	const struct triton_task *want = start->want;
 	struct nomad_map tags = { 0 };
-	int r = triton_task_tags(nomad_task_info(start->task), want, &start->rules, &tags);
+	int r = triton_task_tags(start->plugin->site, nomad_task_info(start->task), want, &start->rules, &tags);
 
 	if (r < 0)
 		r = nomad_error_errno(err, ENOMEM, "set the tags of the instance");
@@ -184,6 +184,9 @@ static int describe(struct triton_start *start, json_t **ret_body, struct nomad_
 		.cns = cns,
 		.task_id = info->id,
 		.alloc_id = info->alloc_id,
+		.node_id = info->node_id,
+		.owner = start->plugin->site->owner,
+		.cluster = start->plugin->site->cluster,
 	};
 
 	return r < 0 ? r : triton_docker_body(&spec, ret_body, err);

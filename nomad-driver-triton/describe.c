@@ -51,7 +51,7 @@ char *triton_instance_name(const struct nomad_task_info *info)
 	return nomad_strdupf("%s%s%s-%s", front, n ? "-" : "", alloc, turn);
 }
 
-int triton_task_tags(const struct nomad_task_info *info, const struct triton_task *want,
+int triton_task_tags(const struct triton_site *site, const struct nomad_task_info *info, const struct triton_task *want,
 		     const struct triton_fwset *rules, struct nomad_map *tags)
 {
 	NOMAD_AUTO_FREE char *services = NULL;
@@ -67,6 +67,14 @@ int triton_task_tags(const struct nomad_task_info *info, const struct triton_tas
 		r = nomad_map_set(tags, "nomad_task", info->id);
 	if (r >= 0)
 		r = nomad_map_set(tags, "nomad_alloc", info->alloc_id);
+	if (r >= 0)
+		r = nomad_map_set(tags, "nomad_node", info->node_id);
+	if (r >= 0 && site->owner)
+		r = nomad_map_set(tags, "nomad_owner", site->owner);
+	if (r >= 0 && site->cluster)
+		r = nomad_map_set(tags, "nomad_cluster", site->cluster);
+	if (r >= 0 && want->deletion_protection)
+		r = nomad_map_set(tags, "nomad_protected", "1");
 	return r < 0 ? r : triton_fwset_tags(rules, tags);
 }
 

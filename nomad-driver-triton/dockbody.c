@@ -144,6 +144,10 @@ static void set_labels(json_t *body, const struct triton_docker_spec *spec, int 
 	set_text(labels, "triton.network.public", spec->task->public_network, bad);
 	set_text(labels, "nomad.task", spec->task_id, bad);
 	set_text(labels, "nomad.alloc", spec->alloc_id, bad);
+	set_text(labels, "nomad.driver", "triton", bad);
+	set_text(labels, "nomad.node", spec->node_id, bad);
+	set_text(labels, "nomad.owner", spec->owner, bad);
+	set_text(labels, "nomad.cluster", spec->cluster, bad);
 	*bad |= json_object_set_new(body, "Labels", labels);
 }
 

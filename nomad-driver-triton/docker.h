@@ -69,6 +69,7 @@ struct triton_docker_spec {
 	const char *package;
 	const char *cns; /* joined, or NULL */
 	const char *task_id, *alloc_id;
+	const char *node_id, *owner, *cluster; /* or NULL */
 };
 int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, struct nomad_error **err);
 /* Value of X-Registry-Auth, malloc()ed; NULL if out of memory. */

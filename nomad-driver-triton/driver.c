@@ -19,6 +19,8 @@
 
 #include "debts.h"
 #include "driver.h"
+#include "lease.h"
+#include "limits.h"
 #include "logs.h"
 #include "poller.h"
 #include "triton.h"
@@ -64,6 +66,7 @@ static void plugin_free(struct triton_plugin *self)
 {
 	if (self->site)
 		triton_budget_close(&self->site->budget);
+	triton_lease_free(self->lease);
 	triton_debts_free(self->debts);
 	/* The threads of the poller and of the logs call each other. */
 	triton_poller_stop(self->poller);
@@ -91,11 +94,15 @@ static int triton_init(struct nomad_plugin *plugin, void **ret_data, struct noma
 	r = self->hold_folder ? triton_site_new(nomad_plugin_config(plugin), &self->site, err)
 			      : nomad_error_errno(err, ENOMEM, "prepare the driver");
 	if (r >= 0)
+		r = triton_owner_load(nomad_plugin_state_dir(plugin), &self->site->owner, err);
+	if (r >= 0)
 		r = triton_logs_new(log_ended, self, &self->logs, err);
 	if (r >= 0)
 		r = triton_poller_new(self->site, self->logs, &calls, self, &self->poller, err);
 	if (r >= 0)
 		r = triton_debts_new(self->site, folder, self->hold_folder, &self->debts, err);
+	if (r >= 0)
+		r = triton_lease_new(self->site, self->poller, self->debts, &self->lease, err);
 	if (r < 0)
 		plugin_free(self);
 	else
@@ -110,6 +117,22 @@ static void triton_fini(struct nomad_plugin *plugin, void *data)
 }
 
 /* ---- Fingerprint ---- */
+
+/* Those for all images; what is used changes, and is no attribute. */
+static void note_limit(void *ud, const struct triton_limit *limit)
+{
+	static const struct {
+		const char *by, *attribute, *unit;
+	} known[] = {
+		{ "machines", "limit.machines", NULL },
+		{ "ram", "limit.ram", "MiB" },
+		{ "quota", "limit.quota", "GiB" },
+	};
+
+	for (size_t i = 0; !limit->check && i < NOMAD_ARRAY_LEN(known); i++)
+		if (strcmp(limit->by, known[i].by) == 0)
+			nomad_fp_int(ud, known[i].attribute, limit->value, known[i].unit);
+}
 
 static void look_at_account(struct nomad_fingerprint *fp, struct triton_site *site)
 {
@@ -132,6 +155,8 @@ static void look_at_account(struct nomad_fingerprint *fp, struct triton_site *si
 		nomad_fp_bool(fp, "cns", json_is_true(json_object_get(answer.json, "triton_cns_enabled")));
 		if (!site->datacenter && *answer.datacenter)
 			nomad_fp_string(fp, "datacenter", answer.datacenter);
+		/* A sub-user may not be allowed to read them. */
+		(void)triton_limits_each(&cloud, note_limit, fp, NULL);
 	}
 	triton_answer_done(&answer);
 }
@@ -329,4 +354,6 @@ const struct nomad_driver triton_driver = {
 	.exec = triton_exec,
 	.stats = triton_stats,
 	.inspect = triton_inspect,
+	.plan = triton_plan,
+	.gc_account = triton_gc_account,
 };

@@ -91,24 +91,24 @@ static int wait_running(struct triton_start *start, struct triton_machine *machi
 	}
 }
 
-/* All names first: they cost nothing. */
-static int describe(struct triton_start *start, json_t **ret_body, struct nomad_error **err)
+int triton_machine_describe(const struct triton_site *site, const struct triton_cloud *cloud,
+			    const struct nomad_task_info *info, const struct triton_task *want, const char *name,
+			    const struct triton_fwset *rules, json_t **ret_body, struct nomad_error **err)
 {
-	const struct nomad_task_info *info = nomad_task_info(start->task);
-	const struct triton_task *want = start->want;
 	NOMAD_AUTO_FREE char *package = NULL, *image = NULL;
 	struct nomad_map tags = { 0 };
 	json_t *networks = NULL;
-	int r = triton_find_package(&start->cloud, want->package, &package, err);
+	/* All names first: they cost nothing. */
+	int r = triton_find_package(cloud, want->package, &package, err);
 
 	if (r >= 0)
-		r = triton_find_image(&start->cloud, want->cloud_api->image, &image, err);
+		r = triton_find_image(cloud, want->cloud_api->image, &image, err);
 	if (r >= 0)
-		r = triton_find_networks(&start->cloud, &want->cloud_api->networks, &networks, err);
-	if (r >= 0 && triton_task_tags(info, want, &start->rules, &tags) < 0)
+		r = triton_find_networks(cloud, &want->cloud_api->networks, &networks, err);
+	if (r >= 0 && triton_task_tags(site, info, want, rules, &tags) < 0)
 		r = nomad_error_errno(err, ENOMEM, "describe the instance");
 	if (r >= 0)
-		r = triton_machine_body(info, want, start->name, package, image, networks, &tags, ret_body, err);
+		r = triton_machine_body(info, want, name, package, image, networks, &tags, ret_body, err);
 	nomad_map_done(&tags);
 	json_decref(networks);
 	return r;
@@ -118,7 +118,8 @@ static int build(struct triton_start *start, struct nomad_error **err)
 {
 	static const struct triton_maker maker = { .adopt = adopt, .create = create };
 	struct making making = { 0 };
-	int r = describe(start, &making.body, err);
+	int r = triton_machine_describe(start->plugin->site, &start->cloud, nomad_task_info(start->task), start->want,
+					start->name, &start->rules, &making.body, err);
 
 	if (r >= 0)
 		r = triton_begin(start, "cloud", err);

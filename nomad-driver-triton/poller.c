@@ -2,8 +2,8 @@
  *
  * One thread that watches all tasks.
  *
- * Each poll_interval one list of the driver's instances (by the tag
- * nomad_driver) shows the state of all.  What it does not show is asked for by
+ * Each poll_interval one list of this plugin's instances (by the tag
+ * nomad_owner) shows the state of all.  What it does not show is asked for by
  * itself: only an answer about the very instance, deleted (410) or never heard
  * of (404), is its end; an API that does not answer says nothing.
  *
@@ -30,6 +30,7 @@
 
 #include "poller.h"
 #include "verdict.h"
+#include "watched.h"
 
 enum {
 	SOON_MS = 1000,	      /* between looks at something that is about to end */
@@ -40,23 +41,6 @@ enum {
 	LOG_MS = 15000,	      /* a log that does not move may take so long after the end, */
 	LOG_MOST_MS = 120000, /* and one that moves so long */
 	BACKOFF_MOST_MS = 60000,
-};
-
-struct watched {
-	struct watched *next;
-	char *task_id, *machine, *container;
-	bool ends_deleted, expected, killed;
-	enum triton_state state;
-	unsigned looks;	    /* at which it was stopped */
-	int64_t stopped_ms; /* since when */
-	int64_t look_ms;    /* when to look by itself; INT64_MAX: the list does */
-	bool listed;	    /* the last list showed it */
-	unsigned unseen;    /* lists that did not */
-	int64_t asked_ms;   /* when it was last asked for by itself */
-	bool illegible;	    /* it was told that what CloudAPI says of it cannot be read */
-	bool ended;	    /* result stands, the log is awaited */
-	int64_t ended_ms;
-	struct nomad_exit result;
 };
 
 struct triton_poller {
@@ -71,17 +55,6 @@ struct triton_poller {
 	bool stop, started, failing;
 	unsigned failures;
 };
-
-static void watched_free(struct watched *w)
-{
-	if (!w)
-		return;
-	free(w->task_id);
-	free(w->machine);
-	free(w->container);
-	free(w->result.message);
-	free(w);
-}
 
 static struct watched *find(struct triton_poller *poller, const char *task_id)
 {
@@ -222,65 +195,50 @@ static void look_instead(struct triton_poller *poller, int64_t now)
 	}
 }
 
+/* The list does not come: what is known stays.  The lock is held. */
+static void note_failure(struct triton_poller *poller, int r, const struct nomad_error *why, int64_t now)
+{
+	poller->failures++;
+	if (!poller->failing)
+		nomad_log_kv(NOMAD_LOG_WARN, "the state of the instances is not known now", "error",
+			     nomad_error_message(why), NULL);
+	poller->failing = true;
+	if (r == -EBADMSG)
+		look_instead(poller, now);
+}
+
 /* Ask for the list and note what it shows; what it does not show is to be looked at by itself. */
 static int list_all(struct triton_poller *poller, int64_t now)
 {
-	struct triton_machines machines = { 0 };
-	struct nomad_error *why = NULL;
+	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+	NOMAD_AUTO_FREE char *query = NULL;
+	struct triton_seen seen = { 0 };
 	struct triton_cloud cloud;
 	int r = triton_site_cloud(poller->site, &cloud, &why);
 
+	pthread_mutex_lock(&poller->lock);
+	query = triton_watched_query(poller->list, poller->site->owner);
+	pthread_mutex_unlock(&poller->lock);
+	if (!query)
+		return -ENOMEM;
 	if (r >= 0) {
 		cloud.retry_ms = 0;
-		r = triton_cloud_list(&cloud, "tag.nomad_driver=triton", &machines, &why);
+		r = triton_seen_read(&cloud, query, &seen, &why);
 	}
 	pthread_mutex_lock(&poller->lock);
 	if (r < 0) {
-		poller->failures++;
-		if (!poller->failing)
-			nomad_log_kv(NOMAD_LOG_WARN, "the state of the instances is not known now", "error",
-				     nomad_error_message(why), NULL);
-		poller->failing = true;
-		if (r == -EBADMSG)
-			look_instead(poller, now);
-		nomad_error_free(why);
-		pthread_mutex_unlock(&poller->lock);
-		return r;
-	}
-	if (poller->failing)
-		nomad_log(NOMAD_LOG_INFO, "the state of the instances is known again");
-	poller->failing = false;
-	poller->failures = 0;
-	for (struct watched *w = poller->list; w; w = w->next) {
-		enum triton_state state = TRITON_UNKNOWN;
-
-		w->listed = false;
-		for (size_t i = 0; i < machines.count && !w->listed; i++) {
-			if (strcmp(machines.items[i].id, w->machine) == 0) {
-				w->listed = true;
-				state = machines.items[i].state;
-			}
-		}
-		if (w->ended)
-			continue;
-		w->unseen = w->listed ? 0 : w->unseen + 1;
-		if (!w->listed || state == TRITON_STOPPED || state == TRITON_STOPPING || state == TRITON_FAILED ||
-		    state == TRITON_DELETED || state == TRITON_READY) {
-			/* Tags are shown late; one that stays unseen is asked for ever less often. */
-			if (w->listed || w->unseen < 8 || w->unseen % 8 == 0)
-				w->look_ms = now;
-		} else {
-			if (state != TRITON_UNKNOWN)
-				w->state = state;
-			w->looks = 0;
-			if (!w->expected)
-				w->look_ms =
-					w->look_ms == INT64_MAX || state == TRITON_RUNNING ? INT64_MAX : w->look_ms;
-		}
+		note_failure(poller, r, why, now);
+	} else {
+		if (poller->failing)
+			nomad_log(NOMAD_LOG_INFO, "the state of the instances is known again");
+		poller->failing = false;
+		poller->failures = 0;
+		for (struct watched *w = poller->list; w; w = w->next)
+			triton_watched_note(w, &seen, now);
 	}
 	pthread_mutex_unlock(&poller->lock);
-	triton_machines_done(&machines);
-	return 0;
+	triton_seen_done(&seen);
+	return r;
 }
 
 /* Take those whose time has come; the lock is held. */
@@ -357,7 +315,7 @@ static void report(struct triton_poller *poller)
 	for (; over; over = w) {
 		w = over->next;
 		poller->calls->ended(poller->ud, over->task_id, &over->result);
-		watched_free(over);
+		triton_watched_free(over);
 		pthread_mutex_lock(&poller->lock);
 		pthread_cond_broadcast(&poller->changed);
 		pthread_mutex_unlock(&poller->lock);
@@ -462,7 +420,7 @@ void triton_poller_free(struct triton_poller *poller)
 		struct watched *w = poller->list;
 
 		poller->list = w->next;
-		watched_free(w);
+		triton_watched_free(w);
 	}
 	pthread_cond_destroy(&poller->changed);
 	pthread_mutex_destroy(&poller->lock);
@@ -479,10 +437,11 @@ int triton_poller_add(struct triton_poller *poller, const struct triton_watch *w
 		w->container = watch->container ? strdup(watch->container) : NULL;
 	}
 	if (!w || !w->task_id || !w->machine || (watch->container && !w->container)) {
-		watched_free(w);
+		triton_watched_free(w);
 		return nomad_error_errno(err, ENOMEM, "watch an instance");
 	}
 	w->ends_deleted = watch->ends_deleted;
+	w->owned = watch->owned;
 	w->state = TRITON_UNKNOWN;
 	w->look_ms = triton_now_ms() + SOON_MS;
 	pthread_mutex_lock(&poller->lock);
@@ -493,7 +452,7 @@ int triton_poller_add(struct triton_poller *poller, const struct triton_watch *w
 	}
 	pthread_cond_broadcast(&poller->changed);
 	pthread_mutex_unlock(&poller->lock);
-	watched_free(w);
+	triton_watched_free(w);
 	return 0;
 }
 
@@ -505,7 +464,7 @@ void triton_poller_remove(struct triton_poller *poller, const char *task_id)
 
 		if (strcmp(w->task_id, task_id) == 0) {
 			*at = w->next;
-			watched_free(w);
+			triton_watched_free(w);
 			break;
 		}
 	}
@@ -586,4 +545,22 @@ size_t triton_poller_count(struct triton_poller *poller)
 		n++;
 	pthread_mutex_unlock(&poller->lock);
 	return n;
+}
+
+char *triton_poller_pick(struct triton_poller *poller, unsigned n)
+{
+	char *machine = NULL;
+	unsigned running = 0;
+
+	pthread_mutex_lock(&poller->lock);
+	for (const struct watched *w = poller->list; w; w = w->next)
+		running += !w->ended && w->state == TRITON_RUNNING;
+	n = running ? n % running : 0;
+	for (const struct watched *w = poller->list; running && w; w = w->next)
+		if (!w->ended && w->state == TRITON_RUNNING && n-- == 0) {
+			machine = strdup(w->machine);
+			break;
+		}
+	pthread_mutex_unlock(&poller->lock);
+	return machine;
 }

@@ -15,6 +15,7 @@ struct triton_watch {
 	const char *machine;   /* UUID */
 	const char *container; /* Docker's id; NULL for a machine */
 	bool ends_deleted;     /* exit_strategy */
+	bool owned;	       /* it has the tag nomad_owner of this plugin */
 };
 
 /* Both are called from the thread of the poller. */
@@ -40,6 +41,8 @@ void triton_poller_poke(struct triton_poller *poller, const char *task_id);
 void triton_poller_expect_end(struct triton_poller *poller, const char *task_id, bool killed);
 /* Wait until it is no longer watched: 0, or -ETIMEDOUT, -ESHUTDOWN. */
 int triton_poller_wait(struct triton_poller *poller, const char *task_id, int64_t ms);
+/* The UUID of the instance number `n` (counted round) among those that run, malloc()ed; NULL if there is none. */
+char *triton_poller_pick(struct triton_poller *poller, unsigned n);
 /* How many tasks it watches. */
 size_t triton_poller_count(struct triton_poller *poller);
 /* The last state seen. */

@@ -112,7 +112,7 @@ int triton_remains_parse(const json_t *json, struct triton_remains *ret)
 
 /* ---- Instances ---- */
 
-static int merge(struct triton_machines *to, struct triton_machines *take_from)
+int triton_machines_merge(struct triton_machines *to, struct triton_machines *take_from)
 {
 	for (size_t i = 0; i < take_from->count; i++) {
 		struct triton_machine *more, *it = &take_from->items[i];
@@ -168,7 +168,7 @@ int triton_instances_of(const struct triton_cloud *cloud, const char *name, cons
 		nomad_error_set(err, EPROTO, "look for the instance '%s': the answer of CloudAPI cannot be read", name);
 		r = nomad_error_retryable(err);
 	}
-	if (r >= 0 && merge(&named, &tagged) < 0)
+	if (r >= 0 && triton_machines_merge(&named, &tagged) < 0)
 		r = nomad_error_errno(err, ENOMEM, "look for the instance '%s'", name);
 	triton_machines_done(&tagged);
 	drop_deleted(&named);

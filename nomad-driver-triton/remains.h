@@ -23,6 +23,7 @@
 #define TRITON_RECORD_HOLD "hold"	    /* only in debts: name of its file, see hold.h */
 #define TRITON_RECORD_ADDRESS "address"
 #define TRITON_RECORD_NAMES "names" /* CNS names */
+#define TRITON_RECORD_OWNER "owner" /* this plugin, as in the tag nomad_owner */
 enum { TRITON_VOLUMES_MAX = 32 };
 
 struct triton_remains {

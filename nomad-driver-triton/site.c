@@ -57,6 +57,13 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	r |= keep(&site->docker_url, config->docker_url, getenv("DOCKER_HOST"));
 	r |= keep(&site->docker_cert_path, config->docker_cert_path, getenv("DOCKER_CERT_PATH"));
 	r |= keep(&site->datacenter, config->datacenter, NULL);
+	r |= keep(&site->cluster, config->cluster, NULL);
+	r |= keep(&site->nomad_address, config->nomad_address,
+		  triton_given(getenv("NOMAD_ADDR")) ? getenv("NOMAD_ADDR") : "http://127.0.0.1:4646");
+	r |= keep(&site->nomad_token_file, config->nomad_token_file, NULL);
+	r |= keep(&site->nomad_ca_file, config->nomad_ca_file, getenv("NOMAD_CACERT"));
+	r |= keep(&site->nomad_cert_file, config->nomad_cert_file, getenv("NOMAD_CLIENT_CERT"));
+	r |= keep(&site->nomad_key_file, config->nomad_key_file, getenv("NOMAD_CLIENT_KEY"));
 	site->rules = triton_fwshare_new();
 	if (r < 0 || !site->rules) {
 		triton_site_free(site);
@@ -68,6 +75,7 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	site->request_timeout_ms = config->request_timeout * 1000;
 	site->provision_timeout_ms = config->provision_timeout * 1000;
 	site->poll_interval_ms = config->poll_interval * 1000;
+	site->lease_ms = config->lease_timeout * 1000;
 	*ret = site;
 	return 0;
 }
@@ -94,6 +102,13 @@ void triton_site_free(struct triton_site *site)
 	free(site->docker_url);
 	free(site->docker_cert_path);
 	free(site->datacenter);
+	free(site->cluster);
+	free(site->owner);
+	free(site->nomad_address);
+	free(site->nomad_token_file);
+	free(site->nomad_ca_file);
+	free(site->nomad_cert_file);
+	free(site->nomad_key_file);
 	free(site->account_escaped);
 	pthread_mutex_destroy(&site->lock);
 	triton_budget_done(&site->budget);

@@ -27,6 +27,12 @@ static const char *check_account(const char *value)
 	return triton_is_login(value) ? NULL : "a login name";
 }
 
+static const char *check_cluster(const char *value)
+{
+	return triton_is_login(value) && strlen(value) <= 63 ? NULL
+							     : "a name of at most 63 letters, digits, - . _ and @";
+}
+
 static const struct nomad_option config_options[] = {
 	NOMAD_OPTION(struct triton_config, url, STRING, .check = check_url,
 		     .example = "\"https://us-central-1.api.example.com\"",
@@ -86,6 +92,30 @@ static const struct nomad_option config_options[] = {
 		struct triton_config, max_instances, INT, .min = 0, .max = 1 << 20, .def = "0", .unit = "instances",
 		.help = "Maximum number of instances that run for tasks of this node; a start beyond it fails. 0: no "
 			"maximum."),
+	NOMAD_OPTION(struct triton_config, cluster, STRING, .check = check_cluster, .example = "\"prod\"",
+		     .help = "Name of the Nomad cluster, as tag nomad_cluster of its instances. Give each cluster that "
+			     "uses the account another name. Nodes leave instances alone that carry another one, or "
+			     "none."),
+	NOMAD_OPTION(struct triton_config, lease_timeout, INT, .min = 0, .max = 86400, .def = "1800", .unit = "seconds",
+		     .help = "How long another node may leave its lease unrenewed before this one asks Nomad which of "
+			     "its instances may be removed. 0: never. See \"Instances of lost nodes\"."),
+	NOMAD_OPTION(struct triton_config, nomad_address, STRING, .check = check_url,
+		     .example = "\"https://127.0.0.1:4646\"",
+		     .help = "Address of Nomad's HTTP API, which says whether an allocation is over. Default: "
+			     "NOMAD_ADDR, else http://127.0.0.1:4646."),
+	NOMAD_OPTION(struct triton_config, nomad_token_file, STRING, .check = nomad_check_absolute_path,
+		     .example = "\"/etc/nomad.d/triton.token\"",
+		     .help = "File whose first line is a Nomad token that may read jobs in all namespaces. Not "
+			     "needed without ACLs."),
+	NOMAD_OPTION(struct triton_config, nomad_ca_file, STRING, .check = nomad_check_absolute_path,
+		     .example = "\"/etc/nomad.d/ca.pem\"",
+		     .help = "Certificates that Nomad's certificate is verified against. Default: NOMAD_CACERT."),
+	NOMAD_OPTION(struct triton_config, nomad_cert_file, STRING, .check = nomad_check_absolute_path,
+		     .example = "\"/etc/nomad.d/client.pem\"",
+		     .help = "Client certificate for Nomad's HTTP API. Default: NOMAD_CLIENT_CERT."),
+	NOMAD_OPTION(struct triton_config, nomad_key_file, STRING, .check = nomad_check_absolute_path,
+		     .example = "\"/etc/nomad.d/client.key\"",
+		     .help = "Key of nomad_cert_file. Default: NOMAD_CLIENT_KEY."),
 };
 
 const struct nomad_schema triton_config_schema = NOMAD_SCHEMA(struct triton_config, config_options);

@@ -17,12 +17,16 @@
 
 #include "debts.h"
 #include "hold.h"
+#include "lease.h"
 #include "logs.h"
 #include "poller.h"
 #include "text.h"
 #include "triton.h"
 
-enum { LOOK_MS = 250 }; /* between looks whether the start is cancelled */
+enum {
+	LOOK_MS = 250, /* between looks whether the start is cancelled */
+	RIVAL_MS = 120000,
+};
 
 /* Until the start is done, what it makes is a debt: should this process die, and Nomad not repeat the start, the next
  * one removes it. */
@@ -75,6 +79,43 @@ static int make_volume(struct triton_start *start, const struct triton_volume *v
 	return r;
 }
 
+/* Is it of an earlier run, ALLOCATION/TASK/OTHER, of the task ALLOCATION/TASK/INVOCATION? */
+static bool is_rival(const struct triton_machine *machine, const char *task_id)
+{
+	const char *its = triton_owner_tag(machine, "task"), *last = strrchr(task_id, '/');
+	size_t n = last ? (size_t)(last + 1 - task_id) : 0;
+
+	return its && n && machine->state != TRITON_DELETED && strncmp(its, task_id, n) == 0 &&
+	       strcmp(its, task_id) != 0 && !strchr(its + n, '/');
+}
+
+/* Removes instances of earlier runs that this plugin has no records of: its state was lost.  An allocation is of one
+ * node, and a task of it has one run: the library has ended all that it knows of. */
+static int end_rivals(struct triton_start *start, const char *tag, struct nomad_error **err)
+{
+	const struct nomad_task_info *info = nomad_task_info(start->task);
+	NOMAD_AUTO_FREE char *query = nomad_strdupf("%s=%s&tombstone=true", tag, info->alloc_id);
+	struct triton_machines found = { 0 };
+	int r = query ? triton_cloud_list(&start->cloud, query, &found, err)
+		      : nomad_error_errno(err, ENOMEM, "look for earlier runs");
+
+	for (size_t i = 0; r >= 0 && i < found.count; i++) {
+		struct triton_remains remains = { 0 };
+
+		if (!is_rival(&found.items[i], info->id) || triton_remains_of_machine(&found.items[i], &remains) < 0)
+			continue;
+		r = triton_debts_take(start->plugin->debts, &remains, err);
+		if (r >= 0)
+			r = triton_remains_clear(start->plugin->site, &remains, RIVAL_MS, err);
+		triton_debts_settle(start->plugin->debts, remains.name, r >= 0);
+		if (r >= 0)
+			nomad_task_event(start->task, "removed the instance %s of an earlier run", remains.name);
+		triton_remains_done(&remains);
+	}
+	triton_machines_done(&found);
+	return r;
+}
+
 int triton_begin(struct triton_start *start, const char *api, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *hashes = calloc(start->rules.count + 1, 17);
@@ -98,9 +139,15 @@ int triton_begin(struct triton_start *start, const char *api, struct nomad_error
 		r = nomad_task_put(task, TRITON_RECORD_EXIT, want->exit_strategy ? want->exit_strategy : "stopped",
 				   err);
 	if (r >= 0)
+		r = nomad_task_put(task, TRITON_RECORD_OWNER, start->plugin->site->owner, err);
+	if (r >= 0)
 		r = nomad_task_put(task, TRITON_RECORD_NAME, start->name, err);
 	if (r >= 0)
 		r = note(start, err);
+	if (r >= 0)
+		r = end_rivals(start, "tag.nomad_alloc", err);
+	if (r >= 0 && strcmp(api, "docker") == 0)
+		r = end_rivals(start, "tag.docker%3Alabel%3Anomad.alloc", err);
 	for (size_t i = 0; r >= 0 && i < want->volumes.count; i++) {
 		NOMAD_AUTO_FREE char *key = nomad_strdupf(TRITON_RECORD_VOLUME "%zu", i);
 
@@ -249,11 +296,13 @@ int triton_finish_start(struct triton_start *start, const struct triton_machine 
 int triton_watch_task(struct triton_plugin *plugin, struct nomad_task *task, struct nomad_error **err)
 {
 	const struct nomad_task_info *info = nomad_task_info(task);
+	const char *owner = nomad_task_get(task, TRITON_RECORD_OWNER);
 	struct triton_watch watch = {
 		.task_id = info->id,
 		.machine = nomad_task_get(task, TRITON_RECORD_INSTANCE),
 		.container = nomad_task_get(task, TRITON_RECORD_CONTAINER),
 		.ends_deleted = triton_ends_deleted(task),
+		.owned = owner && strcmp(owner, plugin->site->owner) == 0,
 	};
 	NOMAD_AUTO_FREE char *position = nomad_strdupf("%s/log-position", nomad_task_state_dir(task));
 	const char *address = nomad_task_get(task, TRITON_RECORD_ADDRESS);

@@ -14,6 +14,7 @@
 #include "site.h"
 
 struct triton_debts;
+struct triton_lease;
 struct triton_logs;
 struct triton_poller;
 
@@ -24,6 +25,7 @@ struct triton_plugin {
 	struct triton_poller *poller;
 	struct triton_logs *logs;
 	struct triton_debts *debts;
+	struct triton_lease *lease;
 	char *hold_folder;    /* see hold.h */
 	atomic_uint starting; /* starts under way */
 };
@@ -34,7 +36,7 @@ struct triton_plugin {
  * a function of the task alone; malloc()ed. */
 char *triton_instance_name(const struct nomad_task_info *info);
 /* The tags of the job and those that say whose the instance is. */
-int triton_task_tags(const struct nomad_task_info *info, const struct triton_task *want,
+int triton_task_tags(const struct triton_site *site, const struct nomad_task_info *info, const struct triton_task *want,
 		     const struct triton_fwset *rules, struct nomad_map *tags);
 /* The variables for metadata "env-vars": all but the tokens of Nomad, Vault and Consul; JSON as text. */
 char *triton_env_text(const struct nomad_map *env);
@@ -86,7 +88,18 @@ int triton_watch_task(struct triton_plugin *plugin, struct nomad_task *task, str
 /* Removes all that was recorded; notes for later what cannot be removed now. */
 int triton_destroy(struct triton_plugin *plugin, struct nomad_task *task, struct nomad_error **err);
 
+/* ---- plan.c ---- */
+
+/* What a start would make, a line each; makes nothing. */
+int triton_plan(struct nomad_plugin *plugin, const struct nomad_task_info *info, const void *config,
+		void (*say_line)(void *ud, const char *line), void *ud, struct nomad_error **err);
+
 /* ---- machine.c ---- */
+
+/* The body of the create request: asks for the ids that names stand for.  *ret_body is the caller's. */
+int triton_machine_describe(const struct triton_site *site, const struct triton_cloud *cloud,
+			    const struct nomad_task_info *info, const struct triton_task *want, const char *name,
+			    const struct triton_fwset *rules, json_t **ret_body, struct nomad_error **err);
 
 int triton_machine_start(struct triton_plugin *plugin, struct nomad_task *task, const struct triton_task *want,
 			 struct nomad_error **err);

@@ -6,10 +6,14 @@
 . test/lib.sh
 . test/triton/lib-triton.sh
 agent_setup
+control POST /set '{"limits": [{"by": "machines", "value": 25, "used": 3}, {"by": "ram", "value": 9, "used": 1,
+	"check": "os", "os": "linux"}]}' >/dev/null
 
 t_attributes() { api GET "/v1/node/$NODE_ID" |
 	jq -e '.Attributes["driver.triton"] == "1" and .Attributes["driver.triton.account"] == "acme" and
-	.Attributes["driver.triton.datacenter"] == "standin-1" and .Attributes["driver.triton.cns"] == "true"' \
+	.Attributes["driver.triton.datacenter"] == "standin-1" and .Attributes["driver.triton.cns"] == "true" and
+	.Attributes["driver.triton.limit.machines"] == "25" and
+	(.Attributes | has("driver.triton.limit.ram") | not)' \
 		>/dev/null; }
 t_group() {
 	set -- "vm=$(cloud_config '.cns = ["web"]')"
@@ -42,6 +46,14 @@ t_exec_machine() { ! "$NOMAD" alloc exec -i=false -t=false -task vm "$GROUP_ALLO
 	file_has "$T/o" 'running commands is not supported for machines'; }
 t_log_machine() { wait_for 30 'its line is there' _has_note && is "$(alloc_logs "$GROUP_ALLOC" vm stderr | wc -l)" 1; }
 _has_note() { alloc_logs "$GROUP_ALLOC" vm stderr | grep -q 'Log in to the machine: ssh [0-9]'; }
+# What a real Nomad says of an allocation, and of one that it does not have.
+t_gc_account() {
+	jq --arg n "$NOMAD_ADDR" '.nomad_address = $n | .cluster = "c" | .lease_timeout = 1' "$T/plugin.json" >"$T/c.json" &&
+		jq 'del(.cluster)' "$T/c.json" >"$T/n.json" &&
+		"$DRIVER" gc --account --config "$T/n.json" >"$T/gc" 2>&1 &&
+		file_has "$T/gc" "keep group-group-vm-.*Nomad: the allocation is running, desired status run" &&
+		is "$(ids)" "$(machines '[.[].id] | sort')" || { cat "$T/gc"; return 1; }
+}
 t_signal_machine() { ! "$NOMAD" alloc signal -s SIGHUP "$GROUP_ALLOC" vm >"$T/o" 2>&1 &&
 	file_has "$T/o" 'not supported for machines'; }
 t_stats() {
@@ -90,6 +102,7 @@ run_test 'alloc exec: input, both outputs, code' t_exec
 run_test 'alloc exec with a terminal of the right size' t_exec_tty
 run_test 'exec in a machine says that it is not supported' t_exec_machine
 run_test 'the log of a machine says where to look' t_log_machine
+run_test 'gc --account leaves alone what Nomad still wants' t_gc_account
 run_test 'a signal to a machine says that it is not supported' t_signal_machine
 run_test 'statistics of the container' t_stats
 run_test 'kill -9 of the plugin: same instances, log without a gap' t_kill_plugin

@@ -16,6 +16,7 @@
  *	destroy		DestroyTask, of whatever is known
  *	settle		wait until no debts are left
  *	crowd=N		StartTask of N others
+ *	run=HEX		what follows is of another run of the allocation's task
  *	rest		wait until there is a file DIRECTORY/go
  *	disperse=N	DestroyTask of those N
  *	idle		wait until there is a file DIRECTORY/leave
@@ -45,6 +46,7 @@ enum { PATIENCE_S = 240 };
 /* Ids are of the directory and the number alone, for engines are common. */
 static uint32_t hash;
 static char id[64]; /* of number 0 */
+static const char *invocation = "aabbccdd";
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool ended, stopped;
@@ -110,7 +112,7 @@ static char *text(const char *value)
 static void id_of(unsigned n, char alloc_id[40], char task_id[64])
 {
 	snprintf(alloc_id, 40, "%08" PRIx32 "-2222-3333-4444-%012x", hash + n, n);
-	snprintf(task_id, 64, "%s/task/aabbccdd", alloc_id);
+	snprintf(task_id, 64, "%s/task/%.8s", alloc_id, invocation);
 }
 
 static struct nomad_task_info info_of(const char *folder, unsigned n)
@@ -340,6 +342,13 @@ static int run_word(struct nomad_plugin *plugin, char **argv, const char *word, 
 		return start_and_leave(plugin, argv[3], argv[2]);
 	if (strcmp(word, "recover") == 0)
 		return recover(plugin, argv[3]);
+	if (strncmp(word, "run=", 4) == 0) {
+		char alloc_id[40];
+
+		invocation = word + 4;
+		id_of(0, alloc_id, id);
+		return 0;
+	}
 	if (strcmp(word, "reboot") == 0) {
 		memset(plugin->boot_id, 'b', strlen(plugin->boot_id));
 		return 0;

@@ -48,6 +48,7 @@ class Cloud:
         self.delays = {"provision": 0.3, "stop": 0.2, "delete": 0.2, "tags": 0.1, "reboot": 1.0, "volume": 0.2}
         self.fail_provision = 0         # so many of the next machines end as failed
         self.cns = True
+        self.limits = []
         self.docker_url = None
         self.last_ip = 10
         self.packages = [
@@ -325,6 +326,9 @@ class Cloud:
             if self.docker_url:
                 services["docker"] = self.docker_url
             return Answer(200, services)
+        if head == "limits" and method == "GET":
+            # sdc-cloudapi docs/index.md, GetAccountLimits; lib/account.js answers [] without the plugin
+            return Answer(200, self.limits)
         if head == "packages" and method == "GET":
             return self.find(self.packages, parts, params)
         if head == "images" and method == "GET":

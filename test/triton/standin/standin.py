@@ -10,7 +10,7 @@ DIRECTORY holds config.json: {"account", "keys": [.pub files], "users": {name: [
 
 Control (plain HTTP, JSON):
     GET  /state /requests /counts      what there is, what was asked
-    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool, "throttle": requests a second, "latency": s}
+    POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool, "limits": [], "throttle": requests a second, "latency": s}
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after", "location"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
@@ -19,6 +19,8 @@ Control (plain HTTP, JSON):
     POST /machine/ID/patch {...}       what CloudAPI shows of it
     POST /reset                        nothing is there any more
     POST /rule {"rule", "enabled", "description"}
+    POST /nomad {"status", "allocs": {ID: [ClientStatus, DesiredStatus]}}  what Nomad says from now on; a status but 0 is its only answer
+    GET  /v1/allocation/ID             Nomad's HTTP API (https://developer.hashicorp.com/nomad/api-docs/allocations)
 """
 import http.server
 import json
@@ -48,6 +50,7 @@ class State:
         self.docker = frontlib.Engine(self.config["docker"]["socket"]) if self.config.get("docker") else None
         self.cloud = cloudlib.Cloud(self.config["account"], self.docker)
         self.faults, self.requests, self.skew = [], [], 0
+        self.nomad = {"status": 0, "allocs": {}}
         self.throttle, self.tokens, self.filled, self.latency = 0, 0, 0, 0
         self.lock = threading.Lock()
         self.accounts = {self.config["account"]: {
@@ -281,12 +284,17 @@ class ControlHandler(Handler):
         elif self.path == "/set":
             state.cloud.delays.update(data.get("delays", {}))
             state.cloud.fail_provision = data.get("fail_provision", state.cloud.fail_provision)
+            state.cloud.limits = data.get("limits", state.cloud.limits)
             state.cloud.cns = data.get("cns", state.cloud.cns)
             state.skew = data.get("skew", state.skew)
             state.throttle = data.get("throttle", state.throttle)
             state.latency = data.get("latency", state.latency)
         elif self.path == "/keys":
             state.accounts[state.config["account"]]["keys"] = state.load(data)
+        elif self.path == "/nomad":
+            state.nomad.update(data)
+        elif self.path.startswith("/v1/allocation/"):
+            return self.nomad(parts[2])
         elif self.path == "/rule":
             out = state.cloud.add_rule(data["rule"], data.get("enabled", True), data.get("description", ""))
         elif parts[0] == "machine":
@@ -307,6 +315,18 @@ class ControlHandler(Handler):
         else:
             return self.send(404, b"{}")
         return self.send(200, json.dumps(out).encode())
+
+
+    def nomad(self, alloc):
+        """As Nomad's agent: errors are plain text (command/agent/alloc_endpoint.go)."""
+        nomad = self.state.nomad
+        self.state.note("nomad", "GET", self.path, nomad["status"] or 200, auth=self.headers.get("X-Nomad-Token"))
+        if nomad["status"]:
+            return self.send(nomad["status"], b"Permission denied", content_type="text/plain")
+        if alloc not in nomad["allocs"]:
+            return self.send(404, b"alloc not found", content_type="text/plain")
+        status, desired = nomad["allocs"][alloc]
+        return self.send(200, json.dumps({"ID": alloc, "ClientStatus": status, "DesiredStatus": desired}).encode())
 
 
 class Server(http.server.ThreadingHTTPServer):
