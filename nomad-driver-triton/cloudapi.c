@@ -126,7 +126,12 @@ static int take_bytes(void *ud, const char *data, size_t size);
 static int call(const struct triton_cloud *cloud, const char *method, const json_t *body, const char *path,
 		struct page *page, struct triton_answer *ret, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *target = nomad_strdupf("/%s%s", cloud->account, path), *text = NULL;
+	NOMAD_AUTO_FREE char *target = nomad_strdupf("/%s%s%s%s", cloud->account, path,
+						     !cloud->as_roles	 ? ""
+						     : strchr(path, '?') ? "&as-role="
+									 : "?as-role=",
+						     cloud->as_roles ? cloud->as_roles : ""),
+			     *text = NULL;
 	struct triton_request request = { .method = method, .retry_ms = cloud->retry_ms };
 	struct triton_response response;
 	json_error_t why;
@@ -144,6 +149,8 @@ static int call(const struct triton_cloud *cloud, const char *method, const json
 				       method, target, strlen(text));
 	request.target = target;
 	request.body = text;
+	if (strcmp(method, "POST") == 0 && strcmp(path, "/machines") == 0)
+		request.header = cloud->role_tags;
 	request.sink = page ? take_bytes : NULL;
 	request.ud = page;
 	/* To ask twice for a state is to ask once. */

@@ -12,8 +12,9 @@
 /* A view of the account: cheap to copy, with another patience for example. */
 struct triton_cloud {
 	struct triton_http *http;
-	const char *account; /* escaped */
-	int64_t retry_ms;    /* how long a call is tried */
+	const char *account;		  /* escaped */
+	const char *as_roles, *role_tags; /* a parameter of each request, and a header of what is made; or NULL */
+	int64_t retry_ms;		  /* how long a call is tried */
 };
 
 enum triton_state {

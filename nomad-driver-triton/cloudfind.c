@@ -13,22 +13,39 @@
 #include "cloudapi.h"
 #include "text.h"
 
-/* "name=a&version=b", escaped; malloc()ed. */
-static char *query_of(const char *name, const char *version)
-{
-	NOMAD_AUTO_FREE char *n = triton_url_escape(triton_given(name) ? name : ""),
-			     *v = triton_url_escape(triton_given(version) ? version : "");
+/* A parameter of a query; one without a value is left out. */
+struct parameter {
+	const char *name, *value;
+};
 
-	if (!n || !v)
-		return NULL;
-	return nomad_strdupf("%s%s%s%s%s", *n ? "name=" : "", n, *n && *v ? "&" : "", *v ? "version=" : "", v);
+/* "name=a&version=b", escaped; malloc()ed. */
+static char *query_of(const struct parameter *parameters, size_t count)
+{
+	char *all = strdup("");
+
+	for (size_t i = 0; all && i < count; i++) {
+		NOMAD_AUTO_FREE char *value =
+			triton_url_escape(triton_given(parameters[i].value) ? parameters[i].value : "");
+		char *more = value && *value
+				     ? nomad_strdupf("%s%s%s=%s", all, *all ? "&" : "", parameters[i].name, value)
+				     : NULL;
+
+		if (value && !*value)
+			continue;
+		free(all);
+		all = more;
+	}
+	return all;
 }
 
-/* 1 if *ret_id is the uuid that was given; else 0, and *ret is a list of at least one. */
-static int query(const struct triton_cloud *cloud, const char *what, const char *uuid, const char *name,
-		 const char *version, char **ret_id, struct triton_answer *ret, struct nomad_error **err)
+/* 1 if *ret_id is the uuid that was given; else 0, and *ret is a list of at least one.  The first two parameters are
+ * name and version. */
+static int query(const struct triton_cloud *cloud, const char *what, const char *uuid,
+		 const struct parameter *parameters, size_t count, char **ret_id, struct triton_answer *ret,
+		 struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *text = query_of(name, version);
+	const char *name = parameters[0].value, *version = parameters[1].value;
+	NOMAD_AUTO_FREE char *text = query_of(parameters, count);
 	int r;
 
 	if (triton_given(uuid)) {
@@ -51,9 +68,10 @@ static int query(const struct triton_cloud *cloud, const char *what, const char 
 int triton_find_package(const struct triton_cloud *cloud, const struct triton_package *package, char **ret_id,
 			struct nomad_error **err)
 {
+	const struct parameter parameters[] = { { "name", package->name }, { "version", package->version } };
 	struct triton_answer answer;
 	size_t n;
-	int r = query(cloud, "package", package->uuid, package->name, package->version, ret_id, &answer, err);
+	int r = query(cloud, "package", package->uuid, parameters, NOMAD_ARRAY_LEN(parameters), ret_id, &answer, err);
 
 	if (r)
 		return r < 0 ? r : 0;
@@ -67,18 +85,57 @@ int triton_find_package(const struct triton_cloud *cloud, const struct triton_pa
 	return r;
 }
 
+/* What the server does not filter by.  A date alone is the beginning of one with a time. */
+static bool image_matches(const struct triton_image *image, const json_t *json)
+{
+	const json_t *tags = json_object_get(json, "tags");
+	const char *date = triton_json_text(json, "published_at");
+
+	if (triton_given(image->published_after) && (!date || strcmp(date, image->published_after) < 0))
+		return false;
+	for (size_t i = 0; i < image->tags.count; i++) {
+		const json_t *value = json_object_get(tags, image->tags.pairs[i].key);
+		NOMAD_AUTO_FREE char *other =
+			json_is_string(value) || !value ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+		const char *text = json_is_string(value) ? json_string_value(value) : other;
+
+		if (!text || strcmp(text, image->tags.pairs[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
 int triton_find_image(const struct triton_cloud *cloud, const struct triton_image *image, char **ret_id,
 		      struct nomad_error **err)
 {
+	const struct parameter parameters[] = {
+		{ "name", image->name },
+		{ "version", image->version },
+		{ "owner", image->owner },
+		{ "os", image->os },
+		{ "type", image->type },
+		{ "state", image->state },
+		{ "public", image->public < 0 ? NULL
+			    : image->public	 ? "true"
+						 : "false" },
+	};
 	struct triton_answer answer;
 	const json_t *newest = NULL;
 	json_t *item;
 	size_t n, i;
-	int r = query(cloud, "image", image->uuid, image->name, image->version, ret_id, &answer, err);
+	int r = query(cloud, "image", image->uuid, parameters, NOMAD_ARRAY_LEN(parameters), ret_id, &answer, err);
 
 	if (r)
 		return r < 0 ? r : 0;
+	for (i = json_array_size(answer.json); i > 0; i--)
+		if (!image_matches(image, json_array_get(answer.json, i - 1)))
+			json_array_remove(answer.json, i - 1);
 	n = json_array_size(answer.json);
+	if (!n) {
+		triton_answer_done(&answer);
+		return nomad_error_set(err, ENOENT, "no image '%s' has the tags and the date that the job asks for",
+				       image->name);
+	}
 	/* Dates in ISO 8601 are ordered as text. */
 	json_array_foreach(answer.json, i, item)
 	{
@@ -146,7 +203,9 @@ int triton_find_networks(const struct triton_cloud *cloud, const struct nomad_bl
 		else if (count > 1)
 			r = nomad_error_set(err, EINVAL, "there are %zu networks '%s'; give the uuid", count,
 					    list[i].name);
-		else if (json_array_append_new(out, json_pack("{s:s}", "ipv4_uuid", id)) < 0)
+		else if (json_array_append_new(out, triton_given(list[i].ip) ? json_pack("{s:s, s:[s]}", "ipv4_uuid",
+											 id, "ipv4_ips", list[i].ip)
+									     : json_pack("{s:s}", "ipv4_uuid", id)) < 0)
 			r = nomad_error_errno(err, ENOMEM, "look for networks");
 	}
 	triton_answer_done(&answer);

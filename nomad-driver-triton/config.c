@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The option tables of a task's config block, under the names that the Go
- * driver gave them, so that job files run unchanged.  Those of the plugin's
- * block are in site_options.c, what power an option gives in powers.c.
+ * driver gave them, so that job files run unchanged.  Those of the block
+ * cloud_api are in cloud_options.c, those of the plugin's block in
+ * site_options.c, what power an option gives in powers.c.
  *
  * What can be known to be wrong before the first request is refused here:
  * names, ids, ports, tags with a meaning, firewall rules that do not parse.
@@ -24,11 +25,6 @@
 #include "text.h"
 
 /* ---- Small checks ---- */
-
-static const char *check_uuid(const char *value)
-{
-	return !*value || triton_is_uuid(value) ? NULL : "a UUID in lower-case hexadecimal digits";
-}
 
 static const char *check_port(const char *value)
 {
@@ -117,64 +113,12 @@ static const struct nomad_option package_options[] = {
 	NOMAD_OPTION(struct triton_package, name, STRING, .power = &triton_power_package,
 		     .example = "\"g4-highcpu-1G\"",
 		     .help = "Name of the package; a * stands for any part, and must leave one package only."),
-	NOMAD_OPTION(struct triton_package, uuid, STRING, .power = &triton_power_package, .check = check_uuid,
+	NOMAD_OPTION(struct triton_package, uuid, STRING, .power = &triton_power_package, .check = triton_check_uuid,
 		     .help = "Id of the package; it wins over the name and is not looked up."),
 	NOMAD_OPTION(struct triton_package, version, STRING, .harmless = "narrows the search for a name",
 		     .help = "Version of the package."),
 };
 static const struct nomad_schema package_schema = NOMAD_SCHEMA(struct triton_package, package_options);
-
-static const struct nomad_option image_options[] = {
-	NOMAD_OPTION(struct triton_image, name, STRING, .power = &triton_power_image, .example = "\"base-64-lts\"",
-		     .help = "Name of the image, exact, or ~part for a part of it."),
-	NOMAD_OPTION(struct triton_image, uuid, STRING, .power = &triton_power_image, .check = check_uuid,
-		     .help = "Id of the image; it wins over the name and is not looked up."),
-	NOMAD_OPTION(struct triton_image, version, STRING, .harmless = "narrows the search for a name",
-		     .example = "\"22.4.0\"", .help = "Version of the image."),
-	NOMAD_OPTION(struct triton_image, most_recent, BOOL, .harmless = "narrows the search for a name",
-		     .def = "false",
-		     .help = "Where several images match: take the one published last, instead of failing."),
-};
-static int check_image(const void *config, struct nomad_error **err)
-{
-	const struct triton_image *image = config;
-
-	if (triton_given(image->uuid) || triton_given(image->name))
-		return 0;
-	return nomad_error_set(err, EINVAL, "option 'cloud_api.image' needs a uuid or a name");
-}
-static const struct nomad_schema image_schema = NOMAD_SCHEMA(struct triton_image, image_options, .check = check_image);
-
-static const struct nomad_option network_options[] = {
-	NOMAD_OPTION(struct triton_network, name, STRING, .power = &triton_power_network,
-		     .example = "\"My-Fabric-Network\"", .help = "Name of the network or pool."),
-	NOMAD_OPTION(struct triton_network, uuid, STRING, .power = &triton_power_network, .check = check_uuid,
-		     .help = "Id of the network or pool; it wins over the name."),
-};
-static int check_network(const void *config, struct nomad_error **err)
-{
-	const struct triton_network *network = config;
-
-	if (triton_given(network->uuid) || triton_given(network->name))
-		return 0;
-	return nomad_error_set(err, EINVAL, "each of the option 'cloud_api.networks' needs a name or a uuid");
-}
-static const struct nomad_schema network_schema =
-	NOMAD_SCHEMA(struct triton_network, network_options, .check = check_network);
-
-static const struct nomad_option cloud_options[] = {
-	NOMAD_OPTION(struct triton_cloud_task, image, BLOCK, .required = true, .block = &image_schema,
-		     .help = "The image, by id or by a query that finds one."),
-	NOMAD_OPTION(struct triton_cloud_task, networks, BLOCK_LIST, .block = &network_schema, .max_items = 32,
-		     .help = "Networks, in order. Without any the data centre chooses."),
-	NOMAD_OPTION(struct triton_cloud_task, user_data, STRING, .power = &triton_power_user_script,
-		     .help = "Metadata user-data."),
-	NOMAD_OPTION(struct triton_cloud_task, user_script, STRING, .power = &triton_power_user_script,
-		     .help = "Metadata user-script: run by the machine after its creation and at every boot."),
-	NOMAD_OPTION(struct triton_cloud_task, cloud_config, STRING, .power = &triton_power_user_script,
-		     .help = "Configuration for cloud-init, which reads it as metadata cloud-init:user-data."),
-};
-static const struct nomad_schema cloud_schema = NOMAD_SCHEMA(struct triton_cloud_task, cloud_options);
 
 static const struct nomad_option docker_image_options[] = {
 	NOMAD_OPTION(struct triton_docker_image, name, STRING, .power = &triton_power_image, .required = true,
@@ -297,7 +241,8 @@ static const struct nomad_option task_options[] = {
 		     .choices = api_types,
 		     .help = "cloud_api for an infrastructure container or virtual machine, docker_api for a Docker "
 			     "container."),
-	NOMAD_OPTION(struct triton_task, cloud_api, BLOCK, .block = &cloud_schema, .help = "With api_type cloud_api."),
+	NOMAD_OPTION(struct triton_task, cloud_api, BLOCK, .block = &triton_cloud_schema,
+		     .help = "With api_type cloud_api."),
 	NOMAD_OPTION(struct triton_task, docker_api, BLOCK, .block = &docker_schema,
 		     .help = "With api_type docker_api."),
 	NOMAD_OPTION(struct triton_task, package, BLOCK, .required = true, .block = &package_schema,
@@ -306,6 +251,11 @@ static const struct nomad_option task_options[] = {
 		     .help = "Tags of the instance."),
 	NOMAD_OPTION(struct triton_task, metadata, STRING_MAP, .harmless = "in the instance", .max_items = 256,
 		     .help = "Metadata of the instance. Any process in it can read them: put no secrets there."),
+	NOMAD_OPTION(
+		struct triton_task, metadata_files, STRING_MAP, .harmless = "in the instance",
+		.check = triton_check_file, .max_items = 64, .example = "{ motd = \"local/motd\" }",
+		.help = "Metadata whose values are read at the start from files of the task, such as the output of a "
+			"template: paths below local/, secrets/ or alloc/, without symbolic links."),
 	NOMAD_OPTION(struct triton_task, affinity, STRING_LIST, .harmless = "where the instance is",
 		     .check = check_affinity, .max_items = 64, .example = "[\"instance!=web*\"]",
 		     .help = "Which instances to be near to or far from. For Docker each may begin with affinity:."),
@@ -406,6 +356,16 @@ static int check_keys(const char *option, const struct nomad_map *map, struct no
 	return 0;
 }
 
+static int check_files(const struct triton_task *task, struct nomad_error **err)
+{
+	for (size_t i = 0; i < task->metadata_files.count; i++)
+		if (nomad_map_get(&task->metadata, task->metadata_files.pairs[i].key))
+			return nomad_error_set(
+				err, EINVAL, "options 'metadata' and 'metadata_files' both have '%s'; use one of them",
+				task->metadata_files.pairs[i].key);
+	return 0;
+}
+
 static int check_metadata(const struct nomad_map *map, struct nomad_error **err)
 {
 	static const char *const own[] = { "user-data", "user-script", "cloud-init:user-data", "env-vars" };
@@ -449,6 +409,12 @@ static int check_task(const void *config, struct nomad_error **err)
 		r = check_keys("metadata", &task->metadata, err);
 	if (r >= 0)
 		r = check_metadata(&task->metadata, err);
+	if (r >= 0)
+		r = check_keys("metadata_files", &task->metadata_files, err);
+	if (r >= 0)
+		r = check_metadata(&task->metadata_files, err);
+	if (r >= 0)
+		r = check_files(task, err);
 	if (r < 0)
 		return r;
 	if (task->cns && nomad_map_get(&task->tags, "triton.cns.services"))

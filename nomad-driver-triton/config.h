@@ -30,6 +30,8 @@ struct triton_config {
 	int64_t request_timeout;   /* seconds */
 	int64_t provision_timeout; /* seconds, where a task names none */
 	int64_t max_instances;	   /* 0: no maximum */
+	char *act_as, **as_roles, **role_tags;
+	char *profile;
 	char *cluster;
 	int64_t lease_timeout; /* seconds; 0: leave the instances of others alone */
 	char *nomad_address, *nomad_token_file, *nomad_ca_file, *nomad_cert_file, *nomad_key_file;
@@ -49,18 +51,29 @@ struct triton_package {
 };
 
 struct triton_image {
-	char *name, *uuid, *version;
+	char *name, *uuid, *version, *owner, *os, *type, *state, *published_after;
+	int public; /* tristate */
+	struct nomad_map tags;
 	bool most_recent;
 };
 
 struct triton_network {
-	char *name, *uuid;
+	char *name, *uuid, *ip;
+};
+
+struct triton_disk {
+	char *size; /* MiB, "remaining", or "": as the image */
+	int64_t block_size;
 };
 
 struct triton_cloud_task {
 	struct triton_image *image;
 	struct nomad_block_list networks; /* of struct triton_network */
 	char *user_data, *user_script, *cloud_config;
+	char *user_data_file, *user_script_file, *cloud_config_file;
+	char *brand;
+	struct nomad_block_list disks; /* of struct triton_disk */
+	bool delegate_dataset, encrypted, allow_shared_images;
 };
 
 struct triton_docker_image {
@@ -108,7 +121,7 @@ struct triton_task {
 	struct triton_docker_task *docker_api;
 	struct triton_package *package;
 	struct nomad_map tags;
-	struct nomad_map metadata;
+	struct nomad_map metadata, metadata_files;
 	char **affinity;
 	char **cns;
 	bool deletion_protection;
@@ -120,7 +133,11 @@ struct triton_task {
 	int64_t stop_timeout;
 };
 
-extern const struct nomad_schema triton_task_schema;
+extern const struct nomad_schema triton_task_schema, triton_cloud_schema;
+
+/* Checks of options: NULL, or what is expected.  A file is a path of the task, see files.h. */
+const char *triton_check_uuid(const char *value);
+const char *triton_check_file(const char *value);
 
 enum triton_api triton_task_api(const struct triton_task *task);
 /* exit_strategy = "deleted". */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <signal.h>
 
+#include "files.h"
 #include "poller.h"
 #include "text.h"
 #include "triton.h"
@@ -131,7 +132,7 @@ static int wait_for_tags(struct triton_start *start, const char *id, struct noma
 static int dress(struct triton_start *start, const char *uuid, struct nomad_error **err)
 {
 	const struct triton_task *want = start->want;
-	struct nomad_map tags = { 0 };
+	struct nomad_map tags = { 0 }, files = { 0 };
 	int r = triton_task_tags(start->plugin->site, nomad_task_info(start->task), want, &start->rules, &tags);
 
 	if (r < 0)
@@ -141,6 +142,11 @@ static int dress(struct triton_start *start, const char *uuid, struct nomad_erro
 	nomad_map_done(&tags);
 	if (r >= 0)
 		r = triton_cloud_add(&start->cloud, uuid, "metadata", &want->metadata, err);
+	if (r >= 0)
+		r = triton_files_read(nomad_task_info(start->task), want, &files, err);
+	if (r >= 0)
+		r = triton_cloud_add(&start->cloud, uuid, "metadata", &files, err);
+	nomad_map_done(&files);
 	if (r >= 0 && start->rules.count)
 		r = wait_for_tags(start, uuid, err);
 	if (r >= 0)

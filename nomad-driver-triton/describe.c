@@ -107,11 +107,59 @@ static void set_text(json_t *body, const char *front, const char *key, const cha
 	*bad |= !name || json_object_set_new(body, name, json_string(value));
 }
 
-int triton_machine_body(const struct nomad_task_info *info, const struct triton_task *want, const char *name,
-			const char *package, const char *image, json_t *networks, const struct nomad_map *tags,
-			json_t **ret, struct nomad_error **err)
+static void set_metadata(json_t *body, const struct triton_task *want, const struct nomad_map *files, const char *env,
+			 int *bad)
 {
 	const struct triton_cloud_task *cloud = want->cloud_api;
+	const struct nomad_map *maps[] = { &want->metadata, files };
+
+	for (size_t m = 0; m < NOMAD_ARRAY_LEN(maps); m++)
+		for (size_t i = 0; i < maps[m]->count; i++)
+			set_text(body, "metadata.", maps[m]->pairs[i].key, maps[m]->pairs[i].value, bad);
+	set_text(body, "metadata.", "user-data", cloud->user_data, bad);
+	set_text(body, "metadata.", "user-script", cloud->user_script, bad);
+	set_text(body, "metadata.", "cloud-init:user-data", cloud->cloud_config, bad);
+	set_text(body, "metadata.", "env-vars", env, bad);
+}
+
+static void set_disks(json_t *body, const struct triton_cloud_task *cloud, int *bad)
+{
+	const struct triton_disk *disks = cloud->disks.items;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < cloud->disks.count; i++) {
+		json_t *disk = json_object();
+
+		/* For a boot disk of the image's size nothing is said. */
+		if (triton_given(disks[i].size))
+			*bad |= json_object_set_new(disk, "size",
+						    strcmp(disks[i].size, "remaining") == 0
+							    ? json_string("remaining")
+							    : json_integer(strtoll(disks[i].size, NULL, 10)));
+		if (disks[i].block_size)
+			*bad |= json_object_set_new(disk, "block_size", json_integer(disks[i].block_size));
+		*bad |= json_array_append_new(list, disk);
+	}
+	*bad |= json_object_set_new(body, "disks", list);
+}
+
+static void set_kind(json_t *body, const struct triton_cloud_task *cloud, int *bad)
+{
+	set_text(body, "", "brand", cloud->brand, bad);
+	if (cloud->disks.count)
+		set_disks(body, cloud, bad);
+	if (cloud->delegate_dataset)
+		*bad |= json_object_set_new(body, "delegate_dataset", json_true());
+	if (cloud->encrypted)
+		*bad |= json_object_set_new(body, "encrypted", json_true());
+	if (cloud->allow_shared_images)
+		*bad |= json_object_set_new(body, "allow_shared_images", json_true());
+}
+
+int triton_machine_body(const struct nomad_task_info *info, const struct triton_task *want, const char *name,
+			const char *package, const char *image, json_t *networks, const struct nomad_map *tags,
+			const struct nomad_map *files, json_t **ret, struct nomad_error **err)
+{
 	const struct triton_volume *volumes = want->volumes.items;
 	NOMAD_AUTO_FREE char *env = triton_env_text(&info->env);
 	json_t *body = json_object();
@@ -129,12 +177,8 @@ int triton_machine_body(const struct nomad_task_info *info, const struct triton_
 			bad |= !key || json_object_set_new(body, key,
 							   triton_tag_value(tags->pairs[i].key, tags->pairs[i].value));
 		}
-		for (size_t i = 0; i < want->metadata.count; i++)
-			set_text(body, "metadata.", want->metadata.pairs[i].key, want->metadata.pairs[i].value, &bad);
-		set_text(body, "metadata.", "user-data", cloud->user_data, &bad);
-		set_text(body, "metadata.", "user-script", cloud->user_script, &bad);
-		set_text(body, "metadata.", "cloud-init:user-data", cloud->cloud_config, &bad);
-		set_text(body, "metadata.", "env-vars", env, &bad);
+		set_metadata(body, want, files, env, &bad);
+		set_kind(body, want->cloud_api, &bad);
 		bad |= json_object_set_new(body, "firewall_enabled", json_boolean(want->fwenabled));
 		bad |= json_object_set_new(body, "deletion_protection", json_boolean(want->deletion_protection));
 	}
@@ -159,7 +203,7 @@ int triton_machine_body(const struct nomad_task_info *info, const struct triton_
 	if (bad) {
 		json_decref(body);
 		return nomad_error_set(err, EINVAL,
-				       "describe the instance: an option or variable of the task is no UTF-8");
+				       "describe the instance: an option, variable or file of the task is not UTF-8");
 	}
 	*ret = body;
 	return 0;

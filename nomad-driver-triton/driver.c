@@ -189,7 +189,9 @@ static void triton_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerp
 	if (!nomad_fp_check(fp, "memory", site != NULL, NOMAD_UNHEALTHY, err ? nomad_error_message(err) : "",
 			    "free some"))
 		return;
-	if (nomad_fp_check(fp, "url", site->url != NULL, NOMAD_UNDETECTED, "no data centre is configured",
+	if (nomad_fp_check(fp, "profile", !site->problem, NOMAD_UNHEALTHY, site->problem ? site->problem : "",
+			   "correct the option profile") &&
+	    nomad_fp_check(fp, "url", site->url != NULL, NOMAD_UNDETECTED, "no data centre is configured",
 			   "set url, TRITON_URL or SDC_URL") &&
 	    nomad_fp_check(fp, "account", site->account != NULL, NOMAD_UNHEALTHY, "no account is configured",
 			   "set account, TRITON_ACCOUNT or SDC_ACCOUNT")) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
 #include "poller.h"
 #include "triton.h"
 
@@ -93,7 +94,8 @@ static int wait_running(struct triton_start *start, struct triton_machine *machi
 
 int triton_machine_describe(const struct triton_site *site, const struct triton_cloud *cloud,
 			    const struct nomad_task_info *info, const struct triton_task *want, const char *name,
-			    const struct triton_fwset *rules, json_t **ret_body, struct nomad_error **err)
+			    const struct triton_fwset *rules, const struct nomad_map *files, json_t **ret_body,
+			    struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *package = NULL, *image = NULL;
 	struct nomad_map tags = { 0 };
@@ -108,7 +110,7 @@ int triton_machine_describe(const struct triton_site *site, const struct triton_
 	if (r >= 0 && triton_task_tags(site, info, want, rules, &tags) < 0)
 		r = nomad_error_errno(err, ENOMEM, "describe the instance");
 	if (r >= 0)
-		r = triton_machine_body(info, want, name, package, image, networks, &tags, ret_body, err);
+		r = triton_machine_body(info, want, name, package, image, networks, &tags, files, ret_body, err);
 	nomad_map_done(&tags);
 	json_decref(networks);
 	return r;
@@ -117,10 +119,15 @@ int triton_machine_describe(const struct triton_site *site, const struct triton_
 static int build(struct triton_start *start, struct nomad_error **err)
 {
 	static const struct triton_maker maker = { .adopt = adopt, .create = create };
+	const struct nomad_task_info *info = nomad_task_info(start->task);
+	struct nomad_map files = { 0 };
 	struct making making = { 0 };
-	int r = triton_machine_describe(start->plugin->site, &start->cloud, nomad_task_info(start->task), start->want,
-					start->name, &start->rules, &making.body, err);
+	int r = triton_files_read(info, start->want, &files, err);
 
+	if (r >= 0)
+		r = triton_machine_describe(start->plugin->site, &start->cloud, info, start->want, start->name,
+					    &start->rules, &files, &making.body, err);
+	nomad_map_done(&files);
 	if (r >= 0)
 		r = triton_begin(start, "cloud", err);
 	if (r >= 0)

@@ -82,12 +82,20 @@ static void say_tags(struct plan *plan, const json_t *body)
 	}
 }
 
+static void say_file(struct plan *plan, const char *key, const char *path)
+{
+	if (triton_given(path))
+		say(plan, "metadata %s, from %s when the task starts", key, path);
+}
+
 static int plan_machine(struct plan *plan, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *text = NULL;
+	static const struct nomad_map none;
 	json_t *body = NULL;
+	/* Templates make their files when the task starts. */
 	int r = triton_machine_describe(plan->site, &plan->cloud, plan->info, plan->want, plan->name, &plan->rules,
-					&body, err);
+					&none, &body, err);
 
 	if (r < 0)
 		return r;
@@ -103,6 +111,11 @@ static int plan_machine(struct plan *plan, struct nomad_error **err)
 	if (text)
 		say(plan, "request of %zu bytes, of at most 100000", strlen(text));
 	json_decref(body);
+	say_file(plan, "user-data", plan->want->cloud_api->user_data_file);
+	say_file(plan, "user-script", plan->want->cloud_api->user_script_file);
+	say_file(plan, "cloud-init:user-data", plan->want->cloud_api->cloud_config_file);
+	for (size_t i = 0; i < plan->want->metadata_files.count; i++)
+		say_file(plan, plan->want->metadata_files.pairs[i].key, plan->want->metadata_files.pairs[i].value);
 	return 0;
 }
 

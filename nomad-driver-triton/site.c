@@ -11,6 +11,7 @@
 
 #include <openssl/crypto.h>
 
+#include "profile.h"
 #include "site.h"
 #include "text.h"
 
@@ -19,6 +20,17 @@ enum { RETRY_MS = 60000 };
 static int keep(char **ret, const char *configured, const char *otherwise)
 {
 	return triton_keep(ret, triton_given(configured) ? configured : otherwise);
+}
+
+/* What a header or a parameter says of a list. */
+static char *joined(char *const *list, const char *front, bool escape)
+{
+	NOMAD_AUTO_FREE char *all = triton_join(list), *escaped = NULL;
+
+	if (!all)
+		return NULL;
+	escaped = escape ? triton_url_escape(all) : NULL;
+	return escape && !escaped ? NULL : nomad_strdupf("%s%s", front, escape ? escaped : all);
 }
 
 static bool insecure_by_env(void)
@@ -36,7 +48,9 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	struct triton_site *site = calloc(1, sizeof(*site));
 	const char *material = triton_getenv("KEY_MATERIAL"), *verify = getenv("DOCKER_TLS_VERIFY");
 	bool is_text = material && strstr(material, "-----BEGIN");
-	int r;
+	struct triton_profile profile = { .insecure = -1 };
+	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
+	int r = 0;
 
 	if (!site || triton_budget_init(&site->budget, config->requests_per_second) < 0) {
 		free(site);
@@ -45,10 +59,17 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	pthread_mutex_init(&site->lock, NULL);
 	if (triton_given(config->key_file) || triton_given(config->key_material))
 		material = NULL;
-	r = keep(&site->url, config->url, triton_getenv("URL"));
-	r |= keep(&site->account, config->account, triton_getenv("ACCOUNT"));
-	r |= keep(&site->user, config->user, triton_getenv("USER"));
-	r |= keep(&site->key_id, config->key_id, triton_getenv("KEY_ID"));
+	/* A wrong one is told when it is used: doctor and the fingerprint say so. */
+	if (triton_given(config->profile) && triton_profile_load(config->profile, &profile, &why) < 0)
+		r = triton_keep(&site->problem, nomad_error_message(why));
+	/* A profile is whole: nothing of the environment is mixed into it. */
+	r |= keep(&site->url, config->url, profile.url ? profile.url : triton_getenv("URL"));
+	r |= keep(&site->account, config->account, profile.url ? profile.account : triton_getenv("ACCOUNT"));
+	r |= keep(&site->user, config->user, profile.url ? profile.user : triton_getenv("USER"));
+	r |= keep(&site->key_id, config->key_id, profile.url ? profile.key_id : triton_getenv("KEY_ID"));
+	r |= keep(&site->act_as, config->act_as, profile.url ? profile.act_as : triton_getenv("ACT_AS"));
+	site->as_roles = joined(config->as_roles, "", true);
+	site->role_tags = joined(config->role_tags, "Role-Tag: ", false);
 	r |= keep(&site->key_file, config->key_file, is_text ? NULL : material);
 	r |= keep(&site->key_material, config->key_material, is_text ? material : NULL);
 	r |= keep(&site->passphrase_file, config->key_passphrase_file, NULL);
@@ -65,11 +86,16 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	r |= keep(&site->nomad_cert_file, config->nomad_cert_file, getenv("NOMAD_CLIENT_CERT"));
 	r |= keep(&site->nomad_key_file, config->nomad_key_file, getenv("NOMAD_CLIENT_KEY"));
 	site->rules = triton_fwshare_new();
-	if (r < 0 || !site->rules) {
+	if (r < 0 || !site->rules || (config->as_roles && *config->as_roles && !site->as_roles) ||
+	    (config->role_tags && *config->role_tags && !site->role_tags)) {
+		triton_profile_done(&profile);
 		triton_site_free(site);
 		return nomad_error_errno(err, ENOMEM, "prepare the driver");
 	}
-	site->insecure = config->insecure < 0 ? insecure_by_env() : config->insecure;
+	site->insecure = config->insecure >= 0	 ? config->insecure
+			 : profile.insecure >= 0 ? profile.insecure
+						 : insecure_by_env();
+	triton_profile_done(&profile);
 	site->docker_insecure =
 		config->docker_insecure < 0 ? site->insecure && !triton_given(verify) : config->docker_insecure;
 	site->request_timeout_ms = config->request_timeout * 1000;
@@ -102,6 +128,10 @@ void triton_site_free(struct triton_site *site)
 	free(site->docker_url);
 	free(site->docker_cert_path);
 	free(site->datacenter);
+	free(site->act_as);
+	free(site->as_roles);
+	free(site->role_tags);
+	free(site->problem);
 	free(site->cluster);
 	free(site->owner);
 	free(site->nomad_address);
@@ -138,18 +168,23 @@ static int connect_cloud(struct triton_site *site, struct nomad_error **err)
 	};
 	int r;
 
+	if (site->problem)
+		return nomad_error_set(err, EINVAL, "%s", site->problem);
 	if (!site->url)
 		return nomad_error_set(err, EINVAL, "no data centre: set url, TRITON_URL or SDC_URL");
 	/* Options are checked by their table, the environment is not. */
-	if ((site->account && !triton_is_login(site->account)) || (site->user && !triton_is_login(site->user)))
-		return nomad_error_set(err, EINVAL,
-				       "TRITON_ACCOUNT, TRITON_USER or their SDC_ forms: not a login name");
+	if ((site->account && !triton_is_login(site->account)) || (site->user && !triton_is_login(site->user)) ||
+	    (site->act_as && !triton_is_login(site->act_as)))
+		return nomad_error_set(
+			err, EINVAL,
+			"TRITON_ACCOUNT, TRITON_USER, TRITON_ACT_AS or their SDC_ forms: not a login name");
 	if (!site->signer) {
 		r = triton_signer_new(&key, &site->signer, err);
 		if (r < 0)
 			return r;
 	}
-	if (!site->account_escaped && !(site->account_escaped = triton_url_escape(site->account)))
+	if (!site->account_escaped &&
+	    !(site->account_escaped = triton_url_escape(site->act_as ? site->act_as : site->account)))
 		return nomad_error_errno(err, ENOMEM, "prepare requests to CloudAPI");
 	options.signer = site->signer;
 	return triton_http_new(&options, &site->cloud, err);
@@ -166,6 +201,8 @@ int triton_site_cloud(struct triton_site *site, struct triton_cloud *ret, struct
 	if (r >= 0)
 		*ret = (struct triton_cloud){ .http = site->cloud,
 					      .account = site->account_escaped,
+					      .as_roles = site->as_roles,
+					      .role_tags = site->role_tags,
 					      .retry_ms = RETRY_MS };
 	return r;
 }

@@ -13,8 +13,12 @@ struct triton_site {
 	/* The configuration, completed from the environment. */
 	char *url, *account, *user, *key_id, *key_file, *key_material, *passphrase_file, *agent_socket, *ca_file;
 	char *docker_url, *docker_cert_path, *datacenter;
-	char *cluster; /* NULL: none */
-	char *owner;   /* this plugin's name in tags, see lease.h; NULL in commands */
+	char *act_as;	 /* the account to work in, where it is another one */
+	char *as_roles;	 /* "a,b", escaped; or NULL */
+	char *role_tags; /* "Role-Tag: a,b"; or NULL */
+	char *problem;	 /* why the configuration is not complete; NULL: it is */
+	char *cluster;	 /* NULL: none */
+	char *owner;	 /* this plugin's name in tags, see lease.h; NULL in commands */
 	char *nomad_address, *nomad_token_file, *nomad_ca_file, *nomad_cert_file, *nomad_key_file;
 	bool insecure, docker_insecure;
 	int64_t request_timeout_ms, provision_timeout_ms, poll_interval_ms, lease_ms;

@@ -41,6 +41,20 @@ static const struct nomad_option config_options[] = {
 		     .help = "Login of the account. Default: TRITON_ACCOUNT or SDC_ACCOUNT."),
 	NOMAD_OPTION(struct triton_config, user, STRING, .check = check_account, .example = "\"deployer\"",
 		     .help = "Sub-user (RBAC) of the account whose key signs. Default: TRITON_USER or SDC_USER."),
+	NOMAD_OPTION(struct triton_config, act_as, STRING, .check = check_account, .example = "\"customer\"",
+		     .help = "Login of another account to work in, with the key of account. Only CloudAPI has that: "
+			     "containers are made in account. Default: TRITON_ACT_AS."),
+	NOMAD_OPTION(struct triton_config, as_roles, STRING_LIST, .check = check_account, .max_items = 16,
+		     .example = "[\"deploy\"]",
+		     .help = "Roles that the sub-user takes for each request. Default: the user's default roles."),
+	NOMAD_OPTION(struct triton_config, role_tags, STRING_LIST, .check = check_account, .max_items = 16,
+		     .example = "[\"read\"]",
+		     .help = "Roles whose members may use the machines that the driver makes (role tags)."),
+	NOMAD_OPTION(
+		struct triton_config, profile, STRING, .example = "\"us-central-1\"",
+		.help = "Profile of the triton command that gives url, account, user, key_id, insecure and act_as "
+			"where the plugin block does not: a name in ~/.triton/profiles.d of the agent's user, or the "
+			"path of a JSON file. It wins over the environment."),
 	NOMAD_OPTION(struct triton_config, key_id, STRING, .example = "\"SHA256:LBvXO...\"",
 		     .help = "Fingerprint of the key that signs: SHA256:..., MD5:aa:bb:... or aa:bb:.... Default: "
 			     "TRITON_KEY_ID or SDC_KEY_ID; without any, that of key_file."),

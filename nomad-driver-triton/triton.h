@@ -43,7 +43,7 @@ char *triton_env_text(const struct nomad_map *env);
 /* The body of a create request to CloudAPI. */
 int triton_machine_body(const struct nomad_task_info *info, const struct triton_task *want, const char *name,
 			const char *package, const char *image, json_t *networks, const struct nomad_map *tags,
-			json_t **ret, struct nomad_error **err);
+			const struct nomad_map *files, json_t **ret, struct nomad_error **err);
 
 /* ---- start.c: what the starts of machines and containers have in common ---- */
 
@@ -96,10 +96,12 @@ int triton_plan(struct nomad_plugin *plugin, const struct nomad_task_info *info,
 
 /* ---- machine.c ---- */
 
-/* The body of the create request: asks for the ids that names stand for.  *ret_body is the caller's. */
+/* The body of the create request: asks for the ids that names stand for.  `files` as of triton_files_read().  *ret_body
+ * is the caller's. */
 int triton_machine_describe(const struct triton_site *site, const struct triton_cloud *cloud,
 			    const struct nomad_task_info *info, const struct triton_task *want, const char *name,
-			    const struct triton_fwset *rules, json_t **ret_body, struct nomad_error **err);
+			    const struct triton_fwset *rules, const struct nomad_map *files, json_t **ret_body,
+			    struct nomad_error **err);
 
 int triton_machine_start(struct triton_plugin *plugin, struct nomad_task *task, const struct triton_task *want,
 			 struct nomad_error **err);

@@ -88,6 +88,28 @@ t_env() {
 }
 t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$KEYS/sub\"" && health "$T/other.json" ||
 	{ cat "$T/doctor"; return 1; }; }
+t_roles() {
+	with_config '.as_roles = ["deploy", "read"] | .role_tags = ["read", "ops"] | .act_as = "customer"' &&
+		health "$T/other.json" && control POST /forget '{}' >/dev/null && run "$(cloud_config)" "$T/other.json" && up &&
+		stop && control GET /requests >"$T/requests" &&
+		jq -e '[.[] | select(.api == "cloudapi") | .path | test("^/customer[/?].*as-role=deploy%2Cread$")] | all' \
+			"$T/requests" >/dev/null &&
+		jq -e '[.[] | select(.method == "POST" and .auth == "read,ops")] | length == 1' "$T/requests" >/dev/null &&
+		with_config '.as_roles = ["other"]' && ! health "$T/other.json"
+}
+t_profile() {
+	mkdir -p "$T/home/.triton/profiles.d" &&
+		jq -n --arg u "$CLOUD_URL" --arg k "$(ssh-keygen -lf "$KEYS/rsa.pub" | cut -d' ' -f2)" '{url: $u, account: "acme",
+			keyId: $k, insecure: true}' >"$T/home/.triton/profiles.d/dc.json" &&
+		with_config 'del(.url, .account, .ca_file) | .profile = "dc"' &&
+		HOME=$T/home SDC_ACCOUNT=other health "$T/other.json" &&
+		with_config "del(.url, .account, .ca_file) | .profile = \"$T/home/.triton/profiles.d/dc.json\"" &&
+		health "$T/other.json" || { cat "$T/doctor"; return 1; }
+	with_config 'del(.url, .account) | .profile = "none"' && ! HOME=$T/home health "$T/other.json" &&
+		file_has "$T/doctor" "read the profile '.*none.json'" &&
+	echo '{"url": "https://x"}' >"$T/home/.triton/profiles.d/half.json" && with_config '.profile = "half"' &&
+		! HOME=$T/home health "$T/other.json" && file_has "$T/doctor" 'account or keyId is missing'
+}
 t_unhealthy() {
 	with_config ".key_file = \"$KEYS/stranger\"" && ! health "$T/other.json" &&
 		file_has "$T/doctor" 'InvalidCredentials' &&
@@ -115,6 +137,8 @@ deal 'an ssh-agent signs; what it cannot is explained' t_agent
 deal 'a key that was replaced is read again when it is refused' t_new_key
 deal 'the environment configures: SDC_, TRITON_, booleans as booleans' t_env
 deal 'a sub-user signs' t_subuser
+deal 'act_as, as_roles and role_tags are in the requests' t_roles
+deal 'a profile of the triton command configures' t_profile
 deal 'what makes it unhealthy is said' t_unhealthy
 deal 'a clock that is off is explained' t_skew
 
@@ -163,6 +187,10 @@ t_refused_early() {
 		'.tags = {"triton.foo": "x"}|triton.foo' '.tags = {uuid: "x"}|uuid' \
 		'.fwrules = {a: "FROM here"}|fwrules' \
 		'.exit_strategy = "never"|exit_strategy' '.cns = ["web:99999"]|cns' '.package = {uuid: "X"}|UUID' \
+		'.cloud_api.disks = [{size: "1"}, {}]|only the first' '.cloud_api.brand = "lx"|brand' \
+		'.cloud_api.networks = [{name: "n", ip: "host"}]|IPv4' '.cloud_api.user_data_file = "/etc/passwd"|local/' \
+		'.cloud_api.user_data_file = "local/../../x"|without ..' '.metadata_files = {"user-data": "local/x"}|user_data' \
+		'.cloud_api.user_data_file = "local/x" | .cloud_api.user_data = "x"|use one of them' \
 		'.metadata = {root_authorized_keys: "k"}|root_authorized_keys' '.nonsense = 1|nonsense'; do
 		run "$(cloud_config "${_case%|*}")"; finish || return 1
 		[ $STATUS -ne 0 ] && file_has "$T/err" "${_case#*|}" || { echo "case $_case"; return 1; }

@@ -32,7 +32,7 @@ made_by() {
 	[ $# -gt 4 ] && shift 4 || { shift 4; set -- start; }
 	[ "$_api" = cloud ] || [ -n "$ENGINE_SOCK" ] || { skip_this "$ENGINE_WHY"; return 0; }
 	control POST /reset '{}' >/dev/null && control POST /forget '{}' >/dev/null && rm -rf "$T/state" "$T/task" &&
-		mkdir "$T/task" &&
+		mkdir -p "$T/task/alloc/task/local" && printf 'of a template\n' >"$T/task/alloc/task/local/file" &&
 	"${_api}_config" "$_filter" >"$T/config.json" || return 1
 	# A start that is to take too long, and one that is not.
 	[ "$1" != late ] || control POST /set '{"delays": {"provision": 6}}' >/dev/null
@@ -116,6 +116,42 @@ option cloud_api.user_data cloud '.cloud_api.user_data = "ud\n"' 'made["metadata
 option cloud_api.user_script cloud '.cloud_api.user_script = "#!/bin/sh"' 'made["metadata.user-script"] == "#!/bin/sh"'
 option cloud_api.cloud_config cloud '.cloud_api.cloud_config = "#cloud-config"' \
 	'made["metadata.cloud-init:user-data"] == "#cloud-config" and (made | has("metadata.cloud-config") | not)'
+option cloud_api.user_data_file cloud '.cloud_api.user_data_file = "local/file"' \
+	'made["metadata.user-data"] == "of a template\n"'
+option cloud_api.user_script_file cloud '.cloud_api.user_script_file = "/local/file"' \
+	'made["metadata.user-script"] == "of a template\n"'
+option cloud_api.cloud_config_file cloud '.cloud_api.cloud_config_file = "local/file"' \
+	'made["metadata.cloud-init:user-data"] == "of a template\n"'
+option metadata_files cloud '.metadata_files = {motd: "local/file"}' 'made["metadata.motd"] == "of a template\n"'
+option metadata_files docker '.metadata_files = {motd: "local/file"}' \
+	'sent("POST"; "/metadata$") | last | .body | fromjson | .motd == "of a template\n"'
+option cloud_api.brand cloud '.cloud_api.brand = "bhyve"' 'made.brand == "bhyve"'
+FLEX='.package = {name: "flex-4G"} | .cloud_api.brand = "bhyve"'
+option cloud_api.disks.size cloud "$FLEX | .cloud_api.disks = [{}, {size: \"2048\"}, {size: \"remaining\"}]" \
+	'made.disks == [{}, {size: 2048}, {size: "remaining"}]'
+option cloud_api.disks.block_size cloud "$FLEX | .cloud_api.disks = [{}, {size: \"2048\", block_size: 4096}]" \
+	'made.disks == [{}, {size: 2048, block_size: 4096}]'
+option cloud_api.delegate_dataset cloud '.cloud_api.delegate_dataset = true' 'made.delegate_dataset == true'
+option cloud_api.delegate_dataset cloud . 'made | has("delegate_dataset") | not'
+option cloud_api.encrypted cloud '.cloud_api.encrypted = true' 'made.encrypted == true'
+option cloud_api.allow_shared_images cloud '.cloud_api.allow_shared_images = true' 'made.allow_shared_images == true'
+option cloud_api.networks.ip cloud '.cloud_api.networks = [{name: "My-Fabric-Network", ip: "10.0.1.50"}]' \
+	"made.networks == [{ipv4_uuid: \"$(python_uuid network-fabric)\", ipv4_ips: [\"10.0.1.50\"]}]"
+MANY='.cloud_api.image = {name: "many"} | .cloud_api.image'
+option cloud_api.image.owner cloud "$MANY.owner = \"$(python_uuid owner-2)\"" \
+	"asked(\"GET\"; \"owner=\") and made.image == \"$(python_uuid image-many-2)\""
+option cloud_api.image.os cloud "$MANY.os = \"linux\"" \
+	"asked(\"GET\"; \"os=linux\") and made.image == \"$(python_uuid image-many-1)\""
+option cloud_api.image.type cloud "$MANY.type = \"lx-dataset\"" \
+	"asked(\"GET\"; \"type=lx-dataset\") and made.image == \"$(python_uuid image-many-1)\""
+option cloud_api.image.state cloud "$MANY += {state: \"active\", version: \"1.0.0\"}" \
+	"asked(\"GET\"; \"state=active\") and made.image == \"$(python_uuid image-many-1)\""
+option cloud_api.image.public cloud "$MANY.public = false" \
+	"asked(\"GET\"; \"public=false\") and made.image == \"$(python_uuid image-many-2)\""
+option cloud_api.image.published_after cloud "$MANY.published_after = \"2023-06-01\"" \
+	"made.image == \"$(python_uuid image-many-2)\""
+option cloud_api.image.tags cloud "$MANY.tags = {role: \"db\", eol: \"true\"}" \
+	"made.image == \"$(python_uuid image-many-2)\""
 option docker_api.image.name docker . 'box.Image == "busybox:test"'
 option docker_api.image.tag docker '.docker_api.image.tag = "test"' 'box.Image == "busybox:test"'
 option docker_api.image.auto_pull docker '.docker_api.image.auto_pull = true' \

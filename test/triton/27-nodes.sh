@@ -142,6 +142,16 @@ t_token() {
 		is "$(control GET /requests | jq -r '[.[] | select(.api == "nomad")][0].auth')" secret-id &&
 		! grep -r secret-id "$T/state-b" "$T/err-b" "$T/out-b"
 }
+t_tls() { # Nomad asks for a certificate
+	node a; node b
+	begin && lives a start up && nomad_says "$(alloc_of a)" running run &&
+		jq --arg k "$KEYS" --arg n "https://127.0.0.1:$(jq -r .nomad "$T/standin/ports.json")" '.nomad_address = $n |
+			.nomad_ca_file = "\($k)/ca.pem" | .nomad_cert_file = "\($k)/client.pem" |
+			.nomad_key_file = "\($k)/client.key"' "$T/b.json" >"$T/tls.json" && mv "$T/tls.json" "$T/b.json" &&
+		account && file_has "$T/gc" 'keep .*running, desired status run' &&
+		jq 'del(.nomad_cert_file, .nomad_key_file)' "$T/b.json" >"$T/tls.json" && mv "$T/tls.json" "$T/b.json" &&
+		account && file_has "$T/gc" 'keep .*Nomad cannot be asked'
+}
 t_cheap() { # One request an interval renews all, and one reads the account.
 	node b '.lease_timeout = 60'
 	begin && life b crowd=20 start up rest && wait_for 30 'it runs' _leased b && control POST /forget '{}' >/dev/null &&
@@ -163,6 +173,7 @@ deal 'a container without tags of a lost node is removed' t_bare
 deal 'gc --account shows and removes what Nomad has given up' t_account
 deal 'gc --account leaves alone what a living plugin has' t_account_living
 deal 'the token of Nomad goes to Nomad only' t_token
+deal 'a certificate opens a Nomad that asks for one' t_tls
 deal 'the lease of a node costs one request an interval' t_cheap
 end_nodes
 all_dealt

@@ -55,11 +55,21 @@ class Cloud:
             {"id": fixed("package-sample-128M"), "name": "sample-128M", "version": "1.0.0", "memory": 128, "disk": 1024},
             {"id": fixed("package-sample-1G"), "name": "sample-1G", "version": "1.0.0", "memory": 1024, "disk": 25600},
             {"id": fixed("package-two-1"), "name": "two", "version": "1.0.0", "memory": 256, "disk": 1024},
-            {"id": fixed("package-two-2"), "name": "two", "version": "2.0.0", "memory": 256, "disk": 1024}]
+            {"id": fixed("package-two-2"), "name": "two", "version": "2.0.0", "memory": 256, "disk": 1024},
+            {"id": fixed("package-flex"), "name": "flex-4G", "version": "1.0.0", "memory": 4096, "disk": 40960,
+             "flexible_disk": True}]
         self.images = [
             {"id": fixed("image-base-1"), "name": "base-64", "version": "22.4.0", "published_at": "2023-01-10T10:00:00Z"},
             {"id": fixed("image-base-2"), "name": "base-64", "version": "9.9.9", "published_at": "2024-03-01T10:00:00Z"},
-            {"id": fixed("image-one"), "name": "one", "version": "1.0.0", "published_at": "2022-01-01T00:00:00Z"}]
+            {"id": fixed("image-one"), "name": "one", "version": "1.0.0", "published_at": "2022-01-01T00:00:00Z"},
+            {"id": fixed("image-many-1"), "name": "many", "version": "1.0.0", "published_at": "2023-01-01T00:00:00Z",
+             "owner": fixed("owner-1"), "os": "linux", "type": "lx-dataset", "public": True, "tags": {"role": "os"}},
+            {"id": fixed("image-many-2"), "name": "many", "version": "2.0.0", "published_at": "2024-01-01T00:00:00Z",
+             "owner": fixed("owner-2"), "os": "smartos", "type": "zone-dataset", "public": False,
+             "tags": {"role": "db", "eol": True}},
+            {"id": fixed("image-many-3"), "name": "many", "version": "3.0.0", "published_at": "2024-06-01T00:00:00Z",
+             "owner": fixed("owner-1"), "os": "linux", "type": "zvol", "public": True, "state": "disabled",
+             "image_size": 10240}]
         self.networks = [
             {"id": fixed("network-public"), "name": "external", "public": True, "fabric": False},
             {"id": fixed("network-fabric"), "name": "My-Fabric-Network", "public": False, "fabric": True},
@@ -143,6 +153,50 @@ class Cloud:
             if not docker and (key == "sdc_docker" or re.match(r"docker:label:(triton|com\.docker|io\.docker)\.", key)):
                 raise Error(409, "ValidationFailed", "Special tag %s" % key)
 
+    def check_kind(self, body, package, image):
+        """Brand and disks: sdc-cloudapi lib/machines.js (getBrand, checkDisks), lib/validation/disk.js."""
+        brand = body.get("brand")
+        if brand and brand not in ("kvm", "bhyve"):
+            raise Error(409, "InvalidArgument", 'Unknown brand "%s". Brand is restricted to one of ["kvm","bhyve"]' % brand)
+        if body.get("delegate_dataset") not in (None, True, False):
+            raise Error(409, "InvalidArgument", "delegate_dataset must be a boolean")
+        disks = body.get("disks")
+        if disks is None:
+            return
+        if brand == "bhyve" and not package.get("flexible_disk"):
+            raise Error(409, "InvalidArgument", "The use of `disks` is only supported if the package has the flexible_disk attr set to true")
+        if len(disks) > 8 or len([d for d in disks if d.get("size") == "remaining"]) > 1:
+            raise Error(409, "InvalidArgument", "Only one disk.size can be set to `remaining`")
+        total = 0
+        for i, disk in enumerate(disks):
+            size = disk.get("size", image.get("image_size", 1024) if i == 0 else None)
+            if size is None:
+                raise Error(409, "MissingParameter", "disk.size must be set if disk is not the boot disk")
+            if size != "remaining" and not isinstance(size, int):
+                raise Error(409, "InvalidArgument", "disk.size must be an integer")
+            block = disk.get("block_size")
+            if block is not None and (i == 0 or not isinstance(block, int) or block < 512 or block > 131072 or block & (block - 1)):
+                raise Error(409, "InvalidArgument", "Invalid block_size: %s on disk: %d. Must be 512-131072 and a power of 2." % (block, i))
+            total += 0 if size == "remaining" else size
+        if total > package["disk"]:
+            raise Error(409, "InvalidArgument", "The size of the disks must not be greater than the package quota")
+
+    def network_of(self, network):
+        """sdc-cloudapi lib/validation/networks.js."""
+        uuid, ips = (network.get("ipv4_uuid"), network.get("ipv4_ips")) if isinstance(network, dict) else (network, None)
+        if not uuid:
+            raise Error(409, "MissingParameter", "network objects must contain ipv4_uuid")
+        if not UUID.match(uuid):
+            raise Error(500, "InternalError", "Internal error")
+        known = [n for n in self.networks if n["id"] == uuid]
+        if not known:
+            raise Error(409, "InvalidArgument", "Invalid Networks")
+        if ips is not None and (not isinstance(ips, list) or len(ips) != 1 or not isinstance(ips[0], str)):
+            raise Error(409, "InvalidArgument", "ipv4_ips: network with ipv4_uuid %s should contain a single IP array" % uuid)
+        if ips is not None and known[0]["public"]:
+            raise Error(409, "InvalidArgument", "ipv4_uuid: %s cannot specify IP on a public network" % uuid)
+        return uuid
+
     def create(self, body):
         for key in body:
             if key not in CREATE_FIELDS and not key.startswith(("tag.", "metadata.")):
@@ -156,8 +210,12 @@ class Cloud:
             raise Error(409, "ValidationFailed", "Package does not exist")
         if not UUID.match(str(body["image"])):
             raise Error(409, "InvalidArgument", "%s is not a valid image" % body["image"])
-        if body["image"] not in [i["id"] for i in self.images]:
+        image = [i for i in self.images if i["id"] == body["image"]]
+        if not image:
             raise Error(404, "ResourceNotFound", "image not found")
+        if image[0].get("state", "active") != "active":
+            raise Error(409, "ValidationFailed", "Image is not active")
+        self.check_kind(body, package[0], image[0])
         name = body.get("name") or fixed(str(random.random()))[:8]
         self.check_name(name)
         tags = {k[4:]: v for k, v in body.items() if k.startswith("tag.")}
@@ -166,7 +224,7 @@ class Cloud:
         for key, value in metadata.items():
             if not isinstance(value, (str, bool, int, float)) or key in TAKEN:
                 raise Error(409, "InvalidArgument", "Invalid metadata %s" % key)
-        for key in ("firewall_enabled", "deletion_protection"):
+        for key in ("firewall_enabled", "deletion_protection", "encrypted", "allow_shared_images"):
             if not isinstance(body.get(key, False), bool):
                 raise Error(409, "InvalidArgument", "%s must be a boolean" % key)
         if "affinity" in body and "locality" in body:
@@ -176,12 +234,7 @@ class Cloud:
                 raise Error(409, "InvalidArgument", "invalid affinity %s" % rule)
         networks = []
         for network in body.get("networks", [{"ipv4_uuid": self.networks[0]["id"]}, {"ipv4_uuid": self.networks[1]["id"]}]):
-            network = network["ipv4_uuid"] if isinstance(network, dict) else network
-            if not UUID.match(network):
-                raise Error(500, "InternalError", "Internal error")
-            if network not in [n["id"] for n in self.networks]:
-                raise Error(409, "InvalidArgument", "Invalid Networks")
-            networks.append(network)
+            networks.append(self.network_of(network))
         mounts = []
         for volume in body.get("volumes", []):
             if not [v for v in self.volumes.values() if v["name"] == volume.get("name") and v["state"] == "ready"]:
@@ -358,6 +411,12 @@ class Cloud:
                 continue
             if params.get("version") and thing.get("version") != params["version"]:
                 continue
+            # Of images: sdc-cloudapi lib/datasets.js, list().  Tags and dates are no filters.
+            if parts[0] == "images":
+                if params.get("state", "active") not in (thing.get("state", "active"), "all"):
+                    continue
+                if any(key in params and str(thing.get(key, "")).lower() != params[key] for key in ("owner", "os", "type", "public")):
+                    continue
             out.append(thing)
         return Answer(200, out)
 

@@ -5,8 +5,8 @@
     standin.py DIRECTORY
 
 DIRECTORY holds config.json: {"account", "keys": [.pub files], "users": {name: [.pub files]}, and optional
-"tls": {"cert", "key"}, "docker": {"socket", "cert", "key", "ca"}}.  Once all is up, ports.json is written there:
-{"cloudapi", "control", "docker"}.  Loopback only.
+"tls": {"cert", "key", "ca"}, "docker": {"socket", "cert", "key", "ca"}}.  Once all is up, ports.json is written there:
+{"cloudapi", "control", "nomad" (the control again, for clients with a certificate), "docker"}.  Loopback only.
 
 Control (plain HTTP, JSON):
     GET  /state /requests /counts      what there is, what was asked
@@ -219,7 +219,7 @@ class CloudHandler(Handler):
             status, body, headers = 410, why.machine, {}
         except cloudlib.Error as why:
             status, body, headers = why.status, why.body, {}
-        self.state.note(self.api, self.command, self.path, status, raw.decode("utf-8", "replace"))
+        self.state.note(self.api, self.command, self.path, status, raw.decode("utf-8", "replace"), self.headers.get("Role-Tag"))
         if fault and fault["kind"] == "kill":
             self.kill(fault)
         elif fault:
@@ -250,8 +250,13 @@ class CloudHandler(Handler):
         elif raw and kind == "application/x-www-form-urlencoded":
             params[raw.decode("utf-8", "replace")] = ""
         parts = [urllib.parse.unquote(p) for p in split.path.split("/")[1:]]
-        if parts[0] not in (account, "my"):
+        # An operator may work in the account of a customer (node-triton's TRITON_ACT_AS).
+        if parts[0] not in (account, "my", "customer"):
             raise cloudlib.Error(403, "NotAuthorized", "not your account")
+        # Roles: sdc-cloudapi docs/index.md (as-role), lib/machines.js and lib/resources.js (header role-tag).
+        for role in params.pop("as-role", "deploy").split(","):
+            if role not in ("deploy", "read"):
+                raise cloudlib.Error(401, "InvalidCredentials", "\"undefined\" not listed in user roles")
         return self.state.cloud.handle(self.command, parts[1:], params)
 
 
@@ -374,6 +379,9 @@ def main():
     config = state.config
     servers = {"cloudapi": Server(CloudHandler, state, tls_of(config["tls"]) if config.get("tls") else None),
                "control": Server(ControlHandler, state)}
+    if config.get("tls", {}).get("ca"):
+        # Nomad's HTTP API with verify_https_client.
+        servers["nomad"] = Server(ControlHandler, state, tls_of(config["tls"], config["tls"]["ca"]))
     if config.get("docker"):
         files = config["docker"]
         handler = frontlib.make_handler(Handler, Reset)
