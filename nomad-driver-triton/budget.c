@@ -15,6 +15,13 @@ enum {
 	SLOWEST_PER_MINUTE = 12,
 };
 
+static _Thread_local enum triton_purpose purpose;
+
+void triton_budget_for(enum triton_purpose it)
+{
+	purpose = it;
+}
+
 int64_t triton_backoff_ms(unsigned n, int64_t base_ms, int64_t most_ms)
 {
 	int64_t whole = base_ms;
@@ -35,7 +42,8 @@ int triton_budget_init(struct triton_budget *budget, int64_t per_second)
 
 	*budget = (struct triton_budget){ .filled_ms = triton_now_ms(), .tokens = (double)per_second * 2 };
 	budget->whole_per_ms = budget->per_ms = (double)per_second / 1000;
-	budget->last = &budget->first;
+	for (int i = 0; i < TRITON_PURPOSES; i++)
+		budget->queues[i].last = &budget->queues[i].first;
 	atomic_init(&budget->closing, false);
 	r = pthread_mutex_init(&budget->lock, NULL);
 	if (r)
@@ -78,26 +86,38 @@ static void fill(struct triton_budget *budget, int64_t now)
 		budget->tokens = most;
 }
 
-static void leave(struct triton_budget *budget, struct triton_turn *turn)
+static void leave(struct triton_budget *budget, struct triton_queue *queue, struct triton_turn *turn)
 {
-	struct triton_turn **at = &budget->first;
+	struct triton_turn **at = &queue->first;
 
 	while (*at != turn)
 		at = &(*at)->next;
 	*at = turn->next;
 	if (!*at)
-		budget->last = at;
+		queue->last = at;
 	pthread_cond_broadcast(&budget->changed);
+}
+
+/* The queue whose turn it is: the next one behind the last served that is not empty. */
+static unsigned due(const struct triton_budget *budget)
+{
+	unsigned i = budget->served;
+
+	do
+		i = (i + 1) % TRITON_PURPOSES;
+	while (!budget->queues[i].first && i != budget->served);
+	return i;
 }
 
 int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms)
 {
+	struct triton_queue *queue = &budget->queues[purpose];
 	struct triton_turn turn = { .next = NULL };
 	int r = 0;
 
 	pthread_mutex_lock(&budget->lock);
-	*budget->last = &turn;
-	budget->last = &turn.next;
+	*queue->last = &turn;
+	queue->last = &turn.next;
 	for (;;) {
 		int64_t now = triton_now_ms(), ready = deadline_ms;
 
@@ -106,9 +126,10 @@ int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms)
 			break;
 		}
 		fill(budget, now);
-		if (budget->first == &turn) {
+		if (queue->first == &turn && due(budget) == purpose) {
 			if (now >= budget->shut_until_ms && budget->tokens >= 1) {
 				budget->tokens -= 1;
+				budget->served = purpose;
 				break;
 			}
 			ready = now + 1 + (budget->tokens < 1 ? (int64_t)((1 - budget->tokens) / budget->per_ms) : 0);
@@ -121,7 +142,7 @@ int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms)
 		}
 		wait_until(budget, ready < deadline_ms ? ready : deadline_ms);
 	}
-	leave(budget, &turn);
+	leave(budget, queue, &turn);
 	pthread_mutex_unlock(&budget->lock);
 	return r;
 }

@@ -5,7 +5,10 @@
  * A bucket of tokens that fills with time.  When the server says "not now"
  * (420, 429, 503), it fills at half the rate, and back to the whole rate over a
  * minute; where the server names a time (Retry-After), the bucket is shut until
- * then, for all.  Whoever comes first is served first. */
+ * then, for all.
+ *
+ * Those who wait stand in three queues, which are served in turn: a thousand
+ * starts do not hold up a stop, or the look at what runs.  Within a queue whoever comes first is served first. */
 #ifndef TRITON_BUDGET_H
 #define TRITON_BUDGET_H
 
@@ -16,6 +19,14 @@
 
 #include "nomad/base.h"
 
+/* What a thread asks for at present; a new thread watches. */
+enum triton_purpose {
+	TRITON_TO_WATCH,
+	TRITON_TO_START,
+	TRITON_TO_END,
+	TRITON_PURPOSES,
+};
+
 struct triton_turn {
 	struct triton_turn *next;
 };
@@ -24,15 +35,20 @@ struct triton_budget {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	double whole_per_ms, per_ms, tokens;
-	struct triton_turn *first, **last; /* those who wait */
-	int64_t filled_ms;		   /* monotonic */
-	int64_t slowed_ms;		   /* when the rate was halved last */
+	struct triton_queue {
+		struct triton_turn *first, **last;
+	} queues[TRITON_PURPOSES]; /* those who wait */
+	unsigned served;	   /* queue that was served last */
+	int64_t filled_ms;	   /* monotonic */
+	int64_t slowed_ms;	   /* when the rate was halved last */
 	int64_t shut_until_ms;
 	atomic_bool closing;
 };
 
 int triton_budget_init(struct triton_budget *budget, int64_t per_second);
 void triton_budget_done(struct triton_budget *budget);
+/* Sets what the calling thread asks for from now on. */
+void triton_budget_for(enum triton_purpose purpose);
 /* Wait for a token: 0, -ETIMEDOUT once `deadline_ms` has passed, -ESHUTDOWN
  * when the plugin ends. */
 int triton_budget_take(struct triton_budget *budget, int64_t deadline_ms);

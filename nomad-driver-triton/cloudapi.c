@@ -17,7 +17,7 @@
 #include "entries.h"
 #include "text.h"
 
-enum { PAGE = 1000, MACHINES_MAX = 1000000, SKIPPED_MOST = 16 };
+enum { PAGE = TRITON_PAGE, MACHINES_MAX = 1000000, SKIPPED_MOST = 16 };
 
 /* ---- Answers ---- */
 

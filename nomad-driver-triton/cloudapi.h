@@ -76,6 +76,8 @@ int triton_cloud_explain(const struct triton_http *http, const struct triton_req
 /* -ENOENT only if the server never heard of it; a deleted one has its state. */
 int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct triton_machine *ret,
 		     struct nomad_error **err);
+enum { TRITON_PAGE = 1000 }; /* machines of one request, the most that the server gives */
+
 /* Calls `take` for each machine that matches `query`, page by page, so that an account's worth of them needs little
  * memory.  `take` may keep the machine's content by zeroing it, and stops by a negative value.  *ret_unreadable:
  * entries that cannot be read, or that make their page fail. */

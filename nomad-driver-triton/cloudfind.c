@@ -116,8 +116,8 @@ int triton_find_image(const struct triton_cloud *cloud, const struct triton_imag
 		{ "type", image->type },
 		{ "state", image->state },
 		{ "public", image->public < 0 ? NULL
-			    : image->public	 ? "true"
-						 : "false" },
+			    : image->public   ? "true"
+					      : "false" },
 	};
 	struct triton_answer answer;
 	const json_t *newest = NULL;

@@ -147,6 +147,7 @@ static void *run(void *ud)
 	struct triton_debts *debts = ud;
 	unsigned rounds = 0;
 
+	triton_budget_for(TRITON_TO_END);
 	if (triton_budget_sleep(&debts->site->budget, FIRST_MS) < 0)
 		return NULL;
 	do {

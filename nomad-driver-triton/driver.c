@@ -183,6 +183,7 @@ static void triton_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerp
 	struct triton_plugin *self = nomad_plugin_data(plugin);
 	struct triton_site *own = NULL, *site = self ? self->site : NULL;
 
+	triton_budget_for(TRITON_TO_WATCH);
 	/* doctor has no plugin that runs. */
 	if (!site && triton_site_new(nomad_plugin_config(plugin), &own, &err) >= 0)
 		site = own;
@@ -231,6 +232,8 @@ static int triton_start(struct nomad_task *task, struct nomad_error **err)
 	struct triton_plugin *self = plugin_of(task);
 	int r = check_count(task, atomic_fetch_add(&self->starting, 1) + 1, err);
 
+	triton_budget_for(TRITON_TO_START);
+
 	/* What a start that fails has made the library has destroyed: see triton_destroy(). */
 	if (r >= 0)
 		r = triton_task_api(want) == TRITON_DOCKER ? triton_container_start(self, task, want, err)
@@ -249,6 +252,7 @@ static int triton_recover(struct nomad_task *task, struct nomad_error **err)
 
 static int triton_kill(struct nomad_task *task, struct nomad_error **err)
 {
+	triton_budget_for(TRITON_TO_END);
 	if (is_container(task) && !triton_ends_deleted(task))
 		return triton_container_signal(plugin_of(task), task, SIGKILL, err);
 	return triton_machine_end(plugin_of(task), task, true, err);
@@ -268,6 +272,7 @@ static int triton_stop(struct nomad_task *task, int signal, unsigned timeout_ms,
 	struct triton_plugin *self = plugin_of(task);
 	int r = 0;
 
+	triton_budget_for(TRITON_TO_END);
 	if (is_container(task)) {
 		r = triton_container_stop(self, task, signal, timeout_ms, err);
 		/* With exit_strategy deleted to stop is to delete. */
@@ -284,6 +289,7 @@ static int triton_stop(struct nomad_task *task, int signal, unsigned timeout_ms,
 
 static int triton_signal(struct nomad_task *task, int signal, struct nomad_error **err)
 {
+	triton_budget_for(TRITON_TO_END);
 	if (is_container(task))
 		return triton_container_signal(plugin_of(task), task, signal, err);
 	return nomad_error_set(err, EOPNOTSUPP,
@@ -292,11 +298,13 @@ static int triton_signal(struct nomad_task *task, int signal, struct nomad_error
 
 static int triton_destroy_task(struct nomad_task *task, struct nomad_error **err)
 {
+	triton_budget_for(TRITON_TO_END);
 	return triton_destroy(plugin_of(task), task, err);
 }
 
 static int triton_exec(struct nomad_task *task, struct nomad_exec *exec, struct nomad_error **err)
 {
+	triton_budget_for(TRITON_TO_WATCH);
 	if (is_container(task))
 		return triton_container_exec(plugin_of(task)->site, task, exec, err);
 	return nomad_error_set(
@@ -306,6 +314,7 @@ static int triton_exec(struct nomad_task *task, struct nomad_exec *exec, struct 
 
 static int triton_stats(struct nomad_task *task, struct nomad_stats *ret, struct nomad_error **err)
 {
+	triton_budget_for(TRITON_TO_WATCH);
 	if (is_container(task))
 		return triton_container_stats(plugin_of(task)->site, task, ret, err);
 	/* Without a reason given, none is logged for each machine. */

@@ -125,8 +125,9 @@ static size_t waiting(struct triton_budget *budget)
 	size_t n = 0;
 
 	pthread_mutex_lock(&budget->lock);
-	for (struct triton_turn *turn = budget->first; turn; turn = turn->next)
-		n++;
+	for (int i = 0; i < TRITON_PURPOSES; i++)
+		for (struct triton_turn *turn = budget->queues[i].first; turn; turn = turn->next)
+			n++;
 	pthread_mutex_unlock(&budget->lock);
 	return n;
 }
@@ -163,6 +164,53 @@ static void test_turns(void **state)
 		pthread_join(threads[i], &got);
 		assert_ptr_equal(got, &budget);
 		assert_int_equal(waiting(&budget), 3 - i);
+	}
+	triton_budget_done(&budget);
+}
+
+struct asker {
+	struct triton_budget *budget;
+	enum triton_purpose purpose;
+	atomic_int served;
+};
+
+static void *take_for(void *ud)
+{
+	struct asker *asker = ud;
+
+	triton_budget_for(asker->purpose);
+	if (triton_budget_take(asker->budget, triton_now_ms() + 600000) == 0)
+		atomic_store(&asker->served, 1);
+	return NULL;
+}
+
+/* Starts that came first do not hold up a stop or a look. */
+static void test_purposes(void **state)
+{
+	struct asker askers[] = {
+		{ .purpose = TRITON_TO_START }, { .purpose = TRITON_TO_START }, { .purpose = TRITON_TO_START },
+		{ .purpose = TRITON_TO_START }, { .purpose = TRITON_TO_END },	{ .purpose = TRITON_TO_WATCH },
+		{ .purpose = TRITON_TO_END },
+	};
+	static const size_t order[] = { 0, 4, 5, 1, 6, 2, 3 };
+	pthread_t threads[NOMAD_ARRAY_LEN(askers)];
+	struct triton_budget budget;
+	(void)state;
+
+	assert_int_equal(triton_budget_init(&budget, 1), 0);
+	budget.whole_per_ms = budget.per_ms = 1e-9;
+	budget.tokens = 0;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(askers); i++) {
+		askers[i].budget = &budget;
+		assert_int_equal(pthread_create(&threads[i], NULL, take_for, &askers[i]), 0);
+		while (waiting(&budget) != i + 1)
+			usleep(1000);
+	}
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(order); i++) {
+		grant_one(&budget);
+		pthread_join(threads[order[i]], NULL);
+		assert_int_equal(atomic_load(&askers[order[i]].served), 1);
+		assert_int_equal(waiting(&budget), NOMAD_ARRAY_LEN(order) - i - 1);
 	}
 	triton_budget_done(&budget);
 }
@@ -230,11 +278,12 @@ static void test_password_in_url(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_retry_after), cmocka_unit_test(test_escape),
-		cmocka_unit_test(test_one_line),    cmocka_unit_test(test_backoff),
-		cmocka_unit_test(test_budget),	    cmocka_unit_test(test_throttled),
-		cmocka_unit_test(test_turns),	    cmocka_unit_test(test_statuses),
-		cmocka_unit_test(test_urls),	    cmocka_unit_test(test_password_in_url),
+		cmocka_unit_test(test_retry_after),	cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_one_line),	cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_budget),		cmocka_unit_test(test_throttled),
+		cmocka_unit_test(test_turns),		cmocka_unit_test(test_purposes),
+		cmocka_unit_test(test_statuses),	cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_password_in_url),
 	};
 
 	return cmocka_run_group_tests_name("triton http", tests, NULL, NULL);

@@ -207,8 +207,9 @@ static void note_failure(struct triton_poller *poller, int r, const struct nomad
 		look_instead(poller, now);
 }
 
-/* Ask for the list and note what it shows; what it does not show is to be looked at by itself. */
-static int list_all(struct triton_poller *poller, int64_t now)
+/* Ask for the list and note what it shows; what it does not show is to be looked at by itself.  *ret_requests: that it
+ * took. */
+static int list_all(struct triton_poller *poller, int64_t now, size_t *ret_requests)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 	NOMAD_AUTO_FREE char *query = NULL;
@@ -219,6 +220,7 @@ static int list_all(struct triton_poller *poller, int64_t now)
 	pthread_mutex_lock(&poller->lock);
 	query = triton_watched_query(poller->list, poller->site->owner);
 	pthread_mutex_unlock(&poller->lock);
+	*ret_requests = 1;
 	if (!query)
 		return -ENOMEM;
 	if (r >= 0) {
@@ -237,6 +239,7 @@ static int list_all(struct triton_poller *poller, int64_t now)
 			triton_watched_note(w, &seen, now);
 	}
 	pthread_mutex_unlock(&poller->lock);
+	*ret_requests = seen.count / TRITON_PAGE + 1;
 	triton_seen_done(&seen);
 	return r;
 }
@@ -272,7 +275,7 @@ static void take_due(struct triton_poller *poller, int64_t now, struct look **re
 static void look_at_due(struct triton_poller *poller, int64_t now, int64_t *listed_ms)
 {
 	struct look *looks = NULL;
-	size_t count = 0, machines = 0;
+	size_t count = 0, machines = 0, requests;
 
 	pthread_mutex_lock(&poller->lock);
 	for (struct watched *w = poller->list; w; w = w->next)
@@ -280,7 +283,7 @@ static void look_at_due(struct triton_poller *poller, int64_t now, int64_t *list
 	pthread_mutex_unlock(&poller->lock);
 	/* One request for many: those that still run drop out of what is due. */
 	if (machines > SINGLE_MOST && now - *listed_ms > SOON_MS) {
-		(void)list_all(poller, now);
+		(void)list_all(poller, now, &requests);
 		*listed_ms = now;
 	}
 	pthread_mutex_lock(&poller->lock);
@@ -354,7 +357,8 @@ static void *run(void *ud)
 
 		now = triton_now_ms();
 		if (now >= list_ms) {
-			int r = any ? list_all(poller, now) : 0;
+			size_t requests = 0;
+			int r = any ? list_all(poller, now, &requests) : 0;
 
 			listed_ms = now;
 			/* With jitter, so that nodes do not ask in step. */
@@ -363,6 +367,9 @@ static void *run(void *ud)
 							     BACKOFF_MOST_MS)
 					 : triton_backoff_ms(1, poller->site->poll_interval_ms,
 							     poller->site->poll_interval_ms));
+			/* At most one request a second, however many pages there are. */
+			if (list_ms < now + (int64_t)requests * SOON_MS)
+				list_ms = now + (int64_t)requests * SOON_MS;
 		}
 		look_at_due(poller, now, &listed_ms);
 		report(poller);
