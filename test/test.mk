@@ -122,7 +122,7 @@ test-vm: test-vm-deps
 
 # SOAK_TASKS (1000) at once, SOAK_ROUNDS (10000) one after another, or as many as fit into SOAK_SECONDS (60), SOAK_KILLS (50).
 .PHONY: soak
-soak: $(test_driver)
+soak: $(test_driver) $(if $(nomad-driver-triton.src),tests-of-triton)
 	@BUILD='$(BUILD)' test/tally soak test/soak/[0-9]*.sh; s=$$?; cat '$(BUILD)/soak.txt'; exit $$s
 
 bench: all $(test_driver)

@@ -53,6 +53,8 @@ rust/build.rs			lib/23-examples
 rust/fortune.json		lib/23-examples
 triton/agent.hcl		triton/61-agent-faults
 triton/hello.nomad.hcl		triton/61-agent-faults
+triton/old-driver.nomad.hcl	triton/61-agent-faults
+triton/terraform.nomad.hcl	triton/61-agent-faults
 triton/web.nomad.hcl		triton/61-agent-faults
 "
 t_list() {

@@ -94,6 +94,24 @@ t_example() {
 	is "$(rules '[.[] | select(.description | contains("service: sql "))] | length')" 1 &&
 	wait_for 30 'the service has an address' _has_service && purge_job web && nothing_left 60
 }
+# A job of the Go driver, and one of what Terraform says.
+t_old_driver() {
+	needs_engine || return 0
+	run_job examples/triton/old-driver.nomad.hcl &&
+		wait_for 120 'three instances run' _running 3 &&
+		is "$(machines '[.[] | select(.tags["triton.cns.services"] == "shell_example")] | length')" 2 &&
+		is "$(rules '[.[] | select(.description | contains("service: shell "))] | length')" 1 &&
+		purge_job old-driver && nothing_left 90
+}
+t_terraform() {
+	run_job examples/triton/terraform.nomad.hcl && wait_for 90 'two instances run' _running 2 &&
+		is "$(machines '[.[].metadata["user-script"] | test("^#!/bin/sh\necho instance [01] >")] | all')" true &&
+		is "$(machines '[.[].mounts[0].mountpoint] | unique')" '["/data"]' &&
+		is "$(machines '[.[] | .affinity == ["role!=~web"] and .metadata.colour == "blue" and .firewall_enabled] | all')" \
+			true && purge_job terraform && wait_for 60 'no instance is left' _running 0 &&
+		is "$(control GET /state | jq -r '.volumes[0].name')" web-data && control POST /reset '{}' >/dev/null
+}
+_running() { [ "$(machines '[.[] | select(.state == "running")] | length')" = "$1" ]; }
 _has_service() { api GET /v1/service/web | jq -e '.[0].Address == "127.0.0.1"' >/dev/null 2>&1; }
 
 run_test 'the agent finds the driver healthy' t_start
@@ -105,5 +123,7 @@ run_test 'an outage makes the driver unhealthy, and it recovers by itself' t_out
 run_test 'what cannot be removed now is removed later' t_destroy_in_outage
 run_test 'the first example runs' t_hello
 run_test 'the example runs' t_example
+run_test 'a job of the Go driver runs unchanged' t_old_driver
+run_test 'what a Terraform configuration says runs as a job' t_terraform
 run_test 'the agent stops, and the plugin with it' t_end
 done_testing

@@ -45,6 +45,7 @@ class Cloud:
         self.account_id = fixed("account-" + account)
         self.machines, self.rules, self.volumes, self.audit = {}, {}, {}, {}
         self.order = []
+        self.doubles = []               # machines that were made beside another one of their allocation
         self.delays = {"provision": 0.3, "stop": 0.2, "delete": 0.2, "tags": 0.1, "reboot": 1.0, "volume": 0.2}
         self.fail_provision = 0         # so many of the next machines end as failed
         self.cns = True
@@ -252,6 +253,9 @@ class Cloud:
             "deletion_protection": body.get("deletion_protection", False), "compute_node": None,
             "affinity": body.get("affinity", []), "mounts": mounts,
             "primaryIp": "10.88.%d.%d" % (self.last_ip // 256, self.last_ip % 256)}
+        alloc = tags.get("nomad_alloc")
+        if alloc and [m for m in self.live() if m["tags"].get("nomad_alloc") == alloc]:
+            self.doubles.append(machine_id)
         self.machines[machine_id] = machine
         self.order.append(machine_id)
 
@@ -510,7 +514,7 @@ class Cloud:
             for machine in self.machines.values():
                 self.refresh(machine)
             return json.loads(json.dumps({"machines": [self.machines[i] for i in self.order], "rules": list(self.rules.values()),
-                                          "volumes": list(self.volumes.values())}))
+                                          "volumes": list(self.volumes.values()), "doubles": self.doubles}))
 
 
 class Gone(Exception):

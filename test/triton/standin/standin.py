@@ -281,7 +281,8 @@ class ControlHandler(Handler):
                 for machine in state.cloud.machines.values():
                     if machine.get("docker"):
                         state.docker.remove(machine["docker_id"])
-                for store in (state.cloud.machines, state.cloud.rules, state.cloud.volumes, state.cloud.order, state.faults):
+                for store in (state.cloud.machines, state.cloud.rules, state.cloud.volumes, state.cloud.order, state.cloud.doubles,
+                              state.faults):
                     store.clear()
         elif self.path == "/faults":
             with state.lock:
