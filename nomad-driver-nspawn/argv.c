@@ -81,7 +81,12 @@ bool nspawn_shifts(const struct nspawn_config *config)
 
 bool nspawn_overlays(const struct nspawn_config *config)
 {
-	return !config->writable_image;
+	return !config->writable_image && !is(config->root, "image");
+}
+
+bool nspawn_sticky(const struct nspawn_config *config)
+{
+	return is(config->root, "sticky");
 }
 
 bool nspawn_in_memory(const struct nspawn_config *config, const char *image)
@@ -132,7 +137,7 @@ static bool made_by_nspawn(const char *path)
 static void root_steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
 {
 	unsigned base = shifted(config, m) ? m->users.first : 0;
-	const char *up = nspawn_in_memory(config, m->image) ? "memory" : m->layer ? "layer" : ".";
+	const char *up = nspawn_in_memory(config, m->image) ? "memory" : m->layer || m->sticky ? "layer" : ".";
 	const struct nspawn_mount *mounts = config->mount.items;
 	const char *lower = m->image;
 	char owner[16];
@@ -158,8 +163,12 @@ static void root_steps(struct list *list, const struct nspawn_config *config, co
 		add3(list, "tmpfs", "memory", NULL);
 	else if (m->layer)
 		add3(list, "layer", m->layer, "layer");
+	else if (m->sticky)
+		add3(list, "clone", m->sticky, "layer");
 	add(list, "overlay");
 	add3(list, "lower", up, "root");
+	/* Each run of the task has other users, so a layer that stays has the owners of none. */
+	addf(list, "%u", m->sticky ? base : 0);
 	snprintf(owner, sizeof(owner), "%u", base);
 	add3(list, "mkdir", "root", "/usr"); /* systemd-nspawn knows a root file system by it */
 	add(list, owner);
@@ -326,6 +335,21 @@ static void bind_option(struct list *list, const struct nspawn_config *config, c
 		     b->idmap && !b->device ? ":idmap" : "");
 }
 
+/* Nothing in the container may write to the file system below it. */
+static void hide_sticky(struct list *list, const struct nspawn_machine *m)
+{
+	for (size_t i = 0; m->sticky && i < m->n_binds; i++) {
+		const struct nspawn_bind *b = &m->binds[i];
+		size_t n = strlen(b->host);
+		NOMAD_AUTO_FREE char *container = NULL;
+
+		if (strncmp(m->sticky, b->host, n) != 0 || m->sticky[n] != '/')
+			continue;
+		container = nspawn_escape(b->container);
+		addf(list, "--tmpfs=%s%s:mode=0700,ro", container ? container : "", m->sticky + n);
+	}
+}
+
 static void tmpfs_options(struct list *list, const struct nspawn_config *config)
 {
 	const struct nspawn_mount *m = config->mount.items, *end = m ? m + config->mount.count : NULL;
@@ -354,6 +378,7 @@ static void bind_options(struct list *list, const struct nspawn_config *config, 
 
 	for (i = 0; i < m->n_binds; i++)
 		bind_option(list, config, m, i);
+	hide_sticky(list, m);
 	for (i = 0; config->tmpfs && config->tmpfs[i]; i++)
 		addf(list, "--tmpfs=%s", config->tmpfs[i]);
 	tmpfs_options(list, config);
@@ -553,43 +578,4 @@ int nspawn_spec(const struct nspawn_config *config, const struct nspawn_machine 
 	*ret_data = b.data;
 	*ret_size = b.size;
 	return 0;
-}
-
-/* ---- Binds ---- */
-
-int nspawn_machine_bind(struct nspawn_machine *m, const char *host, const char *container, bool read_only,
-			struct nomad_error **err)
-{
-	struct nspawn_bind *binds, *b;
-	size_t i;
-
-	/* The later one wins, as it would if both were mounted. */
-	for (i = 0; i < m->n_binds; i++)
-		if (strcmp(m->binds[i].container, container) == 0)
-			break;
-	if (i == m->n_binds) {
-		binds = realloc(m->binds, (m->n_binds + 1) * sizeof(*binds));
-		if (!binds)
-			return nomad_error_errno(err, ENOMEM, "bind '%s'", host);
-		m->binds = binds;
-		m->binds[m->n_binds++] = (struct nspawn_bind){ 0 };
-	}
-	b = &m->binds[i];
-	free(b->host);
-	free(b->container);
-	*b = (struct nspawn_bind){ .host = strdup(host), .container = strdup(container), .read_only = read_only };
-	return b->host && b->container ? 0 : nomad_error_errno(err, ENOMEM, "bind '%s'", host);
-}
-
-void nspawn_machine_done(struct nspawn_machine *m)
-{
-	size_t i;
-
-	for (i = 0; i < m->n_binds; i++) {
-		free(m->binds[i].host);
-		free(m->binds[i].container);
-	}
-	free(m->binds);
-	m->binds = NULL;
-	m->n_binds = 0;
 }

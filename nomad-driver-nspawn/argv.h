@@ -38,6 +38,7 @@ struct nspawn_machine {
 	const char *init;	       /* nspawn-init on the host */
 	const char *state_dir;	       /* private directory of this task */
 	const char *layer;	       /* file with a file system for what it writes; or NULL */
+	const char *sticky;	       /* directory of the layer that stays, also that of `layer`; or NULL */
 	const char *spec;	       /* path that systemd-nspawn reads the specification from */
 	const char *user;	       /* of the task, where the config names none; or NULL */
 	struct nspawn_users users;     /* that it gets; .count 0: systemd-nspawn finds them by itself, or none */
@@ -61,6 +62,8 @@ bool nspawn_userns(const struct nspawn_config *config);
 bool nspawn_shifts(const struct nspawn_config *config);
 /* Whether the root is an overlay of ours over the image. */
 bool nspawn_overlays(const struct nspawn_config *config);
+/* Whether what it writes there outlives the task. */
+bool nspawn_sticky(const struct nspawn_config *config);
 
 /* Whether what it writes there stays in memory. */
 bool nspawn_in_memory(const struct nspawn_config *config, const char *image);

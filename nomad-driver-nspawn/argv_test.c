@@ -115,8 +115,8 @@ static void test_whole(void **state)
 	config.command = command;
 	build();
 	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "users", base,
-			  "65536", "alone", "idmap", "/img", "lower", base, "overlay", "lower", ".", "root", "mkdir",
-			  "root", "/usr", base, "machine-id", "root", "0a-1b", base, "devices", "", "--",
+			  "65536", "alone", "idmap", "/img", "lower", base, "overlay", "lower", ".", "root", "0",
+			  "mkdir", "root", "/usr", base, "machine-id", "root", "0a-1b", base, "devices", "", "--",
 			  "/usr/bin/systemd-nspawn", "--quiet", "--settings=no", "--keep-unit", "--register=no",
 			  "--machine=web-1", "--uuid=0a-1b", "--kill-signal=SIGTERM", "--notify-ready=yes",
 			  "--console=pipe", "--directory=/s/web/root"));
@@ -191,6 +191,26 @@ static void test_layer(void **state)
 	config.volatile_mode = (char *)"overlay";
 	build();
 	assert_true(at("layer") < 0);
+}
+
+static void test_sticky(void **state)
+{
+	struct nomad_error *err = NULL;
+	char base[16];
+
+	(void)state;
+	machine.sticky = "/a/web/local/.nomad-root";
+	assert_int_equal(nspawn_machine_bind(&machine, "/a/web/local", "/local", false, &err), 0);
+	assert_int_equal(nspawn_machine_bind(&machine, "/a/web/local/.nomad", "/other", false, &err), 0);
+	build();
+	snprintf(base, sizeof(base), "%u", machine.users.first);
+	assert_run(at("clone"),
+		   RUN("clone", "/a/web/local/.nomad-root", "layer", "overlay", "lower", "layer", "root", base));
+	assert_has("--tmpfs=/local/.nomad-root:mode=0700,ro");
+	assert_hasnt("--tmpfs=/other");
+	machine.layer = "/a/web/local/.nomad-root/layer";
+	build();
+	assert_run(at("layer"), RUN("layer", machine.layer, "layer", "overlay", "lower", "layer", "root", base));
 }
 
 static void test_dhcp(void **state)
@@ -460,6 +480,7 @@ int main(void)
 		TEST(test_devices),
 		TEST(test_dhcp),
 		TEST(test_layer),
+		TEST(test_sticky),
 		TEST(test_roots),
 		TEST(test_binds),
 		TEST(test_rights),

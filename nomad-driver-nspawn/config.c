@@ -66,6 +66,7 @@ static const char *check_ports(const char *value)
 	return *value ? NULL : "the label of a port";
 }
 
+static const char *const roots[] = { "ephemeral", "sticky", "image", NULL };
 static const char *const device_policies[] = { "closed", "open", NULL };
 
 static const char *check_device(const char *value)
@@ -329,6 +330,15 @@ static const struct nomad_option task_options[] = {
 	    .help = "The container writes to the image itself, which only one task at a time can use. false: many "
 		    "tasks share the image, each with a layer of its own that goes when the task ends. (not in the Go "
 		    "driver)"),
+	OPT(root, STRING, .power = &nspawn_power_root, .choices = roots,
+	    .help = "Where changes of the root go. ephemeral, the default: to a layer that is removed when the task "
+		    "ends. "
+		    "sticky: to a layer in the local directory of the task, which a restart of the task keeps, which "
+		    "moves "
+		    "with a sticky ephemeral_disk, and which is removed with the allocation. image: to the image "
+		    "itself, "
+		    "as with writable_image. (not in the Go driver)",
+	    .example = "\"sticky\""),
 	OPT(storage_mb, INT, .power = &nspawn_power_storage, .def = "0", .min = 0, .max = 1 << 24, .unit = "MiB",
 	    .help = "Limits what the container can write to its root; more fails with \"No space left on device\", and "
 		    "at the end an event says so. At "
@@ -546,6 +556,10 @@ static int check_task(const void *config, struct nomad_error **err)
 		  "\"state\"" },
 		{ c->writable_image, !c->ephemeral && !c->volatile_mode,
 		  "writable_image may not be combined with ephemeral or volatile" },
+		{ c->root && c->writable_image, is(c->root, "image"),
+		  "writable_image may not be combined with this root" },
+		{ is(c->root, "sticky") || is(c->root, "image"), !c->ephemeral && !c->volatile_mode,
+		  "this root may not be combined with ephemeral or volatile" },
 		{ c->storage_mb > 0 && c->storage_mb < 8, false, "storage_mb is less than 8" },
 		{ c->ports && c->port_map.count, false, "Invalid port declaration; use of port_map and ports" },
 		{ c->network_bridge && c->network_zone, false, "network_bridge and network_zone may not be combined" },

@@ -67,6 +67,7 @@ struct nspawn_config {
 	bool ephemeral;
 	bool read_only;
 	bool writable_image;
+	char *root;
 	int64_t storage_mb;
 	char *volatile_mode;
 	char *pivot_root;

@@ -152,6 +152,13 @@ static int pin(struct nspawn_bind *b, struct nomad_error **err)
 	return 0;
 }
 
+static bool is_below(const char *dir, const char *path)
+{
+	size_t n = dir ? strlen(dir) : 0;
+
+	return n && strncmp(path, dir, n) == 0 && (!path[n] || path[n] == '/');
+}
+
 /* What is bound where, and how its owners look. */
 int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 {
@@ -193,6 +200,8 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 			return r;
 		if (lstat(b->host, &st) < 0)
 			return nomad_error_errno(err, errno, "bind '%s'", b->host);
+		if (is_below(s->machine.sticky, b->host))
+			return nomad_error_set(err, EACCES, "bind '%s': it is the root of the container", b->host);
 		if (b->access[0] && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 			return nomad_error_set(err, ENODEV, "device '%s' is no device node", b->host);
 		look_at(s, b, &st);
@@ -316,7 +325,7 @@ int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err)
 	const struct nspawn_network *net = &s->network;
 	NOMAD_AUTO_FREE char *text = NULL;
 
-	if (!net->address[0] || !s->config->boot || s->config->writable_image)
+	if (!net->address[0] || !s->config->boot || !nspawn_overlays(s->config))
 		return 0;
 	text = nomad_strdupf("[Match]\nName=host0\n\n[Link]\nRequiredForOnline=yes\n\n[Network]\nAddress=%s/%d\n"
 			     "DHCP=no\nLinkLocalAddressing=no\nKeepConfiguration=yes\n\n[Route]\nGateway=%s\n"

@@ -6,6 +6,8 @@
  * to the disk.  Project quotas would need a file system of the host that was
  * made for them.
  *
+ * One that outlives the task (root = "sticky") lies in its local directory, where argv.c hides it from the container.
+ *
  * mkfs takes longer than all else in a start.  For the size that most tasks
  * have, that of the policy, an empty file system is kept and copied, which
  * is a few blocks. */
@@ -41,7 +43,8 @@ int nspawn_copy_sparse(const char *from, const char *to)
 	return errno == ENXIO ? 0 : -1; /* no data behind that */
 }
 
-static int make_file_system(const char *path, int64_t mb, struct nomad_error **err)
+/* A journal is for what outlives the container, and maybe the host. */
+static int make_file_system(const char *path, int64_t mb, bool journal, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *mkfs = nomad_tool_find("mkfs.ext4");
 	NOMAD_AUTO_FD int fd = -1;
@@ -52,8 +55,8 @@ static int make_file_system(const char *path, int64_t mb, struct nomad_error **e
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || ftruncate(fd, (off_t)mb << 20) < 0)
 		return nomad_error_errno(err, errno, "create '%s'", path);
-	/* No journal: it does not outlive the container. */
-	return nspawn_tool_run((const char *const[]){ mkfs, "-q", "-F", "-m", "0", "-O", "^has_journal", "-E",
+	return nspawn_tool_run((const char *const[]){ mkfs, "-q", "-F", "-m", "0", "-O",
+						      journal ? "has_journal" : "^has_journal", "-E",
 						      "lazy_itable_init=1,nodiscard", path, NULL },
 			       &(struct nspawn_tool){ .what = "make the file system of the layer" }, NULL, err);
 }
@@ -68,7 +71,7 @@ static int make_template(const char *dir, const char *name, int64_t mb, const ch
 		return 0;
 	if (!work)
 		return nomad_error_errno(err, ENOMEM, "make a layer");
-	r = make_file_system(work, mb, err);
+	r = make_file_system(work, mb, false, err);
 	if (r >= 0 && rename(work, name) < 0)
 		r = nomad_error_errno(err, errno, "rename '%s'", work);
 	if (r < 0)
@@ -91,7 +94,7 @@ static int make(struct nspawn_start *s, const char *dir, int64_t mb, bool by_def
 	if (r < 0)
 		return r;
 	if (!by_default)
-		return make_file_system(s->layer, mb, err);
+		return make_file_system(s->layer, mb, false, err);
 	return nspawn_copy_sparse(name, s->layer) < 0 ? nomad_error_errno(err, errno, "create '%s'", s->layer) : 0;
 }
 
@@ -100,6 +103,50 @@ static bool possible(void)
 	NOMAD_AUTO_FREE char *mkfs = nomad_tool_find("mkfs.ext4");
 
 	return mkfs && !access("/dev/loop-control", R_OK | W_OK);
+}
+
+/* In the local directory of the task, which Nomad keeps over restarts and moves with a sticky disk. */
+static int sticky_dir(struct nspawn_start *s, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *local = realpath(nomad_task_local_dir(s->task), NULL);
+	struct stat st;
+
+	s->sticky = local ? nomad_strdupf("%s/.nomad-root", local) : NULL;
+	if (!s->sticky)
+		return nomad_error_errno(err, errno, "find '%s'", nomad_task_local_dir(s->task));
+	if (mkdir(s->sticky, 0700) < 0 && errno != EEXIST)
+		return nomad_error_errno(err, errno, "create '%s'", s->sticky);
+	if (lstat(s->sticky, &st) < 0 || !S_ISDIR(st.st_mode))
+		return nomad_error_set(err, ENOTDIR, "option 'root': '%s' is not a directory; remove it", s->sticky);
+	s->machine.sticky = s->sticky;
+	return 0;
+}
+
+/* Makes the file system, unless an earlier run of the task has. */
+static int sticky_make(struct nspawn_start *s, int64_t mb, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *work = nomad_strdupf("%s/.new", s->sticky);
+	struct stat st;
+	int r;
+
+	s->layer = nomad_strdupf("%s/layer", s->sticky);
+	if (!s->layer || !work)
+		return nomad_error_errno(err, ENOMEM, "make a layer");
+	r = nomad_task_put(s->task, "sticky", s->layer, err);
+	if (r < 0)
+		return r;
+	if (lstat(s->layer, &st) == 0) {
+		if (!S_ISREG(st.st_mode) || st.st_size > (off_t)mb << 20)
+			return nomad_error_set(err, EFBIG,
+					       "option 'root': the layer of an earlier run has %lld MiB, more than "
+					       "storage_mb or the policy's max_storage_mb (%lld): raise it",
+					       (long long)(st.st_size >> 20), (long long)mb);
+		return 0;
+	}
+	r = make_file_system(work, mb, true, err);
+	if (r >= 0 && rename(work, s->layer) < 0)
+		r = nomad_error_errno(err, errno, "rename '%s'", work);
+	return r;
 }
 
 int nspawn_layer_make(struct nspawn_start *s, struct nomad_error **err)
@@ -111,9 +158,19 @@ int nspawn_layer_make(struct nspawn_start *s, struct nomad_error **err)
 		s->site->layer_dir ? strdup(s->site->layer_dir) : nomad_strdupf("%s/layers", state_dir);
 	int r;
 
+	if (nspawn_sticky(c)) {
+		r = sticky_dir(s, err);
+		if (r < 0)
+			return r;
+	}
 	/* The policy's own limit asks for nothing that the host lacks. */
 	if (!mb || !nspawn_overlays(c) || nspawn_in_memory(c, s->image.path) || (!c->storage_mb && !possible()))
 		return 0;
+	if (s->sticky) {
+		r = sticky_make(s, mb, err);
+		s->machine.layer = s->layer;
+		return r;
+	}
 	s->layer = dir ? nomad_strdupf("%s/%s", dir, nomad_task_slug(s->task)) : NULL;
 	if (!s->layer)
 		return nomad_error_errno(err, ENOMEM, "make a layer");
@@ -124,15 +181,17 @@ int nspawn_layer_make(struct nspawn_start *s, struct nomad_error **err)
 
 void nspawn_layer_remove(struct nomad_task *task)
 {
-	const char *path = nomad_task_get(task, "layer");
+	const char *path = nomad_task_get(task, "layer"), *sticky = nomad_task_get(task, "sticky");
+	const char *any = path ? path : sticky;
 	struct stat st;
 
 	/* What the container had deleted is no longer in the file. */
-	if (path && stat(path, &st) == 0 && 512 * (int64_t)st.st_blocks > st.st_size / 10 * 9)
+	if (any && stat(any, &st) == 0 && 512 * (int64_t)st.st_blocks > st.st_size / 10 * 9)
 		nomad_task_event(
 			task, "The root of the container was full (%lld MiB): raise storage_mb, or write to a volume",
 			(long long)(st.st_size >> 20));
 	if (path && unlink(path) < 0 && errno != ENOENT)
 		nomad_log(NOMAD_LOG_WARN, "cannot remove '%s'", path);
 	nomad_task_forget(task, "layer");
+	nomad_task_forget(task, "sticky");
 }

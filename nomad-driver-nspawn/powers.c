@@ -137,6 +137,9 @@ const struct nomad_power nspawn_power_download = { .kind = NOMAD_POWER_IMAGE,
 const struct nomad_power nspawn_power_writable_image = { .kind = NOMAD_POWER_PRIVILEGE,
 							 .rule = "allow_writable_image",
 							 .safe = (const char *const[]){ "false", NULL } };
+const struct nomad_power nspawn_power_root = { .kind = NOMAD_POWER_PRIVILEGE,
+					       .rule = "allow_writable_image",
+					       .safe = (const char *const[]){ "ephemeral", "sticky", NULL } };
 const struct nomad_power nspawn_power_bind = {
 	.kind = NOMAD_POWER_WRITE, .rule = "allow_bind", .keys = true, .parts = bind_paths
 };

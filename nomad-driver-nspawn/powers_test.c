@@ -26,6 +26,7 @@ static const struct {
 	{ "image", "allow_image" },
 	{ "image_download.url", "allow_download" },
 	{ "writable_image", "allow_writable_image" },
+	{ "root", "allow_writable_image" },
 	{ "bind", "allow_bind" },
 	{ "bind_read_only", "allow_bind_read_only" },
 	{ "overlay", "allow_overlay" },

@@ -304,5 +304,6 @@ int nspawn_start(struct nomad_task *task, struct nomad_error **err)
 	free(s.spec_path);
 	free(s.resolv_conf);
 	free(s.layer);
+	free(s.sticky);
 	return r;
 }

@@ -21,7 +21,7 @@ struct nspawn_start {
 	struct nspawn_oci oci;
 	struct nspawn_machine machine;
 	struct nspawn_network network;
-	char *spec_path, *resolv_conf, *layer;
+	char *spec_path, *resolv_conf, *layer, *sticky;
 	char **argv;
 	int spec_fd;
 };

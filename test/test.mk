@@ -30,7 +30,7 @@ FUZZ_SECONDS ?= 600
 fuzz_names := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c))
 extra_src += $(wildcard test/fuzz/*.c)
 fuzz_objects = $(addprefix $(BUILD)/,$(addsuffix .o,$(1)))
-fuzz_of_nspawn := $(call fuzz_objects,$(addprefix nomad-driver-nspawn/,address argv bind command config docker fetch firewall \
+fuzz_of_nspawn := $(call fuzz_objects,$(addprefix nomad-driver-nspawn/,address argv bind machine command config docker fetch firewall \
 	init/channels init/common init/loop init/relay lease machined network oci powers registry tool users))
 fuzz_of_build := $(call fuzz_objects,$(addprefix nomad-driver-build/,config containerfile image meta names powers registries))
 fuzz_of_pot := $(call fuzz_objects,$(addprefix nomad-driver-pot/,config judge limits pot-cli powers usage))

@@ -12,7 +12,8 @@
  *	loop FILE NAME ro|rw	a file system image, or its root partition, at NAME
  *	layer FILE NAME		an empty file system of the driver's in FILE at NAME
  *	tmpfs NAME		an empty tmpfs at NAME
- *	overlay LOWER UP NAME	UP/upper over LOWER at NAME, UP/work beside it
+ *	overlay LOWER UP NAME BASE	UP/upper over LOWER at NAME, UP/work beside it; BASE not 0: owners in UP are
+ *				those of the container, and shifted by it
  *	mkdir NAME PATH UID	PATH, a directory owned by UID, within the tree NAME
  *	mkfile NAME PATH UID	the same for an empty file
  *	machine-id NAME ID UID	/etc/machine-id in the tree NAME, if there is an /etc
@@ -65,10 +66,11 @@ static int mkdirs(const char *path)
 	return mkdir(part, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* A user namespace in which 0..65535 are base..base+65535. */
-static int userns_open(const char *base)
+/* A user namespace in which 0..65535 are base..base+65535; with_root: and the last user is root of the host, which
+ * could not make a file there otherwise, as systemd-nspawn does before it gives it to the container. */
+static int userns_open(const char *base, int with_root)
 {
-	char path[64], map[64];
+	char path[64], map[80];
 	int ready[2], fd = -1;
 	pid_t pid;
 	char c;
@@ -85,7 +87,7 @@ static int userns_open(const char *base)
 	}
 	close(ready[1]);
 	if (pid > 0 && read(ready[0], &c, 1) == 1) {
-		snprintf(map, sizeof(map), "0 %s 65536\n", base);
+		snprintf(map, sizeof(map), "0 %s 65536\n%s", base, with_root ? "4294967294 0 1\n" : "");
 		snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)pid);
 		if (!write_file(path, map)) {
 			snprintf(path, sizeof(path), "/proc/%d/gid_map", (int)pid);
@@ -119,12 +121,11 @@ static int target_make(int tree, const char *name)
 	return 0;
 }
 
-static int tree_clone(const char *source, const char *name, const char *base, int recursive)
+/* `userns`: its owners are shifted by that; or -1. */
+static int tree_clone(const char *source, const char *name, int userns, int recursive)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (__u64)userns };
 	int from = open_without_links(source, O_PATH), tree, r;
-	/* One for all: it is always the same base. */
-	static int userns = -1;
 
 	if (from < 0)
 		return -1;
@@ -133,12 +134,7 @@ static int tree_clone(const char *source, const char *name, const char *base, in
 	close(from);
 	if (tree < 0)
 		return -1;
-	if (base) {
-		if (userns < 0)
-			userns = userns_open(base);
-		if (userns < 0)
-			return -1;
-		attr.userns_fd = (__u64)userns;
+	if (userns >= 0) {
 		r = (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr));
 		if (r < 0)
 			return -1;
@@ -148,6 +144,16 @@ static int tree_clone(const char *source, const char *name, const char *base, in
 	r = (int)syscall(SYS_move_mount, tree, "", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH);
 	close(tree);
 	return r;
+}
+
+static int tree_shift(const char *source, const char *name, const char *base)
+{
+	/* One for all: it is always the same base. */
+	static int userns = -1;
+
+	if (userns < 0)
+		userns = userns_open(base, 0);
+	return userns < 0 ? -1 : tree_clone(source, name, userns, 0);
 }
 
 /* A device node like `source` in the directory "nodes", which is in memory: of the same owner as the
@@ -177,25 +183,34 @@ static int node_copy(const char *source, const char *name, const char *base)
 	return chmod(path, st.st_mode & 0777);
 }
 
-static int overlay_mount(const char *lower, const char *up, const char *name)
+static int overlay_mount(const char *lower, const char *up, const char *name, const char *base)
 {
+	const uid_t shift = (uid_t)strtoul(base, NULL, 10);
 	char upper[256], work[256], options[1024];
 	struct stat st;
+	int userns;
 
 	snprintf(upper, sizeof(upper), "%s/upper", up);
 	snprintf(work, sizeof(work), "%s/work", up);
-	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
 	if (stat(lower, &st) < 0 || (mkdir(name, 0700) < 0 && errno != EEXIST))
 		return -1;
 	/* The top of the tree is the upper directory itself: it looks like the lower one. */
 	if (mkdir(upper, 0755) < 0) {
 		if (errno != EEXIST)
 			return -1;
-	} else if (chown(upper, st.st_uid, st.st_gid) < 0 || chmod(upper, st.st_mode & 07777) < 0) {
+	} else if (chown(upper, st.st_uid - shift, st.st_gid - shift) < 0 || chmod(upper, st.st_mode & 07777) < 0) {
 		return -1;
 	}
 	if (mkdir(work, 0700) < 0 && errno != EEXIST)
 		return -1;
+	if (shift) {
+		userns = userns_open(base, 1);
+		if (userns < 0 || tree_clone(up, "shifted", userns, 0) < 0)
+			return -1;
+		close(userns);
+	}
+	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower,
+		 shift ? "shifted" : up, shift ? "shifted" : up);
 	return mount("overlay", name, "overlay", 0, options);
 }
 
@@ -320,11 +335,11 @@ static int step(const char *act, char **a)
 	if (strcmp(act, "dir") == 0)
 		return chdir(a[0]);
 	if (strcmp(act, "clone") == 0)
-		return tree_clone(a[0], a[1], NULL, 0);
+		return tree_clone(a[0], a[1], -1, 0);
 	if (strcmp(act, "bind") == 0)
-		return tree_clone(a[0], a[1], NULL, 1);
+		return tree_clone(a[0], a[1], -1, 1);
 	if (strcmp(act, "idmap") == 0)
-		return tree_clone(a[0], a[1], a[2], 0);
+		return tree_shift(a[0], a[1], a[2]);
 	if (strcmp(act, "node") == 0)
 		return node_copy(a[0], a[1], a[2]);
 	if (strcmp(act, "loop") == 0)
@@ -341,7 +356,7 @@ static int step(const char *act, char **a)
 		return users_lock(a[0], a[1], a[2]);
 	if (strcmp(act, "devices") == 0)
 		return devices_limit(a[0]);
-	return overlay_mount(a[0], a[1], a[2]);
+	return overlay_mount(a[0], a[1], a[2], a[3]);
 }
 
 /* Whether the file system of `path` can shift owners. */
@@ -349,7 +364,7 @@ int probe(const char *path)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
 	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC);
-	int userns = tree < 0 ? -1 : userns_open("524288");
+	int userns = tree < 0 ? -1 : userns_open("524288", 0);
 
 	if (userns < 0)
 		return 1;
@@ -386,7 +401,7 @@ int launch(int argc, char **argv)
 		int args;
 	} steps[] = {
 		{ "dir", 1 },	  { "clone", 2 }, { "bind", 2 },  { "idmap", 3 }, { "node", 3 },
-		{ "loop", 3 },	  { "users", 3 }, { "layer", 2 }, { "tmpfs", 1 }, { "overlay", 3 },
+		{ "loop", 3 },	  { "users", 3 }, { "layer", 2 }, { "tmpfs", 1 }, { "overlay", 4 },
 		{ "devices", 1 }, { "dhcp", 5 },  { "net", 4 },
 	};
 	size_t s;
