@@ -134,44 +134,13 @@ static bool made_by_nspawn(const char *path)
 	return false;
 }
 
-static void root_steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+/* Directories and files for what is mounted in the root. */
+static void mount_points(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m,
+			 const char *owner)
 {
-	unsigned base = shifted(config, m) ? m->users.first : 0;
-	const char *up = nspawn_in_memory(config, m->image) ? "memory" : m->layer || m->sticky ? "layer" : ".";
 	const struct nspawn_mount *mounts = config->mount.items;
-	const char *lower = m->image;
-	char owner[16];
 	size_t i;
 
-	if (m->image_kind == NSPAWN_RAW) {
-		add(list, "loop");
-		add3(list, m->image, "image", nspawn_overlays(config) ? "ro" : "rw");
-		lower = "image";
-	}
-	if (!nspawn_overlays(config)) {
-		if (m->image_kind == NSPAWN_DIRECTORY)
-			add3(list, "bind", m->image, "image");
-		return;
-	}
-	if (base) {
-		add3(list, "idmap", lower, "lower");
-		addf(list, "%u", base);
-	} else {
-		add3(list, "clone", lower, "lower");
-	}
-	if (nspawn_in_memory(config, m->image))
-		add3(list, "tmpfs", "memory", NULL);
-	else if (m->layer)
-		add3(list, "layer", m->layer, "layer");
-	else if (m->sticky)
-		add3(list, "clone", m->sticky, "layer");
-	add(list, "overlay");
-	add3(list, "lower", up, "root");
-	/* Each run of the task has other users, so a layer that stays has the owners of none. */
-	addf(list, "%u", m->sticky ? base : 0);
-	snprintf(owner, sizeof(owner), "%u", base);
-	add3(list, "mkdir", "root", "/usr"); /* systemd-nspawn knows a root file system by it */
-	add(list, owner);
 	for (i = 0; i < m->n_binds; i++)
 		if (!made_by_nspawn(m->binds[i].container)) {
 			add3(list, m->binds[i].file ? "mkfile" : "mkdir", "root", m->binds[i].container);
@@ -188,6 +157,53 @@ static void root_steps(struct list *list, const struct nspawn_config *config, co
 			add3(list, "mkdir", "root", mounts[i].target);
 			add(list, owner);
 		}
+}
+
+static void lower_step(struct list *list, const char *tree, size_t number, unsigned base)
+{
+	add3(list, base ? "idmap" : "clone", tree, NULL);
+	addf(list, "lower%zu", number);
+	if (base)
+		addf(list, "%u", base);
+}
+
+static void root_steps(struct list *list, const struct nspawn_config *config, const struct nspawn_machine *m)
+{
+	unsigned base = shifted(config, m) ? m->users.first : 0;
+	const char *up = nspawn_in_memory(config, m->image) ? "memory" : m->layer || m->sticky ? "layer" : ".";
+	const char *lower = m->image;
+	char owner[16];
+	size_t i;
+
+	if (m->image_kind == NSPAWN_RAW) {
+		add(list, "loop");
+		add3(list, m->image, "image", nspawn_overlays(config) ? "ro" : "rw");
+		lower = "image";
+	}
+	if (!nspawn_overlays(config)) {
+		if (m->image_kind == NSPAWN_DIRECTORY)
+			add3(list, "bind", m->image, "image");
+		return;
+	}
+	for (i = 0; m->oci->layers && m->oci->layers[i]; i++)
+		lower_step(list, m->oci->layers[i], i, base);
+	if (!i)
+		lower_step(list, lower, i++, base);
+	if (nspawn_in_memory(config, m->image))
+		add3(list, "tmpfs", "memory", NULL);
+	else if (m->layer)
+		add3(list, "layer", m->layer, "layer");
+	else if (m->sticky)
+		add3(list, "clone", m->sticky, "layer");
+	add(list, "overlay");
+	addf(list, "%zu", i);
+	add3(list, up, "root", NULL);
+	/* Each run of the task has other users, so a layer that stays has the owners of none. */
+	addf(list, "%u", m->sticky ? base : 0);
+	snprintf(owner, sizeof(owner), "%u", base);
+	add3(list, "mkdir", "root", "/usr"); /* systemd-nspawn knows a root file system by it */
+	add(list, owner);
+	mount_points(list, config, m, owner);
 	if (m->resolv_conf) {
 		add3(list, "mkfile", "root", "/etc/resolv.conf");
 		add(list, owner);

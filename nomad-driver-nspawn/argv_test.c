@@ -115,8 +115,8 @@ static void test_whole(void **state)
 	config.command = command;
 	build();
 	assert_run(0, RUN("/s/init", "launch", "dir", "/s/web", "tmpfs", "/run/systemd/nspawn/propagate", "users", base,
-			  "65536", "alone", "idmap", "/img", "lower", base, "overlay", "lower", ".", "root", "0",
-			  "mkdir", "root", "/usr", base, "machine-id", "root", "0a-1b", base, "devices", "", "--",
+			  "65536", "alone", "idmap", "/img", "lower0", base, "overlay", "1", ".", "root", "0", "mkdir",
+			  "root", "/usr", base, "machine-id", "root", "0a-1b", base, "devices", "", "--",
 			  "/usr/bin/systemd-nspawn", "--quiet", "--settings=no", "--keep-unit", "--register=no",
 			  "--machine=web-1", "--uuid=0a-1b", "--kill-signal=SIGTERM", "--notify-ready=yes",
 			  "--console=pipe", "--directory=/s/web/root"));
@@ -153,16 +153,16 @@ static void test_users(void **state)
 
 	config.private_users = (char *)"655360";
 	assert_has("--private-users=655360");
-	assert_run(at("idmap"), RUN("idmap", "/img", "lower", "655360"));
+	assert_run(at("idmap"), RUN("idmap", "/img", "lower0", "655360"));
 	config.private_users = (char *)"655360:1000";
 	assert_has("--private-users=655360:1000");
 	assert_run(at("users"), RUN("users", "655360", "1000", "shared"));
-	assert_run(at("idmap"), RUN("idmap", "/img", "lower", "655360"));
+	assert_run(at("idmap"), RUN("idmap", "/img", "lower0", "655360"));
 
 	config.private_users = (char *)"identity";
 	assert_has("--private-users=identity");
 	assert_has("--private-users-ownership=auto");
-	assert_run(at("clone"), RUN("clone", "/img", "lower"));
+	assert_run(at("clone"), RUN("clone", "/img", "lower0"));
 	config.private_users = (char *)"no";
 	assert_has("--private-users=no");
 	assert_hasnt("--private-users-ownership");
@@ -187,7 +187,7 @@ static void test_layer(void **state)
 	machine.layer = "/l/web-1";
 	build();
 	assert_run(at("clone"),
-		   RUN("clone", "/img", "lower", "layer", "/l/web-1", "layer", "overlay", "lower", "layer", "root"));
+		   RUN("clone", "/img", "lower0", "layer", "/l/web-1", "layer", "overlay", "1", "layer", "root"));
 	config.volatile_mode = (char *)"overlay";
 	build();
 	assert_true(at("layer") < 0);
@@ -205,12 +205,12 @@ static void test_sticky(void **state)
 	build();
 	snprintf(base, sizeof(base), "%u", machine.users.first);
 	assert_run(at("clone"),
-		   RUN("clone", "/a/web/local/.nomad-root", "layer", "overlay", "lower", "layer", "root", base));
+		   RUN("clone", "/a/web/local/.nomad-root", "layer", "overlay", "1", "layer", "root", base));
 	assert_has("--tmpfs=/local/.nomad-root:mode=0700,ro");
 	assert_hasnt("--tmpfs=/other");
 	machine.layer = "/a/web/local/.nomad-root/layer";
 	build();
-	assert_run(at("layer"), RUN("layer", machine.layer, "layer", "overlay", "lower", "layer", "root", base));
+	assert_run(at("layer"), RUN("layer", machine.layer, "layer", "overlay", "1", "layer", "root", base));
 }
 
 static void test_dhcp(void **state)
@@ -276,17 +276,17 @@ static void test_roots(void **state)
 	config.volatile_mode = (char *)"overlay";
 	assert_hasnt("--volatile");
 	assert_run(at("tmpfs") + 2,
-		   RUN("clone", "/img", "lower", "tmpfs", "memory", "overlay", "lower", "memory", "root"));
+		   RUN("clone", "/img", "lower0", "tmpfs", "memory", "overlay", "1", "memory", "root"));
 	config.volatile_mode = NULL;
 	config.ephemeral = true;
 	assert_hasnt("--ephemeral");
 	machine.image = "/";
 	build();
-	assert_run(at("clone"), RUN("clone", "/", "lower", "tmpfs", "memory", "overlay", "lower", "memory", "root"));
+	assert_run(at("clone"), RUN("clone", "/", "lower0", "tmpfs", "memory", "overlay", "1", "memory", "root"));
 	machine.image = "/img.raw";
 	machine.image_kind = NSPAWN_RAW;
 	build();
-	assert_run(at("loop"), RUN("loop", "/img.raw", "image", "ro", "clone", "image", "lower"));
+	assert_run(at("loop"), RUN("loop", "/img.raw", "image", "ro", "clone", "image", "lower0"));
 	config.ephemeral = false;
 	config.writable_image = true;
 	build();

@@ -42,8 +42,8 @@ static const struct nomad_option plugin_options[] = {
 	    .help = "Addresses that the driver gives to containers with network_veth or network_zone. Nothing else on "
 		    "this network may use them. (not in the Go driver)"),
 	OPT(image_cache_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
-	    .help = "Downloaded images that no task uses are removed, the oldest first, once all of them take more "
-		    "than this. 0: never. (not in the Go driver)"),
+	    .help = "Downloaded images that no task uses, and their layers, are removed, those used longest ago first, "
+		    "once all of them take more than this. 0: never. (not in the Go driver)"),
 	OPT(download_idle_s, INT, .def = "60", .min = 1, .max = 86400, .unit = "seconds",
 	    .help = "A download that moves no byte for so long fails. (not in the Go driver)"),
 	OPT(download_max_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
@@ -113,7 +113,7 @@ static const struct nomad_option download_options[] = {
 	    .example = "\"https://example.org/debian.tar.xz\""),
 	OPT(type, STRING, .harmless = "how the image is unpacked", .def = "\"tar\"",
 	    .help = "What is there: tar (a root tree, maybe compressed), raw (a file system or disk image, maybe "
-		    "compressed) or docker (an image of a container registry; skopeo and umoci are needed)."),
+		    "compressed) or docker (an image of a container registry; skopeo is needed)."),
 	OPT(verify, STRING, .harmless = "more checks", .def = "\"no\"",
 	    .help = "no; checksum (SHA256SUMS beside the file must name it); signature (and SHA256SUMS.gpg must be a "
 		    "signature by a key of systemd's import keyring). No effect for docker."),

@@ -5,7 +5,9 @@
  *	NAME, NAME.raw		an image, complete: it gets its name by rename()
  *	.new-NAME/		one in the making, removed by the next start of the plugin
  *	.lock-NAME		held while somebody makes it: the others wait, and then find it
- *	.oci-NAME		what a container image says of how to run it
+ *	.oci-NAME		what a container image says of how to run it, and which layers it is made of
+ *	.layers/DIGEST/tree	a layer (layers.c); then NAME is empty
+ *	.lock.layers		held by all who make images, and by whoever removes layers (cache.c) alone
  *	.use-NAME/SLUG		a task that uses it, which keeps it from being removed
  *
  * How it is fetched is in fetch.c. */
@@ -36,11 +38,6 @@ static void remove_tree(const char *path)
 	nomad_error_free(err);
 }
 
-char *nspawn_download_config(const char *dir, const char *name)
-{
-	return nomad_strdupf("%s/.oci-%s", dir, name);
-}
-
 static int put_in_place(const char *made, const char *target, struct nomad_error **err)
 {
 	remove_tree(target); /* force */
@@ -55,6 +52,7 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 	NOMAD_AUTO_FREE char *file = work ? nomad_strdupf("%s/download", work) : NULL;
 	NOMAD_AUTO_FREE char *oci = nspawn_download_config(d->dir, d->name);
 	NOMAD_AUTO_FREE char *made = NULL, *made_config = NULL;
+	NOMAD_AUTO_FD int held = -1;
 	char bytes[32];
 	int r;
 
@@ -65,6 +63,9 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 	remove_tree(work);
 	if (mkdir(work, 0700) < 0)
 		return nomad_error_errno(err, errno, "create '%s'", work);
+	held = nspawn_cache_hold(d->dir);
+	if (held < 0)
+		return nomad_error_errno(err, errno, "lock the cache of images");
 	nomad_task_event_kv(d->task, "Downloading image", "image", d->name, "url", d->want->url, NULL);
 	r = strcmp(d->want->type, "docker") == 0 ? nspawn_fetch_container(d, &made, &made_config, err)
 						 : nspawn_fetch(d, &made, err);
@@ -79,122 +80,6 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 		nomad_task_event_kv(d->task, "Downloaded image", "image", d->name, "bytes", bytes, NULL);
 	remove_tree(work);
 	return r;
-}
-
-static bool in_use(const char *dir, const char *name)
-{
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/.use-%s", dir, name);
-	DIR *d = path ? opendir(path) : NULL;
-	struct dirent *e;
-	bool used = !path;
-
-	while (d && !used && (e = readdir(d)))
-		used = e->d_name[0] != '.';
-	if (d)
-		closedir(d);
-	return used;
-}
-
-/* ---- Cache ---- */
-
-struct cached {
-	char *name;
-	int64_t mb;
-	time_t used;
-};
-
-static int64_t size_mb(const char *path)
-{
-	NOMAD_AUTO_FREE char *out = NULL;
-
-	if (nspawn_tool_run((const char *const[]){ "du", "-sm", "--", path, NULL },
-			    &(struct nspawn_tool){ .timeout_ms = 600000 }, &out, NULL) < 0)
-		return 0;
-	return atoll(out);
-}
-
-/* "debian.raw" -> "debian": what the other names are made of. */
-static void strip_raw(char *name)
-{
-	size_t n = strlen(name);
-
-	if (n > 4 && strcmp(name + n - 4, ".raw") == 0)
-		name[n - 4] = 0;
-}
-
-static int by_use(const void *a, const void *b)
-{
-	const struct cached *x = a, *y = b;
-
-	return x->used < y->used ? -1 : x->used > y->used;
-}
-
-static struct cached *list_images(const char *dir, size_t *ret_n)
-{
-	struct cached *list = NULL, *more;
-	DIR *d = opendir(dir);
-	struct dirent *e;
-
-	*ret_n = 0;
-	while (d && (e = readdir(d))) {
-		NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/%s", dir, e->d_name), *base = strdup(e->d_name);
-		NOMAD_AUTO_FREE char *use = NULL;
-		struct stat st;
-
-		if (e->d_name[0] == '.' || !path || !base)
-			continue;
-		strip_raw(base);
-		use = nomad_strdupf("%s/.use-%s", dir, base);
-		more = realloc(list, (*ret_n + 1) * sizeof(*list));
-		if (!use || !more || (stat(use, &st) < 0 && stat(path, &st) < 0)) {
-			list = more ? more : list;
-			continue;
-		}
-		list = more;
-		list[(*ret_n)++] = (struct cached){ strdup(e->d_name), size_mb(path), st.st_mtime };
-	}
-	if (d)
-		closedir(d);
-	return list;
-}
-
-/* Remove one that nobody uses, and that nobody begins to use meanwhile. */
-static bool evict(const char *dir, const char *entry)
-{
-	NOMAD_AUTO_FREE char *name = strdup(entry), *lock_path = NULL, *path = nomad_strdupf("%s/%s", dir, entry);
-	NOMAD_AUTO_FREE char *oci = NULL;
-	NOMAD_AUTO_FD int lock = -1;
-
-	if (!name || !path)
-		return false;
-	strip_raw(name);
-	oci = nspawn_download_config(dir, name);
-	lock_path = nomad_strdupf("%s/.lock-%s", dir, name);
-	lock = lock_path ? open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-	if (lock < 0 || !oci || flock(lock, LOCK_EX | LOCK_NB) < 0 || in_use(dir, name))
-		return false;
-	remove_tree(path);
-	remove_tree(oci);
-	return true;
-}
-
-/* Remove the images that were used longest ago and are not used now, until the rest is small enough. */
-static void collect(const char *dir, int64_t limit_mb)
-{
-	size_t n, i;
-	struct cached *list = list_images(dir, &n);
-	int64_t total = 0;
-
-	for (i = 0; i < n; i++)
-		total += list[i].mb;
-	if (n)
-		qsort(list, n, sizeof(*list), by_use);
-	for (i = 0; i < n; i++) {
-		if (total > limit_mb && list[i].name && evict(dir, list[i].name))
-			total -= list[i].mb;
-		free(list[i].name);
-	}
-	free(list);
 }
 
 static int mark_used(struct nomad_task *task, const char *dir, const char *name, struct nomad_error **err)
@@ -288,7 +173,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	if (lock < 0)
 		return lock;
 	there = !access(tree, F_OK) || !access(disk, F_OK);
-	if (there && force && in_use(dir, name)) {
+	if (there && force && nspawn_cache_in_use(dir, name)) {
 		nomad_task_event(task, "Image '%s' is in use by another task and is not downloaded anew", name);
 	} else if (!there || force) {
 		r = make(&d, err);
@@ -299,7 +184,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	}
 	r = mark_used(task, dir, name, err);
 	if (r >= 0 && !there && site->image_cache_mb)
-		collect(dir, site->image_cache_mb);
+		nspawn_cache_collect(dir, site->image_cache_mb);
 	return r;
 }
 

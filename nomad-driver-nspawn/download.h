@@ -51,6 +51,26 @@ int nspawn_need(const char *tool, char **ret, struct nomad_error **err) NOMAD_MU
 int nspawn_fetch_tool(struct nspawn_fetch *fetch, const char *what, const char *const *argv, bool transfers,
 		      struct nomad_error **err) NOMAD_MUST_CHECK;
 
+/* ---- layers.c ---- */
+
+enum { NSPAWN_LAYER_NAME = 64 };
+/* Unpacks the layers of an image, the lowest first: files and digests.  Adds their names to *ret, the uppermost first.
+ * Returns 0; 1 if the image has to be unpacked as one tree; or a negative errno. */
+int nspawn_layers_unpack(struct nspawn_fetch *fetch, char *const *blobs, char *const *digests, char ***ret,
+			 struct nomad_error **err) NOMAD_MUST_CHECK;
+/* The tree of a layer, malloc()ed. */
+char *nspawn_layer_path(const char *images_dir, const char *name);
+
+/* ---- cache.c ---- */
+
+/* Removes the layers that no image has, and the images and then their layers that were used longest ago and are not
+ * used now, until the rest is small enough.  Does nothing while an image is being made. */
+void nspawn_cache_collect(const char *images_dir, int64_t limit_mb);
+/* Keeps the layers while an image is made of them: a descriptor to close, or -1 with errno. */
+int nspawn_cache_hold(const char *images_dir);
+/* Whether a task uses the image. */
+bool nspawn_cache_in_use(const char *images_dir, const char *name);
+
 /* ---- registry.c ---- */
 
 /* As nspawn_fetch(), for type docker. *ret_config: the config.json of the image. */

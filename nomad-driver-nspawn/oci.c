@@ -24,6 +24,7 @@ void nspawn_oci_done(struct nspawn_oci *oci)
 	nomad_strv_free(oci->args);
 	nomad_strv_free(oci->entrypoint);
 	nomad_strv_free(oci->cmd);
+	nomad_strv_free(oci->layers);
 	free(oci->groups);
 	nomad_map_done(&oci->env);
 	free(oci->cwd);
@@ -119,12 +120,15 @@ static int signal_of(const json_t *value)
 	return 0;
 }
 
-static int image_of(const json_t *image, struct nspawn_oci *oci)
+static int image_of(const json_t *image, bool has_user, struct nspawn_oci *oci)
 {
 	int r = words_of(json_object_get(image, "Entrypoint"), &oci->entrypoint);
 
 	oci->has_image = json_is_object(image);
 	oci->stop_signal = signal_of(json_object_get(image, "StopSignal"));
+	/* umoci has looked it up: then it is the process's. */
+	if (r >= 0 && !has_user)
+		r = text_of(image, "User", &oci->user);
 	return r < 0 ? r : words_of(json_object_get(image, "Cmd"), &oci->cmd);
 }
 
@@ -157,6 +161,17 @@ static int process_of(const json_t *process, struct nspawn_oci *oci)
 	return r;
 }
 
+/* They become paths. */
+static int layers_of(const json_t *list, struct nspawn_oci *oci)
+{
+	int r = words_of(list, &oci->layers);
+
+	for (size_t i = 0; r >= 0 && oci->layers && oci->layers[i]; i++)
+		if (strlen(oci->layers[i]) != 64 || strspn(oci->layers[i], "0123456789abcdef") != 64)
+			r = -EINVAL;
+	return r;
+}
+
 int nspawn_oci_parse(const char *text, struct nspawn_oci *ret, struct nomad_error **err)
 {
 	json_error_t why;
@@ -177,7 +192,10 @@ int nspawn_oci_parse(const char *text, struct nspawn_oci *ret, struct nomad_erro
 	if (r >= 0)
 		r = process_of(json_object_get(config, "process"), ret);
 	if (r >= 0)
-		r = image_of(json_object_get(config, "image"), ret);
+		r = image_of(json_object_get(config, "image"),
+			     json_object_get(json_object_get(config, "process"), "user") != NULL, ret);
+	if (r >= 0)
+		r = layers_of(json_object_get(config, "layers"), ret);
 	if (r >= 0)
 		r = text_of(config, "hostname", &ret->hostname);
 	json_decref(config);

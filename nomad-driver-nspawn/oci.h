@@ -13,6 +13,7 @@ struct nspawn_oci {
 	char **args;
 	bool has_image; /* what follows says more than args, for a container image */
 	char **entrypoint, **cmd;
+	char **layers;	 /* names of those that the root is made of, the uppermost first; NULL: it is one tree */
 	int stop_signal; /* 0: none */
 	char *groups;	 /* "7,8": beside those of the user; or NULL */
 	struct nomad_map env;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Container images: skopeo fetches them, umoci unpacks them.  umoci's
- * config.json has one list of words for entrypoint and command, so what the
- * image itself says is added to it, as "image".
+ * Container images: skopeo fetches them, layers.c unpacks them, or umoci
+ * where that cannot.  umoci's config.json has one list of words for
+ * entrypoint and command, so what the image itself says is added to it, as
+ * "image"; without umoci we write one.
  *
  * Credentials reach skopeo in a file that only root can read, in the
  * directory of the work; no command line has them. */
@@ -88,38 +89,152 @@ static int write_auth(struct nspawn_fetch *d, const char *path, struct nomad_err
 
 /* ---- What the image says ---- */
 
-/* A JSON object of the layout by its digest. */
-static json_t *blob(const char *layout, const json_t *descriptor)
+static char *blob_path(const char *layout, const json_t *descriptor)
 {
 	const char *digest = json_string_value(json_object_get(descriptor, "digest"));
 	const char *hex = digest ? strchr(digest, ':') : NULL;
-	NOMAD_AUTO_FREE char *path = NULL;
 
 	if (!hex || hex - digest > 16 || strspn(hex + 1, "0123456789abcdef") != strlen(hex + 1))
 		return NULL;
-	path = nomad_strdupf("%s/blobs/%.*s/%s", layout, (int)(hex - digest), digest, hex + 1);
+	return nomad_strdupf("%s/blobs/%.*s/%s", layout, (int)(hex - digest), digest, hex + 1);
+}
+
+/* A JSON object of the layout by its digest. */
+static json_t *blob(const char *layout, const json_t *descriptor)
+{
+	NOMAD_AUTO_FREE char *path = blob_path(layout, descriptor);
+
 	return path ? json_load_file(path, 0, NULL) : NULL;
 }
+
+struct said {
+	json_t *manifest, *image;
+};
+
+static void said_done(struct said *said)
+{
+	json_decref(said->manifest);
+	json_decref(said->image);
+}
+
+static int said_read(const char *layout, struct said *ret, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/index.json", layout);
+	json_t *index = path ? json_load_file(path, 0, NULL) : NULL;
+
+	ret->manifest = blob(layout, json_array_get(json_object_get(index, "manifests"), 0));
+	ret->image = blob(layout, json_object_get(ret->manifest, "config"));
+	json_decref(index);
+	return json_is_object(ret->image)
+		       ? 0
+		       : nomad_error_set(err, EBADMSG, "the configuration of the image cannot be read");
+}
+
+static json_t *config_of(const struct said *said)
+{
+	json_t *says = json_object_get(said->image, "config");
+
+	return json_is_object(says) ? json_deep_copy(says) : json_object();
+}
+
+/* ---- As layers ---- */
+
+/* What nspawn_oci_read() reads, without umoci. */
+static json_t *bundle_of(const struct said *said, char *const *layers)
+{
+	json_t *says = config_of(said), *names = json_array(), *env = json_array(), *item, *process;
+	const char *cwd = json_string_value(json_object_get(says, "WorkingDir"));
+	size_t i;
+
+	for (; layers && *layers; layers++)
+		(void)json_array_append_new(names, json_string(*layers));
+	json_array_foreach(json_object_get(says, "Env"), i,
+			   item) if (json_is_string(item) && strchr(json_string_value(item), '='))(void)
+		json_array_append(env, item);
+	process = json_pack("{s:o,s:s}", "env", env, "cwd", cwd && *cwd ? cwd : "/");
+	return json_pack("{s:s,s:o,s:o,s:o}", "ociVersion", "1.0.2", "process", process, "image", says, "layers",
+			 names);
+}
+
+static int list_blobs(const char *layout, const struct said *said, char ***ret_paths, char ***ret_digests)
+{
+	const json_t *item;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(json_object_get(said->manifest, "layers"), i, item)
+	{
+		NOMAD_AUTO_FREE char *path = blob_path(layout, item);
+
+		r = r < 0 ? r : !path ? -EBADMSG : nomad_strv_add(ret_paths, path);
+		if (r >= 0)
+			r = nomad_strv_add(ret_digests, json_string_value(json_object_get(item, "digest")));
+	}
+	return r;
+}
+
+/* 0; 1 if it has to be one tree; or a negative errno. */
+static int unpack_layers(struct nspawn_fetch *d, const char *layout, char **ret, char **ret_config,
+			 struct nomad_error **err)
+{
+	NOMAD_AUTO_STRV char **paths = calloc(1, sizeof(char *)), **digests = calloc(1, sizeof(char *));
+	NOMAD_AUTO_STRV char **names = NULL;
+	struct said said = { 0 };
+	json_t *bundle = NULL;
+	int r = paths && digests ? said_read(layout, &said, err) : nomad_error_errno(err, ENOMEM, "download");
+
+	if (r >= 0 && list_blobs(layout, &said, &paths, &digests) < 0)
+		r = nomad_error_set(err, EBADMSG, "the list of layers of the image cannot be read");
+	if (r >= 0)
+		r = nspawn_layers_unpack(d, paths, digests, &names, err);
+	if (!r) {
+		bundle = bundle_of(&said, names);
+		*ret = nomad_strdupf("%s/image", d->work);
+		*ret_config = nomad_strdupf("%s/config.json", d->work);
+		if (!bundle || !*ret || !*ret_config || mkdir(*ret, 0755) < 0 ||
+		    json_dump_file(bundle, *ret_config, JSON_COMPACT) < 0)
+			r = nomad_error_errno(err, errno, "keep the configuration of the image");
+	}
+	json_decref(bundle);
+	said_done(&said);
+	return r;
+}
+
+/* ---- As one tree ---- */
 
 /* Adds what the image of the layout says to the config.json of the bundle. */
 static int add_image_config(const char *layout, const char *config, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *index_path = nomad_strdupf("%s/index.json", layout);
-	json_t *index = index_path ? json_load_file(index_path, 0, NULL) : NULL;
-	json_t *manifest = blob(layout, json_array_get(json_object_get(index, "manifests"), 0));
-	json_t *image = blob(layout, json_object_get(manifest, "config"));
-	json_t *bundle = json_load_file(config, 0, NULL), *says = json_object_get(image, "config");
-	int r = 0;
+	json_t *bundle = json_load_file(config, 0, NULL);
+	struct said said = { 0 };
+	int r = said_read(layout, &said, err);
 
-	if (!json_is_object(image) || !json_is_object(bundle) ||
-	    json_object_set_new(bundle, "image", says ? json_deep_copy(says) : json_object()) < 0 ||
-	    json_dump_file(bundle, config, JSON_COMPACT) < 0)
+	if (r >= 0 && (!json_is_object(bundle) || json_object_set_new(bundle, "image", config_of(&said)) < 0 ||
+		       json_dump_file(bundle, config, JSON_COMPACT) < 0))
 		r = nomad_error_set(err, EBADMSG, "the configuration of the image cannot be read");
-	json_decref(index);
-	json_decref(manifest);
-	json_decref(image);
 	json_decref(bundle);
+	said_done(&said);
 	return r;
+}
+
+static int unpack_tree(struct nspawn_fetch *d, const char *layout, char **ret, char **ret_config,
+		       struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *umoci = NULL, *bundle = nomad_strdupf("%s/bundle", d->work);
+	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s:image", layout);
+	int r = bundle && image ? nspawn_need("umoci", &umoci, err) : nomad_error_errno(err, ENOMEM, "download");
+
+	if (r >= 0)
+		r = nspawn_fetch_tool(d, "umoci",
+				      (const char *const[]){ umoci, "unpack", "--image", image, bundle, NULL }, false,
+				      err);
+	if (r < 0)
+		return r;
+	*ret = nomad_strdupf("%s/rootfs", bundle);
+	*ret_config = nomad_strdupf("%s/config.json", bundle);
+	if (!*ret || !*ret_config)
+		return nomad_error_errno(err, ENOMEM, "download");
+	return add_image_config(layout, *ret_config, err);
 }
 
 /* ---- Fetch ---- */
@@ -159,26 +274,19 @@ static int copy_argv(struct nspawn_fetch *d, const char *skopeo, char ***ret, st
 	return 0;
 }
 
-int nspawn_fetch_container(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
+/* Into the layout in the directory of work. */
+static int pull(struct nspawn_fetch *d, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *skopeo = NULL, *umoci = NULL, *bundle = nomad_strdupf("%s/bundle", d->work);
-	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work),
-			     *image = nomad_strdupf("%s/layout:image", d->work);
-	NOMAD_AUTO_FREE char *auth = nomad_strdupf("%s/auth.json", d->work);
+	NOMAD_AUTO_FREE char *skopeo = NULL, *auth = nomad_strdupf("%s/auth.json", d->work);
 	NOMAD_AUTO_STRV char **argv = NULL;
 	struct nomad_error *failed = NULL;
-	int r = nspawn_need("skopeo", &skopeo, err);
+	int r = auth ? nspawn_need("skopeo", &skopeo, err) : nomad_error_errno(err, ENOMEM, "download");
 
 	if (r >= 0)
-		r = nspawn_need("umoci", &umoci, err);
+		r = copy_argv(d, skopeo, &argv, err);
 	if (r < 0)
 		return r;
-	if (!bundle || !layout || !image || !auth)
-		return nomad_error_errno(err, ENOMEM, "download");
 	d->file = NULL;
-	r = copy_argv(d, skopeo, &argv, err);
-	if (r < 0)
-		return r;
 	r = nspawn_fetch_tool(d, "skopeo", (const char *const *)argv, true, &failed);
 	(void)unlink(auth);
 	d->bytes = nspawn_tree_bytes(d->work);
@@ -188,15 +296,17 @@ int nspawn_fetch_container(struct nspawn_fetch *d, char **ret, char **ret_config
 	else if (r < 0 && err)
 		*err = NOMAD_TAKE_PTR(failed);
 	nomad_error_free(failed);
+	return r;
+}
+
+int nspawn_fetch_container(struct nspawn_fetch *d, char **ret, char **ret_config, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *layout = nomad_strdupf("%s/layout", d->work);
+	int r = layout ? pull(d, err) : nomad_error_errno(err, ENOMEM, "download");
+
 	if (r >= 0)
-		r = nspawn_fetch_tool(d, "umoci",
-				      (const char *const[]){ umoci, "unpack", "--image", image, bundle, NULL }, false,
-				      err);
-	if (r < 0)
-		return nomad_error_wrap(err, "download");
-	*ret = nomad_strdupf("%s/rootfs", bundle);
-	*ret_config = nomad_strdupf("%s/config.json", bundle);
-	if (!*ret || !*ret_config)
-		return nomad_error_errno(err, ENOMEM, "download");
-	return add_image_config(layout, *ret_config, err);
+		r = unpack_layers(d, layout, ret, ret_config, err);
+	if (r == 1)
+		r = unpack_tree(d, layout, ret, ret_config, err);
+	return r < 0 ? nomad_error_wrap(err, "download") : 0;
 }

@@ -109,6 +109,27 @@ static int find_bundle(struct nspawn_start *s, struct nomad_error **err)
 	return 0;
 }
 
+/* From their names to their places, beside the image. */
+static int find_layers(struct nspawn_start *s, const char *image, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *dir = strndup(image, (size_t)(strrchr(image, '/') - image));
+
+	if (s->oci.layers && !nspawn_overlays(s->config))
+		return nomad_error_set(err, EINVAL,
+				       "option 'root': image '%s' is made of layers that others share; use root = "
+				       "\"sticky\"",
+				       s->config->image);
+	for (char **l = s->oci.layers; l && *l; l++) {
+		char *path = dir ? nspawn_layer_path(dir, *l) : NULL;
+
+		if (!path)
+			return nomad_error_errno(err, ENOMEM, "find the image");
+		free(*l);
+		*l = path;
+	}
+	return 0;
+}
+
 /* An image of a registry, downloaded by this task or by another before. */
 static int find_container_config(struct nspawn_start *s, struct nomad_error **err)
 {
@@ -127,7 +148,7 @@ static int find_container_config(struct nspawn_start *s, struct nomad_error **er
 	free(s->oci.hostname);
 	s->oci.hostname = NULL;
 	s->oci.no_new_privileges = s->oci.read_only = false;
-	return r;
+	return r < 0 ? r : find_layers(s, real, err);
 }
 
 static int find_all(struct nspawn_start *s, struct nomad_error **err)

@@ -12,8 +12,8 @@
  *	loop FILE NAME ro|rw	a file system image, or its root partition, at NAME
  *	layer FILE NAME		an empty file system of the driver's in FILE at NAME
  *	tmpfs NAME		an empty tmpfs at NAME
- *	overlay LOWER UP NAME BASE	UP/upper over LOWER at NAME, UP/work beside it; BASE not 0: owners in UP are
- *				those of the container, and shifted by it
+ *	overlay N UP NAME BASE	UP/upper over lower0 to lower<N - 1> at NAME, UP/work beside it; BASE not 0: owners in
+ *				UP are those of the container, and shifted by it
  *	mkdir NAME PATH UID	PATH, a directory owned by UID, within the tree NAME
  *	mkfile NAME PATH UID	the same for an empty file
  *	machine-id NAME ID UID	/etc/machine-id in the tree NAME, if there is an /etc
@@ -183,16 +183,27 @@ static int node_copy(const char *source, const char *name, const char *base)
 	return chmod(path, st.st_mode & 0777);
 }
 
-static int overlay_mount(const char *lower, const char *up, const char *name, const char *base)
+/* "lower0:lower1:..." */
+static int lowers_join(const char *count, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	for (unsigned long i = 0; i < strtoul(count, NULL, 10) && n < size; i++)
+		n += (size_t)snprintf(ret + n, size - n, "%slower%lu", i ? ":" : "", i);
+	errno = n < size ? 0 : E2BIG;
+	return n < size ? 0 : -1;
+}
+
+static int overlay_mount(const char *lowers, const char *up, const char *name, const char *base)
 {
 	const uid_t shift = (uid_t)strtoul(base, NULL, 10);
-	char upper[256], work[256], options[1024];
+	char upper[256], work[256], lower[4096], options[sizeof(lower) + 128];
 	struct stat st;
 	int userns;
 
 	snprintf(upper, sizeof(upper), "%s/upper", up);
 	snprintf(work, sizeof(work), "%s/work", up);
-	if (stat(lower, &st) < 0 || (mkdir(name, 0700) < 0 && errno != EEXIST))
+	if (stat("lower0", &st) < 0 || (mkdir(name, 0700) < 0 && errno != EEXIST))
 		return -1;
 	/* The top of the tree is the upper directory itself: it looks like the lower one. */
 	if (mkdir(upper, 0755) < 0) {
@@ -209,6 +220,8 @@ static int overlay_mount(const char *lower, const char *up, const char *name, co
 			return -1;
 		close(userns);
 	}
+	if (lowers_join(lowers, lower, sizeof(lower)) < 0)
+		return -1;
 	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower,
 		 shift ? "shifted" : up, shift ? "shifted" : up);
 	return mount("overlay", name, "overlay", 0, options);

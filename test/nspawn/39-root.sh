@@ -11,8 +11,8 @@ sticky='{"root":"sticky","storage_mb":16}'
 
 # ---- By itself
 run_test 'root = sticky: owners are those of the container' says \
-	"$(sh_config 'touch /x && chown 7:8 /x && rm /etc/passwd && ls /etc/passwd 2>&1; stat -c %u:%g / /x | tr "\n" " "' \
-	"$sticky")" '^0:0 7:8 '
+	"$(sh_config 'touch /x && chown 7:8 /x && rm /etc/passwd && ls /etc/passwd 2>&1
+	stat -c %u:%g / /x | tr "\n" " "' "$sticky")" '^0:0 7:8 '
 run_test 'root = sticky: without users of its own' says \
 	"$(sh_config 'touch /x && stat -c %u /x' '{"root":"sticky","storage_mb":16,"user_namespacing":false}')" '^0$'
 run_test 'root = sticky: without a limit' says "$(sh_config 'touch /x && stat -c %u /x' '{"root":"sticky"}')" '^0$'
@@ -23,7 +23,8 @@ run_test 'root = sticky: nothing in the container reaches the layer' says \
 t_hidden() { unlike "$(cat "$T/out")" '^(layer|upper|base)' && file_has "$T/out" 'Read-only|denied'; }
 run_test 'root = sticky: and nothing of it is seen' t_hidden
 run_test 'root = sticky: no bind reaches it' fails \
-	"$(sh_config true '{"root":"sticky","storage_mb":16,"volumes":["local/.nomad-root:/in"]}')" 'it is the root of the container'
+	"$(sh_config true '{"root":"sticky","storage_mb":16,"volumes":["local/.nomad-root:/in"]}')" \
+	'it is the root of the container'
 run_test 'root = ephemeral' says "$(sh_config 'touch /x && echo done; ls -A /local' '{"root":"ephemeral"}')" '^done$'
 run_test 'root = image: is writable_image' fails "$(sh_config true '{"root":"sticky","writable_image":true}')" \
 	'writable_image may not be combined with this root'

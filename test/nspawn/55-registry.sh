@@ -61,6 +61,7 @@ class Registry(http.server.BaseHTTPRequestHandler):
                 digest = json.load(open(top + '/index.json'))['manifests'][0]['digest']
             if '/manifests/' in self.path: kind = 'application/vnd.oci.image.manifest.v1+json'
             body = open(top + '/blobs/sha256/' + digest[7:], 'rb').read()
+            if self.path.startswith('/v2/evil/'): body += b' '
         self.send_response(200); self.send_header('Content-Type', kind)
         self.send_header('Content-Length', str(len(body))); self.end_headers()
         if self.command == 'GET': self.wfile.write(body)
@@ -70,11 +71,11 @@ PY
 python3 "$T/registry.py" "$T/oci" 8096 2>"$T/requests" &
 cleanup "kill $!"
 wait_for 20 'the registry' sh -c 'curl -s -o /dev/null 127.0.0.1:8096/v2/' || skip_all 'no registry'
-remote() {	# NAME AUTH_JSON MORE_JSON
+remote() {	# NAME AUTH_JSON MORE_JSON REFERENCE
 	config=$(jq -cn --arg name "$1" --argjson auth "$2" '{ image: $name, boot: false, auth: $auth,
 		network_veth: false }')
-	jq -cn --argjson config "$config" --argjson more "${3:-{\}}" '$config + $more +
-		{ image_download: { type: "docker", url: "127.0.0.1:8096/a/b:v1" } }'
+	jq -cn --argjson config "$config" --argjson more "${3:-{\}}" --arg url "127.0.0.1:8096/${4:-a/b:v1}" \
+		'$config + $more + { image_download: { type: "docker", url: $url } }'
 }
 creds='{"username":"me","password":"open-sesame","tls_verify":false}'
 t_hidden() {
@@ -95,6 +96,10 @@ t_force() {
 		says "$(remote first "$creds" '{"force_pull":true}')" ENTRY && file_has "$T/requests" blobs
 }
 run_test 'force_pull: fetched again' t_force
+digest=$(jq -r '.manifests[0].digest' "$T/oci/index.json")
+run_test 'a digest pins the image' says "$(remote pinned "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$'
+run_test 'a digest pins the image: another content is refused' fails "$(remote evil "$creds" '{}' "evil/b@$digest")" \
+	"image 'evil' from .*: download: .*skopeo"
 t_timeout() {
 	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1:8095",
 		ReuseAddr => 1) or die; while ($c = $s->accept) {
