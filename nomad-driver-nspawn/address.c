@@ -113,6 +113,23 @@ int nspawn_address_take(const char *dir, const char *pool, const char *zone, con
 	return nomad_error_set(err, ENOSPC, "network_pool '%s' has no free address", pool);
 }
 
+int nspawn_address6(const char *pool, const char *address, char ret[INET6_ADDRSTRLEN], struct nomad_error **err)
+{
+	char network[INET6_ADDRSTRLEN];
+	struct in6_addr in6;
+	struct in_addr in;
+	int bits;
+
+	if (sscanf(pool, "%45[0-9a-fA-F:]/%d", network, &bits) != 2 || inet_pton(AF_INET6, network, &in6) != 1 ||
+	    bits < 8 || bits > 96 || inet_pton(AF_INET, address, &in) != 1)
+		return nomad_error_set(err, EINVAL, "network_pool6 '%s' is not an IPv6 network of /8 to /96", pool);
+	for (int i = bits; i < 96; i++)
+		in6.s6_addr[i / 8] &= (unsigned char)~(0x80 >> i % 8);
+	memcpy(&in6.s6_addr[12], &in, sizeof(in));
+	inet_ntop(AF_INET6, &in6, ret, INET6_ADDRSTRLEN);
+	return 0;
+}
+
 void nspawn_address_adopt(const char *dir, const char *old, const char *tasks)
 {
 	char text[PATH_MAX], boot[64] = "";

@@ -41,6 +41,25 @@ static int take(const char *pool, const char *zone, const char *slug, struct nom
 	return nspawn_address_take(dir, pool, zone, slug, address, gateway, &bits, err);
 }
 
+static void test_address6(void **state)
+{
+	static const char *const bad[] = { "",	      "fd00::/97", "fd00::/7", "fd00::", "10.0.0.0/8",
+					   "x::/64", "fd00::/x",  "fd00::1%lo/64" };
+	char text[INET6_ADDRSTRLEN];
+	struct nomad_error *err = NULL;
+
+	(void)state;
+	assert_int_equal(nspawn_address6("fd00:1:2:3:ffff:ffff:ffff:ffff/64", "10.88.0.2", text, &err), 0);
+	assert_string_equal(text, "fd00:1:2:3::a58:2");
+	assert_int_equal(nspawn_address6("fd00:1:2:3fff::/52", "10.88.0.2", text, &err), 0);
+	assert_string_equal(text, "fd00:1:2:3000::a58:2");
+	assert_int_equal(nspawn_address6("2001:db8:1:2:3:4::/96", "10.88.0.2", text, &err), 0);
+	assert_string_equal(text, "2001:db8:1:2:3:4:a58:2");
+	assert_null(err);
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(bad); i++)
+		assert_int_equal(nspawn_address6(bad[i], "10.88.0.2", text, NULL), -EINVAL);
+}
+
 static void test_pools(void **state)
 {
 	static const struct {
@@ -241,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
+		cmocka_unit_test(test_address6),
 		cmocka_unit_test_setup_teardown(test_no_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_owners, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_zones, set_up, tear_down),

@@ -253,6 +253,7 @@ static void net_step(struct list *list, const struct nspawn_machine *m)
 	add3(list, "net", m->peer, m->address ? m->address : "-");
 	add(list, m->gateway ? m->gateway : "-");
 	addf(list, "%d", m->bits);
+	add3(list, m->address6 ? m->address6 : "-", m->gateway6 ? m->gateway6 : "-", NULL);
 }
 
 /* Last, when what needs devices of the host is done. */

@@ -49,9 +49,10 @@ struct nspawn_machine {
 	const char *peer;	       /* link of the host that becomes its own; or NULL */
 	const char *address, *gateway; /* of that link; or NULL */
 	int bits;
-	const char *dhcp_link;	 /* answer DHCP clients there with these; or NULL */
-	bool limit_devices;	 /* this host can */
-	const char *resolv_conf; /* file of ours that becomes /etc/resolv.conf; or NULL */
+	const char *address6, *gateway6; /* the same of IPv6, with 96 bits more */
+	const char *dhcp_link;		 /* answer DHCP clients there with these; or NULL */
+	bool limit_devices;		 /* this host can */
+	const char *resolv_conf;	 /* file of ours that becomes /etc/resolv.conf; or NULL */
 	struct nspawn_bind *binds;
 	size_t n_binds;
 };

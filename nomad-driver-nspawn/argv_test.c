@@ -227,7 +227,11 @@ static void test_dhcp(void **state)
 	machine.bits = 32;
 	build();
 	assert_run(at("dhcp"), RUN("dhcp", "vn1", "vp1", "10.88.0.2", "10.88.0.1", "32", "net", "vp1", "10.88.0.2",
-				   "10.88.0.1", "32", "devices", "", "--"));
+				   "10.88.0.1", "32", "-", "-", "devices", "", "--"));
+	machine.address6 = "fd00::2";
+	machine.gateway6 = "fd00::1";
+	build();
+	assert_run(at("net"), RUN("net", "vp1", "10.88.0.2", "10.88.0.1", "32", "fd00::2", "fd00::1"));
 	config.dhcp = false;
 	build();
 	assert_true(at("dhcp") < 0);
@@ -379,7 +383,7 @@ static void test_network(void **state)
 	assert_has("--bind-ro=/s/web/net-socket:/run/nomad/net");
 	assert_has("--resolv-conf=copy-host");
 	assert_hasnt("--network");
-	assert_run(at("net"), RUN("net", "vp1", "-", "-", "0", "devices", "", "--"));
+	assert_run(at("net"), RUN("net", "vp1", "-", "-", "0", "-", "-", "devices", "", "--"));
 	config.read_only = true;
 	assert_has("--resolv-conf=bind-host");
 	config.resolv_conf = (char *)"auto";

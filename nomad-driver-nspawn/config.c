@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "docker.h"
+#include "network.h"
 #include "powers.h"
 
 static const char *const machined_modes[] = { "auto", "no", NULL };
@@ -30,6 +31,15 @@ static const char *check_cidr(const char *value)
 	return NULL;
 }
 
+static const char *check_cidr6(const char *value)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	return nspawn_address6(value, "10.0.0.1", text, NULL) < 0
+		       ? "an IPv6 network of /8 to /96, such as fd00:1:2:3::/64"
+		       : NULL;
+}
+
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_plugin_config, field, kind, __VA_ARGS__)
 static const struct nomad_option plugin_options[] = {
 	OPT(enabled, BOOL, .def = "true", .help = "Whether this node runs nspawn tasks."),
@@ -41,6 +51,12 @@ static const struct nomad_option plugin_options[] = {
 	OPT(network_pool, STRING, .def = "\"10.88.0.0/16\"", .check = check_cidr,
 	    .help = "Addresses that the driver gives to containers with network_veth or network_zone. Nothing else on "
 		    "this network may use them. (not in the Go driver)"),
+	OPT(network_pool6, STRING, .check = check_cidr6,
+	    .help = "IPv6 network of which these containers get a second address: its last 32 bits are the IPv4 "
+		    "address. "
+		    "Addresses of fc00::/7 are translated to that of the node for other hosts, all others have to be "
+		    "routed to it. Default: no IPv6. (not in the Go driver)",
+	    .example = "\"fd5d:8a3c:17e2::/64\""),
 	OPT(image_cache_mb, INT, .def = "10240", .min = 0, .max = 1 << 30, .unit = "MiB",
 	    .help = "Downloaded images that no task uses, and their layers, are removed, those used longest ago first, "
 		    "once all of them take more than this. 0: never. (not in the Go driver)"),

@@ -12,6 +12,7 @@ struct nspawn_plugin_config {
 	bool volumes;
 	char *machined;
 	char *network_pool;
+	char *network_pool6;
 	int64_t image_cache_mb;
 	int64_t download_idle_s;
 	int64_t download_max_mb;

@@ -323,14 +323,23 @@ int nspawn_make_spec(struct nspawn_start *s, struct nomad_error **err)
 int nspawn_make_network_file(struct nspawn_start *s, struct nomad_error **err)
 {
 	const struct nspawn_network *net = &s->network;
-	NOMAD_AUTO_FREE char *text = NULL;
+	NOMAD_AUTO_FREE char *text = NULL, *more = NULL;
 
 	if (!net->address[0] || !s->config->boot || !nspawn_overlays(s->config))
 		return 0;
+	if (net->address6[0])
+		more = nomad_strdupf("\n[Route]\nGateway=%s\nGatewayOnLink=yes\n", net->gateway6);
+	else
+		more = strdup("");
 	text = nomad_strdupf("[Match]\nName=host0\n\n[Link]\nRequiredForOnline=yes\n\n[Network]\nAddress=%s/%d\n"
-			     "DHCP=no\nLinkLocalAddressing=no\nKeepConfiguration=yes\n\n[Route]\nGateway=%s\n"
-			     "GatewayOnLink=yes\n",
-			     net->address, net->bits, net->gateway);
+			     "%s%s%s"
+			     "DHCP=no\nIPv6AcceptRA=no\nLinkLocalAddressing=%s\nKeepConfiguration=yes\n\n[Route]\n"
+			     "Gateway=%s\nGatewayOnLink=yes\n%s",
+			     net->address, net->bits, net->address6[0] ? "Address=" : "", net->address6,
+			     !net->address6[0] ? ""
+			     : net->bits == 32 ? "/128\n"
+					       : "/120\n",
+			     net->address6[0] ? "ipv6" : "no", net->gateway, more ? more : "");
 	/* Not below /run, where the directories above it would belong to nobody and stop systemd. */
 	return put_file(s, "host0.network", text, "/etc/systemd/network/10-nomad.network", err);
 }
@@ -402,6 +411,8 @@ static char *hosts_text(const struct nspawn_start *s)
 		      out);
 	/* As Debian does for a name without an address of its own. */
 	fprintf(out, "%s %s\n", address[0] ? address : "127.0.1.1", own_name(s));
+	if (s->network.address6[0])
+		fprintf(out, "%s %s\n", s->network.address6, own_name(s));
 	nspawn_write_extra_hosts(s->config, out);
 	if (!fclose(out))
 		return text;

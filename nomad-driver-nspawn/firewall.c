@@ -6,6 +6,7 @@
  * and port of a container, so that a mapping is one element.  nft deletes
  * an element by its key, whatever its value: it is looked at first, so that
  * nobody takes away what has become a neighbour's.
+ * IPv6 has a table of the same form, and takes nft.
  * Without nft, with iptables: rules that name port and address and are
  * deleted by the same words; deleting one that is not there is no error.
  *
@@ -53,6 +54,45 @@ static const char nft_table[] =
 	"add rule ip nomad_nspawn postrouting ip saddr @pools ct status dnat masquerade\n"
 	"add rule ip nomad_nspawn postrouting ip saddr 127.0.0.0/8 ip daddr @pools masquerade\n";
 
+/* The kernel drops what has ::1 and is not its own, and leads nothing there. A container must not configure the host.
+ */
+static const char nft_table6[] =
+	"table ip6 nomad_nspawn {\n"
+	"	set pools { type ipv6_addr; flags interval; auto-merge; }\n"
+	"	set translated { type ipv6_addr; flags interval; auto-merge; }\n"
+	"	map ports { type inet_proto . inet_service : ipv6_addr . inet_service; }\n"
+	"	map ports_at { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; }\n"
+	"	chain guard { type filter hook prerouting priority -300; }\n"
+	"	chain prerouting { type nat hook prerouting priority -100; }\n"
+	"	chain output { type nat hook output priority -100; }\n"
+	"	chain postrouting { type nat hook postrouting priority 100; }\n"
+	"}\n"
+	"flush chain ip6 nomad_nspawn guard\n"
+	"flush chain ip6 nomad_nspawn prerouting\n"
+	"flush chain ip6 nomad_nspawn output\n"
+	"flush chain ip6 nomad_nspawn postrouting\n"
+	"add rule ip6 nomad_nspawn guard iifname { \"vn*\", \"nz-*\" } icmpv6 type { nd-router-advert, nd-redirect } "
+	"drop\n"
+	"add rule ip6 nomad_nspawn prerouting dnat ip6 to ip6 daddr . meta l4proto . th dport map @ports_at\n"
+	"add rule ip6 nomad_nspawn prerouting fib daddr type local dnat ip6 to meta l4proto . th dport map @ports\n"
+	"add rule ip6 nomad_nspawn output dnat ip6 to ip6 daddr . meta l4proto . th dport map @ports_at\n"
+	"add rule ip6 nomad_nspawn output ip6 daddr != ::1 fib daddr type local dnat ip6 to meta l4proto . th dport "
+	"map "
+	"@ports\n"
+	"add rule ip6 nomad_nspawn postrouting ip6 saddr @translated ip6 daddr != @pools masquerade\n"
+	"add rule ip6 nomad_nspawn postrouting ip6 saddr @pools ct status dnat masquerade\n";
+
+static bool is_6(const char *address)
+{
+	return strchr(address, ':') != NULL;
+}
+
+/* Whether it is led to a container's address of this kind. */
+static bool is_for(const struct nspawn_port *port, const char *address)
+{
+	return !port->at[0] || is_6(port->at) == is_6(address);
+}
+
 char *nspawn_ports_format(const struct nspawn_port *ports, size_t n)
 {
 	char *text = NULL;
@@ -75,7 +115,7 @@ static bool is_port(int port)
 /* How many bytes of `text` one takes; 0 if it is none. */
 static size_t port_parse(const char *text, struct nspawn_port *p)
 {
-	struct in_addr in;
+	struct in6_addr any;
 	int used = 0, more = 0;
 
 	*p = (struct nspawn_port){ 0 };
@@ -83,7 +123,8 @@ static size_t port_parse(const char *text, struct nspawn_port *p)
 	    !is_port(p->container))
 		return 0;
 	if (text[used] == '@') {
-		if (sscanf(text + used, "@%15[0-9.]%n", p->at, &more) != 1 || inet_pton(AF_INET, p->at, &in) != 1)
+		if (sscanf(text + used, "@%45[0-9a-fA-F:.]%n", p->at, &more) != 1 ||
+		    inet_pton(is_6(p->at) ? AF_INET6 : AF_INET, p->at, &any) != 1)
 			return 0;
 		used += more;
 	}
@@ -125,13 +166,13 @@ static int nft(const char *path, const char *script, char **ret_output, struct n
 			       &(struct nspawn_tool){ .input = script, .what = "nft" }, ret_output, err);
 }
 
-/* "add element ip nomad_nspawn ports { tcp . 80 : 10.88.0.2 . 80 }", with a value if `address` is given. */
+/* "add element ip nomad_nspawn ports { tcp . 80 : 10.88.0.2 . 80 }", with that value if it is added. */
 static void element(FILE *out, const char *act, const char *at, const char *protocol, const struct nspawn_port *port,
 		    const char *address)
 {
-	fprintf(out, "%s element ip nomad_nspawn ports%s { %s%s%s . %d", act, *at ? "_at" : "", at, *at ? " . " : "",
-		protocol, port->host);
-	if (address)
+	fprintf(out, "%s element ip%s nomad_nspawn ports%s { %s%s%s . %d", act, is_6(address) ? "6" : "",
+		*at ? "_at" : "", at, *at ? " . " : "", protocol, port->host);
+	if (strcmp(act, "add") == 0)
 		fprintf(out, " : %s . %d", address, port->container);
 	fputs(" }\n", out);
 }
@@ -157,6 +198,24 @@ static int nft_elements(const char *path, const char *act, const char *at, const
 	return !out || fclose(out) ? nomad_error_errno(err, ENOMEM, "map ports") : nft(path, script, NULL, err);
 }
 
+/* Addresses of fc00::/7 mean nothing to other hosts. */
+static void write_table6(FILE *out, const char *pool)
+{
+	struct in6_addr in6 = { 0 };
+	NOMAD_AUTO_FREE char *network = strndup(pool, strcspn(pool, "/"));
+
+	(void)(network && inet_pton(AF_INET6, network, &in6));
+	fprintf(out, "%sadd element ip6 nomad_nspawn pools { %s }\n", nft_table6, pool);
+	if ((in6.s6_addr[0] & 0xfe) == 0xfc)
+		fprintf(out, "add element ip6 nomad_nspawn translated { %s }\n", pool);
+}
+
+/* A port of one address is also led from the loopback address. */
+static bool is_also_local(const struct nspawn_port *port, const char *address)
+{
+	return port->at[0] && !is_6(port->at) && !is_6(address) && strcmp(port->at, loopback) != 0;
+}
+
 static int nft_open(const char *path, const char *pool, const char *address, const struct nspawn_port *ports, size_t n,
 		    struct nomad_error **err)
 {
@@ -167,15 +226,18 @@ static int nft_open(const char *path, const char *pool, const char *address, con
 
 	if (!out)
 		return nomad_error_errno(err, errno, "map ports");
-	fputs(nft_table, out);
-	fprintf(out, "add element ip nomad_nspawn pools { %s }\n", pool);
+	if (is_6(address))
+		write_table6(out, pool);
+	else
+		fprintf(out, "%sadd element ip nomad_nspawn pools { %s }\n", nft_table, pool);
 	for (i = 0; i < n; i++)
-		elements(out, "add", ports[i].at, &ports[i], address);
+		if (is_for(&ports[i], address))
+			elements(out, "add", ports[i].at, &ports[i], address);
 	if (fclose(out))
 		return nomad_error_errno(err, ENOMEM, "map ports");
 	r = nft(path, script, NULL, err);
 	for (i = 0; i < n && r >= 0; i++)
-		if (ports[i].at[0] && strcmp(ports[i].at, loopback) != 0 &&
+		if (is_also_local(&ports[i], address) &&
 		    nft_elements(path, "add", loopback, &ports[i], address, NULL) < 0)
 			nomad_log(NOMAD_LOG_INFO, "port %d of %s leads to another container already", ports[i].host,
 				  loopback);
@@ -189,10 +251,10 @@ static void nft_drop(const char *path, const char *at, const struct nspawn_port 
 	FILE *out = open_memstream(&script, &size);
 
 	if (out)
-		element(out, "get", at, protocols[0], port, NULL);
+		element(out, "get", at, protocols[0], port, address);
 	if (!out || fclose(out) || !ours || nft(path, script, &found, NULL) < 0 || !strstr(found, ours))
 		return;
-	(void)nft_elements(path, "delete", at, port, NULL, NULL);
+	(void)nft_elements(path, "delete", at, port, address, NULL);
 }
 
 static void nft_close(const char *path, const char *address, const struct nspawn_port *ports, size_t n, bool last)
@@ -200,12 +262,16 @@ static void nft_close(const char *path, const char *address, const struct nspawn
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		nft_drop(path, ports[i].at, &ports[i], address);
-		if (ports[i].at[0] && strcmp(ports[i].at, loopback) != 0)
+		if (is_for(&ports[i], address))
+			nft_drop(path, ports[i].at, &ports[i], address);
+		if (is_also_local(&ports[i], address))
 			nft_drop(path, loopback, &ports[i], address);
 	}
 	if (last)
-		(void)nft(path, "table ip nomad_nspawn\ndelete table ip nomad_nspawn\n", NULL, NULL);
+		(void)nft(path,
+			  is_6(address) ? "table ip6 nomad_nspawn\ndelete table ip6 nomad_nspawn\n"
+					: "table ip nomad_nspawn\ndelete table ip nomad_nspawn\n",
+			  NULL, NULL);
 }
 
 /* ---- iptables ---- */
@@ -288,9 +354,10 @@ static int iptables_ports(const char *path, const char *act, const char *address
 	int r = 0;
 
 	for (i = 0; i < n && r >= 0; i++) {
-		r = iptables_port(path, act, ports[i].at, address, &ports[i], err);
+		if (is_for(&ports[i], address))
+			r = iptables_port(path, act, ports[i].at, address, &ports[i], err);
 		/* Of two such rules the first one counts. */
-		if (r >= 0 && ports[i].at[0] && strcmp(ports[i].at, loopback) != 0)
+		if (r >= 0 && is_also_local(&ports[i], address))
 			r = iptables_port(path, act, loopback, address, &ports[i], err);
 	}
 	return r;
@@ -307,6 +374,9 @@ int nspawn_firewall_open(const char *pool, const char *address, const struct nsp
 
 	if (with_nft)
 		return nft_open(with_nft, pool, address, ports, n, err);
+	if (is_6(address))
+		return nomad_error_set(err, ENOENT,
+				       "plugin option network_pool6: nft is not installed; install nftables");
 	if (!with_iptables)
 		return n ? nomad_error_set(err, ENOENT,
 					   "map ports: neither nft nor iptables is installed; install nftables")
@@ -322,7 +392,7 @@ void nspawn_firewall_close(const char *pool, const char *address, const struct n
 
 	if (with_nft)
 		nft_close(with_nft, address, ports, n, last);
-	if (!with_iptables)
+	if (!with_iptables || is_6(address))
 		return;
 	(void)iptables_ports(with_iptables, "-D", address, ports, n, NULL);
 	if (last)

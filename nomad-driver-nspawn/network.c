@@ -23,6 +23,7 @@
  * Everything is found again by the slug of the task and its records "net"
  * (link, address, bridge) and "net.ports". */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -62,7 +63,7 @@ static int add_port(struct nspawn_network *net, const struct nomad_task_info *in
 {
 	const struct nomad_port *p = nomad_port_find(&info->resources, label);
 	struct nspawn_port *ports;
-	struct in_addr any;
+	struct in6_addr any = { 0 };
 
 	if (!info->resources.n_ports)
 		return nomad_error_set(err, EINVAL, "No ports defined in network stanza");
@@ -78,9 +79,10 @@ static int add_port(struct nspawn_network *net, const struct nomad_task_info *in
 			     : p->to > 0 ? p->to
 					 : p->value,
 	};
-	/* The address of the port's host_network.  Containers have none of IPv6. */
-	if (p->host_ip && inet_pton(AF_INET, p->host_ip, &any) == 1 && any.s_addr)
-		snprintf(net->ports[net->n_ports - 1].at, INET_ADDRSTRLEN, "%s", p->host_ip);
+	/* The address of the port's host_network. */
+	if (p->host_ip && inet_pton(strchr(p->host_ip, ':') ? AF_INET6 : AF_INET, p->host_ip, &any) == 1 &&
+	    !IN6_IS_ADDR_UNSPECIFIED(&any))
+		snprintf(net->ports[net->n_ports - 1].at, INET6_ADDRSTRLEN, "%s", p->host_ip);
 	return 0;
 }
 
@@ -189,12 +191,20 @@ static void set_sysctl(const char *path, const char *value)
 static int zone_make(const char *ip, const struct nspawn_network *net, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *script = NULL;
+	size_t size;
+	FILE *out;
 
 	if (!net->zone || have_link(net->bridge))
 		return 0;
-	script = nomad_strdupf("link add %s type bridge\naddr add %s/%d dev %s\nlink set %s up\n", net->bridge,
-			       net->gateway, net->bits, net->bridge, net->bridge);
-	if (!script)
+	out = open_memstream(&script, &size);
+	if (!out)
+		return nomad_error_errno(err, ENOMEM, "make zone");
+	fprintf(out, "link add %s type bridge\naddr add %s/%d dev %s\n", net->bridge, net->gateway, net->bits,
+		net->bridge);
+	if (net->address6[0])
+		fprintf(out, "addr add %s/%d dev %s nodad\n", net->gateway6, net->bits + 96, net->bridge);
+	fprintf(out, "link set %s up\n", net->bridge);
+	if (fclose(out))
 		return nomad_error_errno(err, ENOMEM, "make zone");
 	return nspawn_tool_run((const char *const[]){ ip, "-batch", "-", NULL },
 			       &(struct nspawn_tool){ .input = script, .what = "ip" }, NULL, err);
@@ -224,9 +234,13 @@ static int link_make(const char *ip, const struct nspawn_network *net, struct no
 		fprintf(out, "link set %s master %s\n", net->link, net->bridge);
 	else
 		fprintf(out, "addr add %s/32 dev %s\n", net->gateway, net->link);
+	if (!net->bridge[0] && net->address6[0])
+		fprintf(out, "addr add %s/128 dev %s nodad\n", net->gateway6, net->link);
 	fprintf(out, "link set %s up\n", net->link);
 	if (!net->bridge[0])
 		fprintf(out, "route add %s/32 dev %s\n", net->address, net->link);
+	if (!net->bridge[0] && net->address6[0])
+		fprintf(out, "route add %s/128 dev %s\n", net->address6, net->link);
 	if (fclose(out))
 		return nomad_error_errno(err, ENOMEM, "make a link");
 	return nspawn_tool_run((const char *const[]){ ip, "-batch", "-", NULL },
@@ -280,12 +294,71 @@ static int take_link(struct nomad_task *task, const char *links, struct nspawn_n
 	return r < 0 ? r : 0;
 }
 
-int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn_network *net,
+/* The second address, and what is left of the ports without one. */
+static int take_address6(struct nomad_task *task, const char *pool, struct nspawn_network *net,
+			 struct nomad_error **err)
+{
+	int r;
+
+	for (size_t i = 0; i < net->n_ports && !(pool && *pool); i++)
+		if (strchr(net->ports[i].at, ':'))
+			net->ports[i].at[0] = 0;
+	if (!pool || !*pool)
+		return 0;
+	r = nspawn_address6(pool, net->address, net->address6, err);
+	if (r >= 0)
+		r = nspawn_address6(pool, net->gateway, net->gateway6, err);
+	return r < 0 ? r : nomad_task_put(task, "net6", net->address6, err);
+}
+
+/* A host that forwards takes no advertisements of routers any more, unless its links say 2. */
+static void forward6(void)
+{
+	static const char all[] = "/proc/sys/net/ipv6/conf/all/forwarding", links[] = "/proc/sys/net/ipv6/conf";
+	char now = '1', path[PATH_MAX];
+	DIR *d = NULL;
+	struct dirent *e;
+	NOMAD_AUTO_FD int fd = open(all, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, &now, 1) != 1 || now == '1')
+		return;
+	d = opendir(links);
+	while (d && (e = readdir(d))) {
+		NOMAD_AUTO_FD int link = -1;
+
+		snprintf(path, sizeof(path), "%s/%s/accept_ra", links, e->d_name);
+		link = open(path, O_RDWR | O_CLOEXEC);
+		if (link >= 0 && read(link, &now, 1) == 1 && now == '1' && lseek(link, 0, SEEK_SET) == 0)
+			(void)!write(link, "2", 1);
+	}
+	if (d)
+		closedir(d);
+	set_sysctl(all, "1");
+}
+
+/* Opens the way out and the ports. The link is there. */
+static int open_firewall(const struct nspawn_plugin_config *site, const struct nspawn_network *net,
+			 struct nomad_error **err)
+{
+	char path[96];
+	int r;
+
+	set_sysctl("/proc/sys/net/ipv4/ip_forward", "1");
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet",
+		 net->bridge[0] ? net->bridge : net->link);
+	set_sysctl(path, "1");
+	r = nspawn_firewall_open(site->network_pool, net->address, net->ports, net->n_ports, err);
+	if (r < 0 || !net->address6[0])
+		return r;
+	forward6();
+	return nspawn_firewall_open(site->network_pool6, net->address6, net->ports, net->n_ports, err);
+}
+
+int nspawn_network_make(struct nomad_task *task, const struct nspawn_plugin_config *site, struct nspawn_network *net,
 			const struct nspawn_config *config, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	struct shared shared __attribute__((cleanup(unlock_shared))) = { .lock = -1 };
-	char path[96];
 	int r;
 
 	if (!net->link[0])
@@ -298,21 +371,17 @@ int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn
 	if (r >= 0)
 		r = take_link(task, shared.links, net, err);
 	if (r >= 0 && (!net->bridge[0] || net->zone))
-		r = nspawn_address_take(shared.addresses, pool, net->zone ? config->network_zone : NULL,
+		r = nspawn_address_take(shared.addresses, site->network_pool, net->zone ? config->network_zone : NULL,
 					nomad_task_state_dir(task), net->address, net->gateway, &net->bits, err);
+	if (r >= 0 && net->address[0])
+		r = take_address6(task, site->network_pool6, net, err);
 	if (r >= 0 && net->address[0])
 		r = record(task, net, err);
 	if (r >= 0)
 		r = zone_make(ip, net, err);
 	if (r >= 0)
 		r = link_make(ip, net, err);
-	if (r < 0 || !net->address[0])
-		return r < 0 ? r : 0;
-	set_sysctl("/proc/sys/net/ipv4/ip_forward", "1");
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet",
-		 net->bridge[0] ? net->bridge : net->link);
-	set_sysctl(path, "1");
-	return nspawn_firewall_open(pool, net->address, net->ports, net->n_ports, err);
+	return r < 0 || !net->address[0] ? r : open_firewall(site, net, err);
 }
 
 /* ---- Remove ---- */
@@ -337,7 +406,9 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	NOMAD_AUTO_FREE char *netns = nomad_strdupf("%s/netns", nomad_task_state_dir(task));
 	NOMAD_AUTO_FREE char *ip = nomad_tool_find("ip");
 	NOMAD_AUTO_FREE struct nspawn_port *ports = NULL;
+	const char *address6 = nomad_task_get(task, "net6");
 	char link[16], address[INET_ADDRSTRLEN], bridge[16], owner[PATH_MAX];
+	bool last;
 	size_t n_ports = 0;
 	int zone, r = 0;
 
@@ -370,8 +441,10 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	}
 	if (strcmp(address, "-") != 0) {
 		nspawn_lease_release(shared.addresses, address, nomad_task_state_dir(task));
-		nspawn_firewall_close(site->network_pool, address, ports, n_ports,
-				      nspawn_lease_sweep(shared.addresses));
+		last = nspawn_lease_sweep(shared.addresses);
+		nspawn_firewall_close(site->network_pool, address, ports, n_ports, last);
+		if (address6)
+			nspawn_firewall_close(site->network_pool6, address6, ports, n_ports, last);
 	} else if (strcmp(link, "-") != 0) {
 		/* We died between taking one and recording it. */
 		nspawn_lease_release_all(shared.addresses, nomad_task_state_dir(task));
@@ -382,6 +455,7 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 		nspawn_lease_release(shared.links, link, nomad_task_state_dir(task));
 		nomad_task_forget(task, "net");
 		nomad_task_forget(task, "net.ports");
+		nomad_task_forget(task, "net6");
 	}
 	return r;
 }

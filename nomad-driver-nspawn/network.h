@@ -11,7 +11,7 @@
 
 struct nspawn_port {
 	int host, container;
-	char at[INET_ADDRSTRLEN]; /* address of the host; "": any */
+	char at[INET6_ADDRSTRLEN]; /* address of the host; "": any */
 };
 
 struct nspawn_network {
@@ -24,6 +24,7 @@ struct nspawn_network {
 	char address[INET_ADDRSTRLEN]; /* of the container; "" if it has to find one itself */
 	char gateway[INET_ADDRSTRLEN];
 	int bits;
+	char address6[INET6_ADDRSTRLEN], gateway6[INET6_ADDRSTRLEN]; /* "" for none; 96 bits more */
 	struct nspawn_port *ports;
 	size_t n_ports;
 };
@@ -32,8 +33,9 @@ struct nspawn_network {
 int nspawn_network_plan(const struct nspawn_config *config, const struct nomad_task_info *info, const char *slug,
 			struct nspawn_network *ret, struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Make it.  Recorded first; on failure nspawn_network_remove() has to be called. */
-int nspawn_network_make(struct nomad_task *task, const char *pool, struct nspawn_network *network,
-			const struct nspawn_config *config, struct nomad_error **err) NOMAD_MUST_CHECK;
+int nspawn_network_make(struct nomad_task *task, const struct nspawn_plugin_config *site,
+			struct nspawn_network *network, const struct nspawn_config *config,
+			struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Take away whatever the task's records tell of.  Idempotent. */
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err);
 void nspawn_network_done(struct nspawn_network *network);
@@ -50,7 +52,9 @@ void nspawn_network_sweep(const char *state_dir);
 /* ---- firewall.c ---- */
 
 /* Lead the ports of this host to the container, for TCP and UDP, from other hosts and from this one, and let
- * the containers of the pool out.  The caller holds the lock of the network for this and the next. */
+ * the containers of the pool out.  IPv4 or IPv6, as `address` says; ports at an address of the other kind do not count.
+ * An IPv6 pool of global addresses is routed, not translated.  The caller holds the lock of the network for this and
+ * the next. */
 int nspawn_firewall_open(const char *pool, const char *address, const struct nspawn_port *ports, size_t n,
 			 struct nomad_error **err) NOMAD_MUST_CHECK;
 /* The counterpart; ports that lead elsewhere meanwhile are not touched; `last`: no container of ours is left,
@@ -68,6 +72,9 @@ int nspawn_ports_parse(const char *text, struct nspawn_port **ret_ports, size_t 
 int nspawn_address_take(const char *dir, const char *pool, const char *zone, const char *owner,
 			char ret_address[INET_ADDRSTRLEN], char ret_gateway[INET_ADDRSTRLEN], int *ret_bits,
 			struct nomad_error **err) NOMAD_MUST_CHECK;
+/* The IPv6 address in `pool` ("fd00:1::/64") that belongs to an IPv4 address. */
+int nspawn_address6(const char *pool, const char *address, char ret[INET6_ADDRSTRLEN],
+		    struct nomad_error **err) NOMAD_MUST_CHECK;
 /* Moves what version 0.1 recorded in `old`, with owners below `tasks`. */
 void nspawn_address_adopt(const char *dir, const char *old, const char *tasks);
 

@@ -166,7 +166,8 @@ static void test_record(void **state)
 	assert_string_equal(text, "8080:80,53:5353");
 	assert_int_equal(nspawn_ports_parse(text, &back, &n), 0);
 	assert_int_equal(n, 2);
-	assert_memory_equal(back, some, sizeof(some));
+	for (i = 0; i < n; i++)
+		assert_true(back[i].host == some[i].host && back[i].container == some[i].container && !back[i].at[0]);
 	free(text);
 	free(back);
 	back = NULL;

@@ -240,7 +240,7 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 			       : 0;
 	if (!s->machine.own_network)
 		return 0;
-	r = nspawn_network_make(s->task, s->site->network_pool, &s->network, s->config, err);
+	r = nspawn_network_make(s->task, s->site, &s->network, s->config, err);
 	s->machine.peer = s->network.peer[0] ? s->network.peer : NULL;
 	if (r >= 0 && s->network.address[0] &&
 	    nomad_task_set_network(s->task, s->network.address, false, &s->config->port_map) < 0)
@@ -250,6 +250,8 @@ static int connect_network(struct nspawn_start *s, struct nomad_error **err)
 		s->machine.address = s->network.address;
 		s->machine.gateway = s->network.gateway;
 		s->machine.bits = s->network.bits;
+		s->machine.address6 = s->network.address6[0] ? s->network.address6 : NULL;
+		s->machine.gateway6 = s->network.gateway6;
 	}
 	return r < 0 ? r : nspawn_make_network_file(s, err);
 }

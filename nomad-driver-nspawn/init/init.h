@@ -25,9 +25,9 @@ int users_lock(const char *first, const char *count, const char *how);
  * process of its own.  0, or -1 with errno. */
 int dhcp_start(const char *link, const char *peer, const char *address, const char *gateway, const char *bits);
 
-/* net.c: on the host, a process that gives the container its link `peer` as soon as it asks; address "-": none.
- * 0, or -1 with errno. */
-int net_start(const char *peer, const char *address, const char *gateway, const char *bits);
+/* net.c: on the host, a process that gives the container its link as soon as it asks: PEER ADDRESS GATEWAY BITS
+ * ADDRESS6 GATEWAY6, where an address "-" is none, and the IPv6 network has 96 bits more.  0, or -1 with errno. */
+int net_start(char *const *args);
 /* In the container: ask, and wait for it, if there is one to come. */
 void net_await(void);
 

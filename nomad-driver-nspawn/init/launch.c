@@ -362,7 +362,7 @@ static int step(const char *act, char **a)
 	if (strcmp(act, "dhcp") == 0)
 		return dhcp_start(a[0], a[1], a[2], a[3], a[4]);
 	if (strcmp(act, "net") == 0)
-		return net_start(a[0], a[1], a[2], a[3]);
+		return net_start(a);
 	if (strcmp(act, "layer") == 0)
 		return layer_at(a[0], a[1]);
 	if (strcmp(act, "users") == 0)
@@ -415,7 +415,7 @@ int launch(int argc, char **argv)
 	} steps[] = {
 		{ "dir", 1 },	  { "clone", 2 }, { "bind", 2 },  { "idmap", 3 }, { "node", 3 },
 		{ "loop", 3 },	  { "users", 3 }, { "layer", 2 }, { "tmpfs", 1 }, { "overlay", 4 },
-		{ "devices", 1 }, { "dhcp", 5 },  { "net", 4 },
+		{ "devices", 1 }, { "dhcp", 5 },  { "net", 6 },
 	};
 	size_t s;
 	int i = 0, n;

@@ -19,10 +19,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,45 +110,62 @@ static int link_up(int fd, int index, const char *name)
 	return say(fd, &m);
 }
 
-static int address_add(int fd, int index, const struct in_addr *address, int bits)
+/* What the link has of one kind of IP. */
+struct end {
+	int family; /* AF_INET, AF_INET6 */
+	unsigned char address[16], gateway[16];
+	int bits; /* 0: none */
+};
+
+static size_t size_of(const struct end *e)
+{
+	return e->family == AF_INET ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+}
+
+static bool is_alone(const struct end *e)
+{
+	return e->bits == (int)size_of(e) * 8;
+}
+
+static int address_add(int fd, int index, const struct end *e)
 {
 	struct ifaddrmsg body = {
-		.ifa_family = AF_INET,
-		.ifa_prefixlen = (unsigned char)bits,
+		.ifa_family = (unsigned char)e->family,
+		.ifa_prefixlen = (unsigned char)e->bits,
+		/* No other host can have it, and the task would wait for the answer. */
+		.ifa_flags = e->family == AF_INET6 ? IFA_F_NODAD : 0,
 		.ifa_index = (unsigned)index,
 	};
-	struct in_addr broadcast = *address;
+	struct in_addr broadcast;
 	struct message m;
 
 	begin(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
-	attribute(&m, IFA_LOCAL, address, sizeof(*address));
-	attribute(&m, IFA_ADDRESS, address, sizeof(*address));
+	attribute(&m, IFA_LOCAL, e->address, size_of(e));
+	attribute(&m, IFA_ADDRESS, e->address, size_of(e));
 	/* A systemd-networkd in the container tries for ever to add what it would have set. */
-	if (bits < 31) {
-		broadcast.s_addr |= htonl(UINT32_MAX >> bits);
+	if (e->family == AF_INET && e->bits < 31) {
+		memcpy(&broadcast, e->address, sizeof(broadcast));
+		broadcast.s_addr |= htonl(UINT32_MAX >> e->bits);
 		attribute(&m, IFA_BROADCAST, &broadcast, sizeof(broadcast));
 	}
 	return say(fd, &m);
 }
 
-/* To `to` itself on the link, or to everywhere through `via`. */
-static int route_add(int fd, int index, const struct in_addr *to, const struct in_addr *via)
+/* To the gateway itself on the link, or to everywhere through it. */
+static int route_add(int fd, int index, const struct end *e, bool everywhere)
 {
 	struct rtmsg body = {
-		.rtm_family = AF_INET,
-		.rtm_dst_len = to ? 32 : 0,
+		.rtm_family = (unsigned char)e->family,
+		.rtm_dst_len = everywhere ? 0 : (unsigned char)(8 * size_of(e)),
 		.rtm_table = RT_TABLE_MAIN,
 		.rtm_protocol = RTPROT_BOOT,
-		.rtm_scope = to ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+		.rtm_scope = everywhere ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = RTN_UNICAST,
 	};
 	struct message m;
 
 	begin(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body));
-	if (to)
-		attribute(&m, RTA_DST, to, sizeof(*to));
-	if (via)
-		attribute(&m, RTA_GATEWAY, via, sizeof(*via));
+	attribute(&m, everywhere ? RTA_GATEWAY : RTA_DST, e->gateway, size_of(e));
 	attribute(&m, RTA_OIF, &index, sizeof(index));
 	return say(fd, &m);
 }
@@ -173,26 +192,38 @@ int netns_open(const char *file)
 
 struct plan {
 	const char *peer;
-	struct in_addr address, gateway;
-	int bits; /* 0: no address */
+	struct end ends[2]; /* IPv4, IPv6 */
 };
 
 /* What failed, or NULL. */
+static const char *configure_end(int fd, int index, const struct end *e)
+{
+	if (!e->bits)
+		return NULL;
+	if (address_add(fd, index, e) < 0)
+		return e->family == AF_INET ? "set the address" : "set the IPv6 address";
+	if ((is_alone(e) && route_add(fd, index, e, false) < 0) || route_add(fd, index, e, true) < 0)
+		return e->family == AF_INET ? "set the route" : "set the IPv6 route";
+	return NULL;
+}
+
 static const char *configure(const struct plan *p)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), index;
 	const char *failed = NULL;
+	char path[80];
 
 	if (fd < 0)
 		return "open a netlink socket in the container";
+	/* Whoever is in there must not take another way out. */
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", p->peer);
+	if (p->ends[1].bits)
+		(void)write_file(path, "0");
 	index = (int)if_nametoindex(p->peer);
 	if (!index || link_up(fd, index, NSPAWN_LINK) < 0)
 		failed = "set up the link " NSPAWN_LINK;
-	else if (p->bits && address_add(fd, index, &p->address, p->bits) < 0)
-		failed = "set the address";
-	else if (p->bits && ((p->bits == 32 && route_add(fd, index, &p->gateway, NULL) < 0) ||
-			     route_add(fd, index, NULL, &p->gateway) < 0))
-		failed = "set the route";
+	for (int i = 0; i < 2 && !failed; i++)
+		failed = configure_end(fd, index, &p->ends[i]);
 	close(fd);
 	return failed;
 }
@@ -239,27 +270,38 @@ static void serve(int listener, const struct plan *plan)
 	_exit(send(fd, answer, strlen(answer), MSG_NOSIGNAL) < 0);
 }
 
-static int plan_parse(struct plan *p, const char *peer, const char *address, const char *gateway, const char *bits)
+static int end_parse(struct end *e, int family, const char *address, const char *gateway, int bits)
 {
-	*p = (struct plan){ .peer = peer };
+	*e = (struct end){ .family = family };
 	errno = EINVAL;
 	if (strcmp(address, "-") == 0)
 		return 0;
-	p->bits = atoi(bits);
-	return inet_pton(AF_INET, address, &p->address) == 1 && inet_pton(AF_INET, gateway, &p->gateway) == 1 &&
-			       p->bits >= 1 && p->bits <= 32
+	e->bits = bits;
+	return inet_pton(family, address, e->address) == 1 && inet_pton(family, gateway, e->gateway) == 1 &&
+			       bits >= 1 && bits <= 8 * (int)size_of(e)
 		       ? 0
 		       : -1;
 }
 
-int net_start(const char *peer, const char *address, const char *gateway, const char *bits)
+/* PEER ADDRESS GATEWAY BITS ADDRESS6 GATEWAY6 */
+static int plan_parse(struct plan *p, const char *const *a)
+{
+	const int bits = atoi(a[3]);
+
+	p->peer = a[0];
+	return end_parse(&p->ends[0], AF_INET, a[1], a[2], bits) < 0
+		       ? -1
+		       : end_parse(&p->ends[1], AF_INET6, a[4], a[5], bits + 96);
+}
+
+int net_start(char *const *args)
 {
 	struct sockaddr_un where = { .sun_family = AF_UNIX, .sun_path = NSPAWN_NET_NAME };
 	struct plan plan;
 	pid_t pid;
 	int fd;
 
-	if (plan_parse(&plan, peer, address, gateway, bits) < 0)
+	if (plan_parse(&plan, (const char *const *)args) < 0)
 		return -1;
 	(void)unlink(NSPAWN_NET_NAME);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);

@@ -10,30 +10,34 @@
 
 static void test_plan(void **state)
 {
-	static const char *const bad[][3] = {
-		{ "10.88.0.2", "10.88.0.1", "0" },
-		{ "10.88.0.2", "10.88.0.1", "33" },
-		{ "10.88.0.2", "10.88.0.1", "x" },
-		{ "10.88.0", "10.88.0.1", "32" },
-		{ "10.88.0.2", "-", "32" },
-		{ "", "", "" },
-		{ "::1", "::2", "32" },
+	static const char *const bad[][6] = {
+		{ "vp1", "10.88.0.2", "10.88.0.1", "0", "-", "-" },
+		{ "vp1", "10.88.0.2", "10.88.0.1", "33", "-", "-" },
+		{ "vp1", "10.88.0.2", "10.88.0.1", "x", "-", "-" },
+		{ "vp1", "10.88.0", "10.88.0.1", "32", "-", "-" },
+		{ "vp1", "10.88.0.2", "-", "32", "-", "-" },
+		{ "vp1", "", "", "", "", "" },
+		{ "vp1", "::1", "::2", "32", "-", "-" },
+		{ "vp1", "10.88.0.2", "10.88.0.1", "32", "fd00::2", "-" },
+		{ "vp1", "10.88.0.2", "10.88.0.1", "32", "10.88.0.2", "10.88.0.1" },
 	};
 	struct plan p;
 	size_t i;
 
 	(void)state;
-	assert_int_equal(plan_parse(&p, "vp1", "10.88.0.2", "10.88.0.1", "32"), 0);
+	assert_int_equal(plan_parse(&p, (const char *[]){ "vp1", "10.88.0.2", "10.88.0.1", "24", "fd00::2", "fd00::1" }), 0);
 	assert_string_equal(p.peer, "vp1");
-	assert_int_equal(ntohl(p.address.s_addr), 0x0a580002);
-	assert_int_equal(ntohl(p.gateway.s_addr), 0x0a580001);
-	assert_int_equal(p.bits, 32);
+	assert_memory_equal(p.ends[0].address, "\x0a\x58\0\x02", 4);
+	assert_memory_equal(p.ends[0].gateway, "\x0a\x58\0\x01", 4);
+	assert_int_equal(p.ends[0].bits, 24);
+	assert_memory_equal(p.ends[1].address, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02", 16);
+	assert_int_equal(p.ends[1].bits, 120);
 	/* Whoever is in there configures it. */
-	assert_int_equal(plan_parse(&p, "vp1", "-", "-", "0"), 0);
-	assert_int_equal(p.bits, 0);
+	assert_int_equal(plan_parse(&p, (const char *[]){ "vp1", "-", "-", "0", "-", "-" }), 0);
+	assert_int_equal(p.ends[0].bits + p.ends[1].bits, 0);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		errno = 0;
-		assert_int_equal(plan_parse(&p, "vp1", bad[i][0], bad[i][1], bad[i][2]), -1);
+		assert_int_equal(plan_parse(&p, bad[i]), -1);
 		assert_int_equal(errno, EINVAL);
 	}
 }
@@ -70,7 +74,7 @@ static void test_message(void **state)
 static void test_refused(void **state)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct in_addr address = { htonl(0x0a580002) };
+	const struct end e = { .family = AF_INET, .address = { 10, 88, 0, 2 }, .bits = 32 };
 
 	(void)state;
 	assert_true(fd >= 0);
@@ -78,7 +82,7 @@ static void test_refused(void **state)
 	assert_int_equal(link_move(fd, "no-such-link", 0), -1);
 	assert_int_equal(errno, ENODEV);
 	errno = 0;
-	assert_int_equal(address_add(fd, 0x7fffffff, &address, 32), -1);
+	assert_int_equal(address_add(fd, 0x7fffffff, &e), -1);
 	assert_true(errno == ENODEV || errno == EPERM);
 	close(fd);
 }
