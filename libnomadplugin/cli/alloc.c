@@ -125,9 +125,9 @@ static bool has_port(const struct nomad_task_info *info, int value)
 static const char *host_ip(const json_t *port)
 {
 	const char *network = nomad__job_string(port, "HostNetwork", "");
-	struct in_addr in;
+	struct in6_addr in;
 
-	return inet_pton(AF_INET, network, &in) == 1 ? network : "127.0.0.1";
+	return inet_pton(strchr(network, ':') ? AF_INET6 : AF_INET, network, &in) == 1 ? network : "127.0.0.1";
 }
 
 static int add_ports(struct nomad_task_info *info, const json_t *ports)
@@ -313,7 +313,8 @@ static int add_port(struct nomad_map *env, const struct nomad_port *port)
 		r = i == 0   ? set_env(env, name, "%d", inner)
 		    : i == 1 ? set_env(env, name, "%d", port->value)
 		    : i == 2 ? set_env(env, name, "%s", port->host_ip)
-			     : set_env(env, name, "%s:%d", port->host_ip, port->value);
+			     : set_env(env, name, strchr(port->host_ip, ':') ? "[%s]:%d" : "%s:%d", port->host_ip,
+				       port->value);
 	}
 	return r;
 }

@@ -22,7 +22,7 @@ static const char text[] =
 	" \"TaskGroups\": [{\"Name\": \"g\", \"Meta\": {\"b\": \"group\", \"c\": \"group\"},"
 	"  \"Networks\": [{\"ReservedPorts\": [{\"Label\": \"http-in\", \"Value\": 8080, \"To\": 80}],"
 	"                 \"DynamicPorts\": [{\"Label\": \"x\", \"To\": -1, \"HostNetwork\": \"192.0.2.1\"}, "
-	"{\"Label\": \"y\"}]}],"
+	"{\"Label\": \"y\"}, {\"Label\": \"six\", \"HostNetwork\": \"2001:db8::1\"}]}],"
 	"  \"Tasks\": [{\"Name\": \"t\", \"Driver\": \"mine\", \"Meta\": {\"c\": \"task\"}, \"KillTimeout\": "
 	"7000000000,"
 	"    \"KillSignal\": \"SIGINT\", \"Env\": {\"GREETING\": \"hi ${NOMAD_TASK_NAME} ${nope} "
@@ -104,10 +104,12 @@ static void test_alloc(void **state)
 	assert_string_equal(nomad_map_get(env, "NOMAD_HOST_PORT_http_in"), "8080");
 	assert_string_equal(nomad_map_get(env, "NOMAD_ADDR_http_in"), "127.0.0.1:8080");
 	assert_string_equal(nomad_map_get(env, "NOMAD_IP_x"), "192.0.2.1");
+	assert_string_equal(nomad_map_get(env, "NOMAD_IP_six"), "2001:db8::1");
+	assert_memory_equal(nomad_map_get(env, "NOMAD_ADDR_six"), "[2001:db8::1]:", 14);
 	assert_string_equal(nomad_map_get(env, "NOMAD_CPU_LIMIT"), "200");
 	assert_string_equal(nomad_map_get(env, "GREETING"), "hi t ${nope} home ${");
 	/* Those of the group, and of the task's own network block the label that is new. */
-	assert_int_equal(alloc.info.resources.n_ports, 4);
+	assert_int_equal(alloc.info.resources.n_ports, 5);
 	assert_string_equal(alloc.info.resources.ports[3].label, "own");
 	assert_non_null(nomad_map_get(env, "NOMAD_HOST_PORT_own"));
 	assert_in_range(alloc.info.resources.ports[1].value, 1, 65535);
