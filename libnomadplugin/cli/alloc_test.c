@@ -110,7 +110,7 @@ static void test_alloc(void **state)
 	assert_string_equal(nomad_map_get(env, "GREETING"), "hi t ${nope} home ${");
 	/* Those of the group, and of the task's own network block the label that is new. */
 	assert_int_equal(alloc.info.resources.n_ports, 5);
-	assert_string_equal(alloc.info.resources.ports[3].label, "own");
+	assert_string_equal(alloc.info.resources.ports[4].label, "own");
 	assert_non_null(nomad_map_get(env, "NOMAD_HOST_PORT_own"));
 	assert_in_range(alloc.info.resources.ports[1].value, 1, 65535);
 	assert_int_equal(alloc.info.resources.ports[1].to, 0);
