@@ -17,13 +17,16 @@
 #include "bootenv.h"
 #include "cmdline.h"
 #include "log.h"
+#include "metadata.h"
+#include "smbios.h"
 #include "base/tree.h"
 #include "util.h"
 
 #define MAX_SOURCES 12
 #define MAX_FILES_BYTES (4u << 20)
 #define DRIVE_POINT "/run/nomadinit/drive"
-#define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt/nomadinit/init.json/raw"
+#define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt"
+#define SMBIOS "/sys/firmware/dmi/entries"
 
 struct sources {
 	char *texts[MAX_SOURCES];
@@ -105,37 +108,29 @@ static int add_esp(struct sources *s, size_t *left)
 	return r;
 }
 
-const char *confdrive_user_data(const char *text)
+/* What the cloud said (metadata.c): names and networks first, as everything may override them; user-data last, as it
+ * was written for this machine. */
+static int add_metadata(struct sources *s, bool want_user_data)
 {
-	if (strncmp(text, "#nomadinit", 10) == 0)
-		text = strchr(text, '\n') ? strchr(text, '\n') + 1 : "";
-	text += strspn(text, " \t\r\n");
-	return *text == '{' ? text : NULL;
+	char *config, *user_data, provider[64], name[96];
+
+	metadata_read(METADATA_RESULT, &config, &user_data, provider);
+	snprintf(name, sizeof(name), want_user_data ? "user-data of '%s'" : "metadata of '%s'", provider);
+	free(want_user_data ? config : user_data);
+	if (want_user_data ? !user_data : !config)
+		return 0;
+	log_info("configuration: %s", name);
+	return add_text(s, want_user_data ? user_data : config, name);
 }
 
-/* cloud-init's name for what somebody wants the machine to be: ours if it is JSON, else said to be none of ours. */
-static int add_user_data(struct sources *s, const char *label)
+static int add_smbios(struct sources *s)
 {
-	char name[96], *text = NULL;
-	const char *ours;
-	int r = util_read_alloc(DRIVE_POINT "/user-data", CONFIG_MAX_BYTES, &text, NULL);
+	char *text = smbios_load(SMBIOS);
 
-	if (r < 0)
+	if (!text)
 		return 0;
-	snprintf(name, sizeof(name), "user-data of the config drive '%s'", label);
-	ours = confdrive_user_data(text);
-	if (ours) {
-		log_info("configuration: %s", name);
-		memmove(text, ours, strlen(ours) + 1);
-		return add_text(s, text, name);
-	}
-	if (text[strspn(text, " \t\r\n")])
-		log_warn("%s is not used: it begins with \"%.20s\", and only init.json, or that after a line "
-			 "#nomadinit, is "
-			 "understood",
-			 name, text);
-	free(text);
-	return 0;
+	log_info("configuration: SMBIOS type 11");
+	return add_text(s, text, "SMBIOS type 11");
 }
 
 static int add_drive(struct sources *s, size_t *left)
@@ -162,8 +157,6 @@ static int add_drive(struct sources *s, size_t *left)
 		}
 		snprintf(name, sizeof(name), "init.json of the config drive '%s' (%s)", labels[i], b.path);
 		r = add_file(s, DRIVE_POINT "/init.json", name);
-		if (r == 0)
-			r = add_user_data(s, labels[i]);
 		copy_files(DRIVE_POINT, CONFDRIVE_FILES, 0, left);
 		umount2(DRIVE_POINT, MNT_DETACH);
 	}
@@ -223,19 +216,30 @@ char *confdrive_from_cmdline(void)
 
 int confdrive_load(struct config *ret, bool in_container, char error[CONFIG_ERROR_SIZE])
 {
+	bool is_sealed = cmdline_is_on("sealed");
 	size_t left = MAX_FILES_BYTES, i;
 	struct sources s = { .n = 0 };
 	int r;
 
 	error[0] = '\0';
 	r = add_file(&s, "/etc/nomadinit/init.json", "the image's init.json");
-	if (r == 0 && !in_container && !cmdline_is_on("sealed")) {
+	/* Names and networks are as good as DHCP's: a sealed image takes them, too. */
+	if (r == 0)
+		r = add_metadata(&s, false);
+	if (r == 0 && !in_container && !is_sealed) {
 		r = add_esp(&s, &left);
 		if (r == 0)
 			r = add_drive(&s, &left);
 		if (r == 0)
-			r = add_file(&s, FW_CFG, "fw_cfg opt/nomadinit/init.json");
+			r = add_file(&s, FW_CFG "/nomadinit/init.json/raw", "fw_cfg opt/nomadinit/init.json");
+		if (r == 0)
+			r = add_file(&s, FW_CFG "/io.systemd.credentials/nomadinit.init.json/raw",
+				     "fw_cfg opt/io.systemd.credentials/nomadinit.init.json");
+		if (r == 0)
+			r = add_smbios(&s);
 	}
+	if (r == 0 && !is_sealed)
+		r = add_metadata(&s, true);
 	if (r == 0)
 		r = add_text(&s, confdrive_from_cmdline(), "kernel arguments");
 	if (r == 0)

@@ -3,9 +3,11 @@
  *   1. the image:            /etc/nomadinit/init.json (part of the verified root)
  *   2. the boot partition:   config/init.json
  *   3. a config drive:       init.json on a FAT or ISO volume labelled NOMADINIT, cidata or config-2
- *   4. the hypervisor:       fw_cfg file opt/nomadinit/init.json
- *   5. kernel arguments:     nomadinit.hostname=NAME, nomadinit.set.PATH.TO.KEY=VALUE
- * With nomadinit.sealed on the (signed) command line only the image and the arguments count. */
+ *   4. the hypervisor:       fw_cfg file opt/nomadinit/init.json, SMBIOS strings of type 11
+ *   5. the cloud:            user-data (metadata.h); its names and networks come between 1 and 2
+ *   6. kernel arguments:     nomadinit.hostname=NAME, nomadinit.set.PATH.TO.KEY=VALUE
+ * With nomadinit.sealed on the (signed) command line only the image, the cloud's names and networks, and the arguments
+ * count. */
 #ifndef NOMADINIT_CONFDRIVE_H
 #define NOMADINIT_CONFDRIVE_H
 
@@ -17,8 +19,6 @@
 
 /* Read all sources.  -EINVAL with error[] set if one is broken. */
 int confdrive_load(struct config *ret, bool in_container, char error[CONFIG_ERROR_SIZE]);
-/* Where our configuration begins in a drive's user-data, NULL if it is somebody else's (cloud-init's, say). */
-const char *confdrive_user_data(const char *text);
 /* JSON text of the kernel arguments, "{}" if there are none; caller frees.  NULL: out of memory. */
 char *confdrive_from_cmdline(void);
 

@@ -40,23 +40,11 @@ static void what_is_not_json_is_a_string(void **state)
 	free(text);
 }
 
-static void user_data_is_ours_if_it_is_json(void **state)
-{
-	(void)state;
-	assert_string_equal(confdrive_user_data(" {}"), "{}");
-	assert_string_equal(confdrive_user_data("#nomadinit\n{\"a\": 1}"), "{\"a\": 1}");
-	assert_null(confdrive_user_data("#cloud-config\nhostname: x\n"));
-	assert_null(confdrive_user_data("#!/bin/sh\n{ true; }\n"));
-	assert_null(confdrive_user_data("#nomadinit"));
-	assert_null(confdrive_user_data(""));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kernel_arguments_become_json),
 		cmocka_unit_test(what_is_not_json_is_a_string),
-		cmocka_unit_test(user_data_is_ours_if_it_is_json),
 	};
 
 	return cmocka_run_group_tests_name("confdrive", tests, NULL, NULL);

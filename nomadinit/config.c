@@ -13,7 +13,6 @@
  * image needs (data_dir, plugin_dir, draining when told to end). */
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -22,73 +21,19 @@
 #include <string.h>
 
 #include "nomad/option.h"
+#include "config_check.h"
 #include "util.h"
 
-static bool is_ip(const char *s)
-{
-	unsigned char buf[16];
-
-	return inet_pton(AF_INET, s, buf) == 1 || inet_pton(AF_INET6, s, buf) == 1;
-}
-
-static bool is_cidr(const char *s)
-{
-	unsigned char buf[16];
-	char ip[64];
-	const char *slash = strchr(s, '/');
-	long bits;
-
-	if (!slash || (size_t)(slash - s) >= sizeof(ip))
-		return false;
-	memcpy(ip, s, (size_t)(slash - s));
-	ip[slash - s] = '\0';
-	if (inet_pton(AF_INET, ip, buf) == 1)
-		return util_parse_long(slash + 1, 1, 32, &bits) == 0;
-	return inet_pton(AF_INET6, ip, buf) == 1 && util_parse_long(slash + 1, 1, 128, &bits) == 0;
-}
-
-static const char *check_ip(const char *s)
-{
-	return is_ip(s) ? NULL : "IP addresses";
-}
-
-static const char *check_cidr(const char *s)
-{
-	return is_cidr(s) ? NULL : "addresses as 192.0.2.7/24";
-}
-
-static const char *check_hostname(const char *s)
-{
-	return util_is_hostname(s) ? NULL : "a host name";
-}
-
-static const char *check_host_or_ip(const char *s)
-{
-	return is_ip(s) || util_is_hostname(s) ? NULL : "host names or IP addresses";
-}
-
-static const char *check_label(const char *s)
-{
-	return *s && strlen(s) < 36 && !strchr(s, '/') ? NULL : "a label below 36 characters";
-}
-
-static const char *check_module(const char *s)
-{
-	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-
-	return *s && strspn(s, good) == strlen(s) ? NULL : "module names";
-}
-
 static const struct nomad_option options[] = {
-	NOMAD_OPTION(struct config, hostname, STRING, .check = check_hostname,
+	NOMAD_OPTION(struct config, hostname, STRING, .check = config_check_hostname,
 		     .help = "Name of the node. Default: kernel argument, DHCP, else nomad- and the start of the "
 			     "machine id."),
-	NOMAD_OPTION(struct config, dns, STRING_LIST, .check = check_ip,
+	NOMAD_OPTION(struct config, dns, STRING_LIST, .check = config_check_ip,
 		     .help = "Name servers, asked before those learned by DHCP or router advertisement."),
-	NOMAD_OPTION(struct config, search, STRING_LIST, .check = check_hostname, .help = "Search domains."),
-	NOMAD_OPTION(struct config, ntp, STRING_LIST, .check = check_host_or_ip,
+	NOMAD_OPTION(struct config, search, STRING_LIST, .check = config_check_hostname, .help = "Search domains."),
+	NOMAD_OPTION(struct config, ntp, STRING_LIST, .check = config_check_host_or_ip,
 		     .help = "Time servers, asked beside those learned by DHCP."),
-	NOMAD_OPTION(struct config, modules, STRING_LIST, .check = check_module,
+	NOMAD_OPTION(struct config, modules, STRING_LIST, .check = config_check_module,
 		     .help = "Kernel modules to load beside those the hardware asks for."),
 	NOMAD_OPTION(struct config, sysctl, STRING_MAP,
 		     .help = "Kernel settings, as in \"net.ipv4.ip_forward\": \"1\"."),
@@ -123,7 +68,7 @@ static const struct nomad_option agent_options[] = {
 };
 #define STATE(field, ...) NOMAD_OPTION_AS(struct config, state.field, #field, __VA_ARGS__)
 static const struct nomad_option state_options[] = {
-	STATE(label, STRING, .def = "\"nomadstate\"", .check = check_label,
+	STATE(label, STRING, .def = "\"nomadstate\"", .check = config_check_label,
 	      .help = "GPT name or file system label of the state partition."),
 	STATE(grow, BOOL, .def = "true", .help = "Grow it to the end of its disk."),
 	STATE(check, BOOL, .def = "true", .help = "Check it before it is mounted."),
@@ -134,12 +79,32 @@ static const struct nomad_option state_options[] = {
 	STATE(tmpfs_if_missing, BOOL, .def = "true",
 	      .help = "Without a state partition keep the state in memory. If false, wait for one."),
 };
+#define CLOUD(field, ...) NOMAD_OPTION_AS(struct config, cloud.field, #field, __VA_ARGS__)
+static const struct nomad_option cloud_options[] = {
+	CLOUD(provider, STRING, .def = "\"auto\"", .check = config_check_provider,
+	      .help = "Whom to ask for metadata and user-data: auto (what the firmware says), none, or a name that "
+		      "`nomadinit clouds` lists."),
+	CLOUD(wait_seconds, INT, .min = 1, .max = 3600, .def = "120",
+	      .help = "How long to ask. Then the answer of the last boot counts, if there is one."),
+	CLOUD(report, BOOL, .def = "true",
+	      .help = "Report to a cloud that waits for it (Azure) that the machine is up."),
+};
 #define INTERFACE(field, ...) NOMAD_OPTION(struct config_interface, field, __VA_ARGS__)
 static const struct nomad_option interface_options[] = {
 	INTERFACE(dhcp, BOOL, .help = "Ask for an IPv4 address. Default: true unless there are addresses."),
 	INTERFACE(accept_ra, BOOL, .def = "true", .help = "Take IPv6 addresses, routes and name servers from routers."),
-	INTERFACE(addresses, STRING_LIST, .check = check_cidr, .help = "Fixed addresses, IPv4 or IPv6."),
-	INTERFACE(gateways, STRING_LIST, .check = check_ip, .help = "Default routes."),
+	INTERFACE(addresses, STRING_LIST, .check = config_check_cidr, .help = "Fixed addresses, IPv4 or IPv6."),
+	INTERFACE(gateways, STRING_LIST, .check = config_check_ip, .help = "Default routes."),
+	INTERFACE(routes, STRING_LIST, .check = config_check_route,
+		  .help = "More routes, as 10.0.0.0/8 via 192.0.2.1."),
+	INTERFACE(vlan, INT, .max = 4094, .def = "0",
+		  .help = "Make this interface as a VLAN with this number, on the interface that parent names."),
+	INTERFACE(parent, STRING, .check = config_check_link,
+		  .help = "Interface (name or MAC address) that carries the VLAN."),
+	INTERFACE(bond, STRING_LIST, .check = config_check_link,
+		  .help = "Make this interface as a bond of these interfaces (names or MAC addresses)."),
+	INTERFACE(bond_mode, STRING, .check = config_check_bond_mode, .def = "\"802.3ad\"",
+		  .help = "How the bond works."),
 	INTERFACE(mtu, INT, .max = 65535, .def = "0", .help = "Largest packet; 0 keeps the driver's or DHCP's."),
 	INTERFACE(metric, INT, .max = 100000, .def = "0",
 		  .help = "Metric of its routes; 0 means 100 + interface index."),
@@ -152,7 +117,8 @@ static const struct {
 	const char *name;
 	struct nomad_schema schema;
 } sections[] = { { "agent", NOMAD_SCHEMA(struct config, agent_options) },
-		 { "state", NOMAD_SCHEMA(struct config, state_options) } };
+		 { "state", NOMAD_SCHEMA(struct config, state_options) },
+		 { "cloud", NOMAD_SCHEMA(struct config, cloud_options) } };
 
 static const char *type_name(const struct nomad_option *o)
 {
@@ -337,6 +303,10 @@ static int decode_network(char *error, json_t *network, struct config *c)
 			return r;
 		if (!json_object_get(value, "dhcp"))
 			i->dhcp = !i->addresses || !i->addresses[0];
+		if (i->vlan && !i->parent)
+			return fail(error, "%s.vlan needs a parent", where);
+		if ((i->vlan || i->bond) && strlen(key) >= 16)
+			return fail(error, "%s: what is made needs a name, not a MAC address", where);
 	}
 	return 0;
 }
@@ -510,17 +480,15 @@ void config_done(struct config *c)
 const struct config_interface *config_interface_for(const struct config *c, const char *name, const char *mac)
 {
 	static const struct config_interface dhcp = { .dhcp = true, .accept_ra = true };
-	const struct config_interface *any = NULL;
-	size_t i;
+	const char *const wanted[] = { name, mac, "*" };
+	size_t i, j;
 
-	for (i = 0; i < c->n_interfaces; i++) {
-		if (strcmp(c->interfaces[i].name, name) == 0 || (mac && strcasecmp(c->interfaces[i].name, mac) == 0))
-			return &c->interfaces[i];
-		if (strcmp(c->interfaces[i].name, "*") == 0)
-			any = &c->interfaces[i];
-	}
+	for (j = 0; j < NOMAD_ARRAY_LEN(wanted); j++)
+		for (i = 0; wanted[j] && i < c->n_interfaces; i++)
+			if (strcasecmp(c->interfaces[i].name, wanted[j]) == 0)
+				return &c->interfaces[i];
 	/* No network section at all: DHCP wherever there is a cable. */
-	return any || c->n_interfaces > 0 ? any : &dhcp;
+	return c->n_interfaces > 0 ? NULL : &dhcp;
 }
 
 static void help_rows(FILE *to, const char *prefix, const struct nomad_schema *schema)

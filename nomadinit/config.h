@@ -7,11 +7,15 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "netlink.h"
 #include "nomad/base.h"
 
 #define CONFIG_MAX_BYTES (256 * 1024)
 #define CONFIG_MAX_INTERFACES 16
 #define CONFIG_ERROR_SIZE 512
+
+/* In the kernel's order; ends with NULL. */
+extern const char *const config_bond_modes[];
 
 struct config_interface {
 	char *name; /* "eth0", a MAC address, or "*" for all that have no section of their own */
@@ -19,6 +23,11 @@ struct config_interface {
 	bool accept_ra;
 	char **addresses; /* "192.0.2.7/24", "2001:db8::7/64"; lists end with NULL and may be NULL */
 	char **gateways;
+	char **routes; /* "10.0.0.0/8 via 192.0.2.1" */
+	int64_t vlan;  /* 0: none; else of `parent`, an interface by name or MAC address */
+	char *parent;
+	char **bond; /* members by name or MAC address */
+	char *bond_mode;
 	int64_t mtu;
 	int64_t metric;
 };
@@ -45,6 +54,11 @@ struct config {
 		bool grow, check;
 		bool tmpfs_if_missing, replace_lost;
 	} state;
+	struct {
+		char *provider;
+		int64_t wait_seconds;
+		bool report;
+	} cloud;
 	struct config_interface interfaces[CONFIG_MAX_INTERFACES];
 	size_t n_interfaces;
 	char *agent_json; /* what the agent is given: all but our section, with our defaults filled in */
@@ -54,7 +68,9 @@ struct config {
  * decode it.  names[i] says where text i came from.  Returns 0; or -EINVAL with error[] saying what is wrong where. */
 int config_parse(const char *const texts[], const char *const names[], size_t n, struct config *ret, char *error);
 void config_done(struct config *c);
-/* The section that governs an interface: by name or MAC address, else "*", else NULL. */
+/* "10.0.0.0/8 via 192.0.2.1" in its parts; false if it is none. */
+bool config_parse_route(const char *text, struct net_address *ret_to, struct net_address *ret_via);
+/* The section that governs an interface: by name, else MAC address, else "*", else NULL. */
 const struct config_interface *config_interface_for(const struct config *c, const char *name, const char *mac);
 /* Write what may be written in the section, with its defaults. */
 void config_help(FILE *to);

@@ -88,6 +88,8 @@ static void take_classless(struct dhcp_lease *l, const uint8_t *p, size_t len)
 	}
 }
 
+#define WIRESERVER 245 /* Azure's: where to report that the machine is up */
+
 struct options {
 	uint8_t type, overload;
 	bool has_mask, has_classless;
@@ -147,6 +149,9 @@ static void take_option(uint8_t code, const uint8_t *p, size_t len, struct optio
 		o->has_classless = true;
 		l->n_routes = 0;
 		take_classless(l, p, len);
+		break;
+	case WIRESERVER:
+		l->wireserver = take32(p, len, 0);
 		break;
 	default:
 		break;
@@ -253,7 +258,8 @@ static size_t dhcp_build(uint8_t *packet, enum nomad__dhcp_type type, const stru
 {
 	static const uint8_t wanted[] = { NOMAD__DHCP_MASK,   NOMAD__DHCP_ROUTER, NOMAD__DHCP_DNS, NOMAD__DHCP_HOSTNAME,
 					  NOMAD__DHCP_DOMAIN, NOMAD__DHCP_MTU,	  NOMAD__DHCP_NTP, NOMAD__DHCP_LEASE,
-					  NOMAD__DHCP_SERVER, NOMAD__DHCP_T1,	  NOMAD__DHCP_T2,  NOMAD__DHCP_ROUTES };
+					  NOMAD__DHCP_SERVER, NOMAD__DHCP_T1,	  NOMAD__DHCP_T2,  NOMAD__DHCP_ROUTES,
+					  WIRESERVER };
 	uint16_t seconds = htons((uint16_t)((util_now_ms() - c->began_ms) / 1000)), max = htons(DHCP_PACKET_MAX);
 	uint8_t *p = nomad__dhcp_begin(packet, DHCP_PACKET_MAX, 1), t = (uint8_t)type, id[7] = { 1 };
 

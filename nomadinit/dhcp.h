@@ -14,7 +14,7 @@
 
 /* Addresses are in network byte order, all 0 if not given. */
 struct dhcp_lease {
-	uint32_t address, server;
+	uint32_t address, server, wireserver;
 	unsigned int prefix;
 	uint32_t dns[4], ntp[4];
 	size_t n_dns, n_ntp;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -16,6 +17,8 @@
 
 #define KEPT_ID "/state/nomadinit/machine-id"
 #define KEPT_SEED "/state/nomadinit/random-seed"
+#define KEPT_INSTANCE "/state/nomadinit/instance-id"
+#define CLIENT_STATE "/state/nomad/client"
 #define SEED_BYTES 256
 
 bool identity_from_uuid(const char *uuid, char id[33])
@@ -68,6 +71,31 @@ void identity_machine_id(char id[33])
 	}
 	snprintf(text, sizeof(text), "%s\n", id);
 	util_replace_file("/run/nomadinit/machine-id", text, 33, 0444);
+}
+
+/* A disk that was copied with its state: two nodes must not be one to the servers. */
+void identity_note_instance(const char *id)
+{
+	char kept[256] = "", text[258], other[300];
+	int n;
+
+	util_read_line(KEPT_INSTANCE, kept, sizeof(kept));
+	if (!*id || strcmp(kept, id) == 0)
+		return;
+	if (kept[0]) {
+		snprintf(other, sizeof(other), CLIENT_STATE ".%lld", (long long)time(NULL));
+		log_warn("this machine is '%s', and the state is a copy of that of '%s': it gets a machine id and a "
+			 "node id of "
+			 "its own; '%s' becomes '%s'",
+			 id, kept, CLIENT_STATE, other);
+		if (rename(CLIENT_STATE, other) < 0 && errno != ENOENT)
+			log_error("cannot rename '%s': %s", CLIENT_STATE, strerror(errno));
+		unlink(KEPT_ID);
+		unlink(KEPT_SEED);
+	}
+	n = snprintf(text, sizeof(text), "%.255s\n", id);
+	if (util_replace_file(KEPT_INSTANCE, text, (size_t)n, 0444) < 0)
+		log_warn("cannot keep the instance id");
 }
 
 int identity_set_hostname(const char *name)

@@ -17,4 +17,8 @@ int identity_set_hostname(const char *name);
 void identity_load_seed(void);
 void identity_save_seed(void);
 
+/* The cloud says which machine this is.  If the state is that of another one, it becomes a node of its own: before
+ * identity_machine_id(). */
+void identity_note_instance(const char *id);
+
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bootenv.h"
+#include "cloud.h"
 #include "config.h"
 #include "df.h"
 #include "health.h"
@@ -138,12 +139,14 @@ static const struct command {
 } commands[] = {
 	{ "check", check_main, "[--show] FILE...   check configuration files (later ones override)" },
 	{ "options", options_main, "list what may be written in the nomadinit section" },
+	{ "clouds", cloud_list_main, "list the providers of metadata that are known" },
 	{ "update", update_main, "FILE [--reboot]    put a new system into the other slot" },
 	{ "poweroff", poweroff_main, "drain, stop, power off" },
 	{ "reboot", reboot_main, "drain, stop, start anew" },
 	{ "df", df_main, "-kP PATH           room on the disk, as Nomad wants it" },
 	{ "modprobe", modules_main, "NAME               load a kernel module (the kernel calls this)" },
 	{ "agent-check", health_main, "PROGRAM         has the agent registered? (PID 1 calls this)" },
+	{ "cloud", cloud_main, "...                ask the cloud for its metadata (PID 1 calls this)" },
 	{ "bless", bless_main, "keep the running slot (PID 1 calls this)" },
 	{ "trial-failed", trial_failed_main, "give up the running slot if on trial (PID 1 calls this)" },
 	{ "version", version_main, "" },

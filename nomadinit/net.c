@@ -22,31 +22,16 @@
 #include "dhcp.h"
 #include "log.h"
 #include "loop.h"
+#include "net_links.h"
 #include "netlink.h"
 #include "packet.h"
 #include "base/tree.h"
 #include "util.h"
+#include "virtual.h"
 
-#define MAX_LINKS 16
 #define DHCP_GRACE_MS 5000
 #define RESOLV_CONF "/run/nomadinit/resolv.conf"
 
-struct link {
-	int index; /* 0: free */
-	char name[16];
-	const struct config_interface *config;
-	bool has_carrier, has_address, told_bad;
-	uint64_t carrier_ms; /* since when */
-	int packet_fd;
-	struct dhcp_client dhcp;
-	struct dhcp_lease applied;
-	uint8_t rdnss[3][16];
-	size_t n_rdnss;
-	unsigned int metric;
-};
-
-static struct link links[MAX_LINKS];
-static const struct config *config;
 static struct net_hooks hooks;
 static int monitor = -1;
 static struct loop_timer reopen_timer;
@@ -59,111 +44,20 @@ static void from_v4(struct net_address *a, uint32_t ip, unsigned int prefix)
 	memcpy(a->bytes, &ip, 4);
 }
 
-static const char *v4(uint32_t ip)
-{
-	static char text[4][INET_ADDRSTRLEN];
-	static unsigned int turn;
-
-	return inet_ntop(AF_INET, &ip, text[++turn % 4], sizeof(text[0]));
-}
-
 /* ---- What came of it ---------------------------------------------------------- */
-
-#define MAX_SERVERS 16
-static char server_text[MAX_SERVERS][INET6_ADDRSTRLEN + 17];
-static const char *servers[MAX_SERVERS + 1];
-
-static void add_server(size_t *n, const char *text)
-{
-	size_t i;
-
-	for (i = 0; i < *n; i++)
-		if (strcmp(servers[i], text) == 0)
-			return;
-	if (*n < MAX_SERVERS) {
-		util_copy(server_text[*n], sizeof(server_text[0]), text);
-		servers[*n] = server_text[*n];
-		servers[++*n] = NULL;
-	}
-}
-
-const char *const *net_name_servers(void *unused)
-{
-	char text[INET6_ADDRSTRLEN + 17];
-	size_t i, j, n = 0;
-
-	(void)unused;
-	servers[0] = NULL;
-	for (i = 0; config && config->dns && config->dns[i]; i++)
-		add_server(&n, config->dns[i]);
-	for (i = 0; i < MAX_LINKS; i++) {
-		for (j = 0; links[i].index && links[i].dhcp.has_lease && j < links[i].applied.n_dns; j++)
-			add_server(&n, v4(links[i].applied.dns[j]));
-		for (j = 0; links[i].index && j < links[i].n_rdnss; j++) {
-			inet_ntop(AF_INET6, links[i].rdnss[j], text, INET6_ADDRSTRLEN);
-			/* A link-local server is only reachable through its link. */
-			if (links[i].rdnss[j][0] == 0xfe && (links[i].rdnss[j][1] & 0xc0) == 0x80) {
-				strcat(text, "%");
-				strcat(text, links[i].name);
-			}
-			add_server(&n, text);
-		}
-	}
-	return servers;
-}
-
-const char *const *net_time_servers(void *unused)
-{
-	static char text[MAX_SERVERS][INET_ADDRSTRLEN];
-	static const char *list[MAX_SERVERS + 1];
-	size_t i, j, n = 0;
-
-	(void)unused;
-	for (i = 0; config && config->ntp && config->ntp[i] && n < MAX_SERVERS; i++)
-		list[n++] = config->ntp[i];
-	for (i = 0; i < MAX_LINKS; i++) {
-		for (j = 0; links[i].index && links[i].dhcp.has_lease && j < links[i].applied.n_ntp && n < MAX_SERVERS;
-		     j++) {
-			util_copy(text[n], sizeof(text[0]), v4(links[i].applied.ntp[j]));
-			list[n] = text[n];
-			n++;
-		}
-	}
-	list[n] = NULL;
-	return list;
-}
-
-int net_format_resolv(char *buf, int size, const char *const *list, char *const *search, const char *const *domains)
-{
-	int n = 0, i;
-
-	if (search || (domains && domains[0])) {
-		n += snprintf(buf + n, (size_t)(size - n), "search");
-		for (i = 0; search && search[i] && n < size; i++)
-			n += snprintf(buf + n, (size_t)(size - n), " %s", search[i]);
-		for (i = 0; domains && domains[i] && n < size; i++)
-			n += snprintf(buf + n, (size_t)(size - n), " %s", domains[i]);
-		if (n < size)
-			n += snprintf(buf + n, (size_t)(size - n), "\n");
-	}
-	/* The resolver reads three. */
-	for (i = 0; i < 3 && list && list[i] && n < size; i++)
-		n += snprintf(buf + n, (size_t)(size - n), "nameserver %s\n", list[i]);
-	return n < size ? n : -ENOSPC;
-}
 
 static void publish(void)
 {
-	const char *domains[MAX_LINKS + 1];
+	const char *domains[NET_MAX_LINKS + 1];
 	char text[4096];
 	size_t i, n = 0;
 	int len, r;
 
-	for (i = 0; i < MAX_LINKS; i++)
-		if (links[i].index && links[i].dhcp.has_lease && links[i].applied.domain[0])
-			domains[n++] = links[i].applied.domain;
+	for (i = 0; i < NET_MAX_LINKS; i++)
+		if (net_links[i].index && net_links[i].dhcp.has_lease && net_links[i].applied.domain[0])
+			domains[n++] = net_links[i].applied.domain;
 	domains[n] = NULL;
-	len = net_format_resolv(text, sizeof(text), net_name_servers(NULL), config->search, domains);
+	len = net_format_resolv(text, sizeof(text), net_name_servers(NULL), net_config->search, domains);
 	r = len < 0 ? len : util_replace_file(RESOLV_CONF, text, (size_t)len, 0644);
 	if (r < 0)
 		log_warn("cannot write '%s': %s", RESOLV_CONF, strerror(-r));
@@ -175,8 +69,8 @@ bool net_is_online(void)
 {
 	size_t i;
 
-	for (i = 0; i < MAX_LINKS; i++)
-		if (links[i].index && links[i].has_address)
+	for (i = 0; i < NET_MAX_LINKS; i++)
+		if (net_links[i].index && net_links[i].has_address)
 			return true;
 	return false;
 }
@@ -187,9 +81,9 @@ bool net_is_settled(void)
 	size_t i;
 
 	/* IPv6 is often there first; what DHCP has to say (our name, for one) is worth a moment. */
-	for (i = 0; i < MAX_LINKS; i++)
-		if (links[i].index && links[i].config->dhcp && links[i].has_carrier && !links[i].dhcp.has_lease &&
-		    now < links[i].carrier_ms + DHCP_GRACE_MS)
+	for (i = 0; i < NET_MAX_LINKS; i++)
+		if (net_links[i].index && net_links[i].config->dhcp && net_links[i].has_carrier &&
+		    !net_links[i].dhcp.has_lease && now < net_links[i].carrier_ms + DHCP_GRACE_MS)
 			return false;
 	return net_is_online();
 }
@@ -200,7 +94,7 @@ static const char *router_of(const struct dhcp_lease *lease)
 
 	for (i = 0; i < lease->n_routes; i++)
 		if (lease->routes[i].prefix == 0)
-			return v4(lease->routes[i].via);
+			return net_v4(lease->routes[i].via);
 	return "none";
 }
 
@@ -208,7 +102,7 @@ static const char *router_of(const struct dhcp_lease *lease)
 
 static void dhcp_send(void *data, const void *packet, size_t len, uint32_t from, uint32_t to)
 {
-	struct link *l = data;
+	struct net_iface *l = data;
 	int r;
 
 	r = to ? packet_unicast(l->name, packet, len, from, to)
@@ -217,7 +111,7 @@ static void dhcp_send(void *data, const void *packet, size_t len, uint32_t from,
 		log_warn("'%s': cannot send to the DHCP server: %s", l->name, strerror(-r));
 }
 
-static void drop_lease(struct link *l)
+static void drop_lease(struct net_iface *l)
 {
 	struct net_address a;
 
@@ -227,7 +121,7 @@ static void drop_lease(struct link *l)
 	l->has_address = l->config->addresses && l->config->addresses[0];
 }
 
-static void add_lease_routes(struct link *l, const struct dhcp_lease *lease)
+static void add_lease_routes(struct net_iface *l, const struct dhcp_lease *lease)
 {
 	struct net_address to, via;
 	size_t i;
@@ -238,20 +132,20 @@ static void add_lease_routes(struct link *l, const struct dhcp_lease *lease)
 		from_v4(&via, lease->routes[i].via, 32);
 		r = netlink_add_route(l->index, &to, lease->routes[i].via ? &via : NULL, l->metric);
 		if (r < 0)
-			log_warn("'%s': cannot add the route to %s/%u via %s: %s", l->name, v4(lease->routes[i].to),
-				 lease->routes[i].prefix, v4(lease->routes[i].via), strerror(-r));
+			log_warn("'%s': cannot add the route to %s/%u via %s: %s", l->name, net_v4(lease->routes[i].to),
+				 lease->routes[i].prefix, net_v4(lease->routes[i].via), strerror(-r));
 	}
 }
 
 static void dhcp_changed(void *data, const struct dhcp_lease *lease)
 {
-	struct link *l = data;
+	struct net_iface *l = data;
 	struct net_address a;
 	bool is_new;
 	int r;
 
 	if (!lease) {
-		log_warn("'%s': lost its DHCP lease of %s", l->name, v4(l->applied.address));
+		log_warn("'%s': lost its DHCP lease of %s", l->name, net_v4(l->applied.address));
 		drop_lease(l);
 		publish();
 		return;
@@ -263,7 +157,7 @@ static void dhcp_changed(void *data, const struct dhcp_lease *lease)
 	from_v4(&a, lease->address, lease->prefix);
 	r = netlink_add_address(l->index, &a, lease->lease_s + 30);
 	if (r < 0)
-		log_error("'%s': cannot set address %s/%u: %s", l->name, v4(lease->address), lease->prefix,
+		log_error("'%s': cannot set address %s/%u: %s", l->name, net_v4(lease->address), lease->prefix,
 			  strerror(-r));
 	if (lease->mtu && !l->config->mtu && lease->mtu != l->applied.mtu)
 		netlink_set_mtu(l->index, lease->mtu);
@@ -271,8 +165,8 @@ static void dhcp_changed(void *data, const struct dhcp_lease *lease)
 	l->applied = *lease;
 	l->has_address = true;
 	if (is_new)
-		log_info("'%s': %s/%u by DHCP from %s, router %s, for %u s", l->name, v4(lease->address), lease->prefix,
-			 v4(lease->server), router_of(lease), lease->lease_s);
+		log_info("'%s': %s/%u by DHCP from %s, router %s, for %u s", l->name, net_v4(lease->address),
+			 lease->prefix, net_v4(lease->server), router_of(lease), lease->lease_s);
 	if (lease->hostname[0] && hooks.hostname)
 		hooks.hostname(hooks.data, lease->hostname);
 	publish();
@@ -280,7 +174,7 @@ static void dhcp_changed(void *data, const struct dhcp_lease *lease)
 
 static void on_packet(void *data)
 {
-	struct link *l = data;
+	struct net_iface *l = data;
 	uint8_t buf[2048];
 	size_t at, len;
 	const char *why;
@@ -300,7 +194,7 @@ static void on_packet(void *data)
 	}
 }
 
-static void link_dhcp(struct link *l, const uint8_t mac[6])
+static void link_dhcp(struct net_iface *l, const uint8_t mac[6])
 {
 	int r;
 
@@ -316,8 +210,8 @@ static void link_dhcp(struct link *l, const uint8_t mac[6])
 			log_error("'%s': cannot watch for DHCP: %s", l->name, strerror(-r));
 	}
 	memcpy(l->dhcp.mac, mac, 6);
-	if (config->hostname)
-		util_copy(l->dhcp.hostname, sizeof(l->dhcp.hostname), config->hostname);
+	if (net_config->hostname)
+		util_copy(l->dhcp.hostname, sizeof(l->dhcp.hostname), net_config->hostname);
 	l->dhcp.send = dhcp_send;
 	l->dhcp.changed = dhcp_changed;
 	l->dhcp.data = l;
@@ -326,13 +220,13 @@ static void link_dhcp(struct link *l, const uint8_t mac[6])
 
 /* ---- Links come and go -------------------------------------------------------- */
 
-static struct link *find_link(int index)
+static struct net_iface *find_link(int index)
 {
 	size_t i;
 
-	for (i = 0; i < MAX_LINKS; i++)
-		if (links[i].index == index)
-			return &links[i];
+	for (i = 0; i < NET_MAX_LINKS; i++)
+		if (net_links[i].index == index)
+			return &net_links[i];
 	return NULL;
 }
 
@@ -353,7 +247,7 @@ static void set_ipv6(const char *name, const char *knob, const char *value)
 	util_write_knob(path, value);
 }
 
-static void add_static(struct link *l)
+static void add_static(struct net_iface *l)
 {
 	struct net_address a, any = { 0 };
 	size_t i;
@@ -379,30 +273,38 @@ static void add_static(struct link *l)
 	}
 }
 
-static struct link *adopt(const struct net_link *new)
+static const struct config_interface *section_for(const char *name, const uint8_t m[6])
 {
 	const struct config_interface *c;
-	struct link *l = find_link(0);
 	char mac[18];
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	c = config_interface_for(net_config, name, mac);
+	if (c && strcmp(c->name ? c->name : "*", "*") == 0 && !is_hardware(name))
+		return NULL;
+	return c;
+}
+
+static void add_routes(struct net_iface *l)
+{
+	struct net_address to, via;
+	size_t i;
 	int r;
 
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", new->mac[0], new->mac[1], new->mac[2], new->mac[3],
-		 new->mac[4], new->mac[5]);
-	c = config_interface_for(config, new->name, mac);
-	if (!c || !new->is_ethernet)
-		return NULL;
-	if (strcmp(c->name ? c->name : "*", "*") == 0 && !is_hardware(new->name))
-		return NULL;
-	if (!l) {
-		log_warn("'%s': more than %d interfaces, this one is left alone", new->name, MAX_LINKS);
-		return NULL;
+	for (i = 0; l->config->routes && l->config->routes[i]; i++) {
+		if (!config_parse_route(l->config->routes[i], &to, &via))
+			continue;
+		r = netlink_add_route(l->index, &to, &via, l->metric);
+		if (r < 0)
+			log_error("'%s': cannot add the route %s: %s", l->name, l->config->routes[i], strerror(-r));
 	}
-	memset(l, 0, sizeof(*l));
-	l->index = new->index;
-	l->packet_fd = -1;
-	util_copy(l->name, sizeof(l->name), new->name);
-	l->config = c;
-	l->metric = c->metric ? (unsigned int)c->metric : 100 + (unsigned int)new->index;
+}
+
+static void apply_section(struct net_iface *l)
+{
+	const struct config_interface *c = l->config;
+	int r;
+
 	set_ipv6(l->name, "accept_ra", c->accept_ra ? "2" : "0");
 	set_ipv6(l->name, "autoconf", c->accept_ra ? "1" : "0");
 	if (c->mtu) {
@@ -414,14 +316,46 @@ static struct link *adopt(const struct net_link *new)
 	if (r < 0)
 		log_error("'%s': cannot bring it up: %s", l->name, strerror(-r));
 	add_static(l);
+	add_routes(l);
 	if (l->has_address)
 		publish();
+}
+
+static struct net_iface *adopt(const struct net_link *new)
+{
+	const struct config_interface *c = new->is_ethernet ? section_for(new->name, new->mac) : NULL;
+	struct net_iface *l = find_link(0);
+
+	if (!c)
+		return NULL;
+	if (!l) {
+		log_warn("'%s': more than %d interfaces, this one is left alone", new->name, NET_MAX_LINKS);
+		return NULL;
+	}
+	memset(l, 0, sizeof(*l));
+	l->index = new->index;
+	l->packet_fd = -1;
+	memcpy(l->mac, new->mac, sizeof(l->mac));
+	util_copy(l->name, sizeof(l->name), new->name);
+	l->config = c;
+	l->metric = c->metric ? (unsigned int)c->metric : 100 + (unsigned int)new->index;
+	apply_section(l);
 	return l;
+}
+
+static void forget(struct net_iface *l)
+{
+	dhcp_stop(&l->dhcp);
+	if (l->packet_fd >= 0) {
+		loop_unwatch(l->packet_fd);
+		close(l->packet_fd);
+	}
+	l->index = 0;
 }
 
 static void on_link(void *data, const struct net_link *new, bool is_gone)
 {
-	struct link *l = find_link(new->index);
+	struct net_iface *l = find_link(new->index);
 
 	(void)data;
 	if (new->index <= 0)
@@ -430,16 +364,11 @@ static void on_link(void *data, const struct net_link *new, bool is_gone)
 		if (!l)
 			return;
 		log_info("'%s' is gone", l->name);
-		dhcp_stop(&l->dhcp);
-		if (l->packet_fd >= 0) {
-			loop_unwatch(l->packet_fd);
-			close(l->packet_fd);
-		}
-		l->index = 0;
+		forget(l);
 		publish();
 		return;
 	}
-	if (!l)
+	if (!l && !virtual_take(net_config, new))
 		l = adopt(new);
 	if (!l || l->has_carrier == new->has_carrier)
 		return;
@@ -456,7 +385,7 @@ static void on_link(void *data, const struct net_link *new, bool is_gone)
 
 static void on_rdnss(void *data, int index, const uint8_t (*list)[16], size_t n, uint32_t lifetime_s)
 {
-	struct link *l = find_link(index);
+	struct net_iface *l = find_link(index);
 
 	(void)data;
 	if (!l || !l->config->accept_ra)
@@ -468,7 +397,7 @@ static void on_rdnss(void *data, int index, const uint8_t (*list)[16], size_t n,
 
 static void on_address(void *data, int index, int family)
 {
-	struct link *l = find_link(index);
+	struct net_iface *l = find_link(index);
 
 	(void)data;
 	if (l && family == AF_INET6 && !l->has_address) {
@@ -504,17 +433,103 @@ static void open_monitor(void *data)
 	}
 }
 
+bool net_is_started(void)
+{
+	return reopen_timer.fn != NULL;
+}
+
+static bool is_in(char *const *list, const char *text)
+{
+	for (; list && *list; list++)
+		if (strcmp(*list, text) == 0)
+			return true;
+	return false;
+}
+
+static void change_section(struct net_iface *l, const struct config_interface *new)
+{
+	const struct config_interface *old = l->config;
+	struct net_address a;
+	size_t i;
+
+	l->config = new;
+	l->has_address = l->dhcp.has_lease;
+	for (i = 0; old->addresses && old->addresses[i]; i++)
+		if (net_address_parse(old->addresses[i], &a) == 0 && !is_in(new->addresses, old->addresses[i]))
+			netlink_del_address(l->index, &a);
+	if (!new->dhcp && old->dhcp) {
+		dhcp_stop(&l->dhcp);
+		if (l->applied.address)
+			drop_lease(l);
+	}
+	apply_section(l);
+	if (new->dhcp && !old->dhcp && l->has_carrier)
+		link_dhcp(l, l->mac);
+}
+
+void net_reconfigure(const struct config *c)
+{
+	const struct config_interface *section;
+	size_t i;
+
+	if (!net_is_started())
+		return;
+	net_config = c;
+	for (i = 0; i < NET_MAX_LINKS; i++) {
+		if (!net_links[i].index)
+			continue;
+		section = section_for(net_links[i].name, net_links[i].mac);
+		if (section) {
+			change_section(&net_links[i], section);
+		} else {
+			if (net_links[i].applied.address)
+				drop_lease(&net_links[i]);
+			forget(&net_links[i]);
+		}
+	}
+	virtual_start(net_config);
+	/* A full list once more: other interfaces may be ours now. */
+	if (monitor >= 0) {
+		loop_unwatch(monitor);
+		close(monitor);
+	}
+	open_monitor(NULL);
+	publish();
+}
+
+void net_set_link_local(bool on)
+{
+	static struct net_address a;
+	static int index;
+	uint8_t random[2];
+	size_t i;
+
+	if (!on && index)
+		netlink_del_address(index, &a);
+	index = 0;
+	for (i = 0; on && i < NET_MAX_LINKS && !index; i++)
+		if (net_links[i].index && net_links[i].has_carrier)
+			index = net_links[i].index;
+	if (!index)
+		return;
+	util_random(random, sizeof(random));
+	/* RFC 3927: not the first and the last 256. */
+	from_v4(&a, htonl(0xa9fe0000u | (uint32_t)(1 + random[0] % 253) << 8 | random[1]), 16);
+	netlink_add_address(index, &a, 0);
+}
+
 int net_start(const struct config *c, const struct net_hooks *h)
 {
 	int r;
 
-	config = c;
+	net_config = c;
 	hooks = *h;
 	nomad__make_dirs("/run/nomadinit", 0755);
 	r = netlink_set_up(1);
 	if (r < 0)
 		log_error("cannot bring up the loopback interface: %s", strerror(-r));
 	reopen_timer.fn = open_monitor;
+	virtual_start(net_config);
 	open_monitor(NULL);
 	publish();
 	return r;

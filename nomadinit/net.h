@@ -17,6 +17,14 @@ struct net_hooks {
 
 /* Loopback up, watch links, configure them as they appear.  The configuration is borrowed for ever. */
 int net_start(const struct config *config, const struct net_hooks *hooks);
+bool net_is_started(void);
+/* Take another configuration, which is borrowed for ever; the one before may go after this.  Does nothing if the
+ * network was not started. */
+void net_reconfigure(const struct config *config);
+/* An address of 169.254.0.0/16 for the first interface, to ask a metadata service from; off removes it. */
+void net_set_link_local(bool on);
+/* Azure's wire server as DHCP gives it, or NULL. */
+const char *net_wireserver(void);
 /* Has some interface an address that others can reach? */
 bool net_is_online(void);
 /* And has DHCP, where it is asked, answered or been silent for a while? */

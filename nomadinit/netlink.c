@@ -123,6 +123,75 @@ int netlink_set_mtu(int index, unsigned int mtu)
 	return ask(&q);
 }
 
+/* An attribute that holds others: what is put between the two calls. */
+static struct rtattr *begin_nest(struct request *q, uint16_t type)
+{
+	struct rtattr *a = (struct rtattr *)(void *)((char *)q + NLMSG_ALIGN(q->h.nlmsg_len));
+
+	put(q, type, "", 0);
+	return a;
+}
+
+static void end_nest(const struct request *q, struct rtattr *a)
+{
+	a->rta_len = (uint16_t)((const char *)q + NLMSG_ALIGN(q->h.nlmsg_len) - (const char *)a);
+}
+
+int netlink_add_vlan(const char *name, int parent, unsigned int id)
+{
+	struct rtattr *info, *data;
+	uint16_t tag = (uint16_t)id;
+	struct request q;
+
+	begin(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(q.link));
+	put(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	put(&q, IFLA_LINK, &parent, sizeof(parent));
+	info = begin_nest(&q, IFLA_LINKINFO);
+	put(&q, IFLA_INFO_KIND, "vlan", 5);
+	data = begin_nest(&q, IFLA_INFO_DATA);
+	put(&q, IFLA_VLAN_ID, &tag, sizeof(tag));
+	end_nest(&q, data);
+	end_nest(&q, info);
+	return ask(&q);
+}
+
+int netlink_add_bond(const char *name, unsigned int mode)
+{
+	struct rtattr *info, *data;
+	uint32_t watch_ms = 100;
+	uint8_t m = (uint8_t)mode;
+	struct request q;
+
+	begin(&q, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(q.link));
+	put(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	info = begin_nest(&q, IFLA_LINKINFO);
+	put(&q, IFLA_INFO_KIND, "bond", 5);
+	data = begin_nest(&q, IFLA_INFO_DATA);
+	put(&q, IFLA_BOND_MODE, &m, sizeof(m));
+	put(&q, IFLA_BOND_MIIMON, &watch_ms, sizeof(watch_ms));
+	end_nest(&q, data);
+	end_nest(&q, info);
+	return ask(&q);
+}
+
+int netlink_set_master(int index, int master)
+{
+	struct request q;
+	int r;
+
+	begin(&q, RTM_NEWLINK, 0, sizeof(q.link));
+	q.link.ifi_index = index;
+	q.link.ifi_change = IFF_UP;
+	r = ask(&q);
+	if (r < 0)
+		return r;
+	begin(&q, RTM_NEWLINK, 0, sizeof(q.link));
+	q.link.ifi_index = index;
+	put(&q, IFLA_MASTER, &master, sizeof(master));
+	r = ask(&q);
+	return r < 0 ? r : netlink_set_up(index);
+}
+
 static size_t size_of(int family)
 {
 	return family == AF_INET ? 4 : 16;
@@ -231,6 +300,7 @@ static void parse_link(const struct nlmsghdr *h, const struct netlink_events *to
 	link.index = info->ifi_index;
 	link.is_ethernet = info->ifi_type == ARPHRD_ETHER;
 	link.is_up = info->ifi_flags & IFF_UP;
+	link.is_member = info->ifi_flags & IFF_SLAVE;
 	link.has_carrier = (info->ifi_flags & IFF_UP) && (info->ifi_flags & IFF_RUNNING);
 	len = h->nlmsg_len - NLMSG_LENGTH(sizeof(*info));
 	for (a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {

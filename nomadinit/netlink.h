@@ -17,7 +17,7 @@ struct net_link {
 	int index;
 	char name[16];
 	uint8_t mac[6];
-	bool is_ethernet, is_up, has_carrier;
+	bool is_ethernet, is_up, has_carrier, is_member; /* of a bond, or behind another one */
 };
 
 /* "192.0.2.7/24", or without a prefix (then the family's full length). */
@@ -30,6 +30,12 @@ int netlink_add_address(int index, const struct net_address *a, uint32_t lifetim
 int netlink_del_address(int index, const struct net_address *a);
 /* to->prefix 0 is the default route; via may be NULL (on-link). */
 int netlink_add_route(int index, const struct net_address *to, const struct net_address *via, unsigned int metric);
+
+/* Makes a VLAN on a link, a bond; -EEXIST if the name is taken, -EOPNOTSUPP if the kernel lacks the module. */
+int netlink_add_vlan(const char *name, int parent, unsigned int id);
+int netlink_add_bond(const char *name, unsigned int mode);
+/* Puts a link into a bond, which takes it down first. */
+int netlink_set_master(int index, int master);
 
 /* A socket that tells of links and of router advertisements' name servers, and a request for all links there are. */
 int netlink_monitor_open(void);

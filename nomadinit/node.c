@@ -4,7 +4,8 @@
  *   mounts, modules for the hardware, signals, buttons
  *     -> configuration (broken? say why, read it again every 10 s)
  *     -> sysctl, modules, state partition (not there? by configuration wait or go on in memory)
- *     -> machine id, host name, random seed, log ring, watchdog
+ *     -> log ring, random seed; the cloud's metadata, if we are at one, and the configuration with it
+ *     -> machine id, host name, watchdog
  *     -> network, time
  *     -> when there is an address (or after a while) the agent
  *     -> the agent ran for a while and has registered: the slot we run from is good
@@ -18,13 +19,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <time.h>
 
 #include "blockdev.h"
@@ -39,10 +38,12 @@
 #include "kmsg.h"
 #include "log.h"
 #include "loop.h"
+#include "metadata.h"
 #include "modules.h"
 #include "mounts.h"
 #include "net.h"
 #include "ntp.h"
+#include "rescue.h"
 #include "service.h"
 #include "shutdown.h"
 #include "state.h"
@@ -59,6 +60,7 @@ static struct config config;
 static bool in_container, clock_was_wrong, agent_started, just_trimmed;
 /* Healthy is an agent that ran for a while, has registered, and passes the user's check. */
 static bool healthy, agent_can_be_asked, agent_settled, agent_checked;
+static char dhcp_name[254];
 static pid_t rescue;
 static int signals;
 static int64_t build_time;
@@ -223,6 +225,7 @@ static void on_dhcp_hostname(void *data, const char *name)
 	(void)data;
 	gethostname(now, sizeof(now) - 1);
 	/* The node's name must not change under a running agent. */
+	util_copy(dhcp_name, sizeof(dhcp_name), name);
 	if (config.hostname || agent_started || strcmp(now, name) == 0)
 		return;
 	if (identity_set_hostname(name) == 0)
@@ -269,36 +272,9 @@ static void set_names(void)
 
 	identity_machine_id(id);
 	snprintf(name, sizeof(name), "nomad-%.8s", id);
-	r = identity_set_hostname(config.hostname ? config.hostname : name);
+	r = identity_set_hostname(config.hostname ? config.hostname : dhcp_name[0] ? dhcp_name : name);
 	if (r < 0)
 		log_warn("cannot set the host name: %s", strerror(-r));
-}
-
-static void open_rescue(void)
-{
-	char *argv[] = { (char *)(uintptr_t) "-sh", NULL };
-	sigset_t none;
-	int fd;
-
-	if (!cmdline_is_on("rescue"))
-		return;
-	log_warn("a rescue shell is open on the console, as the kernel arguments say; the agent waits for its end");
-	rescue = fork();
-	if (rescue != 0)
-		return;
-	setsid();
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	fd = open("/dev/console", O_RDWR | O_CLOEXEC);
-	ioctl(fd, TIOCSCTTY, 1);
-	dup2(fd, 0);
-	dup2(fd, 1);
-	dup2(fd, 2);
-	setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	setenv("PS1", "rescue# ", 1);
-	execv("/bin/sh", argv);
-	dprintf(2, "the image has no shell (it was built with SHELL=no)\r\n");
-	_exit(127);
 }
 
 static void write_agent_config(void)
@@ -336,32 +312,79 @@ static void open_log(void)
 	}
 }
 
+static const struct net_hooks net = { .changed = on_net_changed, .hostname = on_dhcp_hostname };
+
 static void go_on(void)
 {
-	static const struct net_hooks net = { .changed = on_net_changed, .hostname = on_dhcp_hostname };
 	static const struct ntp_source time_source = { .names = net_time_servers,
 						       .resolvers = net_name_servers,
 						       .synced = on_synced };
 
-	state_prepare();
-	open_log();
-	if (!in_container)
-		identity_load_seed();
 	set_names();
 	write_agent_config();
 	if (!in_container)
 		hardware_start_watchdog(config.watchdog_seconds);
-	open_rescue();
+	rescue = rescue_open();
 	agent_timer.fn = consider_agent;
 	check_timer.fn = check_agent;
 	ntp_start(&time_source, build_time, in_container);
-	net_start(&config, &net);
+	if (!net_is_started())
+		net_start(&config, &net);
+	ntp_kick();
 	agent_deadline = util_now_ms() + (uint64_t)config.wait_network_seconds * 1000;
 	if (rescue <= 0)
 		consider_agent(NULL);
 	trial_timer.fn = on_trial_end;
 	settled_timer.fn = on_settled;
 	loop_timer_set(&trial_timer, TRIAL_MS + (uint64_t)config.agent.healthy_seconds * 1000);
+	metadata_report(&config);
+}
+
+/* The configuration once more, with what the cloud said.  The old one is in use until the network has the new one. */
+static int take_config(void)
+{
+	char error[CONFIG_ERROR_SIZE];
+	struct config old = config, new;
+
+	if (confdrive_load(&new, in_container, error) < 0) {
+		log_error("the configuration is broken: %s", error);
+		return -EINVAL;
+	}
+	config = new;
+	net_reconfigure(&config);
+	config_done(&old);
+	return 0;
+}
+
+static void ask_cloud(void *data);
+static void on_metadata(void)
+{
+	if (access(METADATA_RESULT, F_OK) == 0 && take_config() < 0) {
+		log_error("reading it again in %d s", CONFIG_RETRY_MS / 1000);
+		config_timer.fn = ask_cloud;
+		loop_timer_set(&config_timer, CONFIG_RETRY_MS);
+		return;
+	}
+	apply_modules();
+	apply_sysctl();
+	go_on();
+}
+
+static void ask_cloud(void *data)
+{
+	(void)data;
+	metadata_start(&config, in_container, on_metadata);
+}
+
+static void on_state(void)
+{
+	state_prepare();
+	open_log();
+	if (!in_container)
+		identity_load_seed();
+	if (metadata_needs_network(&config, in_container))
+		net_start(&config, &net);
+	ask_cloud(NULL);
 }
 
 static void try_config(void *data)
@@ -377,18 +400,16 @@ static void try_config(void *data)
 	shutdown_init(&config, in_container);
 	apply_modules();
 	apply_sysctl();
-	state_start(&config, in_container, go_on);
+	state_start(&config, in_container, on_state);
 }
 
 /* The agent's part and the kernel settings; what else is ours counts from the next boot. */
-static void reload(void)
+static void on_reloaded(void)
 {
 	char error[CONFIG_ERROR_SIZE], *agent_json;
 	struct nomad_map sysctl;
 	struct config new;
 
-	if (!agent_started)
-		return;
 	if (confdrive_load(&new, in_container, error) < 0) {
 		log_error("the configuration is broken: %s; the agent keeps the one it has", error);
 		return;
@@ -403,6 +424,12 @@ static void reload(void)
 	write_agent_config();
 	apply_sysctl();
 	service_signal(SIGHUP);
+}
+
+static void reload(void)
+{
+	if (agent_started)
+		metadata_start(&config, in_container, on_reloaded);
 }
 
 /* ---- Signals ----------------------------------------------------------------------- */

@@ -20,11 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	owned[n] = texts[n] = confdrive_from_cmdline();
 	fuzz_must(texts[n++]);
 	for (; n < TEXTS && in.size; n++) {
-		const char *ours;
-
-		owned[n] = fuzz_text(&in, 0, NULL);
-		ours = confdrive_user_data(owned[n]);
-		texts[n] = ours ? (char *)ours : owned[n];
+		owned[n] = texts[n] = fuzz_text(&in, 0, NULL);
 	}
 	if (config_parse((const char *const *)texts, names, n, &config, error) == 0) {
 		fuzz_must(config.agent.command && config.agent.command[0][0] == '/' && config.agent_json);
