@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bootenv.h"
+#include "check.h"
 #include "cloud.h"
 #include "config.h"
 #include "df.h"
@@ -21,6 +22,7 @@
 #include "modules.h"
 #include "node.h"
 #include "rootfs.h"
+#include "status.h"
 #include "update.h"
 #include "util.h"
 
@@ -48,46 +50,6 @@ static int reboot_main(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	return tell_pid1(SIGRTMIN + 5);
-}
-
-static int check_main(int argc, char **argv)
-{
-	const char *texts[16] = { 0 }, *names[16];
-	char error[CONFIG_ERROR_SIZE], *text;
-	struct config c;
-	bool show = false;
-	size_t n = 0;
-	int i, r = 0;
-
-	for (i = 1; i < argc && n < NOMAD_ARRAY_LEN(texts); i++) {
-		if (strcmp(argv[i], "--show") == 0) {
-			show = true;
-			continue;
-		}
-		r = util_read_alloc(argv[i], CONFIG_MAX_BYTES, &text, NULL);
-		if (r < 0) {
-			fprintf(stderr, "cannot read '%s': %s\n", argv[i], strerror(-r));
-			break;
-		}
-		names[n] = argv[i];
-		texts[n++] = text;
-	}
-	if (r == 0 && n == 0) {
-		fprintf(stderr, "usage: nomadinit check [--show] FILE...\n");
-		return 2;
-	}
-	if (r == 0) {
-		r = config_parse(texts, names, n, &c, error);
-		if (r < 0)
-			fprintf(stderr, "%s\n", error);
-	}
-	if (r == 0) {
-		printf("%s\n", show ? c.agent_json : "the nomadinit section is right (the agent judges the rest)");
-		config_done(&c);
-	}
-	while (n > 0)
-		free((char *)(uintptr_t)texts[--n]);
-	return r < 0;
 }
 
 static int options_main(int argc, char **argv)
@@ -137,9 +99,11 @@ static const struct command {
 	int (*main)(int argc, char **argv);
 	const char *help;
 } commands[] = {
-	{ "check", check_main, "[--show] FILE...   check configuration files (later ones override)" },
+	{ "check", check_main,
+	  "[--show] FILE...   check configurations or user-data (later ones override): what would they do?" },
 	{ "options", options_main, "list what may be written in the nomadinit section" },
 	{ "clouds", cloud_list_main, "list the providers of metadata that are known" },
+	{ "status", status_main, "print what this node is and how it is, as JSON" },
 	{ "update", update_main, "FILE [--reboot]    put a new system into the other slot" },
 	{ "poweroff", poweroff_main, "drain, stop, power off" },
 	{ "reboot", reboot_main, "drain, stop, start anew" },

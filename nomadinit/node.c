@@ -47,6 +47,7 @@
 #include "service.h"
 #include "shutdown.h"
 #include "state.h"
+#include "status.h"
 #include "base/tree.h"
 #include "util.h"
 
@@ -114,6 +115,7 @@ static void consider_health(void)
 	if (healthy || !agent_settled || !agent_checked)
 		return;
 	healthy = true;
+	status_note(STATUS_HEALTHY, 1);
 	log_info("the agent is healthy");
 	run_self("bless", NULL, NULL);
 }
@@ -153,7 +155,10 @@ static void check_agent(void *data)
 
 static void on_agent_started(void *data)
 {
+	static int starts;
+
 	(void)data;
+	status_note(STATUS_AGENT_STARTS, ++starts);
 	agent_settled = false;
 	if (!healthy)
 		loop_timer_set(&check_timer, CHECK_MS);
@@ -205,6 +210,7 @@ static void consider_agent(void *data)
 static void on_net_changed(void *data)
 {
 	(void)data;
+	status_note(STATUS_ONLINE, net_is_online());
 	if (net_is_online())
 		ntp_kick();
 	if (agent_deadline)
@@ -214,6 +220,7 @@ static void on_net_changed(void *data)
 static void on_synced(void *data, bool is_first)
 {
 	(void)data;
+	status_note(STATUS_TIME, 1);
 	if (is_first)
 		consider_agent(NULL);
 }

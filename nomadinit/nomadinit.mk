@@ -48,6 +48,7 @@ DRIVERS ?=
 IMAGE ?= $(BUILD)/image
 FORMATS ?= qcow2
 CONFIG ?=
+CNI ?=
 KEY ?=
 CERT ?=
 
@@ -68,7 +69,7 @@ image: image-deps
 	nomadinit/image/build --init $(nomadinit.program).stripped --out '$(IMAGE)' --formats '$(FORMATS)' \
 		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(image_nomad)') \
 		$(if $(DRIVERS),--drivers '$(image_drivers)' --plugins $(BUILD)/plugins) \
-		$(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)')
+		$(if $(CNI),--cni '$(CNI)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)')
 run-image:
 	@test/install-deps run-image
 	nomadinit/image/run '$(IMAGE)/nomadinit.qcow2'

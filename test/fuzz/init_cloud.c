@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What metadata services, hypervisors and drives send, by the first byte: HTTP in pieces, YAML, user-data, a document to
- * map, frames of mdata, the XML of Azure, SMBIOS tables. */
+ * What metadata services, hypervisors and drives send, by the first byte: HTTP in pieces, YAML, user-data, a document
+ * to map, frames of mdata, the XML of Azure, SMBIOS tables. */
 #include "fuzz.h"
 #include "nomadinit/azure.h"
 #include "nomadinit/cloud.h"

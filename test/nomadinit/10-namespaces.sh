@@ -3,7 +3,7 @@
 # The whole of PID 1, as PID 1, in namespaces instead of a machine: supervision, shutdown, logs, configuration, network
 # over a veth pair with a real DHCP server; and what may go wrong with each.
 . test/nomadinit/lib.sh
-requires dnsmasq perl
+requires dnsmasq perl jq
 . test/nomadinit/pid1.sh
 
 # ---- An ordinary life --------------------------------------------------------------------
@@ -34,6 +34,12 @@ echo broken >"$root/etc/nomadinit/init.json"
 kill -HUP "$inner"
 check "one that is broken is not taken" says "the agent keeps the one it has"
 check "and the old one stays" prints '"region": "mars"' agent_json
+check "status: JSON" prints '"hostname": "node7"' inside /sbin/nomadinit status
+status_is() { inside /sbin/nomadinit status | jq -e "$1"; }
+check "status: the agent is healthy" status_is '.agent_healthy == true and .agent_starts == 1'
+check "status: which boot it is" status_is ".boot_id == \"$(cat /proc/sys/kernel/random/boot_id)\""
+check "the kernel spares the agent when memory runs out" prints '^-900$' \
+	inside /bin/sh -c 'cat /proc/$(/bin/busybox pidof nomad)/oom_score_adj'
 # Orphans: the shell ends, its child becomes ours, ends, and must not stay as a zombie.
 inside /bin/sh -c '(sleep 0.2 & sleep 0.1 & exit 0)'
 no_zombie() { ! inside /bin/ps -o stat | grep -q Z; }
@@ -252,6 +258,22 @@ check "check: an agent without a path" says_of '{"nomadinit": {"agent": {"comman
 check "check: no such file" prints no-such fails "$init" check "$T/no-such"
 echo '{"region": "a", "client": {"enabled": true}}' >"$T/1"
 echo '{"region": "b"}' >"$T/2"
+explains() { printf '%s\n' "$1" >"$T/c.json"; prints "$2" "$init" check "$T/c.json"; }
+check "check: says what the agent would be" explains '{"client": {"enabled": true, "servers": ["a"]}}' 'agent: client only'
+check "check: warns of an open API" explains '{"server": {"enabled": true}}' 'warning: whoever reaches the API may run jobs'
+check "check: warns of a client without servers" explains '{"client": {"enabled": true}}' 'warning: the client knows no server'
+check "check: not of one that is bound to loopback" unlike \
+	"$("$init" check nomadinit/image/init.json)" warning
+check "check: says what an interface would be" explains '{"nomadinit": {"network": {"v5": {"vlan": 5, "parent": "eth0"}}}}' \
+	"'v5': VLAN 5 on 'eth0', IPv4 by DHCP"
+check "check: user-data after #nomadinit" explains '#nomadinit
+{"region": "eu"}' "is user-data: init.json"
+check "check: user-data in base64" explains "$(echo '{"region": "eu"}' | base64)" "init.json in base64"
+check "check: a #cloud-config" says_of '#cloud-config
+hostname: x' 'only cloud-init reads'
+check "check: a script" says_of '#!/bin/sh' 'not used: it begins with'
+check "check: a VLAN without parent" says_of_network '{"vlan": 5}' 'vlan needs a parent'
+check "check: no route" says_of_network '{"routes": ["10.0.0.0 via x"]}' 'routes as 10.0.0.0/8 via 192.0.2.1'
 check "check --show: later files override" prints '"region": "b"' "$init" check --show "$T/1" "$T/2"
 check "check --show: what is filled in" prints drain_on_shutdown "$init" check --show "$T/1" "$T/2"
 

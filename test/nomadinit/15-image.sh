@@ -28,15 +28,22 @@ build() {
 		--nomad "$T/tree/agent" "$@"
 }
 built() { build "$@" >"$T/sizes"; }
-check "it is built by an ordinary user" built --out "$T/out/one" --formats "raw qcow2 vmdk vdi vhdx"
+check "it is built by an ordinary user" built --out "$T/out/one" --formats "raw qcow2 vmdk vdi vhdx vhd gce"
 sleep 1
-check "and once more" build --out "$T/out/two" --formats "raw qcow2"
-for f in raw qcow2 update; do check "both are the same, byte for byte: $f" cmp "$one.$f" "$two.$f"; done
+check "and once more" build --out "$T/out/two" --formats "raw qcow2 vhd gce"
+for f in raw qcow2 vhd tar.gz update; do check "both are the same, byte for byte: $f" cmp "$one.$f" "$two.$f"; done
 check "the partition table is sound" sfdisk -q --verify "$one.raw"
 for f in qcow2 vmdk vdi vhdx; do
 	check "$f and raw hold the same" qemu-img compare -q "$one.raw" "$one.$f"
 	check "$f: qemu-img check" qemu-img check -q "$one.$f"
 done
+raw_bytes=$(stat -c %s "$one.raw")
+check "vhd: whole MiB and a footer" test "$(stat -c %s "$one.vhd")" -eq $(((raw_bytes + 1048575) / 1048576 * 1048576 + 512))
+check "vhd and raw hold the same" qemu-img compare -q -f raw -F vpc "$one.raw" "$one.vhd"
+check "gce: one file of that name" prints '^disk.raw$' tar -tf "$one.tar.gz"
+tar -xf "$one.tar.gz" -C "$T" disk.raw
+check "gce: of whole GiB" test $(($(stat -c %s "$T/disk.raw") % 1073741824)) -eq 0
+check "gce and raw hold the same" qemu-img compare -q -f raw -F raw "$one.raw" "$T/disk.raw"
 for part in kernel initramfs 'unified kernel image' 'GRUB for BIOS' 'GRUB for UEFI' 'root, compressed' 'verity tree' \
 	nomadinit.qcow2 nomadinit.vmdk; do
 	check "its size is printed: $part" grep -q "^  $part.* [0-9][0-9]*\$" "$T/sizes"
@@ -54,6 +61,14 @@ names() {
 }
 check "a wrong configuration is refused, by name" names hostnam --config "$T/tree/bad.json"
 check "a missing agent is refused" names /no/such --nomad /no/such
+check "CNI plugins that are not there are refused" names containernetworking-plugins --cni /no/such
+if [ -x /usr/lib/cni/bridge ] && command -v nft xtables-nft-multi unsquashfs >/dev/null; then
+	check "CNI plugins are built in" build --out "$T/out/two" --formats qcow2 --cni /usr/lib/cni
+	tar -xf "$T/out/two/nomadinit.update" -C "$T" root.img
+	for f in opt/cni/bin/bridge opt/cni/bin/portmap usr/sbin/nft usr/sbin/iptables; do
+		check "they are there: $f" prints "$f" unsquashfs -l "$T/root.img" "$f"
+	done
+fi
 size=$(stat -c %s "$init.stripped")
 check "the program has at most 1.3 MiB ($size bytes)" test "$size" -le 1363148
 check "the program is static" fails prints interpreter readelf -lW "$init.stripped"
