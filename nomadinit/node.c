@@ -337,7 +337,8 @@ static void go_on(void)
 	ntp_start(&time_source, build_time, in_container);
 	if (!net_is_started())
 		net_start(&config, &net);
-	ntp_kick();
+	if (net_is_online())
+		ntp_kick();
 	agent_deadline = util_now_ms() + (uint64_t)config.wait_network_seconds * 1000;
 	if (rescue <= 0)
 		consider_agent(NULL);
