@@ -23,6 +23,7 @@
 #include "log.h"
 #include "loop.h"
 #include "net_links.h"
+#include "net6.h"
 #include "netlink.h"
 #include "packet.h"
 #include "base/tree.h"
@@ -335,6 +336,7 @@ static struct net_iface *adopt(const struct net_link *new)
 	memset(l, 0, sizeof(*l));
 	l->index = new->index;
 	l->packet_fd = -1;
+	l->fd6 = -1;
 	memcpy(l->mac, new->mac, sizeof(l->mac));
 	util_copy(l->name, sizeof(l->name), new->name);
 	l->config = c;
@@ -346,6 +348,7 @@ static struct net_iface *adopt(const struct net_link *new)
 static void forget(struct net_iface *l)
 {
 	dhcp_stop(&l->dhcp);
+	net6_stop(l);
 	if (l->packet_fd >= 0) {
 		loop_unwatch(l->packet_fd);
 		close(l->packet_fd);
@@ -375,6 +378,8 @@ static void on_link(void *data, const struct net_link *new, bool is_gone)
 	l->has_carrier = new->has_carrier;
 	l->carrier_ms = util_now_ms();
 	log_info("'%s': %s", l->name, l->has_carrier ? "link is up" : "link is down");
+	if (!l->has_carrier)
+		net6_stop(l);
 	if (l->config->dhcp) {
 		if (l->has_carrier)
 			link_dhcp(l, new->mac);
@@ -395,6 +400,15 @@ static void on_rdnss(void *data, int index, const uint8_t (*list)[16], size_t n,
 	publish();
 }
 
+static void on_routers(void *data, int index, bool managed, bool other)
+{
+	struct net_iface *l = find_link(index);
+
+	(void)data;
+	if (l && l->has_carrier)
+		net6_routers(l, managed, other, publish);
+}
+
 static void on_address(void *data, int index, int family)
 {
 	struct net_iface *l = find_link(index);
@@ -409,7 +423,9 @@ static void on_address(void *data, int index, int family)
 
 static void on_monitor(void *data)
 {
-	static const struct netlink_events to = { .link = on_link, .rdnss = on_rdnss, .address = on_address };
+	static const struct netlink_events to = {
+		.link = on_link, .rdnss = on_rdnss, .routers = on_routers, .address = on_address
+	};
 
 	(void)data;
 	if (netlink_monitor_read(monitor, &to, NULL) < 0) {

@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "dhcp.h"
+#include "dhcp6.h"
 
 #define NET_MAX_LINKS 16
 
@@ -22,6 +23,9 @@ struct net_iface {
 	int packet_fd;
 	struct dhcp_client dhcp;
 	struct dhcp_lease applied;
+	int fd6; /* of DHCPv6 */
+	struct dhcp6_client dhcp6;
+	struct dhcp6_lease applied6;
 	uint8_t rdnss[3][16];
 	size_t n_rdnss;
 	unsigned int metric;

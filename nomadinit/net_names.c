@@ -50,6 +50,10 @@ const char *const *net_name_servers(void *unused)
 	for (i = 0; i < NET_MAX_LINKS; i++) {
 		for (j = 0; net_links[i].index && net_links[i].dhcp.has_lease && j < net_links[i].applied.n_dns; j++)
 			add_server(&n, net_v4(net_links[i].applied.dns[j]));
+		for (j = 0; net_links[i].index && j < net_links[i].applied6.n_dns; j++) {
+			inet_ntop(AF_INET6, net_links[i].applied6.dns[j], text, INET6_ADDRSTRLEN);
+			add_server(&n, text);
+		}
 		for (j = 0; net_links[i].index && j < net_links[i].n_rdnss; j++) {
 			inet_ntop(AF_INET6, net_links[i].rdnss[j], text, INET6_ADDRSTRLEN);
 			/* A link-local server is only reachable through its link. */

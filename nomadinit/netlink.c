@@ -265,7 +265,8 @@ int netlink_add_route(int index, const struct net_address *to, const struct net_
 
 int netlink_monitor_open(void)
 {
-	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_ND_USEROPT };
+	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_ND_USEROPT,
+				      RTNLGRP_IPV6_IFINFO };
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct request q;
 	size_t i;
@@ -313,6 +314,33 @@ static void parse_link(const struct nlmsghdr *h, const struct netlink_events *to
 		to->link(data, &link, h->nlmsg_type == RTM_DELLINK);
 }
 
+/* The kernel's IF_RA_OTHERCONF and IF_RA_MANAGED. */
+#define RA_OTHER 0x80
+#define RA_MANAGED 0x40
+
+/* Of family AF_INET6 the same message has the flags of router advertisements, in an attribute within another. */
+static void parse_routers(const struct nlmsghdr *h, const struct netlink_events *to, void *data)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(h);
+	int64_t len = (int64_t)h->nlmsg_len - (int64_t)NLMSG_LENGTH(sizeof(*info)), inner_len;
+	const struct rtattr *a, *inner;
+	uint32_t flags;
+
+	if (len < 0 || info->ifi_family != AF_INET6 || h->nlmsg_type != RTM_NEWLINK || !to->routers)
+		return;
+	for (a = IFLA_RTA(info); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+		if ((a->rta_type & NLA_TYPE_MASK) != IFLA_PROTINFO)
+			continue;
+		inner_len = (int64_t)RTA_PAYLOAD(a);
+		for (inner = RTA_DATA(a); RTA_OK(inner, inner_len); inner = RTA_NEXT(inner, inner_len)) {
+			if (inner->rta_type != IFLA_INET6_FLAGS || RTA_PAYLOAD(inner) != sizeof(flags))
+				continue;
+			memcpy(&flags, RTA_DATA(inner), sizeof(flags));
+			to->routers(data, info->ifi_index, flags & RA_MANAGED, flags & RA_OTHER);
+		}
+	}
+}
+
 /* RFC 8106: type 25, length in 8 bytes, 2 reserved, lifetime, addresses. */
 static void parse_user_option(const struct nlmsghdr *h, const struct netlink_events *to, void *data)
 {
@@ -339,6 +367,7 @@ void netlink_parse(const void *buf, size_t len, const struct netlink_events *to,
 	for (h = buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
 		if (h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_DELLINK) {
 			parse_link(h, to, data);
+			parse_routers(h, to, data);
 		} else if (h->nlmsg_type == RTM_NEWNDUSEROPT) {
 			parse_user_option(h, to, data);
 		} else if (h->nlmsg_type == RTM_NEWADDR && h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct ifaddrmsg))) {

@@ -43,6 +43,8 @@ struct netlink_events {
 	void (*link)(void *data, const struct net_link *link, bool is_gone);
 	/* name servers (16 bytes each) that a router gave for lifetime_s seconds */
 	void (*rdnss)(void *data, int index, const uint8_t (*servers)[16], size_t n, uint32_t lifetime_s);
+	/* What routers say: addresses (M) or other things (O) are to be asked of DHCPv6. */
+	void (*routers)(void *data, int index, bool managed, bool other);
 	/* An address is usable now. */
 	void (*address)(void *data, int index, int family);
 };

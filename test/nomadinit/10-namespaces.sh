@@ -297,7 +297,7 @@ make_server() {
 	in_net ip link add eth1 type veth peer name other1
 	nsenter -t "$server" -n dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
 		--address=/time.example.com/192.0.2.1 --interface=dhcp0 --bind-interfaces --dhcp-authoritative \
-		--dhcp-range=192.0.2.50,192.0.2.59,2m --dhcp-range=2001:db8:2::,ra-only --enable-ra \
+		--dhcp-range=192.0.2.50,192.0.2.59,2m --dhcp-range=2001:db8:2::50,2001:db8:2::5f,slaac,64,2m --enable-ra \
 		--dhcp-option=option6:dns-server,2001:db8:2::53 --dhcp-option=6,192.0.2.53 \
 		--dhcp-option=15,example.com --dhcp-option=26,1450 --dhcp-option=12,fromdhcp \
 		--dhcp-option=121,10.9.0.0/16,192.0.2.9,0.0.0.0/0,192.0.2.1 \
@@ -327,6 +327,7 @@ static_tests() {
 	check "static: the IPv6 gateway" prints 'default via 2001:db8:1::1 dev eth1' in_net ip -6 route
 	check "static: the MTU" prints 'mtu 1400' in_net ip link show eth1
 	check "router advertisement: an IPv6 address" soon 40 prints '2001:db8:2:' in_net ip -6 addr show eth0
+	check "DHCPv6: an address, as the router says" soon 40 prints '2001:db8:2::5[0-9a-f]/128' in_net ip -6 addr show eth0
 	check "router advertisement: its name server" soon 40 prints '2001:db8:2::53' resolv_conf
 }
 cable_tests() {
