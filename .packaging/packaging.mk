@@ -28,3 +28,5 @@ freebsd-port:
 rpm:
 	@test/install-deps package
 	@BUILD='$(BUILD)' VERSION='$(VERSION)' .packaging/rpm/build '$(DIST)'
+
+include .packaging/static/static.mk
