@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: MPL-2.0
-// The headers that most of gRPC includes, parsed once: a file then compiles in a third of the time.
+/* SPDX-License-Identifier: MPL-2.0
+ *
+ * The headers that most of gRPC includes, parsed once: a file then compiles in a third of the time. */
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
