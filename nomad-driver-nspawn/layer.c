@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "layer.h"
@@ -122,6 +123,29 @@ static int sticky_dir(struct nspawn_start *s, struct nomad_error **err)
 	return 0;
 }
 
+/* Only root of this host can give a file this mark. */
+static const char sticky_mark[] = "trusted.nomad-driver-nspawn.layer";
+
+/* The layer of an earlier run.  A job can put files into its local directory, and the kernel is not to mount a file
+ * system that a stranger wrote, unless the operator lets jobs write to images. */
+static int sticky_judge(struct nspawn_start *s, int64_t mb, struct nomad_error **err)
+{
+	struct stat st;
+	char mark[8];
+	int r;
+
+	if (lstat(s->layer, &st) < 0)
+		return nomad_error_errno(err, errno, "find '%s'", s->layer);
+	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)mb << 20)
+		return nomad_error_set(err, EFBIG,
+				       "option 'root': the layer of an earlier run has %lld MiB, more than storage_mb "
+				       "or the policy's max_storage_mb (%lld): raise it",
+				       (long long)(st.st_size >> 20), (long long)mb);
+	r = lgetxattr(s->layer, sticky_mark, mark, sizeof(mark)) >= 0 ? 0
+								      : nomad_task_may(s->task, "root", "image", err);
+	return r < 0 ? nomad_error_wrap(err, "option 'root': '%s' was not made on this node", s->layer) : 0;
+}
+
 /* Makes the file system, unless an earlier run of the task has. */
 static int sticky_make(struct nspawn_start *s, int64_t mb, struct nomad_error **err)
 {
@@ -135,15 +159,11 @@ static int sticky_make(struct nspawn_start *s, int64_t mb, struct nomad_error **
 	r = nomad_task_put(s->task, "sticky", s->layer, err);
 	if (r < 0)
 		return r;
-	if (lstat(s->layer, &st) == 0) {
-		if (!S_ISREG(st.st_mode) || st.st_size > (off_t)mb << 20)
-			return nomad_error_set(err, EFBIG,
-					       "option 'root': the layer of an earlier run has %lld MiB, more than "
-					       "storage_mb or the policy's max_storage_mb (%lld): raise it",
-					       (long long)(st.st_size >> 20), (long long)mb);
-		return 0;
-	}
+	if (lstat(s->layer, &st) == 0)
+		return sticky_judge(s, mb, err);
 	r = make_file_system(work, mb, true, err);
+	if (r >= 0 && lsetxattr(work, sticky_mark, "1", 1, 0) < 0)
+		r = nomad_error_errno(err, errno, "mark '%s' as a layer of this node", work);
 	if (r >= 0 && rename(work, s->layer) < 0)
 		r = nomad_error_errno(err, errno, "rename '%s'", work);
 	return r;

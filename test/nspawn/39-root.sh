@@ -43,7 +43,7 @@ run_test 'root = image: takes a rule of the policy' t_rule
 # ---- Under an agent
 require_nomad || true
 mkdir "$T/plugins" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy { mode = "open" }\n  }\n}\n' \
+printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy { allow_image = ["/"] }\n  }\n}\n' \
 	"$T" >"$T/plugin.hcl"
 again='.Job.TaskGroups[0] |= (.RestartPolicy = { Attempts: 5, Interval: 600000000000, Delay: 100000000, Mode: "fail" } |
 	.EphemeralDisk = { Sticky: true, SizeMB: 20 })'
@@ -77,6 +77,13 @@ t_ephemeral() {
 		wait_for 30 'the first run' n_is 1 && "$NOMAD" alloc restart "$ALLOC_ID" >/dev/null &&
 		wait_for 30 'the second' ex /bin/true && wait_for 30 'a new root' n_is 1 && purge_job goes
 }
+# As an artifact could, too: a file system that the job brings.
+t_foreign() {
+	job brings "$(sh_config 'echo mounted' "$sticky")" '.Job.TaskGroups[0].Tasks[0].Templates = [{
+		EmbeddedTmpl: "foreign", DestPath: "local/.nomad-root/layer" }]' && run_job "$T/brings.json" &&
+		wait_alloc "$ALLOC_ID" failed &&
+		like "$(task_events "$ALLOC_ID" task)" 'was not made on this node.*allow_writable_image' && purge_job brings
+}
 t_end() { stop_agent && is "$(ls "$T/state/tasks")" '' && unlike "$(cat /proc/self/mounts)" "$T/state"; }
 run_test 'the driver is healthy' t_start
 run_test 'root = sticky: a restart of the task keeps it' t_restart
@@ -84,5 +91,6 @@ run_test 'root = sticky: the next allocation with a sticky disk has it' t_moves
 run_test 'root = sticky: it goes with the allocation' t_goes
 run_test 'root = sticky: a reboot inside keeps it' t_reboot
 run_test 'root = ephemeral: a restart begins with the image' t_ephemeral
+run_test 'root = sticky: a layer that the job brings is not mounted' t_foreign
 run_test 'the agent stops, nothing is left' t_end
 done_testing
