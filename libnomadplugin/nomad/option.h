@@ -155,7 +155,7 @@ struct nomad_schema {
  * set of the row `o`, as a statement list.  Such a table is made before main(). */
 #define NOMAD_OPTION_CXX(T, field, kind, ...)                                                                          \
 	([]() -> nomad_option {                                                                                        \
-		nomad_option o = nomad_option();                                                                       \
+		nomad_option o = {};                                                                                   \
 		o.name = #field;                                                                                       \
 		o.type = NOMAD_##kind;                                                                                 \
 		o.offset = offsetof(T, field);                                                                         \

@@ -61,6 +61,12 @@ extern char said[512]; /* the message of the last call's status */
 		CALL(DRIVER #method, &by_id, type##_response, ret);                                                    \
 	})
 
+/* Connects to where the handshake says; false if that is none. */
+bool connect_plugin(void);
+/* Launches the plugin and connects. */
+void launch(void);
+/* As the client does, or as in an agent's trial launch. */
+grpc_status_code set_config(bool as_client);
 /* Launches the plugin, configures it and calls Init, as a client does. */
 void begin(void);
 void disconnect(void);
