@@ -30,12 +30,12 @@
 #define NOMAD_END_DECLS
 #endif
 
-/* The version of this interface, MAJOR * 1000 + MINOR: nomadplugin(7) says what a minor version may change.
- * nomad_api_version() is that of the library that the program runs with. */
+/* The version of this interface, MAJOR * 1000 + MINOR: nomadplugin(7) says what a minor version may change. */
 #define NOMAD_API_VERSION 1000
 
 NOMAD_BEGIN_DECLS
 
+/* NOMAD_API_VERSION of the library that the program runs with. */
 unsigned nomad_api_version(void);
 
 /* A map of strings, in the order of insertion.  Keys are unique. */
