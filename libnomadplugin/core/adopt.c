@@ -13,6 +13,7 @@
 #include "core/task_network.h"
 #include "core/task_progress.h"
 #include "schema/schema.h"
+#include "supervisor/unread.h"
 
 int nomad__task_check_name(const struct nomad_task *task, struct nomad_error **err)
 {
@@ -37,6 +38,21 @@ int nomad__task_decode_config(struct nomad_task *task, const void *config, size_
 	return 0;
 }
 
+/* Nobody can go on with it, and what it has written is lost with it: that is said now, as Nomad gives no second chance.
+ */
+static void end_lost(struct nomad_task *task)
+{
+	char *const paths[2] = { task->info.stdout_path, task->info.stderr_path };
+	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
+	struct nomad__unread unread;
+
+	nomad__unread_hold(&unread, paths);
+	if (nomad__supervisor_clean(task->state_dir, &err) < 0)
+		nomad_log_kv(NOMAD_LOG_WARN, "cannot end a task that is lost", "task_id", task->info.id, "error",
+			     nomad_error_message(err), NULL);
+	nomad__unread_tell(&unread, paths, nomad__task_supervisor_events.notice, task);
+}
+
 int nomad__task_adopt(struct nomad_task *task, struct nomad_error **err)
 {
 	struct nomad_plugin *plugin = task->plugin;
@@ -57,6 +73,8 @@ int nomad__task_adopt(struct nomad_task *task, struct nomad_error **err)
 		r = nomad__supervisor_attach(plugin->loop, task->state_dir, &nomad__task_supervisor_events, task,
 					     &supervisor, err);
 		if (r == -ENOENT) {
+			if (nomad__task_fact(task, "started"))
+				end_lost(task);
 			if (err)
 				nomad_error_free(NOMAD_TAKE_PTR(*err));
 			nomad__metric_add(plugin->metrics, NOMAD__SUPERVISORS_DEAD, 1);

@@ -5,6 +5,7 @@
 #include "core/end.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/abi.h"
 #include "core/lingering.h"
@@ -76,11 +77,16 @@ static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end
 
 static void supervisor_notice(void *ud, const char *message, int64_t lost_bytes)
 {
-	const struct nomad_task *task = ud;
+	struct nomad_task *task = ud;
+	char number[24];
 
-	if (lost_bytes > 0)
-		nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)lost_bytes);
-	nomad_task_event(ud, "%s", message);
+	if (lost_bytes <= 0) {
+		nomad_task_event(task, "%s", message);
+		return;
+	}
+	nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)lost_bytes);
+	snprintf(number, sizeof(number), "%lld", (long long)lost_bytes);
+	nomad_task_event_kv(task, message, "lost_bytes", number, NULL);
 }
 
 static void supervisor_oom(void *ud, uint64_t kills)

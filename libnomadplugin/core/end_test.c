@@ -3,35 +3,118 @@
  * Who hears of an end, and what comes after it. */
 #include "core/testing.h"
 
+#include "core/tasks_on_disk.h"
+
+static int64_t lost_bytes;
+
+/* The number is a field of its own. */
+static void hear_loss(void *ud, const struct nomad__event *event)
+{
+	const char *number = nomad_map_get(event->annotations, "lost_bytes");
+
+	hear_event(ud, event);
+	__atomic_add_fetch(&lost_bytes, number ? atoll(number) : 0, __ATOMIC_SEQ_CST);
+}
+
+static bool was_lost(int64_t bytes)
+{
+	return __atomic_load_n(&lost_bytes, __ATOMIC_SEQ_CST) == bytes;
+}
+
+static void start_logged(struct nomad_plugin *plugin, const char *id, const char *fifo, const char *script,
+			 struct nomad__started *ret)
+{
+	struct nomad_task_info info = info_of(id);
+	NOMAD_AUTO_FREE char *text = nomad_strdupf("{\"script\": \"%s\"}", script);
+	NOMAD_AUTO_FREE void *config = NULL;
+	size_t size;
+
+	info.stdout_path = strdup(fifo);
+	config_of(&script_schema, text, &config, &size);
+	assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
+	assert_int_equal(nomad_map_set(&info.env, "PATH", "/usr/bin:/bin"), 0);
+	assert_int_equal(nomad__task_start(plugin, NULL, &info, config, size, ret, NULL), 0);
+}
+
+static int recover_logged(struct nomad_plugin *plugin, const char *id, const char *fifo,
+			  const struct nomad__started *handle)
+{
+	struct nomad_task_info info = info_of(id);
+
+	info.stdout_path = strdup(fifo);
+	return nomad__task_recover(plugin, &info, handle->driver_state, handle->driver_state_size, nomad_monotonic_ns(),
+				   NULL);
+}
+
 /* Nomad destroys a task as soon as it has ended: that its last output was
  * lost is told all the same. */
 static void test_lost_logs(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
-	struct nomad__sub *sub = nomad__events_subscribe(plugin, hear_event, NULL);
+	struct nomad__sub *sub = nomad__events_subscribe(plugin, hear_loss, NULL);
 	NOMAD_AUTO_FREE char *fifo = nomad_strdupf("%s/fifo", test_base);
 	const char *id = id_of("web/1");
 	struct nomad__started started;
 
 	(void)state;
+	lost_bytes = 0;
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	for (int i = 0; i < 2; i++) {
-		struct nomad_task_info info = info_of(id);
-		NOMAD_AUTO_FREE void *config = NULL;
-		size_t size;
-
-		info.stdout_path = strdup(fifo);
-		config_of(&script_schema, "{\"script\": \"echo 123456789\"}", &config, &size);
-		assert_int_equal(nomad_map_set(&info.env, "BASE", test_base), 0);
-		assert_int_equal(nomad__task_start(plugin, NULL, &info, config, size, &started, NULL), 0);
+		start_logged(plugin, id, fifo, "echo 123456789", &started);
 		nomad__started_done(&started);
 		assert_int_equal(must_wait(plugin, id, NULL).exit_code, 0);
 		must_destroy(plugin, id);
 		if (i == 0)
-			wait_until(was_heard("web: 10 bytes of stdout are lost"));
+			wait_until(was_heard("web: 10 bytes of stdout are lost") && was_lost(10));
 	}
 	nomad__sub_cancel(sub);
 	nomad__plugin_free(plugin); /* while the second one still waits for a reader */
+}
+
+/* Agent, log reader and plugin are dead while the task ends; then, at `step` 1, the supervisor dies as well, and at 2
+ * it dies before the end: then nobody has held the pipe. */
+static void test_lost_logs_while_down(void **state)
+{
+	NOMAD_AUTO_FREE char *fifo = nomad_strdupf("%s/fifo", test_base);
+
+	(void)state;
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	for (int step = 0; step < 3; step++) {
+		struct nomad_plugin *plugin = plugin_up(&script_driver);
+		const char *id = id_of("web/1");
+		struct nomad__started handle;
+		struct nomad__sub *sub;
+		bool over = false;
+		NOMAD_AUTO_FREE char *slug = nomad__slug(id);
+
+		lost_bytes = 0;
+		start_logged(plugin, id, fifo, step < 2 ? "sleep 1; echo 123456789" : "echo 123456789; exec sleep 1000",
+			     &handle);
+		nomad__plugin_free(plugin);
+		plugin = plugin_up(&script_driver);
+		while (!over) {
+			struct nomad__disk_task task;
+
+			usleep(200000);
+			assert_int_equal(nomad__task_on_disk(plugin, slug, &task, NULL), 0);
+			over = step == 2 || task.state == NOMAD__DISK_EXITED;
+			if (over && step)
+				assert_int_equal(kill(task.supervisor_pid, SIGKILL), 0);
+			nomad__disk_task_done(&task);
+		}
+		sub = nomad__events_subscribe(plugin, hear_loss, NULL);
+		if (step < 2) {
+			assert_int_equal(recover_logged(plugin, id, fifo, &handle), 0);
+			assert_int_equal(must_wait(plugin, id, NULL).exit_code, 0);
+		} else {
+			assert_int_equal(recover_logged(plugin, id, fifo, &handle), -ENOENT);
+		}
+		must_destroy(plugin, id);
+		wait_until(step < 2 ? was_lost(10) : was_heard("the last output on stdout may be lost"));
+		nomad__sub_cancel(sub);
+		nomad__started_done(&handle);
+		nomad__plugin_free(plugin);
+	}
 }
 
 /* A plugin that is freed while a waiter is called: the waiter's is the last reference to the task. */
@@ -142,4 +225,5 @@ static void test_remote_logs(void **state)
 	nomad__plugin_free(plugin);
 }
 
-MAIN("end", T(test_remote_logs), T(test_lost_logs), T(test_end_holds_task), T(test_end_while_freed))
+MAIN("end", T(test_remote_logs), T(test_lost_logs), T(test_lost_logs_while_down), T(test_end_holds_task),
+     T(test_end_while_freed))

@@ -48,6 +48,7 @@ void nomad__task_set_supervisor(struct nomad_task *task, struct nomad__superviso
 	task->progress->supervisor = take_supervisor;
 	task->progress->started_ns = nomad__supervisor_started_ns(take_supervisor);
 	pthread_mutex_unlock(&task->progress->lock);
+	nomad__supervisor_set_logs(take_supervisor, task->info.stdout_path, task->info.stderr_path);
 }
 
 struct nomad__supervisor *nomad__task_take_supervisor(struct nomad_task *task)

@@ -52,6 +52,7 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 {
 	struct nomad__supervisor_exit end;
 	struct nomad__identity who;
+	bool locked = false;
 
 	if (nomad__identity_read(dirfd, &who) == 0 && who.this_boot &&
 	    nomad__process_lives(&who.of[NOMAD__SUPERVISOR])) {
@@ -64,9 +65,13 @@ static void look_at_supervisor(int dirfd, struct nomad__disk_task *task, bool th
 	}
 	/* One that is about to be born, or somebody who cleans.  Not for what is
 	 * claimed: a supervisor that finds the lock taken gives up. */
-	if (!task->claimed && flock(dirfd, LOCK_EX | LOCK_NB) < 0)
+	if (!task->claimed)
+		locked = flock(dirfd, LOCK_EX | LOCK_NB) == 0;
+	if (!task->claimed && !locked)
 		task->alive = true;
 	if (nomad__exit_read(dirfd, &end) == 0) {
+		if (locked) /* it only waits for readers of the logs, and that ends with the record */
+			task->alive = false;
 		task->state = NOMAD__DISK_EXITED;
 		task->exit_code = end.exit_code;
 		task->signal = end.signal;

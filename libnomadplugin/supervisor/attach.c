@@ -61,6 +61,9 @@ static int attach(struct nomad__supervisor *s, int64_t deadline, struct nomad_er
 	int r, known;
 
 	if (nomad__exit_read(s->dirfd, &s->result) >= 0) {
+		s->fd = nomad__unix_connect(s->dirfd, "ctl");
+		if (s->fd < 0) /* it may have left just now, and its last word counts */
+			(void)nomad__exit_read(s->dirfd, &s->result);
 		s->started_ns = s->result.started_ns;
 		r = nomad__connection_has_ended(s);
 		return r < 0 ? nomad_error_errno(err, -r, "watch the supervisor") : 0;

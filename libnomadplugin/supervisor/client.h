@@ -44,7 +44,8 @@ struct nomad__supervisor_exit {
 	bool lost;		      /* the supervisor died without a record: the end is not known */
 	int64_t started_ns, ended_ns; /* wall clock */
 	int64_t user_ns, system_ns, max_rss_bytes;
-	char message[256]; /* why `lost`, or "" */
+	int64_t lost_bytes[2]; /* of stdout and stderr, unless somebody reads them still */
+	char message[256];     /* why `lost`, or "" */
 };
 
 /* Callbacks, on the loop thread. */
@@ -70,6 +71,9 @@ int nomad__supervisor_start(struct nomad__loop *loop, const struct nomad__superv
  * was started, or it is lost (another boot, killed). */
 int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
 			     void *ud, struct nomad__supervisor **ret, struct nomad_error **err);
+/* Where the task's output goes, FIFOs or NULL; once.  If the supervisor is killed and nobody reads them, a notice says
+ * how many bytes are lost. */
+void nomad__supervisor_set_logs(struct nomad__supervisor *supervisor, const char *stdout_path, const char *stderr_path);
 /* Let go of it: the supervisor and the task go on.  No event afterwards. */
 void nomad__supervisor_free(struct nomad__supervisor *supervisor);
 

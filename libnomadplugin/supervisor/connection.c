@@ -31,6 +31,7 @@ static void tell_exit(void *ud)
 	pthread_mutex_lock(&s->lock);
 	s->over = true;
 	s->leader = s->main_pid = 0;
+	nomad__unread_close(&s->unread);
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 	if (!s->freed && !s->told) {
@@ -38,6 +39,39 @@ static void tell_exit(void *ud)
 		s->events->exited(s->ud, &s->result);
 	}
 	nomad__supervisor_unref(s);
+}
+
+/* Loop thread: the supervisor is gone, and so is the output that it kept.  Those who read the record later tell it
+ * again: this plugin may die before the agent has heard it. */
+static void tell_lost_output(struct nomad__supervisor *s)
+{
+	static const char *const names[] = { "stdout", "stderr" };
+	struct nomad__supervisor_exit recorded = s->result;
+
+	(void)nomad__exit_read(s->dirfd, &recorded);
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(names) && !s->logs_told; i++) {
+		char text[120];
+
+		if (recorded.lost_bytes[i] <= 0 || !s->events->notice)
+			continue;
+		snprintf(text, sizeof(text), "%lld bytes of %s are lost: they were not read, or could not be written",
+			 (long long)recorded.lost_bytes[i], names[i]);
+		s->events->notice(s->ud, text, recorded.lost_bytes[i]);
+	}
+	s->logs_told = true;
+}
+
+/* Loop thread; with the reference that it gets. */
+static void tell_end_lost(void *ud)
+{
+	struct nomad__supervisor *s = ud;
+
+	/* A record says what is lost. */
+	if (s->has_result && !s->freed)
+		tell_lost_output(s);
+	else if (!s->freed && s->events->notice)
+		nomad__unread_tell(&s->unread, s->log_paths, s->events->notice, s->ud);
+	tell_exit(s);
 }
 
 static void *end_lost(void *ud)
@@ -52,10 +86,11 @@ static void *end_lost(void *ud)
 			 "the task has no supervisor any more, and what is left of it could not be killed");
 	} else if (nomad__exit_read(s->dirfd, &recorded) >= 0) {
 		s->result = recorded;
+		s->has_result = true;
 	} else {
 		s->result.ended_ns = nomad_wall_ns();
 	}
-	nomad__loop_post_in(s->loop, &s->end_post, tell_exit, s);
+	nomad__loop_post_in(s->loop, &s->end_post, tell_end_lost, s);
 	pthread_mutex_lock(&s->lock);
 	s->ending = false;
 	pthread_cond_broadcast(&s->changed);
@@ -122,6 +157,7 @@ static void connection_over(struct nomad__supervisor *s)
 {
 	disconnect(s);
 	if (s->told) {
+		tell_lost_output(s);
 		if (s->events->closed)
 			s->events->closed(s->ud, s);
 		return;
@@ -129,6 +165,7 @@ static void connection_over(struct nomad__supervisor *s)
 	nomad__exec_all_over(s);
 	nomad__supervisor_ref(s);
 	if (nomad__exit_read(s->dirfd, &s->result) >= 0 || s->has_result) {
+		tell_lost_output(s);
 		tell_exit(s);
 		return;
 	}
@@ -205,9 +242,13 @@ static void connection_ready(void *ud, unsigned events)
 				s->events->oom(s->ud, (uint64_t)kills);
 		} else if (strcmp(op, "notice") == 0) {
 			const char *text = nomad__fields_get(message, (size_t)n, "text");
+			int64_t lost_bytes = nomad__fields_get_num(message, (size_t)n, "lost", 0);
 
 			if (text && s->events->notice)
-				s->events->notice(s->ud, text, nomad__fields_get_num(message, (size_t)n, "lost", 0));
+				s->events->notice(s->ud, text, lost_bytes);
+			s->logs_told = s->logs_told || lost_bytes > 0;
+		} else if (strcmp(op, "drained") == 0) {
+			s->logs_told = true;
 		}
 	}
 	nomad__supervisor_unref(s);
@@ -261,9 +302,23 @@ int nomad__connection_watch(struct nomad__supervisor *s)
 	return post(s, begin_watch);
 }
 
+static void begin_ended(void *ud)
+{
+	struct nomad__supervisor *s = ud;
+
+	if (s->fd < 0)
+		tell_lost_output(s);
+	nomad__supervisor_ref(s);
+	tell_exit(s);
+	if (s->fd >= 0 && !s->freed)
+		begin_watch(s);
+	else
+		nomad__supervisor_unref(s);
+}
+
 int nomad__connection_has_ended(struct nomad__supervisor *s)
 {
-	return post(s, tell_exit);
+	return post(s, begin_ended);
 }
 
 struct letting_go {

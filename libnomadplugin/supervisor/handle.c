@@ -36,8 +36,26 @@ void nomad__supervisor_unref(struct nomad__supervisor *s)
 		close(s->dirfd);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
+	nomad__unread_close(&s->unread);
+	free(s->log_paths[0]);
+	free(s->log_paths[1]);
 	free(s->dir);
 	free(s);
+}
+
+void nomad__supervisor_set_logs(struct nomad__supervisor *s, const char *stdout_path, const char *stderr_path)
+{
+	const char *paths[2] = { stdout_path, stderr_path };
+
+	pthread_mutex_lock(&s->lock);
+	for (int i = 0; i < 2; i++)
+		if (paths[i] && !s->log_paths[i])
+			s->log_paths[i] = strdup(paths[i]);
+	if (!s->over) {
+		nomad__unread_hold(&s->unread, s->log_paths);
+		s->unread.too_late[0] = s->unread.too_late[1] = false;
+	}
+	pthread_mutex_unlock(&s->lock);
 }
 
 int nomad__supervisor_new(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
@@ -47,7 +65,9 @@ int nomad__supervisor_new(struct nomad__loop *loop, const char *dir, const struc
 
 	if (!s)
 		return -ENOMEM;
-	*s = (struct nomad__supervisor){ .loop = loop, .events = events, .ud = ud, .fd = -1, .refs = 1 };
+	*s = (struct nomad__supervisor){
+		.loop = loop, .events = events, .ud = ud, .fd = -1, .refs = 1, .unread = { .fds = { -1, -1 } }
+	};
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
 	s->dir = strdup(dir);

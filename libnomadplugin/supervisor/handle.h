@@ -9,6 +9,7 @@
 
 #include "base/loop.h"
 #include "supervisor/client.h"
+#include "supervisor/unread.h"
 
 enum { NOMAD__MESSAGE_SIZE = 8192 };
 
@@ -31,6 +32,8 @@ struct nomad__supervisor {
 	bool commands; /* asks for commands are understood: one of 0.1 would run them on the host */
 	bool over;     /* the end is known */
 	bool ending;   /* it was lost, a thread kills what is left */
+	char *log_paths[2];
+	struct nomad__unread unread; /* the task's log pipes, held open until the end */
 	int64_t last_exec_id;
 	struct nomad__supervisor_exec *execs;
 	uint64_t asked, answered; /* greetings */
@@ -45,7 +48,8 @@ struct nomad__supervisor {
 	struct nomad__timer *ticks_timer; /* there as long as `watch` */
 	bool ticking;
 	bool freed, told;
-	bool has_result; /* the message brought it */
+	bool has_result; /* the message brought it, or the record */
+	bool logs_told;	 /* what became of output that nobody had read by the end */
 	struct nomad__supervisor_exit result;
 	struct nomad__posted end_post; /* the end of a lost task is told even without memory */
 };
@@ -100,7 +104,7 @@ void nomad__stats_pids(struct nomad__stats_cache *cache, int supervisor, int64_t
 
 /* Reads s->fd on the loop thread from now on. */
 int nomad__connection_watch(struct nomad__supervisor *s);
-/* Tells s->result on the loop thread. */
+/* Tells s->result on the loop thread, and reads s->fd, if the supervisor still waits for readers of the logs. */
 int nomad__connection_has_ended(struct nomad__supervisor *s);
 
 #endif

@@ -116,27 +116,163 @@ static void test_late_reader(void **state)
 	task_done(&t);
 }
 
-/* Nobody reads: what is lost is counted, after the end was told. */
+static void clean(struct task *t)
+{
+	assert_int_equal(nomad__supervisor_clean(t->dir, NULL), 0);
+}
+
+/* A task that writes 1,000 bytes which nobody reads, and has ended. */
+static void task_unread(struct task *t, char *fifo, size_t size)
+{
+	log_task_init(t);
+	make_fifo(t, fifo, size, "fifo");
+	t->what.stdout_path = fifo;
+	task_sh(t, "printf '%01000d' 0");
+	task_wait(t);
+	assert_int_equal(t->result.exit_code, 0);
+}
+
+/* As for another plugin: the last one died. */
+static void attach_again(struct task *t)
+{
+	nomad__supervisor_free(t->s);
+	t->s = NULL;
+	t->exits = 0;
+	assert_int_equal(nomad__supervisor_attach(t->loop, t->dir, &test_events, t, &t->s, NULL), 0);
+	task_wait(t);
+}
+
+/* Nobody reads: it is kept until the task is destroyed, and a little longer; then it is counted. */
 static void test_unread(void **state)
 {
 	struct task t;
 	char fifo[256];
 
 	(void)state;
-	log_task_init(&t);
-	make_fifo(&t, fifo, sizeof(fifo), "fifo");
-	t.what.stdout_path = fifo;
-	task_sh(&t, "printf '%01000d' 0");
-	task_wait(&t);
-	assert_int_equal(t.result.exit_code, 0);
+	task_unread(&t, fifo, sizeof(fifo));
 	assert_true(nomad__supervisor_lingers(t.s));
 	/* What is told to it now comes too late. */
 	assert_int_equal(nomad__supervisor_stop(t.s, SIGTERM, 0, NULL), 0);
+	sleep(5);
+	assert_true(nomad__supervisor_lingers(t.s));
+	clean(&t);
 	wait_until(!nomad__supervisor_lingers(t.s));
 	assert_non_null(strstr(t.notices, "1000 bytes of stdout are lost: nobody has read the log pipe within 3 s"));
 	assert_null(strstr(t.notices, "stderr"));
 	assert_int_equal(t.lost_bytes, 1000);
 	task_done(&t);
+}
+
+/* Agent, log reader and plugin are dead while the task ends: a reader that comes back gets it all. */
+static void test_unread_without_plugin(void **state)
+{
+	struct task t;
+	char fifo[256], buf[2048];
+	int fd;
+
+	(void)state;
+	task_unread(&t, fifo, sizeof(fifo));
+	nomad__supervisor_free(t.s);
+	t.s = NULL;
+	sleep(5);
+	attach_again(&t);
+	assert_true(nomad__supervisor_lingers(t.s));
+	clean(&t);
+	fd = open(fifo, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 1000);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 0);
+	close(fd);
+	wait_until(!nomad__supervisor_lingers(t.s));
+	assert_string_equal(t.notices, "");
+	task_done(&t);
+}
+
+/* The same, and no reader comes. */
+static void test_unread_for_good(void **state)
+{
+	struct task t;
+	char fifo[256];
+
+	(void)state;
+	task_unread(&t, fifo, sizeof(fifo));
+	attach_again(&t);
+	clean(&t);
+	wait_until(!nomad__supervisor_lingers(t.s));
+	assert_int_equal(t.lost_bytes, 1000);
+	task_done(&t);
+}
+
+/* The supervisor dies as well, after it has recorded the end. */
+static void test_unread_without_supervisor(void **state)
+{
+	struct task t;
+	char fifo[256];
+
+	(void)state;
+	task_unread(&t, fifo, sizeof(fifo));
+	assert_int_equal(kill(nomad__supervisor_pid(t.s), SIGKILL), 0);
+	wait_until(!nomad__supervisor_lingers(t.s));
+	assert_int_equal(t.lost_bytes, 1000);
+	t.lost_bytes = 0;
+	attach_again(&t); /* this plugin may have died before the event was sent */
+	assert_int_equal(t.lost_bytes, 1000);
+	assert_non_null(strstr(t.notices, "1000 bytes of stdout are lost"));
+	task_done(&t);
+}
+
+/* What was read in the meantime is not lost. */
+static void test_read_without_plugin(void **state)
+{
+	struct task t;
+	char fifo[256], buf[2048];
+	int fd;
+
+	(void)state;
+	task_unread(&t, fifo, sizeof(fifo));
+	nomad__supervisor_free(t.s);
+	t.s = NULL;
+	fd = open(fifo, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 1000);
+	assert_int_equal(read(fd, buf, sizeof(buf)), 0);
+	close(fd);
+	attach_again(&t);
+	assert_int_equal(t.lost_bytes, 0);
+	assert_string_equal(t.notices, "");
+	task_done(&t);
+}
+
+/* The supervisor dies before the task has ended. */
+static void supervisor_dies(bool read_on)
+{
+	struct task t;
+	char fifo[256], script[300], written[256];
+	int fd = -1;
+
+	log_task_init(&t);
+	make_fifo(&t, fifo, sizeof(fifo), "fifo");
+	t.what.stdout_path = fifo;
+	snprintf(written, sizeof(written), "%s/written", t.base);
+	snprintf(script, sizeof(script), "printf '%%01000d' 0; : >%s; sleep 1000", written);
+	task_sh(&t, script);
+	nomad__supervisor_set_logs(t.s, fifo, "/dev/null");
+	if (read_on)
+		fd = open(fifo, O_RDONLY | O_CLOEXEC);
+	wait_until(access(written, F_OK) == 0);
+	assert_int_equal(kill(nomad__supervisor_pid(t.s), SIGKILL), 0);
+	task_wait(&t);
+	assert_true(t.result.lost);
+	assert_int_equal(t.lost_bytes, read_on ? 0 : 1000);
+	assert_int_equal(!strstr(t.notices, "1000 bytes of stdout are lost"), read_on);
+	if (fd >= 0)
+		close(fd);
+	task_done(&t);
+}
+
+static void test_supervisor_dies(void **state)
+{
+	(void)state;
+	supervisor_dies(false);
+	supervisor_dies(true);
 }
 
 static void test_stall(void **state)
@@ -269,8 +405,17 @@ static void test_rotation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tricks),	 cmocka_unit_test(test_reader_dies), cmocka_unit_test(test_late_reader),
-		cmocka_unit_test(test_unread),	 cmocka_unit_test(test_stall),	     cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_tricks),
+		cmocka_unit_test(test_reader_dies),
+		cmocka_unit_test(test_late_reader),
+		cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_unread_without_plugin),
+		cmocka_unit_test(test_unread_for_good),
+		cmocka_unit_test(test_unread_without_supervisor),
+		cmocka_unit_test(test_read_without_plugin),
+		cmocka_unit_test(test_supervisor_dies),
+		cmocka_unit_test(test_stall),
+		cmocka_unit_test(test_last_words),
 		cmocka_unit_test(test_rotation),
 	};
 

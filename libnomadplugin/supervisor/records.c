@@ -28,6 +28,8 @@ int nomad__exit_parse(const char *buf, size_t size, struct nomad__supervisor_exi
 		.user_ns = nomad__fields_get_num(buf, size, "user_ns", 0),
 		.system_ns = nomad__fields_get_num(buf, size, "system_ns", 0),
 		.max_rss_bytes = nomad__fields_get_num(buf, size, "max_rss_bytes", 0),
+		.lost_bytes = { nomad__fields_get_num(buf, size, "lost_stdout", 0),
+				nomad__fields_get_num(buf, size, "lost_stderr", 0) },
 	};
 	return 0;
 }

@@ -112,6 +112,16 @@ void clients_notice(const char *text, int64_t lost)
 	clients_broadcast(&m);
 }
 
+void clients_drained(void)
+{
+	char buf[60];
+	struct nomad__fields m;
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "drained");
+	clients_broadcast(&m);
+}
+
 bool clients_oom(uint64_t kills)
 {
 	char buf[100];

@@ -41,6 +41,16 @@ int directory(void)
 	return dirfd;
 }
 
+void directory_unlock(void)
+{
+	(void)flock(dirfd, LOCK_UN);
+}
+
+bool directory_lock(void)
+{
+	return flock(dirfd, LOCK_EX | LOCK_NB) == 0;
+}
+
 void directory_close(void)
 {
 	if (dirfd >= 0)
@@ -99,4 +109,19 @@ int exit_record_save(const char buf[EXIT_SIZE])
 	if (renameat(dirfd, ".exit.new", dirfd, "exit") < 0)
 		return -errno;
 	return !prepared && fsync(dirfd) < 0 ? -errno : 0;
+}
+
+bool exit_record_exists(void)
+{
+	return faccessat(dirfd, "exit", F_OK, 0) == 0;
+}
+
+void exit_record_update(const char buf[EXIT_SIZE])
+{
+	int fd = openat(dirfd, "exit", O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	(void)put_record(fd, buf);
+	close(fd);
 }

@@ -24,11 +24,20 @@ enum {
 
 /* After this the end is told although something could not be killed. */
 static const int64_t give_up_ns = 30ll * 1000000000;
-/* How long full log pipes are held open for a reader that is late. */
+/* Log pipes that are not empty are held open for a reader: as long as the task is not destroyed, and for this time
+ * after that.  The agent may be down, and its log collectors with it; they are there again before it destroys a task
+ * that has ended. */
 static const int64_t linger_ns = 3ll * 1000000000;
+static const int64_t linger_look_ns = 500 * 1000000;
+static const int64_t longest_linger_ns = 24 * 3600ll * 1000000000;
 
-static bool by_us, survivors, lingers;
+static bool by_us, survivors;
 static int64_t kill_delay, kill_since;
+static enum { LINGER_NOT, LINGER_RECORDED, LINGER_LAST } lingers;
+static int64_t lingers_since;
+
+static char record_buf[EXIT_SIZE];
+static struct nomad__fields record; /* without what is lost, which may change, and without its seal */
 
 /* Signal all below `pid`, deepest last: a parent that is stopped first does not fork on. */
 static int signal_tree(int pid, int signal, int depth)
@@ -105,11 +114,10 @@ static int64_t timeval_ns(struct timeval t)
 	return (int64_t)t.tv_sec * 1000000000 + (int64_t)t.tv_usec * 1000;
 }
 
-/* `m` holds the record afterwards, whatever became of the file; its `buf` is of EXIT_SIZE zeros. */
-static void write_exit_record(struct nomad__fields *m, char *buf)
+static void make_record(void)
 {
 	const struct task *t = task();
-	int code = 0, sig = 0, r;
+	int code = 0, sig = 0;
 	bool oom;
 
 	if (t->reaped && WIFSIGNALED(t->status)) {
@@ -119,22 +127,42 @@ static void write_exit_record(struct nomad__fields *m, char *buf)
 		code = WEXITSTATUS(t->status);
 	}
 	oom = channel_exit_read(&code, &sig);
-	nomad__fields_init(m, buf, EXIT_SIZE);
-	nomad__fields_add(m, "op", "exited"); /* it is the message as well */
-	nomad__fields_add(m, "version", NOMAD_VERSION);
-	nomad__fields_num(m, "exit_code", code);
-	nomad__fields_num(m, "signal", sig);
+	nomad__fields_init(&record, record_buf, EXIT_SIZE);
+	nomad__fields_add(&record, "op", "exited"); /* it is the message as well */
+	nomad__fields_add(&record, "version", NOMAD_VERSION);
+	nomad__fields_num(&record, "exit_code", code);
+	nomad__fields_num(&record, "signal", sig);
 	limits_oom_report();
-	nomad__fields_num(m, "oom_killed", (code || sig) && (oom || limits_oom_killed()));
-	nomad__fields_num(m, "killed", by_us);
-	nomad__fields_num(m, "survivors", survivors);
-	nomad__fields_num(m, "started_ns", t->started_wall_ns);
-	nomad__fields_num(m, "ended_ns", t->ended_wall_ns ? t->ended_wall_ns : nomad_wall_ns());
-	nomad__fields_num(m, "user_ns", timeval_ns(t->usage.ru_utime));
-	nomad__fields_num(m, "system_ns", timeval_ns(t->usage.ru_stime));
-	nomad__fields_num(m, "max_rss_bytes", (int64_t)t->usage.ru_maxrss * 1024);
-	nomad__fields_seal(m);
-	r = m->full ? -EMSGSIZE : exit_record_save(buf);
+	nomad__fields_num(&record, "oom_killed", (code || sig) && (oom || limits_oom_killed()));
+	nomad__fields_num(&record, "killed", by_us);
+	nomad__fields_num(&record, "survivors", survivors);
+	nomad__fields_num(&record, "started_ns", t->started_wall_ns);
+	nomad__fields_num(&record, "ended_ns", t->ended_wall_ns ? t->ended_wall_ns : nomad_wall_ns());
+	nomad__fields_num(&record, "user_ns", timeval_ns(t->usage.ru_utime));
+	nomad__fields_num(&record, "system_ns", timeval_ns(t->usage.ru_stime));
+	nomad__fields_num(&record, "max_rss_bytes", (int64_t)t->usage.ru_maxrss * 1024);
+}
+
+/* The record with what is lost by now, in `buf`; zeros behind it. */
+static struct nomad__fields sealed(char buf[EXIT_SIZE])
+{
+	static const char *const keys[STREAMS] = { "lost_stdout", "lost_stderr" };
+	struct nomad__fields m = record;
+
+	memset(buf, 0, EXIT_SIZE);
+	memcpy(buf, record.buf, record.used);
+	m.buf = buf;
+	for (int i = 0; i < STREAMS; i++)
+		if (logs_lost(i) > 0)
+			nomad__fields_num(&m, keys[i], logs_lost(i));
+	nomad__fields_seal(&m);
+	return m;
+}
+
+static void write_exit_record(const struct nomad__fields *m)
+{
+	int r = m->full ? -EMSGSIZE : exit_record_save(m->buf);
+
 	/* A full disk must not turn an end into a loss: without the sync, then. */
 	if (r < 0)
 		r = nomad__fields_write(directory(), "exit", m, false);
@@ -173,9 +201,31 @@ void end_undone(void)
 	answer_failed();
 }
 
+/* The directory is somebody else's from now on, but a plugin that comes finds the socket. */
+static void linger(void)
+{
+	notify_close();
+	directory_unlock();
+	lingers = LINGER_RECORDED;
+	lingers_since = nomad_monotonic_ns();
+	end_linger_check();
+}
+
+void end_linger_check(void)
+{
+	if (lingers == LINGER_LAST || nomad_monotonic_ns() - lingers_since > longest_linger_ns) {
+		lingers = LINGER_NOT;
+	} else if (exit_record_exists()) {
+		timer_set(TIMER_LINGER, linger_look_ns);
+	} else {
+		lingers = LINGER_LAST;
+		timer_set(TIMER_LINGER, linger_ns);
+	}
+}
+
 void end_finish(void)
 {
-	char buf[EXIT_SIZE] = { 0 };
+	char buf[EXIT_SIZE];
 	struct nomad__fields end;
 
 	task_without_leader();
@@ -183,29 +233,44 @@ void end_finish(void)
 	/* All writers are dead: what is in the pipes is all that comes. */
 	logs_drain();
 	nomad__crash_at("super-empty");
-	write_exit_record(&end, buf);
+	make_record();
+	end = sealed(buf);
+	write_exit_record(&end);
 	nomad__crash_at("super-exit");
+	timer_set(TIMER_STALL, -1);
 	/* From the answer on the directory is somebody else's. */
-	leave_directory();
+	if (clients_answered() && logs_pending())
+		linger();
+	else
+		leave_directory();
 	if (!clients_answered()) {
 		/* The task never started. */
 		(void)fail(ECANCELED, "the task was ended while it was started", NULL);
 		answer_failed();
 	}
 	clients_broadcast(&end);
-	if (!logs_pending())
-		clients_close();
-	timer_set(TIMER_STALL, -1);
-	lingers = true;
-	timer_set(TIMER_LINGER, linger_ns);
 }
 
 bool end_lingers(void)
 {
-	return lingers;
+	return lingers != LINGER_NOT;
 }
 
-void end_linger_no_more(void)
+void end_leave(void)
 {
-	lingers = false;
+	char buf[EXIT_SIZE];
+	struct nomad__fields end;
+
+	if (directory() >= 0) {
+		end = sealed(buf);
+		if (!end.full)
+			exit_record_update(buf);
+	}
+	logs_give_up();
+	if (directory() >= 0)
+		clients_drained();
+	/* The socket may be that of the next run. */
+	if (directory() >= 0 && directory_lock())
+		leave_directory();
+	clients_close();
 }

@@ -14,9 +14,9 @@
  *
  * The policy when nobody reads: a notice after 10 s; the task stands still,
  * nothing is lost while it lives.  At its end we keep the FIFO open until
- * it is empty, for 3 s at most; bytes that are in it then are lost, and counted
- * in a notice.  A file that cannot be written drops bytes instead (a
- * full disk must not stop the task), with a notice. */
+ * it is empty (end.c says how long); bytes that are in it then are lost.  A file
+ * that cannot be written drops bytes instead, because a full disk must not stop
+ * the task.  Lost bytes are in a notice and in the exit record. */
 #include "supervisor/program/super.h"
 
 #include <errno.h>
@@ -373,22 +373,32 @@ static int64_t unread(const struct stream *s)
 	return (int64_t)n + (int64_t)s->pending + waiting(s);
 }
 
-void logs_give_up(void)
+int64_t logs_lost(int i)
+{
+	return unread(&streams[i]) + (int64_t)streams[i].files.dropped;
+}
+
+static void tell_lost(int i, int64_t n, const char *why)
 {
 	char text[200];
 	struct nomad__text t;
 
-	for (int i = 0; i < STREAMS; i++) {
-		int64_t n = unread(&streams[i]);
+	if (n <= 0)
+		return;
+	nomad__text_init(&t, text, sizeof(text));
+	nomad__text_num(&t, n);
+	nomad__text_add(&t, " bytes of ");
+	nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
+	nomad__text_add(&t, " are lost: ");
+	nomad__text_add(&t, why);
+	clients_notice(text, n);
+}
 
-		if (n <= 0)
-			continue;
-		nomad__text_init(&t, text, sizeof(text));
-		nomad__text_num(&t, n);
-		nomad__text_add(&t, " bytes of ");
-		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
-		nomad__text_add(&t, " are lost: nobody has read the log pipe within 3 s of the task's end");
-		clients_notice(text, n);
+void logs_give_up(void)
+{
+	for (int i = 0; i < STREAMS; i++) {
+		tell_lost(i, unread(&streams[i]), "nobody has read the log pipe within 3 s of the task's end");
+		tell_lost(i, (int64_t)streams[i].files.dropped, "the log file could not be written");
 	}
 }
 

@@ -97,7 +97,7 @@ static void timer_fired(enum super_timer timer)
 		logs_stall_check();
 		break;
 	case TIMER_LINGER:
-		end_linger_no_more();
+		end_linger_check();
 		break;
 	case TIMER_RECORD:
 		if (state_now() < ST_KILLING)
@@ -238,8 +238,7 @@ void super_loop(void)
 			run_events();
 		}
 		if (state_now() == ST_OVER && !(end_lingers() && logs_pending())) {
-			logs_give_up();
-			clients_close();
+			end_leave();
 			return;
 		}
 		exec_kill_orphans();

@@ -72,11 +72,16 @@ bool timer_due(int64_t now, enum super_timer *ret);
 
 enum { EXIT_SIZE = 1024 };
 int directory_open(const char *path);
-int directory(void); /* -1: not open */
+int directory(void);	     /* -1: not open */
+void directory_unlock(void); /* from now on it is somebody else's, too */
+bool directory_lock(void);   /* false: it is */
 void directory_close(void);
 /* Makes a place for the record that is on the disk.  If that fails, exit_record_save() does it all. */
 void exit_record_prepare(void);
 int exit_record_save(const char buf[EXIT_SIZE]);
+bool exit_record_exists(void);
+/* Writes it again, in its place; without one nothing is made. */
+void exit_record_update(const char buf[EXIT_SIZE]);
 
 /* ---- task.c: the processes that were recorded ---- */
 
@@ -111,6 +116,7 @@ void clients_drop(int slot);
 void clients_send(unsigned id, const struct nomad__fields *message, const int *fds, int n_fds);
 void clients_broadcast(const struct nomad__fields *message);
 void clients_notice(const char *text, int64_t lost); /* lost: bytes of output that nobody will read */
+void clients_drained(void);			     /* all that is lost of the output was told */
 bool clients_oom(uint64_t kills);		     /* false: nobody is there to hear it */
 /* Answers whoever asked for the start, once. */
 void clients_answer(const struct nomad__fields *message);
@@ -148,7 +154,9 @@ void logs_ready(int i, short events);
 void logs_stall_check(void);
 void logs_drain(void);
 bool logs_pending(void);
-void logs_give_up(void); /* count what nobody has read */
+/* Bytes that are lost unless somebody reads them still. */
+int64_t logs_lost(int stream);
+void logs_give_up(void); /* tells the clients of them */
 const char *logs_tail(void);
 void logs_started(void);
 
@@ -230,7 +238,8 @@ void end_finish(void);
 /* The start has failed: leave the directory, tell who asked for it. */
 void end_undone(void);
 bool end_lingers(void);
-void end_linger_no_more(void);
+void end_linger_check(void); /* its timer is up */
+void end_leave(void);	     /* the last thing: what is lost by now is told and recorded */
 
 /* ---- orders.c: messages of clients ---- */
 
