@@ -6,15 +6,20 @@
 #
 #   deaths FILE_NAME DRIVER CONFIG_JSON STATE_DIR   ROUNDS (1) rounds of each death, TASKS (20) tasks.  The plugins are
 #                        in $T/plugins, the agent's part is $T/plugin.hcl.  The command of a task has the argument
-#                        ": mark=${NOMAD_ALLOC_ID}; ...".  SEED repeats the moments
-#   instances            to be redefined where a task has no process here: an allocation's id for each instance, sorted
+#                        ": mark=${NOMAD_ALLOC_ID}; ...".  SEED repeats the moments, which are within SPREAD (1500) ms
+#                        of the first start
+#   instances            to be redefined where a task's process is another one: an allocation's id for each, sorted
+#   at_rest              to be redefined where the census has to wait for something after a task
+#   TASK_FILTER          jq, on each task
 
-: "${ROUNDS:=1}" "${TASKS:=20}" "${SEED:=$(date +%s)}"
+: "${ROUNDS:=1}" "${TASKS:=20}" "${SEED:=$(date +%s)}" "${SPREAD:=1500}"
+[ -n "${TASK_FILTER:-}" ] || TASK_FILTER='.Resources = { CPU: 10, MemoryMB: 10 }'
 # An agent that dies before it has stored how to reach a logmon leaves that one behind; one that dies between the answer
 # and the event calls the allocation "pending" for ever, and keeps its directories.
-CENSUS_IGNORE='^process: .*nomad logmon|^mount: .*/agent-one/data/alloc/'
+CENSUS_IGNORE='^process: .*nomad logmon|^descriptor of [^:]*: /memfd:nomad-supervisor|^mount: .*/agent-one/data/alloc/'
 
 instances() { pgrep -fa '^/bin/sh -c : mark=' | sed -n 's/.*: mark=\([0-9a-f-]*\);.*/\1/p' | sort; }
+at_rest() { :; }
 # A shell that forks is two for a moment: what counts is seen twice.
 _watch() {
 	_before=
@@ -26,21 +31,25 @@ _watch() {
 	done
 }
 _start() { start_agent one "$T/plugins" "$T/plugin.hcl" && wait_driver "$TASK_DRIVER"; }
-_random() { SEED=$(((SEED * 1103515245 + 12345) % 2147483648)); echo $((SEED / 65536 % $1)); }
+# Sets MOMENT: seconds, less than SPREAD.
+_next_moment() {
+	SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
+	MOMENT=$(printf '%d.%03d' $((SEED / 65536 % SPREAD / 1000)) $((SEED / 65536 % SPREAD % 1000)))
+}
 _records() { find "$STATE_DIR/tasks" -name task 2>/dev/null | wc -l; }
 _some_start() { [ "$(_records)" -gt 0 ]; }
 # Not what Nomad says: see above.
 _all_run() { [ "$(instances | wc -l)" = "$TASKS" ] && [ "$(instances | uniq | wc -l)" = "$TASKS" ]; }
 _nothing() { [ "$(_records)" = 0 ] && [ -z "$(instances)" ]; }
-_submit() {
-	job_json many "$TASK_DRIVER" "$TASK_CONFIG" service | jq --argjson n "$TASKS" '.Job.TaskGroups[0].Count = $n |
-		.Job.TaskGroups[0].Tasks[0].Resources = { CPU: 10, MemoryMB: 10 }' >"$T/many.json"
-	submit_job "$T/many.json"
+_job() {
+	job_json "$1" "$TASK_DRIVER" "$TASK_CONFIG" service | jq --argjson n "$2" \
+		".Job.TaskGroups[0].Count = \$n | .Job.TaskGroups[0].Tasks[0] |= ($TASK_FILTER)" >"$T/$1.json"
 }
 # A job that is stopped while its tasks start, or one that is not.
 _round() {
-	_submit && wait_for 60 'a task starts' _some_start || return 1
-	sleep "0.$(printf %03d "$(_random 999)")"
+	_next_moment
+	_job many "$TASKS" && submit_job "$T/many.json" && wait_for 60 'a task starts' _some_start || return 1
+	sleep "$MOMENT"
 	case $1 in
 	agent) stop_agent KILL && _start ;;
 	plugin) kill -9 "$(plugin_pid "$PLUGIN_FILE")" && wait_driver "$TASK_DRIVER" ;;
@@ -53,14 +62,15 @@ _round() {
 _rounds() {
 	ROUND=0
 	while [ $ROUND -lt "$ROUNDS" ]; do
-		_round "$1" || { echo "round $ROUND of SEED=$SEED"; return 1; }
+		_round "$1" || { echo "round $ROUND, killed after $MOMENT s"; return 1; }
 		ROUND=$((ROUND + 1))
 	done
 	[ ! -s "$T/twice" ] || { sort "$T/twice" | uniq -c; return 1; }
 }
 _first() {
-	_start && job_json first "$TASK_DRIVER" "$TASK_CONFIG" service >"$T/first.json" && run_job "$T/first.json" &&
+	_start && _job first 1 && run_job "$T/first.json" &&
 		wait_alloc "$ALLOC_ID" running 120 && purge_job first && wait_for 20 'no task is left' _nothing &&
+		wait_for 20 'the driver has come to rest' at_rest &&
 		census_before "$(plugin_pid "$PLUGIN_FILE")"
 }
 _census_deaths() { census_after "$(plugin_pid "$PLUGIN_FILE")"; }
