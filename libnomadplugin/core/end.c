@@ -5,11 +5,11 @@
 #include "core/end.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/abi.h"
 #include "core/lingering.h"
 #include "core/logs.h"
+#include "core/parts.h"
 #include "core/plugin.h"
 #include "core/table.h"
 #include "core/task.h"
@@ -78,15 +78,13 @@ static void supervisor_exited(void *ud, const struct nomad__supervisor_exit *end
 static void supervisor_notice(void *ud, const char *message, int64_t lost_bytes)
 {
 	struct nomad_task *task = ud;
-	char number[24];
 
-	if (lost_bytes <= 0) {
+	if (lost_bytes > 0)
+		nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)lost_bytes);
+	if (lost_bytes)
+		nomad__task_event_loss(task, message, lost_bytes);
+	else
 		nomad_task_event(task, "%s", message);
-		return;
-	}
-	nomad__metric_add(task->plugin->metrics, NOMAD__LOG_LOST_BYTES, (uint64_t)lost_bytes);
-	snprintf(number, sizeof(number), "%lld", (long long)lost_bytes);
-	nomad_task_event_kv(task, message, "lost_bytes", number, NULL);
 }
 
 static void supervisor_oom(void *ud, uint64_t kills)
@@ -102,6 +100,7 @@ static void supervisor_closed(void *ud, struct nomad__supervisor *supervisor)
 {
 	struct nomad_task *task = ud;
 
+	nomad__waits_settled(task);
 	nomad__lingering_closed(task->plugin, supervisor);
 }
 

@@ -98,8 +98,11 @@ static void test_lost_logs_while_down(void **state)
 			usleep(200000);
 			assert_int_equal(nomad__task_on_disk(plugin, slug, &task, NULL), 0);
 			over = step == 2 || task.state == NOMAD__DISK_EXITED;
-			if (over && step)
+			if (over && step) {
+				assert_true(task.supervisor_pid > 1);
 				assert_int_equal(kill(task.supervisor_pid, SIGKILL), 0);
+				wait_until(!lives(task.supervisor_pid));
+			}
 			nomad__disk_task_done(&task);
 		}
 		sub = nomad__events_subscribe(plugin, hear_loss, NULL);

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * Task events.  While nobody subscribes (between two agents, or before the
- * first one), the newest ones are kept for the next subscriber. */
+ * first one), the newest ones are kept for the next subscriber.
+ *
+ * An agent that restores its state drops the events of an allocation for which
+ * RecoverTask has not been answered (client/client.go:restoreState).  What is
+ * found out in that call, and is not said again, is sent with the next WaitTask
+ * (which comes when all are restored), or a little later. */
 #include "core/parts.h"
 
 #include <errno.h>
@@ -16,8 +21,10 @@
 #include "core/sub.h"
 #include "core/table.h"
 #include "core/task.h"
+#include "core/task_progress.h"
 
 enum { KEEP = 64 };
+#define LATE_NS INT64_C(3000000000)
 
 struct kept {
 	struct nomad__event event; /* its strings are owned */
@@ -29,6 +36,9 @@ struct nomad__events {
 	struct nomad__sub_list subscribers;
 	struct kept *kept[KEEP]; /* oldest first */
 	size_t count;
+	struct kept *late[KEEP];
+	size_t late_count;
+	struct nomad__timer *timer; /* loop thread */
 };
 
 static void kept_free(struct kept *kept)
@@ -134,9 +144,62 @@ struct nomad__sub *nomad__events_subscribe(struct nomad_plugin *plugin,
 				      plugin->loop, greet);
 }
 
+/* ---- Late ones ---- */
+
+void nomad__events_flush(struct nomad_plugin *plugin)
+{
+	struct nomad__events *keeper = plugin->events;
+	struct kept *late[KEEP];
+	size_t count;
+
+	pthread_mutex_lock(&keeper->lock);
+	count = keeper->late_count;
+	memcpy(late, keeper->late, count * sizeof(late[0]));
+	keeper->late_count = 0;
+	pthread_mutex_unlock(&keeper->lock);
+	for (size_t i = 0; i < count; i++) {
+		publish(plugin, &late[i]->event);
+		kept_free(late[i]);
+	}
+}
+
+static void fire(void *plugin)
+{
+	nomad__events_flush(plugin);
+}
+
+static void arm(void *ud)
+{
+	struct nomad_plugin *plugin = ud;
+	struct nomad__events *keeper = plugin->events;
+
+	if (!keeper->timer && nomad__timer_new(plugin->loop, fire, plugin, &keeper->timer) < 0)
+		fire(plugin);
+	else
+		nomad__timer_set(keeper->timer, LATE_NS);
+}
+
+static void publish_late(struct nomad_plugin *plugin, const struct nomad__event *event)
+{
+	struct nomad__events *keeper = plugin->events;
+	struct kept *kept = kept_new(event);
+	bool full;
+
+	pthread_mutex_lock(&keeper->lock);
+	full = !kept || keeper->late_count == KEEP;
+	if (!full)
+		keeper->late[keeper->late_count++] = kept;
+	pthread_mutex_unlock(&keeper->lock);
+	if (full || nomad__loop_post(plugin->loop, arm, plugin) < 0) {
+		publish(plugin, event);
+		if (full)
+			kept_free(kept);
+	}
+}
+
 /* ---- What drivers call ---- */
 
-static void task_event(struct nomad_task *task, const char *message, const struct nomad_map *annotations)
+static void task_event(struct nomad_task *task, const char *message, const struct nomad_map *annotations, bool late)
 {
 	const struct nomad_map none = { 0 };
 	struct nomad__event event = {
@@ -148,7 +211,10 @@ static void task_event(struct nomad_task *task, const char *message, const struc
 		.annotations = annotations ? annotations : &none,
 	};
 
-	publish(task->plugin, &event);
+	if (late)
+		publish_late(task->plugin, &event);
+	else
+		publish(task->plugin, &event);
 }
 
 void nomad_task_event(struct nomad_task *task, const char *fmt, ...)
@@ -159,7 +225,19 @@ void nomad_task_event(struct nomad_task *task, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
-	task_event(task, message, NULL);
+	task_event(task, message, NULL, false);
+}
+
+void nomad__task_event_loss(struct nomad_task *task, const char *message, int64_t lost_bytes)
+{
+	NOMAD_AUTO_FREE char *number = lost_bytes > 0 ? nomad_strdupf("%lld", (long long)lost_bytes) : NULL;
+	int64_t recovered = __atomic_load_n(&task->progress->recovered_ns, __ATOMIC_SEQ_CST);
+	struct nomad_map annotations = { 0 };
+
+	if (number)
+		(void)!nomad_map_set(&annotations, "lost_bytes", number);
+	task_event(task, message, &annotations, recovered && nomad_monotonic_ns() - recovered < LATE_NS);
+	nomad_map_done(&annotations);
 }
 
 void nomad_task_event_kv(struct nomad_task *task, const char *message, ...)
@@ -173,7 +251,7 @@ void nomad_task_event_kv(struct nomad_task *task, const char *message, ...)
 		if (nomad_map_set(&annotations, key, value) < 0)
 			break;
 	va_end(pairs);
-	task_event(task, message, &annotations);
+	task_event(task, message, &annotations, false);
 	nomad_map_done(&annotations);
 }
 
@@ -183,7 +261,7 @@ int nomad_task_event_by_id(struct nomad_plugin *plugin, const char *id, const ch
 
 	if (!task)
 		return -ENOENT;
-	task_event(task, message, NULL);
+	task_event(task, message, NULL, false);
 	nomad__task_unref(task);
 	return 0;
 }
@@ -199,6 +277,9 @@ static void tear_down(void *part)
 
 	for (size_t i = 0; i < events->count; i++)
 		kept_free(events->kept[i]);
+	for (size_t i = 0; i < events->late_count; i++)
+		kept_free(events->late[i]);
+	free(events->timer);
 	nomad__sub_list_done(&events->subscribers);
 }
 

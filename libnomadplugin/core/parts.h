@@ -46,5 +46,9 @@ void nomad__init_fini(struct nomad_plugin *plugin);
 void nomad__stops_cancel(struct nomad_plugin *plugin);
 /* Lets go of all, while the loop still runs. */
 void nomad__lingering_drop(struct nomad_plugin *plugin);
+/* Sends the events that were kept back while an agent recovered its tasks. */
+void nomad__events_flush(struct nomad_plugin *plugin);
+/* What a task has written is delivered or known to be lost: answers the WaitTask calls that waited for that. */
+void nomad__waits_settled(struct nomad_task *task);
 
 #endif

@@ -104,6 +104,7 @@ static int recover_busy(struct nomad_task *task, const struct nomad__handle *han
 	}
 	if (r < 0)
 		return nomad_error_errno(err, -r, "recover task '%s'", task->info.id);
+	__atomic_store_n(&task->progress->recovered_ns, nomad_monotonic_ns(), __ATOMIC_SEQ_CST);
 	r = open_recorded(task, handle->boot_id, err);
 	if (r >= 0)
 		r = nomad__task_adopt(task, err);

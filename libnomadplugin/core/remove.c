@@ -9,6 +9,7 @@
 #include "base/tree.h"
 #include "core/exec.h"
 #include "core/lingering.h"
+#include "core/parts.h"
 #include "core/plugin.h"
 #include "core/task_journal.h"
 #include "core/task_progress.h"
@@ -21,6 +22,7 @@ int nomad__task_remove(struct nomad_task *task, struct nomad_error **err)
 
 	nomad__exec_end_all(task);
 	nomad__lingering_add(task, nomad__task_take_supervisor(task));
+	nomad__waits_settled(task);
 	nomad__task_record_destroying(task);
 	nomad__crash_at("core-tidy-begin");
 	/* Whatever the journal says: it may be damaged, and the directory tells. */

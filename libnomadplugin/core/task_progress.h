@@ -32,8 +32,9 @@ struct nomad__task_progress {
 	struct nomad_exit result; /* does not change any more once the task has ended */
 	int64_t started_ns, ended_ns;
 	/* Whether an agent has it: see orphans.c. */
-	unsigned waiters; /* open WaitTask calls */
-	int64_t asked_ns; /* when it was last asked for; monotonic; -1: given up */
+	unsigned waiters;     /* open WaitTask calls */
+	int64_t asked_ns;     /* when it was last asked for; monotonic; -1: given up */
+	int64_t recovered_ns; /* atomic: when RecoverTask came for it; 0: never */
 	/* exec.c's: execs begin only while the task runs, and end before its supervisor goes. */
 	struct nomad__exec_stream *execs;
 	unsigned opening; /* driver->exec() runs that often */

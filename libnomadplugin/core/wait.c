@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * WaitTask: an entry in a list, not a thread. */
+ * WaitTask: an entry in a list, not a thread.
+ *
+ * An agent shows no event of an allocation whose tasks have all ended.  So if a
+ * task has ended and nobody has read its last output, the answer waits for a
+ * reader, for seconds, and the event comes first. */
 #include "core/parts.h"
 
 #include <errno.h>
@@ -60,7 +64,28 @@ static bool is_of_task(const struct nomad__sub *sub, const void *task)
 	return sub->extra == task;
 }
 
+static bool logs_settle(struct nomad_task *task)
+{
+	bool settle;
+
+	pthread_mutex_lock(&task->progress->lock);
+	settle = task->progress->supervisor && nomad__supervisor_settle(task->progress->supervisor);
+	pthread_mutex_unlock(&task->progress->lock);
+	return settle;
+}
+
 void nomad__waits_task_ended(struct nomad_task *task)
+{
+	bool waits;
+
+	pthread_mutex_lock(&task->progress->lock);
+	waits = task->progress->waiters > 0;
+	pthread_mutex_unlock(&task->progress->lock);
+	if (waits && !logs_settle(task))
+		nomad__waits_settled(task);
+}
+
+void nomad__waits_settled(struct nomad_task *task)
 {
 	struct nomad__sub *sub;
 
@@ -75,8 +100,10 @@ static void tell_late_waiter(void *ud)
 {
 	struct nomad__sub *sub = ud;
 	struct nomad_task *task = sub->extra;
-	struct nomad__sub *taken = nomad__sub_take(&task->plugin->waits->waiters, nomad__sub_is, sub);
+	struct nomad__sub *taken = NULL;
 
+	if (!logs_settle(task))
+		taken = nomad__sub_take(&task->plugin->waits->waiters, nomad__sub_is, sub);
 	if (taken) {
 		nomad__sub_call(taken, call_waiter, NULL);
 		nomad__sub_unref(taken);
@@ -96,6 +123,7 @@ int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
 	r = nomad__task_find_or(plugin, id, &task, err);
 	if (r < 0)
 		return r;
+	nomad__events_flush(plugin);
 	sub = subscribe(task, (void (*)(void))done, ud, &ended);
 	nomad__task_unref(task);
 	if (!sub)

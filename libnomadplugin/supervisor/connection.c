@@ -23,6 +23,9 @@
 #include "supervisor/handle.h"
 #include "supervisor/records.h"
 
+/* How long a reader of the last output is waited for when the agent waits for the end. */
+#define SETTLE_NS INT64_C(3000000000)
+
 /* Loop thread; the reference is the caller's to give. */
 static void tell_exit(void *ud)
 {
@@ -254,12 +257,38 @@ static void connection_ready(void *ud, unsigned events)
 	nomad__supervisor_unref(s);
 }
 
+static void release(const struct nomad__supervisor *s)
+{
+	char buf[60];
+	struct nomad__fields m;
+
+	nomad__fields_init(&m, buf, sizeof(buf));
+	nomad__fields_add(&m, "op", "release");
+	(void)nomad__unix_send(s->fd, m.buf, m.used, NULL, 0, false);
+}
+
+bool nomad__supervisor_settle(struct nomad__supervisor *s)
+{
+	bool waits = nomad__supervisor_lingers(s) && s->ticks_timer && !s->logs_told &&
+		     (s->result.lost_bytes[0] || s->result.lost_bytes[1]);
+
+	if (waits && !s->settling) {
+		s->settling = true;
+		nomad__timer_set(s->ticks_timer, SETTLE_NS);
+	}
+	return waits;
+}
+
 /* Loop thread, each second while an answer is waited for. */
 static void tick(void *ud)
 {
 	struct nomad__supervisor *s = ud;
 	enum nomad__answers is;
 
+	if (s->settling) {
+		release(s);
+		return;
+	}
 	nomad__supervisor_ref(s);
 	connection_ready(s, 0); /* what has come by now counts */
 	is = s->watch ? nomad__answer_tick(s) : NOMAD__ANSWERED;
@@ -306,14 +335,15 @@ static void begin_ended(void *ud)
 {
 	struct nomad__supervisor *s = ud;
 
-	if (s->fd < 0)
-		tell_lost_output(s);
 	nomad__supervisor_ref(s);
-	tell_exit(s);
-	if (s->fd >= 0 && !s->freed)
-		begin_watch(s);
-	else
+	if (s->fd < 0 || s->freed) {
+		if (!s->freed)
+			tell_lost_output(s);
 		nomad__supervisor_unref(s);
+	} else {
+		begin_watch(s);
+	}
+	tell_exit(s);
 }
 
 int nomad__connection_has_ended(struct nomad__supervisor *s)

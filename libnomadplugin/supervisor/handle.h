@@ -50,6 +50,7 @@ struct nomad__supervisor {
 	bool freed, told;
 	bool has_result; /* the message brought it, or the record */
 	bool logs_told;	 /* what became of output that nobody had read by the end */
+	bool settling;	 /* the timer is for that */
 	struct nomad__supervisor_exit result;
 	struct nomad__posted end_post; /* the end of a lost task is told even without memory */
 };

@@ -92,6 +92,6 @@ void nomad__unread_tell(struct nomad__unread *unread, char *const paths[2],
 				 "dead, and nobody reads the log pipe",
 				 names[i]);
 		if (*text)
-			notice(ud, text, n);
+			notice(ud, text, n > 0 ? n : -1);
 	}
 }

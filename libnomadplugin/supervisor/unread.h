@@ -17,7 +17,7 @@ struct nomad__unread {
 void nomad__unread_hold(struct nomad__unread *unread, char *const paths[2]);
 void nomad__unread_close(struct nomad__unread *unread);
 /* The task is dead, and so is its supervisor.  Calls `notice` for each pipe that has no reader, if something is in it
- * or was lost before (`lost_bytes` 0: nobody knows how much); closes them. */
+ * or was lost before (`lost_bytes` -1); closes them. */
 void nomad__unread_tell(struct nomad__unread *unread, char *const paths[2],
 			void (*notice)(void *ud, const char *message, int64_t lost_bytes), void *ud);
 

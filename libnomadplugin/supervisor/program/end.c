@@ -223,6 +223,11 @@ void end_linger_check(void)
 	}
 }
 
+void end_release(void)
+{
+	lingers = LINGER_NOT;
+}
+
 void end_finish(void)
 {
 	char buf[EXIT_SIZE];

@@ -75,6 +75,8 @@ static void obey(unsigned client, const char *message, size_t size, const int *f
 	const char *op = nomad__fields_get(message, size, "op");
 	int signal = (int)within(nomad__fields_get_num(message, size, "signal", 0), NOMAD__NSIG);
 
+	if (op && state_now() == ST_OVER && strcmp(op, "release") == 0)
+		end_release();
 	if (!op || state_now() == ST_OVER)
 		return;
 	if (strcmp(op, "hello") == 0) {

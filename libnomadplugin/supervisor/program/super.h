@@ -239,6 +239,7 @@ void end_finish(void);
 void end_undone(void);
 bool end_lingers(void);
 void end_linger_check(void); /* its timer is up */
+void end_release(void);	     /* nobody will read the logs */
 void end_leave(void);	     /* the last thing: what is lost by now is told and recorded */
 
 /* ---- orders.c: messages of clients ---- */
