@@ -45,6 +45,10 @@ _job() {
 	job_json "$1" "$TASK_DRIVER" "$TASK_CONFIG" service | jq --argjson n "$2" \
 		".Job.TaskGroups[0].Count = \$n | .Job.TaskGroups[0].Tasks[0] |= ($TASK_FILTER)" >"$T/$1.json"
 }
+_failures() {
+	api GET /v1/job/many/allocations | jq -r '.[] | select(.ClientStatus == "failed") |
+		.ID, .TaskStates[].Events[].DisplayMessage'
+}
 # A job that is stopped while its tasks start, or one that is not.
 _round() {
 	_next_moment
@@ -55,7 +59,7 @@ _round() {
 	plugin) kill -9 "$(plugin_pid "$PLUGIN_FILE")" && wait_driver "$TASK_DRIVER" ;;
 	both) OLD_PLUGIN=$(plugin_pid "$PLUGIN_FILE"); stop_agent KILL; kill -9 "$OLD_PLUGIN"; _start ;;
 	esac || return 1
-	wait_for 120 'each task runs once' _all_run || { instances; "$NOMAD" job status many; return 1; }
+	wait_for 120 'each task runs once' _all_run || { instances; "$NOMAD" job status many; _failures; return 1; }
 	"$NOMAD" job stop -detach -purge many >/dev/null && wait_for 80 'no task is left' _nothing ||
 		{ find "$STATE_DIR/tasks"; instances; return 1; }
 }

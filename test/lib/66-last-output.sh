@@ -39,8 +39,8 @@ _dies() {
 	_want=$1; shift
 	rm -f "$T/write" "$T/written" "$T/end"
 	job_json last testdriver "$(jq -n --arg c "echo first; until [ -e $T/write ]; do sleep 0.1; done; echo $LAST
-		touch $T/written; until [ -e $T/end ]; do sleep 0.1; done" '{ command: $c }')" >"$T/job.json" && run_job "$T/job.json" && wait_for 60 'it runs' logged first &&
-		SUPERVISOR=$(supervisor_pid) || return 1
+		touch $T/written; until [ -e $T/end ]; do sleep 0.1; done" '{ command: $c }')" >"$T/job.json" &&
+		run_job "$T/job.json" && wait_for 60 'it runs' logged first && SUPERVISOR=$(supervisor_pid) || return 1
 	for _who in "$@"; do kill_one "$_who" || { echo "kill $_who"; return 1; }; done
 	[ -n "$AGENT_PID" ] || start || return 1
 	touch "$T/write" "$T/end"
