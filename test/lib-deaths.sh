@@ -18,9 +18,18 @@
 # and the event calls the allocation "pending" for ever, and keeps its directories.
 CENSUS_IGNORE='^process: .*nomad logmon|^descriptor of [^:]*: /memfd:nomad-supervisor|^mount: .*/agent-one/data/alloc/'
 
-instances() { pgrep -fa '^/bin/sh -c : mark=' | sed -n 's/.*: mark=\([0-9a-f-]*\);.*/\1/p' | sort; }
+# Processes whose arguments match $1 and carry a mark, without their own children: a shell that forks is two for a moment,
+# which is long on a busy machine.
+marked() {
+	ps -eww -o pid= -o ppid= -o args= | awk -v like="$1" 'match($0, /mark=[0-9a-f-]+/) {
+		id = substr($0, RSTART + 5, RLENGTH - 5); pid = $1; ppid = $2
+		sub(/^ *[0-9]+ +[0-9]+ /, "")
+		if ($0 ~ like) { of[pid] = id; parent[pid] = ppid } }
+		END { for (p in of) if (of[parent[p]] != of[p]) print of[p] }' | sort
+}
+instances() { marked '^/bin/sh -c : mark='; }
 at_rest() { :; }
-# A shell that forks is two for a moment: what counts is seen twice.
+# The list is not of one moment: what counts is seen twice.
 _watch() {
 	_before=
 	while :; do

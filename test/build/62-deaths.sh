@@ -34,12 +34,7 @@ plugin "nomad-driver-build" {
   }
 }
 CONFIG
-# An engine whose parent is none of the same build.
-instances() {
-	ps -eww -o pid= -o ppid= -o args= | awk '$3 ~ /buildah$/ && match($0, /mark=[0-9a-f-]+/) {
-		id[$1] = substr($0, RSTART + 5, RLENGTH - 5); parent[$1] = $2 }
-		END { for (p in id) if (id[parent[p]] != id[p]) print id[p] }' | sort
-}
+instances() { marked '^[^ ]*buildah '; }
 # shellcheck disable=SC2016
 deaths nomad-driver-build build '{ "network": "host", "args": { "MARK": "mark=${NOMAD_ALLOC_ID}" } }' "$T/state"
 run_test 'no storage, mount or process of a build is left' nothing_left
