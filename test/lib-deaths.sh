@@ -18,8 +18,8 @@
 # and the event calls the allocation "pending" for ever, and keeps its directories.
 CENSUS_IGNORE='^process: .*nomad logmon|^descriptor of [^:]*: /memfd:nomad-supervisor|^mount: .*/agent-one/data/alloc/'
 
-# Processes whose arguments match $1 and carry a mark, without their own children: a shell that forks is two for a moment,
-# which is long on a busy machine.
+# Processes whose arguments match $1 and carry a mark, without their own children: a shell that forks is two for a
+# moment, which is long on a busy machine.
 marked() {
 	ps -eww -o pid= -o ppid= -o args= | awk -v like="$1" 'match($0, /mark=[0-9a-f-]+/) {
 		id = substr($0, RSTART + 5, RLENGTH - 5); pid = $1; ppid = $2
