@@ -179,43 +179,48 @@ static void use_stage(struct scan *s, const char *name, size_t n)
 		s->uses[s->stage] |= UINT64_C(1) << of;
 }
 
-static void look_at_mount(struct scan *s, const char *options, size_t n, unsigned line)
+/* One word of "type=bind,source=a,target=b". */
+static void look_at_option(struct scan *s, const char *word, size_t n, bool secret, bool tmpfs, bool *target)
 {
-	const char *end = options + n;
-	bool secret = n >= 11 && memmem(options, n, "type=secret", 11);
-	bool tmpfs = n >= 10 && memmem(options, n, "type=tmpfs", 10);
-	bool typed = n >= 5 && memmem(options, n, "type=", 5);
-	bool bind = !typed || memmem(options, n, "type=bind", 9);
-	bool target = false;
+	const char *equals = memchr(word, '=', n);
+	size_t key = equals ? (size_t)(equals - word) : n;
 
-	for (const char *p = options; p < end;) {
-		size_t len = strcspn(p, ",");
-		const char *equals;
-		size_t key;
+	if (is_word(word, key, "target") || is_word(word, key, "dst") || is_word(word, key, "destination")) {
+		*target = true;
+		if (equals && key + 1 < n && !strchr("/$\"'", equals[1]) && !secret)
+			find(s, MOUNT_TARGET, s->line, false);
+	}
+	if (is_word(word, key, "from") && equals)
+		use_stage(s, equals + 1, n - key - 1);
+	if (is_word(word, n, "sharing=private"))
+		find(s, MOUNT_SHARING, s->line, false);
+	if (tmpfs && is_word(word, key, "size"))
+		find(s, MOUNT_SIZE, s->line, false);
+	if (secret && is_word(word, key, "env"))
+		find(s, SECRET_ENV, s->line, false);
+	if (secret && is_word(word, n, "required"))
+		find(s, SECRET_REQUIRED, s->line, false);
+}
 
-		if (len > (size_t)(end - p))
-			len = (size_t)(end - p);
-		equals = memchr(p, '=', len);
-		key = equals ? (size_t)(equals - p) : len;
-		if (is_word(p, key, "target") || is_word(p, key, "dst") || is_word(p, key, "destination")) {
-			target = true;
-			if (equals && (size_t)(equals - p) + 1 < len && !strchr("/$\"'", equals[1]) && !secret)
-				find(s, MOUNT_TARGET, line, false);
-		}
-		if (is_word(p, key, "from") && equals)
-			use_stage(s, equals + 1, len - key - 1);
-		if (is_word(p, len, "sharing=private"))
-			find(s, MOUNT_SHARING, line, false);
-		if (tmpfs && is_word(p, key, "size"))
-			find(s, MOUNT_SIZE, line, false);
-		if (secret && is_word(p, key, "env"))
-			find(s, SECRET_ENV, line, false);
-		if (secret && is_word(p, len, "required"))
-			find(s, SECRET_REQUIRED, line, false);
-		p += len + 1;
+static bool has_text(const char *text, size_t n, const char *part)
+{
+	return memmem(text, n, part, strlen(part));
+}
+
+static void look_at_mount(struct scan *s, const char *options, size_t n)
+{
+	bool secret = has_text(options, n, "type=secret"), tmpfs = has_text(options, n, "type=tmpfs");
+	bool bind = !has_text(options, n, "type=") || has_text(options, n, "type=bind"), target = false;
+
+	for (size_t at = 0; at < n;) {
+		const char *comma = memchr(options + at, ',', n - at);
+		size_t len = comma ? (size_t)(comma - options) - at : n - at;
+
+		look_at_option(s, options + at, len, secret, tmpfs, &target);
+		at += len + 1;
 	}
 	if (bind && !target && n)
-		find(s, MOUNT_TARGET, line, false);
+		find(s, MOUNT_TARGET, s->line, false);
 }
 
 /* The flags straight behind the name of an instruction. */
@@ -249,7 +254,7 @@ static void look_at_flags(struct scan *s, const char *name, size_t n, const char
 		if (is_word(rest, key, "--chmod") && size && !strchr("0123456789$\"'", *value))
 			find(s, CHMOD_WORDS, line, false);
 		if (is_word(name, n, "RUN") && is_word(rest, key, "--mount"))
-			look_at_mount(s, value, size, line);
+			look_at_mount(s, value, size);
 		rest += len;
 	}
 }
