@@ -14,7 +14,7 @@
 static const char *const powerful[][2] = {
 	{ "containerfile", "allow_from" }, { "dockerfile", "allow_from" },     { "build_contexts", "allow_from" },
 	{ "cache_from", "allow_from" },	   { "cache_to", "allow_push" },       { "network", "allow_network" },
-	{ "ulimits", "allow_ulimits" },	   { "pids_limit", "max_pids_limit" },
+	{ "ulimits", "allow_ulimits" },	   { "pids_limit", "max_pids_limit" }, { "storage_mb", "max_storage_mb" },
 };
 
 static void test_rules(void **state)
