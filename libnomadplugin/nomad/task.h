@@ -222,6 +222,9 @@ struct nomad_command {
 	 * the payload's first process, such as "X_NSPAWN_LEADER_PID"; NULL: the
 	 * process itself is the leader.  See nomad_task_leader(). */
 	const char *leader_key;
+	/* A notification "STATUS=" that begins with this is an event of the task, without it; NULL: none is.  One that
+	 * repeats the last, or comes within a second of it, is not sent at once. */
+	const char *event_prefix;
 	/* How long READY=1 may take before the start fails; 0: 60 s. */
 	unsigned ready_timeout_ms;
 	/* Sent to the process at stop when Nomad names no signal; 0: SIGTERM. */

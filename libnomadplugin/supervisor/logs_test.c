@@ -297,6 +297,25 @@ static void test_stall(void **state)
 static const char notify_script[] = "python3 -c \"import os,socket; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); "
 				    "s.sendto(b'STATUS=up\\nREADY=1', os.environ['NOTIFY_SOCKET'])\"";
 
+static void test_status_events(void **state)
+{
+	struct task t;
+
+	(void)state;
+	log_task_init(&t);
+	t.command.notify = true;
+	t.command.event_prefix = "of the task: ";
+	task_sh(&t, "python3 -c \"import os,socket,time; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)\n"
+		    "for m in 'STATUS=other\\nREADY=1', 'STATUS=of the task: well', 'STATUS=of the task: well', "
+		    "'STATUS=x':\n"
+		    "  s.sendto(m.encode(), os.environ['NOTIFY_SOCKET']); time.sleep(0.1)\n"
+		    "time.sleep(1); s.sendto(b'STATUS=of the task: ill', os.environ['NOTIFY_SOCKET'])\n"
+		    "time.sleep(1000)\"");
+	wait_until(strstr(t.notices, "ill"));
+	assert_string_equal(t.notices, "well\nill\n");
+	task_done(&t);
+}
+
 static void test_last_words(void **state)
 {
 	struct nomad_error *err = NULL;
@@ -416,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_supervisor_dies),
 		cmocka_unit_test(test_stall),
 		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_status_events),
 		cmocka_unit_test(test_rotation),
 	};
 

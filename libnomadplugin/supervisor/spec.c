@@ -241,6 +241,8 @@ int nomad__spec_start(struct nomad__keys *spec, const struct nomad__supervise *w
 				 l->soft > INT64_MAX ? -1 : (long long)l->soft,
 				 l->hard > INT64_MAX ? -1 : (long long)l->hard);
 	}
+	if (command->event_prefix)
+		nomad__keys_add(spec, "event_prefix", command->event_prefix);
 	if (command->oom_score_adj)
 		nomad__keys_num(spec, "oom_score_adj", command->oom_score_adj);
 	nomad__keys_add(spec, "stdout", what->stdout_path);

@@ -99,6 +99,15 @@ void clients_broadcast(const struct nomad__fields *message)
 		clients_send(clients[i].id, message, NULL, 0);
 }
 
+bool clients_any(void)
+{
+	bool any = false;
+
+	for (int i = 0; i < MAX_CLIENTS; i++)
+		any = any || clients[i].fd >= 0;
+	return any;
+}
+
 void clients_notice(const char *text, int64_t lost)
 {
 	char buf[600];
@@ -125,16 +134,13 @@ void clients_drained(void)
 bool clients_oom(uint64_t kills)
 {
 	char buf[100];
-	bool any = false;
 	struct nomad__fields m;
 
 	nomad__fields_init(&m, buf, sizeof(buf));
 	nomad__fields_add(&m, "op", "oom");
 	nomad__fields_num(&m, "kills", (int64_t)kills);
 	clients_broadcast(&m);
-	for (int i = 0; i < MAX_CLIENTS; i++)
-		any = any || clients[i].fd >= 0;
-	return any;
+	return clients_any();
 }
 
 void clients_answer(const struct nomad__fields *message)

@@ -108,6 +108,7 @@ static void timer_fired(enum super_timer timer)
 		break;
 	case TIMER_MEMORY:
 		limits_oom_report();
+		notify_report();
 		timer_set(TIMER_MEMORY, memory_period_ns);
 		break;
 	case TIMER_MAX:

@@ -17,6 +17,8 @@
 
 static int notify_fd = -1;
 static char status[256];
+static char told[sizeof(status)];
+static int64_t told_ns;
 
 /* The environment string for the task. */
 int notify_open(char *ret_env, size_t size)
@@ -79,6 +81,20 @@ static bool handle(char *message)
 	return ready;
 }
 
+void notify_report(void)
+{
+	const char *prefix = spec_get("event_prefix");
+	size_t n = prefix ? strlen(prefix) : 0;
+	int64_t now = nomad_monotonic_ns();
+
+	if (!n || strncmp(status, prefix, n) != 0 || strcmp(status, told) == 0 || !clients_any() ||
+	    (told_ns && now - told_ns < 1000000000))
+		return;
+	told_ns = now;
+	memcpy(told, status, sizeof(told));
+	clients_notice(status + n, 0);
+}
+
 int notify_pollfd(void)
 {
 	return notify_fd;
@@ -102,7 +118,7 @@ void notify_read(void)
 		n = nomad__unix_receive_from(notify_fd, buf, sizeof(buf) - 1, &pid);
 		late = channel_end();
 		if (n < 0)
-			return;
+			break;
 		buf[n] = 0;
 		if ((is_ours(pid) || nomad__process_parent(pid) == -ESRCH) && handle(buf)) {
 			/* It may come before the end of the exec pipe was seen. */
@@ -110,6 +126,7 @@ void notify_read(void)
 			state_post(EV_READY);
 		}
 	}
+	notify_report();
 }
 
 void notify_close(void)

@@ -117,6 +117,7 @@ void clients_send(unsigned id, const struct nomad__fields *message, const int *f
 void clients_broadcast(const struct nomad__fields *message);
 void clients_notice(const char *text, int64_t lost); /* lost: bytes of output that nobody will read */
 void clients_drained(void);			     /* all that is lost of the output was told */
+bool clients_any(void);				     /* somebody is there to hear it */
 bool clients_oom(uint64_t kills);		     /* false: nobody is there to hear it */
 /* Answers whoever asked for the start, once. */
 void clients_answer(const struct nomad__fields *message);
@@ -215,6 +216,7 @@ void spawn_read_status(void);
 int notify_open(char *ret_env, size_t size);
 int notify_pollfd(void);
 void notify_read(void);
+void notify_report(void);	 /* an event that no client was told of */
 const char *notify_status(void); /* the last STATUS= */
 void notify_close(void);
 
