@@ -43,8 +43,8 @@ static int take(const char *pool, const char *zone, const char *slug, struct nom
 
 static void test_address6(void **state)
 {
-	static const char *const bad[] = { "",	      "fd00::/97", "fd00::/7", "fd00::", "10.0.0.0/8",
-					   "x::/64", "fd00::/x",  "fd00::1%lo/64" };
+	static const char *const bad[] = { "",		 "fd00::/97", "fd00::/7", "fd00::",
+					   "10.0.0.0/8", "x::/64",    "fd00::/x", "fd00::1%lo/64" };
 	char text[INET6_ADDRSTRLEN];
 	struct nomad_error *err = NULL;
 

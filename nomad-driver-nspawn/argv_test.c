@@ -427,7 +427,8 @@ static void test_spec(void **state)
 	struct nomad_pair task[] = { { (char *)"A", (char *)"task's" }, { (char *)"x-y", (char *)"\xff\n" } };
 	struct nomad_map env = { task, 2 };
 	static const char want[] = "web\0/srv\0"
-				   "7,video\0kernel.sem=1 2\n\0B=b\0A=task's\0x-y=\xff\n";
+				   "7,video\0kernel.sem=1 2\n\0"
+				   "0 0 0 0 0 0\0B=b\0A=task's\0x-y=\xff\n";
 	struct nomad_pair sysctl = { (char *)"kernel.sem", (char *)"1 2" };
 	char *groups[] = { (char *)"video", NULL };
 	char *data;
@@ -444,6 +445,12 @@ static void test_spec(void **state)
 	assert_int_equal(size, sizeof(want));
 	assert_memory_equal(data, want, size);
 	free(data);
+	oci.health = (char *[]){ (char *)"/bin/check", (char *)"a=b", NULL };
+	memcpy(oci.health_ms, (int64_t[]){ 100, 20, 300, 4 }, sizeof(oci.health_ms));
+	oci.health_retries = 5;
+	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
+	assert_memory_equal(data + 33, "100 20 300 4 5 2\0/bin/check\0a=b\0B=b", 36);
+	free(data);
 	config.user = (char *)"db:5";
 	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
 	assert_string_equal(data, "db:5");
@@ -451,7 +458,7 @@ static void test_spec(void **state)
 	assert_hasnt("mine");
 	config.boot = true;
 	assert_int_equal(nspawn_spec(&config, &machine, &env, &data, &size, NULL), 0);
-	assert_memory_equal(data, "\0\0\0kernel.sem=1 2\n\0B=b", 22);
+	assert_memory_equal(data, "\0\0\0kernel.sem=1 2\n\0", 19);
 	free(data);
 }
 

@@ -180,6 +180,13 @@ static const struct nomad_option tmpfs_options[] = {
 #undef OPT
 static const struct nomad_schema tmpfs_schema = NOMAD_SCHEMA(struct nspawn_tmpfs, tmpfs_options);
 
+#define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_healthchecks, field, kind, __VA_ARGS__)
+static const struct nomad_option healthchecks_options[] = {
+	OPT(disable, BOOL, .harmless = "runs less", .def = "false", .help = "It does not run."),
+};
+#undef OPT
+static const struct nomad_schema healthchecks_schema = NOMAD_SCHEMA(struct nspawn_healthchecks, healthchecks_options);
+
 static const char *const mount_types[] = { "bind", "tmpfs", NULL };
 
 #define OPT(field, kind, ...) NOMAD_OPTION(struct nspawn_mount, field, kind, __VA_ARGS__)
@@ -255,6 +262,11 @@ static const struct nomad_option task_options[] = {
 	    .help = "With boot: the journal of the system is the log of the task, if the image has journalctl: errors "
 		    "go "
 		    "to stderr, the rest to stdout. (not in the Go driver)"),
+	OPT(healthchecks, BLOCK, .block = &healthchecks_schema,
+	    .help = "What becomes of the health check of a container image: it runs in the container, and events of "
+		    "the "
+		    "task tell its result when it changes. Nomad does nothing about it. (docker; not in the Go "
+		    "driver)"),
 	OPT(entrypoint, STRING_LIST, .harmless = "runs in the container",
 	    .help = "Replaces the entrypoint of a container image, and then the image's command does not count either. "
 		    "[] removes it. (docker, podman; not in the Go driver)",

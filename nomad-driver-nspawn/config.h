@@ -32,6 +32,10 @@ struct nspawn_auth {
 	bool tls_verify;
 };
 
+struct nspawn_healthchecks {
+	bool disable;
+};
+
 struct nspawn_tmpfs {
 	int64_t size, mode;
 };
@@ -55,6 +59,7 @@ struct nspawn_config {
 	bool init;
 	bool notify_ready;
 	bool journal;
+	struct nspawn_healthchecks *healthchecks;
 	char **entrypoint;
 	char **command;
 	char **args;

@@ -16,7 +16,7 @@
 
 #include "oci.h"
 
-enum { CONFIG_MAX = 4 << 20, ENTRIES_MAX = 4096 };
+enum { CONFIG_MAX = 4 << 20, ENTRIES_MAX = 4096, DAY_MS = 86400000 };
 
 void nspawn_oci_done(struct nspawn_oci *oci)
 {
@@ -25,6 +25,7 @@ void nspawn_oci_done(struct nspawn_oci *oci)
 	nomad_strv_free(oci->entrypoint);
 	nomad_strv_free(oci->cmd);
 	nomad_strv_free(oci->layers);
+	nomad_strv_free(oci->health);
 	free(oci->groups);
 	nomad_map_done(&oci->env);
 	free(oci->cwd);
@@ -120,12 +121,53 @@ static int signal_of(const json_t *value)
 	return 0;
 }
 
+/* Nanoseconds; the least is a millisecond. */
+static int64_t span_of(const json_t *health, const char *name, int64_t otherwise_ms)
+{
+	json_int_t ns = json_integer_value(json_object_get(health, name));
+
+	return ns <= 0 ? otherwise_ms : ns < 1000000 ? 1 : ns / 1000000 > DAY_MS ? DAY_MS : ns / 1000000;
+}
+
+/* Healthcheck of an image's configuration, with docker's defaults. */
+static int health_of(const json_t *health, struct nspawn_oci *oci)
+{
+	const json_t *test = json_object_get(health, "Test");
+	const char *kind = json_string_value(json_array_get(test, 0));
+	json_int_t retries = json_integer_value(json_object_get(health, "Retries"));
+	const bool shell = kind && strcmp(kind, "CMD-SHELL") == 0;
+	size_t i = 1;
+	int r = 0;
+
+	if (!kind || (!shell && strcmp(kind, "CMD") != 0) || json_array_size(test) < 2)
+		return 0;
+	if (json_array_size(test) > ENTRIES_MAX)
+		return -E2BIG;
+	if (shell)
+		r = nomad_strv_add(&oci->health, "/bin/sh");
+	if (shell && r >= 0)
+		r = nomad_strv_add(&oci->health, "-c");
+	for (; i < json_array_size(test) && r >= 0; i++) {
+		const char *word = json_string_value(json_array_get(test, i));
+
+		r = word ? nomad_strv_add(&oci->health, word) : -EINVAL;
+	}
+	oci->health_ms[0] = span_of(health, "Interval", 30000);
+	oci->health_ms[1] = span_of(health, "StartInterval", 5000);
+	oci->health_ms[2] = span_of(health, "Timeout", 30000);
+	oci->health_ms[3] = span_of(health, "StartPeriod", 0);
+	oci->health_retries = retries < 1 ? 3 : retries > 1000 ? 1000 : (int)retries;
+	return r;
+}
+
 static int image_of(const json_t *image, bool has_user, struct nspawn_oci *oci)
 {
 	int r = words_of(json_object_get(image, "Entrypoint"), &oci->entrypoint);
 
 	oci->has_image = json_is_object(image);
 	oci->stop_signal = signal_of(json_object_get(image, "StopSignal"));
+	if (r >= 0)
+		r = health_of(json_object_get(image, "Healthcheck"), oci);
 	/* umoci has looked it up: then it is the process's. */
 	if (r >= 0 && !has_user)
 		r = text_of(image, "User", &oci->user);

@@ -13,7 +13,10 @@ struct nspawn_oci {
 	char **args;
 	bool has_image; /* what follows says more than args, for a container image */
 	char **entrypoint, **cmd;
-	char **layers;	 /* names of those that the root is made of, the uppermost first; NULL: it is one tree */
+	char **layers;	      /* names of those that the root is made of, the uppermost first; NULL: it is one tree */
+	char **health;	      /* the command that says whether it is well, as words; NULL: none */
+	int64_t health_ms[4]; /* interval, interval at the start, time-out, length of the start */
+	int health_retries;
 	int stop_signal; /* 0: none */
 	char *groups;	 /* "7,8": beside those of the user; or NULL */
 	struct nomad_map env;

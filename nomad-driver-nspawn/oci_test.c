@@ -144,6 +144,44 @@ static void test_image(void **state)
 	}
 }
 
+static void test_health(void **state)
+{
+	static const struct {
+		const char *health, *word;
+		int words, retries;
+		int64_t interval;
+	} rows[] = {
+		{ "{}", NULL, 0, 0, 0 },
+		{ "{\"Test\":[]}", NULL, 0, 0, 0 },
+		{ "{\"Test\":[\"NONE\"]}", NULL, 0, 0, 0 },
+		{ "{\"Test\":[\"CMD\"]}", NULL, 0, 0, 0 },
+		{ "{\"Test\":[\"CMD\",\"/c\",\"d\"]}", "/c", 2, 3, 30000 },
+		{ "{\"Test\":[\"CMD-SHELL\",\"c | d\"],\"Interval\":2000000,\"Retries\":9}", "/bin/sh", 3, 9, 2 },
+		{ "{\"Test\":[\"CMD\",\"/c\"],\"Interval\":7,\"Retries\":-1}", "/c", 1, 3, 1 },
+		{ "{\"Test\":[\"CMD\",\"/c\"],\"Interval\":9223372036854775807}", "/c", 1, 3, 86400000 },
+	};
+	struct nspawn_oci oci = { 0 };
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(rows); i++) {
+		snprintf(text, sizeof(text), "{\"ociVersion\":\"1.0.0\",\"image\":{\"Healthcheck\":%s}}",
+			 rows[i].health);
+		assert_int_equal(nspawn_oci_parse(text, &oci, NULL), 0);
+		assert_int_equal(oci.health ? nomad_strv_count((const char *const *)oci.health) : 0, rows[i].words);
+		if (rows[i].word)
+			assert_string_equal(oci.health[0], rows[i].word);
+		assert_int_equal(oci.health_retries, rows[i].retries);
+		assert_int_equal(oci.health_ms[0], rows[i].interval);
+		nspawn_oci_done(&oci);
+	}
+	assert_int_equal(
+		nspawn_oci_parse("{\"ociVersion\":\"1.0.0\",\"image\":{\"Healthcheck\":{\"Test\":[\"CMD\",1]}}}", &oci,
+				 NULL),
+		-EINVAL);
+	nspawn_oci_done(&oci);
+}
+
 static void test_file(void **state)
 {
 	struct nspawn_oci oci = { 0 };
@@ -159,8 +197,9 @@ static void test_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole), cmocka_unit_test(test_little), cmocka_unit_test(test_wrong),
-		cmocka_unit_test(test_many),  cmocka_unit_test(test_file),   cmocka_unit_test(test_image),
+		cmocka_unit_test(test_whole),  cmocka_unit_test(test_little), cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_many),   cmocka_unit_test(test_file),   cmocka_unit_test(test_image),
+		cmocka_unit_test(test_health),
 	};
 
 	return cmocka_run_group_tests_name("oci", tests, NULL, NULL);

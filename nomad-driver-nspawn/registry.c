@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Container images: skopeo fetches them, layers.c unpacks them, or umoci
+ * Container images: skopeo fetches them as they are (a layout of OCI would
+ * lose what docker alone knows, such as health checks), layers.c unpacks them, or umoci
  * where that cannot.  umoci's config.json has one list of words for
  * entrypoint and command, so what the image itself says is added to it, as
  * "image"; without umoci we write one.
@@ -96,7 +97,7 @@ static char *blob_path(const char *layout, const json_t *descriptor)
 
 	if (!hex || hex - digest > 16 || strspn(hex + 1, "0123456789abcdef") != strlen(hex + 1))
 		return NULL;
-	return nomad_strdupf("%s/blobs/%.*s/%s", layout, (int)(hex - digest), digest, hex + 1);
+	return nomad_strdupf("%s/%s", layout, hex + 1);
 }
 
 /* A JSON object of the layout by its digest. */
@@ -119,12 +120,10 @@ static void said_done(struct said *said)
 
 static int said_read(const char *layout, struct said *ret, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/index.json", layout);
-	json_t *index = path ? json_load_file(path, 0, NULL) : NULL;
+	NOMAD_AUTO_FREE char *path = nomad_strdupf("%s/manifest.json", layout);
 
-	ret->manifest = blob(layout, json_array_get(json_object_get(index, "manifests"), 0));
+	ret->manifest = path ? json_load_file(path, 0, NULL) : NULL;
 	ret->image = blob(layout, json_object_get(ret->manifest, "config"));
-	json_decref(index);
 	return json_is_object(ret->image)
 		       ? 0
 		       : nomad_error_set(err, EBADMSG, "the configuration of the image cannot be read");
@@ -221,9 +220,17 @@ static int unpack_tree(struct nspawn_fetch *d, const char *layout, char **ret, c
 		       struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *umoci = NULL, *bundle = nomad_strdupf("%s/bundle", d->work);
-	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s:image", layout);
-	int r = bundle && image ? nspawn_need("umoci", &umoci, err) : nomad_error_errno(err, ENOMEM, "download");
+	NOMAD_AUTO_FREE char *from = nomad_strdupf("dir:%s", layout), *skopeo = NULL;
+	NOMAD_AUTO_FREE char *image = nomad_strdupf("%s/oci:image", d->work), *to = nomad_strdupf("oci:%s", image);
+	int r = bundle && image && from && to ? nspawn_need("umoci", &umoci, err)
+					      : nomad_error_errno(err, ENOMEM, "download");
 
+	if (r >= 0)
+		r = nspawn_need("skopeo", &skopeo, err);
+	if (r >= 0)
+		r = nspawn_fetch_tool(d, "skopeo",
+				      (const char *const[]){ skopeo, "copy", "--quiet", "--", from, to, NULL }, false,
+				      err);
 	if (r >= 0)
 		r = nspawn_fetch_tool(d, "umoci",
 				      (const char *const[]){ umoci, "unpack", "--image", image, bundle, NULL }, false,
@@ -265,7 +272,7 @@ static int copy_argv(struct nspawn_fetch *d, const char *skopeo, char ***ret, st
 		r = nomad_strv_addf(&argv, "%s%s", local || strstr(d->want->url, "://") ? "" : "docker://",
 				    d->want->url);
 	if (r >= 0)
-		r = nomad_strv_addf(&argv, "oci:%s/layout:image", d->work);
+		r = nomad_strv_addf(&argv, "dir:%s/layout", d->work);
 	if (r < 0) {
 		nomad_strv_free(argv);
 		return err && *err ? r : nomad_error_errno(err, ENOMEM, "download");

@@ -278,6 +278,7 @@ static int run(struct nspawn_start *s, struct nomad_error **err)
 				      .user = "", /* the job's is one of the container's */
 				      .netns = s->network.netns ? s->network.netns : "",
 				      .notify = true,
+				      .event_prefix = "Container running: nomad ",
 				      .leader_key = "X_NSPAWN_LEADER_PID",
 				      .ready_timeout_ms = s->config->notify_ready ? 300000 : 60000,
 				      .pids_max = nomad_task_limit(s->task, "pids_limit", s->config->pids_limit),

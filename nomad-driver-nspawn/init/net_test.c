@@ -25,7 +25,8 @@ static void test_plan(void **state)
 	size_t i;
 
 	(void)state;
-	assert_int_equal(plan_parse(&p, (const char *[]){ "vp1", "10.88.0.2", "10.88.0.1", "24", "fd00::2", "fd00::1" }), 0);
+	assert_int_equal(
+		plan_parse(&p, (const char *[]){ "vp1", "10.88.0.2", "10.88.0.1", "24", "fd00::2", "fd00::1" }), 0);
 	assert_string_equal(p.peer, "vp1");
 	assert_memory_equal(p.ends[0].address, "\x0a\x58\0\x02", 4);
 	assert_memory_equal(p.ends[0].gateway, "\x0a\x58\0\x01", 4);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "health.h"
 #include "init.h"
 #include "nomad/task.h"
 #include "supervise.h"
@@ -101,8 +102,10 @@ static int payload_start(struct task *task, char **argv, pid_t *ret_pid)
 }
 
 /* Forwards signals and reaps until the payload ends.  Returns its wait status. */
-static int payload_await(pid_t payload, const sigset_t *all)
+static int payload_await(pid_t payload, const sigset_t *all, int notify)
 {
+	char health[256];
+
 	for (;;) {
 		siginfo_t info;
 		int signal = sigwaitinfo(all, &info), status;
@@ -117,6 +120,8 @@ static int payload_await(pid_t payload, const sigset_t *all)
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == payload)
 				return status;
+			else if (health_ended(pid, status, health, sizeof(health)) && notify >= 0)
+				(void)!write(notify, health, strlen(health));
 	}
 }
 
@@ -138,7 +143,8 @@ int supervise(struct task *task, char **argv)
 		return status; /* never ready: the start fails */
 	if (notify >= 0 && write(notify, "READY=1", 7) < 0)
 		dprintf(2, "cannot tell systemd-nspawn that the task runs: %s\n", strerror(errno));
-	status = payload_await(payload, &all);
+	health_start(&task->health, task);
+	status = payload_await(payload, &all, notify);
 	code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	snprintf(line, sizeof(line), "%d %d\n", code, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 	if (nomad_write_all(NOMAD_EXIT_FD, line, strlen(line)) < 0)

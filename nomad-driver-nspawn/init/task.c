@@ -5,7 +5,8 @@
  * The environment does not come by argv, which every user of the host can
  * read, but in a credential of systemd-nspawn: strings that end in a zero
  * byte: user, working directory, groups beside those of the user,
- * settings of the kernel, then NAME=VALUE each.  Names that
+ * settings of the kernel, the health check of the image and the words of its
+ * command, then NAME=VALUE each.  Names that
  * systemd-nspawn would refuse arrive like any other. */
 #include "task.h"
 
@@ -75,9 +76,25 @@ static void env_from_nspawn(struct task *task)
 	}
 }
 
+/* "INTERVAL START_INTERVAL TIMEOUT START RETRIES N", in milliseconds: N words of the command follow. */
+static size_t health_read(struct health *ret, const char *text)
+{
+	long long timeout, start;
+	unsigned n = 0;
+
+	if (sscanf(text, "%d %d %lld %lld %d %u", &ret->interval_ms, &ret->start_interval_ms, &timeout, &start,
+		   &ret->retries, &n) != 6 ||
+	    !n || n > 4096)
+		return 0;
+	ret->timeout_ms = timeout;
+	ret->start_ms = start;
+	ret->argv = calloc(n + 1, sizeof(char *));
+	return ret->argv ? n : 0;
+}
+
 void task_read(struct task *task)
 {
-	size_t size = 0, n = 0, i;
+	size_t size = 0, n = 0, left = 0, n_words = 0, i;
 	ssize_t got;
 	char *p, *end;
 	int fd = open(spec_path, O_RDONLY | O_CLOEXEC);
@@ -95,7 +112,7 @@ void task_read(struct task *task)
 	end = task->data + size;
 	for (p = task->data; p < end; p++)
 		n += !*p;
-	if (n < 4) {
+	if (n < 5) {
 		errno = EINVAL;
 		init_fail(125, "use", spec_path);
 	}
@@ -111,6 +128,10 @@ void task_read(struct task *task)
 			task->groups = p;
 		else if (i == 3)
 			task->sysctls = p;
+		else if (i == 4)
+			left = health_read(&task->health, p);
+		else if (left)
+			(left--, task->health.argv[n_words++] = p);
 		else if (strchr(p, '='))
 			env_put(task, p, 1);
 	}

@@ -7,13 +7,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/account.h"
+
+/* Of a container image; argv NULL: it has none. */
+struct health {
+	int interval_ms, start_interval_ms, retries;
+	int64_t timeout_ms, start_ms;
+	char **argv;
+};
 
 struct task {
 	char *data; /* what `cwd` and `env` point into */
 	const char *user, *cwd, *groups;
 	char *sysctls;
+	struct health health;
 	char **env; /* NULL-terminated, with room for what we add */
 	size_t n_env;
 	bool other_user;

@@ -35,9 +35,9 @@ run_test 'own name' says "$(sh_config 'cat /etc/hosts' '{"network_veth":true,"ho
 	'^fd5d:8a3c:17e2::a58:[0-9a-f]+ web$'
 
 # ---- Ports
-serve() {	# HOST_NETWORK MORE: a page that says who asked; port 18080 of the host's address
-	spawn_task "$(sh_config 'mkdir -p /tmp/w/cgi-bin; echo "served by $NOMAD_TASK_NAME" >/tmp/w/index.html;
-		httpd -p "[::]:80" -h /tmp/w && echo up; exec sleep 600' "${2:-{\"network_veth\":true,\"ports\":[\"web\"]\}}")" \
+serve() {	# HOST_NETWORK: a page; port 18080 of the host's address
+	spawn_task "$(sh_config 'mkdir -p /tmp/w; echo "served by $NOMAD_TASK_NAME" >/tmp/w/index.html;
+		httpd -p "[::]:80" -h /tmp/w && echo up; exec sleep 600' '{"network_veth":true,"ports":["web"]}')" \
 		. ".Networks = [{ ReservedPorts: [{ Label: \"web\", Value: 18080, To: 80, HostNetwork: \"$1\" }] }]" &&
 		wait_for 30 up has_said up
 }
@@ -121,7 +121,8 @@ t_without() {
 	says "$(sh_config 'ip -6 route; echo end' "$veth")" '^end$' && ! grep -q default "$T/out"
 }
 run_test 'none without the option' t_without
-t_forward() { is "$(cat /proc/sys/net/ipv6/conf/all/forwarding)" 1 && is "$(cat /proc/sys/net/ipv6/conf/out0/accept_ra)" 2; }
+t_forward() { is "$(cat /proc/sys/net/ipv6/conf/all/forwarding)" 1 &&
+	is "$(cat /proc/sys/net/ipv6/conf/out0/accept_ra)" 2; }
 run_test 'the host still takes advertisements of its router' t_forward
 run_test 'nothing is left' nothing_left
 done_testing

@@ -17,7 +17,8 @@ run_test 'root = sticky: without users of its own' says \
 	"$(sh_config 'touch /x && stat -c %u /x' '{"root":"sticky","storage_mb":16,"user_namespacing":false}')" '^0$'
 run_test 'root = sticky: without a limit' says "$(sh_config 'touch /x && stat -c %u /x' '{"root":"sticky"}')" '^0$'
 run_test 'root = sticky: nothing in the container reaches the layer' says \
-	"$(sh_config 'ls -A /local/.nomad-root /in/.nomad-root; umount /local/.nomad-root 2>&1; ls -A /local/.nomad-root;
+	"$(sh_config 'ls -A /local/.nomad-root /in/.nomad-root; umount /local/.nomad-root 2>&1
+	ls -A /local/.nomad-root
 	mv /local/.nomad-root /local/moved 2>&1; ls -A /local; touch /local/.nomad-root/x 2>&1; true' \
 	'{"root":"sticky","storage_mb":16,"volumes":["local:/in"]}')" '^\.nomad-root$'
 t_hidden() { unlike "$(cat "$T/out")" '^(layer|upper|base)' && file_has "$T/out" 'Read-only|denied'; }

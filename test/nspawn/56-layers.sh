@@ -81,6 +81,30 @@ t_many() {
 }
 run_test 'many containers of an image: less than 1.1 times its size, and what they write' t_many
 
+# ---- The health check: well while /tmp/well is there
+check='"Healthcheck":{"Test":["CMD-SHELL","echo looks; echo not $WHAT >&2; test -e /tmp/well"],"Interval":200000000,"Retries":2}'
+image well "{\"Env\":[\"WHAT=well\"],$check}" "$T/base.tar"
+image slow '{"Healthcheck":{"Test":["CMD","sleep","9"],"Interval":200000000,"Timeout":300000000,"Retries":1}}' "$T/base.tar"
+said() { grep -q "health: $1" "$T/err"; }
+t_health() {
+	spawn_task "$(sh_in well 'touch /tmp/well; echo up; sleep 3; rm /tmp/well; sleep 1000')" && wait_for 60 up has_said up &&
+		wait_for 30 'it is well' said healthy && wait_for 30 'it is not' said 'unhealthy: exit code 1: not well'
+	r=$?
+	end_task TERM
+	[ $r -eq 0 ] && unlike "$(cat "$T/out")" looks
+}
+run_test 'HEALTHCHECK: its result is told when it changes, and what it said' t_health
+t_slow() {
+	spawn_task "$(sh_in slow 'echo up; sleep 1000')" && wait_for 60 up has_said up &&
+		wait_for 30 'it is not well' said 'unhealthy: no answer within 300 ms'
+	r=$?
+	end_task TERM
+	return $r
+}
+run_test 'HEALTHCHECK: one that takes too long' t_slow
+t_off() { says "$(sh_in well 'sleep 2; echo end' '{"healthchecks":{"disable":true}}')" '^end$' && ! said .; }
+run_test 'healthchecks: disable' t_off
+
 # ---- What has to be one tree
 ln -s usr/share "$T/base/linked" && mkdir -p "$T/behind/linked" && echo behind >"$T/behind/linked/tool" &&
 	pack "$T/base" linked && pack "$T/behind" behind linked/tool && image link '{}' "$T/linked.tar" "$T/behind.tar"
