@@ -111,6 +111,15 @@ static void test_links(void **state)
 	assert_string_equal(other.peer, "vp00000000");
 	assert_int_equal(nspawn_link_choose(links, "/one", &net, NULL), 0);
 	assert_string_equal(net.link, "vnffffffff");
+	/* And 200 more: a name that was leased would not be taken again. */
+	for (int i = 0; i < 200; i++) {
+		char owner[16];
+
+		snprintf(owner, sizeof(owner), "/%d", i);
+		nspawn_link_name(&other, 0xffffffff);
+		assert_int_equal(nspawn_link_choose(links, owner, &other, NULL), 0);
+		assert_int_equal(nspawn_lease_take(links, other.link, owner, NULL), 1);
+	}
 	assert_int_equal(nomad_remove_tree(top, NULL), 0);
 }
 
