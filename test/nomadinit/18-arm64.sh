@@ -23,7 +23,7 @@ fetch_packages || skip_all "cannot fetch arm64 packages: $(tail -n 1 "$T/apt.log
 arm=$BUILD/arm64
 units='cloud cmdline config confdrive dhcp dhcp6 gpt util'
 build() {
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2046,SC2086
 	$MAKE BUILD="$arm" CC=aarch64-linux-gnu-gcc CPPFLAGS="-I$system/include" \
 		LDFLAGS="-L$system/lib/aarch64-linux-gnu" WERROR=1 "$arm/nomadinit/nomadinit" \
 		$(printf "$arm/nomadinit/%s_test " $units) >"$T/build.log" 2>&1 || { tail -n 20 "$T/build.log"; return 1; }
