@@ -133,7 +133,8 @@ const struct cloud_provider cloud_providers[] = {
 		.facts = { "instance_id=meta.id", "hostname=meta.hostname", "region=meta.canonicalRegionName",
 			   "zone=meta.availabilityDomain", "type=meta.shape" },
 		.user_data = "meta.metadata.user_data",
-		.nics = { { "vnics", "macAddr", NULL, "privateIp", "subnetCidrBlock", "virtualRouterIp", "ipv6Addresses",
+		.nics = { { "vnics", "macAddr", NULL, "privateIp", "subnetCidrBlock", "virtualRouterIp",
+			    "ipv6Addresses",
 			    NULL, "ipv6VirtualRouterIp", false } },
 		.ntp = { LINK_LOCAL },
 	}, {
@@ -142,7 +143,8 @@ const struct cloud_provider cloud_providers[] = {
 		.addresses = { LINK_LOCAL },
 		.gets = { { "/v1.json", "meta", CLOUD_JSON, true },
 			  { "/latest/user-data", "user_data", CLOUD_BLOB, false } },
-		.facts = { "instance_id=meta.instance-v2-id", "hostname=meta.hostname", "region=meta.region.regioncode" },
+		.facts = { "instance_id=meta.instance-v2-id", "hostname=meta.hostname",
+			   "region=meta.region.regioncode" },
 		.nics = { { "meta.interfaces", "mac", NULL, NULL, NULL, NULL, "ipv6.address", "ipv6.prefix", NULL,
 			    false } },
 	}, {
@@ -156,7 +158,8 @@ const struct cloud_provider cloud_providers[] = {
 			  { "/1.0/user-data", "user_data", CLOUD_BLOB, false } },
 	}, {
 		.name = "openstack", .title = "OpenStack",
-		.dmi = { "product_name=OpenStack *", "chassis_asset_tag=OpenStack *", "chassis_asset_tag=OpenTelekomCloud",
+		.dmi = { "product_name=OpenStack *", "chassis_asset_tag=OpenStack *",
+			 "chassis_asset_tag=OpenTelekomCloud",
 			 "chassis_asset_tag=SAP CCloud VM", "chassis_asset_tag=HUAWEICLOUD",
 			 "chassis_asset_tag=Samsung Cloud Platform" },
 		.addresses = { LINK_LOCAL },

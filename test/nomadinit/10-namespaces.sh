@@ -257,9 +257,12 @@ check "check: no such file" prints no-such fails "$init" check "$T/no-such"
 echo '{"region": "a", "client": {"enabled": true}}' >"$T/1"
 echo '{"region": "b"}' >"$T/2"
 explains() { printf '%s\n' "$1" >"$T/c.json"; prints "$2" "$init" check "$T/c.json"; }
-check "check: says what the agent would be" explains '{"client": {"enabled": true, "servers": ["a"]}}' 'agent: client only'
-check "check: warns of an open API" explains '{"server": {"enabled": true}}' 'warning: whoever reaches the API may run jobs'
-check "check: warns of a client without servers" explains '{"client": {"enabled": true}}' 'warning: the client knows no server'
+check "check: says what the agent would be" \
+	explains '{"client": {"enabled": true, "servers": ["a"]}}' 'agent: client only'
+check "check: warns of an open API" \
+	explains '{"server": {"enabled": true}}' 'warning: whoever reaches the API may run jobs'
+check "check: warns of a client without servers" \
+	explains '{"client": {"enabled": true}}' 'warning: the client knows no server'
 check "check: not of one that is bound to loopback" unlike \
 	"$("$init" check nomadinit/image/init.json)" warning
 check "check: says what an interface would be" explains '{"nomadinit": {"network": {"v5": {"vlan": 5, "parent": "eth0"}}}}' \
@@ -295,7 +298,8 @@ make_server() {
 	in_net ip link add eth1 type veth peer name other1
 	nsenter -t "$server" -n dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \
 		--address=/time.example.com/192.0.2.1 --interface=dhcp0 --bind-interfaces --dhcp-authoritative \
-		--dhcp-range=192.0.2.50,192.0.2.59,2m --dhcp-range=2001:db8:2::50,2001:db8:2::5f,slaac,64,2m --enable-ra \
+		--dhcp-range=192.0.2.50,192.0.2.59,2m --enable-ra \
+		--dhcp-range=2001:db8:2::50,2001:db8:2::5f,slaac,64,2m \
 		--dhcp-option=option6:dns-server,2001:db8:2::53 --dhcp-option=6,192.0.2.53 \
 		--dhcp-option=15,example.com --dhcp-option=26,1450 --dhcp-option=12,fromdhcp \
 		--dhcp-option=121,10.9.0.0/16,192.0.2.9,0.0.0.0/0,192.0.2.1 \
@@ -325,7 +329,8 @@ static_tests() {
 	check "static: the IPv6 gateway" prints 'default via 2001:db8:1::1 dev eth1' in_net ip -6 route
 	check "static: the MTU" prints 'mtu 1400' in_net ip link show eth1
 	check "router advertisement: an IPv6 address" soon 40 prints '2001:db8:2:' in_net ip -6 addr show eth0
-	check "DHCPv6: an address, as the router says" soon 40 prints '2001:db8:2::5[0-9a-f]/128' in_net ip -6 addr show eth0
+	check "DHCPv6: an address, as the router says" \
+		soon 40 prints '2001:db8:2::5[0-9a-f]/128' in_net ip -6 addr show eth0
 	check "router advertisement: its name server" soon 40 prints '2001:db8:2::53' resolv_conf
 }
 cable_tests() {

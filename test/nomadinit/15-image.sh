@@ -38,7 +38,8 @@ for f in qcow2 vmdk vdi vhdx; do
 	check "$f: qemu-img check" qemu-img check -q "$one.$f"
 done
 raw_bytes=$(stat -c %s "$one.raw")
-check "vhd: whole MiB and a footer" test "$(stat -c %s "$one.vhd")" -eq $(((raw_bytes + 1048575) / 1048576 * 1048576 + 512))
+check "vhd: whole MiB and a footer" test "$(stat -c %s "$one.vhd")" -eq \
+	$(((raw_bytes + 1048575) / 1048576 * 1048576 + 512))
 check "vhd and raw hold the same" qemu-img compare -q -f raw -F vpc "$one.raw" "$one.vhd"
 check "gce: one file of that name" prints '^disk.raw$' tar -tf "$one.tar.gz"
 tar -xf "$one.tar.gz" -C "$T" disk.raw

@@ -26,7 +26,8 @@ build() {
 	# shellcheck disable=SC2046,SC2086
 	$MAKE BUILD="$arm" CC=aarch64-linux-gnu-gcc CPPFLAGS="-I$system/include" \
 		LDFLAGS="-L$system/lib/aarch64-linux-gnu" WERROR=1 "$arm/nomadinit/nomadinit" \
-		$(printf "$arm/nomadinit/%s_test " $units) >"$T/build.log" 2>&1 || { tail -n 20 "$T/build.log"; return 1; }
+		$(printf "$arm/nomadinit/%s_test " $units) >"$T/build.log" 2>&1 ||
+		{ tail -n 20 "$T/build.log"; return 1; }
 }
 on_arm() { qemu-aarch64-static -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$system/lib/aarch64-linux-gnu" "$@"; }
 must "it is built without a warning" build
