@@ -15,6 +15,7 @@
 
 #include "azure.h"
 #include "cloud.h"
+#include "config.h"
 #include "gpt.h"
 #include "guestinfo.h"
 #include "http.h"
@@ -302,6 +303,36 @@ static void version_1_of_network_config(void **state)
 	json_decref(y);
 }
 
+static void what_no_configuration_may_hold_is_left_out(void **state)
+{
+	static const char text[] =
+		"version: 1\nconfig:\n- {type: vlan, name: v1, vlan_id: 5, vlan_link: 'a name that is too long'}\n"
+		"- {type: vlan, name: v2, vlan_id: 5, vlan_link: eth0}\n- {type: bond, name: b, bond_interfaces: "
+		"[../x, eth1],\n"
+		"   params: {bond-mode: none-such}}\n";
+	const struct cloud_provider *p = cloud_by_name("nocloud");
+	const char *const name = "cloud";
+	char error[CONFIG_ERROR_SIZE], *piece;
+	json_t *y, *config;
+	struct config c;
+	int line;
+
+	(void)state;
+	y = json_pack("{s:o}", "network_config", yaml_parse(text, strlen(text), &line));
+	assert_non_null(y);
+	config = cloud_map(p, y);
+	piece = json_dumps(config, 0);
+	if (config_parse((const char *const *)&piece, &name, 1, &c, error) < 0)
+		fail_msg("%s: %s", piece, error);
+	assert_int_equal(c.n_interfaces, 2);
+	assert_string_equal(c.interfaces[1].bond[0], "eth1");
+	assert_string_equal(c.interfaces[1].bond_mode, "802.3ad");
+	config_done(&c);
+	free(piece);
+	json_decref(config);
+	json_decref(y);
+}
+
 /* ---- Triton -------------------------------------------------------------------------- */
 
 static void mdata_frames(void **state)
@@ -524,6 +555,7 @@ int main(void)
 		cmocka_unit_test(providers_are_told_by_the_firmware),
 		cmocka_unit_test(each_row_of_the_table_is_whole),
 		cmocka_unit_test(version_1_of_network_config),
+		cmocka_unit_test(what_no_configuration_may_hold_is_left_out),
 		cmocka_unit_test(mdata_frames),
 		cmocka_unit_test(mdata_finds_its_answer_among_others),
 		cmocka_unit_test(mdata_gives_up_on_silence),

@@ -332,6 +332,22 @@ static bool any_dhcp(const json_t *network)
 	return false;
 }
 
+/* A VLAN of nothing, or one that has a MAC address for a name, is none. */
+static void drop_unfinished(json_t *network)
+{
+	const char *name;
+	json_t *v;
+	void *next;
+
+	json_object_foreach_safe(network, next, name, v)
+	{
+		bool is_vlan = json_object_get(v, "vlan") != NULL, is_bond = json_object_get(v, "bond") != NULL;
+
+		if ((is_vlan && !json_object_get(v, "parent")) || ((is_vlan || is_bond) && strlen(name) > 15))
+			json_object_del(network, name);
+	}
+}
+
 json_t *cloud_map(const struct cloud_provider *p, const json_t *document)
 {
 	json_t *config = json_object(), *network;
@@ -346,6 +362,7 @@ json_t *cloud_map(const struct cloud_provider *p, const json_t *document)
 		p->map(document, config);
 	/* Where addresses come by DHCP, they do so for an interface of which the cloud says nothing as well. */
 	network = json_object_get(json_object_get(config, "nomadinit"), "network");
+	drop_unfinished(network);
 	if (network && any_dhcp(network))
 		json_object_set_new(member(network, "*", json_object()), "dhcp", json_true());
 	return config;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config_check.h"
 #include "util.h"
 
 static const char *text_of(const json_t *object, const char *key, char buf[96])
@@ -24,8 +25,16 @@ static void set_int(json_t *section, const char *key, const json_t *value, long 
 
 static void set_text(json_t *section, const char *key, const char *text)
 {
-	if (section && *text)
+	const char *wrong = strcmp(key, "parent") == 0 ? config_check_link(text) : config_check_bond_mode(text);
+
+	if (section && *text && !wrong)
 		json_object_set_new(section, key, json_string(text));
+}
+
+static void add_member(json_t *section, const char *name)
+{
+	if (section && !config_check_link(name))
+		cloud_add_to(section, "bond", name);
 }
 
 static void set_dhcp(json_t *section, bool is_on)
@@ -73,8 +82,7 @@ static void set_bond(json_t *section, const json_t *members, const char *mode)
 	json_array_foreach(members, i, one)
 	{
 		cloud_text(one, buf, sizeof(buf));
-		if (buf[0] && section)
-			cloud_add_to(section, "bond", buf);
+		add_member(section, buf);
 	}
 	set_text(section, "bond_mode", mode);
 }
@@ -236,8 +244,7 @@ static void map_kind2(const json_t *network, const char *kind, json_t *config)
 		} else if (strcmp(kind, "bonds") == 0) {
 			json_array_foreach(json_object_get(d, "interfaces"), i, one)
 			{
-				cloud_add_to(section, "bond",
-					     resolve(network, cloud_text(one, buf, sizeof(buf)), name));
+				add_member(section, resolve(network, cloud_text(one, buf, sizeof(buf)), name));
 			}
 			set_text(section, "bond_mode", cloud_text(cloud_at(d, "parameters.mode"), mode, sizeof(mode)));
 		}
@@ -307,8 +314,7 @@ static void map_link(const json_t *links, const json_t *link, json_t *config)
 		json_array_foreach(json_object_get(link, "bond_links"), i, one)
 		{
 			link_name(link_by_id(links, cloud_text(one, buf, sizeof(buf))), other);
-			if (other[0])
-				cloud_add_to(section, "bond", other);
+			add_member(section, other);
 		}
 		set_text(section, "bond_mode", text_of(link, "bond_mode", buf));
 	}
