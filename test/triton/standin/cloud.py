@@ -198,7 +198,7 @@ class Cloud:
             raise Error(409, "InvalidArgument", "ipv4_uuid: %s cannot specify IP on a public network" % uuid)
         return uuid
 
-    def create(self, body):
+    def create(self, body, state="provisioning"):
         for key in body:
             if key not in CREATE_FIELDS and not key.startswith(("tag.", "metadata.")):
                 raise Error(409, "InvalidArgument", "unknown field %s" % key)
@@ -218,7 +218,8 @@ class Cloud:
             raise Error(409, "ValidationFailed", "Image is not active")
         self.check_kind(body, package[0], image[0])
         name = body.get("name") or fixed(str(random.random()))[:8]
-        self.check_name(name)
+        if state == "provisioning":
+            self.check_name(name)
         tags = {k[4:]: v for k, v in body.items() if k.startswith("tag.")}
         metadata = {k[9:]: v for k, v in body.items() if k.startswith("metadata.")}
         self.check_tags(tags)
@@ -246,7 +247,7 @@ class Cloud:
         self.last_ip += 1
         machine_id = str(uuidlib.uuid4())
         machine = {
-            "id": machine_id, "name": name, "type": "smartmachine", "brand": "joyent", "state": "provisioning",
+            "id": machine_id, "name": name, "type": "smartmachine", "brand": "joyent", "state": state,
             "image": body["image"], "package": package[0]["name"], "memory": package[0]["memory"], "disk": 1024,
             "ips": [], "networks": networks, "metadata": metadata, "tags": tags, "created": "2024-01-01T00:00:00Z",
             "updated": "2024-01-01T00:00:00Z", "firewall_enabled": body.get("firewall_enabled", False),
@@ -258,6 +259,9 @@ class Cloud:
             self.doubles.append(machine_id)
         self.machines[machine_id] = machine
         self.order.append(machine_id)
+
+        if state != "provisioning":
+            return machine
 
         def up():
             if machine["state"] != "provisioning":

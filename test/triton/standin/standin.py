@@ -17,6 +17,7 @@ Control (plain HTTP, JSON):
     POST /keys [.pub files]            of the account
     POST /machine/ID/ACTION            delete, stop, reboot, fail, purge, offline: from outside
     POST /machine/ID/patch {...}       what CloudAPI shows of it
+    POST /populate {"count", "tags"}   so many machines that run, of nobody's making
     POST /reset                        nothing is there any more
     POST /rule {"rule", "enabled", "description"}
     POST /nomad {"status", "allocs": {ID: [ClientStatus, DesiredStatus]}}  what Nomad says from now on; a status but 0 is its only answer
@@ -276,6 +277,11 @@ class ControlHandler(Handler):
         elif self.path == "/forget":
             with state.lock:
                 state.requests.clear()
+        elif self.path == "/populate":
+            with state.cloud.lock:
+                for _ in range(data["count"]):
+                    state.cloud.create({"package": "sample-128M", "image": state.cloud.images[2]["id"],
+                                        "firewall_enabled": False, **{"tag." + k: v for k, v in data["tags"].items()}}, "running")
         elif self.path == "/reset":
             with state.cloud.lock:
                 for machine in state.cloud.machines.values():
