@@ -78,7 +78,7 @@ job "old-driver" {
           extra_hosts = ["db:10.0.0.5"]
           domain_name = "example.com"
           hostname    = "box"
-          user        = "root"
+          user        = "0"
           cmd         = ["sleep", "3600"]
           ports {
             tcp = [22, 8081]
