@@ -103,7 +103,7 @@ static void test_small_body(void **state)
 	assert_string_equal(text,
 			    "{\"Env\":[],\"HostConfig\":{\"RestartPolicy\":{\"MaximumRetryCount\":0,\"Name\":\"no\"}},"
 			    "\"Image\":\"busybox:latest\",\"Labels\":{\"com.joyent.package\":\"p\",\"nomad.alloc\":"
-			    "\"a\",\"nomad.task\":\"t\"},"
+			    "\"a\",\"nomad.driver\":\"triton\",\"nomad.task\":\"t\"},"
 			    "\"OpenStdin\":false,\"StdinOnce\":false,\"Tty\":false}");
 	free(text);
 	json_decref(body);

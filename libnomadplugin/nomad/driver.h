@@ -184,7 +184,8 @@ struct nomad_driver {
 	/* Facts to show for the task.  NULL: none beyond the library's. */
 	int (*inspect)(struct nomad_task *task, struct nomad_map *attributes, struct nomad_error **err);
 
-	/* For the command line of a driver whose tasks run elsewhere, without init().  Both print by `say`, a line each.
+	/* For the command line of a driver whose tasks run elsewhere, without init().  Both print by `say`, a line
+	 * each.
 	 *
 	 * Command "plan": says what start() would make for a task with this config, and makes nothing.  `info` is as in
 	 * a start, with ids that no allocation has.  NULL: there is no such command. */

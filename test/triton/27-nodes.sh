@@ -40,7 +40,9 @@ lives() {
 }
 signal_node() { kill "-$2" "$(cat "$T/task-$1/pid")"; }
 end_nodes() {
-	for _p in "$T"/task-*/pid; do [ ! -s "$_p" ] || { kill -CONT "$(cat "$_p")"; kill -9 "$(cat "$_p")"; }; done 2>/dev/null
+	for _p in "$T"/task-*/pid; do
+		[ ! -s "$_p" ] || { kill -CONT "$(cat "$_p")"; kill -9 "$(cat "$_p")"; }
+	done 2>/dev/null
 	for _p in ${NODES:-}; do wait "$_p"; done 2>/dev/null
 	NODES=; rm -f "$T"/task-*/pid
 }

@@ -10,8 +10,8 @@ require_steps
 make_keys
 shards "${LOOP_SHARDS:-3}"
 start_site
-cloud_config '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"} | .tags = {role: "web"} |
-	.deletion_protection = true' >"$T/config.json"
+cloud_config '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"} |
+	.tags = {role: "web"} | .deletion_protection = true' >"$T/config.json"
 
 loop() {
 	control POST /reset '{}' >/dev/null
