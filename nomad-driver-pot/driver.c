@@ -276,11 +276,27 @@ static int pot_stop(struct nomad_task *task, int signal, unsigned timeout_ms, st
 	return 0;
 }
 
+/* The jail is gone and cleared away: a `pot start` that does not end by itself hangs in its own cleanup. */
+static void end_start(struct nomad_task *task)
+{
+	enum { TERM_AFTER = 100, KILL_AFTER = 300, GIVE_UP_AFTER = 350 }; /* tenths of a second */
+	int leader;
+
+	for (int i = 0; i < GIVE_UP_AFTER && (leader = nomad_task_leader(task)) > 1; i++) {
+		if (i == TERM_AFTER || i == KILL_AFTER)
+			kill(-leader, i == TERM_AFTER ? SIGTERM : SIGKILL);
+		usleep(100000);
+	}
+}
+
 static int pot_kill(struct nomad_task *task, struct nomad_error **err)
 {
 	const char *name = recorded(task, err);
+	int r = name ? pot_end(site_of(task), name, is_starting, task, err) : -ENOENT;
 
-	return name ? pot_end(site_of(task), name, is_starting, task, err) : -ENOENT;
+	if (r == 0)
+		end_start(task);
+	return r;
 }
 
 static int pot_send_signal(struct nomad_task *task, int signal, struct nomad_error **err)

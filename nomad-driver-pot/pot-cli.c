@@ -333,8 +333,11 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
  * A code above 128 is what pot's shell makes of a death by signal.  The kernel logs the rule of memory_kill by which it
  * has killed (limits.c).
  *
+ * SIGTERM to the process group ends a pot start that hangs, and this shell goes on to ask for the code.
+ *
  * What pot says goes to a file: the task's stdout is POT_STDOUT_FD, which pot-run takes in the jail. */
-static const char start_script[] = "\"$1\" start \"$2\" 5>&1 >>\"$3\" 4>&-; r=$?\n"
+static const char start_script[] = "trap : TERM\n"
+				   "\"$1\" start \"$2\" 5>&1 >>\"$3\" 4>&-; r=$?\n"
 				   "for i in 1 2 3; do\n"
 				   "s=$(timeout 60 \"$1\" last-run-stats -p \"$2\" 2>/dev/null 4>&-) && break\n"
 				   "s=; sleep 1; done\n"

@@ -90,6 +90,20 @@ t_half_image() {
 }
 beside 'an image whose import was cut is removed, and imported again' t_half_image
 
+ended() { cat "$POT_DIR"/state/jails/nomad_*/conf/.last_run_stats >/dev/null 2>&1; }
+t_hang_at_end() {
+	limits none
+	order start.ended hang
+	job "$(config 'exit 5')"
+	"$BUILD/plugins/nomad-driver-pot" run --config "$T/config.json" "$T/job.json" >"$T/out" 2>"$T/err" &
+	_run=$! STATUS=0
+	wait_for 60 'the command has ended' ended || return 1
+	kill $_run
+	wait $_run || STATUS=$?
+	is $STATUS 5 && left_nothing || { cat "$T/err"; return 1; }
+}
+beside 'pot start hangs once its task has ended: a stop ends it, and the code is true' t_hang_at_end
+
 t_stale_rule() {
 	limits none
 	run_task "$(config 'exit 0')"
