@@ -30,7 +30,7 @@ other_agent() { stop_agent KILL && start_pot_agent; }
 kill_plugin() { _p=$(pot_plugin); [ -z "$_p" ] || kill -9 "$_p" 2>/dev/null; }
 # Steps that never change the code of a task that has started.
 STEPS='prepare prepare.import prepare.clone set-attribute mount-in set-env set-rss signal info'
-STEPS="$STEPS destroy destroy.zfs destroy.half"
+STEPS="$STEPS destroy destroy.zfs destroy.half mount-in.mounted start.ended stop.jail stop.net stop.mount last-run-stats"
 harm() {		# JOB
 	random 8
 	case $_r in
@@ -45,8 +45,8 @@ harm() {		# JOB
 		# shellcheck disable=SC2086
 		pick $STEPS
 		_step=$_picked
-		# A prepare that hangs keeps all others waiting.
-		case $_step in prepare*) pick fail kill ;; *) pick fail kill hang ;; esac
+		# A prepare that hangs keeps all others waiting, and the cleanup of a start its own task.
+		case $_step in prepare* | start.* | stop.* | last-run-stats) pick fail kill ;; *) pick fail kill hang ;; esac
 		_harm="$_picked at $_step"
 		order "$_step" "$_picked" 1 ;;
 	esac
