@@ -14,7 +14,6 @@
 #include "nomad/log.h"
 #include "nomad/tool.h"
 #include "pot-cli.h"
-#include "pot.h"
 
 enum { MAX_INTERFACES = 8, MAX_MOUNTS = 64 };
 
@@ -64,7 +63,7 @@ void pot_remove_mounts(const struct pot_config *site, const char *name)
 	struct nomad_tool run = { .line = on_mount_line, .ud = &mounts };
 	size_t n;
 
-	if (pot_is_running(site, name, NULL) != 0 ||
+	if (pot_ask(site, pot_argv_is_running(site->pot_path, name), NULL) != 0 ||
 	    pot_call_for_output(site, pot_argv_config(site->pot_path, "fs_root"), &config, NULL) < 0) {
 		free(config.output);
 		return;
