@@ -253,20 +253,6 @@ in_import() {
 run_test 'the plugin dies under a slow pot prepare' die_in_prepare orphan1 slow 5
 run_test 'the plugin dies under a pot prepare that never ends' die_in_prepare orphan2 hang 1
 
-# A job that is stopped while its image is fetched does not wait for the end of that.
-t_stop_in_prepare() {
-	rm -rf "$POT_DIR/state/jails/img_1_0"
-	order prepare.import hang
-	rm -f "$POT_DIR/state/calls"
-	submit slow 'exit 0' && wait_for 60 'pot prepare runs' pgrep -f 'pot prepare' >/dev/null &&
-		"$NOMAD" job stop -detach slow >/dev/null && wait_for 20 'pot prepare is ended' pid_gone \
-		"$(pgrep -o -f 'pot prepare')"
-	_r=$?
-	order prepare.import
-	[ $_r -eq 0 ] && gone slow
-}
-run_test 'a job is stopped under a pot prepare that never ends' t_stop_in_prepare
-
 t_parallel() {
 	rm -f "$POT_DIR/state/calls"
 	submit many 'cat /tmp/hosts; exit 0' batch \
