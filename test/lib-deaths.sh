@@ -47,8 +47,15 @@ _next_moment() {
 }
 _records() { find "$STATE_DIR/tasks" -name task 2>/dev/null | wc -l; }
 _some_start() { [ "$(_records)" -gt 0 ]; }
-# Not what Nomad says: see above.
-_all_run() { [ "$(instances | wc -l)" = "$TASKS" ] && [ "$(instances | uniq | wc -l)" = "$TASKS" ]; }
+# Of these no task was ever started: an allocation whose network is prepared needs the plugin, and fails if it is dead.
+_never_tried() {
+	api GET /v1/job/many/allocations | jq '[.[] | select(.ClientStatus == "failed" and .TaskStates == null)] | length'
+}
+# Not what Nomad says of the others: see above.
+_all_run() {
+	_want=$((TASKS - $(_never_tried)))
+	[ "$(instances | wc -l)" = $_want ] && [ "$(instances | uniq | wc -l)" = $_want ]
+}
 _nothing() { [ "$(_records)" = 0 ] && [ -z "$(instances)" ]; }
 _job() {
 	job_json "$1" "$TASK_DRIVER" "$TASK_CONFIG" service | jq --argjson n "$2" \
@@ -56,7 +63,7 @@ _job() {
 }
 _failures() {
 	api GET /v1/job/many/allocations | jq -r '.[] | select(.ClientStatus == "failed") |
-		.ID, .TaskStates[].Events[].DisplayMessage'
+		.ID, .ClientDescription, (.TaskStates // {})[].Events[].DisplayMessage'
 }
 # A job that is stopped while its tasks start, or one that is not.
 _round() {

@@ -7,14 +7,15 @@ requires jq
 [ -x "$DRIVER" ] || skip_all "no $DRIVER"
 page=nomad-driver-build/MOVING.md
 docker='add-host allow annotation attest build-arg build-context builder cache-from cache-to call cgroup-parent check
-	compress cpu-period cpu-quota cpu-shares cpuset-cpus cpuset-mems debug disable-content-trust file force-rm iidfile
-	isolation label load memory memory-swap metadata-file network no-cache no-cache-filter output platform policy
-	progress provenance pull push quiet rm sbom secret security-opt shm-size squash ssh tag target ulimit'
+	compress cpu-period cpu-quota cpu-shares cpuset-cpus cpuset-mems debug disable-content-trust file force-rm
+	iidfile isolation label load memory memory-swap metadata-file network no-cache no-cache-filter output platform
+	policy progress provenance pull push quiet rm sbom secret security-opt shm-size squash ssh tag target ulimit'
 buildctl='allow debug-json-cache-metrics export-cache frontend import-cache local metadata-file no-cache oci-layout opt
 	output progress ref-file registry-auth-tlscontext secret source-policy-file ssh trace'
 kaniko='build-arg cache cache-copy-layers cache-dir cache-repo cache-run-layers cache-ttl cleanup compressed-caching
-	compression compression-level context context-sub-path credential-helpers custom-platform destination digest-file
-	dockerfile force force-build-metadata git ignore-path ignore-var-run image-download-retry image-fs-extract-retry
+	compression compression-level context context-sub-path credential-helpers custom-platform destination
+	digest-file dockerfile force force-build-metadata git ignore-path ignore-var-run
+	image-download-retry image-fs-extract-retry
 	image-name-tag-with-digest-file image-name-with-digest-file insecure insecure-pull insecure-registry kaniko-dir
 	label log-format log-timestamp no-push no-push-cache oci-layout-path push-ignore-immutable-tag-errors push-retry
 	registry-certificate registry-client-cert registry-map registry-mirror reproducible single-snapshot
@@ -22,7 +23,8 @@ kaniko='build-arg cache cache-copy-layers cache-dir cache-repo cache-run-layers 
 	skip-tls-verify-registry skip-unused-stages snapshot-mode tar-path target use-new-run verbosity'
 table() { awk -v want="## $1" '/^## / { on = ($0 == want) } on && /^\| `/' "$page"; }
 for _of in --task --plugin; do
-	"$DRIVER" schema --json $_of | jq -r '(.properties | keys[]), ((."$defs" // {}) | to_entries[] | .key as $block |
+	"$DRIVER" schema --json $_of | jq -r '(.properties | keys[]), ((."$defs" // {}) | to_entries[] |
+		.key as $block |
 		.value.properties | keys[] | "\($block).\(.)")'
 done >"$T/options"
 

@@ -53,9 +53,9 @@ t_logs() { file_has "$T/out" '^to the log$' && file_has "$T/err" '^to the error 
 	file_has "$T/out" 'STEP 2/5: ADD rootfs.tar /'; }
 run_test 'logs: both streams' t_logs
 t_events() {
+	_id=$(skopeo inspect --raw "oci-archive:$A/out.tar" | jq -r .config.digest)
 	is "$(grep '^event: ' "$T/err")" "event: Building with buildah $(buildah --version | cut -d' ' -f3)
-event: Built image $(skopeo inspect --raw "oci-archive:$A/out.tar" | jq -r .config.digest); wrote alloc/out.tar, digest $(
-		digest_of "$A/out.tar")"
+event: Built image $_id; wrote alloc/out.tar, digest $(digest_of "$A/out.tar")"
 }
 run_test 'two events: the beginning, and what came of it' t_events
 t_meta() {
@@ -261,7 +261,8 @@ run_test 'a secret that is not there' refused '{ "context": "alloc/plain", "secr
 	"'NONE' is not in the environment"
 run_test 'a secret from elsewhere' refused '{ "context": "alloc/plain", "secrets": { "a": "alloc/rootfs.tar" } }' \
 	'is not in the secrets directory'
-t_output_dir() { refused "{ $PLAIN, \"output\": [{ \"path\": \"alloc/no/dir/x.tar\" }] }" "output: the directory of .alloc/no/dir/x.tar. is not there"; }
+t_output_dir() { refused "{ $PLAIN, \"output\": [{ \"path\": \"alloc/no/dir/x.tar\" }] }" \
+	"output: the directory of .alloc/no/dir/x.tar. is not there"; }
 run_test 'an output in a directory that is not there' t_output_dir
 run_test 'nothing is left' nothing_left
 run_test 'census' census_after

@@ -108,14 +108,16 @@ t_storage() {
 	containerfile fat <<-'C' || return 1
 	FROM scratch
 	ADD rootfs.tar /
-	RUN i=0; while [ $i -lt 400 ]; do dd if=/dev/zero of=/fat$i bs=1024k count=5 2>/dev/null; i=$((i + 1)); sleep 0.02; done
+	RUN i=0; while [ $i -lt 400 ]; do dd if=/dev/zero of=/fat$i bs=1024k count=5 2>/dev/null; i=$((i + 1)); \
+		sleep 0.02; done
 	C
 	for cache in '' ', cache: "fat"'; do
 		fails "{ context: \"alloc/fat\", storage_mb: 100$cache }" \
 			'^event: The build stores more than 100 MiB .option storage_mb.: stopped' && is "$CODE" 125 || return 1
 	done
 	fails '{ context: "alloc/fat", storage_mb: 30000 }' 'max_storage_mb = 30000' &&
-		plugin_config '{ policy: { max_storage_mb: 50 } }' && fails '{ context: "alloc/fat" }' 'more than 50 MiB'
+		plugin_config '{ policy: { max_storage_mb: 50 } }' &&
+			fails '{ context: "alloc/fat" }' 'more than 50 MiB'
 	_r=$?; plugin_config '{}'; rm -rf "$T/state/builds/cache"; return $_r
 }
 t_timeout() {

@@ -57,10 +57,13 @@ check() {
 	build "{ context: \"alloc/all\", $(field with) }" '.Env = { TOKEN: "s3cr3t" }' || return 1
 	since=${takes%% *}; since=${since#1.}
 	if [ -n "$takes" ] && { [ "$since" = never ] || [ "$MINOR" -lt "$since" ]; }; then
-		[ "$CODE" -ne 0 ] && grep -F "containerfile: line " "$T/err" | grep -F " has " | grep -qF -e "${takes#* }" &&
-			! grep -q STEP "$T/out" && { [ "$since" = never ] || grep -q "which takes buildah 1.$since" "$T/err"; }
+		[ "$CODE" -ne 0 ] && grep -F "containerfile: line " "$T/err" | grep -F " has " |
+			grep -qF -e "${takes#* }" &&
+			! grep -q STEP "$T/out" && { [ "$since" = never ] ||
+				grep -q "which takes buildah 1.$since" "$T/err"; }
 	else
-		[ "$CODE" -eq 0 ] || ! engine_flaked || build "{ context: \"alloc/all\", $(field with) }" '.Env = { TOKEN: "s3cr3t" }'
+		[ "$CODE" -eq 0 ] || ! engine_flaked || build "{ context: \"alloc/all\", $(field with) }" \
+			'.Env = { TOKEN: "s3cr3t" }'
 		# An engine of this version loses the last output of a step now and then.
 		[ "$CODE" -eq 0 ] && { [ -z "$says" ] || grep -qF -e "$says" "$T/out"; }
 	fi || { tail -n 12 "$T/out" "$T/err"; return 1; }

@@ -65,11 +65,12 @@ t_format() {
 		is "$(kind)" application/vnd.oci.image.manifest.v1+json
 }
 t_zstd() {
-	containerfile zstd <<-'C' && builds "{ \"context\": \"alloc/zstd\", \"compression\": \"zstd\", \"push\": [{
+	containerfile zstd <<-'C' || return 1
 	FROM scratch
 	ADD rootfs.tar /
 	RUN echo zstd >/zstd
 	C
+	builds "{ \"context\": \"alloc/zstd\", \"compression\": \"zstd\", \"push\": [{
 		\"reference\": \"$REGISTRY/team/zstd:1\", \"tls_verify\": false }] }" &&
 		is "$(skopeo inspect --raw --tls-verify=false "docker://$REGISTRY/team/zstd:1" |
 		jq -r '.layers[].mediaType' | sort -u)" application/vnd.oci.image.layer.v1.tar+zstd &&
@@ -98,12 +99,13 @@ run_test 'push: unreachable' t_unreachable
 # It takes the connection, and never answers.
 t_hanging() {
 	hanging=$(_free_ports 1)
-	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => shift, Listen => 9)
-		or die; while (1) { push @c, $s->accept }' "$hanging" &
+	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => shift,
+		Listen => 9) or die; while (1) { push @c, $s->accept }' "$hanging" &
 	cleanup "kill $!"
-	containerfile hanging <<-C && plugin_config "{ registry_timeout: 3, insecure_registries: [\"127.0.0.1:$hanging\"] }" || return 1
+	containerfile hanging <<-C || return 1
 	FROM 127.0.0.1:$hanging/a:1
 	C
+	plugin_config "{ registry_timeout: 3, insecure_registries: [\"127.0.0.1:$hanging\"] }" || return 1
 	began=$(date +%s)
 	fails "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"127.0.0.1:$hanging/x:1\", \"tls_verify\": false }] }" \
 		'^event: The registry does not answer: no progress of the push for 3 s' &&

@@ -16,7 +16,8 @@ own() {
 	RUN dd if=/dev/urandom of=/data bs=64k count=32 2>/dev/null; echo $1 >/name
 	C
 }
-cached() { builds "{ \"context\": \"alloc/$1\", \"cache\": \"shared\" }" && is "$(grep -c 'Using cache' "$T/out")" "$2"; }
+cached() { builds "{ \"context\": \"alloc/$1\", \"cache\": \"shared\" }" &&
+	is "$(grep -c 'Using cache' "$T/out")" "$2"; }
 bytes() { du -sk "$CACHES" 2>/dev/null | awk '{ print $1 * 1024 }'; }
 
 t_lru() {
@@ -35,7 +36,8 @@ t_ten() {
 	most=0 running=10
 	while [ "$running" -gt 0 ]; do
 		size=$(bytes) && [ "$size" -le "$most" ] || most=$size
-		running=0; for i in 1 2 3 4 5 6 7 8 9 10; do eval "! kill -0 \$p$i 2>/dev/null" || running=$((running + 1))
+		running=0; for i in 1 2 3 4 5 6 7 8 9 10; do eval "! kill -0 \$p$i 2>/dev/null" ||
+			running=$((running + 1))
 		done
 		sleep 0.1
 	done
@@ -59,7 +61,8 @@ t_list() {
 t_verify() {
 	cache verify && file_has "$T/cache.out" '^default~shared: 3 layers are what their digests say$' || return 1
 	file=$(grep -lx b "$CACHES"/default~shared/root-overlay/overlay/*/diff/name) && echo x >"$file" &&
-		! cache verify default~shared && file_has "$T/cache.out" 'layer .* is not what its digest says: removed' &&
+		! cache verify default~shared && file_has "$T/cache.out" \
+			'layer .* is not what its digest says: removed' &&
 		cache verify && file_has "$T/cache.out" ' 2 layers' && cached b 1
 }
 # A build's own step cannot make the cache take a layer that is not what it says: here by hand.
@@ -72,7 +75,8 @@ t_drop() {
 		wait_for 60 'the step' has_said '^working' && cache drop default~shared &&
 		file_has "$T/cache.out" 'when the builds that use it have ended' && cache list --json &&
 		is "$(jq -r '.[0].layers' "$T/cache.out")" 0 && end_build && is "$CODE" 0 || return 1
-	cache drop default~shared && is "$(cat "$T/cache.out")" '' && is "$(find "$CACHES" -path '*/diff/*' | wc -l)" 0 &&
+	cache drop default~shared && is "$(cat "$T/cache.out")" '' &&
+		is "$(find "$CACHES" -path '*/diff/*' | wc -l)" 0 &&
 		! cache drop default~nosuch && file_has "$T/cache.err" 'no such cache'
 }
 t_usage() {

@@ -54,7 +54,8 @@ t_pkg_config() {
 t_static() {
 	# shellcheck disable=SC2046
 	${CC:-cc} -static -o "$T/hello-static" examples/hello/hello.c \
-		$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --static --libs nomadplugin) >"$T/said" 2>&1 ||
+		$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --static --libs nomadplugin) >"$T/said" \
+			2>&1 ||
 		{ grep -v warning "$T/said"; return 1; }
 	"$T/hello-static" run --config "$T/config.json" "$job" >"$T/out" 2>"$T/err"
 	is $? 7

@@ -34,7 +34,8 @@ t_remote() {
 	is $? 5 && is "$(curl -s http://127.0.0.1:8100/jobs/)" ''
 }
 t_remote_stop() {
-	jq '.Job.TaskGroups[0].Tasks[0].Config.work = "echo >'"$T"'/up; exec sleep 99"' examples/remote/remote.json >"$T/long.json"
+	jq --arg work "echo >$T/up; exec sleep 99" '.Job.TaskGroups[0].Tasks[0].Config.work = $work' \
+		examples/remote/remote.json >"$T/long.json"
 	"$T/remote/nomad-driver-remote" run --config "$T/remote.json" "$T/long.json" >"$T/out" 2>&1 &
 	pid=$!
 	wait_for 20 'the job' [ -e "$T/up" ] && kill -TERM "$pid" || return 1
@@ -45,7 +46,8 @@ t_remote_stop() {
 t_remote_agent() {
 	examples/remote/service 8100 &
 	service=$!
-	sed -i 's/ | NOMAD_OWN_LOGS//' "$T/remote/remote.c" && make -C "$T/remote" CFLAGS=-O1 >"$T/build" 2>&1 || return 1
+	sed -i 's/ | NOMAD_OWN_LOGS//' "$T/remote/remote.c" &&
+		make -C "$T/remote" CFLAGS=-O1 >"$T/build" 2>&1 || return 1
 	mkdir -p "$T/plugins" && cp "$T/remote/nomad-driver-remote" "$T/plugins/" &&
 		sed "s|config {|&\n    state_dir = \"$T/state\"|" examples/remote/agent.hcl >"$T/remote.hcl" &&
 		start_agent remote "$T/plugins" "$T/remote.hcl" && wait_driver remote &&
@@ -56,14 +58,16 @@ t_remote_agent() {
 t_remote_absent() {
 	kill $service
 	wait $service 2>/dev/null
-	"$T/remote/nomad-driver-remote" run --config "$T/remote.json" examples/remote/remote.json >"$T/out" 2>&1 && return 1
+	"$T/remote/nomad-driver-remote" run --config "$T/remote.json" examples/remote/remote.json >"$T/out" 2>&1 &&
+		return 1
 	file_has "$T/out" 'curl.*connect'
 }
 
 # ---- examples/cpp/countdown.json ----
 t_cpp() {
 	command -v "${CXX:-c++}" >/dev/null || { skip_this "no ${CXX:-c++}"; return 0; }
-	built cpp && "$T/cpp/nomad-driver-countdown" run --config "$T/config.json" examples/cpp/countdown.json >"$T/out" ||
+	built cpp && "$T/cpp/nomad-driver-countdown" run --config "$T/config.json" examples/cpp/countdown.json \
+		>"$T/out" ||
 		return 1
 	is "$(cat "$T/out")" "$(printf 'rocket is red\n3\n2\n1\n0')"
 }

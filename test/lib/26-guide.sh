@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The guide nomadplugin(7), followed to the letter in an empty folder: each block of it goes into the file that it is for,
+# The guide nomadplugin(7), followed to the letter in an empty folder: each block of it goes into the file that it is
+# for,
 # or is run.
 . test/lib.sh
 requires pkg-config make perl dpkg-deb

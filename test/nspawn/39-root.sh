@@ -83,7 +83,8 @@ t_foreign() {
 	job brings "$(sh_config 'echo mounted' "$sticky")" '.Job.TaskGroups[0].Tasks[0].Templates = [{
 		EmbeddedTmpl: "foreign", DestPath: "local/.nomad-root/layer" }]' && run_job "$T/brings.json" &&
 		wait_alloc "$ALLOC_ID" failed &&
-		like "$(task_events "$ALLOC_ID" task)" 'was not made on this node.*allow_writable_image' && purge_job brings
+		like "$(task_events "$ALLOC_ID" task)" 'was not made on this node.*allow_writable_image' &&
+			purge_job brings
 }
 t_end() { stop_agent && is "$(ls "$T/state/tasks")" '' && unlike "$(cat /proc/self/mounts)" "$T/state"; }
 run_test 'the driver is healthy' t_start

@@ -37,7 +37,8 @@ done
 for step in prepare prepare.import set-attribute copy-in mount-in set-env set-hosts set-rss; do
 	beside "no end at $step" fails $step hang 'did not end within 5 s'
 done
-for step in prepare prepare.import prepare.clone set-attribute copy-in copy-in.mounted mount-in mount-in.mounted set-env \
+for step in prepare prepare.import prepare.clone set-attribute copy-in copy-in.mounted mount-in mount-in.mounted \
+	set-env \
 	set-hosts set-rss; do
 	beside "a sudden death at $step" fails $step kill "start pot 'nomad_"
 done

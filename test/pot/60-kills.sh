@@ -46,7 +46,8 @@ harm() {		# JOB
 		pick $STEPS
 		_step=$_picked
 		# A prepare that hangs keeps all others waiting, and the cleanup of a start its own task.
-		case $_step in prepare* | start.* | stop.* | last-run-stats) pick fail kill ;; *) pick fail kill hang ;; esac
+		case $_step in prepare* | start.* | stop.* | last-run-stats) pick fail kill ;;
+			*) pick fail kill hang ;; esac
 		_harm="$_picked at $_step"
 		order "$_step" "$_picked" 1 ;;
 	esac

@@ -58,7 +58,8 @@ triton/terraform.nomad.hcl	triton/61-agent-faults
 triton/web.nomad.hcl		triton/61-agent-faults
 "
 t_list() {
-	(cd examples && find . -type f ! -name Makefile ! -name '*.md' ! -name '*.c' ! -name '*.cc' ! -name main.rs ! -name '*.svg') | sed 's|^\./||' |
+	(cd examples && find . -type f ! -name Makefile ! -name '*.md' ! -name '*.c' ! -name '*.cc' ! -name main.rs \
+		! -name '*.svg') | sed 's|^\./||' |
 		sort >"$T/there"
 	echo "$list" | awk 'NF { print $1 }' | sort | diff "$T/there" - || return 1
 	echo "$list" | awk 'NF' >"$T/list"

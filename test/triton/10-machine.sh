@@ -90,7 +90,8 @@ t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$KEYS/sub\"" && 
 	{ cat "$T/doctor"; return 1; }; }
 t_roles() {
 	with_config '.as_roles = ["deploy", "read"] | .role_tags = ["read", "ops"] | .act_as = "customer"' &&
-		health "$T/other.json" && control POST /forget '{}' >/dev/null && run "$(cloud_config)" "$T/other.json" && up &&
+		health "$T/other.json" && control POST /forget '{}' >/dev/null &&
+			run "$(cloud_config)" "$T/other.json" && up &&
 		stop && control GET /requests >"$T/requests" &&
 		jq -e '[.[] | select(.api == "cloudapi") | .path | test("^/customer[/?].*as-role=deploy%2Cread$")] | all' \
 			"$T/requests" >/dev/null &&
@@ -99,7 +100,8 @@ t_roles() {
 }
 t_profile() {
 	mkdir -p "$T/home/.triton/profiles.d" &&
-		jq -n --arg u "$CLOUD_URL" --arg k "$(ssh-keygen -lf "$KEYS/rsa.pub" | cut -d' ' -f2)" '{url: $u, account: "acme",
+		jq -n --arg u "$CLOUD_URL" --arg k "$(ssh-keygen -lf "$KEYS/rsa.pub" | cut -d' ' -f2)" \
+			'{url: $u, account: "acme",
 			keyId: $k, insecure: true}' >"$T/home/.triton/profiles.d/dc.json" &&
 		with_config 'del(.url, .account, .ca_file) | .profile = "dc"' &&
 		HOME=$T/home SDC_ACCOUNT=other health "$T/other.json" &&
@@ -188,8 +190,10 @@ t_refused_early() {
 		'.fwrules = {a: "FROM here"}|fwrules' \
 		'.exit_strategy = "never"|exit_strategy' '.cns = ["web:99999"]|cns' '.package = {uuid: "X"}|UUID' \
 		'.cloud_api.disks = [{size: "1"}, {}]|only the first' '.cloud_api.brand = "lx"|brand' \
-		'.cloud_api.networks = [{name: "n", ip: "host"}]|IPv4' '.cloud_api.user_data_file = "/etc/passwd"|local/' \
-		'.cloud_api.user_data_file = "local/../../x"|without ..' '.metadata_files = {"user-data": "local/x"}|user_data' \
+		'.cloud_api.networks = [{name: "n", ip: "host"}]|IPv4' \
+			'.cloud_api.user_data_file = "/etc/passwd"|local/' \
+		'.cloud_api.user_data_file = "local/../../x"|without ..' \
+			'.metadata_files = {"user-data": "local/x"}|user_data' \
 		'.cloud_api.user_data_file = "local/x" | .cloud_api.user_data = "x"|use one of them' \
 		'.metadata = {root_authorized_keys: "k"}|root_authorized_keys' '.nonsense = 1|nonsense'; do
 		run "$(cloud_config "${_case%|*}")"; finish || return 1

@@ -24,8 +24,10 @@ t_machine() {
 		.tags = {role: "web"} | .cloud_api.networks = [{name: "My-Fabric-Network"}] |
 		.cloud_api.user_script = "secret-script" | .cloud_api.image = {name: "base-64", most_recent: true} |
 		.volumes = [{name: "data", mountpoint: "/d", size: 512}]')" &&
-		says 'machine like web-group-task-' && says 'package sample-128M 1.0.0 [(]' && says 'image base-64 9.9.9 [(]' &&
-		says 'network My-Fabric-Network [(]' && says 'tag role = web' && says 'metadata user-script, 13 bytes' &&
+		says 'machine like web-group-task-' && says 'package sample-128M 1.0.0 [(]' &&
+			says 'image base-64 9.9.9 [(]' &&
+		says 'network My-Fabric-Network [(]' && says 'tag role = web' &&
+			says 'metadata user-script, 13 bytes' &&
 		says 'firewall on' && says 'request of [0-9]* bytes' &&
 		says 'firewall rule new: FROM any TO tag "role" = "web" ALLOW tcp PORT 80' &&
 		says 'volume data: new, 512 MiB' && says 'limit of the account: machines 25, used 3' &&

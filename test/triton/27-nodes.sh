@@ -29,7 +29,8 @@ begin() {
 # life NODE STEP...: in the background; `lives` waits for its end
 life() {
 	_node=$1; shift
-	timeout -k 5 120 "$STEPS" "$T/$_node.json" "$T/config.json" "$T/task-$_node" "$@" >"$T/out-$_node" 2>"$T/err-$_node" \
+	timeout -k 5 120 "$STEPS" "$T/$_node.json" "$T/config.json" "$T/task-$_node" "$@" >"$T/out-$_node" \
+		2>"$T/err-$_node" \
 		</dev/null &
 	NODES="${NODES:-} $!"
 }
@@ -116,12 +117,14 @@ t_bare() { # A container that got no tags.
 	[ -n "$ENGINE_SOCK" ] || { skip_this "$ENGINE_WHY"; return 0; }
 	node a; node b
 	begin && docker_config >"$T/config.json" &&
-		fault "{\"api\": \"*\", \"method\": \"POST\", \"path\": \"/tags$\", \"kind\": \"kill\", \"when\": \"before\",
-			\"pid_file\": \"$T/task-a/pid\"}"
+		fault "{\"api\": \"*\", \"method\": \"POST\", \"path\": \"/tags$\", \"kind\": \"kill\",
+			\"when\": \"before\", \"pid_file\": \"$T/task-a/pid\"}"
 	life a start; wait $!
 	no_faults; is "$(machines '[.[] | select(.tags | has("nomad_owner") | not)] | length')" 1 &&
-		ALLOC=$(machines '.[0].tags["docker:label:nomad.alloc"]' | tr -d '"') && nomad_says "$ALLOC" lost stop &&
-		cloud_config >"$T/config.json" && life b start up rest && wait_for 40 'only the machine is left' _one_left &&
+		ALLOC=$(machines '.[0].tags["docker:label:nomad.alloc"]' | tr -d '"') &&
+			nomad_says "$ALLOC" lost stop &&
+		cloud_config >"$T/config.json" && life b start up rest &&
+			wait_for 40 'only the machine is left' _one_left &&
 		is "$(of b)" 1
 }
 account() { "$DRIVER" gc --account "$@" --config "$T/b.json" >"$T/gc" 2>&1 || { cat "$T/gc"; return 1; }; }
@@ -147,11 +150,13 @@ t_token() {
 t_tls() { # Nomad asks for a certificate
 	node a; node b
 	begin && lives a start up && nomad_says "$(alloc_of a)" running run &&
-		jq --arg k "$KEYS" --arg n "https://127.0.0.1:$(jq -r .nomad "$T/standin/ports.json")" '.nomad_address = $n |
-			.nomad_ca_file = "\($k)/ca.pem" | .nomad_cert_file = "\($k)/client.pem" |
-			.nomad_key_file = "\($k)/client.key"' "$T/b.json" >"$T/tls.json" && mv "$T/tls.json" "$T/b.json" &&
+		jq --arg k "$KEYS" --arg n "https://127.0.0.1:$(jq -r .nomad "$T/standin/ports.json")" \
+			'. + { nomad_address: $n, nomad_ca_file: "\($k)/ca.pem", nomad_cert_file: "\($k)/client.pem",
+			nomad_key_file: "\($k)/client.key" }' "$T/b.json" >"$T/tls.json" &&
+		mv "$T/tls.json" "$T/b.json" &&
 		account && file_has "$T/gc" 'keep .*running, desired status run' &&
-		jq 'del(.nomad_cert_file, .nomad_key_file)' "$T/b.json" >"$T/tls.json" && mv "$T/tls.json" "$T/b.json" &&
+		jq 'del(.nomad_cert_file, .nomad_key_file)' "$T/b.json" >"$T/tls.json" &&
+			mv "$T/tls.json" "$T/b.json" &&
 		account && file_has "$T/gc" 'keep .*Nomad cannot be asked'
 }
 t_cheap() { # One request an interval renews all, and one reads the account.
