@@ -283,12 +283,36 @@ static void test_strange(void **state)
 	assert_int_equal(access(kept, F_OK), 0);
 }
 
+/* What another build adds while this one runs is not there for it, neither in the lists nor as a directory. */
+static void test_view(void **state)
+{
+	NOMAD_AUTO_FREE char *at = nomad_strdupf("%s/view", top);
+	struct build_store view;
+
+	(void)state;
+	add("default~x", 'a', 0, 100);
+	assert_int_equal(build_store_view(root_of("default~x"), "overlay", at, root_of("default~x"), NULL), 0);
+	add("default~x", 'b', 0, 200);
+	assert_int_equal(build_store_open(at, "overlay", 0, &view, NULL), 0);
+	for (const char *layer = "ab"; *layer; layer++) {
+		NOMAD_AUTO_FREE char *dir = build_store_layer(&view, id_of(*layer));
+		NOMAD_AUTO_FREE char *split = build_store_split(&view, id_of(*layer));
+		NOMAD_AUTO_FREE char *image = build_store_image(&view, id_of(*layer));
+
+		assert_int_equal(access(dir, F_OK) == 0, *layer == 'a');
+		assert_int_equal(access(split, F_OK) == 0, *layer == 'a');
+		assert_int_equal(access(image, F_OK) == 0, *layer == 'a');
+		assert_int_equal(build_store_find(view.layers, id_of(*layer)) != NULL, *layer == 'a');
+	}
+	build_store_close(&view);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(test_oldest_first), T(test_use),	  T(test_age),	  T(test_running),
-					    T(test_add),	  T(test_mounts), T(test_strange) };
+	const struct CMUnitTest tests[] = { T(test_oldest_first), T(test_use),	  T(test_age),	   T(test_running),
+					    T(test_add),	  T(test_mounts), T(test_strange), T(test_view) };
 
 	return cmocka_run_group_tests_name("build/cache", tests, NULL, NULL);
 }

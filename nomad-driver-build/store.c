@@ -232,37 +232,43 @@ bool build_store_has(const char *root, const char *driver, const char *name)
 
 /* ---- What a build sees ---- */
 
-static int link_entries(const struct build_store *view, const json_t *list, const char *link, bool layers)
+/* The same path below `link`. */
+static int link_one(const struct build_store *view, char *take_at, const char *link)
 {
+	NOMAD_AUTO_FREE char *at = take_at, *to = at ? nomad_strdupf("%s%s", link, at + strlen(view->root)) : NULL;
+
+	return !to ? -ENOMEM : symlink(to, at) < 0 ? -errno : 0;
+}
+
+static int link_entries(const struct build_store *view, const json_t *list, const char *link,
+			char *(*path)(const struct build_store *store, const char *id))
+{
+	int r = 0;
 	size_t i;
 	json_t *entry;
 
 	json_array_foreach(list, i, entry)
 	{
 		const char *id = build_store_id(entry);
-		NOMAD_AUTO_FREE char *at = NULL, *to = NULL;
 
-		if (!id)
-			continue;
-		at = layers ? build_store_split(view, id) : build_store_image(view, id);
-		to = nomad_strdupf("%s/%s-%s/%s%s", link, view->driver, layers ? "layers" : "images", id,
-				   layers ? ".tar-split.gz" : "");
-		if (!at || !to || symlink(to, at) < 0)
-			return at && to ? -errno : -ENOMEM;
+		if (id && r >= 0)
+			r = link_one(view, path(view, id), link);
 	}
-	return 0;
+	return r;
 }
 
+/* Layer by layer: an engine that finds the directory of one that is not in its list, because another build has added it
+ * meanwhile, cannot make it. */
 static int make_view(const struct build_store *store, const struct build_store *view, const char *link)
 {
-	NOMAD_AUTO_FREE char *layers = path_of(view, "", ""), *to = nomad_strdupf("%s/%s", link, store->driver);
-	int r;
+	int r = strcmp(view->driver, "vfs") ? link_one(view, path_of(view, "", "l"), link) : 0;
 
-	if (!layers || !to || symlink(to, layers) < 0)
-		return layers && to ? -errno : -ENOMEM;
-	r = link_entries(view, store->layers, link, true);
 	if (r >= 0)
-		r = link_entries(view, store->images, link, false);
+		r = link_entries(view, store->layers, link, build_store_layer);
+	if (r >= 0)
+		r = link_entries(view, store->layers, link, build_store_split);
+	if (r >= 0)
+		r = link_entries(view, store->images, link, build_store_image);
 	return r < 0 ? r : build_store_save(view);
 }
 
@@ -278,7 +284,9 @@ int build_store_view(const char *root, const char *driver, const char *at, const
 				     .layers = store.layers,
 				     .images = store.images,
 				     .retired = store.retired };
-	r = make_dirs(path_of(&view, "-layers", ""), err);
+	r = make_dirs(path_of(&view, strcmp(driver, "vfs") ? "" : "/dir", ""), err);
+	if (r >= 0)
+		r = make_dirs(path_of(&view, "-layers", ""), err);
 	if (r >= 0)
 		r = make_dirs(path_of(&view, "-images", ""), err);
 	if (r >= 0) {
