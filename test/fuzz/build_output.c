@@ -12,6 +12,13 @@ int build_jail_keep_read_only(void)
 {
 	return 0;
 }
+char *build_features_explain(const char *error, const char *engine, bool is_podman)
+{
+	(void)error;
+	(void)engine;
+	(void)is_podman;
+	return NULL;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -33,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		add_to_line(w, how & 2 ? &w->errors : &w->out, bytes, size);
 		free(bytes);
 	}
-	end_step(w);
+	end_steps(&result);
 	fuzz_must(result.n_steps <= STEPS_MAX);
 	n = pread(run.events, event, sizeof(event), 0);
 	for (ssize_t i = 0; i < n; i++)

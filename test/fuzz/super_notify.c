@@ -32,6 +32,8 @@ void spawn_read_status(void) {}
 void channel_begin(void) {}
 bool channel_end(void) { return false; }
 void state_post(enum super_event event) { (void)event; }
+bool clients_any(void) { return true; }
+void clients_notice(const char *text, int64_t lost) { fuzz_must(text && lost == 0); }
 /* clang-format on */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
