@@ -149,6 +149,20 @@ static int check_entry(int fd, const char *name, const char *what, const char *p
 	return check_kind(what, path, kind, st.st_mode, err);
 }
 
+static void cut_slashes(char *path)
+{
+	for (size_t n = strlen(path); n && path[n - 1] == '/'; n--)
+		path[n - 1] = 0;
+}
+
+static int no_directory(const char *what, const char *path, struct nomad_error **err)
+{
+	return nomad_error_set(err, ENOENT,
+			       "%s: the directory of '%s' is not there; make it with an earlier task, or write to "
+			       "local/ or alloc/ itself",
+			       what, path);
+}
+
 static int resolve_in(const struct place *place, const char *what, const char *path, enum build_path_kind kind,
 		      char **ret_jail, struct nomad_error **err)
 {
@@ -163,8 +177,7 @@ static int resolve_in(const struct place *place, const char *what, const char *p
 		return nomad_error_errno(err, ENOMEM, "%s", what);
 	if (has_dotdot(path))
 		return refuse(what, path, EXDEV, err);
-	for (size_t n = strlen(parent); n && parent[n - 1] == '/'; n--)
-		parent[n - 1] = 0;
+	cut_slashes(parent);
 	if (is_new && !*parent)
 		return nomad_error_set(err, EINVAL, "%s: '%s' is a directory of Nomad; name a file in it", what, path);
 	slash = is_new ? strrchr(parent, '/') : NULL;
@@ -176,13 +189,9 @@ static int resolve_in(const struct place *place, const char *what, const char *p
 	}
 	base = open(place->host, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	fd = base < 0 ? -1 : open_beneath(base, dir, is_new ? O_PATH | O_DIRECTORY : O_PATH);
-	if (fd < 0 && base >= 0 && is_new && errno == ENOENT)
-		return nomad_error_set(err, ENOENT,
-				       "%s: the directory of '%s' is not there; make it with an earlier task, or write "
-				       "to local/ or alloc/ itself",
-				       what, path);
 	if (fd < 0)
-		return refuse(what, path, errno, err);
+		return base >= 0 && is_new && errno == ENOENT ? no_directory(what, path, err)
+							      : refuse(what, path, errno, err);
 	behind = path_behind(base, fd);
 	if (!behind || is_hidden(place, behind))
 		return refuse(what, path, EXDEV, err);

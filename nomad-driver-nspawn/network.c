@@ -397,6 +397,22 @@ static void zone_remove(const char *ip, const char *bridge)
 		(void)nspawn_tool_run((const char *const[]){ ip, "link", "del", bridge, NULL }, NULL, NULL, NULL);
 }
 
+static int link_remove(const char *ip, const char *link, struct nomad_error **err)
+{
+	int r = have_link(link)
+			? nspawn_tool_run((const char *const[]){ ip, "link", "del", link, NULL }, NULL, NULL, err)
+			: 0;
+
+	if (r < 0 && !have_link(link)) { /* it went with its namespace meanwhile */
+		if (err) {
+			nomad_error_free(*err);
+			*err = NULL;
+		}
+		r = 0;
+	}
+	return r;
+}
+
 int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 {
 	struct nomad_plugin *plugin = nomad_task_plugin(task);
@@ -428,17 +444,8 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	(void)unlink(netns);
 	/* We may have died before we took the name, and another task has it. Version 0.1 took none. */
 	nspawn_lease_owner(shared.links, link, owner);
-	r = 0;
-	if (strcmp(link, "-") != 0 && (!*owner || strcmp(owner, nomad_task_state_dir(task)) == 0) && have_link(link) &&
-	    ip)
-		r = nspawn_tool_run((const char *const[]){ ip, "link", "del", link, NULL }, NULL, NULL, err);
-	if (r < 0 && !have_link(link)) { /* it went with its namespace meanwhile */
-		if (err) {
-			nomad_error_free(*err);
-			*err = NULL;
-		}
-		r = 0;
-	}
+	if (strcmp(link, "-") != 0 && (!*owner || strcmp(owner, nomad_task_state_dir(task)) == 0) && ip)
+		r = link_remove(ip, link, err);
 	if (strcmp(address, "-") != 0) {
 		nspawn_lease_release(shared.addresses, address, nomad_task_state_dir(task));
 		last = nspawn_lease_sweep(shared.addresses);

@@ -123,15 +123,21 @@ struct page {
 
 static int take_bytes(void *ud, const char *data, size_t size);
 
+static char *target_of(const struct triton_cloud *cloud, const char *path)
+{
+	const char *roles = cloud->as_roles;
+
+	return nomad_strdupf("/%s%s%s%s", cloud->account, path,
+			     !roles		 ? ""
+			     : strchr(path, '?') ? "&as-role="
+						 : "?as-role=",
+			     roles ? roles : "");
+}
+
 static int call(const struct triton_cloud *cloud, const char *method, const json_t *body, const char *path,
 		struct page *page, struct triton_answer *ret, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *target = nomad_strdupf("/%s%s%s%s", cloud->account, path,
-						     !cloud->as_roles	 ? ""
-						     : strchr(path, '?') ? "&as-role="
-									 : "?as-role=",
-						     cloud->as_roles ? cloud->as_roles : ""),
-			     *text = NULL;
+	NOMAD_AUTO_FREE char *target = target_of(cloud, path), *text = NULL;
 	struct triton_request request = { .method = method, .retry_ms = cloud->retry_ms };
 	struct triton_response response;
 	json_error_t why;

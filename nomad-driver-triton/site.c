@@ -43,6 +43,35 @@ static bool insecure_by_env(void)
 	return triton_given(getenv("SDC_TESTING"));
 }
 
+/* A profile is whole: nothing of the environment is mixed into it. */
+static int keep_account(struct triton_site *site, const struct triton_config *config,
+			const struct triton_profile *profile)
+{
+	int r = keep(&site->url, config->url, profile->url ? profile->url : triton_getenv("URL"));
+
+	r |= keep(&site->account, config->account, profile->url ? profile->account : triton_getenv("ACCOUNT"));
+	r |= keep(&site->user, config->user, profile->url ? profile->user : triton_getenv("USER"));
+	r |= keep(&site->key_id, config->key_id, profile->url ? profile->key_id : triton_getenv("KEY_ID"));
+	r |= keep(&site->act_as, config->act_as, profile->url ? profile->act_as : triton_getenv("ACT_AS"));
+	site->as_roles = joined(config->as_roles, "", true);
+	site->role_tags = joined(config->role_tags, "Role-Tag: ", false);
+	return (config->as_roles && *config->as_roles && !site->as_roles) ||
+			       (config->role_tags && *config->role_tags && !site->role_tags)
+		       ? -ENOMEM
+		       : r;
+}
+
+static int keep_nomad(struct triton_site *site, const struct triton_config *config)
+{
+	int r = keep(&site->nomad_address, config->nomad_address,
+		     triton_given(getenv("NOMAD_ADDR")) ? getenv("NOMAD_ADDR") : "http://127.0.0.1:4646");
+
+	r |= keep(&site->nomad_token_file, config->nomad_token_file, NULL);
+	r |= keep(&site->nomad_ca_file, config->nomad_ca_file, getenv("NOMAD_CACERT"));
+	r |= keep(&site->nomad_cert_file, config->nomad_cert_file, getenv("NOMAD_CLIENT_CERT"));
+	return r | keep(&site->nomad_key_file, config->nomad_key_file, getenv("NOMAD_CLIENT_KEY"));
+}
+
 int triton_site_new(const struct triton_config *config, struct triton_site **ret, struct nomad_error **err)
 {
 	struct triton_site *site = calloc(1, sizeof(*site));
@@ -62,14 +91,7 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	/* A wrong one is told when it is used: doctor and the fingerprint say so. */
 	if (triton_given(config->profile) && triton_profile_load(config->profile, &profile, &why) < 0)
 		r = triton_keep(&site->problem, nomad_error_message(why));
-	/* A profile is whole: nothing of the environment is mixed into it. */
-	r |= keep(&site->url, config->url, profile.url ? profile.url : triton_getenv("URL"));
-	r |= keep(&site->account, config->account, profile.url ? profile.account : triton_getenv("ACCOUNT"));
-	r |= keep(&site->user, config->user, profile.url ? profile.user : triton_getenv("USER"));
-	r |= keep(&site->key_id, config->key_id, profile.url ? profile.key_id : triton_getenv("KEY_ID"));
-	r |= keep(&site->act_as, config->act_as, profile.url ? profile.act_as : triton_getenv("ACT_AS"));
-	site->as_roles = joined(config->as_roles, "", true);
-	site->role_tags = joined(config->role_tags, "Role-Tag: ", false);
+	r |= keep_account(site, config, &profile);
 	r |= keep(&site->key_file, config->key_file, is_text ? NULL : material);
 	r |= keep(&site->key_material, config->key_material, is_text ? material : NULL);
 	r |= keep(&site->passphrase_file, config->key_passphrase_file, NULL);
@@ -79,15 +101,9 @@ int triton_site_new(const struct triton_config *config, struct triton_site **ret
 	r |= keep(&site->docker_cert_path, config->docker_cert_path, getenv("DOCKER_CERT_PATH"));
 	r |= keep(&site->datacenter, config->datacenter, NULL);
 	r |= keep(&site->cluster, config->cluster, NULL);
-	r |= keep(&site->nomad_address, config->nomad_address,
-		  triton_given(getenv("NOMAD_ADDR")) ? getenv("NOMAD_ADDR") : "http://127.0.0.1:4646");
-	r |= keep(&site->nomad_token_file, config->nomad_token_file, NULL);
-	r |= keep(&site->nomad_ca_file, config->nomad_ca_file, getenv("NOMAD_CACERT"));
-	r |= keep(&site->nomad_cert_file, config->nomad_cert_file, getenv("NOMAD_CLIENT_CERT"));
-	r |= keep(&site->nomad_key_file, config->nomad_key_file, getenv("NOMAD_CLIENT_KEY"));
+	r |= keep_nomad(site, config);
 	site->rules = triton_fwshare_new();
-	if (r < 0 || !site->rules || (config->as_roles && *config->as_roles && !site->as_roles) ||
-	    (config->role_tags && *config->role_tags && !site->role_tags)) {
+	if (r < 0 || !site->rules) {
 		triton_profile_done(&profile);
 		triton_site_free(site);
 		return nomad_error_errno(err, ENOMEM, "prepare the driver");

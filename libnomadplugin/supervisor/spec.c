@@ -194,6 +194,18 @@ static void add_env(struct nomad__keys *spec, const struct nomad_map *env)
 	}
 }
 
+static void add_rlimits(struct nomad__keys *spec, const struct nomad_command *command)
+{
+	for (size_t i = 0; i < command->n_rlimits; i++) {
+		const struct nomad_rlimit *l = &command->rlimits[i];
+
+		/* Beyond what is a number here: none. */
+		nomad__keys_addf(spec, "rlimit", "%d %lld %lld", l->resource,
+				 l->soft > INT64_MAX ? -1 : (long long)l->soft,
+				 l->hard > INT64_MAX ? -1 : (long long)l->hard);
+	}
+}
+
 int nomad__spec_start(struct nomad__keys *spec, const struct nomad__supervise *what, struct nomad_error **err)
 {
 	const struct nomad_command *command = what->command;
@@ -233,14 +245,7 @@ int nomad__spec_start(struct nomad__keys *spec, const struct nomad__supervise *w
 		nomad__keys_num(spec, "exit_channel", 1);
 	if (command->exec_broker)
 		nomad__keys_num(spec, "exec_broker", 1);
-	for (size_t i = 0; i < command->n_rlimits; i++) {
-		const struct nomad_rlimit *l = &command->rlimits[i];
-
-		/* Beyond what is a number here: none. */
-		nomad__keys_addf(spec, "rlimit", "%d %lld %lld", l->resource,
-				 l->soft > INT64_MAX ? -1 : (long long)l->soft,
-				 l->hard > INT64_MAX ? -1 : (long long)l->hard);
-	}
+	add_rlimits(spec, command);
 	if (command->event_prefix)
 		nomad__keys_add(spec, "event_prefix", command->event_prefix);
 	if (command->oom_score_adj)
