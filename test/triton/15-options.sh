@@ -208,7 +208,8 @@ t_all() {
 deal 'each option of the schema has a case' t_all
 t_plugin() {
 	for _o in $("$DRIVER" schema --json --plugin | jq -r '.properties | keys[]' | grep -vxE "$LIBRARY_OPTIONS"); do
-		grep -qE "[^a-z_]${_o}[^a-z_]" test/triton/1[0-4]*.sh test/triton/lib-triton.sh test/triton/[2-9]*.sh ||
+		grep -qE "[^a-z_]${_o}[^a-z_]" test/triton/1[0-4]*.sh test/triton/[2-9]*.sh \
+			test/triton/lib-triton.sh test/triton/attributes.jq ||
 			{ echo "no test names the plugin's option $_o"; return 1; }
 	done
 }

@@ -100,7 +100,7 @@ class World:
         self.control("POST", "/faults", [])
         self.lives += 1
         self.killed += done.returncode < 0
-        with open(self.path(job["name"] + "/alloc"), encoding="ascii") as f:
+        with open(self.path(job["name"] + "/alloc-id"), encoding="ascii") as f:
             job["alloc"] = f.read()
         self.say(job["name"], "node", job["node"], "run", job["run"], *words, [(f["kind"], f["path"]) for f in faults], "->",
                  done.returncode)

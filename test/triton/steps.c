@@ -21,9 +21,8 @@
  *	disperse=N	DestroyTask of those N
  *	idle		wait until there is a file DIRECTORY/leave
  *
- * The pid goes to DIRECTORY/pid, the id of the allocation to DIRECTORY/alloc.  Exit status 1 and a message where a step
- *fails.
- */
+ * The pid goes to DIRECTORY/pid, the id of the allocation to DIRECTORY/alloc-id.  Exit status 1 and a message where a
+ * step fails. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -396,7 +395,7 @@ int main(int argc, char **argv)
 	if (chdir(argv[3]) < 0 || !(file = fopen("pid", "w")) || fprintf(file, "%d\n", (int)getpid()) < 0 ||
 	    fclose(file))
 		return 2;
-	if (!(file = fopen("alloc", "w")) || fputs(alloc_id, file) < 0 || fclose(file))
+	if (!(file = fopen("alloc-id", "w")) || fputs(alloc_id, file) < 0 || fclose(file))
 		return 2;
 	json = json_load_file(argv[1], 0, NULL);
 	state_dir = json_string_value(json_object_get(json, "state_dir"));
