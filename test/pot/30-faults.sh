@@ -9,7 +9,7 @@ requires jq python3
 # Only where something is to hang is a short time-out wanted: a busy machine is slow.
 limits() {		# ORDER
 	_s=60
-	[ "$1" != hang ] || _s=5
+	[ "$1" != hang ] || _s=10
 	pot_config "$(jq -n --argjson s $_s '{ command_timeout: $s, prepare_timeout: $s, start_timeout: $s }')"
 }
 config() {
@@ -35,7 +35,7 @@ for step in prepare set-attribute copy-in mount-in set-env set-hosts set-rss; do
 		"ordered to fail at $step.*'pot $step' ended with 1"
 done
 for step in prepare prepare.import set-attribute copy-in mount-in set-env set-hosts set-rss; do
-	beside "no end at $step" fails $step hang 'did not end within 5 s'
+	beside "no end at $step" fails $step hang 'did not end within 10 s'
 done
 for step in prepare prepare.import prepare.clone set-attribute copy-in copy-in.mounted mount-in mount-in.mounted \
 	set-env \
