@@ -9,7 +9,6 @@
  * agent's, with the agent's secrets. */
 #include "nomad/tool.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/abi.h"
+#include "base/close_from.h"
 #include "base/loop.h"
 #include "base/tree.h"
 #include "nomad/error.h"
@@ -195,32 +195,6 @@ static int input_file(const char *text)
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd;
 }
 
-/* The child closes `from` and all above it.  musl has no addclosefrom_np(): there each open descriptor is named.
- * The library opens with O_CLOEXEC, so one that another thread opens meanwhile is no loss. */
-static int close_from(posix_spawn_file_actions_t *actions, int from)
-{
-#if defined(__GLIBC__) || defined(__FreeBSD__)
-	return posix_spawn_file_actions_addclosefrom_np(actions, from);
-#else
-	DIR *dir = opendir("/proc/self/fd");
-	int r = dir ? 0 : errno;
-
-	while (dir && r == 0) {
-		const struct dirent *entry = readdir(dir);
-		int fd;
-
-		if (!entry)
-			break;
-		fd = atoi(entry->d_name); /* "." and ".." are 0 */
-		if (fd >= from)
-			r = posix_spawn_file_actions_addclose(actions, fd);
-	}
-	if (dir)
-		closedir(dir);
-	return r;
-#endif
-}
-
 static int spawn(struct run *run, int in, int out, int err)
 {
 	const struct nomad_tool *tool = run->tool;
@@ -255,7 +229,7 @@ static int spawn(struct run *run, int in, int out, int err)
 	if (r == 0 && tool->keep_fd > 0)
 		r = posix_spawn_file_actions_adddup2(&actions, tool->keep_fd, 3);
 	if (r == 0)
-		r = close_from(&actions, tool->keep_fd > 0 ? 4 : 3);
+		r = nomad__spawn_close_from(&actions, tool->keep_fd > 0 ? 4 : 3);
 	if (r == 0)
 		r = posix_spawn_file_actions_addchdir_np(&actions, tool->cwd ? tool->cwd : "/");
 	if (r == 0)
