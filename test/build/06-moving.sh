@@ -23,9 +23,8 @@ kaniko='build-arg cache cache-copy-layers cache-dir cache-repo cache-run-layers 
 	skip-tls-verify-registry skip-unused-stages snapshot-mode tar-path target use-new-run verbosity'
 table() { awk -v want="## $1" '/^## / { on = ($0 == want) } on && /^\| `/' "$page"; }
 for _of in --task --plugin; do
-	"$DRIVER" schema --json $_of | jq -r '(.properties | keys[]), ((."$defs" // {}) | to_entries[] |
-		.key as $block |
-		.value.properties | keys[] | "\($block).\(.)")'
+	"$DRIVER" schema --json $_of | jq -r '(.properties | keys[]), ((."$defs" // {}) |
+		to_entries[] | .key as $block | .value.properties | keys[] | "\($block).\(.)")'
 done >"$T/options"
 
 # t_all HEADING FLAG...

@@ -161,8 +161,9 @@ t_tls() { # Nomad asks for a certificate
 }
 t_cheap() { # One request an interval renews all, and one reads the account.
 	node b '.lease_timeout = 60'
-	begin && life b crowd=20 start up rest && wait_for 30 'it runs' _leased b && control POST /forget '{}' >/dev/null &&
-		sleep 5 && [ "$(control GET /requests | jq '[.[] | select(.path | test("tags$"))] | length')" -le 1 ]
+	begin && life b crowd=20 start up rest && wait_for 30 'it runs' _leased b &&
+		control POST /forget '{}' >/dev/null && sleep 5 &&
+		[ "$(control GET /requests | jq '[.[] | select(.path | test("tags$"))] | length')" -le 1 ]
 }
 
 deal 'an instance of a lost node is removed, with its rule and its protection' t_lost

@@ -16,8 +16,8 @@ cloud_config '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web A
 loop() {
 	control POST /reset '{}' >/dev/null
 	mkdir "$T/loop-$1" && cp "$T/plugin.json" "$T/config.json" "$T/loop-$1/" &&
-		"$STANDIN_PYTHON" test/triton/loop.py "$T/loop-$1" "$STEPS" "$CONTROL_URL" "$KEYS" "$1" "${LOOP_JOBS:-6}" \
-			>"$T/said-$1" 2>&1 || { tail -n 40 "$T/said-$1"; return 1; }
+		"$STANDIN_PYTHON" test/triton/loop.py "$T/loop-$1" "$STEPS" "$CONTROL_URL" "$KEYS" "$1" \
+			"${LOOP_JOBS:-6}" >"$T/said-$1" 2>&1 || { tail -n 40 "$T/said-$1"; return 1; }
 	nothing_left && rm -rf "$T/loop-$1" && tail -n 1 "$T/said-$1" >"$T/sum" && sed 's/^/# /' "$T/sum" >&2
 }
 for seed in ${LOOP_SEEDS:-1 2 3}; do

@@ -44,7 +44,8 @@ t_log_machine() { wait_for 30 'its line is there' _has_note && is "$(alloc_logs 
 _has_note() { alloc_logs "$GROUP_ALLOC" vm stderr | grep -q 'Log in to the machine: ssh [0-9]'; }
 # What a real Nomad says of an allocation, and of one that it does not have.
 t_gc_account() {
-	jq --arg n "$NOMAD_ADDR" '.nomad_address = $n | .cluster = "c" | .lease_timeout = 1' "$T/plugin.json" >"$T/c.json" &&
+	jq --arg n "$NOMAD_ADDR" '.nomad_address = $n | .cluster = "c" | .lease_timeout = 1' \
+		"$T/plugin.json" >"$T/c.json" &&
 		jq 'del(.cluster)' "$T/c.json" >"$T/n.json" &&
 		"$DRIVER" gc --account --config "$T/n.json" >"$T/gc" 2>&1 &&
 		file_has "$T/gc" "keep group-group-vm-.*Nomad: the allocation is running, desired status run" &&
