@@ -30,8 +30,7 @@ begin() {
 life() {
 	_node=$1; shift
 	timeout -k 5 120 "$STEPS" "$T/$_node.json" "$T/config.json" "$T/task-$_node" "$@" >"$T/out-$_node" \
-		2>"$T/err-$_node" \
-		</dev/null &
+		2>"$T/err-$_node" </dev/null &
 	NODES="${NODES:-} $!"
 }
 lives() {
@@ -62,10 +61,11 @@ two() {
 stays() { sleep $((LEASE + 3)); is "$(of a)" 1 && is "$(of b)" 1; }
 gone() { wait_for 40 'the instance of the lost node is removed' _none_of a && is "$(of b)" 1; }
 
+_no_debts() { [ -z "$(ls "$T/state-b/debts")" ]; }
 t_lost() {
 	two '.fwenabled = true | .fwrules = {web: "FROM any TO tag role = web ALLOW tcp PORT 80"} |
 		.tags = {role: "web"} | .deletion_protection = true' && nomad_says "$ALLOC" lost stop && gone &&
-		is "$(rules length)" 1 && : >"$T/task-b/go" && is "$(ls "$T/state-b/debts")" ''
+		wait_for 30 'no debt is left' _no_debts && is "$(rules length)" 1 && : >"$T/task-b/go"
 }
 t_wanted() {
 	two && for _s in 'running run' 'unknown run' 'running stop' 'lost run'; do
@@ -105,7 +105,7 @@ t_wiped_lost() { # ... or gave it up.
 	node a; node b
 	begin && lives a start up && mv "$T/state-a" "$T/state-old" && ALLOC=$(machines '.[0].tags.nomad_alloc' |
 		tr -d '"') && nomad_says "$ALLOC" failed run && life b start up rest &&
-		wait_for 40 'only the new one is left' _one_left && is "$(of b)" 1; _r=$?
+		wait_for 40 'only the new one is left' _only_b; _r=$?
 	rm -rf "$T/state-old"; return $_r
 }
 _one_left() { [ "$(machines length)" = 1 ]; }
@@ -113,20 +113,7 @@ t_failed() { # Failed instances are in no list but one.
 	two && control POST "/machine/$(of a '.[0].id' | tr -d '"')/failed" >/dev/null &&
 		nomad_says "$ALLOC" failed run && gone
 }
-t_bare() { # A container that got no tags.
-	[ -n "$ENGINE_SOCK" ] || { skip_this "$ENGINE_WHY"; return 0; }
-	node a; node b
-	begin && docker_config >"$T/config.json" &&
-		fault "{\"api\": \"*\", \"method\": \"POST\", \"path\": \"/tags$\", \"kind\": \"kill\",
-			\"when\": \"before\", \"pid_file\": \"$T/task-a/pid\"}"
-	life a start; wait $!
-	no_faults; is "$(machines '[.[] | select(.tags | has("nomad_owner") | not)] | length')" 1 &&
-		ALLOC=$(machines '.[0].tags["docker:label:nomad.alloc"]' | tr -d '"') &&
-			nomad_says "$ALLOC" lost stop &&
-		cloud_config >"$T/config.json" && life b start up rest &&
-			wait_for 40 'only the machine is left' _one_left &&
-		is "$(of b)" 1
-}
+_only_b() { _one_left && [ "$(of b)" = 1 ]; }
 account() { "$DRIVER" gc --account "$@" --config "$T/b.json" >"$T/gc" 2>&1 || { cat "$T/gc"; return 1; }; }
 t_account() {
 	node a; node b '.lease_timeout = 1'
@@ -177,7 +164,6 @@ deal 'an outage of the data centre is no silence of a node' t_outage
 deal 'a start removes the earlier run of a plugin that lost its state' t_wiped
 deal 'what a plugin without its state has forgotten is removed once Nomad gave it up' t_wiped_lost
 deal 'a failed instance of a lost node is removed' t_failed
-deal 'a container without tags of a lost node is removed' t_bare
 deal 'gc --account shows and removes what Nomad has given up' t_account
 deal 'gc --account leaves alone what a living plugin has' t_account_living
 deal 'the token of Nomad goes to Nomad only' t_token
