@@ -444,6 +444,7 @@ int nspawn_network_remove(struct nomad_task *task, struct nomad_error **err)
 	(void)unlink(netns);
 	/* We may have died before we took the name, and another task has it. Version 0.1 took none. */
 	nspawn_lease_owner(shared.links, link, owner);
+	r = 0;
 	if (strcmp(link, "-") != 0 && (!*owner || strcmp(owner, nomad_task_state_dir(task)) == 0) && ip)
 		r = link_remove(ip, link, err);
 	if (strcmp(address, "-") != 0) {
