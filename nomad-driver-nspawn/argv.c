@@ -121,16 +121,20 @@ static bool cloned_here(const struct nspawn_config *config, const struct nspawn_
 	return b->pinned && *b->host == '/' && !shifted_here(m, b) && !copied_here(config, m, b);
 }
 
+bool nspawn_is_below(const char *path, const char *dir)
+{
+	size_t n = dir ? strlen(dir) : 0;
+
+	return n && strncmp(path, dir, n) == 0 && (!path[n] || path[n] == '/');
+}
+
 static bool made_by_nspawn(const char *path)
 {
 	static const char *const dirs[] = { "/run", "/dev", "/proc", "/sys", "/tmp" };
-	size_t i, n;
 
-	for (i = 0; i < NOMAD_ARRAY_LEN(dirs); i++) {
-		n = strlen(dirs[i]);
-		if (strncmp(path, dirs[i], n) == 0 && (!path[n] || path[n] == '/'))
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(dirs); i++)
+		if (nspawn_is_below(path, dirs[i]))
 			return true;
-	}
 	return false;
 }
 

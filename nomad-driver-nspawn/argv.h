@@ -85,4 +85,7 @@ int nspawn_machine_bind(struct nspawn_machine *machine, const char *host, const 
 			struct nomad_error **err) NOMAD_MUST_CHECK;
 void nspawn_machine_done(struct nspawn_machine *machine);
 
+/* Whether a path is `dir` or below it, as they are written.  NULL and "" have nothing below them. */
+bool nspawn_is_below(const char *path, const char *dir);
+
 #endif

@@ -152,13 +152,6 @@ static int pin(struct nspawn_bind *b, struct nomad_error **err)
 	return 0;
 }
 
-static bool is_below(const char *dir, const char *path)
-{
-	size_t n = dir ? strlen(dir) : 0;
-
-	return n && strncmp(path, dir, n) == 0 && (!path[n] || path[n] == '/');
-}
-
 /* What is bound where, and how its owners look. */
 int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 {
@@ -200,7 +193,7 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 			return r;
 		if (lstat(b->host, &st) < 0)
 			return nomad_error_errno(err, errno, "bind '%s'", b->host);
-		if (is_below(s->machine.sticky, b->host))
+		if (nspawn_is_below(b->host, s->machine.sticky))
 			return nomad_error_set(err, EACCES, "bind '%s': it is the root of the container", b->host);
 		if (b->access[0] && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 			return nomad_error_set(err, ENODEV, "device '%s' is no device node", b->host);
