@@ -23,6 +23,14 @@ static void name_servers(void *data, int index, const uint8_t (*servers)[16], si
 		*sum += servers[i][0] + servers[i][15];
 }
 
+static void routers_say(void *data, int index, bool managed, bool other)
+{
+	unsigned *sum = data;
+
+	(void)index;
+	*sum += managed + other;
+}
+
 static void address_usable(void *data, int index, int family)
 {
 	(void)data;
@@ -32,7 +40,9 @@ static void address_usable(void *data, int index, int family)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct netlink_events events = { link_changed, name_servers, address_usable };
+	static const struct netlink_events events = {
+		.link = link_changed, .rdnss = name_servers, .routers = routers_say, .address = address_usable,
+	};
 	struct fuzz_input in = { data, size };
 	uint8_t *bytes = fuzz_bytes(&in, in.size, &size);
 	unsigned sum = 0;
