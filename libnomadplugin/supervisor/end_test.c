@@ -147,12 +147,13 @@ static void test_stats(void **state)
 	struct task t;
 	char up[256];
 	double most = 0;
+	int shell;
 
 	(void)state;
 	task_init(&t);
 	up_file(&t, up, sizeof(up));
 	t.what.resources = &resources;
-	task_sh(&t, "echo >$UP; while :; do :; done");
+	task_sh(&t, "sleep 300 & echo >$UP; while :; do :; done");
 	wait_until(access(up, F_OK) == 0);
 	/* The kernel brings its memory counters up to date every 2 s. */
 	for (int i = 0; i < 300 && (most < 5 || stats.rss_bytes < 10000); i++) {
@@ -166,12 +167,16 @@ static void test_stats(void **state)
 	assert_true(most >= 5 && most < 2000);
 	assert_true(stats.rss_bytes >= 10000 && stats.rss_bytes < 64 << 20);
 	assert_true(stats.usage_bytes > 0 && stats.max_usage_bytes > 0);
-	/* And of each process, after a look 5 s later: the shell, and nothing else. */
+	/* Each process is measured again after 5 s: the shell works, and its child sleeps. */
 	cache.pids_time_ns -= INT64_C(6000000000);
 	assert_int_equal(nomad__supervisor_stats(t.s, &cache, &stats, NULL), 0);
-	assert_int_equal(stats.n_pids, 1);
-	assert_true(stats.pids[0].cpu_percent > 0 && stats.pids[0].rss_bytes > 10000);
-	assert_int_equal(kill(stats.pids[0].pid, 0), 0);
+	assert_int_equal(stats.n_pids, 2);
+	shell = stats.pids[1].cpu_percent > stats.pids[0].cpu_percent;
+	assert_true(stats.pids[shell].cpu_percent > 0 && stats.pids[shell].rss_bytes > 10000);
+	assert_true(stats.pids[!shell].cpu_percent < 1);
+	for (size_t i = 0; i < stats.n_pids; i++)
+		assert_true(stats.pids[i].pid > 1 && kill(stats.pids[i].pid, 0) == 0);
+	assert_int_not_equal(stats.pids[0].pid, stats.pids[1].pid);
 	nomad__stats_cache_done(&cache);
 	nomad__supervisor_kill(t.s, NULL);
 	task_wait(&t);
