@@ -123,6 +123,14 @@ static void test_files(void **state)
 		assert_int_equal(nomad__fields_read(fd, "f", back, sizeof(back)), r.used);
 		assert_int_equal(nomad__fields_get_num(back, r.used, "i", -1), i);
 	}
+	/* One that had no room for all its fields is not written. */
+	nomad__fields_init(&r, buf, 4);
+	nomad__fields_num(&r, "number", 1234567);
+	assert_int_equal(nomad__fields_write(fd, "f", &r, false), -EMSGSIZE);
+	assert_int_equal(nomad__fields_append(fd, "f", &r), -EMSGSIZE);
+	assert_int_equal(nomad__fields_get_num(back, nomad__fields_read(fd, "f", back, sizeof(back)), "i", -1), 1);
+	nomad__fields_init(&r, buf, sizeof(buf));
+	nomad__fields_num(&r, "i", 1);
 	assert_int_equal(nomad__fields_read(fd, "g", back, sizeof(back)), -ENOENT);
 	assert_int_equal(symlinkat("f", fd, "g"), 0);
 	assert_int_equal(nomad__fields_read(fd, "g", back, sizeof(back)), -ELOOP);

@@ -108,7 +108,7 @@ static void test_no_descriptor_is_inherited(void **state)
 {
 	const char *argv[4];
 	struct nomad_tool run = shell("ls -l /dev/fd/ | grep -c canary; :", argv);
-	char name[] = "/tmp/pot-canary.XXXXXX";
+	char name[] = "/tmp/nomad-canary.XXXXXX";
 	int fd = mkstemp(name); /* without O_CLOEXEC */
 
 	(void)state;
@@ -117,6 +117,27 @@ static void test_no_descriptor_is_inherited(void **state)
 	assert_string_equal(run.output, "0\n");
 	free(run.output);
 	close(fd);
+	unlink(name);
+}
+
+/* The one that is named is number 3, and no other. */
+static void test_one_descriptor_is_kept(void **state)
+{
+	const char *argv[4];
+	struct nomad_tool run = shell("cat <&3; for i in 4 5 6 7; do [ ! -e /proc/$$/fd/$i ] || echo $i; done", argv);
+	char name[] = "/tmp/nomad-kept.XXXXXX";
+	int fd = mkstemp(name), other = dup(fd);
+
+	(void)state;
+	assert_true(fd >= 0 && other >= 0);
+	assert_int_equal(write(fd, "kept\n", 5), 5);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	run.keep_fd = fd;
+	assert_int_equal(nomad_tool_run(&run, NULL), 0);
+	assert_string_equal(run.output, "kept\n");
+	free(run.output);
+	close(fd);
+	close(other);
 	unlink(name);
 }
 
@@ -248,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_environment_is_small),
 		cmocka_unit_test(test_no_descriptor_is_inherited),
+		cmocka_unit_test(test_one_descriptor_is_kept),
 		cmocka_unit_test(test_signals_are_reset),
 		cmocka_unit_test(test_timeout_takes_all_of_it),
 		cmocka_unit_test(test_does_not_wait_for_what_is_left_behind),
@@ -255,5 +277,5 @@ int main(void)
 		cmocka_unit_test(test_much_output),
 	};
 
-	return cmocka_run_group_tests_name("pot run", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
 }

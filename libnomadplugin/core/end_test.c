@@ -67,6 +67,7 @@ static void test_lost_logs(void **state)
 		if (i == 0)
 			wait_until(was_heard("web: 10 bytes of stdout are lost") && was_lost(10));
 	}
+	assert_false(was_heard("out of memory") || was_heard("Killed"));
 	nomad__sub_cancel(sub);
 	nomad__plugin_free(plugin); /* while the second one still waits for a reader */
 }

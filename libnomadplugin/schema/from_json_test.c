@@ -282,7 +282,7 @@ static void there_and_back(void **state)
 		"{\"text\":\"t\",\"count\":\"5\",\"ratio\":0.1,\"flag\":\"true\",\"maybe\":false,\"words\":[\"x\",1],"
 		"\"map\":[{\"k\":1,\"m\":2},{\"l\":true}],\"ports\":{\"http\":\"80\"},\"old\":\"o\","
 		"\"branch\":[{\"url\":\"u\",\"password\":\"p\",\"leaf\":[{\"name\":\"n\"}],"
-		"\"leaves\":[{\"name\":\"m\",\"labels\":[{\"a\":\"b\"}]},{\"name\":\"o\"}]}],"
+		"\"leaves\":[{\"name\":\"m\",\"labels\":[{\"a\":\"b\",\"c\":\"d\"},{\"e\":\"f\"}]},{\"name\":\"o\"}]}],"
 		"\"mount\":[{\"name\":\"q\",\"port\":\"99\"}]}";
 	struct nomad_error *err = NULL;
 	struct everything *c;
@@ -311,7 +311,10 @@ static void there_and_back(void **state)
 	assert_string_equal(c->both, "o");
 	assert_string_equal(c->branch->leaf->flags[0], "x");
 	leaves = c->branch->leaves.items;
+	assert_int_equal(leaves[0].labels.count, 3);
 	assert_string_equal(nomad_map_get(&leaves[0].labels, "a"), "b");
+	assert_string_equal(nomad_map_get(&leaves[0].labels, "c"), "d");
+	assert_string_equal(nomad_map_get(&leaves[0].labels, "e"), "f");
 	assert_string_equal(leaves[1].flags[0], "x");
 	assert_int_equal(((struct leaf *)c->mounts.items)->port, 99);
 	assert_string_equal(c->preset->name, "preset");
