@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
 # Make a root file system out of Debian packages.
-# usage: make-root.sh busybox|debian DIR
+# usage: make-root.sh busybox|debian|trixie DIR
 #
 # busybox: a few megabytes, some seconds: busybox-static, base-files, netbase.
-# debian: a minimal Debian with systemd that can boot, by debootstrap.
+# debian: a minimal Debian 12 with systemd that can boot, by debootstrap.
+# trixie: the same of Debian 13.
 # A DIR that is complete already is left as it is.
 set -eu
 kind=$1 dir=$2
@@ -46,14 +47,15 @@ busybox_root() {
 }
 
 debian_root() {
-	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$dir.new" >&2
+	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus "$1" "$dir.new" >&2
 	rm -rf "$dir.new/var/cache/apt/archives/"*.deb "$dir.new/var/lib/apt/lists/"*
 }
 
 case $kind in
 busybox) busybox_root ;;
-debian) debian_root ;;
-*) echo "make-root: busybox or debian, not '$kind'" >&2; exit 2 ;;
+debian) debian_root bookworm ;;
+trixie) debian_root trixie ;;
+*) echo "make-root: busybox, debian or trixie, not '$kind'" >&2; exit 2 ;;
 esac
 touch "$dir.new/.complete"
 mv "$dir.new" "$dir"

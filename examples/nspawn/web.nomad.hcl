@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 # A web server whose page is a template, on a dynamic port; Nomad's service
-# catalogue has the address of the container.
+# catalogue has the address of the container, and Nomad checks the page.
 job "web" {
   group "web" {
     network {
@@ -30,6 +30,14 @@ job "web" {
         provider     = "nomad"
         port         = "8080"
         address_mode = "driver"
+
+        check {
+          type     = "http"
+          path     = "/"
+          port     = "http"
+          interval = "5s"
+          timeout  = "2s"
+        }
       }
 
       resources {

@@ -44,31 +44,8 @@ t_stop() {
 }
 run_test 'the stop signal of the image' t_stop
 
-# ---- A registry: python answers from a layout
-cat >"$T/registry.py" <<'PY'
-import base64, http.server, json, os, sys
-top, port, want = sys.argv[1], int(sys.argv[2]), 'Basic ' + base64.b64encode(b'me:open-sesame').decode()
-class Registry(http.server.BaseHTTPRequestHandler):
-    def do_HEAD(self): self.do_GET()
-    def do_GET(self):
-        if self.headers.get('Authorization') != want:
-            self.send_response(401); self.send_header('WWW-Authenticate', 'Basic realm="test"')
-            self.send_header('Content-Length', '0'); self.end_headers(); return
-        body, kind = b'{}', 'application/json'
-        if '/manifests/' in self.path or '/blobs/' in self.path:
-            digest = self.path.rsplit('/', 1)[1]
-            if not digest.startswith('sha256:'):
-                digest = json.load(open(top + '/index.json'))['manifests'][0]['digest']
-            if '/manifests/' in self.path: kind = 'application/vnd.oci.image.manifest.v1+json'
-            body = open(top + '/blobs/sha256/' + digest[7:], 'rb').read()
-            if self.path.startswith('/v2/evil/'): body += b' '
-        self.send_response(200); self.send_header('Content-Type', kind)
-        self.send_header('Content-Length', str(len(body))); self.end_headers()
-        if self.command == 'GET': self.wfile.write(body)
-    def log_message(self, *a): sys.stderr.write(self.command + ' ' + self.path + '\n')
-http.server.ThreadingHTTPServer(('127.0.0.1', port), Registry).serve_forever()
-PY
-python3 "$T/registry.py" "$T/oci" 8096 2>"$T/requests" &
+# ---- A registry
+test/nspawn/registry "$T/oci" 8096 me:open-sesame 2>"$T/requests" &
 cleanup "kill $!"
 wait_for 20 'the registry' sh -c 'curl -s -o /dev/null 127.0.0.1:8096/v2/' || skip_all 'no registry'
 remote() {	# NAME AUTH_JSON MORE_JSON REFERENCE

@@ -32,12 +32,20 @@ nomadinit/open.json		nomadinit/30-nomad
 nomadinit/single.json		nomadinit/25-examples
 nomadinit/update.nomad.hcl	nomadinit/25-examples
 nspawn/agent.hcl		ship/12-examples
-nspawn/container.nomad.hcl	nspawn/38-container
+nspawn/container.nomad.hcl	nspawn/90-examples
+nspawn/cron.nomad.hcl		nspawn/90-examples
+nspawn/database.nomad.hcl	nspawn/90-examples
 nspawn/demo.sh			ship/12-examples
 nspawn/hello.json		ship/12-examples
 nspawn/hello.nomad.hcl		ship/12-examples
+nspawn/ipv6.nomad.hcl		nspawn/90-examples
 nspawn/make-root.sh		nspawn/lib-nspawn
+nspawn/memory.nomad.hcl		nspawn/90-examples
+nspawn/node-agent.nomad.hcl	nspawn/90-examples
+nspawn/pinned.nomad.hcl		nspawn/90-examples
+nspawn/script.nomad.hcl		nspawn/90-examples
 nspawn/session			ship/12-examples
+nspawn/sidecar.nomad.hcl	nspawn/90-examples
 nspawn/system.nomad.hcl		ship/12-examples
 nspawn/web.nomad.hcl		ship/12-examples
 pot/agent.hcl			pot/40-agent
@@ -136,11 +144,12 @@ t_hello() {
 # The address that the catalogue has of service $1.
 service() { api GET "/v1/service/$1" 2>/dev/null | jq -r '.[0] | "\(.Address):\(.Port)"'; }
 served() { curl -s -m 5 "http://$(service web)/" | grep -q "^served by web.web\[0\]"; }
+checked() { api GET "/v1/client/allocation/$ALLOC_ID/checks" | jq -e '[.[].Status] == ["success"]' >/dev/null; }
 t_web() {
 	tree || return 0
 	command -v curl >/dev/null || { skip_this 'no curl'; return 0; }
 	run_job examples/nspawn/web.nomad.hcl && wait_alloc "$ALLOC_ID" running 120 && wait_for 120 'the page' served &&
-		purge_job web
+		wait_for 60 'its check passes' checked && purge_job web
 }
 t_system() {
 	[ -e build/cache/nspawn/debian/.complete ] ||
