@@ -230,6 +230,9 @@ static void steps(struct list *list, const struct nspawn_config *config, const s
 		add(list, m->users.named ? "shared" : "alone");
 	}
 	root_steps(list, config, m);
+	/* An image can have nodes of the host's disks, whose owners are the container's. */
+	if (nspawn_userns(config) && !m->limit_devices && !is(config->device_policy, "open"))
+		add3(list, "nodev", nspawn_overlays(config) ? "root" : "image", NULL);
 	for (i = 0; i < m->n_binds; i++)
 		if (shifted_here(m, &m->binds[i]) || copied_here(config, m, &m->binds[i])) {
 			add3(list, m->binds[i].device ? "node" : "idmap", m->binds[i].host, NULL);
@@ -359,15 +362,15 @@ static void bind_option(struct list *list, const struct nspawn_config *config, c
 /* Nothing in the container may write to the file system below it. */
 static void hide_sticky(struct list *list, const struct nspawn_machine *m)
 {
-	for (size_t i = 0; m->sticky && i < m->n_binds; i++) {
+	for (size_t i = 0; m->hidden && i < m->n_binds; i++) {
 		const struct nspawn_bind *b = &m->binds[i];
 		size_t n = strlen(b->host);
 		NOMAD_AUTO_FREE char *container = NULL;
 
-		if (strncmp(m->sticky, b->host, n) != 0 || m->sticky[n] != '/')
+		if (strncmp(m->hidden, b->host, n) != 0 || m->hidden[n] != '/')
 			continue;
 		container = nspawn_escape(b->container);
-		addf(list, "--tmpfs=%s%s:mode=0700,ro", container ? container : "", m->sticky + n);
+		addf(list, "--tmpfs=%s%s:mode=0700,ro", container ? container : "", m->hidden + n);
 	}
 }
 

@@ -39,6 +39,7 @@ struct nspawn_machine {
 	const char *state_dir;	       /* private directory of this task */
 	const char *layer;	       /* file with a file system for what it writes; or NULL */
 	const char *sticky;	       /* directory of the layer that stays, also that of `layer`; or NULL */
+	const char *hidden;	       /* the same, or what an earlier run has left: no bind shows it; or NULL */
 	const char *spec;	       /* path that systemd-nspawn reads the specification from */
 	const char *user;	       /* of the task, where the config names none; or NULL */
 	struct nspawn_users users;     /* that it gets; .count 0: systemd-nspawn finds them by itself, or none */

@@ -199,7 +199,7 @@ static void test_sticky(void **state)
 	char base[16];
 
 	(void)state;
-	machine.sticky = "/a/web/local/.nomad-root";
+	machine.sticky = machine.hidden = "/a/web/local/.nomad-root";
 	assert_int_equal(nspawn_machine_bind(&machine, "/a/web/local", "/local", false, &err), 0);
 	assert_int_equal(nspawn_machine_bind(&machine, "/a/web/local/.nomad", "/other", false, &err), 0);
 	build();
@@ -211,6 +211,30 @@ static void test_sticky(void **state)
 	machine.layer = "/a/web/local/.nomad-root/layer";
 	build();
 	assert_run(at("layer"), RUN("layer", machine.layer, "layer", "overlay", "1", "layer", "root", base));
+	machine.sticky = machine.layer = NULL;
+	build();
+	assert_true(at("layer") < 0);
+	assert_has("--tmpfs=/local/.nomad-root:mode=0700,ro");
+}
+
+static void test_nodev(void **state)
+{
+	(void)state;
+	build();
+	assert_true(at("nodev") < 0);
+	machine.limit_devices = false;
+	build();
+	assert_run(at("nodev"), RUN("nodev", "root"));
+	config.writable_image = true;
+	build();
+	assert_run(at("nodev"), RUN("nodev", "image"));
+	config.device_policy = (char *)"open";
+	build();
+	assert_true(at("nodev") < 0);
+	config.device_policy = NULL;
+	config.user_namespacing = false;
+	build();
+	assert_true(at("nodev") < 0);
 }
 
 static void test_dhcp(void **state)
@@ -492,6 +516,7 @@ int main(void)
 		TEST(test_dhcp),
 		TEST(test_layer),
 		TEST(test_sticky),
+		TEST(test_nodev),
 		TEST(test_roots),
 		TEST(test_binds),
 		TEST(test_rights),

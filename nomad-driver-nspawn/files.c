@@ -193,7 +193,7 @@ int nspawn_bind_all(struct nspawn_start *s, struct nomad_error **err)
 			return r;
 		if (lstat(b->host, &st) < 0)
 			return nomad_error_errno(err, errno, "bind '%s'", b->host);
-		if (nspawn_is_below(b->host, s->machine.sticky))
+		if (nspawn_is_below(b->host, s->machine.hidden))
 			return nomad_error_set(err, EACCES, "bind '%s': it is the root of the container", b->host);
 		if (b->access[0] && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
 			return nomad_error_set(err, ENODEV, "device '%s' is no device node", b->host);

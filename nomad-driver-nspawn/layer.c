@@ -106,21 +106,44 @@ static bool possible(void)
 	return mkfs && !access("/dev/loop-control", R_OK | W_OK);
 }
 
-/* In the local directory of the task, which Nomad keeps over restarts and moves with a sticky disk. */
+/* A task without the option may have made these, and a link would lead the overlay to another place of the host. */
+static int sticky_check(const char *sticky, struct nomad_error **err)
+{
+	static const char *const names[] = { "", "/upper", "/work" };
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(names); i++) {
+		NOMAD_AUTO_FREE char *path = nomad_strdupf("%s%s", sticky, names[i]);
+		struct stat st;
+
+		if (!path)
+			return nomad_error_errno(err, ENOMEM, "make a layer");
+		if (lstat(path, &st) < 0 ? errno != ENOENT : !S_ISDIR(st.st_mode))
+			return nomad_error_set(err, ENOTDIR, "option 'root': '%s' is not a directory; remove it", path);
+	}
+	return 0;
+}
+
+/* In the local directory of the task, which Nomad keeps over restarts and moves with a sticky disk.  One that an
+ * earlier run has left is hidden from a container with another kind of root, too: it could change the file system in
+ * it. */
 static int sticky_dir(struct nspawn_start *s, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *local = realpath(nomad_task_local_dir(s->task), NULL);
+	const bool wanted = nspawn_sticky(s->config);
 	struct stat st;
 
+	if (!local && !wanted)
+		return 0;
 	s->sticky = local ? nomad_strdupf("%s/.nomad-root", local) : NULL;
 	if (!s->sticky)
 		return nomad_error_errno(err, errno, "find '%s'", nomad_task_local_dir(s->task));
-	if (mkdir(s->sticky, 0700) < 0 && errno != EEXIST)
+	if (wanted && mkdir(s->sticky, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "create '%s'", s->sticky);
-	if (lstat(s->sticky, &st) < 0 || !S_ISDIR(st.st_mode))
-		return nomad_error_set(err, ENOTDIR, "option 'root': '%s' is not a directory; remove it", s->sticky);
-	s->machine.sticky = s->sticky;
-	return 0;
+	if (wanted)
+		s->machine.sticky = s->sticky;
+	if (wanted || (!lstat(s->sticky, &st) && S_ISDIR(st.st_mode)))
+		s->machine.hidden = s->sticky;
+	return wanted ? sticky_check(s->sticky, err) : 0;
 }
 
 /* Only root of this host can give a file this mark. */
@@ -178,15 +201,13 @@ int nspawn_layer_make(struct nspawn_start *s, struct nomad_error **err)
 		s->site->layer_dir ? strdup(s->site->layer_dir) : nomad_strdupf("%s/layers", state_dir);
 	int r;
 
-	if (nspawn_sticky(c)) {
-		r = sticky_dir(s, err);
-		if (r < 0)
-			return r;
-	}
+	r = sticky_dir(s, err);
+	if (r < 0)
+		return r;
 	/* The policy's own limit asks for nothing that the host lacks. */
 	if (!mb || !nspawn_overlays(c) || nspawn_in_memory(c, s->image.path) || (!c->storage_mb && !possible()))
 		return 0;
-	if (s->sticky) {
+	if (nspawn_sticky(c)) {
 		r = sticky_make(s, mb, err);
 		s->machine.layer = s->layer;
 		return r;

@@ -14,6 +14,7 @@
  *	tmpfs NAME		an empty tmpfs at NAME
  *	overlay N UP NAME BASE	UP/upper over lower0 to lower<N - 1> at NAME, UP/work beside it; BASE not 0: owners in
  *				UP are those of the container, and shifted by it
+ *	nodev NAME		device nodes in the tree NAME have no effect
  *	mkdir NAME PATH UID	PATH, a directory owned by UID, within the tree NAME
  *	mkfile NAME PATH UID	the same for an empty file
  *	machine-id NAME ID UID	/etc/machine-id in the tree NAME, if there is an /etc
@@ -35,6 +36,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -227,6 +229,16 @@ static int overlay_mount(const char *lowers, const char *up, const char *name, c
 	return mount("overlay", name, "overlay", 0, options);
 }
 
+static int nodev(const char *name)
+{
+	const unsigned long kept = ST_RDONLY | ST_NOSUID | ST_NOEXEC | ST_NOATIME | ST_NODIRATIME; /* MS_... too */
+	struct statvfs st;
+
+	if (statvfs(name, &st) < 0)
+		return -1;
+	return mount(NULL, name, NULL, MS_REMOUNT | MS_BIND | MS_NODEV | (st.f_flag & kept), NULL);
+}
+
 /* Within the tree (we have it for root), so that its symbolic links lead nowhere else.  What is there
  * already is fine, and what cannot be, systemd-nspawn complains of. */
 static int make_within(const char *path, uid_t owner, int is_file)
@@ -359,6 +371,8 @@ static int step(const char *act, char **a)
 		return loop_at(a[0], a[1], strcmp(a[2], "rw") == 0);
 	if (strcmp(act, "tmpfs") == 0)
 		return mkdirs(a[0]) < 0 ? -1 : mount("tmpfs", a[0], "tmpfs", MS_NODEV, "mode=0755");
+	if (strcmp(act, "nodev") == 0)
+		return nodev(a[0]);
 	if (strcmp(act, "dhcp") == 0)
 		return dhcp_start(a[0], a[1], a[2], a[3], a[4]);
 	if (strcmp(act, "net") == 0)
@@ -415,7 +429,7 @@ int launch(int argc, char **argv)
 	} steps[] = {
 		{ "dir", 1 },	  { "clone", 2 }, { "bind", 2 },  { "idmap", 3 }, { "node", 3 },
 		{ "loop", 3 },	  { "users", 3 }, { "layer", 2 }, { "tmpfs", 1 }, { "overlay", 4 },
-		{ "devices", 1 }, { "dhcp", 5 },  { "net", 6 },
+		{ "devices", 1 }, { "nodev", 1 }, { "dhcp", 5 },  { "net", 6 },
 	};
 	size_t s;
 	int i = 0, n;

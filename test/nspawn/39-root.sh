@@ -44,7 +44,7 @@ run_test 'root = image: takes a rule of the policy' t_rule
 # ---- Under an agent
 require_nomad || true
 mkdir "$T/plugins" && cp "$DRIVER" "$T/plugins/"
-printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy { allow_image = ["/"] }\n  }\n}\n' \
+printf 'plugin "nomad-driver-nspawn" {\n  config {\n    state_dir = "%s/state"\n    policy {\n      allow_image = ["/"]\n      max_storage_mb = 0\n    }\n  }\n}\n' \
 	"$T" >"$T/plugin.hcl"
 again='.Job.TaskGroups[0] |= (.RestartPolicy = { Attempts: 5, Interval: 600000000000, Delay: 100000000, Mode: "fail" } |
 	.EphemeralDisk = { Sticky: true, SizeMB: 20 })'
@@ -66,6 +66,15 @@ t_moves() {
 }
 _next() { ALLOC_ID=$(api GET /v1/job/stays/allocations | jq -r '[.[] | select(.ClientStatus == "running")][0].ID') &&
 	[ "$ALLOC_ID" != null ] && [ "$ALLOC_ID" != "$first" ]; }
+# Else it could write to the file system that the next sticky one mounts.
+t_other_root() {
+	first=$ALLOC_ID
+	jq '.Job.Meta = { again: "3" } | .Job.TaskGroups[0].Tasks[0].Config.root = "ephemeral"' "$T/stays.json" \
+		>"$T/stays-3.json" && run_job "$T/stays-3.json" && wait_for 30 'the next allocation' _next &&
+		wait_for 30 'its first run' n_is 1 && is "$(ex ls -A /local)" .nomad-root &&
+		is "$(ex ls -A /local/.nomad-root)" '' &&
+		is "$(find "$AGENT_DIR/data/alloc/$ALLOC_ID" -path '*/.nomad-root/layer' | wc -l)" 1
+}
 t_goes() {
 	purge_job stays && is "$(find "$T" -name .nomad-root)" '' && is "$(losetup -a | grep -c "$T")" 0
 }
@@ -87,13 +96,28 @@ t_foreign() {
 		like "$(task_events "$ALLOC_ID" task)" 'was not made on this node.*allow_writable_image' &&
 			purge_job brings
 }
+# What a task has left where the next allocation puts its layer, with links to other places of the host.
+t_links() {
+	mkdir -m 777 "$T/victim" "$T/victim-work" &&
+		job links "$(sh_config "mkdir /local/.nomad-root && ln -s $T/victim /local/.nomad-root/upper &&
+			ln -s $T/victim-work /local/.nomad-root/work; echo 1 >/root/n; sleep 1000")" &&
+		run_job "$T/links.json" && wait_for 30 'the links' n_is 1 && first=$ALLOC_ID &&
+		jq '.Job.TaskGroups[0] |= (.Tasks[0].Config |= (.root = "sticky" | .command[2] = "touch /made; sleep 1000") |
+		.RestartPolicy.Attempts = 0)' "$T/links.json" >"$T/links-2.json" && run_job "$T/links-2.json" &&
+		wait_for 30 'the refusal' _refused && is "$(ls "$T/victim" "$T/victim-work" | grep -v ':$' | grep .)" '' &&
+		purge_job links
+}
+_refused() { ALLOC_ID=$(api GET /v1/job/links/allocations | jq -r 'max_by(.CreateIndex).ID') &&
+	task_events "$ALLOC_ID" task | grep -q 'upper. is not a directory; remove it'; }
 t_end() { stop_agent && is "$(ls "$T/state/tasks")" '' && unlike "$(cat /proc/self/mounts)" "$T/state"; }
 run_test 'the driver is healthy' t_start
 run_test 'root = sticky: a restart of the task keeps it' t_restart
 run_test 'root = sticky: the next allocation with a sticky disk has it' t_moves
+run_test 'root = sticky: another root does not see its layer' t_other_root
 run_test 'root = sticky: it goes with the allocation' t_goes
 run_test 'root = sticky: a reboot inside keeps it' t_reboot
 run_test 'root = ephemeral: a restart begins with the image' t_ephemeral
 run_test 'root = sticky: a layer that the job brings is not mounted' t_foreign
+run_test 'root = sticky: no link leads the layer elsewhere' t_links
 run_test 'the agent stops, nothing is left' t_end
 done_testing

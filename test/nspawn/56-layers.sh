@@ -131,6 +131,45 @@ PY
 mkdir "$T/target" && image evil '{}' "$T/base.tar" "$T/evil.tar"
 t_evil() { task "$(sh_in evil 'echo runs')" || true; is "$(ls "$T/target")" ''; }
 run_test 'a layer cannot leave its directory' t_evil
+# Hard links to a file of the host: by its path, from the top of the layer, and behind links.
+echo 'of the host' >"$T/secret" && chmod 600 "$T/secret"
+for way in absolute upwards behind through; do
+	python3 - "$T/$way.tar" "$T/secret" $way <<'PY'
+import sys, tarfile
+path, secret, way = sys.argv[1:]
+def f(t, name, kind, target):
+    i = tarfile.TarInfo(name)
+    i.type, i.linkname = kind, target
+    t.addfile(i)
+with tarfile.open(path, 'w') as t:
+    up = '../' * 20
+    if way == 'behind': f(t, 'dir', tarfile.SYMTYPE, secret.rsplit('/', 1)[0])
+    if way == 'through': f(t, 'dir', tarfile.SYMTYPE, up + secret.rsplit('/', 1)[0][1:])
+    f(t, 'got', tarfile.LNKTYPE, {'absolute': secret, 'upwards': up + secret[1:]}.get(way, 'dir/secret'))
+PY
+	image "hard-$way" '{}' "$T/base.tar" "$T/$way.tar"
+done
+t_hard() {
+	for way in absolute upwards behind through; do
+		task "$(sh_in "hard-$way" 'cat /got; echo end')" || return 1
+		unlike "$(cat "$T/out")" 'of the host' && is "$(stat -c %h "$T/secret")" 1 || { echo "$way"; return 1; }
+	done
+}
+run_test 'a hard link of a layer reaches no file of the host' t_hard
+t_words() {
+	seq -f '"A%.0f=1"' "$1" | paste -sd, | sed 's/.*/{"Env":[&]}/' >"$T/words" &&
+		test/nspawn/oci-layout "$T/oci" "words-$1" - "$T/base.tar" <"$T/words" >"$T/digest" &&
+		fails "$(sh_in "words-$1" true)" "$2"
+}
+run_test 'a million variables in the configuration of an image: skopeo refuses it' t_words 1000000 'exceeded.* 4194304 bytes'
+run_test 'a hundred thousand: the driver refuses it' t_words 100000 'argument list too long'
+
+# Disks of the host, as an image could have them. "nodes" is what can be opened.
+mkdir "$T/nodes" && mknod -m 666 "$T/nodes/disk" b 7 0 && mknod -m 666 "$T/nodes/fuse" c 10 229 &&
+	pack "$T/nodes" nodes && image nodes '{}' "$T/base.tar" "$T/nodes.tar"
+opened='for f in /disk /fuse; do [ -e $f ] && { (exec 3<$f) 2>/dev/null && echo opened $f; }; done; echo end'
+t_nodes() { says "$(sh_in nodes "$opened" "${1:-{\}}")" '^end$' && unlike "$(cat "$T/out")" opened; }
+run_test 'device nodes of an image: not to be used' t_nodes
 
 # ---- The bound
 t_bound() {
@@ -157,4 +196,14 @@ t_in_use() {
 	return $r
 }
 run_test 'image_cache_mb: what runs stays' t_in_use
+
+# ---- A host without cgroup v2, for all that follows
+t_no_cgroup2() {
+	for m in $(awk '$3 == "cgroup2" { print $2 }' /proc/self/mounts); do umount -l "$m" || return 1; done
+	like "$("$DRIVER" doctor 2>&1)" '^warning devices' && t_nodes && rm -rf "$T/tree" && cp -a "$T/base" "$T/tree" &&
+		cp -a "$T/nodes/." "$T/tree/" && t_nodes "{\"image\":\"$T/tree\",\"image_download\":null}" &&
+		t_nodes "{\"image\":\"$T/tree\",\"image_download\":null,\"writable_image\":true}" &&
+		says "$(sh_in nodes "$opened" '{"device_policy":"open"}')" '^opened /fuse$'
+}
+run_test 'device nodes of an image: not to be used without cgroup v2 either' t_no_cgroup2
 done_testing
