@@ -37,14 +37,16 @@ static const struct nomad_option library_rows[] = {
 		     .help = "Directory for the records of tasks. The default is /var/lib/nomad-driver-NAME, or "
 			     "$XDG_STATE_HOME/nomad-driver-NAME for an agent that does not run as root. Two agents on "
 			     "one host may share it."),
-	NOMAD_OPTION(struct nomad__library_config, log_collection, STRING, .def = "\"nomad\"",
-		     .choices = log_collections,
-		     .help = "Who collects what tasks write: \"nomad\" is the agent's own logmon process, one for each "
-			     "task; \"driver\" lets the task's supervisor write and rotate the files, which saves that "
-			     "process. `nomad alloc logs` works with both."),
+	NOMAD_OPTION(
+		struct nomad__library_config, log_collection, STRING, .def = "\"nomad\"", .choices = log_collections,
+		.help = "Who collects what tasks write: \"nomad\" is the agent's own logmon process, one for each "
+			"task; \"driver\" lets the task's supervisor write and rotate the files, which saves that "
+			"process. `nomad alloc logs` works with both. \"driver\" is not the default because Nomad does "
+			"not tell drivers the sizes in a job's logs block: a job that keeps less than log_max_files "
+			"would fill its disk, and one that keeps more would lose lines."),
 	NOMAD_OPTION(struct nomad__library_config, log_max_files, INT, .def = "10", .min = 1, .max = 1000,
 		     .help = "With log_collection = \"driver\": how many files are kept for each stream of a task. "
-			     "Nomad does not tell drivers what a job's logs block says."),
+			     "A job's logs block can only turn its logs off (disabled)."),
 	NOMAD_OPTION_AS(struct nomad__library_config, log_max_file_size_mb, "log_max_file_size", INT, .def = "10",
 			.min = 1, .max = 1048576, .unit = "MiB",
 			.help = "With log_collection = \"driver\": the size at which a new file is begun."),
