@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,13 +19,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "sha256.h"
 #include "store.h"
 
 enum { LINE_MAX_SIZE = 64 << 20, PIECE = 256 << 10 };
 
 struct check {
-	struct build_sha256 hash;
+	EVP_MD_CTX *hash;
 	int tree;
 	unsigned char *piece; /* of PIECE bytes */
 };
@@ -69,7 +70,8 @@ static int add_file(struct check *c, const char *name, json_int_t size)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EBADMSG;
-		build_sha256_add(&c->hash, c->piece, (size_t)n);
+		if (EVP_DigestUpdate(c->hash, c->piece, (size_t)n) != 1)
+			return -EIO;
 		done += n;
 	}
 	return done == size ? 0 : -EBADMSG;
@@ -90,9 +92,7 @@ static int add_line(struct check *c, const char *line)
 	if (type == 2 && payload) {
 		bytes = strdup(payload);
 		n = bytes ? decode(bytes) : -1;
-		if (n >= 0)
-			build_sha256_add(&c->hash, bytes, (size_t)n);
-		r = n < 0 ? -EBADMSG : 0;
+		r = n < 0 || EVP_DigestUpdate(c->hash, bytes, (size_t)n) != 1 ? -EBADMSG : 0;
 	} else if (type == 1) {
 		n = text ? decode(text) : -1;
 		if (text && n >= 0) {
@@ -132,7 +132,9 @@ static char *next_line(gzFile in, int *ret_r)
 
 static int check(struct check *c, gzFile in, const char *digest)
 {
-	char have[72] = "sha256:";
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	char have[7 + 2 * sizeof(hash) + 1] = "sha256:";
+	unsigned n = 0, i;
 	int r = 0;
 	char *line;
 
@@ -142,14 +144,17 @@ static int check(struct check *c, gzFile in, const char *digest)
 	}
 	if (r < 0)
 		return r;
-	build_sha256_hex(&c->hash, have + 7);
+	if (EVP_DigestFinal_ex(c->hash, hash, &n) != 1)
+		return -EIO;
+	for (i = 0; i < n; i++)
+		snprintf(have + 7 + 2 * i, 3, "%02x", hash[i]);
 	return strcmp(have, digest) ? -EBADMSG : 0;
 }
 
 int build_layer_check(const struct build_store *store, const char *id, const char *digest)
 {
 	NOMAD_AUTO_FREE char *split = build_store_split(store, id), *layer = build_store_layer(store, id), *tree = NULL;
-	struct check c = { .piece = malloc(PIECE), .tree = -1 };
+	struct check c = { .hash = EVP_MD_CTX_new(), .piece = malloc(PIECE), .tree = -1 };
 	int fd = split ? open(split, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1, r = -ENOMEM;
 	gzFile in;
 
@@ -158,9 +163,8 @@ int build_layer_check(const struct build_store *store, const char *id, const cha
 	in = fd < 0 ? NULL : gzdopen(fd, "r");
 	if (fd < 0 || c.tree < 0) {
 		r = -errno;
-	} else if (in && c.piece) {
+	} else if (in && c.piece && c.hash && EVP_DigestInit_ex(c.hash, EVP_sha256(), NULL) == 1) {
 		(void)gzbuffer(in, 128 << 10);
-		build_sha256_begin(&c.hash);
 		r = check(&c, in, digest);
 	}
 	if (in)
@@ -169,6 +173,7 @@ int build_layer_check(const struct build_store *store, const char *id, const cha
 		close(fd);
 	if (c.tree >= 0)
 		close(c.tree);
+	EVP_MD_CTX_free(c.hash);
 	free(c.piece);
 	return r;
 }

@@ -56,6 +56,7 @@ t_driver() {
 	depends=$(dpkg-deb -f "$deb" Depends)
 	case $1 in
 	triton) like "$depends" libcurl4 && like "$depends" libssl3 ;;
+	build) like "$depends" libssl3 && unlike "$depends" curl ;;
 	*) unlike "$depends" 'curl|ssl' ;;
 	esac && unlike "$depends" 'grpc|absl'
 }
