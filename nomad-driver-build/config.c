@@ -18,7 +18,7 @@ static const char *const isolations[] = { "chroot", "oci", NULL };
 static const char *const formats[] = { "oci", "docker", NULL };
 static const char *const compressions[] = { "gzip", "zstd", NULL };
 static const char *const pulls[] = { "missing", "newer", "always", "never", NULL };
-static const char *const output_types[] = { "oci-archive", "docker-archive", "oci", NULL };
+static const char *const output_types[] = { "oci-archive", "docker-archive", "oci", "local", "tar", NULL };
 
 /* ---- Checks of single values ---- */
 
@@ -155,16 +155,18 @@ static const char own_secrets[] = "the task's own secrets";
 #define OPT(field, kind, ...) NOMAD_OPTION(struct build_output, field, kind, __VA_ARGS__)
 static const struct nomad_option output_options[] = {
 	OPT(type, STRING, .harmless = "a choice of formats", .def = "\"oci-archive\"", .choices = output_types,
-	    .help = "oci-archive and docker-archive are tar files, oci is a directory with an OCI image layout.",
+	    .help = "oci-archive and docker-archive are tar files, oci is a directory with an OCI image layout. local "
+		    "and "
+		    "tar hold the files of the image alone, without its configuration: as a directory, to which they "
+		    "are added, or as an archive. Owners, modes and extended attributes are those of the image.",
 	    .example = "\"docker-archive\""),
 	OPT(path, STRING, .harmless = in_task, .required = true, .check = check_path,
 	    .help = "Where it is written: in alloc/ (shared by the tasks of the group), in local/ or elsewhere in the "
 		    "task directory.",
 	    .example = "\"alloc/image.tar\""),
 	OPT(reference, STRING, .harmless = "a name inside the archive", .check = check_reference,
-	    .help = "Name of the image in the archive, or its tag in an OCI layout. Default: the first of tags; "
-		    "\"latest\" "
-		    "in a layout.",
+	    .help = "Name of the image in the archive, or its tag in an OCI layout; local and tar have none. Default: "
+		    "the first of tags; \"latest\" in a layout.",
 	    .example = "\"app:1.0\""),
 };
 #undef OPT

@@ -243,6 +243,33 @@ int build_engine_push(const struct build_engine *engine, const struct build_conf
 	return finish(&w, ret_argv);
 }
 
+int build_engine_export(bool tar, const char *path, char ***ret_argv)
+{
+	static const char *const archive[] = { "/bin/tar",
+					       "--create",
+					       "--directory=" BUILD_ROOTFS,
+					       "--xattrs",
+					       "--acls",
+					       "--numeric-owner",
+					       "--sort=name",
+					       "--format=pax",
+					       "--pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f",
+					       "--null",
+					       "--verbatim-files-from",
+					       "--files-from=" BUILD_ROOTFS_NAMES };
+	static const char *const tree[] = { "/bin/cp", "--archive", "--no-target-directory", "--", BUILD_ROOTFS "/." };
+	struct words w = { 0 };
+	size_t i;
+
+	for (i = 0; i < (tar ? NOMAD_ARRAY_LEN(archive) : NOMAD_ARRAY_LEN(tree)); i++)
+		add(&w, tar ? archive[i] : tree[i]);
+	if (tar)
+		ADDF(&w, "--file=%s", path);
+	else
+		add(&w, path);
+	return finish(&w, ret_argv);
+}
+
 int build_engine_try(const struct build_engine *engine, const char *dir, char ***argv)
 {
 	struct words w = { .v = *argv };

@@ -12,6 +12,8 @@
 
 /* Of the jail. */
 #define BUILD_ROOT "/build/root"
+#define BUILD_ROOTFS "/build/image"	  /* the files of the image, where something is to read them */
+#define BUILD_ROOTFS_NAMES "/build/names" /* what is in it, a zero behind each */
 #define BUILD_CACHE "/cache"
 #define BUILD_CACHED "/cached"
 #define BUILD_USED_FILE "/build/used"
@@ -55,6 +57,8 @@ int build_engine_write(const struct build_engine *engine, const struct build_con
 		       const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
 int build_engine_push(const struct build_engine *engine, const struct build_config *config, const char *reference,
 		      bool tls_verify, const char *digest_file, char ***ret_argv) NOMAD_MUST_CHECK;
+/* Not the engine: copies BUILD_ROOTFS to a directory or, if `tar`, an archive; the same tree gives the same bytes. */
+int build_engine_export(bool tar, const char *path, char ***ret_argv) NOMAD_MUST_CHECK;
 /* Look into a new store in `dir`, which takes finding out what the kernel can do; added to `*argv`. */
 int build_engine_try(const struct build_engine *engine, const char *dir, char ***argv) NOMAD_MUST_CHECK;
 int build_engine_pull(const struct build_engine *engine, const struct build_config *config, const char *name,

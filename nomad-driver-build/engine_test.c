@@ -272,13 +272,26 @@ static void test_files(void **state)
 	free(text);
 }
 
+static void test_export(void **state)
+{
+	char **argv = NULL;
+
+	(void)state;
+	assert_int_equal(build_engine_export(false, "/alloc/tree", &argv), 0);
+	expect(argv, "/bin/cp|--archive|--no-target-directory|--|/build/image/.|/alloc/tree");
+	assert_int_equal(build_engine_export(true, "/alloc/t.tar", &argv), 0);
+	expect(argv, "/bin/tar|--create|--directory=/build/image|--xattrs|--acls|--numeric-owner|--sort=name|"
+		     "--format=pax|--pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f|--null|"
+		     "--verbatim-files-from|--files-from=/build/names|--file=/alloc/t.tar");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),  cmocka_unit_test(test_result),	cmocka_unit_test(test_sources),
-		cmocka_unit_test(test_cache),  cmocka_unit_test(test_oci),	cmocka_unit_test(test_destination),
-		cmocka_unit_test(test_write),  cmocka_unit_test(test_platform), cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_others), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_plain),	    cmocka_unit_test(test_export), cmocka_unit_test(test_result),
+		cmocka_unit_test(test_sources),	    cmocka_unit_test(test_cache),  cmocka_unit_test(test_oci),
+		cmocka_unit_test(test_destination), cmocka_unit_test(test_write),  cmocka_unit_test(test_platform),
+		cmocka_unit_test(test_keys),	    cmocka_unit_test(test_others), cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests_name("build/engine", tests, NULL, NULL);

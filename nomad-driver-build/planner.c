@@ -166,11 +166,40 @@ static int plan_destination(struct build_start *s, const struct build_output *ou
 	return action->type && *ret_destination && (!reference || action->reference) ? 0 : build_no_memory(err);
 }
 
+static int plan_export(struct build_start *s, const struct build_output *output, struct nomad_error **err)
+{
+	struct build_action *action = build_plan_add(s->plan, BUILD_EXPORT);
+	bool tar = strcmp(output->type, "tar") == 0;
+	int r = action ? 0 : build_no_memory(err);
+
+	if (r >= 0)
+		r = build_path_resolve(&s->dirs, "output", output->path,
+				       tar ? BUILD_PATH_NEW_FILE : BUILD_PATH_NEW_DIRECTORY, &action->path, err);
+	if (r >= 0 && tar)
+		r = plan_partial(s, action, err);
+	if (r < 0)
+		return r;
+	action->type = strdup(output->type);
+	if (!action->type || build_engine_export(tar, tar ? action->partial : action->path, &action->argv) < 0)
+		return build_no_memory(err);
+	return 0;
+}
+
+static bool is_export(const struct build_output *output)
+{
+	return strcmp(output->type, "local") == 0 || strcmp(output->type, "tar") == 0;
+}
+
 static int plan_output(struct build_start *s, const struct build_output *output, struct nomad_error **err)
 {
-	struct build_action *action = build_plan_add(s->plan, BUILD_WRITE);
+	struct build_action *action = NULL;
 	NOMAD_AUTO_FREE char *destination = NULL;
-	int r = action ? plan_destination(s, output, action, &destination, err) : build_no_memory(err);
+	int r;
+
+	if (is_export(output))
+		return plan_export(s, output, err);
+	action = build_plan_add(s->plan, BUILD_WRITE);
+	r = action ? plan_destination(s, output, action, &destination, err) : build_no_memory(err);
 
 	if (r < 0)
 		return r;
@@ -187,8 +216,8 @@ static bool is_at_once(const struct build_start *s)
 	const struct build_output *outputs = s->config->output.items;
 
 	return !s->engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
-	       strcmp(outputs[0].type, "docker-archive") != 0 && strcmp(s->config->compression, "gzip") == 0 &&
-	       !build_engine_keeps_layers(s->config);
+	       strcmp(outputs[0].type, "docker-archive") != 0 && !is_export(&outputs[0]) &&
+	       strcmp(s->config->compression, "gzip") == 0 && !build_engine_keeps_layers(s->config);
 }
 
 /* What the cache lacks, by a run of the engine that follows no Containerfile: so the name of an image in a cache is

@@ -170,6 +170,10 @@ static void look_at(struct watch *w, bool is_error, const char *line)
 		free(w->last_error);
 		w->last_error = strdup(line + 7);
 	}
+	if (is_error && w->action->kind == BUILD_EXPORT) {
+		free(w->last_error);
+		w->last_error = strdup(line);
+	}
 	if (strcmp(line, "Getting image source signatures") == 0)
 		w->blobs = 0; /* a new attempt */
 	if (w->action->kind == BUILD_PUSH && is_error && strncmp(line, "Copying blob ", 13) == 0)
@@ -367,6 +371,7 @@ static void tell_failure(struct watch *w, int status)
 		[BUILD_BUILD] = "The build",
 		[BUILD_WRITE] = "Writing the image",
 		[BUILD_PUSH] = "The push",
+		[BUILD_EXPORT] = "Writing the files",
 	};
 
 	const char *software = w->run->plan->software, *error = w->last_error ? w->last_error : "";

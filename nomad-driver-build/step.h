@@ -5,9 +5,24 @@
 #ifndef BUILD_STEP_H
 #define BUILD_STEP_H
 
+#include <signal.h>
+
 #include "plan.h"
 
+enum { BUILD_FAILED = 125 }; /* the exit status, as of the engine's own failures */
+
 int build_step_main(int argc, char **argv);
+
+/* inside.c: PID 1 of the jail; returns the exit status of the build. */
+struct build_network;
+struct build_inside {
+	struct build_plan *plan;
+	char **secrets;
+	int events;
+	struct build_network *network;
+	bool pulling; /* the runs of the engine before the build, and only them */
+};
+int build_inside(struct build_inside *in, sigset_t *mask);
 
 /* jail.c: make what the plan names the only thing there is, and go there.  In new mount, pid, uts and ipc namespaces.
  */
@@ -52,6 +67,10 @@ struct build_result {
 	size_t n_used;
 };
 void build_result_done(struct build_result *result);
+
+/* rootfs.c: the files of an image at BUILD_ROOTFS, to be read; in the jail, with no step running. */
+int build_rootfs_mount(const struct build_plan *plan, const char *image, struct nomad_error **err) NOMAD_MUST_CHECK;
+void build_rootfs_unmount(void);
 
 /* meta.c: the metadata file's text, malloc()ed; `digests` go with the actions of the plan. */
 char *build_metadata(const struct build_plan *plan, const struct build_result *result, char *const *digests);

@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# Files that a build writes: the image's own, and those about it.
+. test/lib.sh
+. test/build/lib-build.sh
+isolate "$@"
+need_build
+
+containerfile plain <<'C'
+FROM scratch
+ADD rootfs.tar /
+RUN mkdir /d && echo first >/d/kept && echo gone >/d/removed && echo old >/d/changed && ln -s kept /d/link && \
+	chmod 4750 /d/kept && mkdir /whole && touch /whole/gone
+RUN rm /d/removed && echo new >/d/changed && rm -r /whole && mkdir /whole && touch /whole/there
+C
+OUT='output: [{ type: "local", path: "alloc/tree" }, { type: "tar", path: "alloc/tree.tar" },
+	{ path: "alloc/image.tar" }]'
+# Both outputs hold what an unpacked image has.
+same_as_image() {
+	rm -rf "$T/image" "$T/tar" && unpack "$A/image.tar" "$T/image" && mkdir "$T/tar" &&
+		tar -C "$T/tar" -xpf "$A/tree.tar" || return 1
+	for dir in "$T/image/rootfs" "$A/tree" "$T/tar"; do
+		(cd "$dir" && find . -mindepth 1 -printf '%p %y %m %u %l\n' | sort; cat d/changed d/kept) >"$T/list.${dir##*/}"
+	done
+	file_has "$T/list.rootfs" '^\./d/kept f 4750 root' && file_has "$T/list.rootfs" '^\./whole/there' &&
+		! grep -q gone "$T/list.rootfs" &&
+		diff "$T/list.rootfs" "$T/list.tree" && diff "$T/list.rootfs" "$T/list.tar"
+}
+t_tree() {
+	builds "{ context: \"alloc/plain\", $OUT, metadata_file: \"alloc/meta.json\" }" && same_as_image &&
+		is "$(jq -c '[.outputs[] | [.type, .path, .digest == null]]' "$A/meta.json")" \
+		'[["local","alloc/tree",true],["tar","alloc/tree.tar",true],["oci-archive","alloc/image.tar",false]]' &&
+		file_has "$T/err" '^event: Built .*; wrote alloc/tree; wrote alloc/tree.tar; wrote alloc/image.tar, digest '
+}
+# The engine's own --output leaves out what its layer cache holds.
+t_tree_cached() {
+	for i in 1 2; do
+		rm -rf "$A/tree" "$A/tree.tar"
+		builds "{ context: \"alloc/plain\", cache: \"c\", $OUT }" && same_as_image || return 1
+	done
+	file_has "$T/out" '^--> Using cache'
+}
+t_tree_vfs() {
+	plugin_config '{ storage_driver: "vfs" }' && rm -rf "$A/tree" &&
+		builds "{ context: \"alloc/plain\", cache: \"c\", $OUT }" && same_as_image
+	_r=$?; plugin_config '{}'; return $_r
+}
+t_tar_again() {
+	one='{ context: "alloc/plain", timestamp: 0, output: [{ type: "tar", path: "alloc/one.tar" }] }'
+	builds "$one" && cp "$A/one.tar" "$T/first.tar" && builds "$one" && cmp "$A/one.tar" "$T/first.tar"
+}
+t_tree_exists() {
+	rm -rf "$A/tree" && mkdir "$A/tree" && touch "$A/tree/mine" &&
+		builds '{ context: "alloc/plain", output: [{ type: "local", path: "alloc/tree" }] }' &&
+		[ -e "$A/tree/mine" ] && [ -e "$A/tree/d/kept" ] && ln -s /etc "$A/to-etc" &&
+		fails '{ context: "alloc/plain", output: [{ type: "local", path: "alloc/to-etc" }] }' \
+			"output: 'alloc/to-etc' is not a directory" &&
+		rm -rf "$A/tree" && mkdir "$A/tree" && ln -s /local "$A/tree/d" &&
+		fails '{ context: "alloc/plain", output: [{ type: "local", path: "alloc/tree" }] }' \
+			'^event: Writing the files failed with exit code 1: .*alloc/tree/d'
+}
+run_test 'output: a directory and a tar archive of the files' t_tree
+run_test 'output: the same from a cache' t_tree_cached
+run_test 'output: the same with storage driver vfs' t_tree_vfs
+run_test 'output tar: the same bytes twice' t_tar_again
+run_test 'output local: added to a directory; follows no link' t_tree_exists
+run_test 'nothing is left' nothing_left
+done_testing
