@@ -216,7 +216,15 @@ static const struct nomad_option task_options[] = {
 	    .help = "Names of the image, in archives and in metadata_file.",
 	    .example = "[\"registry.example.org/team/app:1\"]"),
 	OPT(platform, STRING, .harmless = own_image, .check = check_platform,
-	    .help = "Platform of the image. Default: this node's.", .example = "\"linux/arm64\""),
+	    .help = "Platform of the image. Default: this node's. For another one, a Containerfile with RUN needs an "
+		    "interpreter on the node (package qemu-user-static), except in stages that begin with FROM "
+		    "--platform=$BUILDPLATFORM; the attribute driver.build.platforms lists what a node can run.",
+	    .example = "\"linux/arm64\""),
+	OPT(platforms, STRING_LIST, .harmless = own_image, .check = check_platform,
+	    .help = "Builds for each of these platforms, one after the other, and makes one image of them: an index, "
+		    "or manifest list. Takes the place of platform. Cannot be combined with cache; outputs can be oci "
+		    "and oci-archive.",
+	    .example = "[\"linux/amd64\", \"linux/arm64\"]"),
 	OPT(format, STRING, .harmless = own_image, .def = "\"oci\"", .choices = formats,
 	    .help = "Format of manifest and configuration.", .example = "\"docker\""),
 	OPT(compression, STRING, .harmless = own_image, .def = "\"gzip\"", .choices = compressions,
@@ -347,6 +355,32 @@ static int check_contexts(const struct nomad_map *map, struct nomad_error **err)
 	return 0;
 }
 
+static int check_platforms(const struct build_config *config, struct nomad_error **err)
+{
+	const struct build_output *outputs = config->output.items;
+	char *const *names = config->platforms;
+	size_t i, j;
+
+	if (!names)
+		return 0;
+	if (config->platform)
+		return nomad_error_set(err, EINVAL, "platforms and platform are given: name all in platforms");
+	if (config->cache)
+		return nomad_error_set(err, EINVAL,
+				       "platforms: a cache holds one platform; use a task for each platform, or "
+				       "cache_from and cache_to");
+	for (i = 0; i < config->output.count; i++)
+		if (strncmp(outputs[i].type, "oci", 3) != 0)
+			return nomad_error_set(err, EINVAL,
+					       "platforms: output type '%s' holds one platform; use oci or oci-archive",
+					       outputs[i].type);
+	for (i = 0; names[i]; i++)
+		for (j = 0; j < i; j++)
+			if (strcmp(names[i], names[j]) == 0)
+				return nomad_error_set(err, EINVAL, "platforms: '%s' is there twice", names[i]);
+	return 0;
+}
+
 static int check_task(const void *data, struct nomad_error **err)
 {
 	const struct build_config *config = data;
@@ -360,7 +394,9 @@ static int check_task(const void *data, struct nomad_error **err)
 		return nomad_error_set(err, EINVAL, "annotations: format docker has none; use labels, or format oci");
 	if (strcmp(config->compression, "zstd") == 0 && strcmp(config->format, "docker") == 0)
 		return nomad_error_set(err, EINVAL, "compression: format docker has no zstd; use gzip, or format oci");
-	r = check_keys(&config->args, "args", "_", err);
+	r = check_platforms(config, err);
+	if (r >= 0)
+		r = check_keys(&config->args, "args", "_", err);
 	if (r >= 0)
 		r = check_keys(&config->build_contexts, "build_contexts", "-_./:@", err);
 	if (r >= 0)

@@ -43,6 +43,7 @@ struct build_config {
 	struct nomad_map annotations;
 	char **tags;
 	char *platform;
+	char **platforms;
 	char *format;
 	char *compression;
 	char *network;

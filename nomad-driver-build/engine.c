@@ -50,6 +50,23 @@ static void add_map(struct words *w, const char *option, const struct nomad_map 
 	}
 }
 
+/* "--platform a,b" */
+static void add_list(struct words *w, const char *option, char *const *values)
+{
+	NOMAD_AUTO_FREE char *list = strdup(values[0]);
+
+	for (size_t i = 1; list && values[i]; i++) {
+		char *longer = nomad_strdupf("%s,%s", list, values[i]);
+
+		free(list);
+		list = longer;
+	}
+	if (list)
+		add_pair(w, option, list);
+	else
+		w->r = -ENOMEM;
+}
+
 static void add_store(struct words *w, const struct build_engine *engine, const char *dir)
 {
 	add(w, engine->path);
@@ -94,7 +111,9 @@ static void add_sources(struct words *w, const struct build_engine *engine, cons
 	add_pair(w, "--target", config->target);
 	/* Without it, older engines have no value for TARGETOS and the like in FROM.  With it, the engine asks the
 	 * registry for each base image anew, whatever --pull says: so not always. */
-	if (config->platform)
+	if (config->platforms)
+		add_list(w, "--platform", config->platforms);
+	else if (config->platform)
 		add_pair(w, "--platform", config->platform);
 	else if (inputs->name_platform && *engine->platform)
 		add_pair(w, "--platform", engine->platform);
@@ -115,7 +134,8 @@ static void add_result(struct words *w, const struct build_config *config, const
 	add_pair(w, "--tag", destination);
 	if (destination) /* as push does: the digest is the same */
 		add(w, "--disable-compression=false");
-	for (i = 0; !destination && config->tags && config->tags[i]; i++)
+	add_pair(w, "--manifest", config->platforms ? BUILD_LIST : NULL);
+	for (i = 0; !destination && !config->platforms && config->tags && config->tags[i]; i++)
 		add_pair(w, "--tag", config->tags[i]);
 	add_map(w, "--label", &config->labels);
 	add_map(w, "--annotation", &config->annotations);
@@ -127,7 +147,8 @@ static void add_result(struct words *w, const struct build_config *config, const
 	}
 	if (config->squash)
 		add(w, "--squash");
-	add_pair(w, "--iidfile", BUILD_IID_FILE);
+	if (!config->platforms) /* of several it cannot be told */
+		add_pair(w, "--iidfile", BUILD_IID_FILE);
 }
 
 const char *build_engine_lacks_keys(const struct build_engine *engine, const struct build_binds *binds)
@@ -203,13 +224,19 @@ int build_engine_build(const struct build_engine *engine, const struct build_con
 	return finish(&w, ret_argv);
 }
 
-static void add_push(struct words *w, const struct build_engine *engine, const char *compression,
+static void add_push(struct words *w, const struct build_engine *engine, const struct build_config *config,
 		     const char *digest_file)
 {
 	add_global(w, engine);
+	if (config->platforms)
+		add(w, "manifest");
 	add(w, "push");
-	if (strcmp(compression, "gzip") != 0)
-		add_pair(w, "--compression-format", compression);
+	if (config->platforms)
+		add(w, "--all");
+	if (config->platforms && strcmp(config->format, "docker") == 0)
+		add_pair(w, "--format", "v2s2");
+	if (strcmp(config->compression, "gzip") != 0)
+		add_pair(w, "--compression-format", config->compression);
 	add_pair(w, "--digestfile", digest_file);
 	add_pair(w, "--authfile", BUILD_AUTH_FILE);
 }
@@ -224,8 +251,8 @@ int build_engine_write(const struct build_engine *engine, const struct build_con
 {
 	struct words w = { 0 };
 
-	add_push(&w, engine, config->compression, digest_file);
-	add(&w, BUILD_IMAGE);
+	add_push(&w, engine, config, digest_file);
+	add(&w, config->platforms ? BUILD_LIST : BUILD_IMAGE);
 	add(&w, destination);
 	return finish(&w, ret_argv);
 }
@@ -235,10 +262,10 @@ int build_engine_push(const struct build_engine *engine, const struct build_conf
 {
 	struct words w = { 0 };
 
-	add_push(&w, engine, config->compression, digest_file);
+	add_push(&w, engine, config, digest_file);
 	if (!tls_verify)
 		add(&w, "--tls-verify=false");
-	add(&w, BUILD_IMAGE);
+	add(&w, config->platforms ? BUILD_LIST : BUILD_IMAGE);
 	ADDF(&w, "docker://%s", reference);
 	return finish(&w, ret_argv);
 }

@@ -22,6 +22,9 @@
 #define BUILD_AUTH_FILE "/build/auth.json"
 #define BUILD_SECRET_DIR "/run/build-secrets"
 
+/* The list of images of several platforms, in the store. */
+#define BUILD_LIST "localhost/nomad-build:list"
+
 struct build_engine {
 	char *path;
 	bool is_podman;
@@ -65,6 +68,13 @@ int build_engine_pull(const struct build_engine *engine, const struct build_conf
 		      char ***ret_argv) NOMAD_MUST_CHECK;
 /* Whether a step can have any directory of the jail mounted, by a bind mount or what an image of a registry says. */
 bool build_engine_follows_links(const struct build_engine *engine);
+
+/* platforms.c: why programs of `platform` do not run on a node of platform `node`, and what to do; NULL: they do, or
+ * nothing is known.  `dir` is BUILD_BINFMT. */
+#define BUILD_BINFMT "/proc/sys/fs/binfmt_misc"
+const char *build_platform_lacks(const char *dir, const char *platform, const char *node);
+/* Those that run, such as "linux/amd64,linux/386"; malloc()ed. */
+char *build_platforms_of(const char *dir, const char *node);
 
 /* A configuration file for the engine, malloc()ed: which images it may pull, by their full names or repositories. */
 char *build_engine_policy(bool any, char *const *allowed);

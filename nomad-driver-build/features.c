@@ -80,38 +80,6 @@ static const struct feature features[FEATURES] = {
 	[STAGE_CASE] = { "the name of a stage with other capitals", 0, "write it as behind AS", NULL },
 };
 
-/* podman's build is buildah's: of minor version 28 in podman 4.3, and so on. */
-static const struct {
-	int major, minor;
-} podman_of[] = { { 4, 3 }, { 4, 4 }, { 4, 5 }, { 4, 6 }, { 4, 7 }, { 4, 8 }, { 4, 9 }, { 5, 0 }, { 5, 1 },
-		  { 5, 2 }, { 5, 3 }, { 5, 4 }, { 5, 5 }, { 5, 6 }, { 5, 7 }, { 5, 8 }, { 6, 0 } };
-enum { FIRST_MINOR = 28 };
-
-int build_engine_minor(const struct build_engine *engine)
-{
-	int minor = FIRST_MINOR;
-
-	if (!engine->is_podman)
-		return engine->major > 1 ? 1000 : engine->minor;
-	for (size_t i = 0; i < NOMAD_ARRAY_LEN(podman_of); i++)
-		if (engine->major > podman_of[i].major ||
-		    (engine->major == podman_of[i].major && engine->minor >= podman_of[i].minor))
-			minor = FIRST_MINOR + (int)i;
-	return minor;
-}
-
-void build_engine_since(bool is_podman, int minor, char *to, size_t size)
-{
-	size_t i = minor < FIRST_MINOR ? 0 : (size_t)(minor - FIRST_MINOR);
-
-	if (i >= NOMAD_ARRAY_LEN(podman_of))
-		i = NOMAD_ARRAY_LEN(podman_of) - 1;
-	if (is_podman)
-		snprintf(to, size, "podman %d.%d", podman_of[i].major, podman_of[i].minor);
-	else
-		snprintf(to, size, "buildah 1.%d", minor);
-}
-
 /* ---- The file ---- */
 
 struct finding {
@@ -128,7 +96,9 @@ struct scan {
 	uint64_t uses[STAGES_MAX]; /* stages that this one begins with, or copies from */
 	int stage;		   /* -1 before the first FROM */
 	unsigned line;
-	bool unsure; /* some name of a stage is not known */
+	bool unsure;		    /* some name of a stage is not known */
+	bool of_target[STAGES_MAX]; /* certainly of the platform that is built for */
+	unsigned run_line[STAGES_MAX];
 	struct finding found[FINDINGS_MAX];
 	size_t n_found;
 	unsigned dropped[STAGES_MAX];
@@ -261,11 +231,19 @@ static void look_at_flags(struct scan *s, const char *name, size_t n, const char
 
 static void begin_stage(struct scan *s, const char *rest)
 {
+	bool of_target = true, given = false;
 	const char *name;
 	size_t n, as;
 
-	for (rest += strspn(rest, blanks); strncmp(rest, "--", 2) == 0; rest += strspn(rest, blanks))
-		rest += strcspn(rest, blanks);
+	for (rest += strspn(rest, blanks); strncmp(rest, "--", 2) == 0; rest += strspn(rest, blanks)) {
+		n = strcspn(rest, blanks);
+		if (n > 11 && strncasecmp(rest, "--platform=", 11) == 0) {
+			given = true;
+			of_target = is_word(rest + 11, n - 11, "$TARGETPLATFORM") ||
+				    is_word(rest + 11, n - 11, "${TARGETPLATFORM}");
+		}
+		rest += n;
+	}
 	name = rest;
 	n = strcspn(name, blanks);
 	if (s->stage + 1 >= STAGES_MAX) {
@@ -277,6 +255,7 @@ static void begin_stage(struct scan *s, const char *rest)
 
 		s->stage++;
 		s->uses[s->stage] = of >= 0 ? UINT64_C(1) << of : 0;
+		s->of_target[s->stage] = of >= 0 && !given ? s->of_target[of] : of_target;
 	}
 	rest = name + n + strspn(name + n, blanks);
 	as = strcspn(rest, blanks);
@@ -316,6 +295,8 @@ static void look_at(struct scan *s, const char *text, unsigned line)
 									: 0U;
 	if (is_word(name, n, "ONBUILD"))
 		return; /* of another build */
+	if (is_word(name, n, "RUN") && s->stage >= 0 && !s->run_line[s->stage])
+		s->run_line[s->stage] = line;
 	look_at_flags(s, name, n, name + n, line);
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(replaced); i++)
 		if (is_word(name, n, replaced[i]))
@@ -478,9 +459,13 @@ static void conclude(const struct scan *s, struct build_features *ret)
 {
 	uint64_t need = needed(s);
 
-	for (int i = 0; i <= s->stage; i++)
-		if (need >> i & 1)
-			ret->dropped |= s->dropped[i];
+	for (int i = 0; i <= s->stage; i++) {
+		if (!(need >> i & 1))
+			continue;
+		ret->dropped |= s->dropped[i];
+		if (!ret->run_line && s->of_target[i] && !s->unsure)
+			ret->run_line = s->run_line[i];
+	}
 	for (size_t i = 0; i < s->n_found && !ret->missing; i++) {
 		const struct finding *found = &s->found[i];
 
@@ -534,6 +519,10 @@ char *build_features_explain(const char *error, const char *engine, bool is_podm
 			"%s does not have this flag; --exclude came with buildah 1.38 (podman 5.3), "
 			"--parents with 1.40 (5.5), --link with 1.41 (5.6), ADD --checksum with 1.33 (4.8)",
 			engine);
+	if (strcasestr(error, "exec format error"))
+		return strdup(
+			"a step runs a program of another platform, for which this node has no interpreter; install "
+			"the package qemu-user-static, or take a node of that platform");
 	for (size_t i = 0; i < FEATURES; i++) {
 		if (!features[i].words || !strstr(error, features[i].words))
 			continue;
@@ -562,30 +551,6 @@ char *build_engine_lacks_features(const struct build_engine *engine)
 			continue;
 		build_engine_since(engine->is_podman, f->since, since, sizeof(since));
 		longer = nomad_strdupf("%s%s%s (%s)", list ? list : "", list ? ", " : "", f->name, since);
-		free(list);
-		list = longer;
-	}
-	return list;
-}
-
-/* By version alone: a distribution may have patched its own. */
-char *build_engine_lacks_fixes(const struct build_engine *engine)
-{
-	static const struct {
-		const char *cve;
-		int fixed; /* minor version */
-	} fixes[] = { { "CVE-2024-1753", 35 },	{ "CVE-2024-3727", 36 }, { "CVE-2024-9407", 38 },
-		      { "CVE-2024-9675", 38 },	{ "CVE-2024-9676", 38 }, { "CVE-2024-11218", 39 },
-		      { "CVE-2025-52881", 42 }, { "CVE-2026-44517", 44 } };
-	int minor = build_engine_minor(engine);
-	char *list = NULL;
-
-	for (size_t i = 0; i < NOMAD_ARRAY_LEN(fixes); i++) {
-		char *longer;
-
-		if (minor >= fixes[i].fixed)
-			continue;
-		longer = nomad_strdupf("%s%s%s", list ? list : "", list ? ", " : "", fixes[i].cve);
 		free(list);
 		list = longer;
 	}

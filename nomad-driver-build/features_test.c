@@ -80,6 +80,37 @@ static void test_values(void **state)
 	expect(28, NULL, "FROM x\nENV A='${B%.x}'\nENV B=\\${B%.x}\n", NULL, 0);
 }
 
+/* The first RUN that takes the platform of the image; 0: none. */
+static void runs(const char *target, const char *text, unsigned line)
+{
+	struct build_engine engine = engine_of(44);
+	struct build_features f;
+
+	assert_int_equal(build_features_in(text, &engine, target, &f), 0);
+	if (f.run_line != line)
+		fail_msg("%s\n: a RUN in line %u, not %u", text, f.run_line, line);
+	free(f.text);
+}
+
+static void test_platforms(void **state)
+{
+	static const char cross[] = "FROM --platform=$BUILDPLATFORM go AS b\nRUN x\nFROM a\nCOPY --from=b x /\n";
+
+	(void)state;
+	runs(NULL, "FROM x\nCOPY a /\n", 0);
+	runs(NULL, "FROM x\n\nRUN a \\\n b\n", 3);
+	runs(NULL, "FROM x\nRUN <<E\na\nE\n", 2);
+	runs(NULL, cross, 0);
+	runs(NULL, "FROM --platform=$BUILDPLATFORM go AS b\nFROM b\nRUN x\n", 0);
+	runs(NULL, "FROM --platform=${TARGETPLATFORM} go AS b\nFROM b\nRUN x\n", 3);
+	/* A stage that is not built, one that may be of this node, an instruction of another build. */
+	runs(NULL, "FROM x AS t\nRUN a\nFROM x\n", 0);
+	runs("t", "FROM x AS t\nRUN a\nFROM x\n", 2);
+	runs(NULL, "FROM --platform=$P x\nRUN a\n", 0);
+	runs(NULL, "FROM x\nONBUILD RUN a\n", 0);
+	runs(NULL, "FROM x AS a\nRUN a\nFROM x\nCOPY --from=$A a /\nRUN b\n", 0);
+}
+
 /* A stage that is not built does not count; a name that is not known makes none certain. */
 static void test_stages(void **state)
 {
@@ -190,11 +221,11 @@ static void test_versions(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_heredoc), cmocka_unit_test(test_flags),
-					    cmocka_unit_test(test_mounts),  cmocka_unit_test(test_values),
-					    cmocka_unit_test(test_stages),  cmocka_unit_test(test_link),
-					    cmocka_unit_test(test_dropped), cmocka_unit_test(test_words),
-					    cmocka_unit_test(test_versions) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_heredoc),   cmocka_unit_test(test_flags),
+					    cmocka_unit_test(test_mounts),    cmocka_unit_test(test_values),
+					    cmocka_unit_test(test_platforms), cmocka_unit_test(test_stages),
+					    cmocka_unit_test(test_link),      cmocka_unit_test(test_dropped),
+					    cmocka_unit_test(test_words),     cmocka_unit_test(test_versions) };
 
 	return cmocka_run_group_tests_name("build/features", tests, NULL, NULL);
 }

@@ -20,9 +20,12 @@ static bool is_recent(const struct build_engine *engine)
 
 static void show(struct nomad_fingerprint *fp, const struct build_host *host)
 {
+	NOMAD_AUTO_FREE char *platforms = build_platforms_of(BUILD_BINFMT, host->engine.platform);
+
 	nomad_fp_string(fp, "engine", host->engine.is_podman ? "podman" : "buildah");
 	nomad_fp_string(fp, "engine.path", host->engine.path);
 	nomad_fp_string(fp, "version", host->engine.version);
+	nomad_fp_string(fp, "platforms", platforms ? platforms : host->engine.platform);
 	nomad_fp_string(fp, "storage_driver", host->engine.storage_driver);
 	nomad_fp_string(fp, "isolation", host->runtime ? "chroot,oci" : "chroot");
 	/* Limits are those of the task's cgroup, which the whole build is in. */

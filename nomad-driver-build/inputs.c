@@ -16,6 +16,9 @@ int build_no_memory(struct nomad_error **err)
 	return nomad_error_errno(err, ENOMEM, "prepare the build");
 }
 
+/* The first version of buildah of which it is known. */
+enum { BUILD_LIST_COMPRESSION = 39 };
+
 static bool has(char *const *list, const char *word)
 {
 	size_t i;
@@ -220,6 +223,37 @@ static void tell_dropped(const struct build_start *s, unsigned dropped)
 			 dropped & BUILD_HAS_SHELL ? " SHELL" : "", dropped & BUILD_HAS_ONBUILD ? " ONBUILD" : "");
 }
 
+/* A step of a platform whose programs do not run here. */
+static int check_platform(const struct build_start *s, const char *platform, unsigned line, struct nomad_error **err)
+{
+	const char *why = line ? build_platform_lacks(BUILD_BINFMT, platform, s->engine.platform) : NULL;
+
+	if (!why)
+		return 0;
+	return nomad_error_set(
+		err, ENOTSUP,
+		"platform: line %u of the Containerfile has a RUN, and this node (%s) cannot run programs of "
+		"%s: %s, take a node of that platform, or begin the stage with FROM "
+		"--platform=$BUILDPLATFORM",
+		line, s->engine.platform, platform, why);
+}
+
+static int check_platforms(const struct build_start *s, unsigned run_line, struct nomad_error **err)
+{
+	const struct build_config *config = s->config;
+	int r = config->platform ? check_platform(s, config->platform, run_line, err) : 0;
+
+	for (size_t i = 0; config->platforms && config->platforms[i] && r >= 0; i++)
+		r = check_platform(s, config->platforms[i], run_line, err);
+	if (r >= 0 && config->platforms && strcmp(config->compression, "gzip") != 0 && !s->engine.is_podman &&
+	    build_engine_minor(&s->engine) < BUILD_LIST_COMPRESSION)
+		return nomad_error_set(err, ENOTSUP,
+				       "compression: buildah %s of this node cannot compress the images of a list with "
+				       "zstd; use gzip, buildah 1.39, or a task for each platform",
+				       s->engine.version);
+	return r;
+}
+
 /* What the engine cannot follow is told before it runs.  *text is replaced where something can be left out. */
 static int check_features(struct build_start *s, const char *path, char **text, struct nomad_error **err)
 {
@@ -233,6 +267,8 @@ static int check_features(struct build_start *s, const char *path, char **text, 
 		return build_no_memory(err);
 	if (f.missing)
 		r = refuse_feature(s, &f, err);
+	if (r >= 0)
+		r = check_platforms(s, f.run_line, err);
 	if (r >= 0)
 		tell_dropped(s, f.dropped);
 	if (r >= 0 && f.text) {

@@ -107,8 +107,13 @@ static int conclude_build(struct build_run *run, struct build_action *action, ch
 			  struct nomad_error **err)
 {
 	struct build_result *result = run->result;
-	int r = look_at_image(action, action->partial ? action->partial : action->path, &result->image, err);
+	int r;
 
+	if (run->plan->platforms) { /* each has an id of its own */
+		add_to_summary(result, "Built", "images of all platforms", NULL);
+		return 0;
+	}
+	r = look_at_image(action, action->partial ? action->partial : action->path, &result->image, err);
 	if (r < 0)
 		return r;
 	result->image_id = r ? read_digest(BUILD_IID_FILE) : strdup(result->image.id);
@@ -161,7 +166,7 @@ static int write_metadata(struct build_inside *in, struct build_result *result, 
 			  struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.partial", in->plan->metadata), *text = NULL;
-	int fd, r = find_image(in, result, err);
+	int fd, r = in->plan->platforms ? 0 : find_image(in, result, err);
 	size_t n;
 
 	if (r < 0)

@@ -35,7 +35,9 @@ static void add_result(json_t *top, const struct build_result *result, char *con
 	/* Of the first archive or push; without any, of the image in the engine's store. */
 	json_object_set_new(top, "digest", digest_text(result->digest ? result->digest : result->image.digest));
 	/* What a push has sent, only the registry knows. */
-	json_object_set_new(top, "size", result->image.unpacked ? json_null() : json_integer(result->image.size));
+	json_object_set_new(top, "size",
+			    result->image.unpacked || !result->image.id ? json_null()
+									: json_integer(result->image.size));
 	if (result->image.unpacked)
 		json_object_set_new(top, "uncompressed_size", json_integer(result->image.size));
 	for (i = 0; tags && tags[i]; i++)
@@ -59,11 +61,16 @@ static json_t *steps_of(const struct build_result *result)
 
 char *build_metadata(const struct build_plan *plan, const struct build_result *result, char *const *digests)
 {
-	json_t *top = json_object(), *pushed = json_array(), *outputs = json_array();
+	json_t *top = json_object(), *platforms = json_array(), *pushed = json_array(), *outputs = json_array();
 	NOMAD_AUTO_FREE char *text = NULL;
 	size_t i;
 
 	add_result(top, result, plan->tags);
+	for (i = 0; plan->platforms && plan->platforms[i]; i++)
+		json_array_append_new(platforms, json_string(plan->platforms[i]));
+	if (i)
+		json_object_set(top, "platforms", platforms);
+	json_decref(platforms);
 	for (i = 0; i < plan->n_actions; i++) {
 		const struct build_action *action = &plan->actions[i];
 

@@ -60,7 +60,7 @@ static void test_all(void **state)
 				       .steps = steps,
 				       .n_steps = 3,
 				       .ms = 20,
-				       .image = { .size = 7 } };
+				       .image = { .id = (char *)"i", .size = 7 } };
 	json_t *top = text_of(&plan, &result, digests), *list;
 
 	(void)state;

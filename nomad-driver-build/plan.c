@@ -33,8 +33,8 @@ static const struct field strings[] = {
 	OF_PLAN(engine),	OF_PLAN(software),    OF_PLAN(isolation), OF_PLAN(network),	    OF_PLAN(policy),
 	OF_PLAN(registries),	OF_PLAN(resolv_conf), OF_PLAN(metadata),  OF_PLAN(registries_conf), OF_PLAN(slirp),
 };
-static const struct field lists[] = { OF_PLAN(tags),	     OF_PLAN(names), OF_PLAN(secret_ids),
-				      OF_PLAN(secret_files), OF_PLAN(env),   OF_PLAN(features) };
+static const struct field lists[] = { OF_PLAN(platforms),    OF_PLAN(tags), OF_PLAN(names),   OF_PLAN(secret_ids),
+				      OF_PLAN(secret_files), OF_PLAN(env),  OF_PLAN(features) };
 static const struct field action_strings[] = {
 	OF_ACTION(path), OF_ACTION(partial), OF_ACTION(reference), OF_ACTION(type), OF_ACTION(digest_file),
 };

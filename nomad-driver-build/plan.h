@@ -58,6 +58,7 @@ struct build_plan {
 	char *resolv_conf;	   /* the same; NULL: the host's */
 	char *metadata;		   /* path in the jail, or NULL */
 	char **tags;
+	char **platforms;    /* not NULL: the result is a list of images */
 	char **names;	     /* images that the Containerfile names */
 	char **secret_ids;   /* of those in the environment, in order */
 	char **secret_files; /* paths in the jail of those that are files of the secrets directory */

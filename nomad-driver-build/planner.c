@@ -61,13 +61,18 @@ static int set(char **to, char *take_value, struct nomad_error **err)
 
 static int plan_cache(struct build_start *s, const char *driver, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *dir =
-		nomad_strdupf("%s/cache/%s~%s", s->data->base,
-			      s->info->namespace_name ? s->info->namespace_name : "default", s->config->cache);
+	const char *platform = s->config->platform;
+	/* In a store, the name of an image stands for one platform: an engine takes it for another, and only warns. */
+	bool apart = platform && strcmp(platform, s->engine.platform) != 0;
+	NOMAD_AUTO_FREE char *dir = nomad_strdupf("%s/cache/%s~%s%s%s", s->data->base,
+						  s->info->namespace_name ? s->info->namespace_name : "default",
+						  s->config->cache, apart ? "~" : "", apart ? platform : "");
 	int r;
 
 	if (!dir || strstr(dir, "/../"))
 		return build_no_memory(err);
+	for (char *p = strrchr(dir, '~'); apart && *p; p++)
+		*p = *p == '/' ? '_' : *p;
 	r = set(&s->plan->cache, nomad_strdupf("%s/root-%s", dir, driver), err);
 	if (r >= 0)
 		r = set(&s->plan->mounts, nomad_strdupf("%s/mounts", dir), err);
@@ -215,8 +220,8 @@ static bool is_at_once(const struct build_start *s)
 {
 	const struct build_output *outputs = s->config->output.items;
 
-	return !s->engine.is_podman && s->config->output.count == 1 && !s->config->push.count &&
-	       strcmp(outputs[0].type, "docker-archive") != 0 && !is_export(&outputs[0]) &&
+	return !s->engine.is_podman && !s->config->platforms && s->config->output.count == 1 &&
+	       !s->config->push.count && strcmp(outputs[0].type, "docker-archive") != 0 && !is_export(&outputs[0]) &&
 	       strcmp(s->config->compression, "gzip") == 0 && !build_engine_keeps_layers(s->config);
 }
 
@@ -319,6 +324,7 @@ static int plan_facts(struct build_start *s, struct nomad_error **err)
 {
 	struct build_plan *plan = s->plan;
 	char *const *tags = s->config->tags, *const *features = s->data->host.features;
+	char *const *platforms = s->config->platforms;
 
 	plan->task = strdup(s->dirs.task);
 	plan->local = strdup(s->dirs.local);
@@ -334,10 +340,12 @@ static int plan_facts(struct build_start *s, struct nomad_error **err)
 	plan->registries = build_registries_drop_in(s->site->registries_conf, s->site->insecure_registries);
 	plan->registries_conf = strdup(s->site->registries_conf);
 	plan->tags = tags ? nomad_strv_copy((const char *const *)tags) : NULL;
+	plan->platforms = platforms ? nomad_strv_copy((const char *const *)platforms) : NULL;
 	plan->features = features ? nomad_strv_copy((const char *const *)features) : NULL;
 	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->software ||
 	    !plan->driver || (s->names.names && !plan->names) || !plan->isolation || !plan->network || !plan->policy ||
-	    !plan->registries || !plan->registries_conf || (tags && !plan->tags) || (features && !plan->features))
+	    !plan->registries || !plan->registries_conf || (tags && !plan->tags) || (platforms && !plan->platforms) ||
+	    (features && !plan->features))
 		return build_no_memory(err);
 	return 0;
 }

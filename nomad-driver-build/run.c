@@ -67,15 +67,31 @@ void build_run_event(struct build_run *run, const char *fmt, ...)
 
 /* ---- Lines ---- */
 
+/* "[linux/arm64] " in front, where several are built: its place among them from 1, and *text behind it; else 0. */
+static int platform_of(char *const *platforms, const char **text)
+{
+	for (int i = 0; platforms && platforms[i]; i++) {
+		size_t n = strlen(platforms[i]);
+
+		if (**text != '[' || strncmp(*text + 1, platforms[i], n) != 0 || strncmp(*text + 1 + n, "] ", 2) != 0)
+			continue;
+		*text += n + 3;
+		return i + 1;
+	}
+	return 0;
+}
+
 /* "STEP 2/5: RUN x", "[1/3] STEP 2/5: RUN x", "COMMIT" or "[3/3] COMMIT name", which is the step behind the last one.
  */
-static bool parse_step(const struct build_result *result, const char *line, struct build_timing *ret)
+static bool parse_step(char *const *platforms, const struct build_result *result, const char *line,
+		       struct build_timing *ret)
 {
 	const struct build_timing *last = result->n_steps ? &result->steps[result->n_steps - 1] : NULL;
 	const char *text = line;
 
-	*ret = (struct build_timing){ 0 };
-	if (*line == '[') {
+	*ret = (struct build_timing){ .platform = platform_of(platforms, &text) };
+	if (*text == '[') {
+		line = text;
 		text = strstr(line, "] ");
 		if (!text || sscanf(line, "[%d/%d]", &ret->stage, &ret->stages) != 2)
 			return false;
@@ -98,10 +114,13 @@ static ssize_t place_of(const struct build_result *result, const struct build_ti
 	const struct build_timing *last = result->n_steps ? &result->steps[result->n_steps - 1] : NULL;
 
 	for (size_t i = 0; i < result->n_steps; i++)
-		if (result->steps[i].stage == step->stage && result->steps[i].n == step->n)
+		if (result->steps[i].platform == step->platform && result->steps[i].stage == step->stage &&
+		    result->steps[i].n == step->n)
 			return result->steps[i].of == step->of ? (ssize_t)i : -1;
 	if (!last)
 		return step->n == 1 ? 0 : -1;
+	if (last->platform != step->platform)
+		return step->n == 1 && result->n_steps < STEPS_MAX ? (ssize_t)result->n_steps : -1;
 	if (last->stages != step->stages || step->stage > step->stages || result->n_steps >= STEPS_MAX)
 		return -1;
 	if (last->stage == step->stage ? last->of == step->of && last->n + 1 == step->n
@@ -124,7 +143,9 @@ static void begin_step(struct watch *w, const char *line)
 {
 	struct build_result *result = w->run->result;
 	struct build_timing *grown, step;
-	ssize_t place = parse_step(result, line, &step) ? place_of(result, &step) : -1;
+	ssize_t place = parse_step(w->run->plan ? w->run->plan->platforms : NULL, result, line, &step)
+				? place_of(result, &step)
+				: -1;
 
 	if (place < 0)
 		return;

@@ -53,6 +53,7 @@ struct build_timing {
 	char *text;
 	int64_t ms;
 	int stage, stages, n, of; /* "[stage/stages] STEP n/of: ..." */
+	int platform;		  /* its place in the plan's, from 1; 0: one alone */
 	int64_t began_ms;	  /* monotonic */
 };
 struct build_result {
