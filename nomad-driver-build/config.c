@@ -277,6 +277,11 @@ static const struct nomad_option task_options[] = {
 	    .example = "0"),
 	OPT(squash, BOOL, .harmless = own_image, .def = "false", .help = "Make one layer of all that the build adds.",
 	    .example = "true"),
+	OPT(verify, BOOL, .harmless = own_image, .def = "false",
+	    .help = "Builds twice, the second time without any cache, and fails if the images differ: nothing is "
+		    "written or "
+		    "pushed then, and the error names the first step with another result. Needs timestamp.",
+	    .example = "true"),
 	OPT(pull, STRING, .harmless = own_image, .def = "\"missing\"", .choices = pulls,
 	    .help = "When base images are pulled anew; matters with cache.", .example = "\"always\""),
 	OPT(tls_verify, BOOL, .harmless = "what comes so is not shared with other builds", .def = "true",
@@ -361,6 +366,10 @@ static int check_platforms(const struct build_config *config, struct nomad_error
 	char *const *names = config->platforms;
 	size_t i, j;
 
+	if (config->verify && (names || config->timestamp == NOMAD_INT_UNSET))
+		return nomad_error_set(err, EINVAL, "verify: %s",
+				       names ? "use a task for each platform"
+					     : "each build has other times; set timestamp as well");
 	if (!names)
 		return 0;
 	if (config->platform)

@@ -56,6 +56,7 @@ struct build_config {
 	char *cache_to;
 	int64_t timestamp;
 	bool squash;
+	bool verify;
 	char *pull;
 	bool tls_verify;
 	struct nomad_map ulimits;

@@ -123,6 +123,17 @@ static int conclude_build(struct build_run *run, struct build_action *action, ch
 	return r ? 0 : conclude_writing(run, action, ret_digest, err);
 }
 
+static int conclude_verify(struct build_run *run, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *second = read_digest(BUILD_IID_FILE);
+	int r = second ? build_verify(run->plan, run->result->image_id, second, err)
+		       : nomad_error_set(err, EIO, "the engine did not tell the image's id");
+
+	if (r >= 0)
+		add_to_summary(run->result, "verified", "by a second build", NULL);
+	return r;
+}
+
 static int conclude_export(struct build_run *run, struct build_action *action, struct nomad_error **err)
 {
 	if (action->partial && rename(action->partial, action->path) < 0)
@@ -137,6 +148,8 @@ static int conclude(struct build_run *run, struct build_action *action, char **r
 	switch (action->kind) {
 	case BUILD_BUILD:
 		return conclude_build(run, action, ret_digest, err);
+	case BUILD_VERIFY:
+		return conclude_verify(run, err);
 	case BUILD_WRITE:
 	case BUILD_PUSH:
 		return conclude_writing(run, action, ret_digest, err);

@@ -17,6 +17,7 @@
 enum build_action_kind {
 	BUILD_PULL,   /* an image, before any step of the build runs */
 	BUILD_BUILD,  /* into the store or, if it has a type, as below */
+	BUILD_VERIFY, /* the same again; an error if it gives another image */
 	BUILD_WRITE,  /* to `path`; by way of `partial`, which is renamed */
 	BUILD_PUSH,   /* to `reference` */
 	BUILD_EXPORT, /* the files alone, to `path`: a directory, or an archive by way of `partial` */

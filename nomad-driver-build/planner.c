@@ -220,7 +220,7 @@ static bool is_at_once(const struct build_start *s)
 {
 	const struct build_output *outputs = s->config->output.items;
 
-	return !s->engine.is_podman && !s->config->platforms && s->config->output.count == 1 &&
+	return !s->engine.is_podman && !s->config->platforms && !s->config->verify && s->config->output.count == 1 &&
 	       !s->config->push.count && strcmp(outputs[0].type, "docker-archive") != 0 && !is_export(&outputs[0]) &&
 	       strcmp(s->config->compression, "gzip") == 0 && !build_engine_keeps_layers(s->config);
 }
@@ -269,6 +269,20 @@ static int plan_build(struct build_start *s, struct nomad_error **err)
 	return r < 0 ? build_no_memory(err) : 0;
 }
 
+/* Nothing of the first build is used, but base images are: a registry may have others meanwhile. */
+static int plan_verify(struct build_start *s, struct nomad_error **err)
+{
+	struct build_action *action = build_plan_add(s->plan, BUILD_VERIFY);
+	struct build_config config = *s->config;
+	struct build_inputs inputs = s->inputs;
+
+	config.tags = NULL;
+	inputs.no_cache = inputs.pulled = true;
+	if (!action || build_engine_build(&s->engine, &config, &inputs, NULL, &action->argv) < 0)
+		return build_no_memory(err);
+	return 0;
+}
+
 static int plan_push(struct build_start *s, const struct build_push *push, struct nomad_error **err)
 {
 	struct build_action *action = build_plan_add(s->plan, BUILD_PUSH);
@@ -294,6 +308,8 @@ static int plan_actions(struct build_start *s, struct nomad_error **err)
 
 	if (r >= 0)
 		r = plan_build(s, err);
+	if (r >= 0 && s->config->verify)
+		r = plan_verify(s, err);
 	for (i = 0; i < s->config->output.count && !is_at_once(s) && r >= 0; i++)
 		r = plan_output(s, &outputs[i], err);
 	for (i = 0; i < s->config->push.count && r >= 0; i++)

@@ -389,10 +389,8 @@ static int supervise(struct watch *w, pid_t pid)
 static void tell_failure(struct watch *w, int status)
 {
 	static const char *const names[BUILD_ACTION_MAX] = {
-		[BUILD_BUILD] = "The build",
-		[BUILD_WRITE] = "Writing the image",
-		[BUILD_PUSH] = "The push",
-		[BUILD_EXPORT] = "Writing the files",
+		[BUILD_BUILD] = "The build", [BUILD_VERIFY] = "The second build",  [BUILD_WRITE] = "Writing the image",
+		[BUILD_PUSH] = "The push",   [BUILD_EXPORT] = "Writing the files",
 	};
 
 	const char *software = w->run->plan->software, *error = w->last_error ? w->last_error : "";

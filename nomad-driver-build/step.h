@@ -73,6 +73,10 @@ void build_result_done(struct build_result *result);
 int build_rootfs_mount(const struct build_plan *plan, const char *image, struct nomad_error **err) NOMAD_MUST_CHECK;
 void build_rootfs_unmount(void);
 
+/* verify.c: whether two images, by their ids, are one; if not, the error tells the step that differs. */
+int build_verify(const struct build_plan *plan, const char *first, const char *second,
+		 struct nomad_error **err) NOMAD_MUST_CHECK;
+
 /* meta.c: the metadata file's text, malloc()ed; `digests` go with the actions of the plan. */
 char *build_metadata(const struct build_plan *plan, const struct build_result *result, char *const *digests);
 

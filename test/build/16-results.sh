@@ -64,5 +64,35 @@ run_test 'output: the same from a cache' t_tree_cached
 run_test 'output: the same with storage driver vfs' t_tree_vfs
 run_test 'output tar: the same bytes twice' t_tar_again
 run_test 'output local: added to a directory; follows no link' t_tree_exists
+
+# ---- verify
+VERIFY='timestamp: 0, verify: true, output: [{ path: "alloc/verified.tar" }]'
+containerfile random <<'C'
+FROM scratch
+ADD rootfs.tar /
+RUN echo same >/same
+RUN head -c 8 /dev/urandom >/random
+RUN touch /later
+C
+t_verify() {
+	rm -f "$A/verified.tar" && builds "{ context: \"alloc/plain\", $VERIFY }" && [ -e "$A/verified.tar" ] &&
+		file_has "$T/err" '^event: Built .*; verified by a second build; wrote alloc/verified.tar' &&
+		is "$(grep -c '^STEP 1/4' "$T/out")" 2 || return 1
+	# Also where the first build comes from a cache.
+	for i in 1 2; do builds "{ context: \"alloc/plain\", cache: \"v\", $VERIFY }" || return 1; done
+	file_has "$T/out" '^--> Using cache' && is "$(grep -c 'Using cache' "$T/out")" 3
+}
+t_verify_differs() {
+	rm -f "$A/verified.tar"
+	for options in 'layers: true' 'cache: "v"'; do
+		fails "{ context: \"alloc/random\", $VERIFY, $options }" \
+			'^event: .*verify: two builds made different images, .*: layer 3 differs: .*head -c 8' &&
+			is "$CODE" 125 && [ ! -e "$A/verified.tar" ] || return 1
+	done
+}
+t_verify_refused() { fails '{ context: "alloc/plain", verify: true }' 'verify: .* set timestamp'; }
+run_test 'verify: the same image twice' t_verify
+run_test 'verify: names the step that differs, and writes nothing' t_verify_differs
+run_test 'verify: needs timestamp' t_verify_refused
 run_test 'nothing is left' nothing_left
 done_testing
