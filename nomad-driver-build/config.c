@@ -179,6 +179,12 @@ static const struct nomad_option push_options[] = {
 	    .example = "\"registry.example.org:5000/team/app:1\""),
 	OPT(tls_verify, BOOL, .harmless = own_image, .def = "true",
 	    .help = "false: plain HTTP, and certificates that nobody signed, will do.", .example = "false"),
+	OPT(retry, INT, .harmless = own_image, .def = "2", .min = 0, .max = 10, .unit = "times",
+	    .help = "How often a push is tried again that failed because of the network, or because the registry is "
+		    "overloaded or does not answer (registry_timeout), after 5, 10, 20 seconds and so on. Layers that "
+		    "the "
+		    "registry has already are not sent again.",
+	    .example = "5"),
 };
 #undef OPT
 static const struct nomad_schema push_schema = NOMAD_SCHEMA(struct build_push, push_options);
@@ -312,6 +318,17 @@ static const struct nomad_option task_options[] = {
 		    "tags, time of each step, pushed "
 		    "references. A path as in output.",
 	    .example = "\"alloc/build.json\""),
+	OPT(sbom_file, STRING, .harmless = in_task, .check = check_path,
+	    .help = "File for the image's bill of materials, as SPDX 2.3 in JSON: the packages that its databases of "
+		    "dpkg "
+		    "and apk name. Packages of RPM and of languages are not looked for, and an event says so where an "
+		    "RPM database is there. A path as in output.",
+	    .example = "\"alloc/image.spdx.json\""),
+	OPT(provenance_file, STRING, .harmless = in_task, .check = check_path,
+	    .help = "File for the image's provenance, as an in-toto statement with SLSA provenance v1: digests of the "
+		    "results, of the Containerfile and of each base image from a registry, the options of the task "
+		    "(not its secrets), and the times. It is not signed. A path as in output.",
+	    .example = "\"alloc/image.provenance.json\""),
 };
 #undef OPT
 
@@ -378,6 +395,9 @@ static int check_platforms(const struct build_config *config, struct nomad_error
 		return nomad_error_set(err, EINVAL,
 				       "platforms: a cache holds one platform; use a task for each platform, or "
 				       "cache_from and cache_to");
+	if (config->sbom_file)
+		return nomad_error_set(err, EINVAL,
+				       "platforms: sbom_file is of one image; use a task for each platform");
 	for (i = 0; i < config->output.count; i++)
 		if (strncmp(outputs[i].type, "oci", 3) != 0)
 			return nomad_error_set(err, EINVAL,

@@ -28,6 +28,7 @@ struct build_output {
 struct build_push {
 	char *reference;
 	bool tls_verify;
+	int64_t retry;
 };
 
 /* The config block of a task. */
@@ -66,6 +67,8 @@ struct build_config {
 	struct nomad_block_list output; /* of struct build_output */
 	struct nomad_block_list push;	/* of struct build_push */
 	char *metadata_file;
+	char *sbom_file;
+	char *provenance_file;
 };
 
 extern const struct nomad_schema build_plugin_schema;

@@ -10,6 +10,7 @@
 
 #include "features.h"
 #include "planner.h"
+#include "store.h"
 
 int build_no_memory(struct nomad_error **err)
 {
@@ -291,6 +292,8 @@ int build_check_containerfile(struct build_start *s, struct nomad_error **err)
 	const char *since;
 	int r;
 
+	if (text && build_sha256(text, strlen(text), s->containerfile_digest) < 0)
+		return nomad_error_set(err, EIO, "containerfile: cannot be hashed");
 	copy = text ? strdup(text) : NULL;
 	if (!path || (text && !copy))
 		return build_no_memory(err);

@@ -13,9 +13,10 @@
 
 #include "engine.h"
 #include "network.h"
+#include "sbom.h"
 #include "step.h"
 
-enum { PROGRESS_MS = 60000 };
+enum { PROGRESS_MS = 60000, RETRY_S = 5 };
 
 /* The 64 digits in a file "sha256:<digits>"; NULL if there are none. */
 static char *read_digest(const char *path)
@@ -175,23 +176,19 @@ static int find_image(struct build_inside *in, struct build_result *result, stru
 	return build_image_in_store(BUILD_ROOT, result->image_id, &result->image, err);
 }
 
-static int write_metadata(struct build_inside *in, struct build_result *result, char *const *digests,
-			  struct nomad_error **err)
+static int write_text(const char *path, char *take_text, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.partial", in->plan->metadata), *text = NULL;
-	int fd, r = in->plan->platforms ? 0 : find_image(in, result, err);
+	NOMAD_AUTO_FREE char *partial = nomad_strdupf("%s.partial", path), *text = take_text;
+	int fd, r = 0;
 	size_t n;
 
-	if (r < 0)
-		return r;
-	text = build_metadata(in->plan, result, digests);
 	if (!text || !partial)
-		return nomad_error_errno(err, ENOMEM, "write '%s'", in->plan->metadata);
+		return nomad_error_errno(err, ENOMEM, "write '%s'", path);
 	(void)unlink(partial);
 	n = strlen(text);
 	fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0 || write(fd, text, n) != (ssize_t)n || rename(partial, in->plan->metadata) < 0) {
-		r = nomad_error_errno(err, errno, "write '%s'", in->plan->metadata);
+	if (fd < 0 || write(fd, text, n) != (ssize_t)n || rename(partial, path) < 0) {
+		r = nomad_error_errno(err, errno, "write '%s'", path);
 		(void)unlink(partial);
 	}
 	if (fd >= 0)
@@ -199,16 +196,70 @@ static int write_metadata(struct build_inside *in, struct build_result *result, 
 	return r;
 }
 
+/* Each time after twice as long. */
+static int push(struct build_run *run, const struct build_action *action, struct nomad_error **err)
+{
+	long retry = action->retry ? strtol(action->retry, NULL, 10) : 0, n;
+	int r = build_run_action(run, action, err);
+
+	for (n = 0; n < retry && run->again; n++) {
+		build_run_event(run, "Trying the push to %s again in %d s (%ld of %ld)", action->reference,
+				RETRY_S << n, n + 1, retry);
+		if (build_run_pause(run, INT64_C(1000) * (RETRY_S << n)))
+			return 128 + SIGTERM;
+		run->stuck = false;
+		r = build_run_action(run, action, err);
+	}
+	return r;
+}
+
 static int run_action(struct build_run *run, const struct build_action *action, struct nomad_error **err)
 {
 	int r;
 
+	if (action->kind == BUILD_PUSH)
+		return push(run, action, err);
 	if (action->kind != BUILD_EXPORT)
 		return build_run_action(run, action, err);
 	r = build_rootfs_mount(run->plan, run->result->image_id, err);
 	if (r >= 0)
 		r = build_run_action(run, action, err);
 	build_rootfs_unmount();
+	return r;
+}
+
+static int write_sbom(struct build_inside *in, struct build_run *run, struct nomad_error **err)
+{
+	int r = build_rootfs_mount(in->plan, run->result->image_id, err);
+	NOMAD_AUTO_FD int root = r < 0 ? -1 : open(BUILD_ROOTFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *left_out = NULL;
+
+	if (root >= 0)
+		r = write_text(in->plan->sbom, build_sbom(root, in->plan, run->result, &left_out), err);
+	else if (r >= 0)
+		r = nomad_error_errno(err, errno, "open '%s'", BUILD_ROOTFS);
+	if (left_out)
+		build_run_event(run, "sbom_file lacks the packages of /%s in the image, which is not read", left_out);
+	build_rootfs_unmount();
+	return r;
+}
+
+/* The files about the image. */
+static int write_files(struct build_inside *in, struct build_run *run, char *const *digests, struct nomad_error **err)
+{
+	const struct build_plan *plan = in->plan;
+	int r = 0;
+
+	if (!plan->metadata && !plan->sbom && !plan->provenance)
+		return 0;
+	if (!plan->platforms)
+		r = find_image(in, run->result, err);
+	if (r >= 0 && plan->sbom)
+		r = write_sbom(in, run, err);
+	if (r >= 0 && plan->provenance)
+		r = write_text(plan->provenance, build_provenance(plan, run->result, digests), err);
+	if (r >= 0 && plan->metadata)
+		r = write_text(plan->metadata, build_metadata(plan, run->result, digests), err);
 	return r;
 }
 
@@ -237,7 +288,7 @@ static int run_all(struct build_inside *in, struct build_run *run, char **digest
 		if (r)
 			return r;
 	}
-	return in->plan->metadata && !in->pulling ? write_metadata(in, run->result, digests, err) : 0;
+	return in->pulling ? 0 : write_files(in, run, digests, err);
 }
 
 /* For the one outside; all that a Containerfile has started is gone. */
@@ -255,7 +306,7 @@ static void write_used(const struct build_result *result)
 
 int build_inside(struct build_inside *in, sigset_t *mask)
 {
-	struct build_result result = { 0 };
+	struct build_result result = { .began = time(NULL) };
 	struct build_run run = {
 		.plan = in->plan, .result = &result, .events = in->events, .progress_ms = PROGRESS_MS
 	};

@@ -21,7 +21,7 @@
 
 #include "store.h"
 
-enum { LINE_MAX_SIZE = 64 << 20, PIECE = 256 << 10 };
+enum { LINE_MAX_SIZE = 64 << 20, PIECE = 256 << 10, HASH_SIZE = 32 };
 
 struct check {
 	EVP_MD_CTX *hash;
@@ -130,11 +130,26 @@ static char *next_line(gzFile in, int *ret_r)
 	return NULL;
 }
 
+static void digits_of(const unsigned char *hash, char *ret)
+{
+	for (int i = 0; i < HASH_SIZE; i++)
+		snprintf(ret + 2 * i, 3, "%02x", hash[i]);
+}
+
+int build_sha256(const void *data, size_t size, char ret[65])
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+
+	if (EVP_Digest(data, size, hash, NULL, EVP_sha256(), NULL) != 1)
+		return -EIO;
+	digits_of(hash, ret);
+	return 0;
+}
+
 static int check(struct check *c, gzFile in, const char *digest)
 {
 	unsigned char hash[EVP_MAX_MD_SIZE];
-	char have[7 + 2 * sizeof(hash) + 1] = "sha256:";
-	unsigned n = 0, i;
+	char have[7 + 2 * HASH_SIZE + 1] = "sha256:";
 	int r = 0;
 	char *line;
 
@@ -144,10 +159,9 @@ static int check(struct check *c, gzFile in, const char *digest)
 	}
 	if (r < 0)
 		return r;
-	if (EVP_DigestFinal_ex(c->hash, hash, &n) != 1)
+	if (EVP_DigestFinal_ex(c->hash, hash, NULL) != 1)
 		return -EIO;
-	for (i = 0; i < n; i++)
-		snprintf(have + 7 + 2 * i, 3, "%02x", hash[i]);
+	digits_of(hash, have + 7);
 	return strcmp(have, digest) ? -EBADMSG : 0;
 }
 

@@ -28,6 +28,7 @@ struct build_action {
 	int kind;
 	char *path, *partial, *reference, *type; /* or NULL */
 	char *digest_file;
+	char *retry; /* a number, or NULL */
 	char **argv;
 };
 
@@ -58,6 +59,10 @@ struct build_plan {
 	char *registries_conf;	   /* the node's */
 	char *resolv_conf;	   /* the same; NULL: the host's */
 	char *metadata;		   /* path in the jail, or NULL */
+	char *sbom, *provenance;   /* the same */
+	char *timestamp;	   /* seconds, or NULL */
+	/* For the provenance: what the job asked for, as JSON, and who builds what. */
+	char *parameters, *builder, *invocation, *containerfile_digest;
 	char **tags;
 	char **platforms;    /* not NULL: the result is a list of images */
 	char **names;	     /* images that the Containerfile names */

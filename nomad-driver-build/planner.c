@@ -5,6 +5,7 @@
  * directories that the build stores in. */
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,8 +221,9 @@ static bool is_at_once(const struct build_start *s)
 {
 	const struct build_output *outputs = s->config->output.items;
 
-	return !s->engine.is_podman && !s->config->platforms && !s->config->verify && s->config->output.count == 1 &&
-	       !s->config->push.count && strcmp(outputs[0].type, "docker-archive") != 0 && !is_export(&outputs[0]) &&
+	return !s->engine.is_podman && !s->config->platforms && !s->config->verify && !s->config->sbom_file &&
+	       s->config->output.count == 1 && !s->config->push.count &&
+	       strcmp(outputs[0].type, "docker-archive") != 0 && !is_export(&outputs[0]) &&
 	       strcmp(s->config->compression, "gzip") == 0 && !build_engine_keeps_layers(s->config);
 }
 
@@ -291,18 +293,23 @@ static int plan_push(struct build_start *s, const struct build_push *push, struc
 		return build_no_memory(err);
 	action->reference = strdup(push->reference);
 	action->digest_file = digest_file(s);
-	if (!action->reference || !action->digest_file ||
+	action->retry = nomad_strdupf("%" PRId64, push->retry);
+	if (!action->reference || !action->digest_file || !action->retry ||
 	    build_engine_push(&s->engine, s->config, push->reference, push->tls_verify, action->digest_file,
 			      &action->argv) < 0)
 		return build_no_memory(err);
 	return 0;
 }
 
+static int plan_file(struct build_start *s, const char *option, const char *path, char **ret, struct nomad_error **err)
+{
+	return path ? build_path_resolve(&s->dirs, option, path, BUILD_PATH_NEW_FILE, ret, err) : 0;
+}
+
 static int plan_actions(struct build_start *s, struct nomad_error **err)
 {
 	const struct build_output *outputs = s->config->output.items;
 	const struct build_push *pushes = s->config->push.items;
-	const char *metadata = s->config->metadata_file;
 	int r = plan_pulls(s, err);
 	size_t i;
 
@@ -314,9 +321,11 @@ static int plan_actions(struct build_start *s, struct nomad_error **err)
 		r = plan_output(s, &outputs[i], err);
 	for (i = 0; i < s->config->push.count && r >= 0; i++)
 		r = plan_push(s, &pushes[i], err);
-	return r < 0 || !metadata ? r
-				  : build_path_resolve(&s->dirs, "metadata_file", metadata, BUILD_PATH_NEW_FILE,
-						       &s->plan->metadata, err);
+	if (r >= 0)
+		r = plan_file(s, "metadata_file", s->config->metadata_file, &s->plan->metadata, err);
+	if (r >= 0)
+		r = plan_file(s, "sbom_file", s->config->sbom_file, &s->plan->sbom, err);
+	return r < 0 ? r : plan_file(s, "provenance_file", s->config->provenance_file, &s->plan->provenance, err);
 }
 
 /* The proxies of the task are for the engine, too. */
@@ -366,6 +375,63 @@ static int plan_facts(struct build_start *s, struct nomad_error **err)
 	return 0;
 }
 
+static json_t *map_of(const struct nomad_map *map)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < map->count; i++)
+		json_object_set_new(object, map->pairs[i].key, json_string(map->pairs[i].value));
+	return object;
+}
+
+static json_t *list_of(char *const *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; list && list[i]; i++)
+		json_array_append_new(array, json_string(list[i]));
+	return array;
+}
+
+/* What a job can say of the image; its secrets by their names only. */
+static char *parameters_of(const struct build_config *config)
+{
+	json_t *secrets = json_array(), *all;
+	char *text;
+
+	for (size_t i = 0; i < config->secrets.count; i++)
+		json_array_append_new(secrets, json_string(config->secrets.pairs[i].key));
+	all = json_pack("{s:s,s:s?,s:s?,s:o,s:o,s:o,s:o,s:s?,s:o,s:s,s:o}", "context", config->context, "containerfile",
+			config->containerfile ? config->containerfile : config->dockerfile, "target", config->target,
+			"args", map_of(&config->args), "build_contexts", map_of(&config->build_contexts), "labels",
+			map_of(&config->labels), "annotations", map_of(&config->annotations), "platform",
+			config->platform, "platforms", list_of(config->platforms), "format", config->format, "secrets",
+			secrets);
+	if (all && config->timestamp != NOMAD_INT_UNSET)
+		json_object_set_new(all, "timestamp", json_integer(config->timestamp));
+	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
+	json_decref(all);
+	return text;
+}
+
+static int plan_provenance(struct build_start *s, struct nomad_error **err)
+{
+	struct build_plan *plan = s->plan;
+	int r = 0;
+
+	if (s->config->timestamp != NOMAD_INT_UNSET)
+		r = set(&plan->timestamp, nomad_strdupf("%" PRId64, s->config->timestamp), err);
+	if (r < 0 || !s->config->provenance_file)
+		return r;
+	plan->parameters = parameters_of(s->config);
+	plan->builder = nomad_strdupf("urn:nomad:node:%s", s->info->node_id);
+	plan->invocation = strdup(s->info->id);
+	plan->containerfile_digest = *s->containerfile_digest ? strdup(s->containerfile_digest) : NULL;
+	if (!plan->parameters || !plan->builder || !plan->invocation)
+		return build_no_memory(err);
+	return 0;
+}
+
 static int plan_network(struct build_start *s, struct nomad_error **err)
 {
 	bool private = strcmp(s->network, BUILD_NETWORK_PRIVATE) == 0;
@@ -386,6 +452,8 @@ static int plan_all(struct build_start *s, struct nomad_error **err)
 		r = plan_actions(s, err);
 	if (r >= 0)
 		r = plan_env(s, err);
+	if (r >= 0)
+		r = plan_provenance(s, err);
 	if (r >= 0)
 		r = plan_network(s, err);
 	return r < 0 ? r : plan_facts(s, err);

@@ -27,6 +27,7 @@ struct build_start {
 	struct nomad_map *env;
 	const char *network; /* private, host, group or none */
 	unsigned digests, partials;
+	char containerfile_digest[65]; /* "": it cannot be read */
 };
 
 int build_no_memory(struct nomad_error **err);

@@ -386,6 +386,44 @@ static int supervise(struct watch *w, pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Words of the engine for what may be over soon. */
+static bool may_pass(const char *error)
+{
+	static const char *const words[] = { "connection refused",
+					     "connection reset",
+					     "broken pipe",
+					     "timeout",
+					     "EOF",
+					     "network is unreachable",
+					     "no route to host",
+					     "Temporary failure in name resolution",
+					     "server misbehaving",
+					     "unexpected HTTP status: 5",
+					     "toomanyrequests",
+					     "Too Many Requests",
+					     "Service Unavailable",
+					     "Bad Gateway" };
+
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(words); i++)
+		if (strstr(error, words[i]))
+			return true;
+	return false;
+}
+
+bool build_run_pause(struct build_run *run, int64_t ms)
+{
+	int64_t end = now_ms() + ms;
+	int status;
+
+	while (!run->stopping && now_ms() < end) {
+		struct pollfd p = { run->signals, POLLIN, 0 };
+
+		if (poll(&p, 1, (int)(end - now_ms())) > 0)
+			(void)handle_signals(run, -1, &status);
+	}
+	return run->stopping;
+}
+
 static void tell_failure(struct watch *w, int status)
 {
 	static const char *const names[BUILD_ACTION_MAX] = {
@@ -439,6 +477,8 @@ int build_run_action(struct build_run *run, const struct build_action *action, s
 	w.errors.from = errors[0];
 	w.errors.to = STDERR_FILENO;
 	status = supervise(&w, pid);
+	run->again = status && !run->stopping && action->kind == BUILD_PUSH &&
+		     (run->stuck || (w.last_error && may_pass(w.last_error)));
 	end_steps(run->result);
 	if (action->kind == BUILD_BUILD)
 		run->result->ms = now_ms() - w.began;

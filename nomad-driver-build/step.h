@@ -6,6 +6,7 @@
 #define BUILD_STEP_H
 
 #include <signal.h>
+#include <time.h>
 
 #include "plan.h"
 
@@ -63,6 +64,7 @@ struct build_result {
 	struct build_timing *steps;
 	size_t n_steps;
 	int64_t ms;
+	time_t began;  /* the whole */
 	char *summary; /* for the last event */
 	char **used;   /* images that were in the cache, as the engine's output says */
 	size_t n_used;
@@ -80,6 +82,9 @@ int build_verify(const struct build_plan *plan, const char *first, const char *s
 /* meta.c: the metadata file's text, malloc()ed; `digests` go with the actions of the plan. */
 char *build_metadata(const struct build_plan *plan, const struct build_result *result, char *const *digests);
 
+/* provenance.c: where it comes from, as text, malloc()ed. */
+char *build_provenance(const struct build_plan *plan, const struct build_result *result, char *const *digests);
+
 /* run.c: one engine command as a child of PID 1. */
 struct build_run {
 	const struct build_plan *plan;
@@ -89,12 +94,15 @@ struct build_run {
 	int null;	     /* /dev/null */
 	bool stopping;	     /* a signal to stop came */
 	bool stuck;	     /* a registry did not answer */
+	bool again;	     /* a push failed, and may succeed if it is tried again */
 	int64_t progress_ms; /* at most one event in that time while the engine runs */
 	int64_t told_ms;
 };
 /* Its exit status as a shell gives it, or a negative errno. */
 int build_run_action(struct build_run *run, const struct build_action *action,
 		     struct nomad_error **err) NOMAD_MUST_CHECK;
+/* Waits, and hands signals on; true if the build is to stop. */
+bool build_run_pause(struct build_run *run, int64_t ms);
 /* A line for the events of the task. */
 void build_run_event(struct build_run *run, const char *fmt, ...) NOMAD_PRINTF(2, 3);
 

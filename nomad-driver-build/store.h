@@ -53,7 +53,9 @@ bool build_store_has(const char *root, const char *driver, const char *name);
 int build_store_view(const char *root, const char *driver, const char *at, const char *link,
 		     struct nomad_error **err) NOMAD_MUST_CHECK;
 
-/* layer.c: whether a layer's files are those of its digest "sha256:...".  0, -EBADMSG if not, or another errno. */
+/* layer.c: 64 digits and a zero.  0 or -EIO. */
+int build_sha256(const void *data, size_t size, char ret[65]) NOMAD_MUST_CHECK;
+/* Whether a layer's files are those of its digest "sha256:...".  0, -EBADMSG if not, or another errno. */
 int build_layer_check(const struct build_store *store, const char *id, const char *digest) NOMAD_MUST_CHECK;
 
 #endif

@@ -32,7 +32,7 @@ extra_src += $(wildcard test/fuzz/*.c)
 fuzz_objects = $(addprefix $(BUILD)/,$(addsuffix .o,$(1)))
 fuzz_of_nspawn := $(call fuzz_objects,$(addprefix nomad-driver-nspawn/,address argv bind machine command config docker fetch firewall \
 	init/channels init/common init/loop init/relay lease machined network oci powers registry layers cache site spec tool users))
-fuzz_of_build := $(call fuzz_objects,$(addprefix nomad-driver-build/,config containerfile features image meta names powers registries versions))
+fuzz_of_build := $(call fuzz_objects,$(addprefix nomad-driver-build/,config containerfile features image meta names powers registries sbom versions))
 fuzz_of_pot := $(call fuzz_objects,$(addprefix nomad-driver-pot/,config judge limits pot-cli powers usage))
 fuzz_of_triton := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c %/driver.c %/dockexec.c,$(nomad-driver-triton.src)))
 fuzz_of_init := $(filter-out %/main.o $(BUILD)/nomadinit/base/%,$(nomadinit.obj))

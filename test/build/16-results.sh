@@ -94,5 +94,89 @@ t_verify_refused() { fails '{ context: "alloc/plain", verify: true }' 'verify: .
 run_test 'verify: the same image twice' t_verify
 run_test 'verify: names the step that differs, and writes nothing' t_verify_differs
 run_test 'verify: needs timestamp' t_verify_refused
+
+# ---- sbom_file, provenance_file
+mkdir -p "$A/packages/root/etc" "$A/packages/root/var/lib/dpkg/status.d" "$A/packages/root/lib/apk/db"
+cd "$A/packages/root" || exit 1
+printf 'NAME="x"\nVERSION_ID="12"\nID=debian\n' >etc/os-release
+cat >var/lib/dpkg/status <<'S'
+Package: libc6
+Status: install ok installed
+Architecture: amd64
+Source: glibc
+Version: 2.36-9+deb12u4
+Description: more
+ Package: none
+
+Package: gone
+Status: deinstall ok config-files
+Version: 1
+Architecture: amd64
+
+Package: tzdata
+Status: install ok installed
+Architecture: all
+Version: 1:2024a
+S
+printf 'Package: base-files\nVersion: 12\nArchitecture: amd64\n' >var/lib/dpkg/status.d/base
+printf 'C:Q1\nP:musl\nV:1.2.4-r2\nA:x86_64\no:musl\n\nP:busybox\nV:1.36.1-r5\nA:x86_64\n\n' >lib/apk/db/installed
+cd - >/dev/null
+containerfile packages <<'C'
+FROM scratch
+ADD rootfs.tar /
+COPY root /
+RUN touch /var/lib/dpkg/status.d/empty
+C
+SBOM='sbom_file: "alloc/sbom.json", output: [{ path: "alloc/packages.tar" }]'
+t_sbom() {
+	builds "{ context: \"alloc/packages\", tags: [\"example.org/p:1\"], $SBOM }" &&
+		is "$(jq -r '.packages[1:][] | "\(.name) \(.versionInfo) \(.externalRefs[0].referenceLocator)"' \
+		"$A/sbom.json")" 'libc6 2.36-9+deb12u4 pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?arch=amd64&distro=debian-12
+tzdata 1:2024a pkg:deb/debian/tzdata@1%3A2024a?arch=all&distro=debian-12
+base-files 12 pkg:deb/debian/base-files@12?arch=amd64&distro=debian-12
+musl 1.2.4-r2 pkg:apk/debian/musl@1.2.4-r2?arch=x86_64&distro=debian-12
+busybox 1.36.1-r5 pkg:apk/debian/busybox@1.36.1-r5?arch=x86_64&distro=debian-12' &&
+		is "$(jq -r '.packages[0] | .name, .versionInfo' "$A/sbom.json")" "example.org/p:1
+$(digest_of "$A/packages.tar")" &&
+		jq -e '.spdxVersion == "SPDX-2.3" and (.relationships | length == 6) and
+			([.packages[].SPDXID] | unique | length == 6) and (.creationInfo.created | fromdate > 0)' \
+			"$A/sbom.json"
+}
+# Links of an image lead nowhere but into it; a database that is not read is told.
+t_sbom_hostile() {
+	containerfile links <<-'C' &&
+	FROM scratch
+	ADD rootfs.tar /
+	RUN mkdir -p /var/lib/dpkg /var/lib/rpm && ln -s /alloc/packages/root/var/lib/dpkg/status /var/lib/dpkg/status
+	C
+		builds "{ context: \"alloc/links\", $SBOM }" && is "$(jq '.packages | length' "$A/sbom.json")" 1 &&
+		file_has "$T/err" '^event: sbom_file lacks the packages of /var/lib/rpm in the image' &&
+		jq -e '.comment | contains("/var/lib/rpm was not read")' "$A/sbom.json"
+}
+t_sbom_same() {
+	for i in 1 2; do
+		builds "{ context: \"alloc/packages\", timestamp: 7, cache: \"s\", $SBOM }" &&
+			cp "$A/sbom.json" "$T/sbom.$i" || return 1
+	done
+	cmp "$T/sbom.1" "$T/sbom.2" && is "$(jq -r .creationInfo.created "$T/sbom.1")" 1970-01-01T00:00:07Z
+}
+t_provenance() {
+	builds "{ context: \"alloc/packages\", args: { A: \"1\" }, secrets: { s: \"env:TOKEN\" }, timestamp: 0,
+		provenance_file: \"alloc/from.json\", output: [{ path: \"alloc/packages.tar\" }] }" \
+		'.Env = { TOKEN: "s3cr3t" }' && ! grep -q s3cr3t "$A/from.json" &&
+		is "$(jq -cS '[._type, .predicateType, .subject, (.predicate.buildDefinition | .externalParameters.args,
+			.externalParameters.secrets, .externalParameters.timestamp, .resolvedDependencies)]' \
+			"$A/from.json")" "$(jq -ncS --arg digest "$(digest_of "$A/packages.tar" | cut -d: -f2)" \
+			--arg file "$(sha256sum <"$A/packages/Containerfile" | cut -d' ' -f1)" \
+			'["https://in-toto.io/Statement/v1", "https://slsa.dev/provenance/v1",
+			[{ name: "alloc/packages.tar", digest: { sha256: $digest } }], { A: "1" }, ["s"], 0,
+			[{ name: "Containerfile", digest: { sha256: $file } }]]')" &&
+		jq -e '.predicate.runDetails | (.builder.id | startswith("urn:nomad:node:")) and
+			(.metadata | .finishedOn >= .startedOn)' "$A/from.json"
+}
+run_test 'sbom_file: packages of dpkg and apk' t_sbom
+run_test 'sbom_file: links stay in the image; RPM is told' t_sbom_hostile
+run_test 'sbom_file: the same with a timestamp, from a cache' t_sbom_same
+run_test 'provenance_file: results, options, Containerfile' t_provenance
 run_test 'nothing is left' nothing_left
 done_testing

@@ -32,7 +32,27 @@ t_tls() { plugin_config '{}' && fails "{ \"context\": \"alloc/app\", \"push\": [
 	\"$REGISTRY/team/app:1\" }] }" '^event: The push failed with exit code 125: .*HTTP response to HTTPS client' &&
 		is "$CODE" 125 && plugin_config "{ \"insecure_registries\": [\"$REGISTRY\"] }"; }
 t_unreachable() { fails '{ "context": "alloc/app", "push": [{ "reference": "127.0.0.1:9/x:1",
-	"tls_verify": false }] }' '^event: The push failed with exit code 125: .*connection refused'; }
+		"tls_verify": false, "retry": 0 }] }' '^event: The push failed with exit code 125: .*connection refused' &&
+	! grep -q 'again' "$T/err"; }
+# Nobody listens at first.
+t_retry() {
+	late=$(_free_ports 1)
+	sed "s/addr: .*/addr: 127.0.0.1:$late/" "$T/registry${REGISTRY##*:}.yml" >"$T/late.yml" &&
+		spawn_build "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"127.0.0.1:$late/late/x:1\",
+		\"tls_verify\": false, \"retry\": 5 }] }" retry &&
+		wait_for 120 'the second attempt is announced' grep -q 'again in 5 s (1 of 5)' "$T/err-retry" || return 1
+	docker-registry serve "$T/late.yml" >"$T/late.log" 2>&1 </dev/null &
+	cleanup "kill $!"
+	end_build; is "$CODE" 0 && file_has "$T/err-retry" "^event: Built .*; pushed 127.0.0.1:$late/late/x:1, digest "
+}
+# A wait for the next attempt ends with the task.
+t_retry_stopped() {
+	spawn_build '{ "context": "alloc/app", "push": [{ "reference": "127.0.0.1:9/x:1", "tls_verify": false,
+		"retry": 9 }] }' stop &&
+		wait_for 120 'an attempt is announced' grep -q 'again in 5 s' "$T/err-stop" || return 1
+	began=$(date +%s); end_build TERM
+	[ "$CODE" -ne 0 ] && [ $(($(date +%s) - began)) -lt 5 ]
+}
 t_from() {
 	containerfile from <<-C &&
 	FROM $REGISTRY/team/app:1
@@ -96,6 +116,8 @@ run_test 'compression' t_zstd
 run_test 'build_contexts: an image of a registry' t_context
 run_test 'push: TLS is wanted by default' t_tls
 run_test 'push: unreachable' t_unreachable
+run_test 'push: tried again' t_retry
+run_test 'push: stopped while it waits' t_retry_stopped
 # It takes the connection, and never answers.
 t_hanging() {
 	hanging=$(_free_ports 1)
@@ -107,7 +129,7 @@ t_hanging() {
 	C
 	plugin_config "{ registry_timeout: 3, insecure_registries: [\"127.0.0.1:$hanging\"] }" || return 1
 	began=$(date +%s)
-	fails "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"127.0.0.1:$hanging/x:1\", \"tls_verify\": false }] }" \
+	fails "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"127.0.0.1:$hanging/x:1\", \"tls_verify\": false, \"retry\": 0 }] }" \
 		'^event: The registry does not answer: no progress of the push for 3 s' &&
 		fails '{ "context": "alloc/hanging", "cache": "hanging" }' 'no progress of the pull for 3 s' &&
 		[ $(($(date +%s) - began)) -lt 200 ]
@@ -116,7 +138,29 @@ t_hanging() {
 run_test 'a registry that hangs' t_hanging
 run_test 'FROM a registry' t_from
 run_test 'FROM a registry: tls_verify' t_tls_verify
+# Each base image with the digest that its registry has; the same when it comes from a cache.
+t_provenance() {
+	containerfile bases <<-C || return 1
+	FROM $REGISTRY/team/app:2 AS other
+	FROM $REGISTRY/team/app:1
+	COPY --from=other /app /other
+	C
+	builds "{ \"context\": \"alloc/app\", \"labels\": { \"n\": \"2\" }, \"push\": [{ \"reference\": \"$REGISTRY/team/app:2\",
+		\"tls_verify\": false }] }" || return 1
+	for cache in null '"bases"' '"bases"'; do
+		builds "{ \"context\": \"alloc/bases\", \"cache\": $cache, \"tags\": [\"$REGISTRY/team/result:1\"],
+			\"provenance_file\": \"alloc/from.json\", \"push\": [{ \"reference\": \"$REGISTRY/team/result:1\",
+			\"tls_verify\": false }] }" &&
+			is "$(jq -r '.predicate.buildDefinition.resolvedDependencies[1:] | sort_by(.uri)[] |
+			"\(.uri) sha256:\(.digest.sha256)"' "$A/from.json")" \
+			"docker://$REGISTRY/team/app:1 $(remote team/app:1 .Digest)
+docker://$REGISTRY/team/app:2 $(remote team/app:2 .Digest)" && is "$(jq -r '.subject[] |
+			"\(.name) sha256:\(.digest.sha256)"' "$A/from.json")" \
+			"$REGISTRY/team/result:1 $(remote team/result:1 .Digest)" || return 1
+	done
+}
 run_test 'policy: allow_from and allow_push' t_policy
+run_test 'provenance_file: the digest of each base image' t_provenance
 
 # ---- Credentials of the node: a registry that wants some
 t_credentials() {
