@@ -36,6 +36,7 @@ enum {
 	EXCLUDE,
 	CHECKSUM,
 	KEEP_GIT_DIR,
+	ADD_GIT,
 	RUN_NETWORK,
 	RUN_SECURITY,
 	RUN_DEVICE,
@@ -60,6 +61,8 @@ static const struct feature features[FEATURES] = {
 		       "--checksum is not" },
 	[KEEP_GIT_DIR] = { "ADD --keep-git-dir", 40, "fetch the repository with an artifact block",
 			   "--keep-git-dir is not" },
+	/* Older ones add what a web server sends for the URL, and end with 0. */
+	[ADD_GIT] = { "ADD of a git repository", 39, "fetch the repository with an artifact block", NULL },
 	[RUN_NETWORK] = { "RUN --network", 30, "set the option network of the task",
 			  "RUN only supports the --mount flag" },
 	[RUN_SECURITY] = { "RUN --security", 0, "leave it out: no step gets more rights", "--security is not" },
@@ -265,6 +268,31 @@ static void begin_stage(struct scan *s, const char *rest)
 	s->stages[s->stage] = strndup(rest, strcspn(rest, blanks));
 }
 
+/* "https://HOST/PATH.git", with "#REF" or "?KEY=VALUE" behind it */
+static bool is_repository(const char *word, size_t n)
+{
+	size_t end = 0;
+
+	while (end < n && !strchr("#?", word[end]))
+		end++;
+	return (strncasecmp(word, "https://", 8) == 0 || strncasecmp(word, "http://", 7) == 0) && end > 12 &&
+	       strncasecmp(word + end - 4, ".git", 4) == 0;
+}
+
+/* Words, or a list in JSON; the last one is where it goes. */
+static void look_at_sources(struct scan *s, const char *rest, unsigned line)
+{
+	static const char between[] = " \t\r\v\f[]\",";
+
+	for (rest += strspn(rest, between); *rest; rest += strspn(rest, between)) {
+		size_t n = strcspn(rest, between);
+
+		if (is_repository(rest, n))
+			find(s, ADD_GIT, line, false);
+		rest += n;
+	}
+}
+
 /* Of instructions in which the engine replaces variables itself. */
 static void look_at_values(struct scan *s, const char *rest, unsigned line)
 {
@@ -298,6 +326,8 @@ static void look_at(struct scan *s, const char *text, unsigned line)
 	if (is_word(name, n, "RUN") && s->stage >= 0 && !s->run_line[s->stage])
 		s->run_line[s->stage] = line;
 	look_at_flags(s, name, n, name + n, line);
+	if (is_word(name, n, "ADD"))
+		look_at_sources(s, name + n, line);
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(replaced); i++)
 		if (is_word(name, n, replaced[i]))
 			look_at_values(s, name + n, line);

@@ -56,6 +56,17 @@ static void test_flags(void **state)
 	expect(28, NULL, "FROM x\nCOPY --exclude=*.md . /\n", "--exclude", 2);
 }
 
+static void test_git(void **state)
+{
+	(void)state;
+	expect(28, NULL, "FROM x\nADD https://e.org/a/b.git /src\n", "git repository", 2);
+	expect(28, NULL, "FROM x\nADD --chown=1 https://e.org/a/b.git#v1:dir /src\n", "git repository", 2);
+	expect(28, NULL, "FROM x\nADD [\"http://e.org/a/b.git?tag=v1\", \"/src\"]\n", "git repository", 2);
+	expect(39, NULL, "FROM x\nADD https://e.org/a/b.git /src\n", NULL, 0);
+	expect(28, NULL, "FROM x\nADD https://e.org/a/b.git.tar https://e.org/.gitignore x.git /src\n", NULL, 0);
+	expect(28, NULL, "FROM x\nCOPY x.git /src\nRUN wget https://e.org/a.git\nADD a /b.git\n", NULL, 0);
+}
+
 static void test_mounts(void **state)
 {
 	(void)state;
@@ -221,11 +232,12 @@ static void test_versions(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_heredoc),   cmocka_unit_test(test_flags),
-					    cmocka_unit_test(test_mounts),    cmocka_unit_test(test_values),
-					    cmocka_unit_test(test_platforms), cmocka_unit_test(test_stages),
-					    cmocka_unit_test(test_link),      cmocka_unit_test(test_dropped),
-					    cmocka_unit_test(test_words),     cmocka_unit_test(test_versions) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_heredoc), cmocka_unit_test(test_flags),
+					    cmocka_unit_test(test_mounts),  cmocka_unit_test(test_values),
+					    cmocka_unit_test(test_git),	    cmocka_unit_test(test_platforms),
+					    cmocka_unit_test(test_stages),  cmocka_unit_test(test_link),
+					    cmocka_unit_test(test_dropped), cmocka_unit_test(test_words),
+					    cmocka_unit_test(test_versions) };
 
 	return cmocka_run_group_tests_name("build/features", tests, NULL, NULL);
 }
