@@ -12,6 +12,10 @@
 #include <string.h>
 
 #include "engine.h"
+#include "features.h"
+
+/* The first version for which the word is known. */
+enum { PULL_NEWER = 39 };
 
 /* Arguments in the making; the first failure is kept. */
 struct words {
@@ -173,30 +177,38 @@ bool build_engine_keeps_layers(const struct build_config *config)
 	return config->layers < 0 ? config->cache || config->cache_from || config->cache_to : config->layers;
 }
 
-static void add_cache(struct words *w, const struct build_config *config, const struct build_inputs *inputs)
+/* "--pull=false" was "missing" once, and is "never" now; older ones take a word that they do not know for "missing". */
+static void add_pull(struct words *w, const struct build_engine *engine, const char *pull)
 {
-	static const struct {
-		const char *name, *word;
-	} pulls[] = { { "missing", "--pull=false" },
-		      { "newer", "--pull=true" },
-		      { "always", "--pull=always" },
-		      { "never", "--pull=never" } };
-	size_t i;
+	bool old = build_engine_minor(engine) < PULL_NEWER;
 
+	ADDF(w, "--pull=%s", old && strcmp(pull, "newer") == 0 ? "true" : pull);
+}
+
+static void add_cache(struct words *w, const struct build_engine *engine, const struct build_config *config,
+		      const struct build_inputs *inputs)
+{
 	add(w, build_engine_keeps_layers(config) ? "--layers=true" : "--layers=false");
 	if (inputs->no_cache)
 		add(w, "--no-cache");
 	add_pair(w, "--cache-from", inputs->no_cache ? NULL : config->cache_from);
 	add_pair(w, "--cache-to", inputs->no_cache ? NULL : config->cache_to);
-	for (i = 0; i < NOMAD_ARRAY_LEN(pulls); i++)
-		if (strcmp(pulls[i].name, inputs->pulled ? "missing" : config->pull) == 0)
-			add(w, pulls[i].word);
+	add_pull(w, engine, inputs->pulled ? "missing" : config->pull);
 	if (!config->tls_verify)
 		add(w, "--tls-verify=false");
 	add_pair(w, "--authfile", BUILD_AUTH_FILE);
 }
 
-static void add_steps(struct words *w, const struct build_config *config)
+/* A newer engine raises these for RUN, which takes a right that the node may not have. */
+static void add_limit(struct words *w, const struct build_config *config, const char *name, uint64_t limit)
+{
+	if (!limit || nomad_map_get(&config->ulimits, name))
+		return;
+	add(w, "--ulimit");
+	ADDF(w, "%s=%" PRIu64 ":%" PRIu64, name, limit, limit);
+}
+
+static void add_steps(struct words *w, const struct build_engine *engine, const struct build_config *config)
 {
 	bool oci = strcmp(config->isolation, "oci") == 0;
 
@@ -206,6 +218,8 @@ static void add_steps(struct words *w, const struct build_config *config)
 	if (oci) /* the whole build is in the cgroup of the task, and stays there */
 		add_pair(w, "--runtime-flag", "cgroup-manager=disabled");
 	add_map(w, "--ulimit", &config->ulimits);
+	add_limit(w, config, "nofile", engine->nofile);
+	add_limit(w, config, "nproc", engine->nproc);
 }
 
 int build_engine_build(const struct build_engine *engine, const struct build_config *config,
@@ -217,8 +231,8 @@ int build_engine_build(const struct build_engine *engine, const struct build_con
 	add(&w, "build");
 	add_sources(&w, engine, config, inputs);
 	add_result(&w, config, destination);
-	add_cache(&w, config, inputs);
-	add_steps(&w, config);
+	add_cache(&w, engine, config, inputs);
+	add_steps(&w, engine, config);
 	add(&w, "--");
 	add(&w, inputs->context);
 	return finish(&w, ret_argv);

@@ -32,6 +32,7 @@ struct build_engine {
 	int major, minor;
 	char platform[32];	    /* of the node; "" if it has no known name */
 	const char *storage_driver; /* "overlay" or "vfs" */
+	uint64_t nofile, nproc;	    /* limits of the node that nothing can raise; 0: it can */
 	bool cached;		    /* the build reads the store of a cache */
 };
 

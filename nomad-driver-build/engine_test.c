@@ -65,7 +65,8 @@ static void test_plain(void **state)
 	struct build_config c = plain();
 
 	(void)state;
-	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	expect(build(&c, NULL),
+	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=missing|" BUILD_TAIL);
 }
 
 static void test_result(void **state)
@@ -81,7 +82,7 @@ static void test_result(void **state)
 	c.squash = true;
 	expect(build(&c, NULL), BUILD_HEAD
 	       "--format|docker|--tag|a:1|--tag|b:2|--label|k=v w|--annotation|a=b|--timestamp|0|"
-	       "--identity-label=false|--squash|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	       "--identity-label=false|--squash|--iidfile|/build/iid|--layers=false|--pull=missing|" BUILD_TAIL);
 }
 
 static void test_sources(void **state)
@@ -101,22 +102,24 @@ static void test_sources(void **state)
 	       BUILD_HEAD "--ignorefile|/alloc/c/ignore|--target|stage|--platform|linux/arm64|--build-arg|"
 			  "V=1 --tls-verify=false|--build-context|x=/alloc/x|--secret|id=token,src=/secrets/"
 			  "token|--ssh|default=/secrets/key|"
-			  "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+			  "--format|oci|--iidfile|/build/iid|--layers=false|--pull=missing|" BUILD_TAIL);
 }
 
 static void test_cache(void **state)
 {
 	static const char *const pulls[][2] = {
-		{ "missing", "false" }, { "newer", "true" }, { "always", "always" }, { "never", "never" }
+		{ "missing", "missing" }, { "newer", "true" }, { "always", "always" }, { "never", "never" }
 	};
 	struct build_config c = plain();
 	char want[2048];
 
 	(void)state;
 	c.cache = S("name");
-	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--pull=false|" BUILD_TAIL);
+	expect(build(&c, NULL),
+	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--pull=missing|" BUILD_TAIL);
 	c.layers = 0;
-	expect(build(&c, NULL), BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	expect(build(&c, NULL),
+	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=missing|" BUILD_TAIL);
 	c.layers = -1;
 	c.cache = NULL;
 	c.cache_from = S("r.example.org/c");
@@ -124,7 +127,7 @@ static void test_cache(void **state)
 	c.tls_verify = false;
 	expect(build(&c, NULL),
 	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--cache-from|r.example.org/c|--cache-to|"
-			  "r.example.org/d|--pull=false|--tls-verify=false|" BUILD_TAIL);
+			  "r.example.org/d|--pull=missing|--tls-verify=false|" BUILD_TAIL);
 	c = plain();
 	for (size_t i = 0; i < NOMAD_ARRAY_LEN(pulls); i++) {
 		c.pull = S(pulls[i][0]);
@@ -144,7 +147,7 @@ static void test_oci(void **state)
 	c.network = S("none");
 	c.ulimits = MAP("nofile", "1:2");
 	expect(build(&c, NULL), BUILD_HEAD
-	       "--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|--authfile|/build/auth.json|"
+	       "--format|oci|--iidfile|/build/iid|--layers=false|--pull=missing|--authfile|/build/auth.json|"
 	       "--isolation|oci|--network|none|--runtime-flag|cgroup-manager=disabled|--ulimit|nofile=1:2|--|/alloc/c");
 }
 
@@ -163,7 +166,7 @@ static void test_destination(void **state)
 	assert_int_equal(build_engine_build(&buildah, &c, &inputs, without, &argv), 0);
 	expect(argv, BUILD_HEAD
 	       "--format|oci|--tag|oci-archive:/alloc/x.tar|--disable-compression=false|--iidfile|/build/iid|"
-	       "--layers=false|--pull=false|" BUILD_TAIL);
+	       "--layers=false|--pull=missing|" BUILD_TAIL);
 	free(with);
 	free(without);
 }
@@ -196,11 +199,11 @@ static void test_platform(void **state)
 	in.name_platform = true;
 	assert_int_equal(build_engine_build(&engine, &c, &in, NULL, &argv), 0);
 	expect(argv, BUILD_HEAD
-	       "--platform|linux/amd64|--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	       "--platform|linux/amd64|--format|oci|--iidfile|/build/iid|--layers=false|--pull=missing|" BUILD_TAIL);
 	c.platform = S("linux/arm64");
 	assert_int_equal(build_engine_build(&engine, &c, &in, NULL, &argv), 0);
 	expect(argv, BUILD_HEAD
-	       "--platform|linux/arm64|--format|oci|--iidfile|/build/iid|--layers=false|--pull=false|" BUILD_TAIL);
+	       "--platform|linux/arm64|--format|oci|--iidfile|/build/iid|--layers=false|--pull=missing|" BUILD_TAIL);
 }
 
 static void test_keys(void **state)
@@ -231,7 +234,7 @@ static void test_keys(void **state)
 	c.cache_from = S("r/c");
 	c.cache_to = S("r/c");
 	expect(build(&c, &in),
-	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--no-cache|--pull=false|" BUILD_TAIL);
+	       BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=true|--no-cache|--pull=missing|" BUILD_TAIL);
 }
 
 static void test_others(void **state)
@@ -272,6 +275,27 @@ static void test_files(void **state)
 	free(text);
 }
 
+/* Of newer engines: another word, and limits that they cannot raise. */
+static void test_newer(void **state)
+{
+	struct build_engine engine = { .path = S("/usr/bin/buildah"),
+				       .storage_driver = "overlay",
+				       .major = 1,
+				       .minor = 39,
+				       .nofile = 20000,
+				       .nproc = 100 };
+	struct build_config c = plain();
+	char **argv = NULL;
+
+	(void)state;
+	c.pull = S("newer");
+	c.ulimits = MAP("nproc", "7");
+	assert_int_equal(build_engine_build(&engine, &c, &inputs, NULL, &argv), 0);
+	expect(argv, BUILD_HEAD "--format|oci|--iidfile|/build/iid|--layers=false|--pull=newer|--authfile|"
+				"/build/auth.json|--isolation|chroot|--ulimit|nproc=7|--ulimit|nofile=20000:20000|--|"
+				"/alloc/c");
+}
+
 static void test_export(void **state)
 {
 	char **argv = NULL;
@@ -288,10 +312,11 @@ static void test_export(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),	    cmocka_unit_test(test_export), cmocka_unit_test(test_result),
-		cmocka_unit_test(test_sources),	    cmocka_unit_test(test_cache),  cmocka_unit_test(test_oci),
-		cmocka_unit_test(test_destination), cmocka_unit_test(test_write),  cmocka_unit_test(test_platform),
-		cmocka_unit_test(test_keys),	    cmocka_unit_test(test_others), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_plain),	 cmocka_unit_test(test_newer),	     cmocka_unit_test(test_export),
+		cmocka_unit_test(test_result),	 cmocka_unit_test(test_sources),     cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_oci),	 cmocka_unit_test(test_destination), cmocka_unit_test(test_write),
+		cmocka_unit_test(test_platform), cmocka_unit_test(test_keys),	     cmocka_unit_test(test_others),
+		cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests_name("build/engine", tests, NULL, NULL);

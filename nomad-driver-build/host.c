@@ -12,9 +12,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -54,6 +57,18 @@ static void find_platform(struct build_engine *engine)
 	for (i = 0; !uname(&uts) && i < NOMAD_ARRAY_LEN(names); i++)
 		if (strcmp(uts.machine, names[i][0]) == 0)
 			snprintf(engine->platform, sizeof(engine->platform), "linux/%s", names[i][1]);
+}
+
+/* Root of a container may not raise limits. */
+static void find_limits(struct build_engine *engine)
+{
+	struct rlimit files, processes;
+
+	if (prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) == 1 || getrlimit(RLIMIT_NOFILE, &files) < 0 ||
+	    getrlimit(RLIMIT_NPROC, &processes) < 0)
+		return;
+	engine->nofile = files.rlim_max == RLIM_INFINITY ? 0 : files.rlim_max;
+	engine->nproc = processes.rlim_max == RLIM_INFINITY ? 0 : processes.rlim_max;
 }
 
 static void find_overlay(const char *base, struct build_host *host)
@@ -191,6 +206,7 @@ void build_host_find(const struct build_plugin_config *config, const char *base,
 	if (strcmp(config->storage_driver, "vfs") != 0)
 		find_overlay(base, ret);
 	find_platform(engine);
+	find_limits(engine);
 	engine->storage_driver = ret->overlay ? "overlay" : "vfs";
 	if (ret->overlay && engine->version[0])
 		find_features(base, ret);

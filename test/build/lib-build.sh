@@ -107,7 +107,7 @@ start_registry() {
 	cleanup "kill $REGISTRY_PID"
 	REGISTRY=127.0.0.1:$_port
 	wait_for 30 'the registry answers' sh -c \
-		"skopeo list-tags --tls-verify=false docker://$REGISTRY/none 2>&1 | grep -qi 'unknown\|not found\|authentication\|unauthorized'"
+		"skopeo list-tags --tls-verify=false docker://$REGISTRY/none 2>&1 | grep -qi 'unknown\|not known\|not found\|authentication\|unauthorized'"
 }
 no_storage() { [ -z "$(find "$T/state/builds/work" "$T/state/tasks" -mindepth 1 -maxdepth 1 2>/dev/null)" ]; }
 nothing_left() {

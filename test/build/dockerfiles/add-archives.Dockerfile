@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MPL-2.0
 # says: 1000 /srv/app/hello
 FROM alpine:3.19
 ARG APP_HOME=/srv/app

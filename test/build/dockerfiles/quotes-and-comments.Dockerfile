@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
 # check=skip=all
+# SPDX-License-Identifier: MPL-2.0
 # says: [style value][two words][3 $ONE][] <<EOF ended
 ARG SUFFIX
 FROM	alpine:3.19${SUFFIX:+-$SUFFIX} AS base
