@@ -315,30 +315,54 @@ static void judge(struct triton_lease *lease, struct other *it, const struct tri
 		     machine->name ? machine->name : machine->id, "reason", why ? why : "out of memory", NULL);
 }
 
+/* All instances of an owner: a container that got no tags has only the labels. */
+static int list_of(const struct triton_cloud *cloud, const char *owner, struct triton_machines *ret)
+{
+	static const char *const tags[] = { "nomad_owner", "docker%3Alabel%3Anomad.owner" };
+	struct triton_machines all = { 0 }, some = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < NOMAD_ARRAY_LEN(tags); i++) {
+		char query[128];
+
+		snprintf(query, sizeof(query), "tag.%s=%s&tombstone=true", tags[i], owner);
+		r = triton_cloud_list(cloud, query, &some, NULL);
+		if (r >= 0)
+			r = triton_machines_merge(&all, &some);
+		triton_machines_done(&some);
+	}
+	if (r < 0)
+		triton_machines_done(&all);
+	else
+		*ret = all;
+	return r;
+}
+
+/* Milliseconds since its lease was due; negative: it is not yet. */
+static int64_t overdue_ms(const struct triton_lease *lease, const struct other *it)
+{
+	int64_t limit = it->limit_ms > lease->site->lease_ms ? it->limit_ms : lease->site->lease_ms;
+
+	return triton_now_ms() - it->changed_ms - limit;
+}
+
 static void take_over(struct triton_lease *lease, const struct triton_cloud *cloud)
 {
 	int64_t began = triton_now_ms();
 
 	for (size_t i = 0; i < lease->n_others; i++) {
-		struct other *it = &lease->others[i];
-		int64_t limit = it->limit_ms > lease->site->lease_ms ? it->limit_ms : lease->site->lease_ms;
 		struct triton_machines machines = { 0 };
-		char query[128];
 
-		if (triton_now_ms() - it->changed_ms < limit)
+		if (overdue_ms(lease, &lease->others[i]) < 0 || list_of(cloud, lease->others[i].id, &machines) < 0)
 			continue;
-		snprintf(query, sizeof(query), "tag.nomad_owner=%s&tombstone=true", it->id);
-		if (triton_cloud_list(cloud, query, &machines, NULL) < 0)
-			continue;
-		/* The newest state counts. */
+		/* The newest state counts.  This may move the array. */
 		for (size_t k = 0; k < machines.count; k++)
 			(void)see(lease, &machines.items[k]);
-		if (triton_now_ms() - it->changed_ms >= limit)
-			for (size_t k = 0; k < machines.count; k++)
-				/* The own lease has to be renewed meanwhile: the rest waits for the next round. */
-				if (triton_now_ms() - began < lease->interval_ms / 2 &&
-				    !atomic_load(&lease->site->budget.closing))
-					judge(lease, it, &machines.items[k]);
+		for (size_t k = 0; k < machines.count && overdue_ms(lease, &lease->others[i]) >= 0; k++)
+			/* The own lease has to be renewed meanwhile: the rest waits for the next round. */
+			if (triton_now_ms() - began < lease->interval_ms / 2 &&
+			    !atomic_load(&lease->site->budget.closing))
+				judge(lease, &lease->others[i], &machines.items[k]);
 		triton_machines_done(&machines);
 	}
 }

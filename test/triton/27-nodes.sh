@@ -113,6 +113,19 @@ t_failed() { # Failed instances are in no list but one.
 	two && control POST "/machine/$(of a '.[0].id' | tr -d '"')/failed" >/dev/null &&
 		nomad_says "$ALLOC" failed run && gone
 }
+t_bare() { # A container that got no tags.
+	[ -n "$ENGINE_SOCK" ] || { skip_this "$ENGINE_WHY"; return 0; }
+	node a; node b
+	begin && docker_config >"$T/config.json" &&
+		fault "{\"api\": \"*\", \"method\": \"POST\", \"path\": \"/tags$\", \"kind\": \"kill\",
+			\"when\": \"before\", \"pid_file\": \"$T/task-a/pid\"}"
+	life a start; wait $!
+	no_faults; is "$(machines '[.[] | select(.tags | has("nomad_owner") | not)] | length')" 1 &&
+		ALLOC=$(machines '.[0].tags["docker:label:nomad.alloc"]' | tr -d '"') &&
+			nomad_says "$ALLOC" lost stop &&
+		cloud_config >"$T/config.json" && life b start up rest && wait_for 30 'the other node runs' _leased b &&
+			wait_for 40 'only the machine is left' _only_b
+}
 _only_b() { _one_left && [ "$(of b)" = 1 ]; }
 account() { "$DRIVER" gc --account "$@" --config "$T/b.json" >"$T/gc" 2>&1 || { cat "$T/gc"; return 1; }; }
 t_account() {
@@ -164,6 +177,7 @@ deal 'an outage of the data centre is no silence of a node' t_outage
 deal 'a start removes the earlier run of a plugin that lost its state' t_wiped
 deal 'what a plugin without its state has forgotten is removed once Nomad gave it up' t_wiped_lost
 deal 'a failed instance of a lost node is removed' t_failed
+deal 'a container without tags of a lost node is removed' t_bare
 deal 'gc --account shows and removes what Nomad has given up' t_account
 deal 'gc --account leaves alone what a living plugin has' t_account_living
 deal 'the token of Nomad goes to Nomad only' t_token
