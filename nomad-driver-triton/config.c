@@ -107,6 +107,18 @@ static const char *check_volume_name(const char *value)
 		       : "letters, digits and _.-, a letter or digit first";
 }
 
+static const char *check_image_name(const char *value)
+{
+	return strchr(value, '@') ? "a name without a digest, which has an option of its own: digest" : NULL;
+}
+
+static const char *check_digest(const char *value)
+{
+	return strlen(value) == 71 && strncmp(value, "sha256:", 7) == 0 && strspn(value + 7, "0123456789abcdef") == 64
+		       ? NULL
+		       : "sha256: and 64 of 0-9a-f";
+}
+
 /* ---- Blocks of a task ---- */
 
 static const struct nomad_option package_options[] = {
@@ -122,10 +134,14 @@ static const struct nomad_schema package_schema = NOMAD_SCHEMA(struct triton_pac
 
 static const struct nomad_option docker_image_options[] = {
 	NOMAD_OPTION(struct triton_docker_image, name, STRING, .power = &triton_power_image, .required = true,
-		     .non_empty = true, .example = "\"busybox\"",
+		     .non_empty = true, .check = check_image_name, .example = "\"busybox\"",
 		     .help = "Name of the image, with its registry where it is not the default."),
 	NOMAD_OPTION(struct triton_docker_image, tag, STRING, .harmless = "narrows the search for a name",
 		     .def = "\"latest\"", .non_empty = true, .help = "Tag of the image."),
+	NOMAD_OPTION(struct triton_docker_image, digest, STRING, .harmless = "narrows the search for a name",
+		     .check = check_digest,
+		     .example = "\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
+		     .help = "Digest of the image's manifest. It wins over the tag, and always names the same image."),
 	NOMAD_OPTION(struct triton_docker_image, auto_pull, BOOL, .harmless = "when the image is pulled",
 		     .def = "false",
 		     .help = "Pull the image each time; otherwise it is pulled only where it is missing."),

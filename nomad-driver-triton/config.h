@@ -77,7 +77,7 @@ struct triton_cloud_task {
 };
 
 struct triton_docker_image {
-	char *name, *tag;
+	char *name, *tag, *digest;
 	bool auto_pull;
 };
 

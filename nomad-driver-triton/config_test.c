@@ -160,6 +160,12 @@ static void test_refused(void **state)
 	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},"
 		"\"restart_policy\":\"sometimes\"}}",
 		"restart_policy");
+	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":"
+		"\"i@sha256:0\"}}}",
+		"an option of its own: digest");
+	refused("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\","
+		"\"digest\":\"sha256:0\"}}}",
+		"sha256: and 64 of 0-9a-f");
 	accepted("{\"api_type\":\"docker_api\",\"package\":{\"name\":\"p\"},\"docker_api\":{\"image\":{\"name\":\"i\"},"
 		 "\"restart_policy\":\"unless-stopped\"}}");
 }

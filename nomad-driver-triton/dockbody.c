@@ -151,16 +151,22 @@ static void set_labels(json_t *body, const struct triton_docker_spec *spec, int 
 	*bad |= json_object_set_new(body, "Labels", labels);
 }
 
+char *triton_docker_reference(const struct triton_docker_image *image)
+{
+	if (triton_given(image->digest))
+		return nomad_strdupf("%s@%s", image->name, image->digest);
+	return nomad_strdupf("%s:%s", image->name, triton_given(image->tag) ? image->tag : "latest");
+}
+
 int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, struct nomad_error **err)
 {
+	NOMAD_AUTO_FREE char *image = triton_docker_reference(spec->task->image);
 	const struct triton_docker_task *task = spec->task;
 	json_t *body = json_object(), *host = json_object(), *exposed = json_object();
-	int bad = !body || !host || !exposed ? -1 : 0;
+	int bad = !body || !host || !exposed || !image ? -1 : 0;
 
 	if (!bad) {
-		bad |= json_object_set_new(body, "Image",
-					   json_sprintf("%s:%s", task->image->name,
-							triton_given(task->image->tag) ? task->image->tag : "latest"));
+		set_text(body, "Image", image, &bad);
 		set_list(body, "Cmd", task->cmd, &bad);
 		set_list(body, "Entrypoint", task->entrypoint, &bad);
 		set_bool(body, "OpenStdin", task->openstdin, &bad);

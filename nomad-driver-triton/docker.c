@@ -133,8 +133,7 @@ int triton_docker_ping(const struct triton_docker *docker, struct nomad_error **
 /* ---- Images ---- */
 
 /* A pull fails after its 200, by an object in the stream. */
-static int find_pull_error(const struct triton_response *response, const char *name, const char *tag,
-			   struct nomad_error **err)
+static int find_pull_error(const struct triton_response *response, const char *image, struct nomad_error **err)
 {
 	const char *at = response->body, *end = at + response->size;
 
@@ -151,7 +150,7 @@ static int find_pull_error(const struct triton_response *response, const char *n
 		if (text) {
 			words = triton_one_line(text, strlen(text));
 			json_decref(json);
-			return nomad_error_set(err, ENOENT, "pull the image '%s:%s': %s", name, tag,
+			return nomad_error_set(err, ENOENT, "pull the image '%s': %s", image,
 					       words ? words : "failed");
 		}
 		json_decref(json);
@@ -164,10 +163,13 @@ static int find_pull_error(const struct triton_response *response, const char *n
 	return 0;
 }
 
-int triton_docker_pull(const struct triton_docker *docker, const char *name, const char *tag,
+int triton_docker_pull(const struct triton_docker *docker, const struct triton_docker_image *image,
 		       const struct triton_auth *auth, int64_t timeout_ms, struct nomad_error **err)
 {
-	NOMAD_AUTO_FREE char *from = triton_url_escape(name), *version = triton_url_escape(tag), *header = NULL;
+	/* The parameter takes a digest as well. */
+	const char *tag = triton_given(image->digest) ? image->digest : image->tag;
+	NOMAD_AUTO_FREE char *what = triton_docker_reference(image), *from = triton_url_escape(image->name),
+			     *version = triton_url_escape(tag), *header = NULL;
 	NOMAD_AUTO_FREE char *path =
 		nomad_strdupf("/images/create?fromImage=%s&tag=%s", from ? from : "", version ? version : "");
 	struct options options = { .timeout_ms = timeout_ms, .body_max = 64 << 20 };
@@ -180,16 +182,16 @@ int triton_docker_pull(const struct triton_docker *docker, const char *name, con
 
 		header = value ? nomad_strdupf("X-Registry-Auth: %s", value) : NULL;
 		if (!header)
-			return nomad_error_errno(err, ENOMEM, "pull the image '%s'", name);
+			return nomad_error_errno(err, ENOMEM, "pull the image '%s'", image->name);
 		options.header = header;
 	}
-	if (!from || !version)
-		return nomad_error_errno(err, ENOMEM, "pull the image '%s'", name);
+	if (!what || !from || !version)
+		return nomad_error_errno(err, ENOMEM, "pull the image '%s'", image->name);
 	r = call(docker, "POST", path, NULL, &options, &response, err);
 	if (r < 0)
-		r = nomad_error_wrap(err, "pull the image '%s:%s'", name, tag);
+		r = nomad_error_wrap(err, "pull the image '%s'", what);
 	else
-		r = find_pull_error(&response, name, tag, err);
+		r = find_pull_error(&response, what, err);
 	triton_response_done(&response);
 	return r;
 }

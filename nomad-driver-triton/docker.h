@@ -33,7 +33,7 @@ int triton_docker_uuid(const char *id, char ret[37]);
 
 int triton_docker_ping(const struct triton_docker *docker, struct nomad_error **err);
 /* 0 once the image is there. */
-int triton_docker_pull(const struct triton_docker *docker, const char *name, const char *tag,
+int triton_docker_pull(const struct triton_docker *docker, const struct triton_docker_image *image,
 		       const struct triton_auth *auth, int64_t timeout_ms, struct nomad_error **err);
 /* -ENOENT: the image is missing; -EEXIST: the name is taken. */
 int triton_docker_create(const struct triton_docker *docker, const char *name, const json_t *body, int64_t timeout_ms,
@@ -72,6 +72,8 @@ struct triton_docker_spec {
 	const char *node_id, *owner, *cluster; /* or NULL */
 };
 int triton_docker_body(const struct triton_docker_spec *spec, json_t **ret, struct nomad_error **err);
+/* "NAME:TAG" or "NAME@DIGEST", malloc()ed; NULL if out of memory. */
+char *triton_docker_reference(const struct triton_docker_image *image);
 /* Value of X-Registry-Auth, malloc()ed; NULL if out of memory. */
 char *triton_docker_auth(const struct triton_auth *auth);
 

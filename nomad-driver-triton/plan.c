@@ -122,7 +122,7 @@ static int plan_machine(struct plan *plan, struct nomad_error **err)
 static int plan_container(struct plan *plan, struct nomad_error **err)
 {
 	const struct triton_docker_task *want = plan->want->docker_api;
-	NOMAD_AUTO_FREE char *package = NULL;
+	NOMAD_AUTO_FREE char *package = NULL, *image = triton_docker_reference(want->image);
 	struct triton_docker docker;
 	int r = triton_find_package(&plan->cloud, plan->want->package, &package, err);
 
@@ -132,10 +132,11 @@ static int plan_container(struct plan *plan, struct nomad_error **err)
 		r = triton_docker_ping(&docker, err);
 	if (r < 0)
 		return r;
+	if (!image)
+		return nomad_error_errno(err, ENOMEM, "describe the image");
 	say(plan, "container like %s", plan->name);
 	say_thing(plan, "package", package);
-	say(plan, "image %s:%s, which is pulled %s", want->image->name, want->image->tag,
-	    want->image->auto_pull ? "at each start" : "if it is missing");
+	say(plan, "image %s, which is pulled %s", image, want->image->auto_pull ? "at each start" : "if it is missing");
 	return 0;
 }
 

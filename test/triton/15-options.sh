@@ -12,6 +12,7 @@ shards 6
 start_site
 
 python_uuid() { "$STANDIN_PYTHON" -c 'import sys, uuid; print(uuid.uuid5(uuid.NAMESPACE_DNS, sys.argv[1]))' "$1"; }
+image_id() { [ -z "$ENGINE_SOCK" ] || _engine http://d/v1.24/images/busybox:test/json | jq -r .Id; }
 OF_REQUESTS='
 def sent($method; $path): [.[] | select(.method == $method and (.path | test($path)))];
 def made: sent("POST"; "/machines$") | last | .body | fromjson;
@@ -154,6 +155,8 @@ option cloud_api.image.tags cloud "$MANY.tags = {role: \"db\", eol: \"true\"}" \
 	"made.image == \"$(python_uuid image-many-2)\""
 option docker_api.image.name docker . 'box.Image == "busybox:test"'
 option docker_api.image.tag docker '.docker_api.image.tag = "test"' 'box.Image == "busybox:test"'
+option docker_api.image.digest docker ".docker_api.image += {digest: \"$(image_id)\"}" \
+	"(box.Image | test(\"^busybox@sha256:[0-9a-f]{64}\$\")) and asked(\"POST\"; \"fromImage=busybox&tag=sha256%3A\")"
 option docker_api.image.auto_pull docker '.docker_api.image.auto_pull = true' \
 	'asked("POST"; "/images/create[?]fromImage=busybox&tag=test$")'
 option docker_api.image.auto_pull docker '.docker_api.image.auto_pull = false' 'asked("POST"; "/images/create") | not'

@@ -80,6 +80,19 @@ t_protected() { run "$(docker_config '.deletion_protection = true')" && up && sl
 	is "$(machines '.[0].deletion_protection')" true && stop && none_left; }
 t_no_image() { run "$(docker_config '.docker_api.image.name = "none"')"; finish && [ $STATUS -ne 0 ] &&
 	file_has "$T/err" "pull the image 'none:test': Error: image none:test not found" && none_left; }
+t_digest() { # It is missing at first, and pulled; the second one finds it.
+	_digest=$(_engine http://d/v1.24/images/busybox:test/json | jq -r .Id) &&
+	for _n in 1 2; do
+		control POST /forget '{}' >/dev/null &&
+		run "$(docker_config ".docker_api.image = {name: \"busybox\", digest: \"$_digest\"}")" && up &&
+		body >"$T/body" && is "$(jq -r .Image "$T/body")" "busybox@$_digest" &&
+		is "$(containers '.[0].ImageID' | tr -d '"')" "$_digest" &&
+		is "$(control GET /requests | jq '[.[] | select(.path | test("fromImage=busybox&tag=sha256"))] | length')" \
+			$((2 - _n)) && stop && none_left || return 1
+	done
+	run "$(docker_config '.docker_api.image = {name: "busybox", digest: ("sha256:" + "0" * 64)}')"; finish
+	[ $STATUS -ne 0 ] && file_has "$T/err" "pull the image 'busybox@sha256:0{64}': Error: image" && none_left
+}
 t_auto_pull() {
 	run "$(docker_config '.docker_api.image.auto_pull = true | .docker_api.auth = {username: "u",
 		password: "canary-password", server_address: "r"}')" && up && stop && none_left &&
@@ -128,6 +141,7 @@ deal 'each option is in the request; published rules go, the account'"'"'s stay'
 deal 'firewall rules' t_rules
 deal 'deletion protection is lifted by who set it' t_protected
 deal 'a missing image: the reason of the pull' t_no_image
+deal 'an image by its digest: pulled if it is missing, and no other one' t_digest
 deal 'auto_pull and auth; the password stays inside' t_auto_pull
 deal 'deleted from outside' t_deleted_outside
 deal 'stopped from outside: the code is its own' t_stopped_outside

@@ -30,6 +30,7 @@ class Engine:
     def __init__(self, path):
         self.path = path
         self.execs_told = set()
+        self.pulled = set()             # NAME@DIGEST
 
     def ask(self, method, target, body=None, headers=None):
         connection = Connection(self.path)
@@ -142,8 +143,13 @@ def make_handler(base, reset):
             if not query.get("tag"):
                 self.plain(500, None, "pull of all tags is not supported")
                 return
-            name = "%s:%s" % (query["fromImage"], query["tag"])
-            status, _ = self.state.docker.ask("GET", "/images/%s/json" % name)
+            # A digest is a tag of this form (sdc-docker lib/endpoints/images.js).  That of a manifest is here the
+            # engine's id of the image, for nothing comes from a registry.
+            digest = query["tag"].startswith("sha256:")
+            name = "%s%s%s" % (query["fromImage"], "@" if digest else ":", query["tag"])
+            status, _ = self.state.docker.ask("GET", "/images/%s/json" % (query["tag"] if digest else name))
+            if digest and status == 200:
+                self.state.docker.pulled.add(name)
             lines = [{"status": "Pulling repository"}]
             if status == 200 and not query["fromImage"].startswith("secret"):
                 lines.append({"status": "Status: Image is up to date for " + name})
@@ -159,6 +165,12 @@ def make_handler(base, reset):
             if "HostConfig" not in body:
                 self.plain(500, None, "HostConfig is missing")
                 return
+            # By digest: lib/backends/sdc/images.js, imgFromName() and imgFromManifestDigest().
+            if "@" in body["Image"]:
+                if body["Image"] not in self.state.docker.pulled:
+                    self.plain(404, "ResourceNotFound", "No image with manifest digest: " + body["Image"].split("@")[1])
+                    return
+                body["Image"] = body["Image"].split("@")[1]
             package = labels.pop("com.joyent.package", None)
             if package not in [p["id"] for p in cloud.packages]:
                 self.plain(409, "ValidationFailed", "package %s does not exist" % package)
