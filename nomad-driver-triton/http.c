@@ -374,6 +374,8 @@ static void set_options(struct attempt *attempt, CURL *easy, struct curl_slist *
 	int64_t timeout = request->timeout_ms ? request->timeout_ms : attempt->http->timeout_ms;
 
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	/* A handle has one request at a time; each connection more is TLS state of 30 kB that nobody uses. */
+	curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, 1L);
 	/* libcurl sends a request again by itself when a kept connection turns out to be closed: not what must be sent
 	 * once only. */
 	if (!attempt->repeatable)

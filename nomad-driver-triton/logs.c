@@ -32,7 +32,7 @@ enum { WAITING, READING, DONE };
 struct follower {
 	struct follower *next;
 	struct triton_logs *logs;
-	char *task_id, *container, *path[3], *position_path;
+	char *task_id, *container, *path[3];
 	struct triton_http *http;
 	struct triton_position position;
 	int fd[3];	 /* -1: not open */
@@ -83,7 +83,6 @@ static void follower_free(struct follower *f)
 	free(f->pending);
 	free(f->task_id);
 	free(f->container);
-	free(f->position_path);
 	free(f);
 }
 
@@ -343,6 +342,9 @@ static int64_t turn(struct follower *f, int64_t now)
 	}
 	ready = open_pipes(f);
 	if (!f->container) {
+		/* The note is delivered.  Of thousands of machines the positions would take a page each. */
+		triton_position_close(&f->position);
+		free(NOMAD_TAKE_PTR(f->pending));
 		if (f->finishing)
 			f->state = DONE;
 		return ready ? INT64_MAX : now + 500;
@@ -490,8 +492,7 @@ int triton_logs_follow(struct triton_logs *logs, const struct triton_follow *fol
 	f->tty = follow->tty;
 	f->fd[1] = f->fd[2] = -1;
 	if (triton_keep(&f->task_id, follow->task_id) < 0 || triton_keep(&f->container, follow->container) < 0 ||
-	    triton_keep(&f->path[1], follow->stdout_path) < 0 || triton_keep(&f->path[2], follow->stderr_path) < 0 ||
-	    triton_keep(&f->position_path, follow->position_path) < 0) {
+	    triton_keep(&f->path[1], follow->stdout_path) < 0 || triton_keep(&f->path[2], follow->stderr_path) < 0) {
 		follower_free(f);
 		return nomad_error_errno(err, ENOMEM, "follow a log");
 	}

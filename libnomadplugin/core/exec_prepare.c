@@ -81,7 +81,7 @@ int nomad__exec_describe(struct nomad_task *task, const char *const *argv, bool 
 		return nomad_error_set(err, EINVAL, "exec in task '%s': no command is given", task->info.id);
 	exec->argv = nomad_strv_copy(argv);
 	exec->tty = tty;
-	if (!exec->argv || (driver->exec && nomad_map_copy(&exec->env, &task->info.env) < 0))
+	if (!exec->argv)
 		return nomad_error_errno(err, ENOMEM, "exec in task '%s'", task->info.id);
 	if (!driver->exec)
 		return 0;
@@ -94,7 +94,11 @@ int nomad__exec_describe(struct nomad_task *task, const char *const *argv, bool 
 	pthread_mutex_unlock(&progress->lock);
 	if (r < 0)
 		return r;
-	r = driver->exec(task, exec, err);
+	/* Not before: until it runs, its environment may go. */
+	if (nomad_map_copy(&exec->env, &task->info.env) < 0)
+		r = nomad_error_errno(err, ENOMEM, "exec in task '%s'", task->info.id);
+	else
+		r = driver->exec(task, exec, err);
 	pthread_mutex_lock(&progress->lock);
 	progress->opening--;
 	pthread_cond_broadcast(&progress->changed);

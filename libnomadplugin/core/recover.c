@@ -115,6 +115,7 @@ static int recover_busy(struct nomad_task *task, const struct nomad__handle *han
 					 : NOMAD__RECOVERS_FAILED,
 			  1);
 	if (r >= 0) {
+		nomad__task_settled(task);
 		nomad__task_set_running(task, asked_ns);
 		nomad_task_event(task, "Recovered after a restart of the driver");
 	} else {

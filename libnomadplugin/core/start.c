@@ -137,6 +137,8 @@ static int start_busy(struct nomad_task *task, const void *config, size_t config
 		begun = true;
 		r = start_or_adopt(task, &kind, err);
 	}
+	if (r >= 0)
+		nomad__task_settled(task);
 	if (r >= 0 && !nomad__task_set_started(task)) {
 		r = -ECANCELED;
 		if (begun) {

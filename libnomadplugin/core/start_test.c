@@ -345,5 +345,27 @@ static void test_storm(void **state)
 	nomad__plugin_free(plugin);
 }
 
+/* Of a driver whose tasks all run elsewhere, nothing reads it after the start. */
+static void test_environment(void **state)
+{
+	struct nomad_driver driver = remote_driver;
+
+	(void)state;
+	for (int all = 0; all < 2; all++) {
+		struct nomad_plugin *plugin = plugin_up(&driver);
+		struct nomad_task *task;
+
+		must_start(plugin, id_of("web/1"), "{\"remote\": true}", NULL);
+		task = nomad__task_find(plugin, id_of("web/1"));
+		assert_non_null(task);
+		assert_int_equal(task->info.env.count > 0, !all);
+		nomad__task_unref(task);
+		must_destroy(plugin, id_of("web/1"));
+		nomad__plugin_free(plugin);
+		driver.capabilities |= NOMAD_ALL_REMOTE;
+	}
+}
+
 MAIN("start", T(test_life), T(test_exit_codes), T(test_unknown), T(test_failed_starts), T(test_replay),
-     T(test_replay_of_ended), T(test_replay_not_adoptable), T(test_claims), T(test_storm))
+     T(test_replay_of_ended), T(test_replay_not_adoptable), T(test_claims), T(test_environment),
+     T(test_storm))

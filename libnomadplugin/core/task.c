@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "core/plugin.h"
 #include "core/task_journal.h"
 #include "core/task_network.h"
 #include "core/task_progress.h"
 #include "schema/schema.h"
+
+enum { TRIM_EACH = 64 }; /* tasks */
 
 /* name-alloc-hash: readable, and unique by a hash of the whole id. */
 char *nomad__slug(const char *id)
@@ -132,6 +135,16 @@ void nomad__task_unref(struct nomad_task *task)
 	free(task->state_dir);
 	pthread_mutex_destroy(&task->busy);
 	free(task);
+}
+
+void nomad__task_settled(struct nomad_task *task)
+{
+	static unsigned count;
+
+	if (task->plugin->driver->capabilities & NOMAD_ALL_REMOTE)
+		nomad_map_done(&task->info.env);
+	if (__atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) % TRIM_EACH == 0)
+		nomad__memory_trim();
 }
 
 const struct nomad_task_info *nomad_task_info(const struct nomad_task *task)

@@ -34,6 +34,9 @@ struct nomad_task *nomad__task_ref(struct nomad_task *task);
 /* False if the last reference is gone: then another thread is freeing the task. */
 bool nomad__task_ref_if_alive(struct nomad_task *task);
 void nomad__task_unref(struct nomad_task *task);
+/* The driver's start() or recover() has succeeded.  Frees the environment of a task that runs elsewhere: it takes
+ * kilobytes, and nothing reads it again.  Now and then returns to the system what starts have freed. */
+void nomad__task_settled(struct nomad_task *task);
 char *nomad__slug(const char *id);
 
 /* Output is lost: an event with the number of bytes as its annotation `lost_bytes` (-1: nobody knows how many).  What

@@ -104,7 +104,8 @@ enum nomad_capability {
 	NOMAD_JOIN_GROUP_NETWORK = 1 << 6, /* network modes bridge, cni/..., none */
 	NOMAD_OWN_TASK_NETWORK = 1 << 7,   /* network mode driver */
 	NOMAD_ALL_REMOTE = 1 << 8,	   /* runs no task on this host: the plugin gives up what that takes (mounts,
-					    * namespaces, capabilities), for good and for its children */
+					    * namespaces, capabilities), for good and for its children; the
+					    * environment of a task is there in start() and recover() only */
 };
 
 enum nomad_fs_isolation {

@@ -11,11 +11,13 @@
 
 static int redact_block(const struct nomad_schema *schema, const msgpack_object_map *map, msgpack_packer *pk);
 
-static const struct nomad_option *keep(const struct nomad_schema *schema, const msgpack_object_str *key)
+/* Nomad sends each option that is absent as nil, which means the same. */
+static const struct nomad_option *keep(const struct nomad_schema *schema, const msgpack_object_kv *pair)
 {
+	const msgpack_object_str *key = &pair->key.via.str;
 	const struct nomad_option *option = nomad__option_find(schema, nomad__bytes(key), key->size);
 
-	return option && !option->secret ? option : NULL;
+	return option && !option->secret && pair->val.type != MSGPACK_OBJECT_NIL ? option : NULL;
 }
 
 /* A block, or a list of them; what is neither is nothing the decoder takes. */
@@ -48,11 +50,11 @@ static int redact_block(const struct nomad_schema *schema, const msgpack_object_
 	size_t count = 0;
 
 	for (size_t i = 0; i < map->size; i++)
-		count += keep(schema, &map->ptr[i].key.via.str) != NULL;
+		count += keep(schema, &map->ptr[i]) != NULL;
 	if (msgpack_pack_map(pk, count))
 		return -1;
 	for (size_t i = 0; i < map->size; i++) {
-		const struct nomad_option *option = keep(schema, &map->ptr[i].key.via.str);
+		const struct nomad_option *option = keep(schema, &map->ptr[i]);
 
 		if (!option)
 			continue;
@@ -80,11 +82,16 @@ int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack,
 	if (r == 0 && redact_block(schema, &options, &pk))
 		r = nomad__fault_memory(err, what);
 	msgpack_zone_destroy(&zone);
-	if (r < 0) {
-		msgpack_sbuffer_destroy(&out);
-		return r;
+	if (r == 0) {
+		/* A copy, for it stays as long as the task, and the buffer has 8 KiB at least.  Shrunk in place it would
+		 * leave a hole that the next one does not fit into. */
+		*ret_size = out.size;
+		*ret_data = malloc(out.size);
+		if (*ret_data)
+			memcpy(*ret_data, out.data, out.size);
+		else
+			r = nomad__fault_memory(err, what);
 	}
-	*ret_size = out.size;
-	*ret_data = msgpack_sbuffer_release(&out);
-	return 0;
+	msgpack_sbuffer_destroy(&out);
+	return r;
 }

@@ -58,8 +58,12 @@ static void secrets_are_left_out(void **state)
 		 "u");
 	REDACTED("\x81\xa6"
 		 "branch\xc0",
-		 "\x81\xa6"
-		 "branch\xc0");
+		 "\x80");
+	REDACTED("\x82\xa4"
+		 "text\xc0\xa3"
+		 "map\x80",
+		 "\x81\xa3"
+		 "map\x80");
 	REDACTED("\x81\xa5"
 		 "mount\x91\x81\xa4"
 		 "name\xa1"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# A good citizen: what 200 tasks of one plugin cost the data centre while
-# nothing changes, and in an outage.
+# A good citizen: what 200 tasks of one plugin cost the data centre while nothing changes, and in an outage, and what
+# memory they take.  NOMAD_TEST_LONG=1: 5,000 tasks.
 . test/lib.sh
 . test/triton/lib-triton.sh
 require_standin
@@ -12,17 +12,20 @@ start_site
 jq 'del(.poll_interval) | .requests_per_second = 1000 | .request_timeout = 60' "$T/plugin.json" >"$T/crowd.json"
 cloud_config >"$T/config.json"
 N=${CROWD:-200}
+[ -z "${NOMAD_TEST_LONG:-}" ] || N=${CROWD:-5000}
+# Starts and ends of so many, on a busy machine.
+LONG=$((120 + N / 4))
 mkdir "$T/task"
 
 asked() { control GET /requests | jq "[.[] | select(.api == \"cloudapi\")] | length"; }
 _has() { grep -q "$1" "$T/out"; }
 t_start() {
-	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" crowd=$N rest disperse=$N settle idle >"$T/out" 2>"$T/err" \
-		</dev/null &
+	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" start crowd=$N up wait destroy rest disperse=$N settle idle \
+		>"$T/out" 2>"$T/err" </dev/null &
 	STEPS_PID=$!
 	cleanup "kill -9 $STEPS_PID"
-	wait_for 120 'all have started' _has '^crowd:' && _has "crowd: 0 of $N failed" &&
-		is "$(machines length)" "$N" ||
+	wait_for $LONG 'all have started' _has '^crowd:' && _has "crowd: 0 of $N failed" &&
+		is "$(machines length)" "$((N + 1))" ||
 		{ cat "$T/out" "$T/err"; return 1; }
 }
 # The first looks are made by then.
@@ -35,6 +38,20 @@ t_quiet() {
 		jq -c '.[] | {method, path}' | head -n 20; return 1; }
 }
 t_listed() { control GET /requests | jq -e '[.[] | select(.path | test("/machines/"))] | length == 0' >/dev/null; }
+# The plugin alone takes 10 MB; a task takes 6 kB, of which a third is what starts leave in between.
+t_memory() {
+	_kb=$(awk '/^Private_/ { n += $2 } END { print n }' "/proc/$STEPS_PID/smaps_rollup")
+	[ "$_kb" -le $((14000 + N * 7)) ] || { echo "$_kb kB"; cat "/proc/$STEPS_PID/smaps_rollup"; return 1; }
+}
+_lists() { control GET /requests | jq '[.[] | select(.path | test("nomad_owner.*offset=0$"))] | length'; }
+# The end is in the second list after it at the latest; the first may have been under way.
+t_noticed() {
+	control POST "/machine/$(machines '[.[] | select(.tags.nomad_task | test("^[^-]*-2222-3333-4444-0{12}/"))][0].id' |
+		tr -d '"')/delete" >/dev/null && sleep 1 && control POST /forget '{}' >/dev/null &&
+		wait_for 60 'the end is told' _has '^end ' && _asked=$(_lists) &&
+		{ [ "$_asked" -le 2 ] || { echo "told after $_asked lists"; control GET /requests |
+			jq -c '.[] | {time, method, path, status}'; return 1; }; }
+}
 t_outage() {
 	fault '{"path": ".", "kind": "status", "status": 503, "retry_after": 2, "count": 100000}' &&
 		control POST /forget '{}' >/dev/null
@@ -44,7 +61,7 @@ t_outage() {
 }
 t_end() {
 	touch "$T/task/go"
-	wait_for 150 'all are destroyed' _dispersed && nothing_left || { cat "$T/out"; tail -n 20 "$T/err"; return 1; }
+	wait_for $LONG 'all are destroyed' _dispersed && nothing_left || { cat "$T/out"; tail -n 20 "$T/err"; return 1; }
 }
 _dispersed() { pid_gone $STEPS_PID || [ "$(grep -c "crowd: 0 of $N failed" "$T/out")" = 2 ]; }
 t_silent() {
@@ -85,6 +102,9 @@ run_test 'a throttle without Retry-After: 30 tasks start and end, few requests a
 run_test "$N tasks start" t_start
 run_test "nothing changes: at most a request a second for $N tasks" t_quiet
 run_test 'no machine is asked for by itself' t_listed
+run_test 'the memory of a task is bounded' t_memory
+diag "$N tasks: $_kb kB"
+run_test 'an end is noticed within two lists' t_noticed
 run_test 'in an outage it does not ask more, nor for ever less' t_outage
 run_test 'all end, and nothing is left' t_end
 run_test 'nobody is asked after by then' t_silent

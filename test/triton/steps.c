@@ -36,6 +36,7 @@
 
 #include <jansson.h>
 
+#include "base/memory.h"
 #include "core/plugin.h"
 #include "nomad-driver-triton/driver.h"
 #include "nomad-driver-triton/hold.h"
@@ -138,6 +139,14 @@ static struct nomad_task_info info_of(const char *folder, unsigned n)
 
 	if (!info.alloc_dir || nomad_map_set(&info.env, "NOMAD_TASK_NAME", "task") < 0)
 		abort();
+	/* Nomad sets some forty, of this size. */
+	for (unsigned i = 0; n && i < 40; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "NOMAD_VARIABLE_OF_A_TASK_%u", i);
+		if (nomad_map_set(&info.env, name, "a-value-of-some-length.service.example.com") < 0)
+			abort();
+	}
 	return info;
 }
 
@@ -389,6 +398,7 @@ int main(int argc, char **argv)
 		return triton_hold_main(argc, argv);
 	if (argc < 5)
 		return 2;
+	nomad__memory_share();
 	hash = nomad_hash32(argv[3], strlen(argv[3]));
 	id_of(0, alloc_id, id);
 	setvbuf(stdout, NULL, _IOLBF, 0);
