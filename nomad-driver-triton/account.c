@@ -66,9 +66,11 @@ static int64_t lease_age_s(const struct account *account, const char *owner)
 static void report(struct account *account, const struct triton_machine *machine, const char *what, const char *why)
 {
 	const char *node = triton_owner_tag(machine, "node"), *owner = triton_owner_tag(machine, "owner");
-	NOMAD_AUTO_FREE char *line = nomad_strdupf(
-		"%s %s (%s, %s, node %.8s, plugin %.8s): %s", what, machine->name ? machine->name : "-", machine->id,
+	NOMAD_AUTO_FREE char *text = nomad_strdupf(
+		"%s %.63s (%s, %s, node %.8s, plugin %.8s): %s", what, machine->name ? machine->name : "-", machine->id,
 		triton_state_word(machine->state), node ? node : "unknown", owner ? owner : "unknown", why);
+	/* Whoever may set tags chooses what they say. */
+	NOMAD_AUTO_FREE char *line = text ? triton_one_line(text, strlen(text)) : NULL;
 
 	if (line)
 		account->say(account->ud, line);
@@ -91,7 +93,7 @@ static void clear(struct account *account, const struct triton_machine *machine,
 		return;
 	}
 	if (triton_remains_of_machine(machine, &remains) < 0)
-		return keep(account, machine, "its tags do not say which task it is of");
+		return keep(account, machine, "its name and tags do not say which task it is of");
 	if (triton_remains_clear(account->site, &remains, CLEAR_MS, &err) < 0) {
 		account->failed++;
 		report(account, machine, "cannot remove", nomad_error_message(err));

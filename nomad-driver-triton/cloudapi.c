@@ -17,7 +17,7 @@
 #include "entries.h"
 #include "text.h"
 
-enum { PAGE = TRITON_PAGE, MACHINES_MAX = 1000000, SKIPPED_MOST = 16 };
+enum { PAGE = TRITON_PAGE, PAGE_MOST = 10 * PAGE, MACHINES_MAX = 1000000, SKIPPED_MOST = 16 };
 
 /* ---- Answers ---- */
 
@@ -275,7 +275,7 @@ static int keep_tag(struct nomad_map *map, const char *key, const json_t *value)
 int triton_machine_parse(const json_t *json, struct triton_machine *ret)
 {
 	struct triton_machine machine = { 0 };
-	const char *id = triton_json_text(json, "id"), *key;
+	const char *id = triton_json_text(json, "id"), *address = triton_json_text(json, "primaryIp"), *key;
 	json_t *item;
 	size_t i;
 	int r;
@@ -287,8 +287,9 @@ int triton_machine_parse(const json_t *json, struct triton_machine *ret)
 	r = triton_keep(&machine.id, id);
 	if (r >= 0)
 		r = triton_keep(&machine.name, triton_json_text(json, "name"));
-	if (r >= 0)
-		r = triton_keep(&machine.primary_ip, triton_json_text(json, "primaryIp"));
+	/* It is shown to people, and given to Nomad. */
+	if (r >= 0 && address && strspn(address, "0123456789abcdefABCDEF.:") == strlen(address))
+		r = triton_keep(&machine.primary_ip, address);
 	json_object_foreach(json_object_get(json, "tags"), key, item) if (r >= 0) r =
 		keep_tag(&machine.tags, key, item);
 	json_array_foreach(json_object_get(json, "dns_names"), i, item) if (r >= 0 && json_is_string(item)) r =
@@ -322,8 +323,9 @@ static int take_bytes(void *ud, const char *data, size_t size)
 {
 	struct page *page = ud;
 
+	/* A server that does not keep to the limit may never end. */
 	if (data)
-		return triton_entries_feed(&page->entries, data, size);
+		return page->count > PAGE_MOST ? -EPROTO : triton_entries_feed(&page->entries, data, size);
 	drop_page(page);
 	return 0;
 }
@@ -407,6 +409,17 @@ int triton_cloud_get(const struct triton_cloud *cloud, const char *id, struct tr
 	return r;
 }
 
+/* Is it the page that was there before?  `first` is the id that a page began with. */
+static bool is_repeated(const struct triton_machines *page, char first[37])
+{
+	if (!page->count)
+		return false;
+	if (strcmp(page->items[0].id, first) == 0)
+		return true;
+	snprintf(first, 37, "%s", page->items[0].id);
+	return false;
+}
+
 /* Hands on the machines of one page. */
 static int hand_on(struct triton_machines *page, int (*take)(void *ud, struct triton_machine *machine), void *ud)
 {
@@ -423,6 +436,7 @@ int triton_cloud_each(const struct triton_cloud *cloud, const char *query,
 		      struct nomad_error **err)
 {
 	size_t limit = PAGE, offset = 0, skipped = 0, n;
+	char first[37] = "";
 	int r;
 
 	*ret_unreadable = 0;
@@ -436,6 +450,10 @@ int triton_cloud_each(const struct triton_cloud *cloud, const char *query,
 		r = path ? take_page(cloud, path, true, &page, &n, &answer, &why)
 			 : nomad_error_errno(&why, ENOMEM, "list the instances");
 		triton_answer_done(&answer);
+		if (r >= 0 && is_repeated(&page, first)) {
+			triton_machines_done(&page);
+			return nomad_error_set(err, EBADMSG, "list the instances: CloudAPI repeats a page");
+		}
 		if (r >= 0) {
 			offset += n;
 			*ret_unreadable += page.unreadable;
@@ -567,29 +585,4 @@ int triton_cloud_add(const struct triton_cloud *cloud, const char *id, const cha
 	}
 	json_decref(body);
 	return r;
-}
-
-int triton_cloud_last_action(const struct triton_cloud *cloud, const char *id, char ret[64], struct nomad_error **err)
-{
-	struct triton_answer answer;
-	json_t *item;
-	size_t i;
-	int r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/machines/%s/audit", id);
-
-	if (r < 0)
-		return r;
-	ret[0] = '\0';
-	json_array_foreach(answer.json, i, item)
-	{
-		const char *action = triton_json_text(item, "action"), *success = triton_json_text(item, "success");
-
-		if (action && success && strcmp(success, "yes") == 0 &&
-		    (strcmp(action, "stop") == 0 || strcmp(action, "start") == 0 || strcmp(action, "reboot") == 0 ||
-		     strcmp(action, "destroy") == 0 || strcmp(action, "provision") == 0)) {
-			snprintf(ret, 64, "%s", action);
-			break;
-		}
-	}
-	triton_answer_done(&answer);
-	return 0;
 }

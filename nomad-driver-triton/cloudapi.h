@@ -97,8 +97,6 @@ int triton_cloud_delete(const struct triton_cloud *cloud, const char *id, struct
 /* `kind`: "tags" or "metadata".  Adds and overwrites. */
 int triton_cloud_add(const struct triton_cloud *cloud, const char *id, const char *kind, const struct nomad_map *map,
 		     struct nomad_error **err);
-/* The newest finished action that succeeded: "stop", "reboot", ...; "" for none. */
-int triton_cloud_last_action(const struct triton_cloud *cloud, const char *id, char ret[64], struct nomad_error **err);
 
 /* A value of a tag as the server wants it: booleans where it insists. */
 json_t *triton_tag_value(const char *key, const char *value);

@@ -51,6 +51,20 @@ char *triton_instance_name(const struct nomad_task_info *info)
 	return nomad_strdupf("%s%s%s-%s", front, n ? "-" : "", alloc, turn);
 }
 
+bool triton_is_name_of(const char *name, const char *task_id)
+{
+	char first[9] = "", alloc[9] = "", turn[9] = "", end[sizeof(alloc) + sizeof(turn)];
+	const char *last = strrchr(task_id, '/');
+	size_t n = strlen(name), size;
+
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(task_id, "/"), task_id);
+	add_safe(alloc, sizeof(alloc), first);
+	add_safe(turn, sizeof(turn), last ? last + 1 : task_id);
+	size = (size_t)snprintf(end, sizeof(end), "%s-%s", alloc, turn);
+	return n <= NAME_MAX_CHARS && n >= size && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n &&
+	       strcmp(name + n - size, end) == 0;
+}
+
 int triton_task_tags(const struct triton_site *site, const struct nomad_task_info *info, const struct triton_task *want,
 		     const struct triton_fwset *rules, struct nomad_map *tags)
 {

@@ -150,8 +150,7 @@ static int find_pull_error(const struct triton_response *response, const char *i
 		if (text) {
 			words = triton_one_line(text, strlen(text));
 			json_decref(json);
-			return nomad_error_set(err, ENOENT, "pull the image '%s': %s", image,
-					       words ? words : "failed");
+			return nomad_error_set(err, ENOENT, "pull the image '%s': %s", image, words ? words : "failed");
 		}
 		json_decref(json);
 		if (why.position <= 0)

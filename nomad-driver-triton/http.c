@@ -25,6 +25,7 @@ enum {
 	POOL_MAX = 16,
 	BODY_MAX = 8 << 20,
 	FAILURE_MAX = 1 << 16,
+	HEADERS_MAX = 1 << 16,
 	CONNECT_TIMEOUT_MS = 15000,
 	BACKOFF_BASE_MS = 500,
 	BACKOFF_MOST_MS = 15000,
@@ -148,7 +149,7 @@ struct attempt {
 	struct triton_http *http;
 	const struct triton_request *request;
 	struct triton_response *response;
-	size_t room, most;
+	size_t room, most, headers;
 	bool repeatable;
 	bool never_left; /* the request did not reach the server */
 	bool succeeds;	 /* the status is one of success, and the body goes to the sink, if there is one */
@@ -216,6 +217,11 @@ static size_t on_header(char *line, size_t one, size_t n, void *ud)
 	char value[256];
 
 	(void)one;
+	attempt->headers += n;
+	if (attempt->headers > HEADERS_MAX) {
+		attempt->too_large = true;
+		return 0;
+	}
 	if (n > 5 && strncmp(line, "HTTP/", 5) == 0) {
 		response->retry_after_ms = -1;
 		attempt->succeeds = n > 9 && line[9] == '2';
@@ -226,6 +232,10 @@ static size_t on_header(char *line, size_t one, size_t n, void *ud)
 			if (!isalnum((unsigned char)*p) && *p != '-')
 				*p = '?';
 	} else if (header_is(line, n, "Triton-Datacenter-Name", response->datacenter, sizeof(response->datacenter))) {
+		/* An attribute of the node, which has to be UTF-8. */
+		for (char *p = response->datacenter; *p; p++)
+			if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f)
+				*p = '?';
 	} else if (header_is(line, n, "Location", response->location, sizeof(response->location))) {
 	} else if (header_is(line, n, "Date", value, sizeof(value))) {
 		time_t date = curl_getdate(value, NULL);
@@ -418,8 +428,9 @@ static int perform(struct attempt *attempt, CURL *easy, struct curl_slist *heade
 	}
 	response->status = 0;
 	if (attempt->too_large)
-		return nomad_error_set(err, EMSGSIZE, "read the answer of %s to %s %s: it is larger than %zu bytes",
-				       http->what, request->method, request->target, attempt->most);
+		return nomad_error_set(err, EMSGSIZE, "read the answer of %s to %s %s: it is larger than %d bytes",
+				       http->what, request->method, request->target,
+				       attempt->headers > HEADERS_MAX ? HEADERS_MAX : (int)attempt->most);
 	if (attempt->no_memory || attempt->refused == -ENOMEM)
 		return nomad_error_errno(err, ENOMEM, "read the answer of %s", http->what);
 	if (attempt->refused < 0)
@@ -439,7 +450,8 @@ static int attempt_once(struct attempt *attempt, struct nomad_error **err)
 
 	attempt->never_left = true;
 	triton_response_done(attempt->response);
-	attempt->room = 0;
+	attempt->room = attempt->headers = 0;
+	attempt->too_large = false;
 	attempt->refused = 0;
 	attempt->succeeds = false;
 	if (attempt->request->sink)

@@ -41,11 +41,16 @@ static void test_one_line(void **state)
 	char *text = triton_one_line("  a\r\n\tb\x01"
 				     "c \n",
 				     11),
+	     *pairs = triton_one_line("a\xc2\x9b"
+				      "2J\xc2\xa0\xc3\x9b",
+				      9),
 	     *large = malloc(1001);
 	(void)state;
 
 	assert_string_equal(text, "a b c");
 	free(text);
+	assert_string_equal(pairs, "a 2J\xc2\xa0\xc3\x9b");
+	free(pairs);
 	memset(large, 'x', 1000);
 	large[1000] = '\0';
 	text = triton_one_line(large, 1000);

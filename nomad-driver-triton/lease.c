@@ -16,11 +16,13 @@
 
 #include "lease.h"
 #include "text.h"
+#include "triton.h"
 
 enum {
 	OWNER_CHARS = 32,
 	RENEW_MOST_MS = 300000,
 	RENEW_LEAST_MS = 1000,
+	OTHERS_MAX = 10000,
 	CARRIERS = 3,	   /* instances that are tried each time */
 	INTERVALS = 4,	   /* of the owner's own, for which its lease must not change */
 	GAP_INTERVALS = 3, /* without a list: all is observed anew */
@@ -101,11 +103,12 @@ static int add_rules(const struct triton_machine *machine, struct triton_remains
 
 int triton_remains_of_machine(const struct triton_machine *machine, struct triton_remains *ret)
 {
-	const char *task = triton_owner_tag(machine, "task");
+	const char *task = triton_owner_tag(machine, "task"), *alloc = triton_owner_tag(machine, "alloc");
 	struct triton_remains remains = { 0 };
 	int r;
 
-	if (!task || !machine->name)
+	if (!task || !machine->name || !triton_is_name_of(machine->name, task) ||
+	    (alloc && (strncmp(task, alloc, strlen(alloc)) != 0 || task[strlen(alloc)] != '/')))
 		return -ENOENT;
 	remains.task_id = strdup(task);
 	remains.name = strdup(machine->name);
@@ -205,7 +208,7 @@ static struct other *other_of(struct triton_lease *lease, const char *id)
 	for (size_t i = 0; i < lease->n_others; i++)
 		if (strcmp(lease->others[i].id, id) == 0)
 			return &lease->others[i];
-	more = reallocarray(lease->others, lease->n_others + 1, sizeof(*more));
+	more = lease->n_others < OTHERS_MAX ? reallocarray(lease->others, lease->n_others + 1, sizeof(*more)) : NULL;
 	if (!more)
 		return NULL;
 	lease->others = more;
@@ -237,7 +240,7 @@ static int see(void *ud, struct triton_machine *machine)
 		return 0;
 	it = other_of(lease, owner);
 	if (!it)
-		return -ENOMEM;
+		return lease->n_others < OTHERS_MAX ? -ENOMEM : 0;
 	if (!triton_lease_parse(it->lease, &before, &unused))
 		before = 0;
 	if (seconds > before) {

@@ -18,7 +18,8 @@
  *	2. The owner's lease has not changed for lease_timeout, and for four of its own intervals.  That is
  *	   measured by this node's monotonic clock alone, so no two clocks are compared, and starts anew
  *	   when this node starts or cannot read the list for three intervals.
- *	3. Nomad says that the allocation is over: its client status is complete or failed, or it is lost
+ *	3. Its name is the one of the task that its tags name, and its tags agree.
+ *	4. Nomad says that the allocation is over: its client status is complete or failed, or it is lost
  *	   and Nomad has told it to stop.  An allocation that Nomad does not know counts as over only if
  *	   both carry the same, set nomad_cluster.
  *
@@ -48,7 +49,8 @@ const char *triton_owner_tag(const struct triton_machine *machine, const char *n
 bool triton_lease_parse(const char *text, int64_t *ret_seconds, int64_t *ret_interval);
 /* May the plugins of this and that cluster remove each other's instances? */
 bool triton_same_cluster(const char *own, const char *other);
-/* What is known of an instance from its tags alone.  -ENOENT if it is not of this driver. */
+/* What is known of an instance from its name and tags alone.  -ENOENT if it is not of this driver, or if they do not
+ * agree: whoever may only change tags must not have an instance removed. */
 int triton_remains_of_machine(const struct triton_machine *machine, struct triton_remains *ret);
 
 /* ---- nomadapi.c: what Nomad says of an allocation ---- */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "lease.h"
+#include "triton.h"
 
 #define ALLOC "11111111-2222-3333-4444-555555555555"
 
@@ -78,7 +79,7 @@ static void test_judge(void **state)
 
 static void test_tags(void **state)
 {
-	struct triton_machine machine = { .id = (char *)"i", .name = (char *)"n" };
+	struct triton_machine machine = { .id = (char *)"i", .name = (char *)"job-group-t-a-1" };
 	struct triton_remains remains;
 	(void)state;
 
@@ -90,18 +91,41 @@ static void test_tags(void **state)
 	triton_remains_done(&remains);
 	nomad_map_done(&machine.tags);
 	assert_int_equal(nomad_map_set(&machine.tags, "nomad_task", "a/t/2"), 0);
+	assert_int_equal(triton_remains_of_machine(&machine, &remains), -ENOENT); /* not its name */
+	machine.name = (char *)"job-group-t-a-2";
+	assert_int_equal(nomad_map_set(&machine.tags, "nomad_alloc", "b"), 0);
+	assert_int_equal(triton_remains_of_machine(&machine, &remains), -ENOENT); /* nor its allocation */
+	assert_int_equal(nomad_map_set(&machine.tags, "nomad_alloc", "a"), 0);
 	assert_int_equal(nomad_map_set(&machine.tags, "nomad_fw_0123456789abcdef", "true"), 0);
 	assert_int_equal(nomad_map_set(&machine.tags, "nomad_fw_fedcba9876543210", "true"), 0);
 	assert_int_equal(nomad_map_set(&machine.tags, "nomad_protected", "1"), 0);
 	assert_int_equal(triton_remains_of_machine(&machine, &remains), 0);
 	assert_string_equal(remains.task_id, "a/t/2");
-	assert_string_equal(remains.name, "n");
+	assert_string_equal(remains.name, "job-group-t-a-2");
 	assert_string_equal(nomad_map_get(&remains.records, TRITON_RECORD_INSTANCE), "i");
 	assert_string_equal(nomad_map_get(&remains.records, TRITON_RECORD_API), "cloud");
 	assert_string_equal(nomad_map_get(&remains.records, TRITON_RECORD_PROTECTED), "1");
 	assert_int_equal(strlen(nomad_map_get(&remains.records, TRITON_RECORD_RULES)), 33);
 	triton_remains_done(&remains);
 	nomad_map_done(&machine.tags);
+}
+
+static void test_names(void **state)
+{
+	static const char task[] = "1a2b3c4d-2222-3333-4444-555555555555/web.1/5e6f7a8b";
+	static const char *const bad[] = { "",
+					   "1a2b3c4d",
+					   "job-1a2b3c4d-5e6f7a8",
+					   "../../1a2b3c4d-5e6f7a8b",
+					   "a\x1b[2J-1a2b3c4d-5e6f7a8b",
+					   "a&tombstone=x-1a2b3c4d-5e6f7a8b",
+					   "database" };
+	(void)state;
+
+	assert_true(triton_is_name_of("job-group-web-1-1a2b3c4d-5e6f7a8b", task));
+	assert_true(triton_is_name_of("1a2b3c4d-5e6f7a8b", task));
+	for (size_t i = 0; i < NOMAD_ARRAY_LEN(bad); i++)
+		assert_false(triton_is_name_of(bad[i], task));
 }
 
 static void test_owner(void **state)
@@ -135,7 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse), cmocka_unit_test(test_clusters), cmocka_unit_test(test_judge),
-		cmocka_unit_test(test_tags),  cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_tags),  cmocka_unit_test(test_names),    cmocka_unit_test(test_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,12 @@ static int adopt(struct triton_start *start, void *ud, struct nomad_error **err)
 			r = nomad_error_set(err, EEXIST,
 					    "the name '%s' is taken by the instance '%s', which is not of this task",
 					    start->name, it->id);
+		} else if (!it->name || strcmp(it->name, start->name) != 0) {
+			/* To take it would be to delete it in the end; to ignore it might make a second one. */
+			r = nomad_error_set(err, EEXIST,
+					    "the instance '%s' has the tag nomad_task of this task and another name; "
+					    "remove the tag, or name it '%s'",
+					    it->id, start->name);
 		} else if (it->state == TRITON_PROVISIONING || it->state == TRITON_RUNNING ||
 			   it->state == TRITON_UNKNOWN || it->state == TRITON_READY || it->state == TRITON_OFFLINE) {
 			making->machine = *it;

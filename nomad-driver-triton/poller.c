@@ -203,7 +203,7 @@ static void note_failure(struct triton_poller *poller, int r, const struct nomad
 		nomad_log_kv(NOMAD_LOG_WARN, "the state of the instances is not known now", "error",
 			     nomad_error_message(why), NULL);
 	poller->failing = true;
-	if (r == -EBADMSG)
+	if (r == -EBADMSG || r == -EMSGSIZE)
 		look_instead(poller, now);
 }
 

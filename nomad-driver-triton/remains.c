@@ -280,16 +280,15 @@ static int find_all(struct triton_site *site, const struct triton_cloud *cloud, 
 	}
 }
 
-/* Is it ours to delete?  Our tag, or, where tags came too late to be set, our name. */
+/* Is it ours to delete?  Our name, and our tag, unless tags came too late to be set. */
 static bool is_ours(const struct triton_machine *machine, const struct triton_remains *remains)
 {
 	const char *task = nomad_map_get(&machine->tags, "nomad_task");
 
 	if (!task)
 		task = nomad_map_get(&machine->tags, "docker:label:nomad.task");
-	if (task)
-		return strcmp(task, remains->task_id) == 0;
-	return machine->name && strcmp(machine->name, remains->name) == 0;
+	return machine->name && strcmp(machine->name, remains->name) == 0 &&
+	       (!task || strcmp(task, remains->task_id) == 0);
 }
 
 static int add_published(struct triton_remains *remains, const char *ids)

@@ -158,8 +158,11 @@ char *triton_one_line(const char *text, size_t size)
 	while (n < size && n && ((unsigned char)text[n] & 0xc0) == 0x80)
 		n--;
 	for (size_t i = 0; i < n; i++) {
-		bool blank = (unsigned char)text[i] <= ' ' || text[i] == 0x7f;
+		/* U+0080 to U+009F are control characters as well, of two bytes. */
+		bool pair = (unsigned char)text[i] == 0xc2 && i + 1 < n && (unsigned char)text[i + 1] < 0xa0,
+		     blank = pair || (unsigned char)text[i] <= ' ' || text[i] == 0x7f;
 
+		i += pair;
 		if (blank && (!k || out[k - 1] == ' '))
 			continue;
 		out[k++] = blank ? ' ' : text[i];

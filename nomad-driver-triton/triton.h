@@ -35,6 +35,8 @@ struct triton_plugin {
 /* "job-group-task-1a2b3c4d-5e6f7a8b": letters, digits and hyphens, at most 63,
  * a function of the task alone; malloc()ed. */
 char *triton_instance_name(const struct nomad_task_info *info);
+/* Is it the name of that task's instance, as far as the id tells?  Its characters are safe in a path and a query. */
+bool triton_is_name_of(const char *name, const char *task_id);
 /* The tags of the job and those that say whose the instance is. */
 int triton_task_tags(const struct triton_site *site, const struct nomad_task_info *info, const struct triton_task *want,
 		     const struct triton_fwset *rules, struct nomad_map *tags);

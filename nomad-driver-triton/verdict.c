@@ -4,6 +4,7 @@
  * two APIs say when they are asked about it.  Who asks when is poller.c's.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nomad/task.h"
@@ -88,4 +89,29 @@ enum triton_state triton_machine_state(struct triton_cloud *cloud, const char *i
 	state = it.state;
 	triton_machine_done(&it);
 	return state;
+}
+
+int triton_cloud_last_action(const struct triton_cloud *cloud, const char *id, char ret[64], struct nomad_error **err)
+{
+	struct triton_answer answer;
+	json_t *item;
+	size_t i;
+	int r = triton_cloud_call(cloud, "GET", NULL, &answer, err, "/machines/%s/audit", id);
+
+	if (r < 0)
+		return r;
+	ret[0] = '\0';
+	json_array_foreach(answer.json, i, item)
+	{
+		const char *action = triton_json_text(item, "action"), *success = triton_json_text(item, "success");
+
+		if (action && success && strcmp(success, "yes") == 0 &&
+		    (strcmp(action, "stop") == 0 || strcmp(action, "start") == 0 || strcmp(action, "reboot") == 0 ||
+		     strcmp(action, "destroy") == 0 || strcmp(action, "provision") == 0)) {
+			snprintf(ret, 64, "%s", action);
+			break;
+		}
+	}
+	triton_answer_done(&answer);
+	return 0;
 }

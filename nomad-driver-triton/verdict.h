@@ -22,5 +22,7 @@ bool triton_container_ended(struct triton_docker *docker, const char *id, struct
 
 /* What CloudAPI says of it; TRITON_UNKNOWN and *err where it does not answer, or not legibly. */
 enum triton_state triton_machine_state(struct triton_cloud *cloud, const char *id, struct nomad_error **err);
+/* The newest finished action that succeeded: "stop", "reboot", ...; "" for none. */
+int triton_cloud_last_action(const struct triton_cloud *cloud, const char *id, char ret[64], struct nomad_error **err);
 
 #endif

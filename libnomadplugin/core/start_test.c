@@ -367,5 +367,4 @@ static void test_environment(void **state)
 }
 
 MAIN("start", T(test_life), T(test_exit_codes), T(test_unknown), T(test_failed_starts), T(test_replay),
-     T(test_replay_of_ended), T(test_replay_not_adoptable), T(test_claims), T(test_environment),
-     T(test_storm))
+     T(test_replay_of_ended), T(test_replay_not_adoptable), T(test_claims), T(test_environment), T(test_storm))

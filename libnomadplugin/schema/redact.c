@@ -83,8 +83,8 @@ int nomad__config_redact(const struct nomad_schema *schema, const void *msgpack,
 		r = nomad__fault_memory(err, what);
 	msgpack_zone_destroy(&zone);
 	if (r == 0) {
-		/* A copy, for it stays as long as the task, and the buffer has 8 KiB at least.  Shrunk in place it would
-		 * leave a hole that the next one does not fit into. */
+		/* A copy, for it stays as long as the task, and the buffer has 8 KiB at least.  Shrunk in place it
+		 * would leave a hole that the next one does not fit into. */
 		*ret_size = out.size;
 		*ret_data = malloc(out.size);
 		if (*ret_data)

@@ -51,6 +51,15 @@ t_page() { # the server fails with any page that has more than one entry
 t_no_list() { # and with any list
 	begin && fault '{"method": "GET", "path": "limit=", "kind": "truncated", "count": 100000}' && noticed
 }
+# KIND: each list is an attack.  What is asked, and the memory, have bounds.
+t_attack() {
+	begin && fault "{\"method\": \"GET\", \"path\": \"limit=\", \"kind\": \"$1\", \"count\": 100000}" &&
+		control POST /forget '{}' >/dev/null && sleep 6 || return 1
+	_kb=$(awk '/^Private_/ { n += $2 } END { print n }' "/proc/$(cat "$T/task/pid")/smaps_rollup")
+	_asked=$(control GET /requests | jq 'length')
+	[ "$_kb" -lt 40000 ] && [ "$_asked" -lt 100 ] || { echo "$_kb kB, $_asked requests"; return 1; }
+	noticed
+}
 t_event() {
 	run "$(cloud_config)" && up && ODD=$(machines '.[0].id' | tr -d '"') && echo '{"id": 7}' >"$T/patch" && patch &&
 	wait_for 30 'it is told' grep -q '^event: .*the answer holds no machine' "$T/err" &&
@@ -61,5 +70,10 @@ deal 'NUL in values and names of one instance: the end of another is noticed' t_
 deal 'an entry that cannot be read: the end of another is noticed' t_unreadable
 deal 'pages that fail: smaller ones are asked for' t_page
 deal 'lists that cannot be read: instances are asked for one by one' t_no_list
+deal 'a list that is a gzip bomb: nothing is unpacked' t_attack gzip
+deal 'a list with 1 MB of headers is given up' t_attack headers
+deal 'a list with 10,000 brackets in each other is refused' t_attack deep
+deal 'pages that repeat end the list' t_attack same
+deal 'a page that does not end is given up' t_attack endless
 deal 'the task whose instance cannot be read gets an event' t_event
 all_dealt

@@ -126,6 +126,18 @@ t_bare() { # A container that got no tags.
 		cloud_config >"$T/config.json" && life b start up rest && wait_for 30 'the other node runs' _leased b &&
 			wait_for 40 'only the machine is left' _only_b
 }
+# Tags can be changed by whoever may do nothing else with an instance.
+t_claimed() {
+	two && control POST "/machine/$(of a '.[0].id' | tr -d '"')/patch" '{"name": "database"}' >/dev/null &&
+		nomad_says "$ALLOC" lost stop && stays && account &&
+		file_has "$T/gc" 'keep database .*its name and tags do not say which task it is of'
+}
+t_control() {
+	node b '.lease_timeout = 1'
+	begin && control POST /populate '{"count": 1, "tags": {"nomad_driver": "triton", "nomad_task": "a/\u001b[2J/b",
+		"nomad_alloc": "\u001b[2J", "nomad_node": "\u001b[31mx", "nomad_owner": "\r\u009b"}}' >/dev/null &&
+		account && is "$(wc -l <"$T/gc")" 2 && ! LC_ALL=C grep -q "$(printf '[\001-\010\013-\037]')" "$T/gc"
+}
 _only_b() { _one_left && [ "$(of b)" = 1 ]; }
 account() { "$DRIVER" gc --account "$@" --config "$T/b.json" >"$T/gc" 2>&1 || { cat "$T/gc"; return 1; }; }
 t_account() {
@@ -178,6 +190,8 @@ deal 'a start removes the earlier run of a plugin that lost its state' t_wiped
 deal 'what a plugin without its state has forgotten is removed once Nomad gave it up' t_wiped_lost
 deal 'a failed instance of a lost node is removed' t_failed
 deal 'a container without tags of a lost node is removed' t_bare
+deal 'an instance whose name and tags do not agree stays' t_claimed
+deal 'gc --account shows no control characters' t_control
 deal 'gc --account shows and removes what Nomad has given up' t_account
 deal 'gc --account leaves alone what a living plugin has' t_account_living
 deal 'the token of Nomad goes to Nomad only' t_token

@@ -13,6 +13,8 @@ Control (plain HTTP, JSON):
     POST /set {"delays": {}, "fail_provision": n, "skew": s, "cns": bool, "limits": [], "throttle": requests a second, "latency": s}
     POST /faults [{"method", "path" (regular expression), "count", "kind", "status", "after", "seconds", "retry_after", "location"}]
          kind: status | hang | reset | midbody | truncated | html | lost (done, but no answer) |
+         gzip (100 MB of zeros, packed) | headers (1 MB of them) | deep (10,000 brackets) | same (a thousand machines, always
+         the same) | endless (machines without end) |
          kill (SIGKILL to the pid in the file "pid_file", "when": before or after it is done)
     POST /keys [.pub files]            of the account
     POST /machine/ID/ACTION            delete, stop, reboot, fail, purge, offline: from outside
@@ -23,6 +25,7 @@ Control (plain HTTP, JSON):
     POST /nomad {"status", "allocs": {ID: [ClientStatus, DesiredStatus]}}  what Nomad says from now on; a status but 0 is its only answer
     GET  /v1/allocation/ID             Nomad's HTTP API (https://developer.hashicorp.com/nomad/api-docs/allocations)
 """
+import functools
 import http.server
 import json
 import os
@@ -36,6 +39,7 @@ import threading
 import time
 import urllib.parse
 import uuid
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cloud as cloudlib
@@ -166,6 +170,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(fault.get("status", 502), b"<html><body><h1>502 Bad Gateway</h1></body></html>", content_type="text/html")
         elif kind == "kill":
             self.kill(fault)
+        elif kind in ATTACKS:
+            ATTACKS[kind](self)
         else:
             return False
         return True
@@ -194,6 +200,39 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def read_body(self):
         size = int(self.headers.get("Content-Length") or 0)
         return self.rfile.read(size) if size else b""
+
+
+@functools.lru_cache
+def bomb():
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return b"".join(packer.compress(bytes(1 << 20)) for _ in range(100)) + packer.flush()
+
+
+def attack_gzip(handler):
+    handler.send(200, bomb(), {"Content-Encoding": "gzip"})
+
+
+def attack_headers(handler):
+    handler.send(200, b"[]", {"X-Header-%d" % i: "x" * 1000 for i in range(1000)})
+
+
+def attack_deep(handler):
+    handler.send(200, b'[{"id": "%s", "tags": {"a": %s%s}}]' % (uuid.uuid4().bytes.hex().encode(), b"[" * 10000, b"]" * 10000))
+
+
+def attack_same(handler):
+    machines = [{"id": str(uuid.UUID(int=i)), "state": "running", "tags": {}} for i in range(1000)]
+    handler.send(200, json.dumps(machines).encode())
+
+
+def attack_endless(handler):
+    entries = b"".join(b'{"id": "%s", "state": "running"},' % str(uuid.UUID(int=i)).encode() for i in range(1000))
+    handler.send(200, b"[", length=1 << 40)
+    while True:
+        handler.wfile.write(entries)
+
+
+ATTACKS = {"gzip": attack_gzip, "headers": attack_headers, "deep": attack_deep, "same": attack_same, "endless": attack_endless}
 
 
 class CloudHandler(Handler):
