@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agentjson.h"
 #include "config.h"
 #include "userdata.h"
 #include "util.h"
@@ -16,9 +17,7 @@
 
 static json_t *at(const json_t *object, const char *section, const char *key)
 {
-	const json_t *s = section ? json_object_get(object, section) : object;
-
-	return json_object_get(json_is_array(s) ? json_array_get(s, 0) : s, key);
+	return json_object_get(section ? agent_section(object, section) : object, key);
 }
 
 static const char *text(const json_t *value, const char *otherwise)
@@ -100,6 +99,8 @@ static void explain(const struct config *c)
 
 	printf("host name: %s\n", c->hostname ? c->hostname : "from the cloud, DHCP or the machine id");
 	explain_agent(agent);
+	if (c->cluster.secret)
+		printf("cluster: TLS, gossip encryption and ACLs by keys that derive from the secret\n");
 	explain_network(c);
 	printf("cloud: %s\n", strcmp(c->cloud.provider, "auto") == 0   ? "asked where the firmware says so"
 			      : strcmp(c->cloud.provider, "none") == 0 ? "never asked"

@@ -209,6 +209,9 @@ char *confdrive_from_cmdline(void)
 		if (set_path(root, key, v) < 0)
 			log_warn("kernel argument 'nomadinit.set.%s' is not understood", key);
 	}
+	/* Every process may read the arguments. */
+	if (json_object_del(json_object_get(root, "nomadinit"), "cluster") == 0)
+		log_warn("kernel arguments: nomadinit.cluster: a secret is not taken from there");
 	text = json_dumps(root, 0);
 	json_decref(root);
 	return text;

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "nomad/option.h"
+#include "cluster.h"
 #include "config_check.h"
 #include "util.h"
 
@@ -89,6 +90,12 @@ static const struct nomad_option cloud_options[] = {
 	CLOUD(report, BOOL, .def = "true",
 	      .help = "Report to a cloud that waits for it (Azure) that the machine is up."),
 };
+#define CLUSTER(field, ...) NOMAD_OPTION_AS(struct config, cluster.field, #field, __VA_ARGS__)
+static const struct nomad_option cluster_options[] = {
+	CLUSTER(secret, STRING,
+		.help = "Secret of 32 characters or more, the same on all nodes of a cluster. Turns on TLS, gossip "
+			"encryption and ACLs with keys that derive from it."),
+};
 #define INTERFACE(field, ...) NOMAD_OPTION(struct config_interface, field, __VA_ARGS__)
 static const struct nomad_option interface_options[] = {
 	INTERFACE(dhcp, BOOL, .help = "Ask for an IPv4 address. Default: true unless there are addresses."),
@@ -118,7 +125,8 @@ static const struct {
 	struct nomad_schema schema;
 } sections[] = { { "agent", NOMAD_SCHEMA(struct config, agent_options) },
 		 { "state", NOMAD_SCHEMA(struct config, state_options) },
-		 { "cloud", NOMAD_SCHEMA(struct config, cloud_options) } };
+		 { "cloud", NOMAD_SCHEMA(struct config, cloud_options) },
+		 { "cluster", NOMAD_SCHEMA(struct config, cluster_options) } };
 
 static const char *type_name(const struct nomad_option *o)
 {
@@ -374,6 +382,8 @@ static int make_agent_json(json_t *root, struct config *c)
 		if (r == 0)
 			r = fill(root, "client", "drain_on_shutdown", drain);
 	}
+	if (r == 0 && c->cluster.secret)
+		r = cluster_fill(root);
 	if (r < 0)
 		return r;
 	c->agent_json = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
@@ -404,6 +414,10 @@ static int decode_all(json_t *root, struct config *c, char *error)
 		r = fail(error, "nomadinit.agent.restart_max_seconds is less than restart_min_seconds");
 	if (r == 0 && c->log_bytes > 0 && c->log_bytes < 16384)
 		r = fail(error, "nomadinit.log_bytes must be 0 or at least 16384");
+	if (r == 0 && c->cluster.secret && strlen(c->cluster.secret) < CLUSTER_MIN_SECRET)
+		r = fail(error,
+			 "nomadinit.cluster.secret has less than %d characters; openssl rand -base64 32 makes one",
+			 CLUSTER_MIN_SECRET);
 	if (r == 0)
 		r = make_agent_json(root, c);
 	json_decref(ours);
@@ -415,6 +429,7 @@ int config_parse(const char *const texts[], const char *const names[], size_t n,
 	json_t *root = json_object(), *part;
 	struct config c = { 0 };
 	json_error_t e;
+	char *near;
 	size_t i;
 	int r = root ? 0 : -ENOMEM;
 
@@ -425,6 +440,10 @@ int config_parse(const char *const texts[], const char *const names[], size_t n,
 			break;
 		}
 		part = json_loads(texts[i], JSON_REJECT_DUPLICATES, &e);
+		/* The text near the mistake may be a secret. */
+		near = part ? NULL : strstr(e.text, " near ");
+		if (near)
+			*near = '\0';
 		if (!part)
 			r = fail(error, "'%s' line %d column %d: %s", names[i], e.line, e.column, e.text);
 		else if (!json_is_object(part))

@@ -59,6 +59,9 @@ struct config {
 		int64_t wait_seconds;
 		bool report;
 	} cloud;
+	struct {
+		char *secret;
+	} cluster;
 	struct config_interface interfaces[CONFIG_MAX_INTERFACES];
 	size_t n_interfaces;
 	char *agent_json; /* what the agent is given: all but our section, with our defaults filled in */

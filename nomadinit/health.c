@@ -11,43 +11,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agentjson.h"
+#include "cluster.h"
 #include "util.h"
 
 #define AGENT_JSON "/run/nomad/agent.json"
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define ANSWER_MAX (4u << 20)
 
-/* HCL's habit allows a list of one block. */
-static json_t *section(const json_t *agent, const char *name)
-{
-	json_t *s = json_object_get(agent, name);
-
-	return json_is_array(s) ? json_array_get(s, 0) : s;
-}
-
-static bool is_enabled(const json_t *agent, const char *name)
-{
-	return json_is_true(json_object_get(section(agent, name), "enabled"));
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s ? s : "";
-}
-
 char *health_mark(const char *agent_json, bool *ret_can_ask)
 {
-	json_t *agent = json_loads(agent_json, 0, NULL), *client = section(agent, "client");
+	json_t *agent = json_loads(agent_json, 0, NULL), *client = agent_section(agent, "client");
 	char boot_id[64] = "", *text;
 
-	*ret_can_ask = is_enabled(agent, "client") || is_enabled(agent, "server");
+	*ret_can_ask = agent_is_enabled(agent, "client") || agent_is_enabled(agent, "server");
 	util_read_line(BOOT_ID, boot_id, sizeof(boot_id));
-	if (is_enabled(agent, "client")) {
-		if (!section(client, "meta"))
+	if (agent_is_enabled(agent, "client")) {
+		if (!agent_section(client, "meta"))
 			json_object_set_new(client, "meta", json_object());
-		json_object_set_new(section(client, "meta"), HEALTH_META, json_string(boot_id));
+		json_object_set_new(agent_section(client, "meta"), HEALTH_META, json_string(boot_id));
 	}
 	text = json_dumps(agent, JSON_INDENT(2) | JSON_SORT_KEYS);
 	json_decref(agent);
@@ -56,8 +38,8 @@ char *health_mark(const char *agent_json, bool *ret_can_ask)
 
 bool health_is_registered(const json_t *node, const char *boot_id)
 {
-	return strcmp(text_of(node, "Status"), "ready") == 0 &&
-	       strcmp(text_of(json_object_get(node, "Meta"), HEALTH_META), boot_id) == 0;
+	return strcmp(agent_text(node, "Status", ""), "ready") == 0 &&
+	       strcmp(agent_text(json_object_get(node, "Meta"), HEALTH_META, ""), boot_id) == 0;
 }
 
 bool health_is_own_drain(const json_t *node)
@@ -66,15 +48,15 @@ bool health_is_own_drain(const json_t *node)
 	char self[128];
 	size_t i;
 
-	snprintf(self, sizeof(self), "client:%s", text_of(node, "ID"));
-	if (strcmp(text_of(node, "SchedulingEligibility"), "ineligible") != 0 ||
-	    strcmp(text_of(drain, "AccessorID"), self) != 0 ||
-	    strcmp(text_of(json_object_get(drain, "Meta"), "message"), "shutting down") != 0)
+	snprintf(self, sizeof(self), "client:%s", agent_text(node, "ID", ""));
+	if (strcmp(agent_text(node, "SchedulingEligibility", ""), "ineligible") != 0 ||
+	    strcmp(agent_text(drain, "AccessorID", ""), self) != 0 ||
+	    strcmp(agent_text(json_object_get(drain, "Meta"), "message", ""), "shutting down") != 0)
 		return false;
 	/* An operator's last word counts, before our drain or after it.  One who says "ineligible" of a node that is so
 	 * already leaves no trace at the servers. */
 	for (i = json_array_size(events); i-- > 0;) {
-		const char *message = text_of(json_array_get(events, i), "Message");
+		const char *message = agent_text(json_array_get(events, i), "Message", "");
 
 		if (strncmp(message, "Node marked as ", 15) == 0)
 			return strncmp(message + 15, "ineligible", 10) != 0;
@@ -86,9 +68,10 @@ bool health_is_own_drain(const json_t *node)
 
 static void set_environment(const json_t *agent)
 {
-	const json_t *tls = section(agent, "tls");
-	const char *host = text_of(section(agent, "addresses"), "http"), *bind = text_of(agent, "bind_addr");
-	json_int_t port = json_integer_value(json_object_get(section(agent, "ports"), "http"));
+	const json_t *tls = agent_section(agent, "tls");
+	const char *host = agent_text(agent_section(agent, "addresses"), "http", ""),
+		   *bind = agent_text(agent, "bind_addr", "");
+	json_int_t port = json_integer_value(json_object_get(agent_section(agent, "ports"), "http"));
 	bool is_tls = json_is_true(json_object_get(tls, "http"));
 	char url[128];
 
@@ -100,25 +83,22 @@ static void set_environment(const json_t *agent)
 		 strchr(host, ':') ? "]" : "", port ? (long long)port : 4646);
 	setenv("NOMAD_ADDR", url, 1);
 	if (is_tls) {
-		const char *region = text_of(agent, "region");
-
-		setenv("NOMAD_CACERT", text_of(tls, "ca_file"), 1);
-		setenv("NOMAD_CLIENT_CERT", text_of(tls, "cert_file"), 1);
-		setenv("NOMAD_CLIENT_KEY", text_of(tls, "key_file"), 1);
+		setenv("NOMAD_CACERT", agent_text(tls, "ca_file", ""), 1);
+		setenv("NOMAD_CLIENT_CERT", agent_text(tls, "cert_file", ""), 1);
+		setenv("NOMAD_CLIENT_KEY", agent_text(tls, "key_file", ""), 1);
 		/* What is on the certificate of a client and of a server, in that order. */
-		snprintf(url, sizeof(url), "%s.%s.nomad", is_enabled(agent, "server") ? "server" : "client",
-			 region[0] ? region : "global");
+		snprintf(url, sizeof(url), "%s.%s.nomad", agent_is_enabled(agent, "server") ? "server" : "client",
+			 agent_text(agent, "region", "global"));
 		setenv("NOMAD_TLS_SERVER_NAME", url, 1);
 	}
 }
 
-/* The answer as JSON, or NULL.  With a body the request is a PUT. */
-static json_t *ask(const char *program, const char *path, const char *body)
+/* The answer, or NULL; the caller frees it.  With a body the request is a PUT. */
+static char *ask_text(const char *program, const char *path, const char *body)
 {
 	const char *get[] = { program, "operator", "api", path, NULL };
 	const char *put[] = { program, "operator", "api", "-X", "PUT", path, NULL };
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, status = -1;
-	json_t *answer = NULL;
 	size_t len = 0;
 	char *text;
 	ssize_t n;
@@ -142,12 +122,23 @@ static json_t *ask(const char *program, const char *path, const char *body)
 	if (body && nomad_write_all(in[1], body, strlen(body)) < 0)
 		status = -1;
 	close(in[1]);
-	text = malloc(ANSWER_MAX);
+	text = malloc(ANSWER_MAX + 1);
 	while (text && len < ANSWER_MAX && (n = read(out[0], text + len, ANSWER_MAX - len)) > 0)
 		len += (size_t)n;
 	close(out[0]);
-	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 && text)
-		answer = json_loadb(text, len, 0, NULL);
+	if (text)
+		text[len] = '\0';
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static json_t *ask(const char *program, const char *path, const char *body)
+{
+	char *text = ask_text(program, path, body);
+	json_t *answer = text ? json_loads(text, 0, NULL) : NULL;
+
 	free(text);
 	return answer;
 }
@@ -158,10 +149,10 @@ static bool check_client(const char *program, const json_t *agent, const char *b
 	json_t *node, *answer;
 	bool is_registered;
 
-	snprintf(path, sizeof(path), "%s/client/client-id", text_of(agent, "data_dir"));
+	snprintf(path, sizeof(path), "%s/client/client-id", agent_text(agent, "data_dir", ""));
 	if (util_read_line(path, id, sizeof(id)) <= 0)
 		return false;
-	snprintf(path, sizeof(path), "%s/client/secret-id", text_of(agent, "data_dir"));
+	snprintf(path, sizeof(path), "%s/client/secret-id", agent_text(agent, "data_dir", ""));
 	if (util_read_line(path, secret, sizeof(secret)) <= 0)
 		return false;
 	setenv("NOMAD_TOKEN", secret, 1);
@@ -189,6 +180,29 @@ static bool check_server(const char *program)
 	return ok;
 }
 
+/* All servers of a cluster try, with the same token: one of them is the first. */
+static bool bootstrap_acls(const char *program)
+{
+	char token[64], body[128], *text;
+	json_t *made;
+	bool is_first, ok;
+
+	if (util_read_line(CLUSTER_TOKEN, token, sizeof(token)) <= 0)
+		return true;
+	snprintf(body, sizeof(body), "{\"BootstrapSecret\":\"%s\"}", token);
+	text = ask_text(program, "/v1/acl/bootstrap", body);
+	made = text ? json_loads(text, 0, NULL) : NULL;
+	is_first = json_object_get(made, "AccessorID") != NULL;
+	ok = is_first || (text && strstr(text, "already done"));
+	if (is_first)
+		printf("the cluster has its first ACL token now\n");
+	else if (!ok)
+		printf("bootstrap the ACLs: %.200s; trying again\n", text ? text : "no answer");
+	json_decref(made);
+	free(text);
+	return ok;
+}
+
 int health_main(int argc, char **argv)
 {
 	json_t *agent = json_load_file(AGENT_JSON, 0, NULL);
@@ -198,7 +212,9 @@ int health_main(int argc, char **argv)
 	if (argc != 2 || !agent || util_read_line(BOOT_ID, boot_id, sizeof(boot_id)) <= 0)
 		return 2;
 	set_environment(agent);
-	ok = is_enabled(agent, "client") ? check_client(argv[1], agent, boot_id) : check_server(argv[1]);
+	ok = agent_is_enabled(agent, "client") ? check_client(argv[1], agent, boot_id) : check_server(argv[1]);
+	if (ok && agent_is_enabled(agent, "server"))
+		ok = bootstrap_acls(argv[1]);
 	json_decref(agent);
 	return ok ? 0 : 1;
 }

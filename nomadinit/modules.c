@@ -331,6 +331,22 @@ int modules_load_hardware(struct modules *m)
 	return n;
 }
 
+void modules_load_named(char *const *names)
+{
+	struct modules m;
+	int r;
+
+	if (!names || modules_open(&m, "") < 0)
+		return;
+	for (; *names; names++) {
+		r = modules_load(&m, *names);
+		if (r < 0)
+			log_warn("cannot load the module '%s': %s", *names,
+				 r == -ENOENT ? "it is not in the image" : strerror(-r));
+	}
+	modules_close(&m);
+}
+
 int modules_main(int argc, char **argv)
 {
 	struct modules m;

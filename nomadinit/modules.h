@@ -21,6 +21,8 @@ int modules_open_dir(struct modules *m, const char *dir);
 void modules_close(struct modules *m);
 /* Load a module by name or alias, with what it depends on.  -ENOENT if nothing matches. */
 int modules_load(struct modules *m, const char *name);
+/* Load those that the configuration names, and say which could not be (names may be NULL). */
+void modules_load_named(char *const *names);
 /* Load what the devices in /sys ask for, until no new ones appear.  Returns how many modules were loaded. */
 int modules_load_hardware(struct modules *m);
 /* Does an alias pattern (with *, ? and [a-z]) match?  libc's fnmatch() would bring its locales along. */

@@ -7,7 +7,7 @@
  *     -> log ring, random seed; the cloud's metadata, if we are at one, and the configuration with it
  *     -> machine id, host name, watchdog
  *     -> network, time
- *     -> when there is an address (or after a while) the agent
+ *     -> the cluster's keys; when there is an address (or after a while) the agent
  *     -> the agent ran for a while and has registered: the slot we run from is good
  *
  * From the configuration on all is driven by the event loop, so signals and the power
@@ -28,6 +28,7 @@
 
 #include "blockdev.h"
 #include "bootenv.h"
+#include "cluster.h"
 #include "cmdline.h"
 #include "confdrive.h"
 #include "config.h"
@@ -195,7 +196,7 @@ static void consider_agent(void *data)
 	bool late = util_now_ms() >= agent_deadline;
 
 	(void)data;
-	if (agent_started || rescue > 0)
+	if (agent_started || rescue > 0 || !cluster_is_ready())
 		return;
 	if (late && !net_is_online())
 		log_warn("there is no network yet; the agent starts without");
@@ -257,19 +258,8 @@ static void apply_sysctl(void)
 
 static void apply_modules(void)
 {
-	struct modules m;
-	size_t i;
-	int r;
-
-	if (in_container || !config.modules || modules_open(&m, "") < 0)
-		return;
-	for (i = 0; config.modules[i]; i++) {
-		r = modules_load(&m, config.modules[i]);
-		if (r < 0)
-			log_warn("cannot load the module '%s': %s", config.modules[i],
-				 r == -ENOENT ? "it is not in the image" : strerror(-r));
-	}
-	modules_close(&m);
+	if (!in_container)
+		modules_load_named(config.modules);
 }
 
 static void set_names(void)
@@ -319,6 +309,15 @@ static void open_log(void)
 	}
 }
 
+/* The agent waits for them at boot, and reads them again on SIGHUP. */
+static void on_keys(void)
+{
+	if (agent_started)
+		service_signal(SIGHUP);
+	else if (agent_deadline)
+		consider_agent(NULL);
+}
+
 static const struct net_hooks net = { .changed = on_net_changed, .hostname = on_dhcp_hostname };
 
 static void go_on(void)
@@ -340,8 +339,7 @@ static void go_on(void)
 	if (net_is_online())
 		ntp_kick();
 	agent_deadline = util_now_ms() + (uint64_t)config.wait_network_seconds * 1000;
-	if (rescue <= 0)
-		consider_agent(NULL);
+	cluster_make_keys(&config, on_keys);
 	trial_timer.fn = on_trial_end;
 	settled_timer.fn = on_settled;
 	loop_timer_set(&trial_timer, TRIAL_MS + (uint64_t)config.agent.healthy_seconds * 1000);
@@ -431,7 +429,7 @@ static void on_reloaded(void)
 	config_done(&new);
 	write_agent_config();
 	apply_sysctl();
-	service_signal(SIGHUP);
+	cluster_make_keys(&config, on_keys);
 }
 
 static void reload(void)

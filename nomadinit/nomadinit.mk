@@ -9,7 +9,9 @@
 # Without SANITIZE the program is static: it is all that the initramfs holds.
 
 nomadinit.src := $(filter-out %_test.c,$(wildcard nomadinit/*.c))
-nomadinit.test := $(wildcard nomadinit/*_test.c)
+# mbed TLS 2.28 has no file for pkg-config.
+nomadinit.has_mbedtls := $(shell printf '\043include <mbedtls/hkdf.h>\n' | $(CC) $(CPPFLAGS) -x c -fsyntax-only - 2>/dev/null && echo yes)
+nomadinit.test := $(wildcard nomadinit/*_test.c) $(if $(nomadinit.has_mbedtls),$(wildcard nomadinit/keys/*_test.c))
 nomadinit.needs := jansson
 nomadinit.base := base.c clock.c dhcp_options.c tree.c write_all.c linux/mount.c linux/poller.c
 # Objects of its own: the library's need protobuf's generated headers first.
@@ -17,9 +19,9 @@ nomadinit.obj := $(nomadinit.src:%.c=$(BUILD)/%.o) $(nomadinit.base:%.c=$(BUILD)
 nomadinit.program := $(BUILD)/nomadinit/nomadinit
 
 ifeq ($(SANITIZE)$(COVERAGE),)
-nomadinit.link := -static-pie -Wl,-T,nomadinit/hot.ld \
+nomadinit.link := -static-pie \
 	-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
-nomadinit.libs := -l:libjansson.a
+nomadinit.libs := -Wl,-T,nomadinit/hot.ld -l:libjansson.a
 else
 nomadinit.link := $(ldflags)
 nomadinit.libs := -ljansson
@@ -36,10 +38,28 @@ $(BUILD)/nomadinit/base/%.o: libnomadplugin/base/%.c
 $(nomadinit.program): $(nomadinit.obj) nomadinit/hot.ld
 	$(call quiet,LINK,$@)$(CC) $(cflags) $(nomadinit.link) -o $@ $(nomadinit.obj) $(nomadinit.libs)
 
-$(nomadinit.program).stripped: $(nomadinit.program)
+%.stripped: %
 	$(call quiet,STRIP,$@)strip -o $@ $<
 
-nomadinit: $(nomadinit.program) $(nomadinit.program).stripped
+# Keys and signatures: what mbed TLS is needed for, so that PID 1 stays small.
+nomadinit.keys := $(BUILD)/nomadinit/nomadinit-keys
+nomadinit.keys_src := $(filter-out %_test.c,$(wildcard nomadinit/keys/*.c))
+nomadinit.keys_obj := $(nomadinit.keys_src:%.c=$(BUILD)/%.o)
+nomadinit.keys_shared := $(BUILD)/nomadinit/util.o $(nomadinit.base:%.c=$(BUILD)/nomadinit/base/%.o)
+ifeq ($(SANITIZE)$(COVERAGE),)
+nomadinit.keys_libs := -l:libmbedx509.a -l:libmbedcrypto.a
+else
+nomadinit.keys_libs := -lmbedx509 -lmbedcrypto
+endif
+extra_src += $(if $(nomadinit.has_mbedtls),$(nomadinit.keys_src))
+
+$(nomadinit.keys): $(nomadinit.keys_obj) $(nomadinit.keys_shared)
+	$(call quiet,LINK,$@)$(CC) $(cflags) $(nomadinit.link) -o $@ $^ $(nomadinit.keys_libs)
+$(BUILD)/nomadinit/keys/keys_test: $(BUILD)/nomadinit/keys/keys_test.o $(BUILD)/nomadinit/keys/keys.o
+	$(call quiet,LINK,$@)$(CC) $(cflags) $(ldflags) -o $@ $^ -lmbedx509 -lmbedcrypto -lcmocka
+
+nomadinit.programs := $(nomadinit.program) $(if $(nomadinit.has_mbedtls),$(nomadinit.keys))
+nomadinit: $(nomadinit.programs) $(nomadinit.programs:%=%.stripped)
 
 # ---- The image -----------------------------------------------------------------
 
@@ -77,3 +97,4 @@ run-image:
 install-nomadinit: nomadinit
 	install -d '$(DESTDIR)$(PREFIX)/sbin'
 	install -m 755 $(nomadinit.program).stripped '$(DESTDIR)$(PREFIX)/sbin/nomadinit'
+	$(if $(nomadinit.has_mbedtls),install -m 755 $(nomadinit.keys).stripped '$(DESTDIR)$(PREFIX)/sbin/nomadinit-keys')

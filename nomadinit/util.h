@@ -40,7 +40,7 @@ bool util_copy(char *to, size_t size, const char *from);
 bool util_is_hostname(const char *name);
 
 /* Run a program, wait at most timeout_ms, then kill it.  Returns its exit status (128 + signal if a signal ended it),
- * -ETIMEDOUT, or a negative errno if it could not be started.  Not to be used once the event loop reaps children. */
+ * -ETIMEDOUT, or a negative errno if it could not be started.  The event loop waits meanwhile. */
 int util_run(const char *const argv[], unsigned int timeout_ms);
 
 /* Give back what is not needed at the moment: free heap, and all pages of the program (those that are used come back

@@ -5,7 +5,8 @@
  * and over HTTP on port 4646:
  *   GET  /v1/agent/self    says that it is up, and with what configuration
  *   POST /run              runs the body with /bin/sh and answers its output (as a raw_exec job would)
- * As a command it answers `operator api PATH` with /state/answer.json, and keeps PUTs in /state/put.
+ * As a command it answers `operator api PATH` with /state/answer.json, keeps PUTs in /state/put, and answers them with
+ * /state/put-answer or {}.
  * $AGENT_MODE: exit N, crash, deaf (ignores SIGTERM), quiet (never ready), drain SECONDS, noise */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -110,7 +111,12 @@ static int operator_api(int argc, char **argv)
 			return 1;
 		fprintf(f, "%s %s %s\n", path, token ? token : "", text);
 		fclose(f);
-		return puts("{}") < 0;
+		f = fopen("/state/put-answer", "r");
+		if (!f)
+			return puts("{}") < 0;
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+		return fwrite(text, 1, n, stdout) != n;
 	}
 	/* Nomad takes what is piped to it for a body. */
 	f = fstat(0, &st) == 0 && S_ISFIFO(st.st_mode) ? NULL : fopen("/state/answer.json", "r");

@@ -110,14 +110,14 @@ requires_image_tools() {
 
 # ---- QEMU --------------------------------------------------------------------------------
 
-# boot DISK [QEMU ARGUMENT...]: sets qemu (pid), port, console, monitor; one guest at a time.
-# $memory in MiB, $disk_device and its $controller.
+# boot DISK [QEMU ARGUMENT...]: sets qemu (pid), port, console, monitor; one guest at a time, unless each has $guest, a
+# name, and $netdev of its own, with $mac.  $memory in MiB, $disk_device and its $controller.
 boot() {
 	disk=$1
 	shift
 	port=$(free_port)
-	console=$T/console
-	monitor=$T/monitor
+	console=$T/console${guest:+.$guest}
+	monitor=$T/monitor${guest:+.$guest}
 	rm -f "$monitor"
 	: >"$console"
 	case $disk in *.raw) format=raw ;; *) format=qcow2 ;; esac
@@ -127,7 +127,8 @@ boot() {
 		-drive "file=$disk,format=$format,if=none,id=disk,cache=${cache:-writeback}" \
 		${controller:+-device "$controller"} \
 		-device "${disk_device:-virtio-blk-pci},drive=disk,bootindex=1" \
-		-netdev "user,id=net,hostfwd=tcp:127.0.0.1:$port-:4646" -device virtio-net-pci,netdev=net,romfile= \
+		-netdev "${netdev:-user,hostfwd=tcp:127.0.0.1:$port-:4646},id=net" \
+		-device "virtio-net-pci,netdev=net,romfile=${mac:+,mac=$mac}" \
 		-device virtio-rng-pci -device i6300esb "$@" >"$T/qemu.log" 2>&1 &
 	qemu=$!
 	pids="$pids $qemu"

@@ -11,8 +11,10 @@ root=$T/root
 for d in sbin bin proc sys dev run tmp var state etc/nomadinit opt/nomad/plugins; do mkdir -p "$root/$d"; done
 : >"$root/opt/nomad/plugins/nomad-driver-x"
 cp "$init" "$root/sbin/nomadinit"
+keys_program=${init%/*}/nomadinit-keys
+[ ! -x "$keys_program" ] || cp "$keys_program" "$root/sbin/"
 # A build with sanitizers is not static.
-for l in $(ldd "$init" 2>/dev/null | awk '/\// { print $(NF - 1) }'); do
+for l in $(ldd "$init" "$keys_program" 2>/dev/null | awk '/=> \// { print $(NF - 1) } /^\t\// { print $1 }'); do
 	mkdir -p "$root$(dirname "$l")"
 	cp -L "$l" "$root$l"
 done

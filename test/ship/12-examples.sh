@@ -26,6 +26,7 @@ cpp/countdown.json		lib/23-examples
 hello/agent.hcl			lib/20-hello
 hello/hello.json		lib/20-hello
 nomadinit/client.json		nomadinit/25-examples
+nomadinit/cluster.json		nomadinit/47-cluster
 nomadinit/hello.nomad.hcl	nomadinit/25-examples
 nomadinit/node-exporter.nomad.hcl nomadinit/25-examples
 nomadinit/open.json		nomadinit/30-nomad

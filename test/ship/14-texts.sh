@@ -77,6 +77,9 @@ known() {	# WORD...
 	nomadinit | build/nomadinit/nomadinit)
 		"$BUILD/nomadinit/nomadinit" help 2>&1 | grep -q "^  $1 " ||
 			{ echo "nomadinit has no command $1"; return 1; } ;;
+	nomadinit-keys)
+		"$BUILD/nomadinit/nomadinit-keys" 2>&1 | grep -q "nomadinit-keys $1 " ||
+			{ echo "nomadinit-keys has no command $1"; return 1; } ;;
 	nomad)
 		set -- $(echo "$*" | sed 's/ -.*\|[>|].*//')	# its subcommands, up to the first option
 		case $1 in job | alloc | node) set -- "$1" "$2" ;; *) set -- "$1" ;; esac
@@ -86,7 +89,7 @@ known() {	# WORD...
 	test/* | nomadinit/* | examples/*) [ -x "$command" ] || { echo "there is no $command"; return 1; } ;;
 	./*) [ -x "examples/nspawn/$command" ] || { echo "there is no $command"; return 1; } ;;
 	perl) [ -e "$1" ] || { echo "there is no $1"; return 1; } ;;
-	apt | pkg | systemctl | ssh-keygen | cd | cp | gdb | tr | openssl) ;;
+	apt | pkg | systemctl | ssh-keygen | cd | cp | gdb | tr | openssl | jq | printf | .) ;;
 	mkfs.vfat | mcopy | qemu-img | qemu-system-x86_64) ;;
 	*) echo "nobody knows $command"; return 1 ;;
 	esac
