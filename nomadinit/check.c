@@ -131,7 +131,9 @@ static char *load(const char *path)
 			if (u.hostname[0])
 				fprintf(stderr, "host name: %s\n", u.hostname);
 			free(raw);
-			return u.json;
+			raw = u.json ? strdup(userdata_body(u.json)) : NULL;
+			free(u.json);
+			return raw;
 		}
 	}
 	return raw;

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "metadata.h"
 #include "smbios.h"
+#include "userdata.h"
 #include "base/tree.h"
 #include "util.h"
 
@@ -28,7 +29,13 @@
 #define FW_CFG "/sys/firmware/qemu_fw_cfg/by_name/opt"
 #define SMBIOS "/sys/firmware/dmi/entries"
 
+#define KEYS_PROGRAM "/sbin/nomadinit-keys"
+#define PUBLIC_KEYS "/etc/nomadinit/config.pub" /* of the verified root */
+#define TO_VERIFY "/run/nomadinit/to-verify"
+#define VERIFY_MS 10000
+
 struct sources {
+	bool is_sealed;
 	char *texts[MAX_SOURCES];
 	char *names[MAX_SOURCES];
 	size_t n;
@@ -45,6 +52,47 @@ static int add_text(struct sources *s, char *take_text, const char *name)
 	return 0;
 }
 
+/* Why a sealed image does not take this text, or NULL. */
+static const char *why_not(const char *text)
+{
+	const char *const argv[] = { KEYS_PROGRAM, "verify", PUBLIC_KEYS, TO_VERIFY, NULL };
+	int r;
+
+	if (access(PUBLIC_KEYS, F_OK) < 0)
+		return "the image has no key for configurations; build it with --config-key";
+	r = util_replace_file(TO_VERIFY, text, strlen(text), 0600);
+	if (r == 0)
+		r = util_run(argv, VERIFY_MS);
+	unlink(TO_VERIFY);
+	switch (r) {
+	case 0:
+		return NULL;
+	case 1:
+		return "none of the image's keys made its signature, or it was changed";
+	case 2:
+		return "it is not signed; its first line must be " USERDATA_SIGNED "BASE64";
+	default:
+		return "its signature cannot be verified: '" KEYS_PROGRAM "' failed";
+	}
+}
+
+/* From outside the image. */
+static int add_foreign(struct sources *s, char *take_text, const char *name)
+{
+	const char *why = s->is_sealed ? why_not(take_text) : NULL;
+	char *body;
+
+	if (why) {
+		log_error("configuration: %s: refused: %s", name, why);
+		free(take_text);
+		return 0;
+	}
+	log_info("configuration: %s%s", name, s->is_sealed ? ", signature verified" : "");
+	body = strdup(userdata_body(take_text));
+	free(take_text);
+	return add_text(s, body, name);
+}
+
 static int add_file(struct sources *s, const char *path, const char *name)
 {
 	char *text = NULL;
@@ -54,6 +102,19 @@ static int add_file(struct sources *s, const char *path, const char *name)
 		return 0;
 	if (r < 0) {
 		log_warn("cannot read '%s': %s", name, strerror(-r));
+		return 0;
+	}
+	return add_foreign(s, text, name);
+}
+
+static int add_image(struct sources *s)
+{
+	static const char name[] = "the image's init.json";
+	char *text = NULL;
+	int r = util_read_alloc("/etc/nomadinit/init.json", CONFIG_MAX_BYTES, &text, NULL);
+
+	if (r < 0) {
+		log_warn("cannot read %s: %s", name, strerror(-r));
 		return 0;
 	}
 	log_info("configuration: %s", name);
@@ -103,7 +164,8 @@ static int add_esp(struct sources *s, size_t *left)
 		return 0;
 	}
 	r = add_file(s, ESP_POINT "/config/init.json", "config/init.json of the boot partition");
-	copy_files(ESP_POINT "/config", CONFDRIVE_FILES, 0, left);
+	if (!s->is_sealed)
+		copy_files(ESP_POINT "/config", CONFDRIVE_FILES, 0, left);
 	bootenv_unmount_esp();
 	return r;
 }
@@ -119,18 +181,17 @@ static int add_metadata(struct sources *s, bool want_user_data)
 	free(want_user_data ? config : user_data);
 	if (want_user_data ? !user_data : !config)
 		return 0;
+	if (want_user_data)
+		return add_foreign(s, user_data, name);
 	log_info("configuration: %s", name);
-	return add_text(s, want_user_data ? user_data : config, name);
+	return add_text(s, config, name);
 }
 
 static int add_smbios(struct sources *s)
 {
 	char *text = smbios_load(SMBIOS);
 
-	if (!text)
-		return 0;
-	log_info("configuration: SMBIOS type 11");
-	return add_text(s, text, "SMBIOS type 11");
+	return text ? add_foreign(s, text, "SMBIOS type 11") : 0;
 }
 
 static int add_drive(struct sources *s, size_t *left)
@@ -157,7 +218,8 @@ static int add_drive(struct sources *s, size_t *left)
 		}
 		snprintf(name, sizeof(name), "init.json of the config drive '%s' (%s)", labels[i], b.path);
 		r = add_file(s, DRIVE_POINT "/init.json", name);
-		copy_files(DRIVE_POINT, CONFDRIVE_FILES, 0, left);
+		if (!s->is_sealed)
+			copy_files(DRIVE_POINT, CONFDRIVE_FILES, 0, left);
 		umount2(DRIVE_POINT, MNT_DETACH);
 	}
 	return r;
@@ -219,17 +281,17 @@ char *confdrive_from_cmdline(void)
 
 int confdrive_load(struct config *ret, bool in_container, char error[CONFIG_ERROR_SIZE])
 {
-	bool is_sealed = cmdline_is_on("sealed");
+	struct sources s = { .is_sealed = cmdline_is_on("sealed") };
 	size_t left = MAX_FILES_BYTES, i;
-	struct sources s = { .n = 0 };
 	int r;
 
 	error[0] = '\0';
-	r = add_file(&s, "/etc/nomadinit/init.json", "the image's init.json");
+	r = add_image(&s);
 	/* Names and networks are as good as DHCP's: a sealed image takes them, too. */
 	if (r == 0)
 		r = add_metadata(&s, false);
-	if (r == 0 && !in_container && !is_sealed) {
+	/* Without a key nothing of it could be taken. */
+	if (r == 0 && !in_container && (!s.is_sealed || access(PUBLIC_KEYS, F_OK) == 0)) {
 		r = add_esp(&s, &left);
 		if (r == 0)
 			r = add_drive(&s, &left);
@@ -241,7 +303,7 @@ int confdrive_load(struct config *ret, bool in_container, char error[CONFIG_ERRO
 		if (r == 0)
 			r = add_smbios(&s);
 	}
-	if (r == 0 && !is_sealed)
+	if (r == 0)
 		r = add_metadata(&s, true);
 	if (r == 0)
 		r = add_text(&s, confdrive_from_cmdline(), "kernel arguments");

@@ -6,8 +6,8 @@
  *   4. the hypervisor:       fw_cfg file opt/nomadinit/init.json, SMBIOS strings of type 11
  *   5. the cloud:            user-data (metadata.h); its names and networks come between 1 and 2
  *   6. kernel arguments:     nomadinit.hostname=NAME, nomadinit.set.PATH.TO.KEY=VALUE
- * With nomadinit.sealed on the (signed) command line only the image, the cloud's names and networks, and the arguments
- * count. */
+ * With nomadinit.sealed on the (signed) command line 2 to 5 count only with a signature by a key of the image, and no
+ * other file of 2 and 3; the cloud's names and networks count all the same. */
 #ifndef NOMADINIT_CONFDRIVE_H
 #define NOMADINIT_CONFDRIVE_H
 

@@ -71,6 +71,7 @@ CONFIG ?=
 CNI ?=
 KEY ?=
 CERT ?=
+CONFIG_KEY ?=
 
 nomadinit.standin := $(BUILD)/nomadinit/stand-in
 image_nomad = $(if $(filter stand-in,$(NOMAD)),$(nomadinit.standin),$(NOMAD))
@@ -89,7 +90,7 @@ image: image-deps
 	nomadinit/image/build --init $(nomadinit.program).stripped --out '$(IMAGE)' --formats '$(FORMATS)' \
 		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(image_nomad)') \
 		$(if $(DRIVERS),--drivers '$(image_drivers)' --plugins $(BUILD)/plugins) \
-		$(if $(CNI),--cni '$(CNI)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)')
+		$(if $(CNI),--cni '$(CNI)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)') $(if $(CONFIG_KEY),--config-key '$(CONFIG_KEY)')
 run-image:
 	@test/install-deps run-image
 	nomadinit/image/run '$(IMAGE)/nomadinit.qcow2'

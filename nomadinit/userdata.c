@@ -114,6 +114,13 @@ static bool is_ours(const char *p, size_t len)
 	return starts(p, len, "#nomadinit");
 }
 
+const char *userdata_body(const char *json)
+{
+	const char *feed = is_ours(json, strlen(json)) ? strchr(json, '\n') : NULL;
+
+	return feed ? feed + 1 : json;
+}
+
 /* The part that begins with "#nomadinit", decoded where it must be. */
 static int find_part(const char *p, size_t len, char **ret, size_t *ret_len, int *ret_count)
 {
@@ -253,8 +260,7 @@ void userdata_find(const char *from, size_t len, struct userdata *ret)
 			break;
 		}
 		if (is_ours(ours, len - blanks)) {
-			ours += strcspn(ours, "\n");
-			ret->json = strdup(ours + (*ours == '\n'));
+			ret->json = strdup(starts(ours, len - blanks, USERDATA_SIGNED) ? ours : userdata_body(ours));
 		} else if (*ours == '{') {
 			ret->json = strdup(ours);
 		}

@@ -9,9 +9,11 @@
 #include "config.h"
 
 #define USERDATA_NOTE_SIZE 200
+/* The first line of a signed configuration; the signature in base64 follows. */
+#define USERDATA_SIGNED "#nomadinit signature="
 
 struct userdata {
-	char *json;		       /* ours, or NULL; ends with NUL */
+	char *json;		       /* ours, with its first line if that is a signature; or NULL; ends with NUL */
 	char hostname[254];	       /* that a #cloud-config of somebody else's names, or "" */
 	char note[USERDATA_NOTE_SIZE]; /* in words: what it is, or why it is not used */
 };
@@ -19,6 +21,9 @@ struct userdata {
 /* Finds our configuration in user-data of any form.  Never fails: what is not understood has json NULL and a note.  The
  * caller frees json. */
 void userdata_find(const char *data, size_t len, struct userdata *ret);
+
+/* What follows a first line "#nomadinit...", else all of it. */
+const char *userdata_body(const char *json);
 
 /* Decodes base64 with or without padding and white space into fresh memory that ends with NUL.  Returns 0, -EBADMSG,
  * -ENOMEM. */

@@ -36,6 +36,8 @@ fuzz_of_build := $(call fuzz_objects,$(addprefix nomad-driver-build/,config cont
 fuzz_of_pot := $(call fuzz_objects,$(addprefix nomad-driver-pot/,config judge limits pot-cli powers usage))
 fuzz_of_triton := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c %/driver.c %/dockexec.c,$(nomad-driver-triton.src)))
 fuzz_of_init := $(filter-out %/main.o $(BUILD)/nomadinit/base/%,$(nomadinit.obj))
+fuzz_of_keys := $(BUILD)/nomadinit/keys/keys.o
+fuzz_libs_of_keys := -lmbedx509 -lmbedcrypto
 fuzz_libs_of_triton = $(call libs_of,nomad-driver-triton)
 fuzz_wrap_nspawn_proc := -Wl,--wrap=nomad__text_read
 
@@ -51,7 +53,7 @@ $(BUILD)/test/fuzz/$(1): $(BUILD)/test/fuzz/$(1).o $(if $(fuzz_of_$(2)),$(BUILD)
 		$$(lib.libs)
 endef
 $(foreach n,$(fuzz_names),$(eval $(call fuzz_rules,$(n),$(firstword $(subst _, ,$(n))))))
-$(foreach p,nspawn build pot triton init,$(eval $(BUILD)/test/fuzz/of_$(p).a: $(fuzz_of_$(p))))
+$(foreach p,nspawn build pot triton init keys,$(eval $(BUILD)/test/fuzz/of_$(p).a: $(fuzz_of_$(p))))
 
 .PHONY: fuzz-programs fuzz-build
 fuzz-programs: $(fuzz_names:%=$(BUILD)/test/fuzz/%)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# nomadinit-keys under PID 1 in namespaces: the keys of a cluster from the secret in the configuration.
+# nomadinit-keys under PID 1 in namespaces: the keys of a cluster from the secret in the configuration, and a sealed image
+# that takes signed configurations only.
 . test/nomadinit/lib.sh
 requires openssl jq
 . test/nomadinit/pid1.sh
@@ -71,6 +72,55 @@ start '{"nomadinit": {"cluster": {"secret" "a secret of 32 characters or more"}}
 check "a mistake beside it is named" says "init.json' line 1 column"
 check "without the secret" console_lacks 'a secret of'
 stop
+
+# ---- Signed configurations --------------------------------------------------------------------
+printf '{"region": "mars"}\n' >"$T/body"
+openssl ecparam -name prime256v1 -genkey -noout -out "$T/config.key"
+openssl genrsa -out "$T/rsa.key" 2048 2>/dev/null
+# signed KEY: the user-data that its owner makes, as the manual says
+signed() {
+	printf '#nomadinit signature=%s\n' "$(openssl dgst -sha256 -sign "$1" "$T/body" | base64 -w 0)"
+	cat "$T/body"
+}
+# sealed USER_DATA_FILE: a sealed image at a cloud that is silent; what it said at an earlier boot is outside, too
+sealed() {
+	mkdir -p "$root/state/nomadinit"
+	jq -n --rawfile text "$1" '{provider: "triton", instance_id: "i-1", user_data: $text}' \
+		>"$root/state/nomadinit/cloud.json"
+	start "{\"nomadinit\": {$quick, \"cloud\": {\"provider\": \"triton\", \"wait_seconds\": 1}}}" \
+		NOMADINIT_CMDLINE=nomadinit.sealed
+	check "$2: the agent starts" ready 60
+	in_root /run/nomad/agent.json >"$T/agent.json"
+	stop
+}
+# refused WHAT WHY
+refused() {
+	sealed "$T/user-data" "$1"
+	check "$1: it is refused, and why" console_has "user-data of 'triton': refused: $2"
+	check "$1: nothing of it counts" jq -e '.region == null' "$T/agent.json"
+}
+taken() {
+	sealed "$T/user-data" "$1"
+	check "$1: it is taken" console_has "user-data of 'triton', signature verified"
+	check "$1: it counts" jq -e '.region == "mars"' "$T/agent.json"
+}
+signed "$T/config.key" >"$T/user-data"
+refused "an image without a key" 'the image has no key for configurations'
+{
+	openssl pkey -in "$T/rsa.key" -pubout
+	openssl pkey -in "$T/config.key" -pubout
+} >"$root/etc/nomadinit/config.pub"
+taken "signed by an EC key"
+signed "$T/rsa.key" >"$T/user-data"
+taken "signed by an RSA key"
+sed -i 's/mars/venus/' "$T/user-data"
+refused "changed after it was signed" "none of the image's keys made its signature, or it was changed"
+cp "$T/body" "$T/user-data"
+refused "not signed" 'it is not signed; its first line must be #nomadinit signature=BASE64'
+signed "$T/config.key" >"$T/user-data"
+check "check: a signed one is read on a workstation" prints 'init.json' "$init" check "$T/user-data"
+printf '#nomadinit\n' | cat - "$T/body" >"$T/with-line"
+check "check: as one without a signature is" prints 'init.json' "$init" check "$T/with-line"
 
 check "no process is left" fails pgrep -f "$root"
 check "the sanitizers have nothing to say" fails grep -h -A 20 -E 'ERROR: AddressSanitizer|runtime error' \

@@ -89,7 +89,7 @@ known() {	# WORD...
 	test/* | nomadinit/* | examples/*) [ -x "$command" ] || { echo "there is no $command"; return 1; } ;;
 	./*) [ -x "examples/nspawn/$command" ] || { echo "there is no $command"; return 1; } ;;
 	perl) [ -e "$1" ] || { echo "there is no $1"; return 1; } ;;
-	apt | pkg | systemctl | ssh-keygen | cd | cp | gdb | tr | openssl | jq | printf | .) ;;
+	apt | pkg | systemctl | ssh-keygen | cd | cp | gdb | tr | openssl | jq | printf | cat | .) ;;
 	mkfs.vfat | mcopy | qemu-img | qemu-system-x86_64) ;;
 	*) echo "nobody knows $command"; return 1 ;;
 	esac
