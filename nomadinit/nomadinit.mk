@@ -12,7 +12,7 @@ nomadinit.src := $(filter-out %_test.c,$(wildcard nomadinit/*.c))
 # mbed TLS 2.28 has no file for pkg-config.
 nomadinit.has_mbedtls := $(shell printf '\043include <mbedtls/hkdf.h>\n' | $(CC) $(CPPFLAGS) -x c -fsyntax-only - 2>/dev/null && echo yes)
 nomadinit.test := $(wildcard nomadinit/*_test.c) $(if $(nomadinit.has_mbedtls),$(wildcard nomadinit/keys/*_test.c))
-nomadinit.needs := jansson
+nomadinit.needs := jansson yaml-0.1 zlib
 nomadinit.base := base.c clock.c dhcp_options.c tree.c write_all.c linux/mount.c linux/poller.c
 # Objects of its own: the library's need protobuf's generated headers first.
 nomadinit.obj := $(nomadinit.src:%.c=$(BUILD)/%.o) $(nomadinit.base:%.c=$(BUILD)/nomadinit/base/%.o)
@@ -21,10 +21,10 @@ nomadinit.program := $(BUILD)/nomadinit/nomadinit
 ifeq ($(SANITIZE)$(COVERAGE),)
 nomadinit.link := -static-pie \
 	-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
-nomadinit.libs := -Wl,-T,nomadinit/hot.ld -l:libjansson.a
+nomadinit.libs := -Wl,-T,nomadinit/hot.ld -l:libjansson.a -l:libyaml.a -l:libz.a
 else
 nomadinit.link := $(ldflags)
-nomadinit.libs := -ljansson
+nomadinit.libs := -ljansson -lyaml -lz
 endif
 
 # Size counts here more than speed.

@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <zlib.h>
 
 #include "util.h"
 #include "yaml.h"
 
 #define MAX_LAYERS 4
 #define MAX_PARTS 64
+#define GZIP_ONLY (16 + MAX_WBITS)
 
 static int digit_of(char c)
 {
@@ -59,6 +61,29 @@ int userdata_base64(const char *text, size_t len, char **ret, size_t *ret_len)
 	out[n] = '\0';
 	*ret = out;
 	*ret_len = n;
+	return 0;
+}
+
+int userdata_gunzip(const char *data, size_t len, size_t max, char **ret, size_t *ret_len)
+{
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)len, .avail_out = (uInt)max };
+	char *out = malloc(max + 1);
+	int r;
+
+	if (!out || inflateInit2(&z, GZIP_ONLY) != Z_OK) {
+		free(out);
+		return -ENOMEM;
+	}
+	z.next_out = (Bytef *)out;
+	r = inflate(&z, Z_FINISH);
+	inflateEnd(&z);
+	if (r != Z_STREAM_END) {
+		free(out);
+		return r == Z_BUF_ERROR && z.avail_out == 0 ? -EFBIG : r == Z_MEM_ERROR ? -ENOMEM : -EBADMSG;
+	}
+	out[z.total_out] = '\0';
+	*ret = out;
+	*ret_len = z.total_out;
 	return 0;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The subset of YAML in which clouds write metadata and network configuration: block and flow maps and lists, plain and
- * quoted scalars, literal and folded blocks, comments.  No anchors, tags, merge keys or second documents. */
+/* YAML as clouds write metadata and network configuration, by libyaml: one document, no anchors, aliases or tags. */
 #ifndef NOMADINIT_YAML_H
 #define NOMADINIT_YAML_H
 

@@ -38,6 +38,7 @@ fuzz_of_triton := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c %/driver.c %
 fuzz_of_init := $(filter-out %/main.o $(BUILD)/nomadinit/base/%,$(nomadinit.obj))
 fuzz_of_keys := $(BUILD)/nomadinit/keys/keys.o
 fuzz_libs_of_keys := -lmbedx509 -lmbedcrypto
+fuzz_libs_of_init = $(call libs_of,nomadinit)
 fuzz_libs_of_triton = $(call libs_of,nomad-driver-triton)
 fuzz_wrap_nspawn_proc := -Wl,--wrap=nomad__text_read
 

@@ -8,13 +8,13 @@ requires aarch64-linux-gnu-gcc qemu-aarch64-static apt-get dpkg perl jq
 packages=$(realpath "$BUILD")/cache/arm64
 system=$packages/system/usr
 fetch_packages() {
-	[ ! -f "$system/lib/aarch64-linux-gnu/libjansson.a" ] || return 0
+	[ ! -f "$system/lib/aarch64-linux-gnu/libyaml.a" ] || return 0
 	mkdir -p "$packages/lists/partial"
 	(
 		cd "$packages" || exit 1
 		set -- -q -o APT::Architecture=arm64 -o Dir::State::lists="$packages/lists" -o Dir::Cache::pkgcache= \
 			-o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root
-		apt-get "$@" update && apt-get "$@" download libjansson-dev libcmocka-dev libcmocka0
+		apt-get "$@" update && apt-get "$@" download libjansson-dev libyaml-dev zlib1g-dev libcmocka-dev libcmocka0
 	) >"$T/apt.log" 2>&1 || return 1
 	for p in "$packages"/*.deb; do dpkg -x "$p" "$packages/system"; done
 }
