@@ -10,7 +10,8 @@
 
 nomadinit.src := $(filter-out %_test.c,$(wildcard nomadinit/*.c))
 # mbed TLS 2.28 has no file for pkg-config.
-nomadinit.has_mbedtls := $(shell printf '\043include <mbedtls/hkdf.h>\n' | $(CC) $(CPPFLAGS) -x c -fsyntax-only - 2>/dev/null && echo yes)
+nomadinit.has_mbedtls := $(shell printf '\043include <mbedtls/hkdf.h>\n' | \
+	$(CC) $(CPPFLAGS) -x c -fsyntax-only - 2>/dev/null && echo yes)
 nomadinit.test := $(wildcard nomadinit/*_test.c) $(if $(nomadinit.has_mbedtls),$(wildcard nomadinit/keys/*_test.c))
 nomadinit.needs := jansson yaml-0.1 zlib
 nomadinit.base := base.c clock.c dhcp_options.c tree.c write_all.c linux/mount.c linux/poller.c
@@ -90,7 +91,8 @@ image: image-deps
 	nomadinit/image/build --init $(nomadinit.program).stripped --out '$(IMAGE)' --formats '$(FORMATS)' \
 		--cache $(BUILD)/image-cache $(if $(NOMAD),--nomad '$(image_nomad)') \
 		$(if $(DRIVERS),--drivers '$(image_drivers)' --plugins $(BUILD)/plugins) \
-		$(if $(CNI),--cni '$(CNI)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(KEY),--key '$(KEY)' --cert '$(CERT)') $(if $(CONFIG_KEY),--config-key '$(CONFIG_KEY)')
+		$(if $(CNI),--cni '$(CNI)') $(if $(CONFIG),--config '$(CONFIG)') \
+		$(if $(KEY),--key '$(KEY)' --cert '$(CERT)') $(if $(CONFIG_KEY),--config-key '$(CONFIG_KEY)')
 run-image:
 	@test/install-deps run-image
 	nomadinit/image/run '$(IMAGE)/nomadinit.qcow2'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# nomadinit-keys under PID 1 in namespaces: the keys of a cluster from the secret in the configuration, and a sealed image
-# that takes signed configurations only.
+# nomadinit-keys under PID 1 in namespaces: the keys of a cluster from the secret in the configuration, and a sealed
+# image that takes signed configurations only.
 . test/nomadinit/lib.sh
 requires openssl jq
 . test/nomadinit/pid1.sh

@@ -97,10 +97,11 @@ check "and runs to its end" soon 180 complete
 if [ $count -gt 1 ]; then
 	kill -9 "$last"
 	wait "$last" 2>/dev/null
-	two_left() { "$nomad" operator api /v1/nodes | jq -e 'map(select(.Status == "ready")) | length == 2'; }
-	check "one is killed: the others notice" soon 180 two_left
+	# Nomad gives a node five minutes when the leader changes; the servers notice sooner.
+	check "one is killed: the others notice" soon 240 prints ' failed ' "$nomad" server members
+	check "and go on: a job is taken" soon 120 "$nomad" job run -detach examples/nomadinit/hello.nomad.hcl
 	start_node $count
-	check "it comes back, ready and eligible" soon 400 all_ready
-	check "and is healthy" soon 120 healthy
+	check "it comes back and is healthy" soon 600 healthy
+	check "all nodes are ready and eligible" soon 120 all_ready
 fi
 done_testing
