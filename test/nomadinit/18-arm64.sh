@@ -14,7 +14,8 @@ fetch_packages() {
 		cd "$packages" || exit 1
 		set -- -q -o APT::Architecture=arm64 -o Dir::State::lists="$packages/lists" -o Dir::Cache::pkgcache= \
 			-o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root
-		apt-get "$@" update && apt-get "$@" download libjansson-dev libyaml-dev zlib1g-dev libcmocka-dev libcmocka0
+		apt-get "$@" update &&
+			apt-get "$@" download libjansson-dev libyaml-dev zlib1g-dev libcmocka-dev libcmocka0
 	) >"$T/apt.log" 2>&1 || return 1
 	for p in "$packages"/*.deb; do dpkg -x "$p" "$packages/system"; done
 }

@@ -31,7 +31,8 @@ refused_to_other() {
 secret=$(openssl rand -base64 32)
 # Emulated processors are slow: raft waits longer for a leader's sign of life.
 jq --arg secret "$secret" --argjson count $count '.nomadinit.cluster.secret = $secret |
-	.server.bootstrap_expect = $count | .server.raft_multiplier = 10' examples/nomadinit/cluster.json >"$T/init.json"
+	.server.bootstrap_expect = $count | .server.raft_multiplier = 10' \
+	examples/nomadinit/cluster.json >"$T/init.json"
 check "the example has at most 20 lines" test "$(wc -l <examples/nomadinit/cluster.json)" -le 20
 check "as it is, it is refused" prints 'has less than 32 characters' fails "$init" check examples/nomadinit/cluster.json
 check "with a secret it is right" prints '^cluster: TLS' "$init" check "$T/init.json"
@@ -51,8 +52,8 @@ for i in $nodes; do
 	set -- "$@" "--dhcp-host=02:00:00:00:09:0$i,10.9.0.1$i,node$i" "--host-record=servers.example.com,10.9.0.1$i"
 done
 dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --interface=br0 --bind-interfaces \
-	--dhcp-authoritative --dhcp-range=10.9.0.50,10.9.0.59,1h --leasefile-ro --log-facility=- --pid-file= --user=root \
-	"$@" >"$T/dnsmasq.log" 2>&1 &
+	--dhcp-authoritative --dhcp-range=10.9.0.50,10.9.0.59,1h --leasefile-ro --log-facility=- --pid-file= \
+	--user=root "$@" >"$T/dnsmasq.log" 2>&1 &
 pids="$pids $!"
 start_node() {
 	guest=node$1 mac=02:00:00:00:09:0$1 netdev="tap,ifname=tap$1,script=no,downscript=no" memory=512
