@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * nomad/base.h: what every other public header needs: attributes, clean-up
- * at the end of a scope, and the two containers that options land in.
+ * nomad/base.h: shared by all public headers: attributes, clean-up at the
+ * end of a scope, and the two containers that hold option values.
  *
- * Ownership, here and everywhere: `const char *` is borrowed, `char *` is
- * owned by who holds it.  `ret_x` is an output that is set on success only;
- * `take_x` is an argument that the callee owns from the call on, whatever
- * it returns.  Every _free() accepts NULL. */
+ * Ownership in all headers: `const char *` is borrowed, `char *` is owned by
+ * the struct or variable that holds it.  `ret_x` is an output that is set on
+ * success only.  The callee owns an argument `take_x` from the call on,
+ * whatever it returns.  Every _free() accepts NULL. */
 #ifndef NOMAD_BASE_H
 #define NOMAD_BASE_H
 
@@ -19,7 +19,7 @@
 #define NOMAD_MUST_CHECK __attribute__((warn_unused_result))
 #define NOMAD_CLEANUP(f) __attribute__((cleanup(f)))
 #else
-#error "the clean-up attribute of gcc and clang is needed"
+#error "this header requires the cleanup attribute of gcc or clang"
 #endif
 
 #ifdef __cplusplus
@@ -30,15 +30,15 @@
 #define NOMAD_END_DECLS
 #endif
 
-/* The version of this interface, MAJOR * 1000 + MINOR: nomadplugin(7) says what a minor version may change. */
+/* The version of this interface, MAJOR * 1000 + MINOR.  nomadplugin(7) lists what a minor version may change. */
 #define NOMAD_API_VERSION 1000
 
 NOMAD_BEGIN_DECLS
 
-/* NOMAD_API_VERSION of the library that the program runs with. */
+/* Returns NOMAD_API_VERSION of the library that the program runs with. */
 unsigned nomad_api_version(void);
 
-/* A map of strings, in the order of insertion.  Keys are unique. */
+/* A map of strings in insertion order.  Keys are unique. */
 struct nomad_pair {
 	char *key;
 	char *value;
@@ -49,18 +49,18 @@ struct nomad_map {
 	size_t count;
 };
 
-/* Set `key` to a copy of `value`, replacing an older one.  0 or -ENOMEM. */
+/* Sets `key` to a copy of `value` and replaces an older value.  Returns 0 or -ENOMEM. */
 int nomad_map_set(struct nomad_map *map, const char *key, const char *value) NOMAD_MUST_CHECK;
-/* The value of `key`, borrowed until the map changes; NULL if absent. */
+/* Returns the value of `key`, borrowed until the map changes, or NULL if the map has no such key. */
 const char *nomad_map_get(const struct nomad_map *map, const char *key);
-/* Remove `key` if it is there. */
+/* Removes `key` if the map has it. */
 void nomad_map_remove(struct nomad_map *map, const char *key);
-/* Make *dst (empty) a deep copy of *src.  0 or -ENOMEM. */
+/* Makes *dst, which must be empty, a deep copy of *src.  Returns 0 or -ENOMEM. */
 int nomad_map_copy(struct nomad_map *dst, const struct nomad_map *src) NOMAD_MUST_CHECK;
-/* Free all that the map holds and leave it empty. */
+/* Frees all keys and values and leaves the map empty. */
 void nomad_map_done(struct nomad_map *map);
 
-/* Like nomad_map, with numbers for values. */
+/* Like nomad_map, with integer values. */
 struct nomad_int_pair {
 	char *key;
 	int64_t value;
@@ -71,34 +71,34 @@ struct nomad_int_map {
 	size_t count;
 };
 
-/* Set `key` to `value`, replacing an older one.  0 or -ENOMEM. */
+/* Sets `key` to `value` and replaces an older value.  Returns 0 or -ENOMEM. */
 int nomad_int_map_set(struct nomad_int_map *map, const char *key, int64_t value) NOMAD_MUST_CHECK;
-/* True, and *ret_value set, if `key` is there. */
+/* Returns true and sets *ret_value if the map has `key`. */
 bool nomad_int_map_get(const struct nomad_int_map *map, const char *key, int64_t *ret_value);
-/* Free all that the map holds and leave it empty. */
+/* Frees all keys and leaves the map empty. */
 void nomad_int_map_done(struct nomad_int_map *map);
 
-/* The number of strings in a NULL-terminated vector; a NULL vector is an empty one. */
+/* Returns the number of strings in a NULL-terminated vector.  A NULL vector is empty. */
 size_t nomad_strv_count(const char *const *strv);
-/* Append a copy of `s`, or a formatted string.  On failure *strv is as before.  0 or -ENOMEM. */
+/* Appends a copy of `s`, or a formatted string.  A failure leaves *strv unchanged.  Returns 0 or -ENOMEM. */
 int nomad_strv_add(char ***strv, const char *s) NOMAD_MUST_CHECK;
 int nomad_strv_addf(char ***strv, const char *fmt, ...) NOMAD_PRINTF(2, 3) NOMAD_MUST_CHECK;
-/* A deep copy, or NULL for want of memory. */
+/* Returns a deep copy, or NULL if out of memory. */
 char **nomad_strv_copy(const char *const *strv);
-/* Free the vector and its strings. */
+/* Frees the vector and its strings. */
 void nomad_strv_free(char **strv);
 
-/* The formatted string, malloc()ed, or NULL. */
+/* Returns the formatted string, which the caller frees, or NULL if out of memory. */
 char *nomad_strdupf(const char *fmt, ...) NOMAD_PRINTF(1, 2);
 
-/* Nanoseconds of the clock that never jumps (CLOCK_MONOTONIC), and since the epoch.  Any thread. */
+/* Return nanoseconds of CLOCK_MONOTONIC, which never jumps, and since the epoch.  Safe from any thread. */
 int64_t nomad_monotonic_ns(void);
 int64_t nomad_wall_ns(void);
 
-/* Writes all `size` bytes to `fd`, which must not be in non-blocking mode.  0 or -errno. */
+/* Writes all `size` bytes to `fd`, which must be in blocking mode.  Returns 0 or a negative errno. */
 int nomad_write_all(int fd, const void *data, size_t size) NOMAD_MUST_CHECK;
 
-/* FNV-1a: the same value on every machine and in every version.  Not for data that an attacker chooses. */
+/* Return the FNV-1a hash: the same on every machine and in every version.  Not for data that an attacker chooses. */
 uint32_t nomad_hash32(const void *data, size_t size);
 uint64_t nomad_hash64(const void *data, size_t size);
 
@@ -106,12 +106,12 @@ void nomad_autofree_(void *p);
 void nomad_autoclose_(int *fd);
 void nomad_autostrv_(char ***strv);
 
-/* Freed or closed when the variable goes out of scope.  An fd of -1 is none. */
+/* Free or close the variable when it goes out of scope.  A descriptor of -1 is not closed. */
 #define NOMAD_AUTO_FREE NOMAD_CLEANUP(nomad_autofree_)
 #define NOMAD_AUTO_FD NOMAD_CLEANUP(nomad_autoclose_)
 #define NOMAD_AUTO_STRV NOMAD_CLEANUP(nomad_autostrv_)
 
-/* Hand a pointer or descriptor over: the variable is empty afterwards. */
+/* Return the pointer or descriptor and empty the variable, to hand the ownership over. */
 #define NOMAD_TAKE_PTR(p)                                                                                              \
 	__extension__({                                                                                                \
 		__typeof__(p) nomad_taken_ = (p);                                                                      \

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * nomad/option.h: one row per option is the whole truth about it.
+ * nomad/option.h: tables of options.  One row is the only description of an
+ * option.
  *
- * From a table come the hclspec that Nomad gets, the decoder of what Nomad
- * sends, the validation errors, `DRIVER schema`, and the OPTIONS section of
- * the manual.  A driver describes its `plugin` block and its task `config`
- * block with one schema each and gets filled C structs back.
+ * The library derives from a table the hclspec for Nomad, the decoder, the
+ * validation errors, `DRIVER schema`, and the options in the manual.  A driver
+ * describes its `plugin` block and its task `config` block with one schema
+ * each and gets filled C structs.
  *
  *	struct config { char *command; bool boot; int64_t pids; struct nomad_map env; };
  *
@@ -25,9 +26,8 @@ NOMAD_BEGIN_DECLS
 struct nomad_error;
 struct nomad_schema;
 
-/* The type of an option, and what the field at .offset has to be.  A field
- * is zeroed before; an option that is not given and has no .def leaves the
- * value named "absent". */
+/* The type of an option, and the C type of its field at .offset.  An option
+ * that is not given and has no .def leaves the value after "absent". */
 enum nomad_option_type {
 	NOMAD_STRING,	   /* char *; absent NULL */
 	NOMAD_INT,	   /* int64_t; absent NOMAD_INT_UNSET */
@@ -44,7 +44,7 @@ enum nomad_option_type {
 
 #define NOMAD_INT_UNSET INT64_MIN
 
-/* The elements stand one behind the other, `.block->size` bytes each. */
+/* An array of `count` elements of `.block->size` bytes each. */
 struct nomad_block_list {
 	void *items;
 	size_t count;
@@ -53,86 +53,86 @@ struct nomad_block_list {
 /* ---- Policy ----
  *
  * Some options give a job power over its host.  Such a row names the kind of
- * power and the rule of the operator's `policy` block that bounds it; every
- * other row says why it is harmless.  From the rows come the policy block,
- * its manual, the check before each start and the text of a refusal.  A table
- * in which no row says either has no policy; one in which only some do is
- * refused when the plugin starts. */
+ * power and the rule of the operator's `policy` block that limits it.  Every
+ * other row gives the reason why it is harmless.  The library derives from the
+ * rows the policy block, its manual, the check before each start and the text
+ * of a refusal.  A table without any power or reason has no policy.  If only
+ * some rows have one, the plugin does not start. */
 enum nomad_power_kind {
-	/* A path of the host.  The rule is a list of paths, and each allows what is below it.  What Nomad has given
-	 * to the task needs no rule: the directories alloc, local and secrets, except for writing to the logs, and
-	 * volumes.  Device nodes there do. */
+	/* A path of the host.  The rule is a list of paths; each allows everything below it.  Files that Nomad has
+	 * given to the task need no rule: the directories alloc (its logs only for reading), local and secrets, and
+	 * volumes.  Device nodes in them do need one. */
 	NOMAD_POWER_READ,
 	NOMAD_POWER_WRITE,
-	NOMAD_POWER_DEVICE, /* also a path; nothing is given */
+	NOMAD_POWER_DEVICE, /* also a path; always needs a rule */
 	/* A word.  The rule is a list of globs. */
 	NOMAD_POWER_CAPABILITY, /* in any case, with or without CAP_ */
 	NOMAD_POWER_SYSTEM_CALL,
 	NOMAD_POWER_LIMIT, /* the name of a resource limit */
-	/* Where an image comes from: a URL, a registry's name.  An entry that goes beyond the host's name allows no
-	 * other host and no "..". */
+	/* The source of an image: a URL, or the name of a registry.  An entry that is longer than the host's name
+	 * allows no other host and no "..". */
 	NOMAD_POWER_IMAGE,
 	NOMAD_POWER_NETWORK,
 	NOMAD_POWER_WORD, /* any other */
 	/* A user id of the host, FIRST:COUNT, or a word.  The rule is a list of numbers, FIRST-LAST and words. */
 	NOMAD_POWER_USER,
-	/* Whatever is not safe.  The rule is true or false. */
+	/* Any other power.  The rule is true or false. */
 	NOMAD_POWER_PRIVILEGE,
-	/* A number.  The rule is the maximum, and what a task gets that asks for none; 0 is no maximum. */
+	/* A number.  The rule is the maximum, and the value of a task that sets none.  0: no maximum. */
 	NOMAD_POWER_AMOUNT,
 	NOMAD_POWER_KIND_MAX,
 };
 
 struct nomad_power {
 	enum nomad_power_kind kind;
-	const char *rule;	 /* its name in the policy block; rows may share one of the same kind */
-	const char *also;	 /* another rule whose entries count as well (to write includes to read); or NULL */
-	const char *const *safe; /* values, as entries of a rule, that need no rule; NULL-terminated */
-	const char *const *otherwise; /* entries, where the operator gives none; NULL: nothing */
-	bool allowed;		      /* PRIVILEGE: where the operator says nothing */
-	int64_t maximum;	      /* AMOUNT: likewise */
-	bool strict;		      /* READ, WRITE: what Nomad has given needs a rule as well */
-	bool own_dirs;		      /* with strict: but not the task's own local and secrets directories */
-	const char *help;	      /* a sentence more for the rule's manual; or NULL */
-	bool keys;		      /* of a map: its keys are meant, not its values */
-	/* The paths or words in one value, as a strv that the caller frees; NULL: out of memory.  Without it the
-	 * value is one. */
+	const char *rule;	      /* its name in the policy block; rows of the same kind may share it */
+	const char *also;	      /* another rule whose entries count as well (write includes read); or NULL */
+	const char *const *safe;      /* values, as entries of a rule, that need no rule; NULL-terminated */
+	const char *const *otherwise; /* default entries of the rule; NULL: none */
+	bool allowed;		      /* PRIVILEGE: the default */
+	int64_t maximum;	      /* AMOUNT: the default */
+	bool strict;		      /* READ, WRITE: files that Nomad has given need a rule as well */
+	bool own_dirs;		      /* with strict: except in the task's own local and secrets directories */
+	const char *help;	      /* an additional sentence for the rule's manual; or NULL */
+	bool keys;		      /* of a map: check its keys instead of its values */
+	/* Returns the paths or words in one value, as a strv that the caller frees; NULL if out of memory.  Without
+	 * this function the whole value is one word. */
 	char **(*parts)(const char *value);
-	/* The library does not check this option by itself: what it means depends on the host, and the driver
-	 * calls nomad_task_may(). */
+	/* The library does not check this option, because its meaning depends on the host.  The driver calls
+	 * nomad_task_may(). */
 	bool by_driver;
 };
 
 struct nomad_option {
-	const char *name; /* as it stands in the job file */
+	const char *name; /* in the job file */
 	enum nomad_option_type type;
 	size_t offset; /* of the field in the struct */
 	bool required;
 	bool secret;			  /* never shown, stored or logged */
-	bool deprecated;		  /* accepted, with a warning in the log; help says what to use */
+	bool deprecated;		  /* accepted, with a warning in the log; help names the replacement */
 	bool non_empty;			  /* "" and [] are refused */
 	const char *def;		  /* default, as HCL literal: "\"bash\"", "true", "5", "[\"a\"]" */
 	const char *const *choices;	  /* STRING, STRING_LIST: NULL-terminated allowed values */
 	int64_t min, max;		  /* INT, NUMBER, INT_MAP values; both 0: unbounded */
 	uint32_t max_items;		  /* lists, maps, block lists; 0: the library's limit */
-	const char *unit;		  /* for people: "bytes", "seconds" */
-	const char *help;		  /* whole sentences; required (a test fails without) */
+	const char *unit;		  /* for manuals: "bytes", "seconds" */
+	const char *help;		  /* full sentences; required (a test checks it) */
 	const char *example;		  /* HCL of the value, for the manual */
 	const struct nomad_schema *block; /* BLOCK, BLOCK_LIST */
-	/* Further check of a given STRING, of each element of a STRING_LIST, or
-	 * of each value of a STRING_MAP.  Returns NULL if fine, else static text
-	 * of what is expected ("an absolute path"). */
+	/* Checks a STRING, each element of a STRING_LIST, or each value of a
+	 * STRING_MAP.  Returns NULL if the value is valid, otherwise static text
+	 * that names what is expected ("an absolute path"). */
 	const char *(*check)(const char *value);
-	/* One of them in each row of a task's table, see above; of a BLOCK, its own rows say it. */
+	/* Each row of a task's table has one of them, see above.  A BLOCK has neither; its own rows have. */
 	const struct nomad_power *power;
-	const char *harmless; /* why no job can do harm by it */
+	const char *harmless; /* why no job can do harm with it */
 };
 
 struct nomad_schema {
 	const struct nomad_option *options;
 	size_t count;
 	size_t size; /* of the struct that is filled */
-	/* Checks between options, after all rows have passed.  Optional. */
+	/* Checks the combination of options, after all rows are valid.  Optional. */
 	int (*check)(const void *config, struct nomad_error **err);
 };
 
@@ -140,7 +140,7 @@ struct nomad_schema {
 	{                                                                                                              \
 		.name = #field, .type = NOMAD_##kind, .offset = offsetof(T, field), __VA_ARGS__                        \
 	}
-/* For a name that is another than the field's (aliases, C keywords). */
+/* For a name that differs from the field's (aliases, C keywords). */
 #define NOMAD_OPTION_AS(T, field, wire_name, kind, ...)                                                                \
 	{                                                                                                              \
 		.name = wire_name, .type = NOMAD_##kind, .offset = offsetof(T, field), __VA_ARGS__                     \
@@ -151,8 +151,8 @@ struct nomad_schema {
 	}
 
 #ifdef __cplusplus
-/* C++ has the initializers of NOMAD_OPTION since C++20 only, and in the order of the struct.  For C++11: what is to be
- * set of the row `o`, as a statement list.  Such a table is made before main(). */
+/* C++ supports the initializers of NOMAD_OPTION only since C++20, and only in the order of the struct.  For C++11:
+ * pass statements that set the fields of the row `o`.  Such a table is built before main(). */
 #define NOMAD_OPTION_CXX(T, field, kind, ...)                                                                          \
 	([]() -> nomad_option {                                                                                        \
 		nomad_option o = {};                                                                                   \

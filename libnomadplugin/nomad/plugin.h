@@ -15,9 +15,9 @@
 
 NOMAD_BEGIN_DECLS
 
-/* The sizes of what a driver fills, as the driver's compiler knows them.  The library takes what is not there for 0,
- * so that fields can be added at the end of these structs.  For a language that cannot include this header: fill it
- * with the sizes of your own declarations. */
+/* The sizes of the structs that a driver fills, as the driver's compiler knows them.  The library reads missing
+ * fields as 0, so that later versions can add fields at the end of these structs.  Languages that cannot include this
+ * header fill it with the sizes of their own declarations. */
 struct nomad_abi {
 	size_t size;	  /* of this struct */
 	unsigned version; /* NOMAD_API_VERSION */
@@ -31,14 +31,14 @@ struct nomad_abi {
 			sizeof(struct nomad_tool), sizeof(struct nomad_exit)                                           \
 	}
 
-/* The main() of a driver for other languages: `abi` has the sizes of their own declarations and is read at once.  A
- * driver that was built for another major version, or for a newer minor one, is refused with status 1. */
+/* The main() of a driver in another language.  `abi` has the sizes of that language's declarations; it is read before
+ * anything else.  Returns 1 if the driver was built for another major version or for a newer minor version. */
 int nomad_plugin_main_abi(int argc, char **argv, const struct nomad_driver *driver, const struct nomad_abi *abi);
 
-/* The main() of a driver.  Launched by Nomad it serves the driver until the
- * agent is done with it; launched by a person it is the driver's command
- * line (--help tells).  Returns the exit status of the process.
- * Not reentrant: one call a process. */
+/* The main() of a driver.  Started by Nomad, it serves the driver until the
+ * agent ends the plugin.  Started by a person, it is the driver's command
+ * line (see --help).  Returns the exit status of the process.  A process may
+ * call it only once. */
 static inline int nomad_plugin_main(int argc, char **argv, const struct nomad_driver *driver)
 {
 	static const struct nomad_abi abi = NOMAD_ABI_INIT;
