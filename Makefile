@@ -17,7 +17,7 @@ PROTOC_C ?= protoc-c
 POD2MAN ?= pod2man
 OS      ?= $(shell uname -s | tr A-Z a-z)
 
-# Where FreeBSD's packages put things is not where Linux does.
+# FreeBSD's packages use other directories than Linux.
 plugindir ?= $(PREFIX)/$(if $(filter freebsd,$(OS)),libexec,lib)/nomad/plugins
 libdir ?= $(PREFIX)/lib
 pkgconfigdir ?= $(if $(filter freebsd,$(OS)),$(PREFIX)/libdata,$(libdir))/pkgconfig
@@ -34,14 +34,14 @@ folders := libnomadplugin $(drivers) nomadinit
 
 warnings := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings \
 	-Wundef -Wpointer-arith -Wno-missing-field-initializers -Wno-override-init
-# What this compiler has of $(1).
+# The flags of $(1) that this compiler supports.
 has_flags = $(foreach f,$(1),$(shell printf '\043include <string.h>\n' | \
 	$(CC) -O2 -Werror -U_FORTIFY_SOURCE $(f) -x c -fsyntax-only - 2>/dev/null && echo '$(f)'))
-# For every program, also for those with flags of their own.
+# For every program, including those with their own flags.
 hardening := -fPIE -fstack-protector-strong -fno-strict-overflow \
 	$(call has_flags,-fstack-clash-protection -fcf-protection -mbranch-protection=standard)
 fortify := -U_FORTIFY_SOURCE $(or $(call has_flags,-D_FORTIFY_SOURCE=3),-D_FORTIFY_SOURCE=2)
-# It does nothing but warn where nothing is optimised.
+# Without optimisation it only causes warnings.
 optimised := $(filter-out -O0,$(filter -O%,$(CFLAGS)))
 ifneq ($(SANITIZE),)
 sanitize := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -103,11 +103,11 @@ $$(BUILD)/plugins/$(1): $$($(1).obj) $$(lib.public) $$(lib_link_deps)
 	$$(call quiet,LINK,$$@)$$(CC) $$(cflags) $$(ldflags) -o $$@ $$($(1).obj) $$(lib.public) $$(call libs_of,$(1)) $$(lib.libs)
 $(1): $$(BUILD)/plugins/$(1)
 endef
-# The library's own come from lib.libs, which may take them from archives.
+# The library's own flags come from lib.libs, which may use archives.
 libs_of = $(if $(filter-out libnomadplugin,$(1)),$(if $($(1).needs),$$($(PKG_CONFIG) --libs $($(1).needs))))
 $(foreach d,$(drivers),$(if $($(d).src),$(eval $(call driver_rules,$(d)))))
 
-# Unit tests: foo.c is tested by foo_test.c beside it.
+# Unit tests: foo_test.c tests foo.c in the same folder.
 define unit_test_rules
 $$($(1).test:%.c=$$(BUILD)/%.o): | $$(if $$(filter nomadinit,$(1)),,$$(generated))
 $$(BUILD)/$(1)/%_test: $$(BUILD)/$(1)/%_test.o $$(filter-out %/main.o,$$($(1).obj)) $$(if $$(filter nomadinit,$(1)),,$$(lib) $$(lib_link_deps))
@@ -116,7 +116,7 @@ $$(BUILD)/$(1)/%_test: $$(BUILD)/$(1)/%_test.o $$(filter-out %/main.o,$$($(1).ob
 endef
 $(foreach d,$(folders),$(if $($(d).test),$(eval $(call unit_test_rules,$(d)))))
 
-# `make` builds what this machine has the libraries for and says what it left out.
+# `make` builds what this machine has the libraries for and prints what it skipped.
 buildable := $(foreach d,libnomadplugin $(drivers) nomadinit,$(if $($(d).src),$(if $(call missing,libnomadplugin)$(call missing,$(d)),,$(d))))
 all: $(buildable)
 	@$(foreach d,$(filter-out $(buildable),$(folders)),$(if $($(d).src),echo 'left out: $(d) (missing: $(call missing,libnomadplugin) $(call missing,$(d)))';))true
@@ -140,29 +140,29 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@echo 'make                       all that this machine has libraries for'
-	@echo 'make nomad-driver-NAME     one driver (build, nspawn, pot, triton) and the library'
-	@echo 'make nomadinit             the boot image'"'"'s init, alone'
-	@echo 'make demo                  installs packages, builds, runs a first task (root)'
-	@echo 'make test                  installs packages, builds with -Werror, runs everything (root)'
-	@echo 'make test-PART             one part: lib build triton nspawn pot nomadinit'
-	@echo 'make freebsd-report         on FreeBSD, as root: build, try everything, and write a report'
-	@echo 'make check-freebsd          library and pot driver for FreeBSD, by a cross-compiler from PyPI'
-	@echo 'make test-vm               cgroup v2 alone and systemd as PID 1, in virtual machines (minutes; not part of make test)'
-	@echo 'make test-packages          packages built twice, installed and run in a fresh Debian; each part built alone'
-	@echo 'make bench                 everything beside its alternative: table and picture into $$(BUILD)/bench'
-	@echo 'make coverage              lines of the library that its tests reach'
-	@echo 'make mutate                changes one line of the library at a time: do its tests notice? (an hour)'
-	@echo 'make soak                  1,000 tasks at once, 10,000 in a row, 50 deaths of the plugin, every failing call, the model, schedules: figures'
-	@echo 'make fuzz                  the fuzzers, long'
-	@echo 'make man, make html        manuals into $$(BUILD)/man, $$(BUILD)/html'
-	@echo 'make style                 layout, lengths, who includes whom, rings, public names, shell scripts'
-	@echo 'make test-tsan             unit tests of the library under ThreadSanitizer'
+	@echo 'make                       build everything that this machine has libraries for'
+	@echo 'make nomad-driver-NAME     build one driver (build, nspawn, pot, triton) and the library'
+	@echo 'make nomadinit             build only the init of the boot image'
+	@echo 'make demo                  install packages, build, run a first task (root)'
+	@echo 'make test                  install packages, build with -Werror, run all tests (root)'
+	@echo 'make test-PART             test one part: lib build triton nspawn pot nomadinit'
+	@echo 'make freebsd-report        on FreeBSD, as root: build, test everything, write a report'
+	@echo 'make check-freebsd         cross-compile library and pot driver for FreeBSD, with a compiler from PyPI'
+	@echo 'make test-vm               test with only cgroup v2 and with systemd as PID 1, in virtual machines (minutes; not in make test)'
+	@echo 'make test-packages         build packages twice, install and run them in a fresh Debian; build each part alone'
+	@echo 'make bench                 compare everything with its alternative: table and picture into $$(BUILD)/bench'
+	@echo 'make coverage              measure which lines of the library its tests reach'
+	@echo 'make mutate                change one line of the library at a time and check that a test fails (an hour)'
+	@echo 'make soak                  load and fault tests: 1,000 tasks at once, 10,000 in a row, 50 plugin kills, failing calls, the model'
+	@echo 'make fuzz                  run the fuzzers for a long time'
+	@echo 'make man, make html        build manuals into $$(BUILD)/man, $$(BUILD)/html'
+	@echo 'make style                 check layout, lengths, includes, cycles, public names, shell scripts, English'
+	@echo 'make test-tsan             run unit tests of the library under ThreadSanitizer'
 	@echo 'make compile_commands.json for clangd, into $$(BUILD)'
-	@echo 'make shared                the library as shared library; install-shared installs it beside the archive'
-	@echo 'make install               DESTDIR= PREFIX=/usr/local'
-	@echo 'make deb, rpm, dist        packages; source, SBOM and checksums: into $$(BUILD)/dist'
-	@echo 'make freebsd-port          the port of the pot driver, with distinfo: PORT_SITE= PORT_WWW= PORT_MAINTAINER='
+	@echo 'make shared                build the shared library; install-shared installs it'
+	@echo 'make install               install everything: DESTDIR= PREFIX=/usr/local'
+	@echo 'make deb, rpm, dist        build packages; source, SBOM and checksums: into $$(BUILD)/dist'
+	@echo 'make freebsd-port          build the FreeBSD port of the pot driver: PORT_SITE= PORT_WWW= PORT_MAINTAINER='
 	@echo 'make clean'
 	@echo
 	@echo 'Variants are build folders: make BUILD=build/asan SANITIZE=address,undefined;'

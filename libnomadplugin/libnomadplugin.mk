@@ -20,11 +20,11 @@ generated :=
 include $(wildcard $(L)/core/core.mk $(L)/wire/wire.mk $(L)/schema/schema.mk $(L)/supervisor/supervisor.mk $(L)/plugin-test/plugin-test.mk)
 $(lib_obj): | $(generated)
 
-# A compiler that does not look where its packages are (FreeBSD's) has to be told.
+# FreeBSD's compiler does not search the directories of its packages.
 cppflags += $(patsubst -I%,-isystem %,$(filter -I%,$(shell $(PKG_CONFIG) --cflags-only-I $(grpc.pc) libprotobuf-c \
 	$(msgpack_pc) jansson 2>/dev/null)))
 
-# What a program has to link with beside the archive: wire.mk says which gRPC.
+# What a program must link in addition to the archive; wire.mk selects gRPC.
 lib.libs = $(grpc.libs) $(shell $(PKG_CONFIG) --libs libprotobuf-c $(msgpack_pc) jansson) -lpthread
 lib_link_deps :=
 
@@ -38,7 +38,7 @@ $(lib.public): $(lib_obj) $(lib_generated_obj)
 libnomadplugin: $(lib.public) $(BUILD)/libnomadplugin/nomadplugin.pc
 
 # ---- The shared library: for programs that follow the distribution's updates of gRPC ----
-# Its objects are compiled for it alone (-fPIC); so it is no part of `make`.  Its name has the major version of the
+# Its objects are compiled for it alone (-fPIC); so `make` does not build it.  Its name has the major version of the
 # interface, see nomad/base.h.
 
 shared := $(BUILD)/shared
@@ -59,7 +59,7 @@ install-shared: shared install-libnomadplugin
 	sed -e 's/^Libs: .*/Libs: -L$${libdir} -lnomadplugin/; /private/d' $(BUILD)/$(L)/nomadplugin.pc \
 		>'$(DESTDIR)$(pkgconfigdir)/nomadplugin-shared.pc'
 
-# Written anew each time: it holds the PREFIX of this very call.
+# Written each time, because it contains the PREFIX of this call.
 .PHONY: $(BUILD)/libnomadplugin/nomadplugin.pc
 $(BUILD)/libnomadplugin/nomadplugin.pc:
 	@mkdir -p $(@D)

@@ -30,7 +30,7 @@ static enum nomad_log_level log_level(enum nomad_log_level otherwise)
 	return otherwise;
 }
 
-/* As it shall be from here on; NULL: it cannot be run by this library. */
+/* The driver's table in the form of this library; NULL if this library cannot run it. */
 static const struct nomad_driver *fitted(const struct nomad_driver *driver, const struct nomad_abi *abi)
 {
 	struct nomad_error *err = NULL;
@@ -57,10 +57,9 @@ int nomad_plugin_main_abi(int argc, char **argv, const struct nomad_driver *driv
 		return nomad__cli_main(argc, argv, driver);
 	}
 	if (strcmp(cookie, cookie_value) != 0)
-		return nomad__cli_fail(driver, NOMAD__EXIT_FAILED,
-				       "start as a plugin: %s has another value than Nomad sets; "
-				       "use a driver made for this release of Nomad",
-				       cookie_name);
+		return nomad__cli_fail(
+			driver, NOMAD__EXIT_FAILED,
+			"start as a plugin: %s: unexpected value; use a driver for this release of Nomad", cookie_name);
 	/* The agent drops lines below its own level. */
 	nomad__log_setup(NOMAD__LOG_JSON, driver->name, log_level(NOMAD_LOG_TRACE));
 	if (driver->capabilities & NOMAD_ALL_REMOTE)

@@ -43,7 +43,7 @@ static const char *without_mark(const char *s)
 	return p > s && *p == '>' ? p + 1 + strspn(p + 1, " ") : s;
 }
 
-/* pot's reason stands before its help, so that the end of its output may not have it.  A complaint about the form of a
+/* pot prints its reason before its help, so the end of its output may not have it.  A complaint about the form of a
  * variable repeats the variable. */
 static int with_complaint(int r, const struct nomad_tool *run, struct nomad_error **err)
 {
@@ -67,7 +67,7 @@ int pot_call_for_output(const struct pot_config *site, char **take_argv, struct 
 		return nomad_error_set(err, ECANCELED, "the start was cancelled");
 	}
 	if (!take_argv)
-		return nomad_error_errno(err, ENOMEM, "make a command line for pot");
+		return nomad_error_errno(err, ENOMEM, "create a command line for pot");
 	run->argv = (const char *const *)take_argv;
 	run->path = site->path;
 	if (run->timeout_ms == 0)

@@ -2,11 +2,11 @@
  *
  * config.c: every option of nomad-driver-pot, and what is allowed in it.
  *
- * Everything that pot(8) would refuse later, or would take and do something
- * else with, is refused here, before anything was made: pot stores mounts,
- * commands and attributes as lines of text which it splits at blanks.  Names
+ * Everything that pot(8) would refuse or misinterpret later is refused here,
+ * before anything is created: pot stores mounts, commands and attributes as
+ * lines of text, which it splits at blanks.  Names
  * and meanings are those of the Go driver, so that its jobs run unchanged,
- * but for forms that it let pass and that never did what they said. */
+ * except for forms that it accepted and that never had the documented effect. */
 #include "config.h"
 
 #include <sys/socket.h>
@@ -53,7 +53,7 @@ static bool has_newline(const char *s)
 
 static const char *check_one_line(const char *value)
 {
-	return has_newline(value) ? "a value without line breaks (pot keeps one line)" : NULL;
+	return has_newline(value) ? "a value without line breaks (pot stores one line)" : NULL;
 }
 
 /* Parts of names that pot makes file names and data sets of. */
@@ -61,7 +61,7 @@ static const char *check_name(const char *value)
 {
 	if (*value == '\0' || *value == '-' ||
 	    strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(value))
-		return "letters, digits, '.', '_' and '-', no '-' first";
+		return "letters, digits, '.', '_' and '-', not beginning with '-'";
 	return NULL;
 }
 
@@ -90,7 +90,7 @@ static const char *check_mount(const char *value)
 	if (strncmp(value, "/:", 2) == 0)
 		return "another source than /, which pot cannot mount";
 	if (strchr(colon + 1, ':'))
-		return "SOURCE:DESTINATION and nothing behind (mount_read_only is for read-only mounts)";
+		return "SOURCE:DESTINATION and nothing after it (use mount_read_only for read-only mounts)";
 	return NULL;
 }
 
@@ -224,7 +224,7 @@ static const char *check_attribute(const char *value)
 		break;
 	case TEXT:
 		if (strchr(v, '='))
-			return "NAME:VALUE, for this name without '=', where pot would cut it";
+			return "NAME:VALUE, for this name without '=', because pot would cut it there";
 		break;
 	}
 	return NULL;
@@ -280,27 +280,28 @@ static int check_limits(const struct nomad_map *limits, struct nomad_error **err
 
 static const struct nomad_option config_options[] = {
 	NOMAD_OPTION(struct pot_config, enabled, BOOL, .def = "true",
-		     .help = "Offer the driver on this node.  Where false, no new task starts; running ones go on."),
+		     .help = "Enables the driver on this node.  If false, no new task starts; running tasks continue."),
 	NOMAD_OPTION(struct pot_config, pot_path, STRING, .def = "\"/usr/local/bin/pot\"",
-		     .check = nomad_check_absolute_path, .help = "The pot program."),
+		     .check = nomad_check_absolute_path, .help = "Sets the path of the pot program."),
 	NOMAD_OPTION(struct pot_config, path, STRING,
 		     .def = "\"/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin\"", .non_empty = true,
-		     .help = "PATH for pot and the tools it calls; it is also the PATH that a task starts with.  "
-			     "Nothing else of the agent's environment reaches either."),
+		     .help = "Sets PATH for pot, for the tools it calls, and for tasks.  None of them gets anything "
+			     "else of the agent's environment."),
 	NOMAD_OPTION(struct pot_config, env_files, BOOL, .def = "true",
-		     .help = "Hand the values of the task's environment over in files of its secrets directory.  Where "
-			     "false, they stand on pot's command lines, which ps shows to every user and which pot "
-			     "writes to syslog."),
+		     .help = "Passes the values of the task's environment in files of its secrets directory.  If "
+			     "false, pot's command lines contain them; ps shows those to every user, and pot writes "
+			     "them to syslog."),
 	NOMAD_OPTION(struct pot_config, prepare_timeout, INT, .def = "3600", .min = 1, .max = 86400, .unit = "seconds",
-		     .help = "Longest time that pot prepare may take, with the download of an image and the wait for "
-			     "other downloads on this host: pot does one at a time."),
+		     .help = "Limits the time of pot prepare, which includes the download of an image and the wait for "
+			     "other downloads on this host: pot runs one at a time."),
 	NOMAD_OPTION(struct pot_config, start_timeout, INT, .def = "120", .min = 1, .max = 3600, .unit = "seconds",
-		     .help = "Longest time from pot start until the jail runs."),
+		     .help = "Limits the time from pot start until the jail runs."),
 	NOMAD_OPTION(struct pot_config, command_timeout, INT, .def = "60", .min = 1, .max = 3600, .unit = "seconds",
-		     .help = "Longest time for each other call of pot."),
-	NOMAD_OPTION(struct pot_config, image_gc_hours, INT, .def = "0", .min = 0, .max = 876000, .unit = "hours",
-		     .help = "Remove an image that this driver fetched once no task has used it for so long; looked at "
-			     "when a task is cleared away.  Images that were imported by hand stay.  0 keeps all."),
+		     .help = "Limits the time of each other pot command."),
+	NOMAD_OPTION(
+		struct pot_config, image_gc_hours, INT, .def = "0", .min = 0, .max = 876000, .unit = "hours",
+		.help = "Removes an image that this driver fetched when no task has used it for this time; the driver "
+			"checks it when it removes a task.  Images that were imported by hand are kept.  0 keeps all."),
 };
 
 const struct nomad_schema pot_config_schema = NOMAD_SCHEMA(struct pot_config, config_options);
@@ -311,85 +312,87 @@ static const char *const network_modes[] = { "host", "inherit", "alias", "public
 static const char *const network_stacks[] = { "ipv4", "ipv6", "dual", NULL };
 
 static const struct nomad_option task_options[] = {
-	NOMAD_OPTION(
-		struct pot_task_config, image, STRING, .power = &pot_power_image, .required = true,
-		.check = check_image,
-		.help = "Base URL of the image: pot fetches URL/POT_TAG.xz from there when the host does not have it.",
-		.example = "\"https://potluck.example.org/\""),
-	NOMAD_OPTION(struct pot_task_config, pot, STRING, .harmless = "a name in the source that image gives",
-		     .required = true, .check = check_name, .help = "Name of the image.",
+	NOMAD_OPTION(struct pot_task_config, image, STRING, .power = &pot_power_image, .required = true,
+		     .check = check_image,
+		     .help = "Sets the base URL of the image: pot fetches URL/POT_TAG.xz if the host does not have it.",
+		     .example = "\"https://potluck.example.org/\""),
+	NOMAD_OPTION(struct pot_task_config, pot, STRING, .harmless = "a name at the base URL of image",
+		     .required = true, .check = check_name, .help = "Sets the name of the image.",
 		     .example = "\"nginx-amd64-14_1\""),
-	NOMAD_OPTION(struct pot_task_config, tag, STRING, .harmless = "a name in the source that image gives",
-		     .required = true, .check = check_name, .help = "Version of the image.", .example = "\"1.2\""),
+	NOMAD_OPTION(struct pot_task_config, tag, STRING, .harmless = "a name at the base URL of image",
+		     .required = true, .check = check_name, .help = "Sets the version of the image.",
+		     .example = "\"1.2\""),
 	NOMAD_OPTION(struct pot_task_config, command, STRING, .harmless = "runs in the jail", .non_empty = true,
 		     .check = check_one_line,
-		     .help = "Command line for the jail, read by its shell as it stands; absent, the image's own runs.",
+		     .help = "Sets the command line for the jail, which its shell interprets.  Without it the image's "
+			     "own command runs.",
 		     .example = "\"nginx\""),
 	NOMAD_OPTION(struct pot_task_config, args, STRING_LIST, .harmless = "runs in the jail", .check = check_one_line,
-		     .help = "Arguments for command.  Each arrives as one word whatever it holds; one that already "
-			     "stands in single quotes is left as it is.",
+		     .help = "Adds arguments to command.  Each arrives as one word, whatever it contains.  An argument "
+			     "in single quotes is passed unchanged.",
 		     .example = "[\"-g\", \"daemon off;\"]"),
 	NOMAD_OPTION(struct pot_task_config, network_mode, STRING, .power = &pot_power_network_mode,
 		     .choices = network_modes,
-		     .help = "How the pot joins the network; host means inherit.  Absent, it is public-bridge if there "
-			     "are ports to map, else what the image says."),
+		     .help = "Selects how the pot joins the network; host means inherit.  The default is public-bridge "
+			     "if there are ports to map, otherwise the mode of the image."),
 	NOMAD_OPTION(struct pot_task_config, port_map, STRING_MAP, .harmless = "ports that Nomad has given",
 		     .check = check_port_number,
-		     .help = "Port in the pot for each port label of the job, tcp unless udp: stands before it.  "
-			     "Without effect in network modes that have no network of their own.",
+		     .help = "Maps each port label of the job to a port in the pot, tcp unless it begins with udp:.  "
+			     "It has no effect in network modes without an own network.",
 		     .example = "{ http = \"80\", dns = \"udp:53\" }"),
 	NOMAD_OPTION(struct pot_task_config, ports, STRING_LIST, .harmless = "ports that Nomad has given",
 		     .check = check_port_label,
-		     .help = "Labels of the group's ports to map into the pot, to the port that the label's `to` "
-			     "names; tcp unless udp: stands before it.",
+		     .help = "Lists labels of the group's ports to map into the pot, to the port in the label's `to`; "
+			     "tcp unless it begins with udp:.",
 		     .example = "[\"http\", \"udp:dns\"]"),
 	NOMAD_OPTION(struct pot_task_config, copy, STRING_LIST, .power = &pot_power_copy, .check = check_copy,
-		     .help = "SOURCE:DESTINATION: files and directories to copy into the pot.  A relative source "
-			     "counts from the task's directory.",
+		     .help = "Lists files and directories to copy into the pot, as SOURCE:DESTINATION.  A relative "
+			     "source begins at the task's directory.",
 		     .example = "[\"local/nginx.conf:/usr/local/etc/nginx/nginx.conf\"]"),
 	NOMAD_OPTION(struct pot_task_config, mount, STRING_LIST, .power = &pot_power_mount, .check = check_mount,
-		     .help = "SOURCE:DESTINATION: directories to mount into the pot.  A relative source counts from "
-			     "the task's directory.",
+		     .help = "Lists directories to mount into the pot, as SOURCE:DESTINATION.  A relative source "
+			     "begins at the task's directory.",
 		     .example = "[\"/mnt/data:/data\"]"),
 	NOMAD_OPTION(struct pot_task_config, mount_read_only, STRING_LIST, .power = &pot_power_mount_read_only,
-		     .check = check_mount, .help = "The same, mounted read-only.",
+		     .check = check_mount, .help = "Lists directories to mount read-only, as SOURCE:DESTINATION.",
 		     .example = "[\"/usr/ports:/usr/ports\"]"),
 	NOMAD_OPTION(struct pot_task_config, extra_hosts, STRING_LIST, .harmless = "in the jail", .check = check_host,
-		     .help = "HOST:IP lines for the pot's /etc/hosts.", .example = "[\"artifactory:192.0.2.7\"]"),
+		     .help = "Adds lines to the pot's /etc/hosts, as HOST:IP.",
+		     .example = "[\"artifactory:192.0.2.7\"]"),
 	NOMAD_OPTION(struct pot_task_config, attributes, STRING_LIST, .power = &pot_power_attributes,
-		     .check = check_attribute, .help = "NAME:VALUE: attributes of the pot, see pot-set-attribute.",
+		     .check = check_attribute,
+		     .help = "Sets attributes of the pot, as NAME:VALUE; see pot-set-attribute.",
 		     .example = "[\"mlock:yes\"]"),
 	NOMAD_OPTION(struct pot_task_config, ip, STRING_LIST, .power = &pot_power_ip, .check = check_ip,
-		     .help = "Addresses of the pot; needed with network mode alias.  Bridges take auto, which is the "
-			     "default.",
+		     .help = "Sets the addresses of the pot; required with network mode alias.  For bridges the "
+			     "default is auto.",
 		     .example = "[\"em0|192.0.2.10\"]"),
 	NOMAD_OPTION(struct pot_task_config, bridge, STRING, .power = &pot_power_bridge, .check = check_name,
-		     .help = "The private bridge to join; needed with network mode private-bridge.",
+		     .help = "Sets the private bridge to join; required with network mode private-bridge.",
 		     .example = "\"backend\""),
 	NOMAD_OPTION(struct pot_task_config, network_stack, STRING, .harmless = "which addresses the jail gets",
 		     .choices = network_stacks,
-		     .help = "The pot's addresses: ipv4, ipv6 or both.  Absent, what pot is configured for."),
+		     .help = "Selects the pot's addresses: ipv4, ipv6 or both.  The default is pot's configuration."),
 	NOMAD_OPTION(struct pot_task_config, dns, STRING, .power = &pot_power_dns, .check = check_dns,
-		     .help = "The pot's resolv.conf: inherit that of the host, pot (the name server pot), off to keep "
-			     "the image's, or custom:FILE.  A dns block of the job comes before it."),
+		     .help = "Selects the pot's resolv.conf: inherit (the host's), pot (the name server pot), off (the "
+			     "image's), or custom:FILE.  A dns block of the job overrides it."),
 	NOMAD_OPTION(struct pot_task_config, signature_key, STRING,
-		     .harmless = "refuses images, and shows nothing of the file", .check = nomad_check_absolute_path,
-		     .help = "Public key of signify(1); an image that it did not sign is refused.",
+		     .harmless = "it only refuses images, and never shows the file", .check = nomad_check_absolute_path,
+		     .help = "Sets a public key of signify(1); pot refuses images that it has not signed.",
 		     .example = "\"/usr/local/etc/pot/site.pub\""),
 	NOMAD_OPTION(struct pot_task_config, cpus, INT, .harmless = "takes processors away", .min = 1, .max = 4096,
-		     .help = "Pin the pot to so many CPUs (pot needs potcpu for it)."),
-	NOMAD_OPTION(
-		struct pot_task_config, cpu_hard_limit, BOOL, .harmless = "takes processor time away", .def = "false",
-		.help = "Let the job's cpu be a limit (rctl pcpu) rather than a share that the scheduler counts with."),
+		     .help = "Pins the pot to this number of CPUs (requires potcpu)."),
+	NOMAD_OPTION(struct pot_task_config, cpu_hard_limit, BOOL, .harmless = "takes processor time away",
+		     .def = "false", .help = "Makes the job's cpu a limit (rctl pcpu) instead of a share."),
 	NOMAD_OPTION(struct pot_task_config, memory_kill, BOOL, .harmless = "kills in the jail alone", .def = "false",
-		     .help = "Kills a process that brings the task above its memory limit (rctl memoryuse:sigkill); "
-			     "Nomad reports OOM if the task ends by it.  By default such a task is paged out.  The "
-			     "kernel looks about once a second."),
+		     .help = "Kills a process that exceeds the task's memory limit (rctl memoryuse:sigkill); Nomad "
+			     "reports OOM if that ends the task.  By default the kernel pages such a task out.  The "
+			     "kernel checks about once a second."),
 	NOMAD_OPTION(struct pot_task_config, limits, STRING_MAP, .harmless = "takes something away",
 		     .check = check_limit,
-		     .help = "Limits of the jail by resource of rctl(8).  readbps, writebps, readiops and writeiops "
-			     "are slowed down, others (maxproc, nthr, openfiles, swapuse, vmemoryuse, ...) are "
-			     "refused beyond their limit.",
+		     .help = "Limits resources of the jail, see rctl(8).  The kernel slows down readbps, writebps, "
+			     "readiops and writeiops, and refuses others (maxproc, nthr, openfiles, swapuse, "
+			     "vmemoryuse, ...) above their limit.",
 		     .example = "{ maxproc = \"100\", swapuse = \"1g\", writebps = \"20m\" }"),
 };
 
@@ -449,18 +452,18 @@ static int check_task(const void *config, struct nomad_error **err)
 		bool refused;
 		const char *why;
 	} rules[] = {
-		{ nomad_strv_count((const char *const *)c->args) && !c->command, "option 'args' needs 'command'" },
-		{ alias && (!c->ip || !c->ip[0]), "network_mode 'alias' needs option 'ip'" },
+		{ nomad_strv_count((const char *const *)c->args) && !c->command, "option 'args' requires 'command'" },
+		{ alias && (!c->ip || !c->ip[0]), "network_mode 'alias' requires option 'ip'" },
 		{ alias && c->ip && c->ip[0] && strcmp(c->ip[0], "auto") == 0,
-		  "network_mode 'alias' needs a real address in option 'ip', not 'auto'" },
-		{ private && !c->bridge, "network_mode 'private-bridge' needs option 'bridge'" },
+		  "network_mode 'alias' requires an address in option 'ip', not 'auto'" },
+		{ private && !c->bridge, "network_mode 'private-bridge' requires option 'bridge'" },
 		{ c->bridge && c->network_stack && strcmp(c->network_stack, "ipv6") == 0,
-		  "a private bridge has no network_stack 'ipv6'; use 'ipv4' or 'dual'" },
+		  "option 'network_stack': 'ipv6': not possible on a private bridge; use 'ipv4' or 'dual'" },
 		{ strstr(mode, "-bridge") && nomad_strv_count((const char *const *)c->ip) > 1,
-		  "a pot has one address on a bridge; put one into option 'ip'" },
-		{ c->bridge && !private, "option 'bridge' needs network_mode 'private-bridge'" },
+		  "option 'ip': a pot has only one address on a bridge; give one" },
+		{ c->bridge && !private, "option 'bridge' requires network_mode 'private-bridge'" },
 		{ c->ip && !alias && !strstr(mode, "-bridge"),
-		  "option 'ip' needs network_mode 'alias', 'public-bridge' or 'private-bridge'" },
+		  "option 'ip' requires network_mode 'alias', 'public-bridge' or 'private-bridge'" },
 	};
 	int r;
 

@@ -71,12 +71,13 @@ static void pot_fini(struct nomad_plugin *plugin, void *data)
 static int refuse(const struct pot_config *site, const struct nomad_task_info *info, struct nomad_error **err)
 {
 	if (!site->enabled)
-		return nomad_error_set(err, EPERM, "the driver is disabled on this node (plugin option 'enabled')");
+		return nomad_error_set(err, EPERM,
+				       "start the task: the driver is disabled on this node (plugin option 'enabled')");
 	if (info->user && strpbrk(info->user, " \t\r\n"))
 		return nomad_error_set(err, EINVAL, "user '%s': not a name, a number or USER:GROUP", info->user);
 	if (info->n_devices > 0)
 		return nomad_error_set(err, EINVAL,
-				       "device '%s': devices cannot be given to a pot; use the attribute devfs_ruleset",
+				       "device '%s': pots do not support devices; use the attribute devfs_ruleset",
 				       info->devices[0].task_path);
 	for (size_t i = 0; i < info->n_mounts; i++) {
 		const char *mode = info->mounts[i].propagation_mode;
@@ -84,7 +85,7 @@ static int refuse(const struct pot_config *site, const struct nomad_task_info *i
 		if (mode && *mode && strcmp(mode, "private") != 0)
 			return nomad_error_set(
 				err, EINVAL,
-				"volume at '%s': propagation mode '%s' does not exist for pots; use 'private'",
+				"volume at '%s': propagation mode '%s': not supported by pot; use 'private'",
 				info->mounts[i].task_path, mode);
 	}
 	return 0;
@@ -238,7 +239,7 @@ static int pot_start(struct nomad_task *task, struct nomad_error **err)
 		if (pot_remove(site, name, nomad_task_state_dir(task), &left) == 0)
 			nomad_task_forget(task, RECORD_POT);
 		else
-			nomad_log_kv(NOMAD_LOG_WARN, "a pot is left behind after a failed start", "pot", name, "error",
+			nomad_log_kv(NOMAD_LOG_WARN, "a failed start left a pot behind", "pot", name, "error",
 				     nomad_error_message(left), NULL);
 		return nomad_error_wrap(err, "start pot '%s'", name);
 	}
@@ -271,12 +272,12 @@ static int pot_stop(struct nomad_task *task, int signal, unsigned timeout_ms, st
 		return -ENOENT;
 	if (pot_signal(site_of(task), name, signal ? signal : SIGTERM, &why) < 0)
 		/* It may be over already, or not up yet; else the time runs out, and kill() comes. */
-		nomad_log_kv(NOMAD_LOG_DEBUG, "the task was not told to stop", "pot", name, "error",
+		nomad_log_kv(NOMAD_LOG_DEBUG, "the task did not get the stop request", "pot", name, "error",
 			     nomad_error_message(why), NULL);
 	return 0;
 }
 
-/* The jail is gone and cleared away: a `pot start` that does not end by itself hangs in its own cleanup. */
+/* The jail has been removed: a `pot start` that does not end by itself hangs in its own cleanup. */
 static void end_start(struct nomad_task *task)
 {
 	enum { TERM_AFTER = 100, KILL_AFTER = 300, GIVE_UP_AFTER = 350 }; /* tenths of a second */
@@ -368,7 +369,7 @@ int pot_driver_stats(struct nomad_task *task, struct nomad_stats *ret, struct no
 		return -ENOENT;
 	r = pot_os_jail_usage(name, racct, sizeof(racct));
 	if (r < 0)
-		return nomad_error_errno(err, -r, "read what pot '%s' uses", name);
+		return nomad_error_errno(err, -r, "read the resource usage of pot '%s'", name);
 	return pot_usage_sample(nomad_plugin_data(nomad_task_plugin(task)), nomad_task_slug(task), racct, now_ms(), ret,
 				err);
 }
@@ -378,7 +379,7 @@ static int pot_inspect(struct nomad_task *task, struct nomad_map *attributes, st
 	const char *name = nomad_task_get(task, RECORD_POT);
 
 	if (name && nomad_map_set(attributes, "pot", name) < 0)
-		return nomad_error_errno(err, ENOMEM, "tell about pot '%s'", name);
+		return nomad_error_errno(err, ENOMEM, "inspect pot '%s'", name);
 	return 0;
 }
 

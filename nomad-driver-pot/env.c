@@ -9,7 +9,7 @@
  * by default a value is written to a file in the task's secrets directory,
  * which the jail mounts, and what pot gets is `$(cat FILE)`.  Trailing line
  * breaks are lost on the way, as in every command substitution.  Values that
- * Nomad made up itself and that are no tokens go the short way.
+ * Nomad generated and that are not tokens are passed directly.
  *
  * The secrets directory belongs to the task once it has run, and a restarted
  * task gets the same one: nothing in it may be trusted, no link followed. */
@@ -76,7 +76,7 @@ static int write_file(int dir, const char *name, const char *text)
 	return r;
 }
 
-/* Remove what stands in the way under this name: a directory of ours, or whatever the task made of it. */
+/* Remove an old file or directory of this name: ours, or whatever the task replaced it by. */
 static int remove_old(int parent, const char *name, int depth)
 {
 	struct dirent *entry;

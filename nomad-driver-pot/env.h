@@ -8,7 +8,7 @@
 
 struct nomad_error;
 
-/* In the secrets directory; made anew at each start. */
+/* In the secrets directory; created again at each start. */
 #define POT_ENV_DIR ".nomad-env"
 #define POT_ENV_SCRIPT POT_ENV_DIR "/exports"
 
@@ -17,7 +17,7 @@ struct nomad_error;
  *
  * With `secrets_dir` (on the host) values go to files there, which the jail
  * sees below `secrets_mount`; a script that exports them all, for exec, too.
- * With NULL they stand in the result.  *ret_assignments is NULL if there are
+ * With NULL the result contains them.  *ret_assignments is NULL if there are
  * none. */
 int pot_env_assignments(const struct nomad_map *env, const char *secrets_dir, const char *secrets_mount,
 			char ***ret_assignments, struct nomad_error **err) NOMAD_MUST_CHECK;

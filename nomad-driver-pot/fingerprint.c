@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * fingerprint.c: is this a host that can run pots, and what is in the way?
+ * fingerprint.c: checks whether this host can run pots.
  *
- * Without pot the driver is undetected.  What every task needs makes it
- * unhealthy; what only some need (a bridge, limits) is told by `doctor` and as
- * attributes, for constraints.  A handful of short commands each time: what
- * hangs is cut after a few seconds, and the rest is not tried then. */
+ * Without pot the driver is undetected.  It is unhealthy if something is missing
+ * that every task needs.  Features that only some tasks need (a bridge, limits)
+ * are shown by `doctor` and as attributes, for constraints.  Each time it runs a
+ * few short commands.  If one hangs, it is killed after a few seconds, and the
+ * others are skipped. */
 #include "driver.h"
 
 #include <errno.h>
@@ -88,10 +89,10 @@ static void check_storage(const struct pot_config *site, struct nomad_fingerprin
 	nomad_fp_string(fp, "zfs_root", zfs_root ? zfs_root : "");
 	nomad_fp_string(fp, "network_stack", stack ? stack : "");
 	if (!nomad_fp_check(fp, "pot's configuration", fs_root && *fs_root && zfs_root && *zfs_root, NOMAD_UNHEALTHY,
-			    "pot config does not tell where pots are kept", "check /usr/local/etc/pot/pot.conf"))
+			    "pot config has no POT_FS_ROOT", "check /usr/local/etc/pot/pot.conf"))
 		return;
 	nomad_fp_check(fp, "pot's directory", access(fs_root, R_OK | X_OK) == 0, NOMAD_UNHEALTHY,
-		       "pot's directory (POT_FS_ROOT) is not there", "run 'pot init'");
+		       "pot's directory (POT_FS_ROOT) does not exist", "run 'pot init'");
 	zfs_root[strcspn(zfs_root, "/")] = '\0';
 	nomad_fp_string(fp, "zfs_pool", zfs_root);
 	health = pool_health(site, zfs_root);
@@ -111,12 +112,12 @@ static void check_features(const struct pot_config *site, struct nomad_fingerpri
 	nomad_fp_bool(fp, "vnet", vnet);
 	nomad_fp_bool(fp, "bridge", bridge);
 	nomad_fp_bool(fp, "rctl", rctl);
-	nomad_fp_check(fp, "VNET", vnet, NOMAD_HEALTHY, "this kernel has no VIMAGE: no pot can have its own network",
+	nomad_fp_check(fp, "VNET", vnet, NOMAD_HEALTHY, "this kernel has no VIMAGE: pots cannot have their own network",
 		       "use a GENERIC kernel, or network_mode \"host\" only");
-	nomad_fp_check(fp, "bridges", bridge, NOMAD_HEALTHY, "pots cannot join a bridge: VIMAGE or potnet is missing",
+	nomad_fp_check(fp, "bridges", bridge, NOMAD_HEALTHY, "VIMAGE or potnet is missing: pots cannot join a bridge",
 		       "pkg install potnet");
 	nomad_fp_check(fp, "rctl", rctl, NOMAD_HEALTHY,
-		       "the kernel does not count resources: no limits, and statistics are a sum over processes",
+		       "the kernel does not account resources: no limits, and statistics are a sum over processes",
 		       "set kern.racct.enable=1 in /boot/loader.conf and reboot");
 }
 
@@ -132,13 +133,13 @@ void pot_fingerprint(struct nomad_plugin *plugin, struct nomad_fingerprint *fp)
 	if (!nomad_fp_check(fp, "pot", access(site->pot_path, X_OK) == 0, NOMAD_UNDETECTED, "pot is not installed",
 			    "pkg install pot, or set the plugin's option 'pot_path'"))
 		return;
-	if (!nomad_fp_check(fp, "root", geteuid() == 0, NOMAD_UNHEALTHY, "not running as root, which pot needs",
+	if (!nomad_fp_check(fp, "root", geteuid() == 0, NOMAD_UNHEALTHY, "not running as root, which pot requires",
 			    "set nomad_user=\"root\" in rc.conf"))
 		return;
 	version = ask(site, pot_argv_version(site->pot_path), &why);
 	nomad_fp_string(fp, "pot_version", version ? version : "");
 	if (!nomad_fp_check(fp, "pot version", version && *version, NOMAD_UNHEALTHY,
-			    why ? nomad_error_message(why) : "pot does not tell its version",
+			    why ? nomad_error_message(why) : "pot does not print its version",
 			    "run 'pot version' as root"))
 		return;
 	check_storage(site, fp);

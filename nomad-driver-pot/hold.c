@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * hold.c: find the command again that a start was waiting for when the plugin died.
+ * hold.c: finds the pot command that a start was waiting for when the plugin died.
  *
  * `pot prepare` may fetch an image for minutes.  If the plugin is killed
- * meanwhile it goes on, and makes a pot that the next plugin has just found
- * missing.  So each command of a start has a locked file open, as have all its
+ * meanwhile, the command continues, and creates a pot that the next plugin has
+ * just found missing.  So each command of a start has a locked file open, as have all its
  * children: as long as one of them lives, the file is locked.  It holds the
  * number of their process group, and a number is not given out again while
  * the group has members: who finds the lock taken may kill the group, without
@@ -38,12 +38,12 @@ int pot_hold_new(const char *state_dir, struct nomad_error **err)
 	int fd = path ? open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
 
 	if (fd < 0)
-		return nomad_error_errno(err, path ? errno : ENOMEM, "make the record of pot's calls");
+		return nomad_error_errno(err, path ? errno : ENOMEM, "create the lock file for pot's commands");
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int errnum = errno;
 
 		close(fd);
-		return nomad_error_errno(err, errnum, "lock the record of pot's calls '%s'", path);
+		return nomad_error_errno(err, errnum, "lock '%s'", path);
 	}
 	return fd;
 }
@@ -94,7 +94,7 @@ int pot_hold_end(const char *state_dir, struct nomad_error **err)
 	long group;
 
 	if (!path)
-		return nomad_error_errno(err, ENOMEM, "find the record of pot's calls");
+		return nomad_error_errno(err, ENOMEM, "find the lock file for pot's commands");
 	if (fd < 0)
 		return 0;
 	for (int i = 0; i < TRIES; i++) {
@@ -110,6 +110,6 @@ int pot_hold_end(const char *state_dir, struct nomad_error **err)
 		usleep(TRY_MS * 1000);
 	}
 	return nomad_error_set(err, ETIMEDOUT,
-			       "a call of pot that an earlier start made does not end (process group %s)",
+			       "wait for a pot command of an earlier start: still running (process group %s)",
 			       *text ? strtok(text, " \n") : "not known");
 }

@@ -10,7 +10,7 @@ struct nomad_error;
 
 /* The hold of a start in the task's state directory: a descriptor for pot_hold_apply(). */
 int pot_hold_new(const char *state_dir, struct nomad_error **err);
-/* `tool`, run by this thread, is to keep it and to be told of in it; 0: no hold. */
+/* Makes `tool`, which this thread runs, keep the hold open and records its process group in it; 0: no hold. */
 struct nomad_tool;
 void pot_hold_apply(struct nomad_tool *tool, int fd);
 /* Ends the command that this thread runs with a hold; to be called while it runs. */

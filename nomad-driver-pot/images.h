@@ -14,7 +14,7 @@ char *pot_image_name(const char *name, const char *tag);
 void pot_image_imported(const char *dir, const char *image);
 void pot_image_used(const char *dir, const char *image);
 
-/* No image goes away between the two. */
+/* No image is removed between the two calls. */
 void pot_images_hold(void);
 void pot_images_release(void);
 

@@ -32,7 +32,7 @@ void pot_remove_interfaces(const struct pot_config *site, const char *name)
 
 		if (pot_call(site, pot_argv_interfaces(), &run, NULL) < 0 || !interface.found)
 			return;
-		nomad_log_kv(NOMAD_LOG_INFO, "removing an interface that pot left behind", "pot", name, "interface",
+		nomad_log_kv(NOMAD_LOG_INFO, "removing a leftover interface of pot", "pot", name, "interface",
 			     interface.name, NULL);
 		if (pot_call(site, pot_argv_interface_destroy(interface.name), NULL, NULL) < 0)
 			return;
@@ -76,7 +76,7 @@ void pot_remove_mounts(const struct pot_config *site, const char *name)
 		(void)pot_call(site, pot_argv_mounts(), &run, NULL);
 	n = nomad_strv_count((const char *const *)mounts.points);
 	while (n-- > 0) {
-		nomad_log_kv(NOMAD_LOG_INFO, "removing a mount that pot left behind", "pot", name, "mount point",
+		nomad_log_kv(NOMAD_LOG_INFO, "removing a leftover mount of pot", "pot", name, "mount point",
 			     mounts.points[n], NULL);
 		(void)pot_call(site, pot_argv_unmount(mounts.points[n]), NULL, NULL);
 	}

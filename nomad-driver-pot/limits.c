@@ -18,7 +18,7 @@ static int add_rule(const struct pot_config *site, const char *name, const char 
 {
 	int r = pot_call(site, pot_argv_rctl_add(name, resource, action, amount), NULL, err);
 
-	return r < 0 ? nomad_error_wrap(err, "limit %s (is kern.racct.enable=1 set in /boot/loader.conf?)", resource)
+	return r < 0 ? nomad_error_wrap(err, "limit %s (requires kern.racct.enable=1 in /boot/loader.conf)", resource)
 		     : 0;
 }
 
@@ -42,8 +42,7 @@ static int limit_cpu(const struct pot_config *site, const struct nomad_resources
 
 	if (!(percent > 0))
 		return nomad_error_set(err, EINVAL,
-				       "option 'cpu_hard_limit': Nomad does not say what part of the node's CPU the "
-				       "job's cpu is");
+				       "option 'cpu_hard_limit': Nomad did not send the task's part of the node");
 	return amount ? add_rule(site, name, "pcpu", "deny", amount, err)
 		      : nomad_error_errno(err, ENOMEM, "limit the CPU");
 }

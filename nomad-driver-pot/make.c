@@ -272,7 +272,7 @@ static int run_prepare(const struct pot_config *site, struct nomad_task *task, c
 	pot_images_release();
 	*ret_output = run.output;
 	if (r == -EIO && image && pot_image_repair(site, image, pot_remove_half_image))
-		nomad_task_event(task, "Removed what an import that was cut had left of image %s", image);
+		nomad_task_event(task, "Removed an incomplete import of image %s", image);
 	return r;
 }
 
@@ -303,8 +303,8 @@ static int prepare(const struct pot_config *site, struct nomad_task *task, const
 	r = pot_exists(site, name, err);
 	if (r == 0) {
 		complaint = pot_first_complaint(output);
-		return nomad_error_set(err, EIO, "'pot prepare' made no whole pot: %s",
-				       complaint ? complaint : "its image or the ZFS pool may be damaged");
+		return nomad_error_set(err, EIO, "'pot prepare' created an incomplete pot: %s",
+				       complaint ? complaint : "the image or the ZFS pool may be damaged");
 	}
 	if (r < 0)
 		return r;

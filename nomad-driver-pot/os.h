@@ -12,7 +12,7 @@ extern const bool pot_os_has_usage;
 
 /* "cputime=12,memoryuse=4096,...": what jail `name` uses, as far as it is
  * known.  0 or a negative errno: -ESRCH if there is no such jail, -ENOSYS if
- * this system has none. */
+ * this system has no jails. */
 int pot_os_jail_usage(const char *name, char *buffer, size_t size);
 
 #endif

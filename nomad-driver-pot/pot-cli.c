@@ -2,10 +2,10 @@
  *
  * pot-cli.c: every command line that is given to pot(8), argument by argument.
  *
- * pot is a set of shell scripts, and most of what it is given it stores as a
- * line of text and reads again later: some of it as shell code, in the jail.
- * What has to be quoted for that is quoted here or in env.c, nothing is ever
- * put together for a shell of the host.  The one script below (of
+ * pot is a set of shell scripts.  It stores most arguments as a line of text and
+ * reads them again later, some of them as shell code in the jail.  These are
+ * quoted here or in env.c.  No command line is ever built for a shell of the
+ * host.  The one script below (of
  * pot_argv_start) is a constant, and its arguments are positional.
  *
  * The facts were learned from pot 0.16. */
@@ -330,10 +330,10 @@ char **pot_argv_set_cpus(const char *pot, const char *name, int64_t cpus)
  * reports the answer over descriptor 4 (NOMAD_EXIT_FD), which the jail does
  * not get; pot is a shell script itself, so
  * another one shares its memory, where a copy of this program would not.
- * A code above 128 is what pot's shell makes of a death by signal.  The kernel logs the rule of memory_kill by which it
+ * pot's shell turns a death by signal into a code above 128.  The kernel logs the rule of memory_kill by which it
  * has killed (limits.c).
  *
- * SIGTERM to the process group ends a pot start that hangs, and this shell goes on to ask for the code.
+ * SIGTERM to the process group ends a pot start that hangs; this shell then still reads the exit code.
  *
  * What pot says goes to a file: the task's stdout is POT_STDOUT_FD, which pot-run takes in the jail. */
 static const char start_script[] = "trap : TERM\n"

@@ -81,7 +81,7 @@ char **pot_argv_rctl_remove(const char *name);
 
 /* "SIGTERM" for a number, or NULL where pot knows no such signal. */
 const char *pot_signal_name(int signal);
-/* The address in the output of info -E, malloc()ed; NULL: the pot has none of its own. */
+/* The address in the output of info -E, malloc()ed; NULL: the pot has no own address. */
 char *pot_parse_address(const char *output);
 /* The first line of `output` that pot marks as an error, without the mark, malloc()ed; or NULL. */
 char *pot_first_complaint(const char *output);

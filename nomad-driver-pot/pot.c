@@ -8,10 +8,10 @@
  *	                     |  set-status doa                 ^
  *	                     +-----------> doa ----- stop -----+
  *
- * `pot start` moves it by itself, up to stopped when the task ends.  Where a
- * start or a stop was killed the status stays what it was, and `stop` and
- * `destroy` refuse a pot that is "starting" or "stopping" until somebody says
- * that it is dead (doa) or stopped.  A
+ * `pot start` moves it by itself, up to stopped when the task ends.  If a
+ * start or a stop was killed, the status does not change, and `stop` and
+ * `destroy` refuse a pot that is "starting" or "stopping" until its status is
+ * set to dead (doa) or stopped.  A
  * `destroy` that meets the cleaning up of a start, or a jail that takes its time
  * to die, fails once and works a moment later.  So each end here is: look,
  * act, look again, with growing pauses, until it is so or the time is up. */
@@ -79,7 +79,8 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
 
 	if (!signal_name)
 		return nomad_error_set(err, EINVAL,
-				       "signal %d cannot be sent into a pot; pot knows HUP to USR2 by name", signal);
+				       "send signal %d to the pot: not supported; pot supports HUP to USR2 by name",
+				       signal);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 		int r = pot_call(site, pot_argv_signal(site->pot_path, name, signal_name), NULL, &why);
@@ -139,7 +140,7 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 	int64_t began = now_s();
 	unsigned pause = 100;
 
-	/* The task had its time to end: what is left may have one second more. */
+	/* The kill timeout has passed: the remaining processes get one more second. */
 	(void)pot_call(site, pot_argv_set_attribute(site->pot_path, name, "stop_timeout", "1"), NULL, NULL);
 	for (;;) {
 		NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
@@ -147,8 +148,8 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 		int r = pot_call(site, pot_argv_stop(site->pot_path, name), &run, &why);
 		int running = pot_is_running(site, name, r == 0 ? &why : NULL);
 
-		/* A start that has not got so far yet would bring the jail up behind our back: it is not killed, as
-		 * that leaves its parts behind, but goes on to find the pot stopped, and gives up. */
+		/* A start that has not reached the jail yet could start it after this check.  It is not killed, as
+		 * that would leave its parts behind: it finds the pot stopped, and gives up. */
 		if (r == 0 && running == 0)
 			return 0;
 		if (r == -ENOENT || r == -EACCES)
@@ -158,9 +159,9 @@ int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)
 		if (r < 0 && (was_killed(&run) || !is_starting(ud) || now_s() - began >= STARTING_PATIENCE_S))
 			release(site, name);
 		if (now_s() - began >= END_TIMEOUT_S + site->command_timeout)
-			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': it still runs after %lld s: %s", name,
+			return nomad_error_set(err, ETIMEDOUT, "stop pot '%s': still running after %lld s: %s", name,
 					       (long long)(now_s() - began),
-					       why ? nomad_error_message(why) : "its jail does not die");
+					       why ? nomad_error_message(why) : "its jail is still dying");
 		usleep(pause * 1000);
 		pause = pause < 2000 ? pause * 2 : 2000;
 	}
@@ -194,15 +195,15 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 
 		if (there < 0 && (there == -ENOENT || there == -EACCES))
 			return nomad_error_set(err, -there, "remove pot '%s': %s", name, nomad_error_message(why));
-		/* Also where it is none for pot: half a pot counts so, and goes only with -F. */
+		/* Also if pot does not know it: an incomplete pot is not listed, and only -F removes it. */
 		if (there == 0 && destroyed)
 			break;
 		nomad_error_free(NOMAD_TAKE_PTR(why));
 		destroyed = destroy(site, name, &killed, &why);
 		if (now_s() - began >= REMOVE_TIMEOUT_S + site->command_timeout)
-			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': given up after %lld s: %s", name,
+			return nomad_error_set(err, ETIMEDOUT, "remove pot '%s': gave up after %lld s: %s", name,
 					       (long long)(now_s() - began),
-					       why ? nomad_error_message(why) : "it is still there");
+					       why ? nomad_error_message(why) : "it still exists");
 		if (destroyed)
 			continue;
 		if (killed || now_s() - began >= STOPPING_PATIENCE_S)
@@ -216,7 +217,7 @@ int pot_remove(const struct pot_config *site, const char *name, const char *stat
 		pause = pause < 4000 ? pause * 2 : 4000;
 	}
 	pot_remove_interfaces(site, name);
-	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails where there is none or no rctl. */
+	/* pot leaves its rules behind, and a jail's rules outlive the jail.  Fails without a rule or without rctl. */
 	(void)pot_call(site, pot_argv_rctl_remove(name), NULL, NULL);
 	return 0;
 }

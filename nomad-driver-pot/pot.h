@@ -9,8 +9,8 @@
 
 struct nomad_error;
 
-/* Make pot `name` for the task, all but started.  On failure what was made
- * is still there: pot_remove(). */
+/* Create pot `name` for the task, without starting it.  On failure the caller
+ * calls pot_remove(). */
 int pot_make(const struct pot_config *site, struct nomad_task *task, const char *name, struct nomad_error **err);
 
 /* 1, 0, or a negative errno. */
@@ -30,10 +30,10 @@ int pot_signal(const struct pot_config *site, const char *name, int signal, stru
  * `is_starting` tells whether the task's `pot start` still lives. */
 int pot_end(const struct pot_config *site, const char *name, bool (*is_starting)(void *ud), void *ud,
 	    struct nomad_error **err);
-/* Remove the pot of a task that is over, the limits that outlive it, and what
- * a start that was cut may still be doing.  0 also if there is none. */
+/* Remove the pot of an ended task and the limits that outlive it, and end the
+ * command of an interrupted start.  Returns 0 also if there is no pot. */
 int pot_remove(const struct pot_config *site, const char *name, const char *state_dir, struct nomad_error **err);
-/* Removes an image that is none for pot, as after an import that was cut.  True if there was something. */
+/* Removes an incomplete image, as after an interrupted import.  True if there was one. */
 bool pot_remove_half_image(const struct pot_config *site, const char *image);
 /* Remove an image unless it has clones.  0: it is gone. */
 int pot_remove_image(const struct pot_config *site, const char *image);

@@ -54,7 +54,7 @@ const struct nomad_power pot_power_network_mode = {
 	.rule = "allow_host_network",
 	.safe = (const char *const[]){ "public-bridge", "private-bridge", "alias", NULL },
 	.allowed = true,
-	.help = "A job without network_mode and ports counts as one that wants the host's network.",
+	.help = "A job without network_mode and ports counts as one that uses the host's network.",
 	.by_driver = true,
 };
 const struct nomad_power pot_power_copy = { .kind = NOMAD_POWER_READ,

@@ -129,7 +129,7 @@ int pot_usage_sample(struct pot_usage *usage, const char *slug, const char *racc
 	if (value_of(racct, "swapuse", &ret->swap_bytes))
 		ret->measured |= NOMAD_STAT_SWAP;
 	if (!ret->measured)
-		return nomad_error_set(err, EINVAL, "the kernel's account of the jail says nothing of CPU or memory");
+		return nomad_error_set(err, EINVAL, "the kernel's account of the jail has no CPU or memory usage");
 	return 0;
 }
 

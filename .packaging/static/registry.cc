@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 // gRPC's parts that a server on a connected socket needs.  Replaces grpc_plugin_registry.cc: what is registered there
 // pulls client channels, load balancing, name resolution and TLS into the program.  Left out on purpose: the message
-// size filter (the wire sets no limit) and the compression filter (Nomad does not compress; whoever does gets an error).
+// size filter (the wire sets no limit) and the compression filter (Nomad does not compress; a client that does gets an error).
 #include "src/core/config/core_configuration.h"
 #include "src/core/ext/filters/http/server/http_server_filter.h"
 #include "src/core/lib/surface/channel_stack_type.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0
- * A remote driver: its tasks are jobs of the HTTP service beside it.  Nothing of them is on this host. */
+ * A remote driver: its tasks are jobs of the HTTP service in this folder, so no process of a task runs on this host. */
 #include <nomad/plugin.h>
 
 #include <errno.h>

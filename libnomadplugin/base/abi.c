@@ -28,19 +28,19 @@ int nomad__abi_set(const struct nomad_abi *abi, struct nomad_error **err)
 	struct nomad_abi taken = own;
 
 	if (abi->version / 1000 != NOMAD_API_VERSION / 1000 || abi->version > NOMAD_API_VERSION)
-		return nomad_error_set(
-			err, EINVAL,
-			"start the driver: it was built for version %u.%u of libnomadplugin's interface, and the "
-			"library has %u.%u; install a library that fits, or build the driver again",
-			abi->version / 1000, abi->version % 1000, NOMAD_API_VERSION / 1000, NOMAD_API_VERSION % 1000);
+		return nomad_error_set(err, EINVAL,
+				       "start the driver: built for version %u.%u of libnomadplugin's interface, but "
+				       "the library has %u.%u; install a matching library, or rebuild the driver",
+				       abi->version / 1000, abi->version % 1000, NOMAD_API_VERSION / 1000,
+				       NOMAD_API_VERSION % 1000);
 	if (abi->size > sizeof(*abi) || abi->size < FIRST || abi->size % STEP)
-		return nomad_error_set(err, EINVAL, "start the driver: its struct nomad_abi has %zu bytes, not %zu",
+		return nomad_error_set(err, EINVAL, "start the driver: struct nomad_abi: has %zu bytes, not %zu",
 				       abi->size, sizeof(*abi));
 	memcpy(&taken, abi, abi->size);
 	for (size_t offset = FIRST; offset < sizeof(own); offset += STEP)
 		if (size_at(&taken, offset) == 0 || size_at(&taken, offset) > size_at(&own, offset))
 			return nomad_error_set(
-				err, EINVAL, "start the driver: size %zu of its struct nomad_abi is %zu, not 1 to %zu",
+				err, EINVAL, "start the driver: struct nomad_abi: size %zu is %zu, not 1 to %zu",
 				(offset - FIRST) / STEP + 1, size_at(&taken, offset), size_at(&own, offset));
 	nomad__abi = taken;
 	return 0;

@@ -28,18 +28,18 @@ static void other_versions_are_refused(void **state)
 	(void)state;
 	assert_int_equal(nomad_api_version(), NOMAD_API_VERSION);
 	abi.version = NOMAD_API_VERSION + 1;
-	refused(&abi, "install a library that fits");
+	refused(&abi, "install a matching library");
 	abi.version = NOMAD_API_VERSION - 1000;
-	refused(&abi, "was built for version 0.");
+	refused(&abi, "built for version 0.");
 	abi = own;
 	abi.size = 3;
 	refused(&abi, "has 3 bytes");
 	abi = own;
 	abi.command++;
-	refused(&abi, "size 5 of its");
+	refused(&abi, "size 5 is");
 	abi = own;
 	abi.option = 0;
-	refused(&abi, "size 3 of its");
+	refused(&abi, "size 3 is");
 	assert_int_equal(nomad__abi_set(&own, NULL), 0);
 }
 

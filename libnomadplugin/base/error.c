@@ -28,7 +28,7 @@ static void make_printable(char *text)
 			*p = '?';
 }
 
-/* Takes the message, which may be NULL for want of memory. */
+/* Takes the message, which is NULL if out of memory. */
 static int error_put(struct nomad_error **err, int code, char *take_message)
 {
 	struct nomad_error *e;

@@ -22,7 +22,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *module = "plugin";
 static enum nomad__log_form form = NOMAD__LOG_TEXT;
 static enum nomad_log_level threshold = NOMAD_LOG_INFO;
-static unsigned long dropped; /* since the last line that told of it */
+static unsigned long dropped; /* since the last line that reported them */
 static uint64_t lines[NOMAD_LOG_LEVEL_MAX], bytes_written, lost_lines;
 
 static const char *const level_names[NOMAD_LOG_LEVEL_MAX] = {
@@ -45,7 +45,7 @@ void nomad__log_setup(enum nomad__log_form new_form, const char *new_module, enu
 	threshold = level;
 	if (form != NOMAD__LOG_JSON)
 		return;
-	/* The pipe to the agent: nobody else writes to this end of it. */
+	/* The pipe to the agent: no other process writes to it. */
 	flags = fcntl(STDERR_FILENO, F_GETFL);
 	if (flags >= 0)
 		(void)fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
@@ -190,10 +190,11 @@ static void emit(enum nomad_log_level level, const char *message, va_list *pairs
 	if (form == NOMAD__LOG_JSON) {
 		if (dropped) {
 			struct line note = { 0 };
-			char text[64];
+			char text[80];
 			unsigned long lost = dropped;
 
-			snprintf(text, sizeof(text), "%lu log lines were lost: nobody read them", lost);
+			snprintf(text, sizeof(text), "%lu log lines were lost: the agent did not read them in time",
+				 lost);
 			json_begin(&note, NOMAD_LOG_WARN, text);
 			json_end(&note);
 			if (dropped == lost)

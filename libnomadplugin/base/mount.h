@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 /* Whether both descriptors are on one mount (a bind mount of the same file
- * system is another).  False when it cannot be told. */
+ * system is another).  False if it is unknown. */
 bool nomad__same_mount(int fd_a, int fd_b);
 
 #endif

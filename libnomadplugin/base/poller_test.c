@@ -28,7 +28,7 @@ static void test_pipe(void **state)
 	assert_int_equal(ev[0].events, NOMAD__POLL_READ);
 	/* Level-triggered: it stays ready. */
 	assert_int_equal(nomad__poller_wait(poller, -1, ev, 4), 1);
-	/* Without an interest in reading, data is no event; a hang-up is. */
+	/* Without an interest in reading, data is not an event; a hang-up is. */
 	assert_int_equal(nomad__poller_mod(poller, fds[0], NOMAD__POLL_HANGUP, &tag), 0);
 	assert_int_equal(nomad__poller_wait(poller, 1000000, ev, 4), 0);
 	assert_int_equal(read(fds[0], &c, 1), 1);
@@ -41,7 +41,7 @@ static void test_pipe(void **state)
 	nomad__poller_free(poller);
 }
 
-/* The reader of a pipe has gone: whoever watches the other end is told, before and after. */
+/* The reader of a pipe closes it: the watcher of the other end gets an event, before and after. */
 static void test_no_reader(void **state)
 {
 	static const unsigned events[] = { NOMAD__POLL_WRITE, NOMAD__POLL_HANGUP,

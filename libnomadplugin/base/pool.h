@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * base/pool.h: worker threads for what may block.  They come when there is
- * work and go when there is none for a while; beyond the limit work queues. */
+ * work and exit when idle for a while; work beyond the limit queues. */
 #ifndef NOMAD_POOL_H
 #define NOMAD_POOL_H
 

@@ -159,7 +159,7 @@ static bool follow(struct run *run, int64_t deadline)
 			run->ticked_ms = now;
 			run->tool->tick(run->tool->ud);
 		}
-		/* The end of a child is no event of poll(): look after it now and then. */
+		/* poll() does not report the end of a child, so check for it periodically. */
 		poll(fds, 2, (int)(open_pipe ? (left < 100 ? left : 100) : (left < 5 ? left : 5)));
 		for (int i = 0; i < 2; i++)
 			if (fds[i].revents && !read_some(run, &run->readers[i])) {

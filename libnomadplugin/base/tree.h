@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-/* Make `path` and what is missing above it, the last part with `mode` and
+/* Make `path` and its missing parents, the last part with `mode` and
  * the others with 0755.  0 or -errno; one that exists is fine. */
 int nomad__make_dirs(const char *path, mode_t mode);
 

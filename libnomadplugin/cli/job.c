@@ -63,7 +63,8 @@ int nomad__job_load(const char *path, const char *driver, struct nomad__job *ret
 	groups = json_object_get(job.json, "TaskGroups");
 	if (!json_is_array(groups))
 		r = nomad_error_set(err, EINVAL,
-				    "read job '%s': it has no TaskGroups; is it in Nomad's JSON job format?", path);
+				    "read job '%s': no TaskGroups; give HCL, or JSON from `nomad job run -output`",
+				    path);
 	json_array_foreach((json_t *)groups, i, group)
 	{
 		tasks = json_object_get(group, "Tasks");

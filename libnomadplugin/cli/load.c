@@ -106,11 +106,10 @@ static json_t *convert(const char *path, const char *name, FILE *input, const ch
 	if (r == 0)
 		json = parse(output, path, err);
 	else if (r == -ENOENT)
-		nomad_error_set(
-			err, ENOENT,
-			"read '%s': it is not JSON, and nomad, which converts HCL, is not on PATH; install nomad, or "
-			"give JSON%s",
-			path, hint);
+		nomad_error_set(err, ENOENT,
+				"read '%s': not JSON, and nomad, which converts HCL, is not on PATH; install nomad, or "
+				"give JSON%s",
+				path, hint);
 	else if (r == -EIO)
 		nomad_error_set(err, EINVAL, "read '%s': `nomad job run -output` failed, see its message", path);
 	else
@@ -128,10 +127,9 @@ json_t *nomad__load_job(const char *path, struct nomad_error **err)
 
 	if (!file)
 		return NULL;
-	/* By its name, because functions of HCL read files beside it. */
+	/* By its name, because functions of HCL read files relative to it. */
 	json = is_json ? parse(file, path, err)
-		       : convert(path, *path == '-' ? "-" : path, file, ": `nomad job run -output JOB.hcl` makes it",
-				 err);
+		       : convert(path, *path == '-' ? "-" : path, file, " from `nomad job run -output JOB.hcl`", err);
 	fclose(file);
 	return json;
 }
@@ -157,7 +155,7 @@ static json_t *config_of(json_t *root, const char *path, const char *driver, str
 	if (!plugins)
 		return json_incref(root);
 	if (!plugin) {
-		nomad_error_set(err, ENOENT, "read '%s': there is no block plugin \"nomad-driver-%s\"", path, driver);
+		nomad_error_set(err, ENOENT, "read '%s': no block plugin \"nomad-driver-%s\"", path, driver);
 		return NULL;
 	}
 	if (json_is_array(config))

@@ -27,11 +27,11 @@ static int connect_to(const char *path, struct nomad_error **err)
 	if (fd < 0)
 		return nomad_error_errno(err, errno, "make a socket");
 	if (strlen(path) >= sizeof(address.sun_path))
-		return nomad_error_set(err, ENAMETOOLONG, "the socket's path '%s' is too long", path);
+		return nomad_error_set(err, ENAMETOOLONG, "connect to '%s': path is too long", path);
 	strcpy(address.sun_path, path);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return nomad_error_errno(
-			err, errno, "connect to '%s' (does the plugin run, with this socket in its configuration?)",
+			err, errno, "connect to '%s' (requires a running plugin with this socket in its configuration)",
 			path);
 	return NOMAD_TAKE_FD(fd);
 }
@@ -41,7 +41,8 @@ static int open_file(const char *path, struct nomad_error **err)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 ? nomad_error_errno(err, errno,
-					  "open '%s' (does the plugin run, with this file in its configuration?)", path)
+					  "open '%s' (requires a running plugin with this file in its configuration)",
+					  path)
 		      : fd;
 }
 
@@ -61,7 +62,7 @@ static int print_all(int take_fd, const char *path, struct nomad_error **err)
 		ssize_t n;
 
 		if (left <= 0 || size == ANSWER_MAX)
-			return nomad_error_set(err, ETIMEDOUT, "read metrics from '%s': they do not end", path);
+			return nomad_error_set(err, ETIMEDOUT, "read metrics from '%s': larger than the limit", path);
 		if (poll(&p, 1, (int)(left / 1000000) + 1) <= 0)
 			continue;
 		n = read(fd, text + size, ANSWER_MAX - size);
@@ -73,7 +74,7 @@ static int print_all(int take_fd, const char *path, struct nomad_error **err)
 	}
 	text[size] = '\0';
 	if (size < 6 || strcmp(text + size - 6, "# EOF\n") != 0)
-		return nomad_error_set(err, EIO, "read metrics from '%s': cut off, or not metrics", path);
+		return nomad_error_set(err, EIO, "read metrics from '%s': incomplete, or not OpenMetrics text", path);
 	fputs(text, stdout);
 	return 0;
 }
@@ -116,10 +117,9 @@ int nomad__cli_metrics(int argc, char **argv, const struct nomad_driver *driver)
 	else if (config)
 		r = open_file(path = config->file, &err);
 	else
-		r = nomad_error_set(
-			&err, ENOENT,
-			"metrics are off: %s has no block 'metrics'; --config or --socket says where they are",
-			config_file ? config_file : "the default configuration");
+		r = nomad_error_set(&err, ENOENT,
+				    "metrics are off: %s has no block 'metrics'; give --config or --socket",
+				    config_file ? config_file : "the default configuration");
 	if (r >= 0)
 		r = print_all(r, path, &err);
 	nomad__plugin_free(plugin);

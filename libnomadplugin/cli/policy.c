@@ -20,8 +20,7 @@ int nomad__cli_policy(int argc, char **argv, const struct nomad_driver *driver)
 	if (!plugin)
 		return NOMAD__EXIT_FAILED;
 	if (!nomad__policy_print(plugin, namespace_name, stdout))
-		printf("# driver %s has no policy: its options do not say which power they give to a job\n",
-		       driver->name);
+		printf("# driver %s has no policy: its options declare no powers\n", driver->name);
 	nomad__plugin_free(plugin);
 	return fflush(stdout) == 0 ? NOMAD__EXIT_OK
 				   : nomad__cli_fail(driver, NOMAD__EXIT_FAILED, "policy: cannot write");

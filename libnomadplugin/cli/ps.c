@@ -231,9 +231,9 @@ int nomad__cli_gc(int argc, char **argv, const struct nomad_driver *driver)
 		return NOMAD__EXIT_USAGE;
 	if (account && (running || !driver->gc_account))
 		return nomad__cli_fail(driver, NOMAD__EXIT_USAGE,
-				       driver->gc_account ? "gc: --running does not go with --account"
-							  : "gc: this driver has no account; --account is for "
-							    "drivers whose tasks run elsewhere");
+				       driver->gc_account
+					       ? "gc: --running and --account exclude each other"
+					       : "gc: --account: only for drivers whose tasks run on other hosts");
 	plugin = nomad__cli_plugin(driver, config);
 	if (!plugin)
 		return NOMAD__EXIT_FAILED;

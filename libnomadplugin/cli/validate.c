@@ -40,7 +40,7 @@ static bool check_task(struct nomad_plugin *node, const struct nomad_driver *dri
 
 	if (!json_is_object(task->config) || !json_object_size(task->config))
 		r = nomad_error_set(&err, EINVAL,
-				    "the config block is missing or empty: Nomad refuses that, whatever the driver");
+				    "the config block is missing or empty; Nomad requires one for every driver");
 	else if (nomad__config_mistakes(driver->task_schema, "config", task->config, &mistakes) < 0)
 		r = nomad_error_errno(&err, ENOMEM, "check the config");
 	else if (node && !mistakes)

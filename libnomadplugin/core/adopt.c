@@ -20,7 +20,7 @@ int nomad__task_check_name(const struct nomad_task *task, struct nomad_error **e
 	const char *name = task->info.name;
 
 	if (strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return nomad_error_set(err, EINVAL, "task '%s': its name '%s' cannot be that of a directory",
+		return nomad_error_set(err, EINVAL, "task '%s': invalid task name '%s': cannot be a directory name",
 				       task->info.id, name);
 	return 0;
 }
@@ -38,8 +38,7 @@ int nomad__task_decode_config(struct nomad_task *task, const void *config, size_
 	return 0;
 }
 
-/* Nobody can go on with it, and what it has written is lost with it: that is said now, as Nomad gives no second chance.
- */
+/* A lost task cannot be recovered, nor can its unread output.  Report the loss now: Nomad does not ask again. */
 static void end_lost(struct nomad_task *task)
 {
 	char *const paths[2] = { task->info.stdout_path, task->info.stderr_path };
@@ -62,14 +61,14 @@ int nomad__task_adopt(struct nomad_task *task, struct nomad_error **err)
 	int r;
 
 	if (!nomad__task_is_remote(task) && (!boot || strcmp(boot, plugin->boot_id) != 0))
-		return nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
+		return nomad_error_set(err, ENOENT, "the task is lost: this host was restarted");
 	if (nomad__task_fact(task, "destroying"))
-		return nomad_error_set(err, ENOENT, "the task is lost: it is half destroyed");
+		return nomad_error_set(err, ENOENT, "the task is lost: it was partly destroyed");
 	r = nomad__task_network_restore(task);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "restore the task's network");
 	if (supervised) {
-		/* Its end may be told from within attach(): the phase has to be right. */
+		/* attach() may report the end of the task: the phase must be set before. */
 		r = nomad__supervisor_attach(plugin->loop, task->state_dir, &nomad__task_supervisor_events, task,
 					     &supervisor, err);
 		if (r == -ENOENT) {
@@ -79,7 +78,7 @@ int nomad__task_adopt(struct nomad_task *task, struct nomad_error **err)
 				nomad_error_free(NOMAD_TAKE_PTR(*err));
 			nomad__metric_add(plugin->metrics, NOMAD__SUPERVISORS_DEAD, 1);
 			return nomad_error_set(err, ENOENT,
-					       "the task is lost: its supervisor is gone and left no exit record");
+					       "the task is lost: its supervisor died without an exit record");
 		}
 		if (r < 0)
 			return r;

@@ -17,9 +17,9 @@ void nomad__agent_is_of(struct nomad_plugin *plugin, const char *node);
 /* Whether it is, as far as this is known. */
 bool nomad__agent_is_node(struct nomad_plugin *plugin, const char *node);
 
-/* How long one has been there without a break; 0: there is none. */
+/* How long an agent has been connected without a break; 0: none is. */
 int64_t nomad__agent_there_ns(struct nomad_plugin *plugin);
-/* When the last one before it left (monotonic); 0: there was none. */
+/* When the agent before it disconnected (monotonic); 0: there was no agent before. */
 int64_t nomad__agent_left_ns(struct nomad_plugin *plugin);
 
 #endif

@@ -141,7 +141,7 @@ int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
 		     void *ud, struct nomad__sub **ret_sub, struct nomad_error **err);
 
 /* StopTask.  Unknown or ended: done at once with 0.  A signal name that is
- * not known is -EINVAL.  Not cancellable: the stop goes on. */
+ * not known is -EINVAL.  Not cancellable: the stop continues. */
 int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeout_ns, const char *signal,
 		     void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err);
 /* DestroyTask.  Unknown: whatever the records tell is removed, 0.  Blocks. */

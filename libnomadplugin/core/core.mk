@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-# durable_test counts how often the disk is waited for.
+# durable_test counts the waits for the disk.
 test_wrap_durable = $(addprefix -Wl$(comma)--wrap=,fsync fdatasync)
 
 # inject_test lets each call fail in turn, here and in a supervisor of its own: test/inject.

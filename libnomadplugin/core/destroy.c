@@ -131,9 +131,9 @@ int nomad__task_destroy_known(struct nomad_task *task, bool force, struct nomad_
 	pthread_mutex_lock(&task->busy); /* a start comes to its end first */
 	running = nomad__task_phase(task) == NOMAD__RUNNING;
 	if (running && !force) {
-		r = nomad_error_set(err, EBUSY, "destroy task '%s': it still runs", task->info.id);
+		r = nomad_error_set(err, EBUSY, "destroy task '%s': still running", task->info.id);
 	} else if (running && nomad__task_kill(task, NULL) >= 0) {
-		/* A death that can be seen is told to those who wait for it. */
+		/* Report the end to the waiting callers, if it comes in time. */
 		pthread_mutex_unlock(&task->busy);
 		(void)nomad__task_await_end(task, NOMAD__KILL_PATIENCE_NS);
 		pthread_mutex_lock(&task->busy);

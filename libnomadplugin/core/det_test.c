@@ -9,11 +9,11 @@
  *	- a start that nobody waits for any more is undone when the driver's start() returns
  *	- no task is killed that the agent has and wants
  *	- each wait is answered once, with the code of the end, or that it is lost if there is no record of it
- *	- nothing is waited for in vain: no deadlock, no wait for what has ended
+ *	- no endless wait: no deadlock, no wait for something that has ended
  *	- after a while of quiet nothing is left but what the agent wants; at the end nothing at all, no thread, lock,
  *	  memory or descriptor of the plugin
  *
- * One assumption: the plugin hears of an agent's death before the next agent is there.
+ * One assumption: the plugin notices an agent's death before the next agent connects.
  *
  * SEED=N runs one seed and prints all of its trace; DET_WEAKENED=1 or 2 with a defect of the enum below.
  * DET_SEEDS=N or DET_SECONDS=N: how many, from DET_FIRST on. */
@@ -127,7 +127,7 @@ static const struct nomad_option rows[] = {
 static const struct nomad_schema schema = NOMAD_SCHEMA(struct config, rows);
 
 static bool remote, listens, driver_fails, watch_ends;
-static bool disturbed; /* calls fail, or threads stand still: what should work may not */
+static bool disturbed; /* calls fail, or threads block: calls may fail that otherwise succeed */
 
 static void fingerprint(struct nomad_plugin *p, struct nomad_fingerprint *fp)
 {
@@ -439,7 +439,7 @@ static void task_ended(void *ud, int r, const struct nomad_exit *result, const s
 		call->code = result->exit_code;
 		call->signal = result->signal;
 		call->has_message = result->message;
-		det_trace("%s is told to have ended: code %d, signal %d, %s", call->id, call->code, call->signal,
+		det_trace("the end of %s is reported: code %d, signal %d, %s", call->id, call->code, call->signal,
 			  result->message ? result->message : "");
 	}
 	finish(call, r, err);
@@ -507,7 +507,7 @@ static void run_plugin(void *arg)
 	(void)arg;
 	made = nomad__plugin_new(remote ? &remote_driver : &local_driver, NULL);
 	if (!made || nomad__plugin_configure(made, plugin_config, sizeof(plugin_config) - 1, &node, NULL) < 0) {
-		nomad__plugin_free(made); /* for want of a thread, say; the agent tries again */
+		nomad__plugin_free(made); /* a thread could not be created, for example; the agent tries again */
 		plugin_ends = true;
 		det_wake(&plugin_key);
 		return;
@@ -542,7 +542,7 @@ static void run_plugin(void *arg)
 	det_wake(&plugin_key);
 }
 
-/* The connection of whoever has not been answered yet breaks. */
+/* Breaks the connection of each caller without an answer. */
 static void plugin_gone(void)
 {
 	plugin_there = connected = false;
@@ -612,12 +612,12 @@ static void check_end(const struct call *call)
 	if (call->has_message && (task->lost || task->unwanted))
 		return;
 	if (call->has_message)
-		det_fail("%s is told to be lost; it has ended with code %d, signal %d", call->id, task->code,
+		det_fail("%s is reported as lost; it has ended with code %d, signal %d", call->id, task->code,
 			 task->signal);
 	if (task->lives)
-		det_fail("%s is told to have ended, and lives", call->id);
+		det_fail("the end of %s is reported, but it is running", call->id);
 	if (task->code != call->code || task->signal != call->signal)
-		det_fail("%s has ended with code %d, signal %d; the agent is told %d, %d", call->id, task->code,
+		det_fail("%s has ended with code %d, signal %d; the agent gets %d, %d", call->id, task->code,
 			 task->signal, call->code, call->signal);
 }
 
@@ -754,7 +754,7 @@ static void run_stopper(void *arg)
 	(void)ask(DESTROY, a, id);
 }
 
-/* The plugin hears of an agent's death before the next one is there: the system closes the connection at once. */
+/* The plugin notices an agent's death before the next one connects: the system closes the connection at once. */
 static void await_hangups(void)
 {
 	for (unsigned i = 0; i < n_calls; i++)
@@ -830,7 +830,7 @@ static void end_plugin(void)
 {
 	if (!plugin_there)
 		return;
-	det_trace("the plugin is told to end");
+	det_trace("the plugin gets a request to end");
 	plugin_ends = plugin_checked = true;
 	det_wake(&calls_key);
 	while (det_count(DET_PLUGIN))
@@ -912,7 +912,7 @@ static void something_happens(void)
 	}
 }
 
-/* Longest first: DestroyTask of a task whose supervisor stands still, and all that gc looks for. */
+/* The longest time: DestroyTask of a task whose supervisor is stopped, and all searches of gc. */
 static void await_rest(unsigned wanted)
 {
 	const int64_t until = det_now() + 6000 * second;
@@ -936,7 +936,7 @@ static void check_waits(void)
 		    det_now() - calls[i].begun_ns < 60 * second)
 			continue;
 		if (calls[i].kind == WAIT && (!task || !task->lives))
-			det_fail("%s has ended, and who waits for it is not told", calls[i].id);
+			det_fail("%s has ended, and a waiting caller has no answer", calls[i].id);
 		if (calls[i].kind != WAIT && !(calls[i].gone && calls[i].state == SENT))
 			det_fail("%s of %s is not answered", kind_names[calls[i].kind], calls[i].id);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Who hears of an end, and what comes after it. */
+ * The reports of an end, and what follows it. */
 #include "core/testing.h"
 
 #include "core/tasks_on_disk.h"
@@ -47,7 +47,7 @@ static int recover_logged(struct nomad_plugin *plugin, const char *id, const cha
 }
 
 /* Nomad destroys a task as soon as it has ended: that its last output was
- * lost is told all the same. */
+ * lost is reported nevertheless. */
 static void test_lost_logs(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
@@ -201,7 +201,7 @@ static void *read_to_end(void *path)
 	return NULL;
 }
 
-/* Nomad's readers of a remote task's pipes hear of its end, also where nobody ever wrote. */
+/* Nomad's readers of a remote task's pipes get an end of file, even without a writer. */
 static void test_remote_logs(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&remote_driver);

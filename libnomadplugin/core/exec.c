@@ -84,7 +84,7 @@ static void teardown(struct nomad__exec_stream *s)
 	pthread_mutex_unlock(&s->task->progress->lock);
 	nomad__supervisor_exec_free(exec);
 	nomad__spawn_free(spawn);
-	/* Out of the list at last: who waits for that frees the supervisor. */
+	/* Last, remove it from the list: a thread that waits for this then frees the supervisor. */
 	pthread_mutex_lock(&s->task->progress->lock);
 	for (p = &s->task->progress->execs; *p; p = &(*p)->next)
 		if (*p == s) {
@@ -201,7 +201,7 @@ static void output_ready(void *ud, unsigned events)
 		if (!is_closed(s))
 			(void)s->events->output(s->ud, out->number, NULL, 0);
 	}
-	/* What the lead process of a terminal wrote is all here once nothing more is to be read. */
+	/* The output of the lead process of a terminal is complete when no more can be read. */
 	if (s->exited &&
 	    ((s->out[0].ended && s->out[1].ended) || (s->tty && n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))))
 		finish(s);
@@ -286,7 +286,7 @@ static void command_exited(void *ud, int r, int exit_code, int signal, const cha
 	}
 	nomad__timer_set(s->linger, s->tty ? LINGER_NS / 5 : LINGER_NS);
 	if (s->tty && s->out[0].watch)
-		output_ready(&s->out[0], NOMAD__READ); /* what is there, and the end if it is all */
+		output_ready(&s->out[0], NOMAD__READ); /* the remaining output, and its end */
 }
 
 static void post(struct nomad__exec_stream *s)
@@ -357,7 +357,7 @@ static int attach(struct nomad__exec_stream *s, const struct nomad_exec *exec, c
 
 	pthread_mutex_lock(&progress->lock);
 	if (progress->phase != NOMAD__RUNNING)
-		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", s->task->info.id);
+		r = nomad_error_set(err, ESRCH, "exec in task '%s': not running", s->task->info.id);
 	else if (progress->supervisor)
 		r = nomad__supervisor_exec(progress->supervisor, exec, fds, &command_events, s, &s->exec, err);
 	else if (s->task->plugin->driver->exec)
@@ -406,7 +406,7 @@ int nomad__exec_open_as(struct nomad_plugin *plugin, const char *id, const char 
 		r = nomad__exec_ends_pipes(&ends, kind == NOMAD__EXEC_MERGED);
 	s = r < 0 ? NULL : calloc(1, sizeof(*s));
 	if (!s) {
-		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': make its %s", id,
+		r = nomad_error_errno(err, r < 0 ? -r : ENOMEM, "exec in task '%s': create its %s", id,
 				      tty ? "terminal" : "pipes");
 		goto out;
 	}

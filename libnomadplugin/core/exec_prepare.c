@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What a command in a task needs before it runs: what it is, and the ends of
- * its pipes or of its terminal. */
+ * Prepares a command in a task: its specification, and the ends of its pipes or
+ * of its terminal. */
 #include "core/exec.h"
 
 #include <errno.h>
@@ -78,17 +78,17 @@ int nomad__exec_describe(struct nomad_task *task, const char *const *argv, bool 
 	if (!(driver->capabilities & NOMAD_CAN_EXEC))
 		return nomad_error_set(err, EOPNOTSUPP, "driver does not support exec");
 	if (!argv || !argv[0])
-		return nomad_error_set(err, EINVAL, "exec in task '%s': no command is given", task->info.id);
+		return nomad_error_set(err, EINVAL, "exec in task '%s': no command given", task->info.id);
 	exec->argv = nomad_strv_copy(argv);
 	exec->tty = tty;
 	if (!exec->argv)
 		return nomad_error_errno(err, ENOMEM, "exec in task '%s'", task->info.id);
 	if (!driver->exec)
 		return 0;
-	/* The driver's destroy() does not run beside its exec(). */
+	/* The driver's destroy() never runs at the same time as its exec(). */
 	pthread_mutex_lock(&progress->lock);
 	if (progress->phase != NOMAD__RUNNING)
-		r = nomad_error_set(err, ESRCH, "exec in task '%s': it does not run", task->info.id);
+		r = nomad_error_set(err, ESRCH, "exec in task '%s': not running", task->info.id);
 	else
 		progress->opening++;
 	pthread_mutex_unlock(&progress->lock);

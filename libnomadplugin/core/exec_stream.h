@@ -40,9 +40,9 @@ struct nomad__exec_stream {
 	pthread_cond_t settled;
 	char *input;
 	size_t input_size;
-	bool input_lost; /* for want of memory: the command must not go on without */
+	bool input_lost; /* out of memory: the command must not continue without its input */
 	bool input_close, resume, paused, pump_posted, closed, dead;
-	struct nomad__posted pump_post, end_post; /* who waits for the end must not wait for memory */
+	struct nomad__posted pump_post, end_post; /* reporting the end must not require memory */
 	bool end_posted;			  /* under the task's lock */
 	int rows, columns;
 	struct nomad__exec_stream *next; /* of the task's, under the task's lock */

@@ -35,7 +35,7 @@ static void test_exec(void **state)
 	a = (struct answer)ANSWER_INIT;
 	assert_int_equal(nomad__task_exec(plugin, id, none, 0, on_exec, &a, NULL), 0);
 	assert_int_equal(answer_of(&a), -EINVAL);
-	for (int i = 0; i < 50; i++) { /* its end may be told before it is open */
+	for (int i = 0; i < 50; i++) { /* its end may be reported before it is open */
 		a = (struct answer)ANSWER_INIT;
 		assert_int_equal(nomad__task_exec(plugin, id, missing, 0, on_exec, &a, NULL), 0);
 		if (answer_of(&a) == 0)
@@ -53,7 +53,7 @@ static void *destroy_thread(void *arg)
 	return NULL;
 }
 
-/* destroy() of the driver does not run beside its exec(). */
+/* destroy() of the driver does not run at the same time as its exec(). */
 static void test_exec_while_destroyed(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);

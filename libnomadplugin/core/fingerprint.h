@@ -20,7 +20,7 @@ struct nomad_fingerprint {
 	size_t n_attributes;
 	struct nomad__check *checks;
 	size_t n_checks;
-	bool failed; /* for want of memory */
+	bool failed; /* out of memory */
 };
 
 /* Calls the driver's fingerprint(); -ENOMEM at worst. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * When the host is looked at, and who hears of it: at the first subscriber,
- * then on a timer for as long as there are subscribers, and when a driver
- * asks.  A subscriber gets what is known at once, then changes only.  An
- * attribute that is gone is sent once more, empty: Nomad would keep it. */
+ * Runs the fingerprint for the first subscriber, then on a timer while there are
+ * subscribers, and when a driver asks for it.  A subscriber gets the last result
+ * at once, then only changes.  A removed attribute is sent once more, empty:
+ * Nomad would keep it otherwise. */
 #include "core/fingerprint.h"
 
 #include <errno.h>
@@ -161,7 +161,7 @@ static void tick(void *ud)
 	nomad__timer_set(keeper->timer, interval * INT64_C(1000000000));
 }
 
-/* Loop thread: a new subscriber gets what is known. */
+/* Loop thread: a new subscriber gets the last result. */
 static void greet(void *ud)
 {
 	struct nomad__sub *sub = ud;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What is found, and what subscribers hear of it. */
+ * The results of a fingerprint, and what subscribers get. */
 #include "core/testing.h"
 
 #include "core/fingerprint.h"

@@ -29,7 +29,7 @@ struct nomad__gc {
 	struct nomad__rounds rounds;
 };
 
-/* ---- What nobody claims ---- */
+/* ---- Unclaimed tasks ---- */
 
 /* The node of this plugin's agent had it; or one that has lost its files, and never comes back as that node. */
 static bool is_ours(struct nomad_plugin *plugin, const struct nomad__disk_task *task)
@@ -73,23 +73,23 @@ static const char *why_garbage(struct nomad_plugin *plugin, const struct nomad__
 	if (known || task->claimed || task->foreign)
 		return NULL;
 	if (task->state == NOMAD__DISK_DESTROYING)
-		return "the plugin died while it destroyed it";
+		return "the plugin died while it destroyed the task";
 	if (id && !nomad_map_get(&task->record, "started"))
-		return "the plugin died while it started it";
+		return "the plugin died while it started the task";
 	if ((flags & NOMAD__GC_RUNNING) && task->state == NOMAD__DISK_RUNNING)
-		return "it runs, and no plugin claims it";
+		return "no plugin claims this running task";
 	if (task->state == NOMAD__DISK_RUNNING || task->state == NOMAD__DISK_REMOTE)
-		return !by_hand && is_orphan(plugin, task, seen) ? "it runs, but no agent has asked for it" : NULL;
+		return !by_hand && is_orphan(plugin, task, seen) ? "no agent has claimed this running task" : NULL;
 	if (task->alive)
 		return NULL;
 	if (!id)
-		return nomad_wall_ns() - task->since_ns > BIRTH_NS ? "nothing is recorded of it" : NULL;
+		return nomad_wall_ns() - task->since_ns > BIRTH_NS ? "no record of the task" : NULL;
 	if (boot && strcmp(boot, plugin->boot_id) != 0)
-		return "the host was restarted since";
+		return "the host was restarted";
 	if (task->state == NOMAD__DISK_LOST && !early)
 		return "its supervisor died, and no plugin claims it";
 	if (task->state == NOMAD__DISK_EXITED && (by_hand || (!early && is_ours(plugin, task))))
-		return "it has ended, and no plugin claims it";
+		return "no plugin claims this ended task";
 	return NULL;
 }
 
@@ -172,10 +172,9 @@ static void log_removed(void *ud, const struct nomad__disk_task *task, const cha
 	nomad__metric_add(metrics, leaks[task->state], 1);
 	nomad__metric_add(metrics, err ? NOMAD__LEAKS_LEFT : NOMAD__LEAKS_REMOVED, 1);
 	nomad_log_kv(err ? NOMAD_LOG_WARN : NOMAD_LOG_INFO,
-		     err ? "cannot clear away a task that nobody claims" : "cleared away a task that nobody claims",
-		     "task_id", nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state),
-		     "directory", task->slug, "why", why, err ? "error" : NULL, err ? nomad_error_message(err) : NULL,
-		     NULL);
+		     err ? "cannot remove an unclaimed task" : "removed an unclaimed task", "task_id",
+		     nomad_map_get(&task->record, "id"), "state", nomad__disk_state_name(task->state), "directory",
+		     task->slug, "why", why, err ? "error" : NULL, err ? nomad_error_message(err) : NULL, NULL);
 }
 
 static void gc_job(struct nomad_plugin *plugin)
@@ -185,7 +184,7 @@ static void gc_job(struct nomad_plugin *plugin)
 
 	nomad__metric_add(plugin->metrics, NOMAD__GC_RUNS, 1);
 	if (nomad__gc(plugin, early ? NOMAD__GC_EARLY : 0, log_removed, plugin->metrics, &err) < 0)
-		nomad_log_kv(NOMAD_LOG_WARN, "cannot look for what nobody claims", "error", nomad_error_message(err),
+		nomad_log_kv(NOMAD_LOG_WARN, "cannot search for unclaimed tasks", "error", nomad_error_message(err),
 			     NULL);
 }
 

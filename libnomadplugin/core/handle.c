@@ -53,7 +53,7 @@ static bool is_key(const msgpack_object *key, const char *name)
 static int take_string(const msgpack_object *value, const char *what, char **ret, struct nomad_error **err)
 {
 	if (value->type != MSGPACK_OBJECT_STR)
-		return nomad_error_set(err, EINVAL, "decode the task's handle: %s is not a string", what);
+		return nomad_error_set(err, EINVAL, "decode the task's handle: %s: not a string", what);
 	*ret = strndup(nomad__bytes(&value->via.str), value->via.str.size);
 	return *ret ? 0 : nomad_error_errno(err, ENOMEM, "decode the task's handle");
 }
@@ -67,8 +67,7 @@ static int read_map(const msgpack_object_map *map, struct nomad__handle *h, stru
 
 		if (is_key(key, "version")) {
 			if (value->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
-				return nomad_error_set(err, EINVAL,
-						       "decode the task's handle: version is not a number");
+				return nomad_error_set(err, EINVAL, "decode the task's handle: version: not a number");
 			h->version = value->via.u64;
 		} else if (is_key(key, "driver")) {
 			r = take_string(value, "driver", &h->driver, err);
@@ -78,7 +77,7 @@ static int read_map(const msgpack_object_map *map, struct nomad__handle *h, stru
 			r = take_string(value, "state_dir", &h->state_dir, err);
 		} else if (is_key(key, "config")) {
 			if (value->type != MSGPACK_OBJECT_BIN)
-				return nomad_error_set(err, EINVAL, "decode the task's handle: config is not binary");
+				return nomad_error_set(err, EINVAL, "decode the task's handle: config: not binary");
 			h->config_size = value->via.bin.size;
 			h->config = malloc(h->config_size + 1);
 			if (!h->config)
@@ -95,7 +94,7 @@ static int read_map(const msgpack_object_map *map, struct nomad__handle *h, stru
 				       "driver; this one reads versions 1 to %d",
 				       (unsigned long long)h->version, NOMAD__HANDLE_VERSION);
 	if (!h->driver || !h->boot_id || !h->state_dir || !h->config)
-		return nomad_error_set(err, EINVAL, "decode the task's handle: it is incomplete");
+		return nomad_error_set(err, EINVAL, "decode the task's handle: incomplete");
 	return 0;
 }
 
@@ -107,15 +106,15 @@ int nomad__handle_decode(const void *data, size_t size, struct nomad__handle *re
 	int r;
 
 	if (!size)
-		return nomad_error_set(err, EINVAL, "decode the task's handle: it is empty");
+		return nomad_error_set(err, EINVAL, "decode the task's handle: empty");
 	if (size > NOMAD__HANDLE_MAX_SIZE)
-		return nomad_error_set(err, EINVAL, "decode the task's handle: it is larger than %d bytes",
+		return nomad_error_set(err, EINVAL, "decode the task's handle: larger than %d bytes",
 				       NOMAD__HANDLE_MAX_SIZE);
 	if (!msgpack_zone_init(&zone, 1024))
 		return nomad_error_errno(err, ENOMEM, "decode the task's handle");
 	r = nomad__unpack("decode the task's handle", data, size, &zone, &root, err);
 	if (r >= 0 && root.type != MSGPACK_OBJECT_MAP)
-		r = nomad_error_set(err, EINVAL, "decode the task's handle: it is not a map");
+		r = nomad_error_set(err, EINVAL, "decode the task's handle: not a map");
 	if (r >= 0)
 		r = read_map(&root.via.map, &handle, err);
 	msgpack_zone_destroy(&zone);

@@ -50,11 +50,11 @@ static int make_state_dir(const char *dir, struct nomad_error **err)
 	if (r >= 0 && stat(dir, &st) < 0)
 		r = -errno;
 	if (r < 0)
-		return nomad_error_errno(err, -r, "make the state directory '%s'", dir);
+		return nomad_error_errno(err, -r, "create the state directory '%s'", dir);
 	if (st.st_uid != geteuid() || (st.st_mode & 022))
 		return nomad_error_set(err, EPERM,
-				       "the state directory '%s' belongs to uid %u with mode %03o; it has to belong to "
-				       "uid %u, and nobody else may write there",
+				       "use the state directory '%s': belongs to uid %u with mode %03o; must belong to "
+				       "uid %u and be writable only by its owner",
 				       dir, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777, (unsigned)geteuid());
 	return 0;
 }

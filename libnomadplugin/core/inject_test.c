@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "inject.h"
 
-/* Of the same id every time: what is left of one is in the way of the next. */
+/* The same id every time: leftovers of one start break the next one. */
 #define WEB id_of("web/1")
 
 static int stride = 3, offset, fds_before;

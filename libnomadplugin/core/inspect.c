@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * InspectTask: what is known of a task, and what its driver adds. */
+ * InspectTask: the library's facts about a task, and those of its driver. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * One line is `key=value\n`, or `key\n` for a key that is forgotten.  In a
- * value, `\n` and `\\` stand for line feed and backslash. */
+ * value, `\n` and `\\` mean line feed and backslash. */
 #include "core/journal.h"
 
 #include <errno.h>
@@ -134,7 +134,7 @@ static int append(struct nomad__journal *record, const char *line, size_t size, 
 	int r;
 
 	if (record->fd < 0)
-		return nomad_error_set(err, EBADF, "write task record: it is not open");
+		return nomad_error_set(err, EBADF, "write task record: not open");
 	if (record->broken)
 		return nomad_error_set(err, EIO, "write task record '%s': an earlier line could not be written",
 				       record->path);
@@ -145,7 +145,7 @@ static int append(struct nomad__journal *record, const char *line, size_t size, 
 	if (fstat(record->fd, &st) < 0)
 		return nomad_error_errno(err, errno, "write task record '%s'", record->path);
 	if (st.st_size + (off_t)size > NOMAD__JOURNAL_MAX_SIZE)
-		return nomad_error_set(err, EFBIG, "write task record '%s': it would be larger than %d bytes",
+		return nomad_error_set(err, EFBIG, "write task record '%s': would be larger than %d bytes",
 				       record->path, NOMAD__JOURNAL_MAX_SIZE);
 	do
 		n = write(record->fd, line, size);
@@ -178,7 +178,7 @@ static char *write_line(char *p, const char *key, const char *value)
 static int check_pair(const char *key, const char *value, struct nomad_error **err)
 {
 	if (!is_key(key, strlen(key)))
-		return nomad_error_set(err, EINVAL, "write task record: '%s' is not a key of [a-z0-9._-]", key);
+		return nomad_error_set(err, EINVAL, "write task record: key '%s': not of the form [a-z0-9._-]+", key);
 	if (strlen(value) > NOMAD__JOURNAL_MAX_VALUE)
 		return nomad_error_set(err, EINVAL, "write task record: the value of '%s' is longer than %d bytes", key,
 				       NOMAD__JOURNAL_MAX_VALUE);

@@ -32,7 +32,7 @@ struct nomad__journal {
 		.fd = -1, .torn_at = -1                                                                                \
 	}
 
-/* Open or create `path` and read what is there.  Nothing is written: others may have it open. */
+/* Open or create `path` and read its lines.  Writes nothing: other processes may have it open. */
 int nomad__journal_open(struct nomad__journal *record, const char *path, bool create, struct nomad_error **err);
 int nomad__journal_put(struct nomad__journal *record, const char *key, const char *value, struct nomad_error **err);
 /* Without waiting for the disk: for what means nothing after a power cut, since the boot is another one then. */
@@ -40,10 +40,10 @@ int nomad__journal_note(struct nomad__journal *record, const char *key, const ch
 /* Write all that is in the map, at once; not synced. */
 int nomad__journal_put_all(struct nomad__journal *record, struct nomad_error **err);
 void nomad__journal_forget(struct nomad__journal *record, const char *key);
-/* Be the one who looks after this task: a lock on the journal that lasts until
- * the record is closed or the process is dead, see core/tasks_on_disk.h.
- * Waits up to `patience_ms` for another holder.  0; -EWOULDBLOCK: another
- * has it; -ESTALE: the journal was removed meanwhile, open it again. */
+/* Claim the task: lock the journal until the record is closed or the process
+ * ends, see core/tasks_on_disk.h.  Waits up to `patience_ms` for another
+ * holder.  Returns 0; -EWOULDBLOCK if another process holds the claim; -ESTALE
+ * if the journal was removed meanwhile: open it again. */
 int nomad__journal_claim(struct nomad__journal *record, int patience_ms);
 void nomad__journal_close(struct nomad__journal *record);
 

@@ -129,7 +129,7 @@ static void test_put_all(void **state)
 	nomad__journal_close(&record);
 }
 
-/* Cut anywhere, what stands before the cut is believed, the rest is not, and
+/* Truncated anywhere, the lines before the cut are read, the rest is not, and
  * what is put afterwards stands alone. */
 static void test_torn(void **state)
 {
@@ -257,7 +257,7 @@ static void test_no_space(void **state)
 		skip();
 	pid = fork();
 	if (pid == 0) {
-		/* A file system of its own, that nobody else sees. */
+		/* A private file system that no other process sees. */
 		if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		    mount("none", dir, "tmpfs", 0, "size=16k") < 0)
 			_exit(77);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Supervisors whose task is over and may be destroyed already, but that still
- * wait for the readers of its logs.  They are listened to until they go, so
- * that bytes which nobody has read are told of.  Who takes one off the list
+ * Supervisors whose task has ended, and may already be destroyed, but that still
+ * wait for readers of its logs.  The plugin listens to them until they exit, so
+ * that it can report unread bytes.  The code that removes one from the list
  * frees it. */
 #include "core/lingering.h"
 
@@ -66,8 +66,8 @@ void nomad__lingering_add(struct nomad_task *task, struct nomad__supervisor *tak
 	}
 	*l = (struct entry){ .supervisor = take_supervisor, .task = nomad__task_ref(task) };
 	pthread_mutex_lock(&plugin->lingering->lock);
-	/* It may be over by now, with nobody to be told.  Once it is in the list and the lock is open, it may be
-	 * freed. */
+	/* It may have exited by now, without a listener.  Once it is in the list and the lock is open, another
+	 * thread may free it. */
 	over = !nomad__supervisor_lingers(take_supervisor);
 	if (!over) {
 		l->next = plugin->lingering->first;

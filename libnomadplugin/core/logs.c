@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Nomad's logmon opens both pipes to read and waits for a writer.  If none
- * ever comes it waits in vain at the task's end, and the agent logs a warning
- * for each.  (Nomad's client/logmon; with NOMAD_OWN_LOGS there is no logmon.) */
+ * Nomad's logmon opens both pipes to read and waits for a writer.  Without a
+ * writer it times out at the task's end, and the agent logs a warning for
+ * each pipe.  (Nomad's client/logmon; with NOMAD_OWN_LOGS there is no logmon.) */
 #include "core/logs.h"
 
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The plugin's configuration.  The driver's rows and the library's are one
- * schema; the library's struct stands behind the driver's in memory. */
+ * schema; the library's struct follows the driver's in memory. */
 #include "core/options.h"
 
 #include <errno.h>
@@ -34,44 +34,41 @@ static const char *const log_collections[] = { "nomad", "driver", NULL };
 
 static const struct nomad_option library_rows[] = {
 	NOMAD_OPTION(struct nomad__library_config, state_dir, STRING, .check = nomad_check_absolute_path,
-		     .help = "Directory for the records of tasks. The default is /var/lib/nomad-driver-NAME, or "
-			     "$XDG_STATE_HOME/nomad-driver-NAME for an agent that does not run as root. Two agents on "
-			     "one host may share it."),
+		     .help = "Sets the directory for the records of tasks. The default is /var/lib/nomad-driver-NAME, "
+			     "or $XDG_STATE_HOME/nomad-driver-NAME for an agent that does not run as root. Two agents "
+			     "on one host may share it."),
 	NOMAD_OPTION(
 		struct nomad__library_config, log_collection, STRING, .def = "\"nomad\"", .choices = log_collections,
-		.help = "Who collects what tasks write: \"nomad\" is the agent's own logmon process, one for each "
-			"task; \"driver\" lets the task's supervisor write and rotate the files, which saves that "
-			"process. `nomad alloc logs` works with both. \"driver\" is not the default because Nomad does "
-			"not tell drivers the sizes in a job's logs block: a job that keeps less than log_max_files "
-			"would fill its disk, and one that keeps more would lose lines."),
+		.help = "Selects the process that collects the output of tasks. \"nomad\" is the agent's own "
+			"logmon process, one for each task. With \"driver\" the task's supervisor writes and "
+			"rotates the files, which saves that process. `nomad alloc logs` works with both. \"driver\" "
+			"is not the default because Nomad does not send drivers the sizes in a job's logs block: a "
+			"job with smaller limits would fill its disk, and one with larger limits would lose lines."),
 	NOMAD_OPTION(struct nomad__library_config, log_max_files, INT, .def = "10", .min = 1, .max = 1000,
-		     .help = "With log_collection = \"driver\": how many files are kept for each stream of a task. "
-			     "A job's logs block can only turn its logs off (disabled)."),
+		     .help = "Limits the number of log files for each stream of a task, with log_collection = "
+			     "\"driver\". A job's logs block can only turn its logs off (disabled)."),
 	NOMAD_OPTION_AS(struct nomad__library_config, log_max_file_size_mb, "log_max_file_size", INT, .def = "10",
 			.min = 1, .max = 1048576, .unit = "MiB",
-			.help = "With log_collection = \"driver\": the size at which a new file is begun."),
-	NOMAD_OPTION_AS(
-		struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0, .max = 31536000,
-		.unit = "seconds",
-		.help = "How long an agent that comes back has to ask for its tasks. After that the driver "
-			"removes the dead tasks that no agent has claimed, and ends what runs that this agent "
-			"has not asked for. Without an agent it ends nothing that runs. What a killed start, a "
-			"half done destroy or a former boot left is removed at once. 0 leaves all of them; `gc` "
-			"does the same for dead tasks by hand."),
-	NOMAD_OPTION(
-		struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
-		.help = "Show what the plugin counts as OpenMetrics text: calls and how long they took, tasks, their "
-			"starts and ends, what was cleared away, memory. Without this block nothing is shown.",
-		.example = "{\n  socket = \"/run/nomad-metrics/NAME.sock\"\n}"),
+			.help = "Sets the size at which a new log file begins, with log_collection = \"driver\"."),
+	NOMAD_OPTION_AS(struct nomad__library_config, gc_grace_s, "gc_grace", INT, .def = "300", .min = 0,
+			.max = 31536000, .unit = "seconds",
+			.help = "Sets the time that a restarted agent has to claim its tasks. After it the driver "
+				"removes dead tasks that no agent has claimed, and ends running tasks that this agent "
+				"has not claimed. Without an agent it ends no running task. It removes leftovers of a "
+				"killed start, an interrupted destroy or a former boot at once. 0 keeps all of them. "
+				"The command `gc` does the same for dead tasks."),
+	NOMAD_OPTION(struct nomad__library_config, metrics, BLOCK, .block = &nomad__metrics_schema,
+		     .help = "Publishes metrics as OpenMetrics text: calls and their duration, tasks, their starts and "
+			     "ends, removed leftovers, memory. Without this block there are no metrics.",
+		     .example = "{\n  socket = \"/run/nomad-metrics/NAME.sock\"\n}"),
 };
 
 /* The block is the driver's own, see merge_schema(). */
-static const struct nomad_option policy_row =
-	NOMAD_OPTION(struct nomad__library_config, policy, BLOCK,
-		     .help = "What jobs may do to this node. Without this block the safe defaults of each rule hold. A "
-			     "job that asks "
-			     "for more is refused, and the error says which line would allow it.",
-		     .example = "{\n  mode = \"default\"\n}");
+static const struct nomad_option policy_row = NOMAD_OPTION(
+	struct nomad__library_config, policy, BLOCK,
+	.help = "Limits what jobs may do to this node. Without this block the safe default of each rule applies. The "
+		"driver refuses a job that requests more, and the error prints the line that would allow it.",
+	.example = "{\n  mode = \"default\"\n}");
 
 static char *default_state_dir(const struct nomad_driver *driver)
 {

@@ -66,8 +66,8 @@ static void end_one(struct nomad_plugin *plugin, struct nomad_task *task)
 
 	nomad__metric_add(plugin->metrics, state, 1);
 	nomad__metric_add(plugin->metrics, r < 0 ? NOMAD__LEAKS_LEFT : NOMAD__LEAKS_REMOVED, 1);
-	nomad_log_kv(NOMAD_LOG_WARN, r < 0 ? "cannot end a task that no agent has" : "ended a task that no agent has",
-		     "task_id", task->info.id, r < 0 ? "error" : NULL, nomad_error_message(err), NULL);
+	nomad_log_kv(NOMAD_LOG_WARN, r < 0 ? "cannot end an orphaned task" : "ended an orphaned task", "task_id",
+		     task->info.id, r < 0 ? "error" : NULL, nomad_error_message(err), NULL);
 }
 
 static void end_all(struct nomad_plugin *plugin)

@@ -136,7 +136,7 @@ static void test_destroy_failed(void **state)
 	nomad__plugin_free(plugin);
 }
 
-/* A RecoverTask that comes to its turn when the agent that sent it is dead is no word of the next agent. */
+/* A RecoverTask that is handled after its agent's death does not count as a claim of the next agent. */
 static void test_late_recovery(void **state)
 {
 	struct nomad_plugin *plugin = plugin_with(&script_driver, "\"gc_grace\": 1");

@@ -42,9 +42,9 @@ void nomad__samples_task_ended(struct nomad_task *task);
 
 /* At the end of the plugin.  Calls the driver's fini() if its init() ran. */
 void nomad__init_fini(struct nomad_plugin *plugin);
-/* Whoever waits for a stop is told that the plugin ends. */
+/* Ends the calls that wait for a stop, because the plugin ends. */
 void nomad__stops_cancel(struct nomad_plugin *plugin);
-/* Lets go of all, while the loop still runs. */
+/* Releases all of them, while the loop still runs. */
 void nomad__lingering_drop(struct nomad_plugin *plugin);
 /* Sends the events that were kept back while an agent recovered its tasks. */
 void nomad__events_flush(struct nomad_plugin *plugin);

@@ -87,9 +87,9 @@ static void (*const on_end[])(struct nomad_task *task) = { nomad__waits_task_end
 static int check_driver(const struct nomad_driver *driver, struct nomad_error **err)
 {
 	if (!driver->name || !driver->version || !driver->task_schema || !driver->fingerprint || !driver->start)
-		return nomad_error_set(err, EINVAL,
-				       "driver '%s' lacks one of name, version, task_schema, fingerprint, start",
-				       driver->name ? driver->name : "?");
+		return nomad_error_set(
+			err, EINVAL, "set up driver '%s': name, version, task_schema, fingerprint or start is missing",
+			driver->name ? driver->name : "?");
 	if (nomad__schema_check(driver->task_schema, err) < 0)
 		return nomad_error_wrap(err, "task options of driver '%s'", driver->name);
 	return 0;

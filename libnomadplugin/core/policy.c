@@ -198,7 +198,7 @@ struct judge {
 	struct view view;
 	struct refusal refusals[REFUSALS_MAX];
 	size_t n_refusals;
-	bool failed; /* for want of memory */
+	bool failed; /* out of memory */
 };
 
 /* The line that would allow all that was refused, with what the rule says already. */
@@ -301,7 +301,7 @@ static void judge_value(struct judge *j, const struct nomad_power *power, const 
 	j->failed |= !refusal->option || !refusal->value;
 }
 
-/* What is not there does not get a job anywhere, and its name is judged as it stands. */
+/* A path that does not exist gives a job nothing; its name is checked unresolved. */
 static int judge_option(struct judge *j, const struct nomad_option *option, const char *path, const void *config)
 {
 	NOMAD_AUTO_STRV char **values = nomad__power_values(option, config);
@@ -358,7 +358,7 @@ static int end(struct judge *j, int r, struct nomad_error **err)
 		free(j->refusals[i].value);
 	}
 	if (!text)
-		return nomad_error_errno(err, ENOMEM, "judge the options of the task");
+		return nomad_error_errno(err, ENOMEM, "check the options of the task");
 	return j->n_refusals ? nomad_error_set(err, EACCES, "policy of this node: %s", text) : 0;
 }
 

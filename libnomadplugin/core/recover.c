@@ -49,7 +49,7 @@ static int open_recorded(struct nomad_task *task, const char *boot_id, struct no
 	int r;
 
 	if (lstat(task->state_dir, &st) < 0 && errno == ENOENT)
-		return nomad_error_set(err, ENOENT, "the task is lost: its state directory '%s' is gone",
+		return nomad_error_set(err, ENOENT, "the task is lost: its state directory '%s' is missing",
 				       task->state_dir);
 	r = nomad__task_journal_open(task, false, err);
 	if (r < 0)
@@ -57,10 +57,10 @@ static int open_recorded(struct nomad_task *task, const char *boot_id, struct no
 	id = nomad__task_fact(task, "id");
 	driver = nomad__task_fact(task, "driver");
 	if (!id || strcmp(id, task->info.id) != 0 || (driver && strcmp(driver, task->plugin->driver->name) != 0))
-		return nomad_error_set(err, EINVAL, "recover task '%s': its record '%s/task' is of another one",
+		return nomad_error_set(err, EINVAL, "recover task '%s': record '%s/task' belongs to another task",
 				       task->info.id, task->state_dir);
 	if (strcmp(boot_id, task->plugin->boot_id) != 0 && !nomad__task_is_remote(task))
-		return nomad_error_set(err, ENOENT, "the task is lost: this host was restarted since");
+		return nomad_error_set(err, ENOENT, "the task is lost: this host was restarted");
 	return 0;
 }
 
@@ -74,7 +74,8 @@ static int recovered_already(struct nomad_task *other, int64_t asked_ns, struct 
 		return 0;
 	pthread_mutex_lock(&other->busy);
 	if (nomad__task_phase(other) == NOMAD__GONE)
-		r = nomad_error_set(err, ENOENT, "recover task '%s': it could not be", other->info.id);
+		r = nomad_error_set(err, ENOENT, "recover task '%s': another call failed to recover it",
+				    other->info.id);
 	pthread_mutex_unlock(&other->busy);
 	return r;
 }
@@ -88,8 +89,8 @@ static int recover_busy(struct nomad_task *task, const struct nomad__handle *han
 	int r;
 
 	if (strcmp(handle->driver, plugin->driver->name) != 0)
-		return nomad_error_set(err, EINVAL, "recover task '%s': its handle is of driver '%s'", task->info.id,
-				       handle->driver);
+		return nomad_error_set(err, EINVAL, "recover task '%s': its handle belongs to driver '%s'",
+				       task->info.id, handle->driver);
 	r = nomad__task_decode_config(task, handle->config, handle->config_size, NOMAD__DECODE_STORED, err);
 	if (r < 0)
 		return r;

@@ -122,12 +122,12 @@ static void test_not_recovered(void **state)
 	handle = good;
 	handle.version = 99;
 	not_recovered(plugin, id, &handle, EINVAL, "99");
-	/* Of a task that there is not; a directory that is none of ours is not looked at. */
+	/* An unknown task; the plugin does not read a directory that is not its own. */
 	handle = good;
 	handle.state_dir = (char *)"/etc";
 	not_recovered(plugin, id_of("other/1"), &handle, ENOENT, "lost");
 	assert_true(lives(pid));
-	/* The supervisor killed: lost, and what is left is removed. */
+	/* The supervisor was killed: the task is lost, its leftovers are removed. */
 	assert_int_equal(kill(supervisor, SIGKILL), 0);
 	wait_until(kill(supervisor, 0) < 0); /* a zombie is there as well */
 	not_recovered(plugin, id, &good, ENOENT, "lost");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * All that a task has on this host, removed.  If the plugin dies on the way,
- * nobody may ask for it again: gc goes on then. */
+ * Removes everything that a task has on this host.  If the plugin dies meanwhile,
+ * Nomad may never ask again; gc then continues. */
 #include "core/destroy.h"
 
 #include <errno.h>

@@ -119,7 +119,7 @@ static int end_all_recorded(struct nomad_task *task, bool *ret_held, struct noma
 	int r = 0;
 
 	if (!dir && (!path || errno != ENOENT))
-		return nomad_error_errno(err, path ? errno : ENOMEM, "list the other runs");
+		return nomad_error_errno(err, path ? errno : ENOMEM, "list the task's other runs");
 	while (r >= 0 && dir && (entry = readdir(dir)))
 		if (strncmp(entry->d_name, task->slug, common) == 0 && strcmp(entry->d_name, task->slug) != 0)
 			r = end_recorded(task, entry->d_name, ret_held, err);
@@ -145,7 +145,7 @@ int nomad__rivals_end(struct nomad_task *task, struct nomad_error **err)
 			return nomad_error_set(err, ECANCELED, "%s", nomad__task_cancelled(task));
 		if (r >= 0 && waited_ms >= PATIENCE_MS)
 			r = nomad_error_set(err, EBUSY,
-					    "another living instance of this driver holds it; end that process");
+					    "another running instance of this driver holds it; end that process");
 		if (r == -ECANCELED)
 			return r;
 		if (r < 0) {

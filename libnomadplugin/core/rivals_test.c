@@ -166,7 +166,7 @@ static void test_not_ended(void **state)
 	/* Another living plugin has it: its start may just run. */
 	other = plugin_up(&script_driver);
 	assert_int_equal(start_task(other, id_of("web/3"), "{}", &started, &err), -EBUSY);
-	assert_non_null(strstr(nomad_error_message(err), "another living instance"));
+	assert_non_null(strstr(nomad_error_message(err), "another running instance"));
 	assert_true(nomad_error_is_retryable(err));
 	nomad_error_free(err);
 	assert_true(lives(pid_of(plugin, id_of("web/2"))));
@@ -265,7 +265,7 @@ static void test_caller_leaves(void **state)
 	wait_until(__atomic_load_n(&inside, __ATOMIC_SEQ_CST) == 1);
 	nomad__caller_leave(call.caller);
 	let_go();
-	ended(&call, -ECANCELED, "cancelled: its caller is gone");
+	ended(&call, -ECANCELED, "cancelled: the caller has disconnected");
 	nothing_left();
 	/* And one that notices. */
 	__atomic_store_n(&go_on, 0, __ATOMIC_SEQ_CST);
@@ -273,7 +273,7 @@ static void test_caller_leaves(void **state)
 	call_start(&call, plugin, "web/1");
 	wait_until(__atomic_load_n(&inside, __ATOMIC_SEQ_CST) == 1);
 	nomad__caller_leave(call.caller);
-	ended(&call, -ECANCELED, "cancelled: its caller is gone");
+	ended(&call, -ECANCELED, "cancelled: the caller has disconnected");
 	nothing_left();
 	/* It was gone from the beginning: nothing is started, nothing ended. */
 	let_go();
@@ -313,7 +313,7 @@ static void test_adopted(void **state)
 	assert_true(lives(pid_of(plugin, id_of("web/1"))));
 	assert_int_equal(recover_task(plugin, id_of("web/1"), &nothing, NULL), 0);
 	must_destroy(plugin, id_of("web/1"));
-	/* The second one leaves as well; then a third one begins anew. */
+	/* The second one disconnects as well; then a third one starts again. */
 	__atomic_store_n(&go_on, 0, __ATOMIC_SEQ_CST);
 	listens = true;
 	call_start(&one, plugin, "web/1");
@@ -372,7 +372,7 @@ static void test_not_ready(void **state)
 	call_start(&call, plugin, "web/1");
 	wait_until(process_with(mark));
 	nomad__caller_leave(call.caller);
-	ended(&call, -ECANCELED, "its caller is gone");
+	ended(&call, -ECANCELED, "the caller has disconnected");
 	nothing_left();
 	nomad__plugin_free(plugin);
 }

@@ -66,9 +66,9 @@ int nomad_task_run(struct nomad_task *task, const struct nomad_command *command,
 	if (!title || !log_dir)
 		return nomad_error_errno(err, ENOMEM, "start the task's process");
 	if (task->progress->supervisor)
-		return nomad_error_set(err, EALREADY, "start the task's process: it has one already");
+		return nomad_error_set(err, EALREADY, "start the task's process: the task already has one");
 	if (!whole.argv || !whole.argv[0] || whole.argv[0][0] != '/')
-		return nomad_error_set(err, EINVAL, "start the task's process: '%s' is not an absolute path",
+		return nomad_error_set(err, EINVAL, "start the task's process: '%s': not an absolute path",
 				       whole.argv && whole.argv[0] ? whole.argv[0] : "");
 	/* A path of /dev/null says that the job wants no logs at all. */
 	if ((nomad__plugin_capabilities(plugin) & NOMAD_OWN_LOGS) && info->stdout_path &&

@@ -19,7 +19,7 @@ static void check(const char *slug)
 
 	if (n < 1 || n > 63 || strspn(slug, "abcdefghijklmnopqrstuvwxyz0123456789-") != n || slug[0] < 'a' ||
 	    slug[0] > 'z' || slug[n - 1] == '-')
-		fail_msg("'%s' is no valid name", slug);
+		fail_msg("'%s' is not a valid name", slug);
 }
 
 static int by_text(const void *a, const void *b)

@@ -3,13 +3,13 @@
  * StartTask.
  *
  * Nomad repeats a StartTask with the same id when the plugin died under it;
- * and never speaks of a failed one again.  So: an intent record comes first;
- * a start that finds the records of an earlier one takes over what runs, or
- * removes what was half made and begins anew; a start that fails leaves
- * nothing.  See 5.7, 5.11 and 7.2 of the protocol.
+ * and never mentions a failed one again.  So an intent record comes first.  A
+ * start that finds the records of an earlier one takes over the running task, or
+ * removes the incomplete one and starts again.  A start that fails leaves nothing
+ * behind.  See 5.7, 5.11 and 7.2 of the protocol.
  *
- * A start whose caller is gone, that Nomad stops or destroys, or that a newer
- * run of the same task replaces, fails: no agent would hear that it had succeeded. */
+ * A start fails if its caller has disconnected, if Nomad stops or destroys the
+ * task, or if a newer run replaces it: no agent would get the result. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,7 +45,7 @@ static int make_handle(struct nomad_task *task, struct nomad__started *ret, stru
 	if (r >= 0) {
 		r = nomad__task_network_copy(task, &started);
 		if (r < 0)
-			nomad_error_errno(err, -r, "make the task's handle");
+			nomad_error_errno(err, -r, "create the task's handle");
 	}
 	if (r < 0)
 		nomad__started_done(&started);
@@ -59,7 +59,7 @@ static void undo(struct nomad_task *task)
 	NOMAD_AUTO_ERROR struct nomad_error *why = NULL;
 
 	if (nomad__task_remove(task, &why) < 0)
-		nomad_log_kv(NOMAD_LOG_WARN, "a failed start left something behind", "task_id", task->info.id, "error",
+		nomad_log_kv(NOMAD_LOG_WARN, "a failed start left resources behind", "task_id", task->info.id, "error",
 			     nomad_error_message(why), NULL);
 }
 
@@ -75,16 +75,16 @@ static int start_or_adopt(struct nomad_task *task, enum nomad__metric *ret_kind,
 		if (r < 0)
 			return r;
 		if (nomad__task_fact(task, "started") && nomad__task_adopt(task, &why) == 0) {
-			nomad_task_event(task, "Adopted: the task ran already");
+			nomad_task_event(task, "Adopted: the task was already running");
 			*ret_kind = NOMAD__STARTS_ADOPTED;
 			return 0;
 		}
-		nomad_log_kv(NOMAD_LOG_WARN, "clearing away what an earlier start of this task left", "task_id",
-			     task->info.id, "why", why ? nomad_error_message(why) : "it was not completed", NULL);
+		nomad_log_kv(NOMAD_LOG_WARN, "removing leftovers of an earlier start of this task", "task_id",
+			     task->info.id, "why", why ? nomad_error_message(why) : "it was interrupted", NULL);
 		nomad_error_free(NOMAD_TAKE_PTR(why));
 		r = nomad__task_remove(task, err);
 		if (r < 0) {
-			(void)nomad_error_wrap(err, "clear away what an earlier start left");
+			(void)nomad_error_wrap(err, "remove leftovers of an earlier start");
 			return r;
 		}
 		nomad__task_set_starting(task);
@@ -113,7 +113,7 @@ failed:
 	return r;
 }
 
-/* What Nomad hears of a start that was cancelled is why, not what start() made of it. */
+/* The error of a cancelled start is the reason for it, not the error of start(). */
 static int cancelled(struct nomad_task *task, struct nomad_error **err)
 {
 	const char *why = nomad__task_cancelled(task);

@@ -173,7 +173,7 @@ static void test_replay(void **state)
 	nomad__plugin_free(plugin);
 }
 
-/* What ran and ended is adopted as well: its end is told, it does not run again. */
+/* A task that ran and ended is adopted as well: its end is reported, it does not run again. */
 static void test_replay_of_ended(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
@@ -198,7 +198,7 @@ static void test_replay_of_ended(void **state)
 	}
 }
 
-/* What cannot be taken over is ended, and started anew: with an end of its own. */
+/* A task that cannot be taken over is ended, and started again: with its own end. */
 static void test_replay_not_adoptable(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
@@ -238,7 +238,7 @@ static void test_claims(void **state)
 	pid = pid_of(one, id);
 	/* A second one would be a second instance. */
 	assert_int_equal(start_task(two, id, "{}", &started, &err), -EBUSY);
-	assert_non_null(strstr(nomad_error_message(err), "another living instance"));
+	assert_non_null(strstr(nomad_error_message(err), "another running instance"));
 	nomad_error_free(err);
 	assert_true(lives(pid));
 	assert_int_equal(destroy_calls, 0);

@@ -85,7 +85,7 @@ static void test_supervised(void **state)
 	wait_until(samples_rss(&fast) > 0); /* the kernel sums up a group's pages every two seconds */
 	assert_int_equal(stop_task(plugin, id, 0, ""), 0);
 	wait_until(samples_gone(&fast) == 1 && samples_gone(&slow) == 1);
-	/* One who comes afterwards is told at once. */
+	/* A later subscriber gets the end at once. */
 	assert_int_equal(nomad__stats_subscribe(plugin, id, 0, sample, &after, &subs[2], NULL), 0);
 	wait_until(samples_gone(&after) == 1);
 	assert_int_equal(after.n, 0);

@@ -99,7 +99,7 @@ void nomad__stops_cancel(struct nomad_plugin *plugin)
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
 	struct stop *taken;
 
-	nomad_error_set(&err, ECANCELED, "the plugin ends; the stop goes on");
+	nomad_error_set(&err, ECANCELED, "the plugin ends; the stop continues without it");
 	while ((taken = take(plugin->stops, NULL, NULL)))
 		answer(taken, -ECANCELED, err);
 }
@@ -128,9 +128,9 @@ int nomad__task_kill(struct nomad_task *task, struct nomad_error **err)
 		return nomad__task_phase(task) < NOMAD__EXITED ? driver->kill(task, err) : 0;
 	pthread_mutex_lock(&progress->lock);
 	if (progress->phase < NOMAD__EXITED)
-		r = progress->supervisor
-			    ? nomad__supervisor_kill(progress->supervisor, err)
-			    : nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot kill this task", driver->name);
+		r = progress->supervisor ? nomad__supervisor_kill(progress->supervisor, err)
+					 : nomad_error_set(err, EOPNOTSUPP,
+							   "kill the task: not supported by driver '%s'", driver->name);
 	pthread_mutex_unlock(&progress->lock);
 	return r;
 }
@@ -169,8 +169,8 @@ static void late(void *ud)
 	}
 	if (!ended) {
 		nomad_error_set(&err, ETIMEDOUT,
-				"stop task '%s': it was killed and is not dead after %d s; the kernel may be waiting "
-				"for a device or a network file system",
+				"stop task '%s': killed, but still alive after %d s; the kernel may be waiting for a "
+				"device or a network file system",
 				task->info.id, (int)(NOMAD__KILL_PATIENCE_NS / 1000000000));
 		fail(stop, err);
 	}
@@ -214,14 +214,14 @@ static int tell(struct stop *stop, struct nomad_error **err)
 		return nomad__task_phase(task) < NOMAD__EXITED ? driver->stop(task, stop->signal, timeout_ms, err) : 0;
 	pthread_mutex_lock(&progress->lock);
 	if (progress->phase < NOMAD__EXITED && !progress->supervisor)
-		r = nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot stop this task", driver->name);
+		r = nomad_error_set(err, EOPNOTSUPP, "stop the task: not supported by driver '%s'", driver->name);
 	else if (progress->phase < NOMAD__EXITED)
 		r = nomad__supervisor_stop(progress->supervisor, stop->signal, stop->timeout_ms, err);
 	pthread_mutex_unlock(&progress->lock);
 	return r;
 }
 
-/* The task was told, or could not be. */
+/* The stop request was sent, or failed. */
 static void watch(struct stop *take_stop, int r, struct nomad_error *take_err)
 {
 	if (r >= 0) {
@@ -330,13 +330,14 @@ int nomad__task_signal(struct nomad_plugin *plugin, const char *id, const char *
 		return r;
 	pthread_mutex_lock(&task->busy);
 	if (nomad__task_phase(task) != NOMAD__RUNNING) {
-		r = nomad_error_set(err, ESRCH, "signal task '%s': it does not run", id);
+		r = nomad_error_set(err, ESRCH, "signal task '%s': not running", id);
 	} else if (plugin->driver->signal) {
 		r = plugin->driver->signal(task, number, err);
 	} else if (task->progress->supervisor) {
 		r = nomad__supervisor_signal(task->progress->supervisor, number, err);
 	} else {
-		r = nomad_error_set(err, EOPNOTSUPP, "driver '%s' cannot signal tasks", plugin->driver->name);
+		r = nomad_error_set(err, EOPNOTSUPP, "signal the task: not supported by driver '%s'",
+				    plugin->driver->name);
 	}
 	pthread_mutex_unlock(&task->busy);
 	nomad__task_unref(task);

@@ -14,7 +14,7 @@ static void test_stop_late(void **state)
 	must_start(plugin, id, "{\"script\": \"trap '' TERM INT; echo > $BASE/up; while :; do sleep 0.1; done\"}",
 		   NULL);
 	wait_until(access(up, F_OK) == 0);
-	/* Several at a time: all are told. */
+	/* Several callers at a time: all get an answer. */
 	assert_int_equal(nomad__task_stop(plugin, id, INT64_MAX, "INT", on_stop, &a[0], NULL), 0);
 	assert_int_equal(nomad__task_stop(plugin, id, INT64_C(3600000000000), "", on_stop, &a[1], NULL), 0);
 	assert_int_equal(nomad__task_stop(plugin, id, 200000000, "SIGTERM", on_stop, &a[2], NULL), 0);
@@ -32,7 +32,7 @@ static void test_stop_late(void **state)
 	nomad__plugin_free(plugin);
 }
 
-/* The plugin goes with stops, execs and waits under way: who waits is told, the task goes on. */
+/* The plugin ends during stops, execs and waits: the callers get an answer, the task continues. */
 static void test_free_busy(void **state)
 {
 	struct nomad_plugin *plugin = plugin_up(&script_driver);
@@ -244,7 +244,7 @@ static void test_supervisor_silent(void **state)
 	nomad__plugin_free(plugin);
 }
 
-/* Rounded up: less time than asked for is none at worst. */
+/* Rounded up: rounding down could leave no time at all. */
 static void test_stop_timeout(void **state)
 {
 	static const struct {

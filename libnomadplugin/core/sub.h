@@ -9,7 +9,7 @@
 
 #include "core/core.h"
 
-/* The lists that a subscription can stand in; `lock` guards it. */
+/* The lists that a subscription can be in; `lock` guards it. */
 struct nomad__sub_list {
 	pthread_mutex_t lock;
 	struct nomad__sub *first;

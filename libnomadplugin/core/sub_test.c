@@ -120,7 +120,7 @@ static void *cancel(void *arg)
 	struct listener *l = arg;
 
 	nomad__sub_cancel(l->sub);
-	/* It is over, whoever was inside. */
+	/* It ends, even with callers inside. */
 	assert_int_equal(__atomic_load_n(&l->inside, __ATOMIC_SEQ_CST), 0);
 	return NULL;
 }
@@ -217,7 +217,7 @@ static void *caller(void *arg)
 	return NULL;
 }
 
-/* 10,000 come and go while two threads call whoever is there. */
+/* 10,000 subscribe and unsubscribe while two threads call the subscribers. */
 static void test_storm(void **state)
 {
 	pthread_t threads[THREADS], callers[2];

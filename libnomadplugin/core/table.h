@@ -15,7 +15,7 @@ int nomad__table_insert(struct nomad_plugin *plugin, struct nomad_task *task, st
 /* The same for a task that is started: sets its start_order. */
 int nomad__table_insert_start(struct nomad_plugin *plugin, struct nomad_task *task, struct nomad_task **ret_other);
 void nomad__table_remove(struct nomad_plugin *plugin, struct nomad_task *task);
-/* Removes any task and hands its reference over; NULL: there is none. */
+/* Removes any task and hands its reference over; NULL if the table is empty. */
 struct nomad_task *nomad__table_take(struct nomad_plugin *plugin);
 /* Calls `fn` for each task, with the table locked, until it returns false. */
 void nomad__table_each(struct nomad_plugin *plugin, bool (*fn)(struct nomad_task *task, void *arg), void *arg);

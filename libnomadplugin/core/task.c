@@ -55,7 +55,7 @@ int nomad__task_new(struct nomad_plugin *plugin, struct nomad_task_info *take_in
 
 	if (!task) {
 		nomad__task_info_done(take_info);
-		return nomad_error_errno(err, ENOMEM, "take the task in");
+		return nomad_error_errno(err, ENOMEM, "add the task");
 	}
 	task->refs = 1;
 	task->plugin = plugin;
@@ -90,11 +90,11 @@ int nomad__task_new(struct nomad_plugin *plugin, struct nomad_task_info *take_in
 	    !task->secrets_dir || !task->shared_dir || !task->state_dir || !info->alloc_id || !info->task_group_name ||
 	    !info->job_id || !info->job_name || !info->namespace_name || !info->node_id || !info->node_name) {
 		nomad__task_unref(task);
-		return nomad_error_errno(err, ENOMEM, "take the task in");
+		return nomad_error_errno(err, ENOMEM, "add the task");
 	}
 	if (!*info->id || strlen(info->id) > 1024) {
 		nomad__task_unref(task);
-		return nomad_error_set(err, EINVAL, "the task's id is empty or longer than 1024 bytes");
+		return nomad_error_set(err, EINVAL, "add the task: its id is empty or longer than 1024 bytes");
 	}
 	*ret = task;
 	return 0;

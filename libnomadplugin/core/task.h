@@ -39,8 +39,8 @@ void nomad__task_unref(struct nomad_task *task);
 void nomad__task_settled(struct nomad_task *task);
 char *nomad__slug(const char *id);
 
-/* Output is lost: an event with the number of bytes as its annotation `lost_bytes` (-1: nobody knows how many).  What
- * is found out while an agent recovers the task is sent seconds later, when the agent listens.  In events.c. */
+/* Output is lost: an event with the number of bytes as its annotation `lost_bytes` (-1: unknown).  While an agent
+ * recovers the task, the event is delayed by seconds, until the agent listens.  In events.c. */
 void nomad__task_event_loss(struct nomad_task *task, const char *message, int64_t lost_bytes);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * A driver's keys stand beside the library's own, with "x." before them. */
+ * A driver's keys are next to the library's own, with the prefix "x.". */
 #include "core/task_journal.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ static int make_state_dir(const struct nomad_task *task, struct nomad_error **er
 		r = nomad__make_dirs(tasks, 0700);
 	if (r >= 0)
 		r = nomad__make_dirs(task->state_dir, 0700);
-	return r < 0 ? nomad_error_errno(err, -r, "make the task's state directory '%s'", task->state_dir) : 0;
+	return r < 0 ? nomad_error_errno(err, -r, "create the task's state directory '%s'", task->state_dir) : 0;
 }
 
 /* For `ps`: whose the claim is. */
@@ -82,8 +82,8 @@ int nomad__task_journal_open(struct nomad_task *task, bool create, struct nomad_
 			return r;
 		r = nomad__journal_claim(&journal, create ? START_PATIENCE_MS : RECOVER_PATIENCE_MS);
 		if (r == -EWOULDBLOCK && !create) {
-			nomad_log_kv(NOMAD_LOG_WARN, "another instance of this driver holds the task as well",
-				     "task_id", task->info.id, NULL);
+			nomad_log_kv(NOMAD_LOG_WARN, "another instance of this driver also holds the task", "task_id",
+				     task->info.id, NULL);
 			r = 0;
 		} else if (r == 0 && nomad_map_get(&journal.map, "id")) { /* else it is new: the identity comes first */
 			char claim[64];
@@ -100,7 +100,7 @@ int nomad__task_journal_open(struct nomad_task *task, bool create, struct nomad_
 			break;
 	}
 	if (r == -EWOULDBLOCK)
-		return nomad_error_set(err, EBUSY, "another living instance of this driver holds the task");
+		return nomad_error_set(err, EBUSY, "another running instance of this driver holds the task");
 	return nomad_error_errno(err, -r, "claim the task's record '%s'", path);
 }
 
@@ -236,7 +236,7 @@ int nomad_task_put(struct nomad_task *task, const char *key, const char *value, 
 	char name[80];
 
 	if (driver_key(name, key) < 0)
-		return nomad_error_set(err, EINVAL, "record '%s' of the task: the key is too long", key);
+		return nomad_error_set(err, EINVAL, "write the task's record: key '%s': too long", key);
 	return record(task, name, value, true, err);
 }
 

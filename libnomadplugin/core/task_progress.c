@@ -90,7 +90,7 @@ void nomad__task_set_running(struct nomad_task *task, int64_t asked_ns)
 /* Lock held. */
 static const char *why_cancelled(const struct nomad__task_progress *progress)
 {
-	return progress->cancelled ? progress->cancelled : progress->left ? "its caller is gone" : NULL;
+	return progress->cancelled ? progress->cancelled : progress->left ? "the caller has disconnected" : NULL;
 }
 
 bool nomad__task_set_started(struct nomad_task *task)

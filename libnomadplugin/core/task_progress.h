@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * core/task_progress.h: how far a task has come, and the supervisor that runs
- * it.  A lock of its own guards both, so that whoever uses the supervisor of
- * a running task does so before it is freed. */
+ * core/task_progress.h: the phase of a task, and its supervisor.  One lock guards
+ * both, so that no thread uses the supervisor of a running task after it was
+ * freed. */
 #ifndef NOMAD_CORE_TASK_PROGRESS_H
 #define NOMAD_CORE_TASK_PROGRESS_H
 

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * core/tasks_on_disk.h: the tasks of a state directory, whoever started them,
- * as their records tell: for `ps`, and for clearing away what nobody claims.
+ * core/tasks_on_disk.h: the tasks of a state directory from their records,
+ * including tasks of other plugins: for `ps`, and to remove unclaimed tasks.
  *
  * A claim is an flock(2) on the journal of a task (<state_dir>/tasks/<slug>/
  * task).  A plugin takes it with the first byte it writes about a task, or
  * when it recovers one, and has it until the task is destroyed.  It needs no
- * clean-up: it ends with the process, however that ends.  Whoever removes a
- * task holds its claim, and whoever takes a claim looks whether the journal
- * is still there.
+ * clean-up: the lock ends with the process.  A process that removes a task holds
+ * its claim; a process that takes a claim checks that the journal still exists.
  *
- * The supervisor locks the task's directory, not its journal: that a task
- * runs and that an agent cares for it are two things.
+ * The supervisor locks the task's directory, not its journal, because a task may
+ * run without an agent that knows it.
  */
 #ifndef NOMAD_TASKS_ON_DISK_H
 #define NOMAD_TASKS_ON_DISK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * What the records tell, and what is cleared away: never what somebody
+ * What the records contain, and what gc removes: never what somebody
  * claims, never what lives, never what is another's. */
 #include "base/tree.h"
 #include "core/testing.h"
@@ -85,7 +85,7 @@ static void forget_node(void)
 	assert_int_equal(nomad__remove_tree(agents), 0);
 }
 
-/* One that collects when it is told to. */
+/* One that collects on request. */
 static struct nomad_plugin *plugin_idle(const struct nomad_driver *driver)
 {
 	return plugin_with(driver, "\"gc_grace\": 0");
@@ -168,7 +168,7 @@ static void test_gc(void **state)
 	must_start(plugin, lost, "{}", NULL);
 	for (const char *const *p = (const char *const[]){ end, old, half, foreign, NULL }; *p; p++)
 		(void)must_wait(plugin, *p, NULL);
-	/* Nothing while a plugin claims them, whoever asks. */
+	/* Nothing while a plugin claims them, for any caller. */
 	other = plugin_idle(&script_driver);
 	assert_string_equal(gc(other, NOMAD__GC_BY_HAND), "");
 	assert_string_equal(gc(plugin, NOMAD__GC_BY_HAND), "");
@@ -333,7 +333,7 @@ static void test_half_destroyed(void **state)
 	assert_int_equal(of(remote)->state, NOMAD__DISK_DESTROYING);
 	assert_int_equal(of(run)->state, NOMAD__DISK_DESTROYING);
 	assert_int_equal(recover_task(plugin, run, &handle, &err), -ENOENT);
-	assert_non_null(strstr(nomad_error_message(err), "half destroyed"));
+	assert_non_null(strstr(nomad_error_message(err), "partly destroyed"));
 	nomad_error_free(err);
 	nomad__started_done(&handle);
 	assert_string_equal(gc(plugin, 0), "vm run end ");
@@ -347,7 +347,7 @@ static void on_fingerprint(void *ud, const struct nomad__fingerprint_view *fp)
 	(void)fp;
 }
 
-/* What runs unclaimed on our own node is ended at the second look, nobody else's. */
+/* An unclaimed running task of our own node is ended at the second check; those of other nodes are not. */
 static void test_orphans(void **state)
 {
 	struct nomad_plugin *plugin = plugin_idle(&script_driver), *other;
@@ -388,7 +388,7 @@ static void test_orphans(void **state)
 	nomad__plugin_free(other);
 }
 
-/* A task that cannot be removed is told, and tried again the next time. */
+/* A task that cannot be removed is reported, and tried again the next time. */
 static void test_gc_fails(void **state)
 {
 	struct nomad_plugin *plugin = plugin_idle(&script_driver);

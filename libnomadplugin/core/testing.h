@@ -5,8 +5,8 @@
  * for their callbacks, and a census.
  *
  * A task of the driver is a shell script under the real supervisor, and a
- * "thing": a file that stands for whatever a driver makes.  Of a remote task
- * there is but the thing; its content is its exit code. */
+ * "thing": a file that represents a resource of a driver.  Of a remote task
+ * there is only the thing; its content is its exit code. */
 #ifndef NOMAD_CORE_TESTING_H
 #define NOMAD_CORE_TESTING_H
 

@@ -3,8 +3,8 @@
  * WaitTask: an entry in a list, not a thread.
  *
  * An agent shows no event of an allocation whose tasks have all ended.  So if a
- * task has ended and nobody has read its last output, the answer waits for a
- * reader, for seconds, and the event comes first. */
+ * task has ended with unread output, the answer waits some seconds for a reader,
+ * so that the event comes first. */
 #include "core/parts.h"
 
 #include <errno.h>
@@ -30,8 +30,8 @@ static void waiter_gone(void *arg)
 	nomad__task_unref(task);
 }
 
-/* The end is told to those who stand in the list when it comes: under the
- * task's lock, either it has come, or we are in time. */
+/* The end is reported to the subscribers in the list.  Under the task's lock,
+ * either the end has come already, or the subscription is in time. */
 static struct nomad__sub *subscribe(struct nomad_task *task, void (*fn)(void), void *ud, bool *ret_ended)
 {
 	struct nomad__sub *sub;

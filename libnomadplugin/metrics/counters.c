@@ -102,7 +102,7 @@ static struct nomad_counter *find_or_add(struct nomad__metrics *metrics, const c
 		if (strcmp((*p)->name, name) != 0)
 			continue;
 		if (!label != !(*p)->label || (label && strcmp(label, (*p)->label) != 0)) {
-			nomad_error_set(err, EINVAL, "add counter '%s': it already has another label", name);
+			nomad_error_set(err, EINVAL, "add counter '%s': already has another label", name);
 			return NULL;
 		}
 		if (!label || strcmp(value, (*p)->value) == 0)

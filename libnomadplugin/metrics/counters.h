@@ -39,7 +39,7 @@ struct nomad__metrics {
 	const char *(*code_name)(unsigned code);
 
 	pthread_mutex_t lock;	   /* the next two; of an entry only the count changes */
-	struct nomad_counter *own; /* those of one name beside each other */
+	struct nomad_counter *own; /* sorted: counters of one name follow each other */
 	unsigned n_own;
 };
 

@@ -68,7 +68,7 @@ void nomad__metric_add(struct nomad__metrics *metrics, enum nomad__metric metric
 /* Counts the end of a task by its kind. */
 void nomad__metric_end(struct nomad__metrics *metrics, const struct nomad_exit *result);
 
-/* A gRPC method.  Its index identifies it from then on; `count` stands for an unknown one. */
+/* A gRPC method.  Its index identifies it from then on; `count` means an unknown one. */
 struct nomad__rpc {
 	const char *path; /* "/service/method" */
 	bool timed;	  /* false: its duration depends on the agent or the task */

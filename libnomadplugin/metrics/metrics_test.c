@@ -491,39 +491,39 @@ static void test_file(void **state)
 {
 	struct nomad_error *err = NULL;
 	struct stat st, first;
-	char path[128], beside[136], text[16];
+	char path[128], new_path[136], text[16];
 	int fd;
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/m.prom", test_base);
-	snprintf(beside, sizeof(beside), "%s.new", path);
+	snprintf(new_path, sizeof(new_path), "%s.new", path);
 	assert_int_equal(nomad__metrics_write(path, "longer\n", 7, &first, &err), 0);
 	assert_int_equal(nomad__metrics_write(path, "short\n", 6, &st, &err), 0);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(read(fd, text, sizeof(text)), 6);
 	close(fd);
-	assert_int_equal(access(beside, F_OK), -1);
+	assert_int_equal(access(new_path, F_OK), -1);
 	nomad__metrics_remove(path, &first); /* it is another one by now */
 	assert_int_equal(access(path, F_OK), 0);
 	nomad__metrics_remove(path, &st);
 	assert_int_equal(access(path, F_OK), -1);
 
-	/* What a death on the way has left is used again; nobody else's is. */
-	fd = open(beside, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	/* The temporary file of a killed plugin is used again, files of others are not. */
+	fd = open(new_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_int_equal(write(fd, "half of something", 17), 17);
 	close(fd);
 	assert_int_equal(nomad__metrics_write(path, "whole\n", 6, &st, &err), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 6);
 	assert_int_equal(st.st_mode & 07777, 0644);
-	assert_int_equal(symlink(path, beside), 0);
+	assert_int_equal(symlink(path, new_path), 0);
 	assert_true(nomad__metrics_write(path, "bad\n", 4, &st, &err) < 0);
 	nomad_error_free(NOMAD_TAKE_PTR(err));
-	assert_int_equal(unlink(beside), 0);
-	assert_int_equal(link(path, beside), 0);
+	assert_int_equal(unlink(new_path), 0);
+	assert_int_equal(link(path, new_path), 0);
 	assert_int_equal(nomad__metrics_write(path, "bad\n", 4, &st, &err), -EEXIST);
 	nomad_error_free(NOMAD_TAKE_PTR(err));
-	assert_int_equal(unlink(beside), 0);
+	assert_int_equal(unlink(new_path), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 6);
 

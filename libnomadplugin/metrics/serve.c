@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Shows the metrics: the text to whoever connects to a socket, and in a file.
+ * Publishes the metrics: as text to each client of a socket, and in a file.
  *
  * All of it runs on the loop thread, except that a worker writes the file.  A
  * client costs no state: the text goes into the socket's buffer at once, and
@@ -110,17 +110,17 @@ static int remove_old(int dirfd, const char *name, const char *path, struct noma
 	int r;
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : nomad_error_errno(err, errno, "look at '%s'", path);
+		return errno == ENOENT ? 0 : nomad_error_errno(err, errno, "inspect '%s'", path);
 	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
 		return nomad_error_set(err, EEXIST,
 				       "listen on '%s': exists and is not our socket; remove it, or name another path",
 				       path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return nomad_error_errno(err, errno, "make a socket");
+		return nomad_error_errno(err, errno, "create a socket");
 	r = nomad__unix_connect_at(fd, dirfd, name);
 	if (r != -ECONNREFUSED && r != -ENOENT)
-		return nomad_error_set(err, EADDRINUSE, "listen on '%s': another process does", path);
+		return nomad_error_set(err, EADDRINUSE, "listen on '%s': another process listens on it", path);
 	return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT
 		       ? nomad_error_errno(err, errno, "remove the old socket '%s'", path)
 		       : 0;
@@ -140,8 +140,10 @@ static int open_dir(const char *path, const char *name, struct nomad_error **err
 	if (r < 0)
 		return nomad_error_errno(err, -r, "open the directory of '%s'", path);
 	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
-		return nomad_error_set(err, EPERM, "listen on '%s': others may write into its directory (mode %03o)",
-				       path, (unsigned)st.st_mode & 0777);
+		return nomad_error_set(
+			err, EPERM,
+			"listen on '%s': other users may write to its directory (mode %03o); use a private directory",
+			path, (unsigned)st.st_mode & 0777);
 	return NOMAD_TAKE_FD(fd);
 }
 
@@ -193,7 +195,7 @@ static void look(void *ud)
 		close_listener(server);
 	if (server->listener < 0) {
 		(void)listen_on(server, &err);
-		say(&server->socket_trouble, "cannot make the metrics socket; trying again", err);
+		say(&server->socket_trouble, "cannot create the metrics socket; trying again", err);
 	} else {
 		nomad__watch_set(server->watch, NOMAD__READ);
 	}
@@ -260,19 +262,18 @@ static const struct nomad_option metrics_rows[] = {
 	NOMAD_OPTION(
 		struct nomad__metrics_config, socket, STRING, .check = check_socket,
 		.example = "\"/run/nomad-metrics/NAME.sock\"",
-		.help = "A unix socket that sends the metrics as text to whoever connects, and closes; the command "
-			"`metrics` reads it. Only root and the plugin's own user may connect. The plugin makes "
-			"missing directories. If the path exists and is not a socket that a plugin left, the plugin "
-			"leaves it alone, shows no metrics, and logs why."),
-	NOMAD_OPTION(
-		struct nomad__metrics_config, file, STRING, .check = nomad_check_absolute_path,
-		.example = "\"/var/lib/prometheus/node-exporter/nomad-driver-NAME.prom\"",
-		.help = "A file, readable for all, that the plugin replaces at each interval, for the textfile "
-			"collector of node_exporter, which requires a name that ends with .prom. The directory must "
-			"exist. The plugin removes the file when it ends, but not when it is killed: watch the "
-			"collector's time of last change."),
+		.help = "Sets the path of a unix socket that sends the metrics as text to each client, and then closes "
+			"the connection. The command `metrics` reads it. Only root and the plugin's own user may "
+			"connect. The plugin creates missing directories. If the path exists and is not a socket of a "
+			"former plugin, the plugin does not touch it, publishes no metrics, and logs why."),
+	NOMAD_OPTION(struct nomad__metrics_config, file, STRING, .check = nomad_check_absolute_path,
+		     .example = "\"/var/lib/prometheus/node-exporter/nomad-driver-NAME.prom\"",
+		     .help = "Sets the path of a file that all users can read and that the plugin replaces at each "
+			     "interval. It is for the textfile collector of node_exporter, which requires a name that "
+			     "ends with .prom. The directory must exist. The plugin removes the file when it exits, "
+			     "but not when it is killed: monitor the file's modification time."),
 	NOMAD_OPTION(struct nomad__metrics_config, interval, STRING, .def = "\"15s\"", .check = check_interval,
-		     .help = "How often the file is written: seconds, or a number with s, m or h."),
+		     .help = "Sets the interval for writing the file: seconds, or a number with s, m or h."),
 };
 
 static int check_metrics(const void *arg, struct nomad_error **err)
@@ -282,7 +283,7 @@ static int check_metrics(const void *arg, struct nomad_error **err)
 	return config->socket || config->file
 		       ? 0
 		       : nomad_error_set(err, EINVAL,
-					 "block 'metrics' has neither 'socket' nor 'file': say where to show them");
+					 "block 'metrics': neither 'socket' nor 'file' is set; set one of them");
 }
 
 const struct nomad_schema nomad__metrics_schema =
@@ -296,7 +297,7 @@ static void begin(void *ud)
 
 	if (nomad__timer_new(server->loop, look, server, &server->look) < 0 ||
 	    nomad__timer_new(server->loop, write_file, server, &server->clock) < 0) {
-		nomad_log(NOMAD_LOG_WARN, "no memory to show metrics");
+		nomad_log(NOMAD_LOG_WARN, "cannot publish metrics: out of memory");
 		return;
 	}
 	if (server->config->socket)
@@ -324,7 +325,7 @@ struct nomad__metrics_server *nomad__metrics_start(struct nomad__metrics *metric
 		};
 	if (server && nomad__loop_post(loop, begin, server) >= 0)
 		return server;
-	nomad_log(NOMAD_LOG_WARN, "no memory to show metrics");
+	nomad_log(NOMAD_LOG_WARN, "cannot publish metrics: out of memory");
 	free(server);
 	return NULL;
 }

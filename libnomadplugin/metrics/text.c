@@ -16,46 +16,44 @@ enum { NAME_MAX_BYTES = 48 };
 
 /* ---- The table ---- */
 
-/* One row for each enum nomad__metric; rows of one family beside each other. */
+/* One row for each enum nomad__metric; rows of one family follow each other. */
 static const struct {
 	const char *family, *unit, *help; /* the last two in a family's first row */
 	const char *label, *value;
 } rows[NOMAD__METRIC_MAX] = {
 	[NOMAD__STARTS_STARTED] = { "task_starts", NULL,
-				    "Calls of StartTask by result; adopted: it ran already, started by an earlier "
-				    "plugin.",
+				    "Calls of StartTask by result; adopted: an earlier plugin had started the task.",
 				    "result", "started" },
 	[NOMAD__STARTS_ADOPTED] = { "task_starts", .label = "result", .value = "adopted" },
 	[NOMAD__STARTS_FAILED] = { "task_starts", .label = "result", .value = "failed" },
 	[NOMAD__RECOVERS_RECOVERED] = { "task_recovers", NULL,
-					"Tasks taken over after a restart of agent or plugin, by result; lost: nothing "
-					"was left of it.",
+					"Tasks recovered after a restart of agent or plugin, by result; lost: the task "
+					"was not running any more.",
 					"result", "recovered" },
 	[NOMAD__RECOVERS_LOST] = { "task_recovers", .label = "result", .value = "lost" },
 	[NOMAD__RECOVERS_FAILED] = { "task_recovers", .label = "result", .value = "failed" },
-	[NOMAD__ENDS_EXIT] = { "task_ends", NULL, "Ends of tasks by kind; lost: how it ended is not known.", "kind",
+	[NOMAD__ENDS_EXIT] = { "task_ends", NULL, "Ends of tasks by kind; lost: the exit code is not known.", "kind",
 			       "exit" },
 	[NOMAD__ENDS_SIGNAL] = { "task_ends", .label = "kind", .value = "signal" },
 	[NOMAD__ENDS_OOM] = { "task_ends", .label = "kind", .value = "oom" },
 	[NOMAD__ENDS_LOST] = { "task_ends", .label = "kind", .value = "lost" },
-	[NOMAD__SUPERVISORS_DEAD] = { "supervisors_found_dead", NULL, "Supervisors that were gone without a word." },
-	[NOMAD__GC_RUNS] = { "gc_runs", NULL, "Searches for what no agent claims." },
-	[NOMAD__LEAKS_STARTING] = { "leaks_found", NULL, "Tasks that no agent claimed, found by a search, by state.",
-				    "state", "starting" },
+	[NOMAD__SUPERVISORS_DEAD] = { "supervisors_found_dead", NULL, "Supervisors that died without a report." },
+	[NOMAD__GC_RUNS] = { "gc_runs", NULL, "Searches for unclaimed tasks." },
+	[NOMAD__LEAKS_STARTING] = { "leaks_found", NULL, "Unclaimed tasks found by a search, by state.", "state",
+				    "starting" },
 	[NOMAD__LEAKS_HALF_MADE] = { "leaks_found", .label = "state", .value = "half-made" },
 	[NOMAD__LEAKS_RUNNING] = { "leaks_found", .label = "state", .value = "running" },
 	[NOMAD__LEAKS_REMOTE] = { "leaks_found", .label = "state", .value = "remote" },
 	[NOMAD__LEAKS_EXITED] = { "leaks_found", .label = "state", .value = "exited" },
 	[NOMAD__LEAKS_LOST] = { "leaks_found", .label = "state", .value = "lost" },
 	[NOMAD__LEAKS_DESTROYING] = { "leaks_found", .label = "state", .value = "destroying" },
-	[NOMAD__LEAKS_REMOVED] = { "leaks_cleared", NULL, "What became of them.", "result", "removed" },
+	[NOMAD__LEAKS_REMOVED] = { "leaks_cleared", NULL, "Results for unclaimed tasks.", "result", "removed" },
 	[NOMAD__LEAKS_LEFT] = { "leaks_cleared", .label = "result", .value = "failed" },
 	[NOMAD__EVENTS_EMITTED] = { "task_events", NULL, "Task events." },
 	[NOMAD__EVENTS_DROPPED] = { "task_events_dropped", NULL,
-				    "Task events that an agent which did not listen, or not fast enough, will never "
-				    "see." },
+				    "Task events that were dropped because the agent did not read them in time." },
 	[NOMAD__LOG_LOST_BYTES] = { "task_log_lost_bytes", "bytes",
-				    "Output of tasks that nobody read before its supervisor gave up." },
+				    "Output of tasks that was still unread when the supervisor exited." },
 	[NOMAD__OOM_KILLS] = { "task_oom_kills", NULL,
 			       "Processes of tasks that the kernel killed because memory ran out." },
 };
@@ -106,7 +104,7 @@ struct nomad_counter *nomad__metrics_counter(struct nomad__metrics *metrics, con
 		return NULL;
 	}
 	if (is_taken(metrics, name)) {
-		nomad_error_set(err, EEXIST, "add counter '%s': the library has a metric of that name", name);
+		nomad_error_set(err, EEXIST, "add counter '%s': the library already has a metric of that name", name);
 		return NULL;
 	}
 	return nomad__counter_get(metrics, name, help, label, value, err);
@@ -119,14 +117,14 @@ static void show_process(const struct nomad__metrics *metrics, struct nomad__ope
 	struct nomad__process_usage usage;
 	int n;
 
-	nomad__openmetrics_family(om, NOMAD__GAUGE, "build_info", NULL, "The plugin; its value is 1.");
+	nomad__openmetrics_family(om, NOMAD__GAUGE, "build_info", NULL, "Version of the plugin; the value is 1.");
 	nomad__openmetrics_int(om, "", 1, "version", metrics->version, "library_version", NOMAD_VERSION, NULL);
 	nomad__openmetrics_family(om, NOMAD__GAUGE, "process_start_time_seconds", "seconds",
-				  "When the plugin started, since the epoch.");
+				  "Start time of the plugin, since the epoch.");
 	nomad__openmetrics_seconds(om, "", metrics->since_ns, NULL);
 	if (nomad__process_usage(getpid(), &usage) == 0) {
 		nomad__openmetrics_family(om, NOMAD__GAUGE, "process_resident_memory_bytes", "bytes",
-					  "Memory of the plugin alone, without supervisors.");
+					  "Memory of the plugin, without supervisors.");
 		nomad__openmetrics_int(om, "", usage.rss_bytes, NULL);
 		nomad__openmetrics_family(om, NOMAD__COUNTER, "process_cpu_seconds", "seconds",
 					  "Processor time of the plugin.");
@@ -154,19 +152,19 @@ static uint64_t ends_of(const struct nomad__rpc_counts *rpc)
 	return n;
 }
 
-/* Names as other exporters of gRPC have them.  Methods that nobody has called are left out. */
+/* The names are those of other gRPC exporters.  Methods without calls are omitted. */
 static void show_calls(const struct nomad__metrics *metrics, struct nomad__openmetrics *om)
 {
 	const size_t n = metrics->rpcs ? metrics->n_rpcs + 1 : 0;
 
-	nomad__openmetrics_family(om, NOMAD__COUNTER, "grpc_server_started", NULL, "Calls that have come.");
+	nomad__openmetrics_family(om, NOMAD__COUNTER, "grpc_server_started", NULL, "Calls received.");
 	for (const struct nomad__rpc_counts *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++)
 		if (was_called(rpc))
 			nomad__openmetrics_int(om, "_total", nomad__counted(&rpc->begun), "grpc_service", rpc->service,
 					       "grpc_method", rpc->method, NULL);
 	nomad__openmetrics_family(
 		om, NOMAD__COUNTER, "grpc_server_handled", NULL,
-		"Calls that have ended, by their code; what the agent gave up, as it does with streams, is CANCELLED.");
+		"Calls that have ended, by code; calls that the agent ended, such as streams, are CANCELLED.");
 	for (const struct nomad__rpc_counts *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++)
 		for (unsigned code = 0; code < NOMAD__RPC_CODES; code++)
 			if (was_called(rpc) && (code == 0 || nomad__counted(&rpc->ended[code])))
@@ -183,7 +181,7 @@ static void show_calls(const struct nomad__metrics *metrics, struct nomad__openm
 	}
 	nomad__openmetrics_family(
 		om, NOMAD__HISTOGRAM, "grpc_server_handling_seconds", "seconds",
-		"How long calls took, but streams and WaitTask, which last as long as the agent or the task.");
+		"Duration of calls, except streams and WaitTask, which last as long as the agent or the task.");
 	for (const struct nomad__rpc_counts *rpc = metrics->rpcs; rpc < metrics->rpcs + n; rpc++)
 		if (rpc->timed && was_called(rpc))
 			nomad__openmetrics_latency(om, &rpc->latency, "grpc_service", rpc->service, "grpc_method",
@@ -195,7 +193,7 @@ static void show_tasks(const struct nomad__metrics *metrics, struct nomad__openm
 	struct nomad__task_counts tasks = { 0 };
 
 	metrics->count_tasks(metrics->ud, &tasks);
-	nomad__openmetrics_family(om, NOMAD__GAUGE, "tasks", NULL, "Tasks that the plugin holds, by state.");
+	nomad__openmetrics_family(om, NOMAD__GAUGE, "tasks", NULL, "Tasks of the plugin, by state.");
 	nomad__openmetrics_int(om, "", tasks.starting, "state", "starting", NULL);
 	nomad__openmetrics_int(om, "", tasks.running, "state", "running", NULL);
 	nomad__openmetrics_int(om, "", tasks.stopping, "state", "stopping", NULL);
@@ -218,13 +216,14 @@ static void show_log(struct nomad__openmetrics *om)
 	uint64_t lines[NOMAD_LOG_LEVEL_MAX], bytes, lost;
 
 	nomad__log_counts(lines, &bytes, &lost);
-	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_lines", NULL, "Lines for the plugin's own log by level.");
+	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_lines", NULL, "Lines of the plugin's log by level.");
 	for (size_t i = 0; i < NOMAD_LOG_LEVEL_MAX; i++)
 		nomad__openmetrics_int(om, "_total", lines[i], "level", levels[i], NULL);
-	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_bytes", "bytes", "Bytes of it that were written.");
+	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_bytes", "bytes", "Bytes of the plugin's log.");
 	nomad__openmetrics_int(om, "_total", bytes, NULL);
-	nomad__openmetrics_family(om, NOMAD__COUNTER, "log_lines_dropped", NULL,
-				  "Lines of it that the agent did not read in time.");
+	nomad__openmetrics_family(
+		om, NOMAD__COUNTER, "log_lines_dropped", NULL,
+		"Lines of the plugin's log that were lost because the agent did not read them in time.");
 	nomad__openmetrics_int(om, "_total", lost, NULL);
 }
 

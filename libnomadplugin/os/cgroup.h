@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * os/cgroup.h: control groups, as far as the supervisor program and the
- * cleaning need them.  What they are to be is decided by supervisor/limits.h.
+ * cleaning need them.  supervisor/limits.h decides on their values.
  *
  * A task has one directory in each hierarchy that matters: Nomad's own where
  * there is one, else ours.  They are recorded as strings: "OK:CTL:ROOT:/REL":
@@ -10,7 +10,7 @@
  * names it ("" for v2); ROOT where it is mounted; REL from there.
  *
  * No allocation: the supervisor program uses this too.  Systems without
- * cgroups have no such strings, and stand-ins that fail with -EOPNOTSUPP. */
+ * cgroups have no such strings, and stubs that fail with -EOPNOTSUPP. */
 #ifndef NOMAD_OS_CGROUP_H
 #define NOMAD_OS_CGROUP_H
 

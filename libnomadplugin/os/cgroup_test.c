@@ -52,7 +52,7 @@ static void make_deep(const char *path)
 
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(mkdirat(fd, "below", 0755), 0);
-		assert_int_equal(mkdirat(fd, "beside", 0755), 0);
+		assert_int_equal(mkdirat(fd, "sibling", 0755), 0);
 		next = openat(fd, "below", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
 		fd = next;

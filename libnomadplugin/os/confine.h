@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * os/confine.h: what a plugin that runs nothing on this host gives up for
- * good: new privileges by executed files, all capabilities but those for
- * files and signals, and the system calls that change the machine: mounts,
- * namespaces, modules, clocks, other processes' memory; and to write to the
- * directories of the system (/etc, /usr, /dev, /proc, /sys and the like, but
- * those that NOMAD_DRIVER_WRITABLE names, separated by colons).  Whoever takes
- * the process over by what a server sent it has little more than its files
- * and connections. */
+ * os/confine.h: permanently drops the privileges that a plugin without local
+ * tasks does not need: new privileges from executed files; all capabilities
+ * except those for files and signals; system calls that change the machine
+ * (mounts, namespaces, modules, clocks, memory of other processes); and write
+ * access to system directories such as /etc, /usr, /dev, /proc and /sys, except
+ * those in NOMAD_DRIVER_WRITABLE, separated by colons.  An attacker who takes over
+ * the process through a server's answer gets little more than its files and
+ * connections. */
 #ifndef NOMAD_OS_CONFINE_H
 #define NOMAD_OS_CONFINE_H
 

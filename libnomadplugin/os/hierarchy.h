@@ -11,7 +11,7 @@ enum { NOMAD__MAX_HIERARCHIES = 20 };
 struct nomad__hierarchy {
 	char ctl[64]; /* as in /proc/PID/cgroup; "" for v2 */
 	char mount[200];
-	char controllers[160]; /* v2: "cpu,memory,pids"; "": none, as beside v1 */
+	char controllers[160]; /* v2: "cpu,memory,pids"; "": none, as in the hybrid setup with v1 */
 };
 
 /* Those that can be written to.  Looked for once; the list stays.  -EOPNOTSUPP: this system has no cgroups. */

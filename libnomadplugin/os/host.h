@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 struct nomad__host {
-	const char *cgroup; /* "v1", "v2"; NULL where there are none: then nothing below is known */
+	const char *cgroup; /* "v1", "v2"; NULL without cgroups: then nothing below is known */
 	char storage[32];   /* type of the file system of the directory asked for, or "" */
 	bool systemd;	    /* it is PID 1 */
 	bool idmapped_mounts;

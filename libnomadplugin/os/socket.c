@@ -39,7 +39,7 @@ int nomad__unix_pair(int ret[2])
 	return socketpair(AF_UNIX, MESSAGES | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
 }
 
-/* The descriptor if r is none, else closed and the error. */
+/* Returns the descriptor, or closes it and returns the error r. */
 static int fd_or_error(int fd, int r)
 {
 	if (r >= 0)
@@ -314,7 +314,7 @@ ssize_t nomad__unix_receive_from(int fd, void *buf, size_t size, int *ret_pid)
 		return -errno;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
 		nomad__unix_sender(c, ret_pid);
-	/* FDSTORE and the like: nobody asked for descriptors. */
+	/* Such as FDSTORE: the descriptors were not requested. */
 	take_fds(&msg, NULL, 0);
 	return n;
 }

@@ -165,7 +165,7 @@ static void test_half_a_message_ends_the_connection(void **state)
 	close_pair(pair);
 }
 
-/* Nobody reads: what was begun is given up, and the reader finds no message in what is there. */
+/* Without a reader a started message is abandoned, and the reader finds no message in its part. */
 static void test_a_stream_that_nobody_reads_is_given_up(void **state)
 {
 	char message[8000] = "", buf[8000];

@@ -118,7 +118,7 @@ static void pack(struct packer *p, const Pb__Spec *spec, const char *key, const 
 		value = member(body, spec->attr->name, key);
 		if (!value && spec->attr->required && p->result >= 0)
 			p->result =
-				nomad_error_set(p->err, EINVAL, "the job's config lacks '%s', which is required", key);
+				nomad_error_set(p->err, EINVAL, "the job's config has no '%s', which is required", key);
 		/* A literal { } arrives as a list of one. */
 		if (json_is_object(value) && strncmp(spec->attr->type, "list(map", 8) == 0)
 			msgpack_pack_array(&p->pk, 1);
@@ -171,7 +171,7 @@ const char *config_spec_fault(const Pb__Spec *spec, int depth)
 	const char *fault = NULL;
 
 	if (!spec || depth > 16)
-		return "a part of it is empty or nested without end";
+		return "a part of it is empty or nested too deeply";
 	switch ((int)spec->block_case) {
 	case PB__SPEC__BLOCK_OBJECT:
 		for (size_t i = 0; i < spec->object->n_attributes && !fault; i++)
@@ -193,7 +193,7 @@ const char *config_spec_fault(const Pb__Spec *spec, int depth)
 		fault = config_spec_fault(spec->default_->primary, depth + 1);
 		return fault ? fault : config_spec_fault(spec->default_->default_, depth + 1);
 	case PB__SPEC__BLOCK__NOT_SET:
-		return "a part of it is of no kind";
+		return "a part of it has an unknown kind";
 	default:
 		return NULL;
 	}

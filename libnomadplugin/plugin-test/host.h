@@ -29,7 +29,7 @@ int host_descriptors(const struct host *host);
 
 /* The processes of the host that have the allocation's id in their environment; how many. */
 int host_task_pids(const char *alloc_id, int *ret, int max);
-/* How many of them have a parent that is none of them: one for each program that was started for the task. */
+/* How many of them have a parent outside the list: one for each program that was started for the task. */
 int host_task_roots(const char *alloc_id);
 bool host_has_mounts(const char *below);
 

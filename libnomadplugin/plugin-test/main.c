@@ -47,8 +47,7 @@ static void check_base(void)
 	nomad__message_free(&who->base);
 	check(CALL(BASE "ConfigSchema", &schema, config_schema_response, &t.schema) == GRPC_STATUS_OK, "ConfigSchema");
 	if (t.schema && t.schema->spec)
-		check(!config_spec_fault(t.schema->spec, 0),
-		      "the schema of the plugin block is one that Nomad understands");
+		check(!config_spec_fault(t.schema->spec, 0), "Nomad can use the schema of the plugin block");
 }
 
 static void make_plugin_config(void)
@@ -73,7 +72,7 @@ static void check_trial(void)
 	if (t.schema && t.schema->spec)
 		check(set_config(false) == GRPC_STATUS_OK && set_config(false) == GRPC_STATUS_OK,
 		      "SetConfig in a trial launch, twice: %s", said);
-	check(!host_said_more(&t.host), "stdout has nothing but the handshake");
+	check(!host_said_more(&t.host), "stdout has only the handshake");
 	check(shut_down(), "GRPCController.Shutdown ends the process within 2 s, with status 0");
 }
 
@@ -88,13 +87,12 @@ static void check_streams(void)
 	stream_open(&rpc2, DRIVER "TaskEvents", &events);
 	fp = rpc_receive_for(&rpc, &pb__fingerprint_response__descriptor, STREAM_MS);
 	check(fp != NULL, "Fingerprint answers at once");
-	check(fp && fp->health == PB__FINGERPRINT_RESPONSE__HEALTH_STATE__HEALTHY && !*fp->err, "it is healthy: %s",
-	      fp ? fp->health_description : "");
+	check(fp && fp->health == PB__FINGERPRINT_RESPONSE__HEALTH_STATE__HEALTHY && !*fp->err,
+	      "the driver is healthy: %s", fp ? fp->health_description : "");
 	if (fp)
 		nomad__message_free(&fp->base);
 	(void)rpc_wait(&rpc2, STATUS, 1000);
-	check(!(rpc.done & STATUS) && !rpc_wait(&rpc, STATUS, 10),
-	      "Fingerprint stays open (its end is a busy loop of Nomad)");
+	check(!(rpc.done & STATUS) && !rpc_wait(&rpc, STATUS, 10), "Fingerprint stays open (Nomad loops if it ends)");
 	check(!(rpc2.done & STATUS), "TaskEvents stays open");
 	rpc_close(&rpc);
 	rpc_close(&rpc2);
@@ -109,9 +107,9 @@ static void check_driver(void)
 
 	(void)CALL(DRIVER "TaskConfigSchema", &schema, task_config_schema_response, &t.task_schema);
 	if (!t.task_schema || !t.task_schema->spec)
-		bail("TaskConfigSchema gives no schema: no allocation can start");
+		bail("TaskConfigSchema returns no schema: no allocation can start");
 	fault = config_spec_fault(t.task_schema->spec, 0);
-	check(!fault, "the schema of tasks is one that Nomad understands%s%s", fault ? ": " : "", fault ? fault : "");
+	check(!fault, "Nomad can use the schema of tasks%s%s", fault ? ": " : "", fault ? fault : "");
 	(void)CALL(DRIVER "Capabilities", &what, capabilities_response, &caps);
 	check(caps && caps->capabilities, "Capabilities");
 	if (caps && caps->capabilities)

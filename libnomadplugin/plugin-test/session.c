@@ -67,7 +67,7 @@ void disconnect(void)
 void launch(void)
 {
 	if (host_launch(&t.host, true) < 0 || !connect_plugin())
-		bail("the plugin gives no handshake line of the form 1|2|unix|PATH|grpc|");
+		bail("the plugin prints no handshake line of the form 1|2|unix|PATH|grpc|");
 }
 
 grpc_status_code set_config(bool as_client)
@@ -107,7 +107,7 @@ void begin(void)
 	launch();
 	if (set_config(true) != GRPC_STATUS_OK) {
 		printf("# %s\n", said);
-		bail("SetConfig failed; give a configuration by --config");
+		bail("SetConfig failed; give a configuration with --config");
 	}
 	code = CALL(DRIVER "Init", &init, init_response, NULL);
 	if (code != GRPC_STATUS_OK && code != GRPC_STATUS_UNIMPLEMENTED)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * The checks of a task: start, wait, exec, recovery, end, what is left. */
+ * The checks of a task: start, wait, exec, recovery, end, leftovers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -106,12 +106,12 @@ static void check_refusals(void)
 	      said);
 	handle.version = 1;
 	handle.config = &t.message.task;
-	check(recover(&handle) != GRPC_STATUS_OK, "RecoverTask of a task that never was fails");
+	check(recover(&handle) != GRPC_STATUS_OK, "RecoverTask of an unknown task fails");
 	check(stop("no/such/task", 1) == GRPC_STATUS_OK,
 	      "StopTask of an unknown task succeeds (an error is retried for minutes)");
 	code = BY_ID(DestroyTask, DestroyTask, destroy_task, "no/such/task", NULL);
 	check(code == GRPC_STATUS_OK || code == GRPC_STATUS_NOT_FOUND,
-	      "DestroyTask of an unknown task succeeds, or says that it is unknown");
+	      "DestroyTask of an unknown task succeeds, or reports it as unknown");
 }
 
 static bool waits(struct rpc *rpc)
@@ -128,18 +128,19 @@ static void check_start(void)
 
 	if (start(&t.started) != GRPC_STATUS_OK || !t.started) {
 		check(false, "StartTask: %s", said);
-		bail("without a task there is nothing more to check");
+		bail("without a task no further check is possible");
 	}
 	check(true, "StartTask");
 	handle = t.started->handle;
 	check(handle && handle->version >= 1 && handle->config && strcmp(handle->config->id, t.alloc.info.id) == 0,
-	      "its handle has a version and the task's id (or Nomad starts it a second time)");
+	      "the handle has a version and the task's id (or Nomad starts the task a second time)");
 	check(handle && handle->state == PB__TASK_STATE__RUNNING && handle->driver_state.len,
-	      "its handle has a state to recover by");
+	      "the handle has a state for the recovery");
 	if (!handle || !handle->config)
 		bail("there is no handle");
 	before = host_task_roots(t.alloc.info.alloc_id);
-	check(start(&again) == GRPC_STATUS_OK, "StartTask again with the same id, as after a lost answer: %s", said);
+	check(start(&again) == GRPC_STATUS_OK, "a repeated StartTask with the same id, as after a lost answer: %s",
+	      said);
 	check(host_task_roots(t.alloc.info.alloc_id) <= before, "there is still one instance");
 	if (again)
 		nomad__message_free(&again->base);
@@ -157,9 +158,9 @@ static void check_waiters(void)
 
 	open_wait(&one, t.alloc.info.id);
 	open_wait(&two, t.alloc.info.id);
-	check(waits(&one) && waits(&two), "WaitTask waits, also for two");
+	check(waits(&one) && waits(&two), "WaitTask waits, also with two callers");
 	rpc_close(&one);
-	check(waits(&two), "a waiter that leaves does not disturb the other");
+	check(waits(&two), "a waiter that disconnects does not disturb the other");
 	rpc_close(&two);
 	check(BY_ID(WaitTask, WaitTask, wait_task, "no/such/task", NULL) != GRPC_STATUS_OK,
 	      "WaitTask of an unknown task fails");
@@ -172,7 +173,7 @@ static void check_signals(void)
 	request.task_id = t.alloc.info.id;
 	request.signal = (char *)"SIGNONE";
 	check(CALL(DRIVER "SignalTask", &request, signal_task_response, NULL) != GRPC_STATUS_OK,
-	      "SignalTask refuses a signal that is none");
+	      "SignalTask refuses an invalid signal");
 }
 
 static void check_stats(void)
@@ -191,9 +192,9 @@ static void check_stats(void)
 		check(sample->stats && sample->stats->timestamp && sample->stats->agg_resource_usage,
 		      "TaskStats: each sample has all parts (or the agent panics)");
 	else if (rpc.done & STATUS)
-		check(false, "TaskStats stays open (its end is retried each interval)");
+		check(false, "TaskStats stays open (Nomad retries it each interval if it ends)");
 	else
-		skip("TaskStats: a sample", "none within 3 s: the driver measures nothing");
+		skip("TaskStats: a sample", "none within 3 s: the driver has no statistics");
 	if (sample)
 		nomad__message_free(&sample->base);
 	rpc_close(&rpc);
@@ -234,13 +235,13 @@ static void check_exec_task(void)
 
 	(void)exec_task("echo out; exit 7", &response);
 	check(said_by(response, "out\n") && response->result->exit_code == 7,
-	      "ExecTask gives output and exit code (without a result the agent panics): %s", said);
+	      "ExecTask returns output and exit code (without a result the agent panics): %s", said);
 	nomad__message_free(response ? &response->base : NULL);
 	response = NULL;
 	(void)exec_task("cd /proc/self/ns && for n in user mnt pid net; do readlink $n; done; echo =$NOMAD_ALLOC_ID=",
 			&response);
 	if (n == 0)
-		skip("exec: as the task", "none of the task's processes is seen on this host");
+		skip("exec: as the task", "no process of the task is visible on this host");
 	else
 		check(is_like_one(response, pids, n), "exec runs in the namespaces of the task");
 	if (response && said_by(response, "==") && !said_by(response, t.alloc.info.alloc_id))
@@ -298,7 +299,7 @@ static void check_exec_stream(void)
 	data.close = true;
 	rpc_send(&rpc, &input, false); /* Nomad does not half-close the call */
 	code = read_exec(&rpc, output);
-	check(strcmp(output, "input\n") == 0, "streaming exec: input, its end, and output");
+	check(strcmp(output, "input\n") == 0, "streaming exec: input, end of input, and output");
 	check(code == 5, "streaming exec: the exit code, then the end of the stream");
 	rpc_close(&rpc);
 	before = host_task_roots(t.alloc.info.alloc_id);
@@ -307,13 +308,13 @@ static void check_exec_stream(void)
 	rpc_close(&rpc);
 	for (int i = 0; i < 50 && host_task_roots(t.alloc.info.alloc_id) > before; i++)
 		usleep(100000);
-	check(host_task_roots(t.alloc.info.alloc_id) <= before, "the command of a client that vanishes ends");
+	check(host_task_roots(t.alloc.info.alloc_id) <= before, "the command ends when its client disconnects");
 }
 
 static void check_exec(void)
 {
 	if (!t.caps.exec) {
-		skip("exec", "the driver says that it has none");
+		skip("exec", "the driver does not support it");
 		return;
 	}
 	check_exec_task();
@@ -335,8 +336,8 @@ static void check_crash(void)
 	begin();
 	/* Nomad's database has no config of the driver. */
 	handle.config->msgpack_driver_config.len = 0;
-	check(recover(&handle) == GRPC_STATUS_OK, "RecoverTask after a crash, by the handle alone: %s", said);
-	check(recover(&handle) == GRPC_STATUS_OK, "RecoverTask of a task that is there already");
+	check(recover(&handle) == GRPC_STATUS_OK, "RecoverTask after a crash, from the handle alone: %s", said);
+	check(recover(&handle) == GRPC_STATUS_OK, "RecoverTask of a known task");
 	open_wait(&rpc, t.alloc.info.id);
 	check(waits(&rpc), "WaitTask waits for the recovered task");
 	rpc_close(&rpc);
@@ -358,13 +359,13 @@ static void check_stop(void)
 	open_wait(&rpc, t.alloc.info.id);
 	(void)waits(&rpc);
 	check(stop(t.alloc.info.id, 3) == GRPC_STATUS_OK, "StopTask: %s", said);
-	check(nomad_monotonic_ns() - begun < INT64_C(15000000000), "it takes no longer than the kill timeout");
+	check(nomad_monotonic_ns() - begun < INT64_C(15000000000), "StopTask takes no longer than the kill timeout");
 	first = rpc_receive_for(&rpc, &pb__wait_task_response__descriptor, STREAM_MS);
-	check(first && first->result, "WaitTask tells the end (the agent waits for that without limit)");
+	check(first && first->result, "WaitTask reports the end (the agent waits for it without a timeout)");
 	(void)BY_ID(WaitTask, WaitTask, wait_task, t.alloc.info.id, &late);
 	check(first && first->result && late && late->result && first->result->exit_code == late->result->exit_code &&
 		      first->result->signal == late->result->signal,
-	      "WaitTask tells the same again");
+	      "a second WaitTask reports the same");
 	if (first && first->result)
 		check(!first->result->signal || first->result->exit_code == 128 + first->result->signal ||
 			      !first->result->exit_code,
@@ -388,9 +389,9 @@ static void check_destroy(int descriptors)
 	check(CALL(DRIVER "DestroyTask", &request, destroy_task_response, NULL) == GRPC_STATUS_OK, "DestroyTask: %s",
 	      said);
 	code = CALL(DRIVER "DestroyTask", &request, destroy_task_response, NULL);
-	check(code == GRPC_STATUS_OK || code == GRPC_STATUS_NOT_FOUND, "DestroyTask again");
+	check(code == GRPC_STATUS_OK || code == GRPC_STATUS_NOT_FOUND, "a repeated DestroyTask");
 	check(BY_ID(InspectTask, InspectTask, inspect_task, t.alloc.info.id, NULL) != GRPC_STATUS_OK,
-	      "the task is forgotten");
+	      "the task is unknown after DestroyTask");
 	check(recover(t.started->handle) != GRPC_STATUS_OK, "RecoverTask of a destroyed task fails");
 	for (int i = 0;
 	     i < 50 && (host_task_pids(t.alloc.info.alloc_id, pids, 256) || host_descriptors(&t.host) > descriptors);
@@ -399,10 +400,10 @@ static void check_destroy(int descriptors)
 	check(host_task_pids(t.alloc.info.alloc_id, pids, 256) == 0, "no process of the task is left");
 	check(!host_has_mounts(t.alloc.root), "no mount in the allocation's directory is left");
 	check(host_descriptors(&t.host) <= descriptors, "the plugin has no more descriptors than before the task");
-	check(!host_said_more(&t.host), "stdout has nothing but the handshake, all the time");
+	check(!host_said_more(&t.host), "stdout has only the handshake until the end");
 	code = CALL(DRIVER "Shutdown", &shutdown, shutdown_response, NULL);
 	check(code == GRPC_STATUS_OK || code == GRPC_STATUS_UNIMPLEMENTED, "Driver.Shutdown");
-	check(!host_ends(&t.host, 0, &status) && shut_down(), "the plugin ends when it is told to");
+	check(!host_ends(&t.host, 0, &status) && shut_down(), "the plugin exits on Shutdown");
 	check(t.host.address[0] != '/' || lstat(t.host.address, &st) < 0, "its socket is gone");
 }
 

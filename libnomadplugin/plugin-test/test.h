@@ -61,7 +61,7 @@ extern char said[512]; /* the message of the last call's status */
 		CALL(DRIVER #method, &by_id, type##_response, ret);                                                    \
 	})
 
-/* Connects to where the handshake says; false if that is none. */
+/* Connects to the address in the handshake; false if that fails. */
 bool connect_plugin(void);
 /* Launches the plugin and connects. */
 void launch(void);

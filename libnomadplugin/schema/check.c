@@ -101,7 +101,7 @@ static int check_default(const struct nomad_option *option, const struct nomad__
 	if (option->type == NOMAD_BLOCK_LIST)
 		return nomad__fault(err, what, path, "a block list cannot have a default");
 	if (!is_own_type(option))
-		return nomad__fault(err, what, path, "its default is not written as its type is");
+		return nomad__fault(err, what, path, "its default has another type");
 	row.offset = 0;
 	field = nomad__config_new(&single);
 	if (!field)
@@ -114,7 +114,7 @@ static int check_default(const struct nomad_option *option, const struct nomad__
 static int check_limits(const struct nomad_option *option, const struct nomad__path *path, struct nomad_error **err)
 {
 	if (option->min > option->max)
-		return nomad__fault(err, what, path, "its least value is above its greatest");
+		return nomad__fault(err, what, path, "its minimum is above its maximum");
 	if ((option->min || option->max) && !IS_ONE_OF(option->type, NOMAD_INT, NOMAD_NUMBER, NOMAD_INT_MAP))
 		return nomad__fault(err, what, path, "only numbers have bounds");
 	if (option->choices && !IS_ONE_OF(option->type, NOMAD_STRING, NOMAD_STRING_LIST))
@@ -140,11 +140,11 @@ static int check_power(const struct nomad_option *option, const struct nomad__pa
 	const struct nomad_power *power = option->power;
 
 	if (power && option->harmless)
-		return nomad__fault(err, what, path, "it is harmless and gives power");
+		return nomad__fault(err, what, path, "it has both .power and .harmless");
 	if (!power)
 		return 0;
 	if ((unsigned)power->kind >= NOMAD_POWER_KIND_MAX || !is_name(power->rule))
-		return nomad__fault(err, what, path, "its power has no kind or no usable name of a rule");
+		return nomad__fault(err, what, path, "its power has no kind or no valid rule name");
 	if ((power->kind == NOMAD_POWER_AMOUNT) != (option->type == NOMAD_INT) ||
 	    !IS_ONE_OF(option->type, NOMAD_STRING, NOMAD_STRING_LIST, NOMAD_STRING_MAP, NOMAD_BOOL, NOMAD_TRISTATE,
 		       NOMAD_INT))
@@ -167,7 +167,7 @@ static int check_place(const struct nomad_schema *schema, size_t row, const stru
 		const struct nomad_option *other = &schema->options[i];
 
 		if (strcmp(other->name, option->name) == 0)
-			return nomad__fault(err, what, path, "it has two rows");
+			return nomad__fault(err, what, path, "it has a second row");
 		if (other->offset == option->offset && other->type == option->type && other->block == option->block)
 			continue;
 		if (other->offset < option->offset + size &&
@@ -189,17 +189,17 @@ static int check_row(const struct nomad_schema *schema, size_t row, const struct
 	int r;
 
 	if (!is_name(option->name))
-		return nomad_error_set(err, EINVAL, "%s: row %zu has no usable name (a-z, then a-z, 0-9 and '_')", what,
+		return nomad_error_set(err, EINVAL, "%s: row %zu has no valid name (a-z, then a-z, 0-9 and '_')", what,
 				       row);
 	path.length = strlen(option->name);
 	if ((unsigned)option->type >= NOMAD_OPTION_TYPE_MAX)
 		return nomad__fault(err, what, &path, "its type is unknown to the library");
 	if (!is_sentence(option->help))
-		return nomad__fault(err, what, &path, "its help is missing or not a whole sentence");
+		return nomad__fault(err, what, &path, "its help is missing or not a full sentence");
 	if (!are_texts(option))
 		return nomad__fault(err, what, &path, "its texts are not UTF-8");
 	if (is_block != (option->block != NULL))
-		return nomad__fault(err, what, &path, "blocks, and only they, have rows of their own");
+		return nomad__fault(err, what, &path, "blocks, and only blocks, have rows of their own");
 	r = check_place(schema, row, &path, err);
 	if (r == 0)
 		r = check_limits(option, &path, err);

@@ -108,7 +108,7 @@ static size_t map_count(const struct nomad_option *option, const void *field)
 					     : ((const struct nomad_map *)field)->count;
 }
 
-/* Add one block's pairs to what earlier ones gave; a null is no pair. */
+/* Add one block's pairs to those of earlier blocks; a null is not a pair. */
 static int merge_map(struct nomad__decoder *d, const struct nomad_option *option, const msgpack_object_map *pairs,
 		     const struct nomad__path *path, void *field)
 {

@@ -24,7 +24,7 @@ static const struct nomad_schema *schema_of(const struct nomad_schema *from, con
 	struct nomad_schema *to = grown(from, abi->schema, sizeof(*to));
 	struct nomad_option *rows = to ? calloc(to->count + 1, sizeof(*rows)) : NULL;
 
-	if (!rows || depth > NOMAD__SCHEMA_MAX_DEPTH + 1) { /* the check of the table tells of a deeper one */
+	if (!rows || depth > NOMAD__SCHEMA_MAX_DEPTH + 1) { /* the check of the table reports a deeper one */
 		free(to);
 		free(rows);
 		return NULL;

@@ -2,7 +2,7 @@
  *
  * What Nomad does between a job and us, for `validate` and `run`, which see
  * the job without Nomad.  It follows the spec tree, as Nomad does, with the
- * table beside it (an Object's members stand in the order of the rows):
+ * table on the right (an Object's members are in the order of the rows):
  *
  *	Attr	converted to its type: "5" to a number, 5 to a string, ...
  *	Block	{..} or [ {..} ]; a second one is an error
@@ -12,7 +12,7 @@
  * Every name of the spec is written, in byte order, as Nomad has it.
  *
  * Templates ("${...}") stay text: their values are known on the node that
- * runs the task only.  An escaped one ("$${") becomes what it stands for. */
+ * runs the task only.  An escaped one ("$${") becomes "${". */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>

@@ -104,7 +104,7 @@ void nomad__wipe_string(char *s);
 
 /* ---- unpack.c, see also unpack.h ---- */
 
-/* The options of one config: no bytes or nil are none. */
+/* The options of one config: no bytes, or nil, means no options. */
 int nomad__unpack_options(const char *what, const void *data, size_t size, msgpack_zone *zone, msgpack_object_map *ret,
 			  struct nomad_error **err);
 

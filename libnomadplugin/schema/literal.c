@@ -298,5 +298,5 @@ int nomad__literal_pack(msgpack_packer *pk, const char *text, struct nomad_error
 	if (rc < 0)
 		return rc;
 	skip_blanks(&r, true);
-	return *r.at ? bad(&r, "there is more behind the value") : 0;
+	return *r.at ? bad(&r, "there is more text after the value") : 0;
 }

@@ -87,7 +87,7 @@ static void faults(void **state)
 		{ "", "not a literal at ''" },
 		{ "bash", "not a literal at 'bash'" },
 		{ "tru", "not a literal at 'tru'" },
-		{ "5 6", "there is more behind the value at '6'" },
+		{ "5 6", "there is more text after the value at '6'" },
 		{ "\"a", "unfinished string at ''" },
 		{ "\"a\nb\"", "unfinished string at '\\nb\"'" },
 		{ "\"\\x\"", "unknown escape at 'x\"'" },

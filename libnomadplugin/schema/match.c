@@ -26,12 +26,12 @@ bool nomad__path_is_below(const char *path, const char *above)
 	return *path == '/' && *above == '/' && strncmp(path, above, n) == 0 && (!path[n] || path[n] == '/');
 }
 
-/* An operator may name a path through links; what is compared has none. */
+/* An operator may name a path through links; the compared path has no links. */
 static bool path_matches(const char *entry, const char *value)
 {
 	NOMAD_AUTO_FREE char *real = realpath(entry, NULL);
 
-	/* A driver may know other forms; those are what they are. */
+	/* A driver may accept other forms; those are compared unchanged. */
 	return nomad__path_is_below(value, real ? real : entry) || (*value != '/' && strcmp(entry, value) == 0);
 }
 
@@ -71,7 +71,7 @@ static size_t origin_length(const char *value)
 	return (size_t)(host - value) + strcspn(host, "/");
 }
 
-/* '*' stands for slashes, too, so that the host is compared by itself.  Servers and their clients know other ends of a
+/* '*' matches slashes, too, so that the host is compared by itself.  Servers and their clients know other ends of a
  * host's name and other ways to write "..". */
 static bool image_matches(const char *entry, const char *value)
 {

@@ -134,32 +134,33 @@ static char *first_sentence(const struct nomad__rule *rule)
 	switch (power->kind) {
 	case NOMAD_POWER_READ:
 	case NOMAD_POWER_WRITE:
-		return nomad_strdupf("Paths of the host that jobs may give to %s, each with all below it. Symbolic "
-				     "links are resolved first.%s",
+		return nomad_strdupf("Lists paths of the host that jobs may give to %s, each with everything below it. "
+				     "Symbolic links are resolved first.%s",
 				     options,
 				     power->strict && power->own_dirs
 					     ? " The task's own local and secrets directories need no rule."
 				     : power->strict ? ""
-						     : " What Nomad has given to the task needs no rule: volumes "
+						     : " Files that Nomad gives to the task need no rule: volumes "
 						       "and the directories alloc, local and secrets.");
 	case NOMAD_POWER_DEVICE:
-		return nomad_strdupf("Device nodes of the host that jobs may give to %s, or directories of them. "
-				     "Symbolic links are resolved first.",
+		return nomad_strdupf("Lists device nodes of the host, or directories of them, that jobs may give to "
+				     "%s. Symbolic links are resolved first.",
 				     options);
 	case NOMAD_POWER_USER:
-		return nomad_strdupf("User ids of the host (FIRST-LAST) and words that jobs may give to %s.", options);
+		return nomad_strdupf("Lists user ids of the host (FIRST-LAST) and words that jobs may give to %s.",
+				     options);
 	case NOMAD_POWER_PRIVILEGE:
-		return nomad_strdupf("Whether jobs may give %s another value than the safe one.", options);
+		return nomad_strdupf("Allows jobs to give %s another value than the safe one.", options);
 	case NOMAD_POWER_AMOUNT:
 		return nomad_strdupf("The maximum of %s, which is also the value for jobs that give none. 0: no "
 				     "maximum. Default: %" PRId64 ".",
 				     options, power->maximum);
 	case NOMAD_POWER_IMAGE:
-		return nomad_strdupf("What jobs may give to %s, as globs. A glob that goes beyond the name of the host "
-				     "allows no other host and no \"..\".",
+		return nomad_strdupf("Lists values that jobs may give to %s, as globs. A glob that is longer than the "
+				     "name of the host allows no other host and no \"..\".",
 				     options);
 	default:
-		return nomad_strdupf("What jobs may give to %s, as globs.", options);
+		return nomad_strdupf("Lists values that jobs may give to %s, as globs.", options);
 	}
 }
 
@@ -196,8 +197,8 @@ static void put_rows(struct nomad__policy_table *table, struct nomad_option *row
 {
 	rows[0] = (struct nomad_option)NOMAD_OPTION(
 		struct nomad__policy, mode, STRING, .choices = modes,
-		.help = "default: a job may do what the rules allow. open: there are no rules, and whoever may write "
-			"a job can become root on this node.");
+		.help = "Selects whether the rules apply. With \"default\" jobs may do what the rules allow. With "
+			"\"open\" there are no rules, and every job author can become root on this node.");
 	for (size_t i = 0; i < table->n_rules; i++)
 		rows[i + 1] = (struct nomad_option){
 			.name = table->rules[i].power->rule,
@@ -221,12 +222,12 @@ static int make_block(struct nomad__policy_table *table)
 	put_rows(table, inner);
 	inner[n - 1] = (struct nomad_option)NOMAD_OPTION(
 		struct nomad__policy, name, STRING, .required = true, .non_empty = true,
-		.help = "Nomad namespace that this block is for, as a glob. The first block that matches counts.",
+		.help = "Names the Nomad namespace for this block, as a glob. The first block that matches applies.",
 		.example = "\"team-*\"");
 	table->rows[n - 1] = (struct nomad_option)NOMAD_OPTION_AS(
 		struct nomad__policy, namespaces, "namespace", BLOCK_LIST, .block = &table->in_namespace,
-		.help = "Rules for the jobs of a Nomad namespace. A rule in it replaces the one of the policy block, "
-			"and so does mode; the others stay in force.",
+		.help = "Sets rules for the jobs of a Nomad namespace. A rule in it replaces the same rule of the "
+			"policy block, and so does mode; all other rules still apply.",
 		.example = "{\n  name = \"prod\"\n  mode = \"default\"\n}");
 	table->in_namespace = (struct nomad_schema){ .options = inner, .count = n, .size = size };
 	table->schema = (struct nomad_schema){ .options = table->rows, .count = n, .size = size };
@@ -252,8 +253,7 @@ static int check_declared(const struct nomad_schema *task, struct nomad_error **
 	NOMAD_AUTO_FREE char *option = nomad__policy_undeclared(task);
 
 	return option ? nomad_error_set(err, EINVAL,
-					"option table: '%s' says neither which power it gives to a job nor why it is "
-					"harmless: set .power or .harmless",
+					"option table: '%s': neither .power nor .harmless is set; set one of them",
 					option)
 		      : 0;
 }

@@ -97,7 +97,7 @@ static void test_undeclared(void **state)
 	silent.power = NULL;
 	some[5].block = &block;
 	assert_int_equal(nomad__policy_table_new(&task, &table, &err), -EINVAL);
-	assert_non_null(strstr(nomad_error_message(err), "'inner.url' says neither which power"));
+	assert_non_null(strstr(nomad_error_message(err), "'inner.url': neither .power"));
 	nomad_error_free(err);
 	err = NULL;
 	/* One rule, two types. */

@@ -3,7 +3,7 @@
  * The options as JSON Schema (draft 2020-12), for editors and for programs
  * that write jobs.  It describes the JSON of a job's config: what HCL calls a
  * block is an object there, or a list of objects as Nomad's own conversion
- * has it, so both forms are allowed.  A block's own schema stands in $defs,
+ * has it, so both forms are allowed.  A block's own schema is in $defs,
  * under its path. */
 #include <errno.h>
 #include <jansson.h>

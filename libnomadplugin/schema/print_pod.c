@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * The options for the manual: a POD list, an item per option, a list in an
- * item per block.  Every '<' and '>' of ours is escaped, as a capital letter
+ * item per block.  Every literal '<' and '>' is escaped, as a capital letter
  * before a '<' would begin a formatting code. */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static void put_escaped(const char *text, FILE *out)
 	}
 }
 
-/* One line stands in the text, several stand as they are. */
+/* One line goes into the text, several become a literal block. */
 static void put_example(const char *example, FILE *out)
 {
 	if (!strchr(example, '\n')) {

@@ -16,7 +16,7 @@ struct page {
 	size_t column; /* where the next character goes */
 };
 
-/* Columns of the first n bytes: one each, but for UTF-8's further bytes. */
+/* Columns of the first n bytes: one each, except continuation bytes of UTF-8. */
 static size_t columns(const char *s, size_t n)
 {
 	size_t count = 0;
@@ -60,7 +60,7 @@ static void put_words(struct page *p, const char *text)
 	}
 }
 
-/* Each line as it is, below what stands there if it would be too long. */
+/* Each line unchanged; on a new line if it is too long. */
 static void put_lines(struct page *p, const char *text)
 {
 	if (strchr(text, '\n') || p->column + 1 + columns(text, strlen(text)) > WIDTH)

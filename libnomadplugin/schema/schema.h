@@ -96,7 +96,7 @@ void nomad__policy_table_free(struct nomad__policy_table *table);
 const struct nomad__rule *nomad__policy_rule(const struct nomad__policy_table *table, const char *name);
 /* The row of "bind" or "image_download.url", or NULL. */
 const struct nomad_option *nomad__policy_option(const struct nomad_schema *task, const char *name);
-/* A row that says neither what power it gives nor why it is harmless: its name, malloc()ed; NULL if there is none. */
+/* The name, malloc()ed, of a row with neither .power nor .harmless; NULL if there is none. */
 char *nomad__policy_undeclared(const struct nomad_schema *task);
 
 /* Whether one of `entries` (may be NULL) allows `value`. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * Table -> hclspec: what Nomad shall accept and convert before it calls us.
+ * Table -> hclspec: what Nomad accepts and converts before it calls the plugin.
  *
  *	STRING, INT, NUMBER, BOOL, TRISTATE	Attr string, number, number, bool, bool
  *	STRING_LIST				Attr list(string)

@@ -42,7 +42,7 @@ void nomad__path_text(const struct nomad__path *path, char text[NOMAD__PATH_MAX_
 	}
 }
 
-/* Length of the UTF-8 sequence at s, 0 if it is none. */
+/* Length of the UTF-8 sequence at s, 0 if it is invalid. */
 static size_t utf8_next(const unsigned char *s, size_t size, uint32_t *ret_rune)
 {
 	static const struct {

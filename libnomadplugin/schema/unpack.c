@@ -11,7 +11,7 @@
  * also check that strings are text and keys are strings.
  *
  * Binary and extension values pass: they are legal msgpack, and only the
- * caller knows what they were given for.
+ * caller knows their meaning.
  *
  * Keys that occur twice are found in a second step, on the parsed tree. */
 #include <errno.h>
@@ -98,7 +98,7 @@ int nomad__msgpack_check(const char *what, const void *data, size_t size, struct
 	if (r > 0 && at == size)
 		return 0;
 	if (r > 0)
-		why = "there is more behind the value";
+		why = "there is more data after the value";
 	else if (r == 0)
 		why = cut;
 	else if (context.user.why)

@@ -96,8 +96,8 @@ static void each_kind_of_value(void **state)
 		ROW("\xdf\xff\xff\xff\xff", "it ends too early"),
 		/* never */
 		ROW("\xc1", "no value starts like this"),
-		ROW("\x05\x05", "there is more behind the value"),
-		ROW("\x90\xc0", "there is more behind the value"),
+		ROW("\x05\x05", "there is more data after the value"),
+		ROW("\x90\xc0", "there is more data after the value"),
 		ROW("\x81\x05\x05", "a key is not a string"),
 		ROW("\x81\xc0\x05", "a key is not a string"),
 		ROW("\x81\xc4\x01\141\x05", "a key is not a string"),

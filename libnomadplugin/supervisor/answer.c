@@ -53,7 +53,7 @@ uint64_t nomad__answer_ask(struct nomad__supervisor *s, int64_t end_in_ns)
 	nomad__fields_init(&m, buf, sizeof(buf));
 	nomad__fields_add(&m, "op", "hello");
 	pthread_mutex_lock(&s->lock);
-	/* If there is no room for it, an earlier one is unanswered. */
+	/* If the buffer is full, an earlier message is still unanswered. */
 	if (s->fd >= 0 && !s->over && nomad__unix_send(s->fd, m.buf, m.used, NULL, 0, false) >= 0 &&
 	    s->asked++ == s->answered) {
 		s->ticks = 0;

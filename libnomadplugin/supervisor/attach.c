@@ -72,7 +72,7 @@ static int attach(struct nomad__supervisor *s, int64_t deadline, struct nomad_er
 	if (known == -ENOENT)
 		return nomad_error_set(err, ENOENT, "no supervisor is recorded in '%s'", s->dir);
 	if (known >= 0 && !who.this_boot)
-		return nomad_error_set(err, ENOENT, "the task was lost when the host was booted anew");
+		return nomad_error_set(err, ENOENT, "the task was lost: the host was restarted");
 	r = greet(s, deadline);
 	if (r >= 0) {
 		s->pid = process->pid;
@@ -83,12 +83,12 @@ static int attach(struct nomad__supervisor *s, int64_t deadline, struct nomad_er
 		return nomad_error_set(err, ENOENT, "the supervisor of the task (pid %d) is dead", process->pid);
 	if (r == -EPROTONOSUPPORT)
 		return nomad_error_set(err, EPROTONOSUPPORT,
-				       "the supervisor of '%s' (pid %d) speaks another version of the control protocol "
-				       "than 1: use the driver that started the task, or destroy it",
+				       "attach to the supervisor of '%s' (pid %d): not version 1 of the control "
+				       "protocol; use the driver that started the task, or destroy the task",
 				       s->dir, process->pid);
 	if (r == -EAGAIN && nomad_monotonic_ns() <= deadline)
 		return -EAGAIN;
-	return nomad_error_errno(err, r == -EAGAIN ? ETIMEDOUT : -r, "reach the supervisor of '%s'", s->dir);
+	return nomad_error_errno(err, r == -EAGAIN ? ETIMEDOUT : -r, "connect to the supervisor of '%s'", s->dir);
 }
 
 int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const struct nomad__supervisor_events *events,
@@ -99,7 +99,7 @@ int nomad__supervisor_attach(struct nomad__loop *loop, const char *dir, const st
 	int r = nomad__supervisor_new(loop, dir, events, ud, &s);
 
 	if (r == -ENOENT)
-		return nomad_error_set(err, ENOENT, "nothing is recorded in '%s'", dir);
+		return nomad_error_set(err, ENOENT, "no record in '%s'", dir);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "open directory '%s'", dir);
 	while ((r = attach(s, deadline, err)) == -EAGAIN)

@@ -157,14 +157,14 @@ int nomad__supervisor_clean(const char *dir, struct nomad_error **err)
 	nomad__crash_at("clean-begin");
 	n = nomad__cgroups_read(dirfd, cgroups);
 	if (n < 0) {
-		r = nomad_error_errno(err, -n, "read which cgroups there are, in directory '%s'", dir);
+		r = nomad_error_errno(err, -n, "read the list of cgroups in directory '%s'", dir);
 		goto out;
 	}
 	if (has_ended(dirfd))
 		(void)unlinkat(dirfd, "supervisor", 0);
 	r = kill_and_lock(dirfd, deadline);
 	if (r < 0) {
-		nomad_error_errno(err, -r, "kill the processes that the task of '%s' left", dir);
+		nomad_error_errno(err, -r, "kill the remaining processes of the task of '%s'", dir);
 		goto out;
 	}
 	nomad__crash_at("clean-killed");

@@ -53,7 +53,7 @@ struct nomad__supervisor_events {
 	/* Once; only notices come after it, for as long as the supervisor lingers. */
 	void (*exited)(void *ud, const struct nomad__supervisor_exit *result);
 	/* Something an operator should see ("the log reader stalled, ..."), and how much output is lost for good;
-	 * -1: nobody knows how much. */
+	 * -1: the number is unknown. */
 	void (*notice)(void *ud, const char *message, int64_t lost_bytes);
 	/* So many processes of the task were killed because memory ran out.  May be NULL. */
 	void (*oom)(void *ud, uint64_t kills);
@@ -113,12 +113,12 @@ void nomad__supervisor_exec_kill(struct nomad__supervisor_exec *exec, int signal
 void nomad__supervisor_exec_resize(struct nomad__supervisor_exec *exec, int rows, int columns);
 void nomad__supervisor_exec_free(struct nomad__supervisor_exec *exec);
 
-/* The end was told, but readers of the logs are waited for: a notice may come
- * still.  _free() does not disturb that. */
+/* True: the end was reported, but the supervisor waits for readers of the logs,
+ * and may still send a notice.  _free() does not disturb that. */
 bool nomad__supervisor_lingers(struct nomad__supervisor *supervisor);
 
-/* True: the task has ended, and its supervisor waits for somebody who reads the rest of its output.  It is told to give
- * up in 3 s; `closed` comes then, or when all is read.  Loop thread. */
+/* True: the task has ended, and its supervisor waits for a reader of the remaining output.  Tells it to give up in 3 s;
+ * `closed` is called then, or when everything was read.  Loop thread. */
 bool nomad__supervisor_settle(struct nomad__supervisor *supervisor);
 
 /* One sample from the task's cgroup, or summed over its processes where

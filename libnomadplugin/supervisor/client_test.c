@@ -53,7 +53,7 @@ static void test_signal_and_stop(void **state)
 	assert_int_equal(t.result.exit_code, 7);
 	assert_false(t.result.killed);
 	assert_int_equal(nomad__supervisor_leader(t.s), 0);
-	/* Orders to what is over are no errors. */
+	/* Requests to an ended task succeed. */
 	assert_int_equal(nomad__supervisor_stop(t.s, 0, 1000, NULL), 0);
 	assert_int_equal(nomad__supervisor_signal(t.s, SIGHUP, NULL), 0);
 	task_done(&t);
@@ -114,7 +114,7 @@ static void test_start_errors(void **state)
 	t.command.cwd = NULL;
 	t.command.user = "nobody-at-all";
 	assert_int_equal(task_start_argv(&t, "/bin/true", NULL, NULL, &err), -ENOENT);
-	assert_string_equal(nomad_error_message(err), "user 'nobody-at-all' is not known on this host");
+	assert_string_equal(nomad_error_message(err), "user 'nobody-at-all': unknown on this host");
 	nomad_error_free(err);
 	err = NULL;
 	t.command.user = NULL;

@@ -2,12 +2,11 @@
  *
  * connection.c: read the connection to a supervisor, learn of the end.
  *
- * The truth about the end is the file `exit`; a message (which brings a copy)
- * or the end of the connection says when to look.  Neither then means that the
- * supervisor was killed: the task is `lost`, what is left of it is killed
- * here (on a thread of its own, it may take a while), then told, once.
- * The same is done to a supervisor that does not answer and to its task when
- * that is to end.
+ * The file `exit` decides about the end of a task.  A message (with a copy), or
+ * the end of the connection, says when to read it.  If there is neither a file nor
+ * a message, the supervisor was killed and the task is `lost`: a new thread, because
+ * it may take a while, kills the remaining processes and then reports the end once.
+ * The same happens if a supervisor does not answer and its task must end.
  *
  * Threads: the connection is read on the loop thread; messages are sent from
  * any thread under the lock.  A handle lives until free() and the last
@@ -57,7 +56,7 @@ static void tell_lost_output(struct nomad__supervisor *s)
 
 		if (recorded.lost_bytes[i] <= 0 || !s->events->notice)
 			continue;
-		snprintf(text, sizeof(text), "%lld bytes of %s are lost: they were not read, or could not be written",
+		snprintf(text, sizeof(text), "%lld bytes of %s are lost: not read in time, or not written",
 			 (long long)recorded.lost_bytes[i], names[i]);
 		s->events->notice(s->ud, text, recorded.lost_bytes[i]);
 	}
@@ -86,7 +85,7 @@ static void *end_lost(void *ud)
 	if (nomad__leftovers_kill(s->dirfd, nomad_monotonic_ns() + 15 * 1000000000ll) < 0) {
 		s->result.lost = true;
 		snprintf(s->result.message, sizeof(s->result.message),
-			 "the task has no supervisor any more, and what is left of it could not be killed");
+			 "the task has lost its supervisor, and its remaining processes could not be killed");
 	} else if (nomad__exit_read(s->dirfd, &recorded) >= 0) {
 		s->result = recorded;
 		s->has_result = true;
@@ -102,7 +101,8 @@ static void *end_lost(void *ud)
 	return NULL;
 }
 
-/* Loop thread: kills what is left and tells s->result, or what it finds recorded; with the caller's reference. */
+/* Loop thread: kills the remaining processes and reports s->result, or the exit record if it finds one.  Takes the
+ * caller's reference. */
 static void end_without_supervisor(struct nomad__supervisor *s)
 {
 	pthread_t thread;
@@ -215,7 +215,7 @@ static void connection_ready(void *ud, unsigned events)
 		ssize_t n = nomad__unix_receive(s->fd, message, sizeof(message), fds, false);
 		const char *op;
 
-		/* It went without reading all of ours: an error, once, before what it had sent. */
+		/* The peer closed without reading all our data: one error comes before the data that it sent. */
 		if (n == -ECONNRESET)
 			n = nomad__unix_receive(s->fd, message, sizeof(message), fds, false);
 		if (n == -EAGAIN || n == -EMSGSIZE)

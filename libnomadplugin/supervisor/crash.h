@@ -23,7 +23,7 @@
  *               super-kill         the killing begins
  *               super-empty        nothing is left, no exit record yet
  *               super-written      the exit record is there under its first name
- *               super-exit         the exit record is there, nobody was told
+ *               super-exit         the exit record exists, the end is not reported yet
  *               super-exec         a command was forked into the task
  *   core        core-start-intent     nothing is there yet
  *               core-start-recorded   the journal says who the task is

@@ -222,8 +222,8 @@ static ssize_t record_of(const struct task *t, const char *name, char *buf, size
 	return n;
 }
 
-/* The place of the exit record is made while the task runs; a torn record is none, a whole one counts under either
- * name. */
+/* The file of the exit record is created while the task runs; a truncated record does not count, a complete one counts
+ * under either name. */
 static void test_place_of_the_record(void **state)
 {
 	char buf[4096], path[300], named[300];
@@ -410,7 +410,7 @@ static void test_foreign_boot(void **state)
 	assert_int_equal(write(fd, buf, (size_t)n), n);
 	close(fd);
 	assert_int_equal(nomad__supervisor_attach(t.loop, t.dir, &test_events, &t, &t.s, &err), -ENOENT);
-	assert_non_null(strstr(nomad_error_message(err), "booted"));
+	assert_non_null(strstr(nomad_error_message(err), "restarted"));
 	nomad_error_free(err);
 	task_done(&t);
 	assert_int_equal(kill(victim, 0), 0);

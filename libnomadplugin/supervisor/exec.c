@@ -205,7 +205,7 @@ static void ask(struct nomad__supervisor *s, const struct nomad__supervisor_exec
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* True if its end was told before it could be taken off. */
+/* True if its end was reported before it could be removed. */
 static bool unlist_unsent(struct nomad__supervisor_exec *exec)
 {
 	struct nomad__supervisor *s = exec->supervisor;
@@ -248,7 +248,7 @@ static int request(struct nomad__supervisor_exec *exec, const struct nomad_exec 
 	file = nomad__keys_file(&spec);
 	nomad__keys_done(&spec);
 	if (file < 0)
-		return nomad_error_errno(err, -file, "write down the command for the supervisor");
+		return nomad_error_errno(err, -file, "write the command for the supervisor");
 	list(exec);
 	r = send_request(exec, what, file, fds);
 	close(file);
@@ -257,7 +257,7 @@ static int request(struct nomad__supervisor_exec *exec, const struct nomad_exec 
 	if (r >= 0 || unlist_unsent(exec))
 		return 0;
 	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
-		return nomad_error_set(err, ESRCH, "run a command in the task: it has ended");
+		return nomad_error_set(err, ESRCH, "run a command in the task: the task has ended");
 	return nomad_error_errno(err, -r, "ask the supervisor of the task (pid %d) to run a command", s->pid);
 }
 

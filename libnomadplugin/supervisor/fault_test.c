@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * What is not as it should be: strange messages, many clients, full disks,
- * a supervisor that stands still, large and secret environments. */
+ * a stopped supervisor, large and secret environments. */
 #include "supervisor/testing.h"
 
 #include <sys/mount.h>
@@ -113,7 +113,7 @@ static void test_stop_beyond_bounds(void **state)
 	fd = connect_to(&t);
 	assert_true(fd >= 0);
 	assert_int_equal(nomad__unix_send(fd, stop, sizeof(stop) - 1, NULL, 0, true), 0);
-	task_wait(&t); /* a negative time is none, and does not let the task run for ever */
+	task_wait(&t); /* a negative timeout counts as 0, and does not let the task run for ever */
 	close(fd);
 	assert_true(t.result.killed);
 	task_done(&t);
@@ -286,7 +286,7 @@ static void test_silent_for_a_while(void **state)
 	task_done(&t);
 }
 
-/* It has recorded the end and stands still before it lets go of the directory. */
+/* It has recorded the end and is stopped before it unlocks the directory. */
 static void test_silent_at_the_end(void **state)
 {
 	static const char record[] = "v=1\0exit_code=3";

@@ -31,7 +31,7 @@ struct nomad__supervisor {
 	int leader, main_pid;
 	bool commands; /* asks for commands are understood: one of 0.1 would run them on the host */
 	bool over;     /* the end is known */
-	bool ending;   /* it was lost, a thread kills what is left */
+	bool ending;   /* lost; a thread kills the remaining processes */
 	char *log_paths[2];
 	struct nomad__unread unread; /* the task's log pipes, held open until the end */
 	int64_t last_exec_id;
@@ -52,7 +52,7 @@ struct nomad__supervisor {
 	bool logs_told;	 /* what became of output that nobody had read by the end */
 	bool settling;	 /* the timer is for that */
 	struct nomad__supervisor_exit result;
-	struct nomad__posted end_post; /* the end of a lost task is told even without memory */
+	struct nomad__posted end_post; /* the end of a lost task is reported even without memory */
 };
 
 /* ---- handle.c ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * launch.c: the supervisor program, carried in this executable, and its fork
- * out of a process with many threads: vfork, and until exec nothing but
+ * out of a process with many threads: vfork, and until exec only
  * async-signal-safe calls. */
 #include <errno.h>
 #include <fcntl.h>
@@ -121,13 +121,13 @@ int nomad__supervisor_launch(int dirfd, const char *title, int *ret_fd, struct n
 
 	r = nomad__unix_pair(pair);
 	if (r < 0)
-		return nomad_error_errno(err, -r, "make a socket pair");
+		return nomad_error_errno(err, -r, "create a socket pair");
 	/* dup2() onto itself would leave it close-on-exec. */
 	if (pair[1] == 3) {
 		pair[1] = fcntl(3, F_DUPFD_CLOEXEC, 4);
 		close(3);
 		if (pair[1] < 0) {
-			r = nomad_error_errno(err, errno, "make a socket pair");
+			r = nomad_error_errno(err, errno, "create a socket pair");
 			close(pair[0]);
 			return r;
 		}

@@ -6,7 +6,7 @@
  *                        and ours below it; else ours alone
  *   v1                   Nomad's directories in freezer, cpu, memory and
  *                        cpuset where they exist, else ours; cpuacct, pids ours
- *   v2 beside v1         without controllers, but with cgroup.kill: ours;
+ *   v2 in addition to v1 without controllers, but with cgroup.kill: ours;
  *   name=systemd         ours: systemd-nspawn makes sub-groups there
  *
  * devices              v1: ours, if they are restricted; v2: rules for a program that the supervisor attaches to ours
@@ -190,13 +190,13 @@ static int add_device(struct plan *plan, const char *v1_path, const struct nomad
 	int r = device->host_path ? nomad__device_number(device->host_path, rule, sizeof(rule) - 8) : -EINVAL;
 
 	if (r == -ENODEV)
-		return nomad_error_set(plan->err, ENODEV, "'%s' is no device", device->host_path);
+		return nomad_error_set(plan->err, ENODEV, "device '%s': not a device", device->host_path);
 	if (r < 0)
-		return nomad_error_errno(plan->err, -r, "look at device '%s'",
+		return nomad_error_errno(plan->err, -r, "inspect device '%s'",
 					 device->host_path ? device->host_path : "");
 	if (strspn(access, "rwm") != strlen(access) || strlen(access) > 3)
-		return nomad_error_set(plan->err, EINVAL, "permissions '%s' of device '%s' are not of r, w and m",
-				       access, device->host_path);
+		return nomad_error_set(plan->err, EINVAL, "permissions '%s' of device '%s': not letters of rwm", access,
+				       device->host_path);
 	strcat(strcat(rule, " "), access);
 	if (v1_path)
 		set(plan, '!', v1_path, "devices.allow", rule);
@@ -266,7 +266,7 @@ static char *v1_cpuset(struct plan *plan, const struct nomad__hierarchy *h, cons
 	(void)nomads;
 	if (!is_below(h, given))
 		return plan->cpus ? own_cpuset(plan, h, plan->cpus) : NULL;
-	/* Nomad makes the directory of a task with cores, and leaves its processors to who starts the task. */
+	/* Nomad creates the directory of a task with cores; the driver must set its processors. */
 	if (plan->cpus)
 		set(plan, '!', given, "cpuset.cpus", plan->cpus);
 	return place(plan, h, given);
@@ -395,9 +395,8 @@ static int plan_cpu(struct plan *plan)
 				       "a CPU period of %lld microseconds is not between 1000 and 1000000",
 				       (long long)period);
 	if (!(plan->res->percent_ticks > 0))
-		return nomad_error_set(
-			plan->err, EINVAL,
-			"a hard limit of CPU time needs to know the task's part of the node, which was not told");
+		return nomad_error_set(plan->err, EINVAL,
+				       "a hard limit of CPU time: Nomad did not send the task's part of the node");
 	plan->period = period;
 	plan->quota = (int64_t)(plan->res->percent_ticks * (double)sysconf(_SC_NPROCESSORS_ONLN) * (double)period);
 	/* The kernel takes no less. */
@@ -415,17 +414,17 @@ static int check(struct plan *plan)
 		return plan->r;
 	if (plan->quota && !plan->has_cpu)
 		return nomad_error_set(plan->err, EOPNOTSUPP,
-				       "a hard limit of CPU time cannot be kept: this host has no cpu controller of "
-				       "cgroups that may be written to; leave the limit out, or mount it");
+				       "a hard limit of CPU time cannot be applied: this host has no writable cpu "
+				       "controller of cgroups; remove the limit, or mount the controller");
 	if (command->pids_max > 0 && !plan->has_pids && !command->pids_if_possible)
 		return nomad_error_set(plan->err, EOPNOTSUPP,
-				       "a limit of %lld processes cannot be kept: this host has no pids controller of "
-				       "cgroups that may be written to; leave the limit out, or mount it",
+				       "a limit of %lld processes cannot be applied: this host has no writable pids "
+				       "controller of cgroups; remove the limit, or mount the controller",
 				       (long long)command->pids_max);
 	if (command->device_policy == NOMAD_DEVICES_LISTED && !plan->has_devices)
 		return nomad_error_set(plan->err, EOPNOTSUPP,
-				       "devices cannot be kept from the task: this host has neither cgroup v2 nor the "
-				       "devices controller of v1 that may be written to; allow all, or mount it");
+				       "devices cannot be restricted: this host has neither a writable cgroup v2 nor a "
+				       "writable devices controller of v1; allow all devices, or mount one");
 	return 0;
 }
 
@@ -435,9 +434,9 @@ static int plan_none(const struct nomad_command *command, struct nomad_error **e
 	if (command->no_limits || (!command->cpu_hard_limit && (command->pids_max <= 0 || command->pids_if_possible) &&
 				   command->device_policy == NOMAD_DEVICES_ANY))
 		return 0;
-	return nomad_error_set(err, EOPNOTSUPP,
-			       "limits of CPU time, processes and devices are those of a jail here; the driver has to "
-			       "set them");
+	return nomad_error_set(
+		err, EOPNOTSUPP,
+		"limits of CPU time, processes and devices: on this system the driver must set them for the jail");
 }
 
 int nomad__limits_plan(const struct nomad__hierarchy *list, int count, const struct nomad__supervise *what,
@@ -459,7 +458,7 @@ int nomad__limits_plan(const struct nomad__hierarchy *list, int count, const str
 	if (count < 0)
 		return plan_none(what->command, err);
 	if (!*plan.name || strlen(plan.name) > 100)
-		return nomad_error_set(err, EINVAL, "no name for cgroups in directory '%s'", what->dir);
+		return nomad_error_set(err, EINVAL, "name the cgroups: directory '%s': no valid name", what->dir);
 	if (plan.res->cpuset_cpus && *plan.res->cpuset_cpus)
 		plan.cpus = plan.res->cpuset_cpus;
 	plan_memory(&plan);

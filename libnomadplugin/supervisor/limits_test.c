@@ -230,7 +230,7 @@ static void test_hard_limit(void **state)
 	refused(&host, 0, NULL, "part of the node");
 	host.resources.percent_ticks = 0.25;
 	host.count = 0;
-	refused(&host, 0, NULL, "no cpu controller");
+	refused(&host, 0, NULL, "no writable cpu controller");
 	add(&host, "cpu,cpuacct", "cpu", "");
 	plan(&host);
 	snprintf(want, sizeof(want), "!@/cpu/nomad-drivers/web-1a2b/cpu.cfs_quota_us\t%ld", cpus * 25000);
@@ -268,14 +268,14 @@ static void test_devices(void **state)
 	assert_true(has(&host, "set", "!@/devices/nomad-drivers/web-1a2b/devices.deny\ta"));
 	assert_true(has(&host, "set", "!@/devices/nomad-drivers/web-1a2b/devices.allow\tc 1:5 r"));
 	of_driver.cgroup_permissions = (char *)"rx";
-	refused(&host, 0, NULL, "not of r, w and m");
+	refused(&host, 0, NULL, "not letters of rwm");
 	of_driver.host_path = (char *)"/dev";
-	refused(&host, 0, NULL, "'/dev' is no device");
+	refused(&host, 0, NULL, "'/dev': not a device");
 	of_driver.host_path = (char *)"/dev/nothing-of-the-kind";
-	refused(&host, 0, NULL, "look at device '/dev/nothing-of-the-kind'");
+	refused(&host, 0, NULL, "inspect device '/dev/nothing-of-the-kind'");
 	host.command.n_devices = 0;
 	host.count = 0;
-	refused(&host, 0, NULL, "devices cannot be kept from the task");
+	refused(&host, 0, NULL, "devices cannot be restricted");
 	host.command.no_limits = true;
 	plan(&host);
 	host_done(&host);
@@ -308,7 +308,7 @@ static void test_v1(void **state)
 	assert_true(has(&host, "set", "!@/memory/nomad-drivers/web-1a2b/memory.limit_in_bytes\t104857600"));
 	assert_true(has(&host, "set", "?@/cpu,cpuacct/nomad-drivers/web-1a2b/cpu.shares\t500"));
 
-	/* Nomad's directories; the freezer of ours is within its. */
+	/* Nomad's directories; our freezer cgroup is below Nomad's. */
 	make(&host, "freezer/nomad/alloc.web");
 	make(&host, "memory/nomad/alloc.web");
 	make(&host, "cpu,cpuacct/nomad/alloc.web");
@@ -317,7 +317,7 @@ static void test_v1(void **state)
 	host.resources.cpuset_cgroup = cpuset;
 	host.command.pids_max = 5;
 	plan(&host);
-	/* Without Nomad's, reserved cores are in a directory of ours. */
+	/* Without Nomad's directory, reserved cores are in our own. */
 	host.resources.cpuset_cgroup = NULL;
 	host.resources.cpuset_cpus = (char *)"1";
 	plan(&host);
@@ -340,7 +340,7 @@ static void test_v1(void **state)
 	host_done(&host);
 }
 
-/* v2 beside v1, with a controller that nobody wanted in v1. */
+/* v2 next to v1, with a controller that v1 does not use. */
 static void test_hybrid(void **state)
 {
 	struct host host;
@@ -374,7 +374,7 @@ static void test_none(void **state)
 	host.resources = (struct nomad_resources){ .memory_mb = 100, .cpu_shares = 500 };
 	plan(&host);
 	assert_int_equal(count(&host, "cg") + count(&host, "set") + count(&host, "supercg"), 0);
-	refused(&host, 7, &host.command.pids_max, "no pids controller");
+	refused(&host, 7, &host.command.pids_max, "no writable pids controller");
 	host.command.pids_max = 7;
 	host.command.pids_if_possible = true;
 	plan(&host);
@@ -383,7 +383,7 @@ static void test_none(void **state)
 	host.command.pids_if_possible = false;
 	/* A system without cgroups, where a jail has the limits. */
 	host.count = -EOPNOTSUPP;
-	refused(&host, 7, &host.command.pids_max, "of a jail");
+	refused(&host, 7, &host.command.pids_max, "for the jail");
 	host.command.no_limits = true;
 	plan(&host);
 	host.command.no_limits = false;

@@ -49,8 +49,8 @@ static void test_tricks(void **state)
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	refused(&t, path, "refuse what is no FIFO");
-	refused(&t, "/dev/zero", "refuse what is no FIFO");
+	refused(&t, path, "refuse a file other than a FIFO");
+	refused(&t, "/dev/zero", "refuse a file other than a FIFO");
 	/* The directory exchanged for a link. */
 	snprintf(path, sizeof(path), "%s/logs", t.base);
 	snprintf(other, sizeof(other), "%s/other", t.base);
@@ -151,7 +151,7 @@ static void test_unread(void **state)
 	(void)state;
 	task_unread(&t, fifo, sizeof(fifo));
 	assert_true(nomad__supervisor_lingers(t.s));
-	/* What is told to it now comes too late. */
+	/* A message to it now comes too late. */
 	assert_int_equal(nomad__supervisor_stop(t.s, SIGTERM, 0, NULL), 0);
 	sleep(5);
 	assert_true(nomad__supervisor_lingers(t.s));
@@ -395,7 +395,7 @@ static void test_rotation(void **state)
 	t.exits = 0;
 	assert_int_equal(nomad__supervisor_clean(t.dir, NULL), 0);
 
-	/* The next run goes on where this one ended; a trap is left behind. */
+	/* The next run continues where this one ended; a symlink is set as a trap. */
 	snprintf(path, sizeof(path), "%s/web.stdout.7", dir);
 	snprintf(buf, sizeof(buf), "%s/target", t.base);
 	assert_int_equal(symlink(buf, path), 0);

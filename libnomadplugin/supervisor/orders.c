@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * orders.c: what a supervisor is told to do. */
+ * orders.c: requests to a supervisor. */
 #include <errno.h>
 #include <signal.h>
 
@@ -23,7 +23,7 @@ static int order(struct nomad__supervisor *s, const char *op, int signal, int64_
 	if (r == -ENOTCONN || r == -EPIPE || r == -ECONNRESET)
 		return 0;
 	if (r < 0)
-		return nomad_error_errno(err, -r, "tell the supervisor of the task (pid %d) to %s", s->pid, op);
+		return nomad_error_errno(err, -r, "request the supervisor of the task (pid %d) to %s", s->pid, op);
 	return 0;
 }
 
@@ -62,7 +62,7 @@ int nomad__supervisor_signal(struct nomad__supervisor *s, int signal, struct nom
 	int r;
 
 	if (signal < 0 || signal >= NOMAD__NSIG)
-		return nomad_error_set(err, EINVAL, "there is no signal %d", signal);
+		return nomad_error_set(err, EINVAL, "signal the task: no signal %d", signal);
 	r = order(s, "signal", signal, 0, err);
 	if (r >= 0 && nomad__answer_await(s, nomad__answer_ask(s, -1)) < 0)
 		r = nomad_error_set(

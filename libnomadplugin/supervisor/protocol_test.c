@@ -166,7 +166,7 @@ static void test_other_protocol(void **state)
 	(void)state;
 	player_init(&p, script, NOMAD_ARRAY_LEN(script));
 	assert_int_equal(attach(&p, &err), -EPROTONOSUPPORT);
-	assert_non_null(strstr(nomad_error_message(err), "another version of the control protocol"));
+	assert_non_null(strstr(nomad_error_message(err), "not version 1 of the control protocol"));
 	nomad_error_free(err);
 	assert_null(p.t.s);
 	assert_int_equal(kill(p.child, 0), 0); /* and it lives */

@@ -17,7 +17,8 @@
 int nomad__task_dir_open(const char *dir);
 int nomad__exit_read(int dirfd, struct nomad__supervisor_exit *ret);
 int nomad__exit_parse(const char *data, size_t size, struct nomad__supervisor_exit *ret);
-/* Read the record of cgroups into ret[NOMAD__MAX_CGROUPS]; how many, or -errno.  Without a record there are none. */
+/* Read the record of cgroups into ret[NOMAD__MAX_CGROUPS]; returns their number, or -errno.  Without a record the
+ * number is 0. */
 int nomad__cgroups_read(int dirfd, struct nomad__cgroup *ret);
 /* Kill all of a task whose supervisor is dead, until `deadline_ns`.  0, -EBUSY, or why it is not known. */
 int nomad__leftovers_kill(int dirfd, int64_t deadline_ns);

@@ -71,21 +71,21 @@ int nomad_rlimit_parse(const char *name, const char *value, struct nomad_rlimit 
 			limit.resource = names[i].resource;
 	if (limit.resource < 0)
 		return nomad_error_set(err, EINVAL,
-				       "there is no resource limit '%s'; there are nofile, nproc, core, memlock, stack "
-				       "and the others of setrlimit(2), in lower case",
+				       "resource limit '%s': unknown; use nofile, nproc, core, memlock, stack or "
+				       "another of setrlimit(2), in lower case",
 				       name);
 	if (!parse(value, colon ? (size_t)(colon - value) : strlen(value), &limit.soft) ||
 	    (colon && !parse(colon + 1, strlen(colon + 1), &limit.hard)))
 		return nomad_error_set(
 			err, EINVAL,
-			"resource limit '%s' cannot be '%s'; write SOFT:HARD or one number for both, or unlimited",
+			"resource limit '%s': invalid value '%s'; write SOFT:HARD, one number for both, or unlimited",
 			name, value);
 	if (!colon)
 		limit.hard = limit.soft;
 	if (limit.soft > limit.hard)
 		return nomad_error_set(err, EINVAL,
-				       "resource limit '%s' cannot be '%s': the soft limit is above the hard one", name,
-				       value);
+				       "resource limit '%s': invalid value '%s': the soft limit is above the hard one",
+				       name, value);
 	*ret = limit;
 	return 0;
 }

@@ -165,7 +165,7 @@ int nomad__spec_user(struct nomad__keys *spec, const char *user, struct nomad_er
 		return 0;
 	r = lookup(user, &uid, &gid, &name);
 	if (r == -ENOENT)
-		return nomad_error_set(err, ENOENT, "user '%s' is not known on this host", user);
+		return nomad_error_set(err, ENOENT, "user '%s': unknown on this host", user);
 	if (r < 0)
 		return nomad_error_errno(err, -r, "look user '%s' up", user);
 	nomad__text_init(&t, list, sizeof(list));
@@ -212,12 +212,12 @@ int nomad__spec_start(struct nomad__keys *spec, const struct nomad__supervise *w
 	int r;
 
 	if (!command->argv || !command->argv[0] || command->argv[0][0] != '/')
-		return nomad_error_set(err, EINVAL, "no absolute path of a program to run");
+		return nomad_error_set(err, EINVAL, "the program has no absolute path");
 	if (command->n_rlimits > 16)
-		return nomad_error_set(err, EINVAL, "%zu resource limits are too many, 16 are possible",
+		return nomad_error_set(err, EINVAL, "%zu resource limits are too many, the maximum is 16",
 				       command->n_rlimits);
 	if (command->oom_score_adj < -1000 || command->oom_score_adj > 1000)
-		return nomad_error_set(err, EINVAL, "oom_score_adj %d is not between -1000 and 1000",
+		return nomad_error_set(err, EINVAL, "oom_score_adj %d: not between -1000 and 1000",
 				       command->oom_score_adj);
 	nomad__keys_add(spec, "v", "1");
 	nomad__keys_add(spec, "dir", what->dir);
@@ -233,7 +233,7 @@ int nomad__spec_start(struct nomad__keys *spec, const struct nomad__supervise *w
 	if (command->notify && !spec->failed && nomad__fields_get_num(spec->data, spec->size, "uid", 0) > 0 &&
 	    geteuid() == 0)
 		return nomad_error_set(err, EINVAL,
-				       "a process that tells when it is ready has to run as root, not as '%s'",
+				       "a process that reports when it is ready must run as root, not as '%s'",
 				       command->user);
 	if (command->notify)
 		nomad__keys_num(spec, "notify", 1);

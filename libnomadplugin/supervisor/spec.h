@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * supervisor/spec.h: a list of keys that grows: what a supervisor is told. */
+ * supervisor/spec.h: a growing list of keys: the specification for a supervisor. */
 #ifndef NOMAD_SUPERVISOR_SPEC_H
 #define NOMAD_SUPERVISOR_SPEC_H
 

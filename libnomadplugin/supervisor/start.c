@@ -100,7 +100,7 @@ static int start_and_wait(struct nomad__supervisor *s, const struct nomad__super
 	r = nomad__unix_send(s->fd, m.buf, m.used, &file, 1, true);
 	close(file);
 	nomad__crash_at("start-sent");
-	/* One that got no specification goes when there is no connection any more. */
+	/* A supervisor without a specification exits when its connection closes. */
 	if (r < 0) {
 		close(s->fd);
 		s->fd = -1;
@@ -144,7 +144,7 @@ int nomad__supervisor_start(struct nomad__loop *loop, const struct nomad__superv
 	if (r >= 0) {
 		r = record_cgroups(s->dirfd, &spec);
 		if (r < 0)
-			nomad_error_errno(err, -r, "write into directory '%s'", what->dir);
+			nomad_error_errno(err, -r, "write to directory '%s'", what->dir);
 	}
 	if (r < 0)
 		goto out;
@@ -156,7 +156,7 @@ int nomad__supervisor_start(struct nomad__loop *loop, const struct nomad__superv
 			nomad_error_errno(err, -r, "watch the supervisor");
 	}
 	if (r < 0) {
-		/* Our end first: a supervisor that goes on is told to stop by that. */
+		/* Close our end first: a supervisor that still runs then stops. */
 		if (s->fd >= 0)
 			close(s->fd);
 		s->fd = -1;

@@ -78,7 +78,7 @@ int nomad__supervisor_stats(struct nomad__supervisor *s, struct nomad__stats_cac
 	if (!cache->open) {
 		n = nomad__cgroups_read(s->dirfd, cgroups);
 		if (n < 0)
-			return nomad_error_errno(err, -n, "read which cgroups there are, in directory '%s'", s->dir);
+			return nomad_error_errno(err, -n, "read the list of cgroups in directory '%s'", s->dir);
 		nomad__stats_open(cgroups, n, cache->fds);
 		cache->open = true;
 	}

@@ -62,7 +62,7 @@ static void test_rules(void **state)
 		/* Nothing but the sweep says that nothing is left. */
 		assert_int_equal(super_table[s][EV_EMPTY].action, ACT_NONE);
 	}
-	/* A start that nobody waits for is undone; a task that runs goes on. */
+	/* A start without a waiting client is undone; a running task continues. */
 	leads(ST_STARTING, EV_STARTER_GONE, ST_KILLING, ACT_KILL);
 	leads(ST_WAITING, EV_STARTER_GONE, ST_KILLING, ACT_KILL);
 	leads(ST_RUNNING, EV_STARTER_GONE, ST_RUNNING, ACT_NONE);

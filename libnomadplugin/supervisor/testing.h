@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * supervisor/testing.h: what the tests of this folder share: a task in a
- * temporary directory, waiting for its end, and a census of what is left. */
+ * temporary directory, waiting for its end, and a census of leftovers. */
 #ifndef NOMAD_SUPERVISOR_TESTING_H
 #define NOMAD_SUPERVISOR_TESTING_H
 

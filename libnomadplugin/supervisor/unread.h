@@ -10,7 +10,7 @@
 
 struct nomad__unread {
 	int fds[2];	  /* -1: there is no pipe */
-	bool too_late[2]; /* nobody else had it open: what was in it is gone */
+	bool too_late[2]; /* no other process had it open: its data is lost */
 };
 
 /* Opens the pipes with these paths of stdout and stderr (NULL: none).  Reads nothing, never waits. */

@@ -80,7 +80,7 @@ void nomad__call_finish(struct nomad__call *call);
 /* SEND_ALL: runs `drained` (completion-queue thread) when the queue, having
  * been at `high` bytes or above, falls to half of that. */
 void nomad__call_on_drained(struct nomad__call *call, size_t high, void (*drained)(struct nomad__call *call));
-/* BIDI: goes on with input after more() paused it. */
+/* BIDI: continues with input after more() paused it. */
 void nomad__call_receive(struct nomad__call *call);
 /* Runs the server's shutdown callback once this call is answered. */
 void nomad__call_then_shutdown(struct nomad__call *call);

@@ -324,11 +324,11 @@ int nomad__task_info_of(const Pb__TaskConfig *config, struct nomad_task_info *re
 	int r;
 
 	if (!config || !*config->id)
-		return nomad_error_set(err, EINVAL, "read the task: it has no id");
+		return nomad_error_set(err, EINVAL, "read the task: no id");
 	/* Every path of the task is below it, and drivers are promised absolute ones. */
 	if (*config->alloc_dir && *config->alloc_dir != '/')
-		return nomad_error_set(err, EINVAL, "read task '%s': its alloc_dir '%s' is not an absolute path",
-				       config->id, config->alloc_dir);
+		return nomad_error_set(err, EINVAL, "read task '%s': alloc_dir '%s': not an absolute path", config->id,
+				       config->alloc_dir);
 	r = strings(config, &info);
 	if (r >= 0)
 		r = copy_map(&info.env, config->env, config->n_env);

@@ -8,7 +8,7 @@
 #include "wire/message.h"
 
 enum {
-	NOMAD__MAP_MAX = 16384, /* entries of env and the like */
+	NOMAD__MAP_MAX = 16384, /* entries of env and other maps */
 };
 
 /* Fills a task info with deep copies of a TaskConfig.  -EINVAL if it has no id. */

@@ -314,7 +314,7 @@ void nomad__serve_exec_streaming(struct nomad__call *call, const ProtobufCMessag
 
 	if (!setup || setup->n_command == 0) {
 		nomad__call_fail_status(call, GRPC_STATUS_INVALID_ARGUMENT,
-					"run a command in the task: the first message names none");
+					"run a command in the task: the first message has no command");
 		return;
 	}
 	nomad__call_set_task(call, setup->task_id);

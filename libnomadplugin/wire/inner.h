@@ -52,7 +52,7 @@ struct nomad__server {
 	struct nomad__call *soon; /* calls with something to send, linked by .next_soon; each has a reference */
 	struct nomad__call **soon_tail;
 	bool stopped;  /* gRPC's own shutdown is complete */
-	bool draining; /* the queue was told to end */
+	bool draining; /* the queue is shutting down */
 	bool ended;    /* the thread has left its loop */
 };
 

@@ -90,7 +90,7 @@ static void wrong_strings_are_repaired_wherever_they_are(void **state)
 	pb__fingerprint_response__free_unpacked(read, NULL);
 	free(bytes.data);
 
-	/* An integer in the oneof is no string to look at. */
+	/* An integer in the oneof is not read as a string. */
 	value.value_case = PB__ATTRIBUTE__VALUE_INT_VAL;
 	value.int_val = 0x1234;
 	assert_int_equal(nomad__message_pack(&fp.base, bytes_alloc, &bytes), 0);

@@ -6,8 +6,8 @@
  *	  -> accept connections, and watch the host -> end
  *
  * Nothing here touches state that another instance may use: an agent starts
- * each plugin three times, twice just to ask and to validate, also beside an
- * instance that still serves (see SetConfig and Init in core/).
+ * each plugin three times, twice only to get the schema and to validate, also while another
+ * instance still serves (see SetConfig and Init in core/).
  *
  * The end comes in one of two ways.  The host asks (GRPCController.Shutdown):
  * then the process is gone within two seconds, whatever a driver does, since
@@ -44,7 +44,7 @@ enum {
 	TICK_MS = 5000,	       /* between checks that the host lives */
 	ORPHAN_TICK_MS = 500,  /* between checks for calls once it is gone */
 	SETTLE_MS = 1000,      /* until a connection's first calls are over */
-	ACCEPT_PAUSE_MS = 100, /* after EMFILE and the like */
+	ACCEPT_PAUSE_MS = 100, /* after EMFILE and similar errors */
 };
 static const int64_t orphan_ns = 5 * SECOND;
 static const int64_t socket_check_ns = 60 * SECOND;
@@ -78,12 +78,12 @@ static int check_environment(struct nomad_error **err)
 
 	if (certificate && *certificate)
 		return nomad_error_set(err, EOPNOTSUPP,
-				       "the host asks for TLS (PLUGIN_CLIENT_CERT is set), which this plugin does not "
-				       "speak: switch AutoMTLS off, or unset the variable");
+				       "serve the plugin: the agent requires TLS (PLUGIN_CLIENT_CERT is set), which "
+				       "this plugin does not support; disable AutoMTLS, or unset the variable");
 	if (!nomad__handshake_has_version(versions, PROTOCOL_VERSION))
 		return nomad_error_set(err, EPROTONOSUPPORT,
-				       "the host speaks plugin protocol '%s', this plugin version %d: use a driver "
-				       "made for this release of Nomad",
+				       "serve the plugin: the agent uses plugin protocol '%s', this plugin version %d; "
+				       "use a driver for this release of Nomad",
 				       versions, PROTOCOL_VERSION);
 	return 0;
 }
@@ -127,12 +127,12 @@ static int tell_host(struct life *life, struct nomad_error **err)
 	size_t size;
 
 	if (!line)
-		return nomad_error_errno(err, ENOMEM, "make the handshake line");
+		return nomad_error_errno(err, ENOMEM, "create the handshake line");
 	if (null < 0)
 		return nomad_error_errno(err, errno, "open /dev/null");
 	life->host_pipe = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (life->host_pipe < 0)
-		return nomad_error_errno(err, errno, "keep the pipe to the host");
+		return nomad_error_errno(err, errno, "keep the pipe to the agent");
 	size = strlen(line);
 	for (size_t done = 0; done < size;) {
 		ssize_t n = write(life->host_pipe, line + done, size - done);
@@ -192,8 +192,8 @@ static bool accept_one(struct life *life)
 	return true;
 }
 
-/* Cleaners of /tmp remove sockets that look old.  The connection that is
- * open goes on, but no other agent could find us: bind it again. */
+/* Cleaners of /tmp remove sockets that look old.  The open
+ * connection continues, but no other agent could connect: bind it again. */
 static void keep_socket(struct life *life)
 {
 	NOMAD_AUTO_ERROR struct nomad_error *err = NULL;
@@ -205,8 +205,8 @@ static void keep_socket(struct life *life)
 		return;
 	r = nomad__socket_listen_at(life->path, &fd, &err);
 	nomad_log_kv(NOMAD_LOG_WARN,
-		     r < 0 ? "the plugin's socket was removed and cannot be made again"
-			   : "the plugin's socket was removed; made it again",
+		     r < 0 ? "the plugin's socket was removed and cannot be created again"
+			   : "the plugin's socket was removed; created it again",
 		     "path", life->path, r < 0 ? "error" : NULL, nomad_error_message(err), NULL);
 	if (r < 0)
 		return;
@@ -240,7 +240,7 @@ static void serve(struct life *life)
 		if (!life->host_gone && ((n > 0 && fds[2].revents & (POLLERR | POLLNVAL)) || getppid() != life->host)) {
 			life->host_gone = true;
 			nomad_log(NOMAD_LOG_INFO,
-				  "the agent is gone; the plugin ends unless another one takes it over");
+				  "the agent has disconnected; the plugin exits unless another agent connects");
 		}
 		if (life->host_gone && nomad__server_idle_ns(life->server) > orphan_ns)
 			return;

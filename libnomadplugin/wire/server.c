@@ -149,11 +149,11 @@ int nomad__server_new(struct nomad_plugin *plugin, const struct nomad__method *m
 	int r;
 
 	if (!server)
-		return nomad_error_errno(err, ENOMEM, "make the server");
+		return nomad_error_errno(err, ENOMEM, "create the server");
 	r = count_calls(plugin, methods, n_methods);
 	if (r < 0) {
 		free(server);
-		return nomad_error_errno(err, -r, "make the server");
+		return nomad_error_errno(err, -r, "create the server");
 	}
 	server->plugin = plugin;
 	server->methods = methods;

@@ -44,7 +44,7 @@ static int find_group(const char *name, gid_t *ret, struct nomad_error **err)
 	errno = 0;
 	number = strtoul(name, &end, 10);
 	if (errno != 0 || *end || *name < '0' || *name > '9' || number >= UINT32_MAX)
-		return nomad_error_set(err, EINVAL, "PLUGIN_UNIX_SOCKET_GROUP: there is no group '%s'", name);
+		return nomad_error_set(err, EINVAL, "PLUGIN_UNIX_SOCKET_GROUP: no group '%s'", name);
 	*ret = (gid_t)number;
 	return 0;
 }

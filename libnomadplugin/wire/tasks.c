@@ -42,7 +42,7 @@ static bool network_override(const struct nomad__started *started, Pb__NetworkOv
 	return true;
 }
 
-/* The call has ended; if before its answer, nobody hears of the task any more. */
+/* The call has ended; if before its answer, no agent knows of the task. */
 static void caller_gone(struct nomad__call *call, void *caller)
 {
 	(void)call;

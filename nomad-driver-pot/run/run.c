@@ -5,9 +5,9 @@
  *	run [-u USER[:GROUP]] COMMAND [ARGUMENT...]
  *
  * pot starts a command in the background of a shell, which then ignores SIGINT and SIGQUIT, and a shell cannot take
- * back what was ignored before it started.  This program can.  It also connects the task's stdout: pot's own goes
- * to a file, as pot writes messages of its own there.  The first line of this program in that file is how the driver
- * knows that there was a jail: pot start goes on without one, and reports that the task has ended with 1.
+ * back what was ignored before it started.  This program can.  It also connects the task's stdout: pot's stdout
+ * goes to a file, because pot writes its own messages there.  The first line of this program in that file is how the
+ *driver knows that there was a jail: pot start continues without one, and reports that the task has ended with 1.
  *
  * With -u it becomes a user of the jail, by name or number, with HOME, USER and LOGNAME.
  *

@@ -195,7 +195,7 @@ func TestGC(t *testing.T) {
 		t.Error("gc ended a task that runs")
 	}
 	// An agent that is down claims nothing: what runs is ended if that is said.
-	if out := other.command(t, "gc", "--running"); out != "removed "+ran.id+" (running): it runs, and no plugin claims it\n" || alive(all[ran.id].Pid) {
+	if out := other.command(t, "gc", "--running"); out != "removed "+ran.id+" (running): no plugin claims this running task\n" || alive(all[ran.id].Pid) {
 		t.Errorf("gc --running: %q", out)
 	}
 	if !alive(all[theirs.id].Pid) {

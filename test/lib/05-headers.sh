@@ -68,5 +68,5 @@ else skip 'a table of options in C++' "no $cxx on PATH"; fi
 
 # Private parts stay private: no public header includes another folder's.
 foreign() { ! grep -HnE '^ *# *include *"' libnomadplugin/nomad/*.h | grep -v '"nomad/'; }
-run_test 'public headers include public headers only' foreign
+run_test 'public headers include only public headers' foreign
 done_testing

@@ -8,18 +8,18 @@ archive=$BUILD/libnomadplugin/libnomadplugin.a
 objects=$BUILD/libnomadplugin/private.a
 [ -e "$archive" ] || skip_all "$archive is not built"
 
-# names ARCHIVE PATTERN: prints the names that it exports beside the pattern and what sanitizers add.
+# names ARCHIVE PATTERN: prints the exported names that do not match the pattern and are not from sanitizers.
 names() {
 	nm -g --defined-only "$1" | awk -v want="$2" '
 		NF == 3 { n++ }
 		NF == 3 && $3 !~ want && $3 !~ /^_*(asan|odr_asan|ubsan|start|stop|llvm|gcov)/ { print $3; bad = 1 }
 		END { exit bad || n < 20 }'
 }
-run_test 'the installed archive exports nomad_ only' names "$archive" '^nomad_[^_]'
+run_test 'the installed archive exports only nomad_' names "$archive" '^nomad_[^_]'
 if [ -e "$objects" ]; then
-	run_test 'its objects share nomad_, nomad__ and pb__ only' names "$objects" '^(nomad_|pb__)'
+	run_test 'its objects share only nomad_, nomad__ and pb__' names "$objects" '^(nomad_|pb__)'
 else
-	skip 'its objects share nomad_, nomad__ and pb__ only' "$objects is not built"
+	skip 'its objects share only nomad_, nomad__ and pb__' "$objects is not built"
 fi
 
 # What a public header declares is there.

@@ -31,9 +31,9 @@ t_forbidden() {
 	file_has "$T/said" "libnomadplugin/$1: ${name%?}" || { cat "$T/said"; return 1; }
 	rm -rf "$T/tree" "$T/built"
 }
-run_test 'every include is one that ARCHITECTURE.md allows' check . "$BUILD"
+run_test 'ARCHITECTURE.md allows every include' check . "$BUILD"
 run_test 'a forbidden include of a folder is found' t_forbidden schema/text.c '"core/core.h"'
-run_test 'a forbidden include by way of a header is found' t_forbidden base/hash.c '"supervisor/client.h"'
+run_test 'a forbidden indirect include is found' t_forbidden base/hash.c '"supervisor/client.h"'
 run_test 'a forbidden library is found' t_forbidden schema/number.c '<pthread.h>'
 
 # What the supervisor program is linked with is libc.

@@ -38,7 +38,7 @@ t_columns() {
 t_file_length() {
 	product | xargs wc -l | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }' | none
 }
-# Strings are taken out, so that "https://..." is no comment.
+# Strings are taken out, so that "https://..." is not a comment.
 t_idiom() {
 	c_files | while IFS= read -r f; do
 		sed -E 's/"([^"\\]|\\.)*"/""/g' "$f" |

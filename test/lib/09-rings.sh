@@ -19,10 +19,10 @@ total=0
 # part WHAT DIR SOURCES [PREFIX]
 part() {
 	_name=$1; shift
-	if [ ! -d "$1" ] || [ -z "$(objects "$1" "$2" | head -n 1)" ]; then skip "$_name: no ring" 'not built'
+	if [ ! -d "$1" ] || [ -z "$(objects "$1" "$2" | head -n 1)" ]; then skip "$_name: no dependency cycle" 'not built'
 		return 0; fi
 	total=$((total + $(rings "$@" | sed -n 's/ rings$//p')))
-	run_test "$_name: no ring" rings "$@"
+	run_test "$_name: no dependency cycle" rings "$@"
 }
 part 'library' "$BUILD/libnomadplugin" libnomadplugin
 part 'supervisor program' "$BUILD/libnomadplugin/supervisor/program/obj" libnomadplugin
@@ -49,6 +49,6 @@ t_pair() {
 		(cd "$T/pair" && ${CC:-cc} -c b.c) && ! rings "$T/pair" "$T/pair" >"$T/said" &&
 		printf '| `a.c` `b.c` | a reason |\n' >"$T/rules.md" && rules=$T/rules.md && rings "$T/pair" "$T/pair"
 }
-run_test 'a ring of three files is found' t_found
-run_test 'a pair may stay only with its reason' t_pair
+run_test 'a cycle of three files is found' t_found
+run_test 'a cycle of two files requires a reason' t_pair
 done_testing

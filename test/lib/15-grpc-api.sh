@@ -7,7 +7,7 @@ cc=${CC:-cc}
 requires pip tar "$cc"
 [ -e "$BUILD/libnomadplugin/wire/driver.pb-c.h" ] || skip_all "$BUILD/libnomadplugin is not built"
 
-# pip cannot just fetch a source package: it goes on to prepare metadata,
+# pip cannot just fetch a source package: it also prepares metadata,
 # which takes minutes or fails.  The package is all we want, so take its
 # headers as soon as it is unpacked.
 mkdir "$T/pip"

@@ -61,11 +61,11 @@ census_before
 run_test 'the library is installed' t_install
 run_test 'the example builds against it' t_build
 run_test 'its executable is hardened' t_hardened
-run_test 'it has less than a hundred lines' t_short
+run_test 'the example has less than 100 lines' t_short
 run_test 'run gives output, event and exit code' t_run
 run_test 'validate names option, value and choices' t_validate
-run_test 'schema and doctor tell of it' t_schema
-run_test 'SIGTERM stops the task, and its code is told' t_interrupt
+run_test 'schema and doctor describe the example' t_schema
+run_test 'SIGTERM stops the task and run exits with its code' t_interrupt
 run_test 'nothing is left behind' census_after
 require_nomad
 run_test 'a real agent runs it' t_agent

@@ -26,6 +26,6 @@ t_threads() {
 	[ "$n" -le 1 ] || { echo "$n threads before the handshake line"; return 1; }
 }
 
-run_test 'a traced plugin says its handshake and ends' traced
+run_test 'a traced plugin prints its handshake and exits' traced
 run_test 'the handshake line does not wait for gRPC to start' t_threads
 done_testing

@@ -14,9 +14,9 @@ CENSUS_DIRS=$T/state
 [ -r /dev/kmsg ] || { rm -f /dev/kmsg; mknod /dev/kmsg c 1 11; }
 
 n_runs() { says '{"ulimit":[{"nofile":"111"}]}' '{"MemoryMB":16}' 'ulimit -n' 111; }
-n_pids() { refused '{"pids_max":10}' 'limit of 10 processes cannot be kept.*no pids controller'; }
-n_devices() { refused '{"device_policy":"listed"}' 'devices cannot be kept from the task'; }
-n_quota() { refused '{"cpu_hard_limit":true}' 'hard limit of CPU time cannot be kept.*no cpu controller'; }
+n_pids() { refused '{"pids_max":10}' 'limit of 10 processes cannot be applied.*pids controller'; }
+n_devices() { refused '{"device_policy":"listed"}' 'devices cannot be restricted'; }
+n_quota() { refused '{"cpu_hard_limit":true}' 'hard limit of CPU time cannot be applied.*cpu controller'; }
 n_kill() {
 	spawn_task '{}' '{}' 'for i in 1 2 3; do (trap "" TERM HUP; setsid sleep 4711 & ) ; done; echo on;
 		exec sleep 4711' && wait_for 60 'it runs' said on &&
@@ -34,8 +34,8 @@ while awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/self/mounts | sort -r | xargs -
 	grep -qE ' cgroup2? ' /proc/self/mounts || break
 done
 run_test 'no cgroups: a task runs, with its rlimits' n_runs
-run_test 'no cgroups: a limit on processes is refused, not forgotten' n_pids
-run_test 'no cgroups: so is a device policy' n_devices
-run_test 'no cgroups: and a hard limit of CPU time' n_quota
-run_test 'no cgroups: all that a task started dies with it' n_kill
+run_test 'no cgroups: a limit on processes is refused' n_pids
+run_test 'no cgroups: a device policy is refused' n_devices
+run_test 'no cgroups: a hard limit of CPU time is refused' n_quota
+run_test 'no cgroups: all child processes die with the task' n_kill
 done_testing

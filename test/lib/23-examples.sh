@@ -42,7 +42,7 @@ t_remote_stop() {
 	wait "$pid"
 	is $? 241
 }
-# Also without NOMAD_OWN_LOGS, where Nomad makes FIFOs that this driver never opens, no reader waits in vain.
+# Without NOMAD_OWN_LOGS Nomad makes FIFOs that this driver never opens; their readers must not wait.
 t_remote_agent() {
 	examples/remote/service 8100 &
 	service=$!
@@ -81,19 +81,19 @@ t_rust() {
 	is "$("$exe" run --config "$T/config.json" examples/rust/fortune.json)" 'measure first' || return 1
 	sed 's/measure first/why?/' examples/rust/fortune.json >"$T/why.json"
 	"$exe" run --config "$T/config.json" "$T/why.json" >"$T/out" 2>&1 && return 1
-	file_has "$T/out" "print 'why\?': a question is no wisdom"
+	file_has "$T/out" "print 'why\?': a question is not wisdom"
 }
 
 census_before
 run_test 'the library is installed' t_install
 run_test 'each example has less than 120 lines' t_short
 if command -v curl >/dev/null && command -v python3 >/dev/null; then
-	run_test 'remote: the job runs at the service and its code is told' t_remote
+	run_test 'remote: the job runs at the service and its exit code is reported' t_remote
 	run_test 'remote: a task is stopped' t_remote_stop
-	run_test 'remote: a service that is away is an error' t_remote_absent
+	run_test 'remote: an unreachable service is an error' t_remote_absent
 else skip 'remote' 'no curl or no python3'; fi
-run_test 'C++: it runs' t_cpp
-run_test 'Rust: it runs, and its errors are told' t_rust
+run_test 'C++: the example runs' t_cpp
+run_test 'Rust: the example runs and reports its errors' t_rust
 run_test 'nothing is left behind' census_after
 require_nomad
 run_test 'remote: under a real agent' t_remote_agent

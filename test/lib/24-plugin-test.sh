@@ -18,7 +18,7 @@ t_good() {
 	judged "$driver" || { grep -v '^ok' "$T/out"; return 1; }
 	file_has "$T/out" '^1\.\.5[0-9]$' && ! grep -E '^not|SKIP' "$T/out"
 }
-# A plugin that is another one, or stands before it: script $1, with "$DRIVER" for the real one.
+# A plugin that replaces or wraps the real one: script $1, with "$DRIVER" for the real one.
 bad() {
 	printf '#!/bin/sh\nDRIVER=%s\n%s\n' "$PWD/$driver" "$1" >"$T/bad" && chmod +x "$T/bad" || return 1
 	judged "$T/bad" && { cat "$T/out"; return 1; }
@@ -45,10 +45,10 @@ t_config() {
 t_usage() { "$judge" >/dev/null 2>"$T/err"; is $? 2 && file_has "$T/err" '^usage: .* PLUGIN JOB'; }
 
 census_before
-run_test 'the test driver passes all' t_good
+run_test 'the test driver passes all checks' t_good
 run_test 'no handshake' t_silent
 run_test 'a handshake without the cookie' t_cookie
-run_test 'words on stdout' t_chatty
+run_test 'a plugin that prints to stdout' t_chatty
 run_test 'another protocol' t_version
 run_test 'tasks that die with the plugin' t_dies
 run_test 'a job without a task that starts' t_config

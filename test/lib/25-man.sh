@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Manuals: every driver has whole ones, and what stands in the tables stands
-# in them, and nothing else does: options, commands, error ids, checks; every
-# public function, too.
+# Manuals: every driver has complete ones, with exactly the options, commands,
+# error ids and checks of its tables; every public function has a page.
 . test/lib.sh
 requires podchecker pod2man jq perl
 
@@ -123,7 +122,7 @@ t_functions() {
 	[ "$(wc -l <"$T/defined")" -gt 40 ] || { cat "$T/defined"; return 1; }
 	while IFS= read -r function; do
 		grep -Eq "^=item B<< .*[ *]$function\(" "$man"/nomad_*.3.pod ||
-			{ echo "no page tells of $function()"; return 1; }
+			{ echo "no page describes $function()"; return 1; }
 	done <"$T/defined"
 	for header in libnomadplugin/nomad/*.h; do libnomadplugin/man/header-pod --functions "$header"; done | sort -u |
 		diff "$T/defined" -
@@ -180,24 +179,24 @@ t_runner() {
 		grep -o -e '--[a-z]\{1,\}' | sort -u | diff "$T/known" -
 }
 
-run_test 'all manuals are made, as pages and as HTML' t_made
-run_test 'their markup is right' t_pod
-run_test 'man has nothing to say against a page' t_roff
-run_test 'links in the HTML lead somewhere' t_links
-run_test 'the HTML is whole' t_html
+run_test 'all manuals are built, as man pages and as HTML' t_made
+run_test 'the markup of the manuals is valid' t_pod
+run_test 'mandoc and groff report no problem' t_roff
+run_test 'links in the HTML are valid' t_links
+run_test 'the HTML is well-formed' t_html
 drivers=0
 for exe in "$BUILD"/plugins/nomad-driver-*; do
 	[ -x "$exe" ] || skip_all 'no driver is built'
 	drivers=$((drivers + 1)) name=$(basename "$exe")
-	run_test "$name has whole manuals" t_sections "$name"
+	run_test "$name has complete manuals" t_sections "$name"
 	run_test "$name: every option, and no other" t_options "$name"
 	run_test "$name: every command and its options, and no other" t_commands "$name"
 	run_test "$name: every error id, and no other" t_errors "$name"
 	run_test "$name: every check of the host, and no other" t_checks "$name"
 done
 run_test 'every public function has a page' t_functions
-run_test 'and a text' t_texts
-run_test 'each function has a page of its name where they are installed' t_installed
+run_test 'every page of a function has a text' t_texts
+run_test 'each installed function has a page of its name' t_installed
 run_test 'nomadinit: every option, and no other' t_nomadinit
 run_test 'nomadinit: every command, and no other' t_nomadinit_commands
 run_test 'the builder of images: every option, and no other' t_builder

@@ -15,7 +15,7 @@ t_install() {
 	PATH=$T/prefix/bin:$PATH
 	[ -s "$T/prefix/share/man/man7/nomadplugin.7" ] && [ -s "$T/prefix/share/man/man1/nomad-plugin-test.1" ]
 }
-# Files into $T/guide, what is to be run into $T/steps/NN, in order; excerpts are compared with their file.
+# Writes files to $T/guide and commands to $T/steps/NN, in order; compares excerpts with their file.
 t_blocks() {
 	mkdir "$T/guide" "$T/steps" && perl -0777 -ne '
 		my ($kind, $name, $n, %files) = ("", "", 10);
@@ -53,6 +53,6 @@ t_policy() {
 export T
 run_test 'the library is installed' t_install
 run_test 'each block is for a file, for the shell, or part of an example' t_blocks
-run_test 'the steps of the guide make a driver that passes nomad-plugin-test, and a package' t_steps
-run_test 'its policy refuses what the operator does not allow' t_policy
+run_test 'the guide builds a driver that passes nomad-plugin-test, and a package' t_steps
+run_test 'the policy of the guide refuses a path that the operator does not allow' t_policy
 done_testing

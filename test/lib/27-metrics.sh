@@ -25,7 +25,7 @@ jq -n --arg d "$T/state" --arg s "$socket" '{ state_dir: $d, metrics: { socket: 
 CENSUS_DIRS="$T/state $T/run $T/collector"
 
 scrape() { "$driver" metrics --socket "$socket" >"$T/text"; }
-# value SAMPLE, as it stands in the last text; nothing if it does not
+# value SAMPLE: prints its value in the last text, or nothing
 value() { awk -v want="nomad_driver_$1" '{ n = $NF; sub(/ [^ ]*$/, "") } $0 == want { print n }' "$T/text"; }
 has_value() { scrape && [ "$(value "$1")" = "$2" ]; }
 job() { job_json "$1" testdriver "$(jq -n --arg c "$2" '{ command: $c }')" >"$T/$1.json" && run_job "$T/$1.json"; }
@@ -92,10 +92,10 @@ gone() { [ ! -e "$socket" ] && [ ! -e "$file" ] && [ ! -e "$file.new" ]; }
 run_test 'the plugin shows its metrics on the socket that its configuration names' t_up
 run_test 'socket 0600, file 0644, state directory 0700' t_modes
 run_test 'starts, ends by kind, tasks and open calls are counted' t_counts
-run_test 'it is OpenMetrics to the letter, in the file too' t_strict
-run_test 'the reference parser and that of node_exporter'"'"'s format read the same of it' t_reference
-run_test 'the command prints it, or says that it is off' t_command
-run_test 'whoever connects gets plain text, without a request' t_plain
+run_test 'socket and file have valid OpenMetrics text' t_strict
+run_test 'the reference parser and node_exporter'"'"'s read the same values' t_reference
+run_test 'the command prints the metrics, or reports that they are off' t_command
+run_test 'each client gets plain text, without a request' t_plain
 run_test 'killed: the next plugin takes the socket over and counts the recovery' t_killed
-run_test 'at its end socket and file are gone' t_down
+run_test 'the plugin removes socket and file at its end' t_down
 done_testing

@@ -41,7 +41,7 @@ t_typo() {
 	! "$driver" policy --config "$T/plugin.json" 2>"$T/said" && file_has "$T/said" 'alow_bind'
 }
 run_test 'each driver has a policy' t_declared
-run_test 'what is in force, and why' t_in_force
+run_test 'policy prints the rules and their sources' t_in_force
 run_test 'the rules are options of the plugin block' t_schema
 run_test 'a misspelt rule is named' t_typo
 done_testing

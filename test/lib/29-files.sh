@@ -18,7 +18,7 @@ cat >"$T/agent.hcl" <<-'HCL'
 	}
 	plugin "nomad-driver-other" {
 	  config {
-	    no_option = "of ours"
+	    no_option = "unknown"
 	  }
 	}
 	plugin "nomad-driver-nspawn" {
@@ -129,9 +129,9 @@ t_no_nomad() {
 run_test 'the plugin block of an agent, as HCL and JSON' t_config
 run_test 'a configuration without this plugin' t_no_block
 run_test 'validate lists all mistakes' t_mistakes
-run_test 'validate --policy judges as a node would' t_judged
-run_test 'validate --policy judges what only a driver judges on its node' t_judged_pot
+run_test 'validate --policy refuses the same as a node' t_judged
+run_test 'validate --policy checks options that the driver itself checks' t_judged_pot
 run_test 'a job from standard input' t_stdin
-run_test 'what nomad says of wrong HCL' t_bad_hcl
+run_test 'nomad'"'"'s error for invalid HCL is shown' t_bad_hcl
 run_test 'without nomad HCL is refused, JSON is read' t_no_nomad
 done_testing

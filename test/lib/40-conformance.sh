@@ -11,7 +11,7 @@ GOFLAGS=-mod=readonly GOTOOLCHAIN=local
 GOCACHE=${GOCACHE:-$(go env GOCACHE)} GOMODCACHE=${GOMODCACHE:-$(go env GOMODCACHE)}
 export GOFLAGS GOTOOLCHAIN GOCACHE GOMODCACHE
 
-# Where the modules cannot be had this is no failure of ours.
+# Without access to the modules the test is skipped.
 program=$PWD/$BUILD/test/conformance${TAGS:+-$TAGS}.test
 if [ -z "${NOMAD_TEST_DIR:-}" ]; then
 	(cd test/conformance && go mod download) >"$T/download" 2>&1 ||

@@ -198,24 +198,24 @@ run_test 'the state before, after a first task' t_before
 run_test 'a batch job that exits 0' t_exit_0
 run_test 'nomad alloc logs shows stdout and stderr' t_logs
 run_test 'a batch job that exits 7' t_exit_7
-run_test 'a death by signal 9' t_signal_death
-run_test 'the driver tells events' t_events
+run_test 'a task killed by signal 9' t_signal_death
+run_test 'the driver sends events' t_events
 run_test 'a misspelt option is named' t_misspelt
 run_test 'a value out of bounds is named, and what is allowed' t_out_of_bounds
-run_test 'a failing start says why and is not tried again' t_failing_start
-run_test 'a start that may be tried again is' t_retryable_start
+run_test 'a failed start reports the reason and is not retried' t_failing_start
+run_test 'a retryable start is retried' t_retryable_start
 run_test 'nomad alloc exec: exit code and stdin' t_exec
 run_test 'nomad alloc exec with a terminal: size, environment, exit code' t_exec_tty
-run_test 'nomad alloc exec that is killed: its command goes too' t_exec_ends
+run_test 'nomad alloc exec is killed: its command is killed too' t_exec_ends
 run_test 'nomad alloc signal' t_signal
 run_test 'nomad shows statistics' t_stats
 run_test 'plugin kill -9: same pid, no gap in the logs, exec' t_plugin_killed
 run_test 'agent kill -9 and restart: same pid, no gap in the logs, exec' t_agent_killed
-run_test 'agent SIGTERM and restart: it ends, no socket, same pid, no gap' t_agent_term
-run_test 'a task exits while agent and plugin are down: its true code' t_exit_while_down
-run_test 'a stopped job ends by SIGTERM' t_stop
+run_test 'agent SIGTERM and restart: the agent exits, no socket, same pid, no gap' t_agent_term
+run_test 'a task exits while agent and plugin are down: its exit code is reported' t_exit_while_down
+run_test 'a stopped job gets SIGTERM' t_stop
 run_test '20 tasks' t_many
 run_test 'nothing is left behind' t_census
-run_test 'the agent ends and takes its plugin along' t_end
-run_test 'the agent log holds no trouble' t_no_panic
+run_test 'the agent exits and ends its plugin' t_end
+run_test 'the agent log has no panic and no unexpected error' t_no_panic
 done_testing

@@ -14,13 +14,13 @@ t_file() {
 	: >"$T/state"
 	configure "$T/state"
 	start_agent one "$T/plugins" "$T/plugin.hcl" &&
-		wait_for 30 'node status has the reason' says "make the state directory .*: not a directory" ||
+		wait_for 30 'node status has the reason' says "create the state directory .*: not a directory" ||
 		{ "$NOMAD" node status -verbose "$NODE_ID"; return 1; }
 	rm "$T/state" && wait_driver testdriver
 }
 t_mode() {
 	stop_agent && chmod 777 "$T/state" && start_agent one "$T/plugins" "$T/plugin.hcl" &&
-		wait_for 30 'node status has the reason' says 'nobody else may write there' || return 1
+		wait_for 30 'node status has the reason' says 'must belong to uid' || return 1
 	# A job waits for such a node, and starts when it is repaired.
 	job_json waits testdriver '{ "command": "exit 0" }' >"$T/waits.json" && submit_job "$T/waits.json" &&
 		chmod 700 "$T/state" && wait_driver testdriver && run_job "$T/waits.json" &&
@@ -35,7 +35,7 @@ t_attributes() {
 }
 t_end() { purge_job waits && stop_agent; }
 run_test 'a state directory that is a file' t_file
-run_test 'a state directory that others may write to' t_mode
-run_test 'what all drivers tell of the host' t_attributes
+run_test 'a state directory that other users may write to' t_mode
+run_test 'the common node attributes are set' t_attributes
 run_test 'the end' t_end
 done_testing

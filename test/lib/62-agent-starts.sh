@@ -54,7 +54,7 @@ t_census() { census_after "$(plugin_pid nomad-driver-test)"; }
 run_test 'the state before, after a first task' t_before
 run_test 'agent kill -9 at the first start: each task runs once' kill_in_start slow 1
 run_test 'agent kill -9 while all start: each task runs once' kill_in_start slow $TASKS
-run_test 'the same with starts that notice it' kill_in_start waits $TASKS
+run_test 'agent kill -9 while all start, with starts that notice the cancellation' kill_in_start waits $TASKS
 run_test 'nothing is left behind' t_census
 stop_agent TERM 60
 done_testing

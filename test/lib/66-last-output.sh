@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# What a task writes before its end is delivered, or an event says how many bytes are lost, whoever is dead at that
+# The last output of a task is delivered, or an event gives the number of lost bytes, no matter which process is dead at that
 # time: agent, log collector, plugin, supervisor.  Under a real agent.  NOMAD_TEST_LONG=1: in all orders.
 . test/lib.sh
 isolate "$@"
@@ -47,16 +47,16 @@ _dies() {
 	wait_for 60 'the agent knows the end' over || return 1
 	case $_want in
 	delivered) wait_for 30 'the last line is there' logged "^$LAST\$" && is "$(lost_bytes)" '' ;;
-	unknown) wait_for 30 'the loss is told' may_be_lost ;;
-	*) wait_for 30 'the loss is told' is_lost "$_want" && ! logged "^$LAST\$" ;;
+	unknown) wait_for 30 'the loss is reported' may_be_lost ;;
+	*) wait_for 30 'the loss is reported' is_lost "$_want" && ! logged "^$LAST\$" ;;
 	esac || { task_events "$ALLOC_ID" task; lost_bytes; return 1; }
 }
 all_orders() { if [ -n "${NOMAD_TEST_LONG:-}" ]; then run_test "$@"; fi; }
 
 run_test 'the agent starts' start
-run_test 'agent, log collector, plugin are dead at the end: delivered' dies delivered agent logmon plugin ends
-run_test 'and the supervisor, after the end: told' dies 1001 agent logmon plugin ends supervisor
-run_test 'the log collector: told' dies 1001 logmon
+run_test 'agent, log collector and plugin are dead at the end: output is delivered' dies delivered agent logmon plugin ends
+run_test 'the supervisor dies too, after the end: the loss is reported' dies 1001 agent logmon plugin ends supervisor
+run_test 'the log collector dies: the loss is reported' dies 1001 logmon
 all_orders 'plugin, log collector, agent: delivered' dies delivered plugin logmon agent ends
 all_orders 'log collector and agent: delivered' dies delivered logmon agent ends
 all_orders 'and the plugin, after the end: delivered' dies delivered logmon agent ends plugin

@@ -5,7 +5,7 @@ use strict;
 use warnings;
 my ($rules, $tree, $build) = @ARGV;
 
-# "a/*" as a pattern; a folder stands for all that is in it.
+# "a/*" as a pattern; a folder means everything in it.
 sub pattern {
 	my $p = quotemeta shift;
 	$p =~ s/\\\*/[^\/]*/g;

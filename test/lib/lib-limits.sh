@@ -83,12 +83,12 @@ l_devices_more() {
 		"$try"'try /dev/kmsg; (exec 3>/dev/kmsg) && echo to write' \
 			"$(printf '/dev/kmsg opens\nto write')" &&
 		refused '{"device_policy":"listed","devices":["/dev/none"]}' "device '/dev/none'" &&
-		refused '{"device_policy":"listed","devices":["/etc"]}' "'/etc' is no device"
+		refused '{"device_policy":"listed","devices":["/etc"]}' "'/etc': not a device"
 }
 l_rlimits() {
 	says '{"ulimit":[{"nofile":"111:222","core":"0","fsize":"1024:unlimited"}]}' '{}' \
 		'ulimit -n; ulimit -Hn; ulimit -c; ulimit -Hf' "$(printf '111\n222\n0\nunlimited')" &&
-		refused '{"ulimit":[{"nofiles":"1"}]}' "no resource limit 'nofiles'" &&
+		refused '{"ulimit":[{"nofiles":"1"}]}' "resource limit 'nofiles'" &&
 		refused '{"ulimit":[{"nofile":"2:1"}]}' 'above the hard one'
 }
 # CAP_SYS_RESOURCE, without which root cannot raise a limit either.
@@ -110,21 +110,21 @@ l_oom_score_below() {
 		"$(printf '%s\n-900' -50)"
 }
 limits_tests() {
-	run_test 'memory: the limit, and with memory_max a reserve' l_memory
+	run_test 'memory: the limit applies, memory_max raises it' l_memory
 	run_test 'memory: memory_max of -1' l_no_memory
-	run_test 'memory: the end by the OOM killer is told' l_oom
+	run_test 'memory: a kill by the OOM killer is reported' l_oom
 	run_test 'CPU: shares' l_shares
-	run_test 'CPU: without a hard limit none' l_share_only
-	run_test 'CPU: the hard limit holds' l_quota
-	run_test 'CPU: another period' l_period
-	run_test 'cores: the task is on its own' l_cores
-	run_test 'pids: the limit holds' l_pids
-	run_test 'devices: without a policy all' l_devices_any
-	run_test 'devices: listed ones only' l_devices
-	run_test 'devices: one that was made does not open' l_mknod
+	run_test 'CPU: without a hard limit there is no quota' l_share_only
+	run_test 'CPU: the hard limit applies' l_quota
+	run_test 'CPU: a period can be set' l_period
+	run_test 'cores: the task runs on its own cores' l_cores
+	run_test 'pids: the limit applies' l_pids
+	run_test 'devices: without a policy all open' l_devices_any
+	run_test 'devices: only listed ones open' l_devices
+	run_test 'devices: a created device file does not open' l_mknod
 	run_test "devices: the driver's own, with its permissions" l_devices_more
 	run_test 'rlimits' l_rlimits
-	run_test 'rlimits: raised for a user that could not' l_rlimits_nobody
+	run_test 'rlimits: raised for an unprivileged user' l_rlimits_nobody
 	run_test 'oom_score_adj' l_oom_score
 	run_test 'oom_score_adj below 0, and that of the supervisor' l_oom_score_below
 }

@@ -13,7 +13,7 @@ t_plist() {
 	(cd "$T/root/usr/local" && find . -type f | sed 's|^\./||; s|^\(share/man/.*\)|\1.gz|' | sort) >"$T/found"
 	sort "$plist" | diff - "$T/found"
 }
-run_test 'the package list of the port is what is installed' t_plist
+run_test 'the package list of the port matches the installed files' t_plist
 
 t_freebsd_paths() {
 	"$MAKE" --no-print-directory -n BUILD="$T/none" OS=freebsd PREFIX=/usr/local DESTDIR=/stage \
@@ -22,7 +22,7 @@ t_freebsd_paths() {
 	file_has "$T/make" "/stage/usr/local/libexec/nomad/plugins/nomad-driver-pot" &&
 		file_has "$T/make" "/stage/usr/local/libdata/pkgconfig/nomadplugin.pc"
 }
-run_test 'on FreeBSD things go where its packages put them' t_freebsd_paths
+run_test 'on FreeBSD files are installed in the paths of its packages' t_freebsd_paths
 
 # What portlint and the Porter's Handbook ask for, as far as it can be seen without FreeBSD.
 port=nomad-driver-pot/freebsd/Makefile
@@ -55,7 +55,7 @@ t_port() {
 	awk 'length > 79 { print FILENAME ": " FNR ": too long"; bad = 1 } END { exit bad }' \
 		nomad-driver-pot/freebsd/pkg-descr
 }
-run_test "the port is as FreeBSD's ports are" t_port
+run_test "the port follows the rules of FreeBSD's ports" t_port
 t_port_complete() {
 	! "$MAKE" --no-print-directory DIST="$T/dist" freebsd-port >"$T/out" 2>&1 &&
 		file_has "$T/out" 'PORT_SITE is not set' &&
@@ -73,7 +73,7 @@ t_port_complete() {
 		file_has "$_made/distinfo" '^TIMESTAMP = [0-9]*$' && [ -n "$(var ONLY_FOR_ARCHS_REASON)" ] &&
 		like "$(var RUN_DEPENDS)" 'nomad:sysutils/nomad .*pot>=0.16.0:sysutils/pot'
 }
-run_test 'make freebsd-port makes a port with distinfo and no blanks' t_port_complete
+run_test 'make freebsd-port creates a complete port with distinfo' t_port_complete
 # What its targets are called here.
 t_port_targets() {
 	for target in $(var ALL_TARGET) $(var INSTALL_TARGET) $(var TEST_TARGET); do
@@ -83,7 +83,7 @@ t_port_targets() {
 	sort -c "$plist" 2>"$T/err" || { cat "$T/err"; return 1; }
 	like "$(cat nomad-driver-pot/freebsd/pkg-message)" '/usr/local/libexec/nomad/plugins'
 }
-run_test 'its targets are there' t_port_targets
+run_test 'the targets of the port exist' t_port_targets
 
 t_version() { is "$(sed -n 's/^DISTVERSION=[[:space:]]*//p' nomad-driver-pot/freebsd/Makefile)" \
 	"$(sed -n 's/^VERSION := //p' Makefile)"; }
@@ -106,12 +106,12 @@ t_tells() {
 	like "$("$driver" --version)" "$(sed -n 's/^VERSION := //p' Makefile)" &&
 		like "$("$driver" schema --task)" 'attributes +list'
 }
-run_test 'the driver tells its version and its options' t_tells
+run_test 'the driver prints its version and its options' t_tells
 t_doctor() {
 	echo '{ "pot_path": "/nonexistent/pot", "state_dir": "'"$T/s"'" }' >"$T/config.json"
 	! "$driver" doctor --config "$T/config.json" >"$T/doctor" 2>&1 && file_has "$T/doctor" 'pkg install pot'
 }
-run_test 'doctor without pot says how to get it' t_doctor
+run_test 'doctor without pot prints how to install it' t_doctor
 json() { echo '{ "Job": { "ID": "j", "TaskGroups": [{ "Name": "g", "Tasks": [{ "Name": "t", "Driver": "pot",
 	"Config": '"$1"' }] }] } }' >"$T/job.json"; }
 t_valid() {
@@ -120,7 +120,7 @@ t_valid() {
 	json '{ "image": "file:///i", "pot": "p", "tag": "1", "network_mode": "moon" }'
 	! "$driver" validate "$T/job.json" >"$T/out" 2>&1 && file_has "$T/out" "'network_mode'"
 }
-run_test 'validate lets a good job pass and names what is wrong in a bad one' t_valid
+run_test 'validate accepts a valid job and names the mistakes in an invalid one' t_valid
 
 # With FreeBSD's own pot: an image of one's own, POT_IMAGE=URL POT_NAME=NAME POT_TAG=TAG.
 t_real() {

@@ -21,7 +21,7 @@ pot|start|POT
 pot|last-run-stats|-p|POT
 pot|destroy|-p|POT|-F
 rctl|-r|jail:POT'
-# What varies has names; how often it is asked whether the jail runs, or has run, is a matter of luck.
+# What varies has names; the number of checks whether the jail runs, or has run, depends on timing.
 named_calls() {
 	_pot=$(task_pot)
 	_alloc=$(calls mount-in | sed -n 's,.*|-d|\([^|]*\)/alloc/data|-m|/alloc/data$,\1,p')
@@ -49,7 +49,7 @@ expect() {		# CONFIG JQ [PLUGIN_CONFIG] <<differences
 	named_calls >"$T/got"
 	diff "$T/want" "$T/got" && left_nothing
 }
-prepare() {		# IMAGE... what stands behind the tag: BEFORE or instead of it
+prepare() {		# IMAGE... options after the tag: BEFORE or instead of it
 	echo "-$(echo "$plain" | head -n 1)"
 	echo "@$(echo "$plain" | head -n 1)"
 	echo "pot|prepare|-U|file://IMAGES|-p|${POT:-img}|-t|1.0|$1-a|SLUG|-n|nomad|-v"
@@ -67,7 +67,7 @@ option() {		# NAME [NAME...]: the tests that follow are for these
 
 option image pot tag command args
 t_plain() { expect '{}' . </dev/null; }
-beside 'image, pot, tag, command, args' t_plain
+in_parallel 'image, pot, tag, command, args' t_plain
 t_image_command() {
 	WANT_STATUS=3
 	{ POT=withcmd prepare ''; printf '%s\n' "$after_prepare" 'pot|config|-q|-g|fs_root' \
@@ -75,26 +75,26 @@ t_image_command() {
 		expect '{ "pot": "withcmd" }' \
 		'del(.Job.TaskGroups[0].Tasks[0].Config[("command", "args")])'
 }
-beside 'no command: that of the image' t_image_command
+in_parallel 'without command the image'"'"'s own runs' t_image_command
 t_args() { prepare '-c|"/.nomad/run true '"'a b' 'as it is' '"'$x'"' 'it'\\''s'"'"|' |
 	expect '{ "command": "true", "args": ["a b", "'"'as it is'"'", "$x", "it'"'"'s"] }' .; }
-beside 'args are words, whatever is in them' t_args
+in_parallel 'each of args is one word' t_args
 
 option network_mode ip bridge network_stack
 t_mode() { prepare "${command}$1" | expect "$2" .; }
-beside 'network_mode host' t_mode '-N|host|' '{ "network_mode": "host" }'
-beside 'network_mode inherit' t_mode '-N|inherit|' '{ "network_mode": "inherit" }'
-beside 'network_mode public-bridge' t_mode '-N|public-bridge|' '{ "network_mode": "public-bridge" }'
-beside 'network_mode public-bridge, ip, network_stack' t_mode '-N|public-bridge|-i|10.192.0.7|-S|dual|' \
+in_parallel 'network_mode host' t_mode '-N|host|' '{ "network_mode": "host" }'
+in_parallel 'network_mode inherit' t_mode '-N|inherit|' '{ "network_mode": "inherit" }'
+in_parallel 'network_mode public-bridge' t_mode '-N|public-bridge|' '{ "network_mode": "public-bridge" }'
+in_parallel 'network_mode public-bridge, ip, network_stack' t_mode '-N|public-bridge|-i|10.192.0.7|-S|dual|' \
 	'{ "network_mode": "public-bridge", "ip": ["10.192.0.7"], "network_stack": "dual" }'
-beside 'network_mode private-bridge, bridge, network_stack' t_mode '-N|private-bridge|-B|back|-S|ipv4|' \
+in_parallel 'network_mode private-bridge, bridge, network_stack' t_mode '-N|private-bridge|-B|back|-S|ipv4|' \
 	'{ "network_mode": "private-bridge", "bridge": "back", "network_stack": "ipv4" }'
-beside 'network_mode alias, ip' t_mode '-N|alias|-i|em0|192.0.2.1|-i|2001:db8::1|' \
+in_parallel 'network_mode alias, ip' t_mode '-N|alias|-i|em0|192.0.2.1|-i|2001:db8::1|' \
 	'{ "network_mode": "alias", "ip": ["em0|192.0.2.1", "2001:db8::1"] }'
 option dns signature_key
-beside 'dns' t_mode '-d|pot|' '{ "dns": "pot" }'
-beside 'dns custom' t_mode '-d|custom:T/file|' '{ "dns": "custom:T/file" }'
-beside 'signature_key' t_mode '-C|T/file|' '{ "signature_key": "T/file" }'
+in_parallel 'dns' t_mode '-d|pot|' '{ "dns": "pot" }'
+in_parallel 'dns custom' t_mode '-d|custom:T/file|' '{ "dns": "custom:T/file" }'
+in_parallel 'signature_key' t_mode '-C|T/file|' '{ "signature_key": "T/file" }'
 
 option attributes
 t_attributes() {
@@ -102,32 +102,32 @@ t_attributes() {
 		'pot|set-attribute|-p|POT|-A|exec_stop|-V|/bin/x a:b' |
 		expect '{ "attributes": ["mlock:yes", "exec_stop:/bin/x a:b"] }' .
 }
-beside 'attributes' t_attributes
+in_parallel 'attributes' t_attributes
 option copy
 t_copy() {
 	printf '%s\n' "$after_prepare" 'pot|copy-in|-p|POT|-s|T/file|-d|/copied' \
 		'pot|copy-in|-p|POT|-s|ALLOC/task/local|-d|/l:l' |
 		expect '{ "copy": ["T/file:/copied", "local:/l:l"] }' .
 }
-beside 'copy, absolute and from the task'"'"'s directory' t_copy
+in_parallel 'copy, absolute and from the task'"'"'s directory' t_copy
 option mount mount_read_only
 t_mount() {
 	printf '%s\n' "$after_mounts" 'pot|mount-in|-p|POT|-d|T/data|-m|/data' 'pot|mount-in|-p|POT|-d|T/ro|-m|/ro|-r' |
 		expect '{ "mount": ["T/data:/data"], "mount_read_only": ["T/ro:/ro"] }' .
 }
-beside 'mount, mount_read_only' t_mount
+in_parallel 'mount, mount_read_only' t_mount
 option extra_hosts
 t_hosts() {
 	printf '%s\n' "$after_env" 'pot|set-hosts|-p|POT|-H|db:192.0.2.7|-H|six:2001:db8::1' |
 		expect '{ "extra_hosts": ["db:192.0.2.7", "six:2001:db8::1"] }' .
 }
-beside 'extra_hosts' t_hosts
+in_parallel 'extra_hosts' t_hosts
 option cpus
 t_cpus() { printf '%s\n' "$after_rss" 'pot|set-rss|-C|2|-p|POT' | expect '{ "cpus": 2 }' .; }
-beside 'cpus' t_cpus
+in_parallel 'cpus' t_cpus
 t_memory() { printf '%s\n' '-pot|set-rss|-M|64M|-p|POT' "$after_rss" 'pot|set-rss|-M|96M|-p|POT' |
 	expect '{}' '.Job.TaskGroups[0].Tasks[0].Resources.MemoryMaxMB = 96'; }
-beside 'memory_max of the job' t_memory
+in_parallel 'memory_max of the job' t_memory
 option memory_kill limits
 t_limits() {
 	printf '%s\n' '-pot|set-rss|-M|64M|-p|POT' "$after_env" 'rctl|-a|jail:POT:memoryuse:log=64M' \
@@ -135,7 +135,7 @@ t_limits() {
 		'rctl|-a|jail:POT:readiops:throttle=1k' |
 		expect '{ "memory_kill": true, "limits": { "maxproc": "100", "readiops": "1k" } }' .
 }
-beside 'memory_kill, limits' t_limits
+in_parallel 'memory_kill, limits' t_limits
 
 # ---- The plugin block ----
 
@@ -149,10 +149,10 @@ env_calls() {		# PLUGIN_CONFIG
 }
 t_env() { is "$(env_calls '{}' | sed 's,/[0-9]*),/N),' | sort | tr '\n' ' ')" \
 	'A=$(cat /secrets/.nomad-env/N) B=$(cat /secrets/.nomad-env/N) NOMAD_TASK_NAME=task NOMAD_TOKEN=$(cat /secrets/.nomad-env/N) '; }
-beside 'variables in files' t_env
+in_parallel 'variables in files' t_env
 t_env_plain() { is "$(env_calls '{ "env_files": false }' | sort | tr '\n' ' ')" \
 	'A=x y B=a \$b NOMAD_TASK_NAME=task NOMAD_TOKEN=t '; }
-beside 'env_files = false: on the command line' t_env_plain
+in_parallel 'env_files = false: on the command line' t_env_plain
 option pot_path path
 t_path() {
 	pot_config '{ "path": "'"$POT_DIR/bin"':/usr/bin:/bin" }'
@@ -160,15 +160,15 @@ t_path() {
 	file_has "$T/out" "^PATH $POT_DIR/bin:/usr/bin:/bin\$" && unlike "$(cat "$POT_DIR/state/calls")" \
 		"'PATH': '(.*sbin.*)'" && left_nothing
 }
-beside 'pot_path, path: of pot and of the task' t_path
+in_parallel 'pot_path, path: of pot and of the task' t_path
 option enabled
 t_disabled() {
 	pot_config '{ "enabled": false }'
 	run_task "$(task_config 'exit 0')"
 	is $STATUS 1 && file_has "$T/err" "'enabled'" && is "$(calls prepare)" '' && left_nothing
 }
-beside 'enabled = false: nothing is called for a task' t_disabled
-all_beside
+in_parallel 'enabled = false: no pot command runs for a task' t_disabled
+wait_parallel
 
 # Ports and the size of the node are known to an agent only; limits of time are seen where something hangs.
 elsewhere() { for _o; do grep -q "$_o" "$1" 2>/dev/null || [ "$_o" = "$1" ] ||

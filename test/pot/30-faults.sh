@@ -28,24 +28,24 @@ fails() {		# STEP ORDER [PATTERN]
 	file_has "$T/err" "${3:-.}" && left_nothing
 }
 for step in prepare prepare.import prepare.clone set-attribute copy-in mount-in set-env set-hosts set-rss; do
-	beside "a failure at $step" fails $step fail "start pot 'nomad_"
+	in_parallel "a failure at $step" fails $step fail "start pot 'nomad_"
 done
 for step in prepare set-attribute copy-in mount-in set-env set-hosts set-rss; do
-	beside "the reason of a failure at $step" fails $step fail \
+	in_parallel "the reason of a failure at $step" fails $step fail \
 		"ordered to fail at $step.*'pot $step' ended with 1"
 done
 for step in prepare prepare.import set-attribute copy-in mount-in set-env set-hosts set-rss; do
-	beside "no end at $step" fails $step hang 'did not end within 10 s'
+	in_parallel "hang at $step" fails $step hang 'did not end within 10 s'
 done
 for step in prepare prepare.import prepare.clone set-attribute copy-in copy-in.mounted mount-in mount-in.mounted \
 	set-env \
 	set-hosts set-rss; do
-	beside "a sudden death at $step" fails $step kill "start pot 'nomad_"
+	in_parallel "kill at $step" fails $step kill "start pot 'nomad_"
 done
 for step in start start.mount start.net start.jail; do
-	beside "a failure at $step" fails $step fail 'ended before the jail ran'
-	beside "a sudden death at $step" fails $step kill 'ended before the jail ran'
-	beside "no end at $step" fails $step hang 'did not run within'
+	in_parallel "a failure at $step" fails $step fail 'ended before the jail ran'
+	in_parallel "kill at $step" fails $step kill 'ended before the jail ran'
+	in_parallel "hang at $step" fails $step hang 'did not run within'
 done
 
 # Once the jail runs the task counts as started.
@@ -57,9 +57,9 @@ ends_badly() {		# STEP ORDER
 	[ $STATUS -ne 0 ] && [ $STATUS -ne 124 ] || { echo "status $STATUS"; return 1; }
 	left_nothing
 }
-beside 'pot start dies with the jail just up' ends_badly start.started kill
-beside 'pot start dies before its cleaning up' ends_badly start.ended kill
-beside 'pot start fails before its cleaning up' ends_badly start.ended fail
+in_parallel 'pot start dies just after the jail has started' ends_badly start.started kill
+in_parallel 'pot start dies before its cleanup' ends_badly start.ended kill
+in_parallel 'pot start fails before its cleanup' ends_badly start.ended fail
 
 recovers() {		# STATUS STEP ORDER...
 	_want=$1 _step=$2; shift 2
@@ -69,17 +69,17 @@ recovers() {		# STATUS STEP ORDER...
 	order "$_step"
 	is $STATUS "$_want" && left_nothing || { cat "$T/err"; return 1; }
 }
-beside 'destroy fails twice' recovers 5 destroy fail 2
-beside 'the data set is busy three times' recovers 5 destroy.zfs fail 3
-beside 'destroy hangs once' recovers 5 destroy hang 1
-beside 'destroy dies with half the pot gone' recovers 5 destroy.half kill 1
+in_parallel 'destroy fails twice' recovers 5 destroy fail 2
+in_parallel 'the data set is busy three times' recovers 5 destroy.zfs fail 3
+in_parallel 'destroy hangs once' recovers 5 destroy hang 1
+in_parallel 'destroy dies with the pot partly removed' recovers 5 destroy.half kill 1
 # pot then refuses to stop or destroy the pot, whose status stays "stopping", and knows its interface no longer.
 for step in stop.jail stop.net stop.mount; do
-	beside "pot start dies in its cleanup, at $step" recovers 5 $step kill 1
+	in_parallel "pot start dies in its cleanup, at $step" recovers 5 $step kill 1
 done
-beside 'last-run-stats fails once' recovers 5 last-run-stats fail 1
-beside 'last-run-stats dies twice' recovers 5 last-run-stats kill 2
-beside 'last-run-stats always fails: the code is that of pot start' recovers 125 last-run-stats fail
+in_parallel 'last-run-stats fails once' recovers 5 last-run-stats fail 1
+in_parallel 'last-run-stats dies twice' recovers 5 last-run-stats kill 2
+in_parallel 'last-run-stats always fails: pot start'"'"'s exit code is reported' recovers 125 last-run-stats fail
 
 t_half_image() {
 	limits kill
@@ -89,7 +89,7 @@ t_half_image() {
 	[ $STATUS = 5 ] || run_task "$(config 'exit 5')"
 	is $STATUS 5 && left_nothing || { cat "$T/err"; return 1; }
 }
-beside 'an image whose import was cut is removed, and imported again' t_half_image
+in_parallel 'an image of an interrupted import is removed and imported again' t_half_image
 
 ended() { cat "$POT_DIR"/state/jails/nomad_*/conf/.last_run_stats >/dev/null 2>&1; }
 t_hang_at_end() {
@@ -103,13 +103,13 @@ t_hang_at_end() {
 	wait $_run || STATUS=$?
 	is $STATUS 5 && left_nothing || { cat "$T/err"; return 1; }
 }
-beside 'pot start hangs once its task has ended: a stop ends it, and the code is true' t_hang_at_end
+in_parallel 'pot start hangs after its task has ended: a stop ends it, the exit code is correct' t_hang_at_end
 
 t_stale_rule() {
 	limits none
 	run_task "$(config 'exit 0')"
 	is $STATUS 0 && is "$(cat "$POT_DIR/state/rctl")" '' && left_nothing
 }
-beside 'no rule of rctl stays' t_stale_rule
-all_beside
+in_parallel 'no rctl rule is left' t_stale_rule
+wait_parallel
 done_testing

@@ -85,7 +85,7 @@ t_dns() {
 run_test 'the dns block and a volume of the job' t_dns
 
 t_service() {
-	submit svc 'trap "echo told; exit 0" TERM INT; echo up; while :; do sleep 0.2; done' service &&
+	submit svc 'trap "echo got it; exit 0" TERM INT; echo up; while :; do sleep 0.2; done' service &&
 		wait_alloc "$ALLOC_ID" running &&
 		wait_for 30 'it says so' has_logs '^up$'
 }
@@ -111,15 +111,15 @@ t_signal() {
 	"$NOMAD" alloc signal -s SIGUSR1 "$ALLOC_ID" task >/dev/null 2>&1
 	like "$(calls signal)" '\|SIGUSR1\|'
 }
-run_test 'a signal goes to pot' t_signal
+run_test 'a signal reaches the task' t_signal
 t_stop() {
 	"$NOMAD" job stop -detach svc >/dev/null
 	# The signal before ended it with its default action: Nomad restarts nothing (mode fail).
 	wait_for 60 'no pot is left' quiet pot_census && gone svc
 }
-run_test 'stop, and nothing is left' t_stop
+run_test 'a stop leaves nothing behind' t_stop
 
-# The examples are run as they are, but for the image, which is made here, and has no nginx.
+# The examples run unchanged, except the image, which is made here and has no nginx.
 example() {	# NAME JQ [JQ]: of the config, of the task
 	: >"$POT_DIR/images/nginx-nomad-amd64-14_1_1.1.20.xz"
 	"$NOMAD" job run -output "examples/pot/$1" | jq --arg image "file://$POT_DIR/images" --arg t "$T" \
@@ -158,7 +158,7 @@ t_old() {
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'its log' old_speaks && gone "$JOB_ID"
 }
 old_speaks() { alloc_logs "$ALLOC_ID" www1 2>/dev/null | grep -qx 'quotes are kept'; }
-run_test 'the job of the older driver, with the lines of the messages' t_old
+run_test 'the job of the older driver runs with the policy lines from the errors' t_old
 
 # Ports of the task's own network block, which the older driver's documentation has: no group lists them.
 t_old_network() {
@@ -179,11 +179,11 @@ service_at() { api GET "/v1/service/$1" | jq -r '.[0] | "\(.Address):\(.Port)"' 
 run_test "the job of the older driver's documentation, ports in its resources" t_old_network
 
 t_graceful() {
-	submit grace 'trap "echo told; exit 0" TERM; echo up; while :; do sleep 0.2; done' service \
+	submit grace 'trap "echo got it; exit 0" TERM; echo up; while :; do sleep 0.2; done' service \
 		'.Job.TaskGroups[0].Tasks[0].KillSignal = "SIGTERM"' &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it says so' has_logs '^up$' || return 1
 	"$NOMAD" job stop -detach grace >/dev/null
-	wait_alloc "$ALLOC_ID" complete && wait_for 20 'it was told' has_logs '^told$' &&
+	wait_alloc "$ALLOC_ID" complete && wait_for 20 'the task got the signal' has_logs '^got it$' &&
 		is "$(task_exit_code "$ALLOC_ID" task)" 0 && gone grace
 }
 run_test 'a graceful stop with the job'"'"'s signal' t_graceful
@@ -205,10 +205,10 @@ t_fail() {
 	order mount-in
 	[ $_r -eq 0 ] && gone bad
 }
-run_test 'a failed start tells why, in the task'"'"'s events' t_fail
+run_test 'the task'"'"'s events give the reason of a failed start' t_fail
 
 t_recover_agent() {
-	submit rec 'trap "echo told; exit 0" TERM INT; i=0; while :; do echo $i; i=$((i + 1)); sleep 0.2; done' \
+	submit rec 'trap "echo got it; exit 0" TERM INT; i=0; while :; do echo $i; i=$((i + 1)); sleep 0.2; done' \
 		service &&
 		wait_alloc "$ALLOC_ID" running && wait_for 30 'it counts' has_logs '^5$' || return 1
 	_before=$(cat "$POT_DIR/state/main_pid/$(task_pot)")
@@ -217,7 +217,7 @@ t_recover_agent() {
 		{ ps axf; return 1; }
 	is "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo still here)" 'still here'
 }
-run_test 'the agent is killed: the task goes on and can be reached' t_recover_agent
+run_test 'the agent is killed: the task continues and exec works' t_recover_agent
 t_recover_plugin() {
 	_plugin=$(pot_plugin)
 	kill -9 "$_plugin" || return 1
@@ -227,7 +227,7 @@ t_recover_plugin() {
 		wait_alloc "$ALLOC_ID" complete && gone rec
 }
 exec_works() { [ "$("$NOMAD" alloc exec -i=false -t=false -task task "$ALLOC_ID" echo here 2>/dev/null)" = here ]; }
-run_test 'the plugin is killed: the same' t_recover_plugin
+run_test 'the plugin is killed: the task continues and exec works' t_recover_plugin
 
 # The plugin dies while pot prepare runs.  Nomad asks the next one to start the same task.
 die_in_prepare() {		# JOB ORDER...
@@ -250,8 +250,8 @@ in_import() {
 		{ [ ! -e "$POT_DIR/state/control/prepare.import" ] || grep -q slow \
 		"$POT_DIR/state/control/prepare.import"; }
 }
-run_test 'the plugin dies under a slow pot prepare' die_in_prepare orphan1 slow 5
-run_test 'the plugin dies under a pot prepare that never ends' die_in_prepare orphan2 hang 1
+run_test 'the plugin dies during a slow pot prepare' die_in_prepare orphan1 slow 5
+run_test 'the plugin dies during a pot prepare that never ends' die_in_prepare orphan2 hang 1
 
 t_parallel() {
 	rm -f "$POT_DIR/state/calls"
@@ -277,7 +277,7 @@ t_recover_ended() {
 		is "$(task_exit_code "$ALLOC_ID" task)" 9 && gone end
 }
 ended() { [ "$(pgrep -cf 'pot start nomad_')" = 0 ]; }
-run_test 'a task that ends while nobody looks: its code is known later' t_recover_ended
+run_test 'a task ends while the plugin is down: its exit code is reported later' t_recover_ended
 
 t_supervisor_dies() {
 	submit sup 'echo up; while :; do sleep 0.2; done' service && wait_alloc "$ALLOC_ID" running &&

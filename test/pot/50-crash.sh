@@ -43,7 +43,7 @@ crash() {		# STEP [STATUS]
 	[ -z "${2:-}" ] || is "$(alloc_status "$ALLOC_ID")" "$2" || { task_events "$ALLOC_ID" task; return 1; }
 	purge_job crash && { wait_for 90 'nothing is left' quiet nothing_left || { nothing_left; ps axf; return 1; }; }
 }
-# Nomad does not ask again to destroy a task.  The next plugin has to find what is left, after GC_GRACE.
+# Nomad does not ask again to destroy a task.  The next plugin must find the leftovers, after GC_GRACE.
 crash_destroy() {		# STEP
 	crash "$1" complete && wait_for 60 'the plugin died' new_plugin
 }
@@ -59,20 +59,20 @@ steps() {		# FUNCTION WHO AND_THEN STATUS STEP...
 # Most of it is waiting for Nomad, so several agents wait side by side.
 LANES=4
 if [ "${STEPS:-}" = destroy ]; then
-	beside 'the end of agent 1' steps crash_destroy plugin '' complete clean-begin clean-killed
-	beside 'the end of agent 2' steps crash_destroy plugin '' complete clean-removed core-tidy-begin
-	beside 'the end of agent 3' steps crash_destroy plugin '' complete core-tidy-killed core-tidy-destroyed \
+	in_parallel 'the end of agent 1' steps crash_destroy plugin '' complete clean-begin clean-killed
+	in_parallel 'the end of agent 2' steps crash_destroy plugin '' complete clean-removed core-tidy-begin
+	in_parallel 'the end of agent 3' steps crash_destroy plugin '' complete core-tidy-killed core-tidy-destroyed \
 		core-tidy-removed
 else
-	beside 'the end of agent 1' steps crash plugin ': started again' complete \
+	in_parallel 'the end of agent 1' steps crash plugin ': started again' complete \
 		core-start-intent core-start-recorded core-run-recorded start-recorded start-launched
-	beside 'the end of agent 2' steps crash plugin ': started again' complete start-sent start-answered \
+	in_parallel 'the end of agent 2' steps crash plugin ': started again' complete start-sent start-answered \
 		core-run-started core-start-driver
-	beside 'the end of agent 3' steps crash supervisor '' '' super-detached super-recorded super-listening \
+	in_parallel 'the end of agent 3' steps crash supervisor '' '' super-detached super-recorded super-listening \
 		super-cgroups super-forked
-	beside 'the end of agent 4' steps crash supervisor '' '' super-main super-execed super-started super-empty
+	in_parallel 'the end of agent 4' steps crash supervisor '' '' super-main super-execed super-started super-empty
 fi
-all_beside
+wait_parallel
 none_left() { is "$(pgrep -fa 'nomad-driver-pot')" ''; }
 t_end() { wait_for 30 'all have ended' quiet none_left || none_left; }
 run_test 'the end: no plugin and no supervisor' t_end

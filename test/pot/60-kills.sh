@@ -53,7 +53,7 @@ harm() {		# JOB
 	esac
 	echo "$1: $_harm" >>"$T/harm"
 }
-# At most four beside each other, which is what they need of the machine.
+# At most four at a time, which is what they need of the machine.
 unfinished() {
 	api GET /v1/allocations | jq '[.[].ClientStatus | select(. == "pending" or . == "running")] | length'
 }
@@ -73,7 +73,7 @@ t_run() {
 	wait_for 240 'all have ended' room 1 ||
 		{ api GET /v1/allocations | jq -c '.[] | [.JobID, .ClientStatus]'; return 1; }
 }
-run_test "$KILL_TASKS tasks end, whatever dies" t_run
+run_test "$KILL_TASKS tasks end despite random kills" t_run
 t_codes() {
 	_bad=0 _told=0
 	for i in $(seq "$KILL_TASKS"); do
@@ -89,7 +89,7 @@ t_codes() {
 	echo "$_told exit codes"
 	[ $_bad -eq 0 ] && [ $_told -ge $((KILL_TASKS / 3)) ] || { cat "$T/harm"; return 1; }
 }
-run_test 'every exit code that is reported is true' t_codes
+run_test 'every reported exit code is correct' t_codes
 t_census() {
 	rm -f "$POT_DIR"/state/control/*
 	for i in $(seq "$KILL_TASKS"); do "$NOMAD" job stop -detach -purge "k$i" >/dev/null 2>&1; done

@@ -17,5 +17,5 @@ t_unit() {		# TEST
 }
 for t in base/poller_test base/loop_test; do run_test "$t with kqueue" t_unit "$t"; done
 t_facts() { $CC -D_GNU_SOURCE -Itest/freebsd/kqueue -fsyntax-only test/freebsd/facts.c; }
-run_test 'the small kqueue has the numbers of FreeBSD' t_facts
+run_test 'the kqueue emulation has FreeBSD'"'"'s constants' t_facts
 done_testing

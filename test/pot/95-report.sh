@@ -13,10 +13,10 @@ t_report() {
 		timeout 900 test/freebsd/report >"$T/said" 2>&1 || { cat "$T/report.txt"; return 1; }
 	file_has "$T/report.txt" '^== [0-9]+ passed, 0 failed$' && pot_census
 }
-run_test 'all of its tasks pass, and it leaves nothing' t_report
+run_test 'all tasks of the report pass and leave nothing behind' t_report
 t_contents() {
 	[ "$(grep -c '^ok' "$T/report.txt")" -ge 25 ] && file_has "$T/report.txt" '^== kernel messages' || return 1
 	unlike "$(cat "$T/report.txt")" "report-canary|$(hostname)|[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"
 }
-run_test 'it has versions and results, no address, no name of the host, no secret' t_contents
+run_test 'the report has versions and results, but no address, host name or secret' t_contents
 done_testing

@@ -5,18 +5,18 @@
 # To be sourced after test/lib.sh.
 #
 #   make_pot              sets POT_DIR; $POT_DIR/bin holds pot and its tools
-#   order STEP [TEXT...]  have the stand-in fail, hang, ... at a step; without TEXT: not any more
-#   pot_census            what is left of pots; fails, showing it, if there is anything
-#   calls [WORD]          the stand-in's calls so far
+#   order STEP [TEXT...]  make the fake pot fail, hang, ... at a step; without TEXT: reset
+#   pot_census            fails and prints leftovers of pots, if there are any
+#   calls [WORD]          the calls of the fake pot so far
 #   pot_config [JSON]     the plugin's config into $T/config.json, without rules, with further options
 #   task_config SCRIPT [JSON]   the task's config for a shell script, as JSON, with further options
 #   run_task CONFIG [JQ]  run a task with `run` of the driver, its job changed by the JQ filter:
 #                         sets STATUS; its output is in $T/out and $T/err
-#   beside WHAT FUNCTION [ARG...]   as run_test, but beside others of its kind (LANES at a time): in a shell of its own,
-#                         with its own $T, its own stand-in and the plain config
-#   each WHAT FUNCTION [ARG...]   in a function of `beside`: one of several results
-#   all_beside            wait for them, tell how each one went
-#   left_nothing          no pot, no process of the stand-in, no record
+#   in_parallel WHAT FUNCTION [ARG...]   as run_test, but in parallel with others (LANES at a time), in a subshell
+#                         with its own $T, its own fake pot and the default config
+#   each WHAT FUNCTION [ARG...]   in a function of `in_parallel`: one of several results
+#   wait_parallel            wait for them, print each result
+#   left_nothing          no pot, no process of the fake pot, no record
 
 make_pot() {
 	POT_DIR=$T/pot
@@ -57,15 +57,15 @@ run_task() {
 }
 # Whatever waits longest decides how long they all take; the machine's cores how many there should be.
 : "${LANES:=4}"
-_beside=0
-beside() {
+_parallel=0
+in_parallel() {
 	if [ -n "$_skip_all" ]; then skip "$1" "$_skip_all"; return; fi
-	_beside=$((_beside + 1))
-	while [ "$(($(find "$T/beside" -name what 2>/dev/null | wc -l) -
-		$(find "$T/beside" -name status 2>/dev/null | wc -l)))" -ge "$LANES" ]; do
+	_parallel=$((_parallel + 1))
+	while [ "$(($(find "$T/parallel" -name what 2>/dev/null | wc -l) -
+		$(find "$T/parallel" -name status 2>/dev/null | wc -l)))" -ge "$LANES" ]; do
 		sleep 0.1
 	done
-	_lane=$T/beside/$_beside
+	_lane=$T/parallel/$_parallel
 	mkdir -p "$_lane"
 	echo "$1" >"$_lane/what"; shift
 	( T=$_lane
@@ -86,16 +86,16 @@ _tell() {		# PATH: .what, .status and .log
 	if [ "$(cat "$1status" 2>/dev/null)" = 0 ]; then ok "$(cat "$1what")"
 	else not_ok "$(cat "$1what")" "$(tail -n 60 "$1log")"; fi
 }
-all_beside() {
+wait_parallel() {
 	wait
-	for _k in $(seq "$_beside"); do
-		_lane=$T/beside/$_k
+	for _k in $(seq "$_parallel"); do
+		_lane=$T/parallel/$_k
 		for _l in $(seq "$(find "$_lane" -maxdepth 1 -name 'each.*.what' | wc -l)"); do _tell \
 			"$_lane/each.$_l."; done
 		_tell "$_lane/"
 	done
-	[ -n "${KEEP:-}" ] || _remove_dir "$T/beside"
-	_beside=0
+	[ -n "${KEEP:-}" ] || _remove_dir "$T/parallel"
+	_parallel=0
 }
 # For tests through an agent: $T/plugin.hcl, and what they ask all the time.
 agent_config() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A driver in Rust over the C interface: its tasks print the wisdom of their jobs.  The structs are the beginnings of
-//! those in nomad/*.h; the library takes what they lack for 0, because it is told their sizes.
+//! A driver in Rust on the C interface: its tasks print the wisdom of their jobs.  The structs have the first fields of
+//! those in nomad/*.h; the driver passes their sizes, and the library reads the missing fields as 0.
 use std::ffi::{CStr, CString};
 use std::mem::size_of;
 use std::os::raw::{c_char, c_int, c_uint, c_void};
@@ -90,7 +90,7 @@ extern "C" fn fingerprint(_plugin: *mut c_void, fp: *mut c_void) {
 extern "C" fn start(task: *mut c_void, err: *mut Err) -> c_int {
     let wisdom = unsafe { CStr::from_ptr((*nomad_task_config(task)).wisdom) };
     if wisdom.to_bytes().ends_with(b"?") {
-        return unsafe { nomad_error_set(err, EINVAL, c!("print '%s': a question is no wisdom"), wisdom.as_ptr()) };
+        return unsafe { nomad_error_set(err, EINVAL, c!("print '%s': a question is not wisdom"), wisdom.as_ptr()) };
     }
     let argv = [c!("/bin/echo"), wisdom.as_ptr(), null()];
     unsafe { nomad_task_run(task, &Command(argv.as_ptr()), err) }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * os/cgroup.h: there are none.  Descendants are found through the reaper, limits are the jail's (rctl). */
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* stand-ins */
+ * os/cgroup.h: FreeBSD has no cgroups.  Descendants are found through the reaper, limits are the jail's (rctl). */
+#pragma GCC diagnostic ignored "-Wunused-parameter" /* stubs */
 
 #include "os/cgroup.h"
 #include "os/hierarchy.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * A jail has a network of its own, or the host's; there is no file to enter. */
+ * A jail has its own network or the host's; there is no namespace file to enter. */
 #include "os/netns.h"
 
 #include <errno.h>

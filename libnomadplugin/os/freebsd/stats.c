@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * os/stats.h: no cgroups, no counters.  Processes are summed up instead, or a driver asks racct for its jail. */
-#pragma GCC diagnostic ignored "-Wunused-parameter" /* stand-ins */
+#pragma GCC diagnostic ignored "-Wunused-parameter" /* stubs */
 
 #include "os/stats.h"
 

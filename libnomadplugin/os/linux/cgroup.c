@@ -3,9 +3,8 @@
  * os/cgroup.h for cgroup v2, v1 and both at once.
  *
  * Moving a process costs a wait for all processors (5 ms and more), unless
- * a thread moves itself through `tasks` (v1) or a process is born where it
- * shall be (v2, CLONE_INTO_CGROUP).  Both ways are taken, so a start stays
- * cheap. */
+ * a thread moves itself through `tasks` (v1) or a process is created in its
+ * cgroup (v2, CLONE_INTO_CGROUP).  This code uses both, to keep a start cheap. */
 #include "os/cgroup.h"
 
 #include <errno.h>
@@ -315,7 +314,7 @@ int nomad__cgroup_remove(const struct nomad__cgroup *cgroup)
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	r = remove_below(fd);
-	/* The parent stays: whoever starts a task just now may be about to use it. */
+	/* Keep the parent: a start in another thread may be about to use it. */
 	return r >= 0 && cgroup->ours && rmdir(cgroup->path) < 0 && errno != ENOENT ? -errno : r;
 }
 

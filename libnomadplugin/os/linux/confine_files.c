@@ -2,11 +2,11 @@
  *
  * os/confine.h: the directories of the system become read-only, by Landlock.
  *
- * A rule set is a list of what is allowed and can only get narrower, and it
- * has to be there before the first thread; but where tasks have their log
- * pipes is told with each of them.  So all is allowed that may be such a
- * place: each directory at the root but the system's own.  What is no
- * directory of the system and made or mounted at the root later is not. */
+ * A rule set is an allow list.  It can only get narrower, and must be set before
+ * the first thread.  But each task brings the place of its log pipes.  So the
+ * rules allow every possible place: each directory at the root except those of
+ * the system.  Directories that are created or mounted at the root later are not
+ * allowed. */
 #include "os/linux/confine_files.h"
 
 #include <dirent.h>

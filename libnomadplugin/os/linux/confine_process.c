@@ -85,7 +85,7 @@ static const int forbidden[] = {
 #endif
 };
 
-/* Beside those, where no process is to be started any more. */
+/* In addition, for a process that will not start another one. */
 static const int forbidden_starts[] = {
 	SYS_execve, SYS_execveat, SYS_clone,
 #ifdef SYS_fork

@@ -76,7 +76,7 @@ static void *thread(void *arg)
 	return unshare(CLONE_NEWUTS) < 0 && errno == EPERM ? arg : NULL;
 }
 
-/* What plugins do goes on working: files, sockets, threads, programs. */
+/* Plugins can still use files, sockets, threads and programs. */
 static int work(void)
 {
 	char path[] = "/tmp/confine.XXXXXX";
@@ -142,7 +142,7 @@ static int system_files(void)
 	NO_ACCESS(unlink(x));
 	NO_ACCESS(mkdir("/nomad-confine-test", 0700));
 	NO_ACCESS(open("/proc/self/comm", O_WRONLY | O_CLOEXEC));
-	/* What is read goes on, as do devices that all use, and places where tasks may be. */
+	/* Reading still works, and so do common devices and the directories of tasks. */
 	if (in_own_dir("x", O_RDONLY) < 0)
 		return 101;
 	if (close(open("/dev/null", O_RDWR | O_CLOEXEC)) < 0 || !mkdtemp(a))

@@ -103,7 +103,7 @@ static void emit(struct program *p, unsigned code, unsigned dst, unsigned src, i
 	};
 }
 
-/* r1 points to what is asked for, r2 is the type, r3 the access, r4 and r5 major and minor. */
+/* r1 points to the request, r2 is the type, r3 the access, r4 and r5 major and minor. */
 static void assemble(struct program *p, const struct nomad__device_rules *rules)
 {
 	enum {

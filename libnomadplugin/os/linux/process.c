@@ -113,7 +113,7 @@ int nomad__process_signal(const struct nomad__process *process, int sig)
 
 	if (process->pid <= 1)
 		return -ESRCH;
-	/* The pidfd pins the process; what it was is asked after. */
+	/* The pidfd pins the process, so its identity can be checked afterwards. */
 	fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
 	if (fd < 0 && errno == ESRCH)
 		return -ESRCH;

@@ -24,7 +24,7 @@ static int open_pair(struct channel *channel)
 	int ends[2], r = nomad__unix_pair(ends);
 
 	if (r < 0)
-		return fail(-r, "make a channel to the program", NULL);
+		return fail(-r, "create a channel to the program", NULL);
 	*channel = (struct channel){ ends[0], ends[1] };
 	return 0;
 }

@@ -3,7 +3,7 @@
  * directory.c: the task's directory, which is locked as long as we are
  * responsible for it, and the exit record.
  *
- * The record is on the disk before anybody is told.  To make a file and sync
+ * The record is on the disk before the end is reported.  To make a file and sync
  * it takes a commit of the file system's journal, which writes what others
  * left to be written as well: an image that was just built, say.  So its
  * place, blocks and name, is made while the task runs, and the end costs one

@@ -22,7 +22,7 @@ enum {
 	LAST_DELAY_NS = 200000000,
 };
 
-/* After this the end is told although something could not be killed. */
+/* After this time the end is reported even if a process could not be killed. */
 static const int64_t give_up_ns = 30ll * 1000000000;
 /* Log pipes that are not empty are held open for a reader: as long as the task is not destroyed, and for this time
  * after that.  The agent may be down, and its log collectors with it; they are there again before it destroys a task
@@ -80,8 +80,9 @@ void end_sweep(void)
 	}
 	if (nomad_monotonic_ns() - kill_since > give_up_ns && (task()->reaped || !task()->main.pid)) {
 		survivors = true;
-		clients_notice("processes of the task cannot be killed (they wait for the kernel), giving up on them",
-			       0);
+		clients_notice(
+			"processes of the task cannot be killed because they wait for the kernel; giving up on them",
+			0);
 		empty();
 		return;
 	}
@@ -167,10 +168,9 @@ static void write_exit_record(const struct nomad__fields *m)
 	if (r < 0)
 		r = nomad__fields_write(directory(), "exit", m, false);
 	if (r < 0)
-		clients_notice(
-			"the exit record cannot be written into the state directory: a restart of the plugin will "
-			"forget the end",
-			0);
+		clients_notice("the exit record cannot be written to the state directory: the exit code is lost if the "
+			       "plugin restarts",
+			       0);
 }
 
 static void leave_directory(void)

@@ -3,7 +3,7 @@
  * exec.c: commands in the task, for clients.
  *
  * Where the program of the task runs commands by itself (exec_broker), the
- * request is passed on, and no process of ours ever enters what the program
+ * request is passed on, and no process of the host ever enters what the program
  * made for the task.  Its answers are hostile: they name a command by our
  * number, never a pid, and a descriptor that comes with them is closed.  Of a
  * terminal it gets two pipes, of which the client has the other ends.
@@ -44,7 +44,7 @@ static struct exec {
 	bool told; /* the client knows the end: that it could not begin */
 	unsigned client;
 	int64_t id;	  /* of the client's choice */
-	int64_t number;	  /* of ours */
+	int64_t number;	  /* chosen by the supervisor */
 	int64_t deadline; /* for a broker's first answer; 0: it came */
 } execs[MAX_EXECS];
 
@@ -359,7 +359,7 @@ static void start_in_broker(struct exec *exec, const int *fds)
 	int r = exec->tty ? order_terminal(exec, fds[0]) : order_command(exec, fds);
 
 	if (r < 0) {
-		tell_failure(exec, -r, "reach the process that runs commands in the task");
+		tell_failure(exec, -r, "connect to the process that runs commands in the task");
 		return;
 	}
 	exec->kind = BROKER;
@@ -381,9 +381,9 @@ void exec_start(unsigned client, const char *message, size_t size, const int *fd
 		.tty = nomad__fields_get_num(message, size, "tty", 0) != 0,
 	};
 	if (state_now() < ST_WAITING || state_now() > ST_STOPPING || task()->reaped)
-		tell_failure(exec, ESRCH, "run a command in a task that does not run");
+		tell_failure(exec, ESRCH, "run a command in a task that is not running");
 	else if (exec == &refused)
-		tell_failure(exec, EAGAIN, "run one more command in the task: there are too many");
+		tell_failure(exec, EAGAIN, "run one more command in the task: too many are running");
 	else if (fds[0] < 0 || (!exec->tty && fds[3] < 0))
 		tell_failure(exec, EPROTO, "receive the command's descriptors");
 	else if (spec_num("exec_broker", 0))

@@ -38,9 +38,9 @@ static int allow_devices(void)
 	for (int i = 0; i < n_cgroups; i++)
 		if (cgroups[i].kind == '2' && cgroups[i].ours) {
 			r = nomad__cgroup_allow_devices(&cgroups[i], &rules);
-			return r < 0 ? fail(-r, "keep devices from the cgroup", cgroups[i].path) : 0;
+			return r < 0 ? fail(-r, "restrict the devices of the cgroup", cgroups[i].path) : 0;
 		}
-	return fail(EOPNOTSUPP, "keep devices from a task without a cgroup", NULL);
+	return fail(EOPNOTSUPP, "restrict the devices of a task without a cgroup", NULL);
 }
 
 /* What is set by each process; the specification is gone when a command is run. */
@@ -113,7 +113,7 @@ int limits_create(void)
 		if (r >= 0 && cg->ours)
 			r = nomad__cgroup_create(cg);
 		if (r < 0)
-			return fail(-r, "make cgroup", s);
+			return fail(-r, "create cgroup", s);
 		n_cgroups++;
 	}
 	pos = 0;
@@ -127,7 +127,7 @@ int limits_create(void)
 		path[tab - s - 1] = 0;
 		r = nomad__cgroup_write(path, tab + 1);
 		if (r < 0 && s[0] == '!')
-			return fail(-r, "write the limit into", path);
+			return fail(-r, "write the limit to", path);
 	}
 	r = allow_devices();
 	if (r >= 0)

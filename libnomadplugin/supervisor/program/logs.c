@@ -4,7 +4,7 @@
  *
  *   FIFO       Nomad's collector reads it.  The task gets a plain blocking end
  *              of its own and no byte passes through here; we hold the FIFO
- *              open beside it, for reading too, so that a reader that dies or
+ *              also open, for reading too, so that a reader that dies or
  *              restarts neither kills the task nor takes bytes along.  They
  *              wait in the pipe; when it is full, so does the task.
  *   pumped     through a pipe and us: into rotated files (rotate.c), or into
@@ -12,7 +12,7 @@
  *              error of a start
  *   nothing    /dev/null
  *
- * The policy when nobody reads: a notice after 10 s; the task stands still,
+ * Without a reader: a notice after 10 s; the task blocks,
  * nothing is lost while it lives.  At its end we keep the FIFO open until
  * it is empty (end.c says how long); bytes that are in it then are lost.  A file
  * that cannot be written drops bytes instead, because a full disk must not stop
@@ -51,7 +51,7 @@ static char tail[2 * TAIL_SIZE + 1];
 static size_t tail_used;
 static bool started; /* the tail is not wanted any more */
 
-/* Open the directory of `path` and say what is left of it.  The last two
+/* Open the directory of `path` and return the rest of the path.  The last two
  * directories must not be symlinks: a task can write into them. */
 static int open_parent(const char *path, const char **ret_name)
 {
@@ -108,7 +108,8 @@ static int open_fifo(int i, const char *path)
 	}
 	if (!S_ISFIFO(st.st_mode)) {
 		r = fail(S_ISLNK(st.st_mode) ? ELOOP : EINVAL,
-			 S_ISLNK(st.st_mode) ? "refuse a symlink as log pipe" : "refuse what is no FIFO as log pipe",
+			 S_ISLNK(st.st_mode) ? "refuse a symlink as log pipe"
+					     : "refuse a file other than a FIFO as log pipe",
 			 path);
 		goto out;
 	}
@@ -127,7 +128,7 @@ static int open_fifo(int i, const char *path)
 	r = 0;
 	if (fstat(streams[i].hold, &st) < 0 || fstat(streams[i].task, &again) < 0 || !S_ISFIFO(st.st_mode) ||
 	    !S_ISFIFO(again.st_mode) || st.st_ino != again.st_ino || st.st_dev != again.st_dev)
-		r = fail(EINVAL, "refuse what was just exchanged for log pipe", path);
+		r = fail(EINVAL, "refuse a replaced log pipe", path);
 out:
 	close(dir);
 	return r;
@@ -142,10 +143,10 @@ static int open_pump(struct stream *s)
 		close(s->task);
 	s->task = -1;
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fail(errno, "make a pipe", NULL);
+		return fail(errno, "create a pipe", NULL);
 	s->source = ends[0];
 	s->task = ends[1];
-	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? fail(errno, "make a pipe", NULL) : 0;
+	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? fail(errno, "create a pipe", NULL) : 0;
 }
 
 static int open_files(struct stream *s, const char *suffix)
@@ -155,7 +156,7 @@ static int open_files(struct stream *s, const char *suffix)
 	struct nomad__text t;
 	int r, dir;
 
-	/* As if it were a file in it: then the directory itself is no symlink either. */
+	/* As if it were a file in it: then the directory itself cannot be a symlink either. */
 	nomad__text_init(&t, path, sizeof(path));
 	nomad__text_add(&t, log_dir);
 	nomad__text_add(&t, "/.");
@@ -327,7 +328,7 @@ static void tell_stall(int i, int n)
 		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");
 		nomad__text_add(&t, " for 10 s, ");
 		nomad__text_num(&t, n);
-		nomad__text_add(&t, " bytes wait; the task will stand still when the pipe is full");
+		nomad__text_add(&t, " bytes wait; the task will block when the pipe is full");
 	} else {
 		nomad__text_add(&t, "the log pipe of ");
 		nomad__text_add(&t, i == STREAM_OUT ? "stdout" : "stderr");

@@ -116,7 +116,7 @@ static void timer_fired(enum super_timer timer)
 	}
 }
 
-/* Take all dead children, whoever they were. */
+/* Reap all dead children, known or not. */
 static void reap(void)
 {
 	struct rusage usage;
@@ -210,8 +210,8 @@ static void slot_ready(const struct slot *slot, short events)
 	run_events();
 }
 
-/* Until nothing is left to do: the end was told, and the log pipes are empty or
- * have been waited for long enough. */
+/* Runs until the end is reported, and the log pipes are empty or their timeout has
+ * passed. */
 void super_loop(void)
 {
 	struct sigaction sa = { .sa_handler = on_sigchld };

@@ -57,13 +57,13 @@ static int begin(void)
 	nomad__crash_at("super-detached");
 	r = nomad__identity_write(directory());
 	if (r < 0)
-		return fail(-r, "write into directory", dir);
+		return fail(-r, "write to directory", dir);
 	(void)unlinkat(directory(), "exit", 0);
 	(void)unlinkat(directory(), ".exit.new", 0);
 	nomad__crash_at("super-recorded");
 	r = clients_listen();
 	if (r < 0)
-		return fail(-r, "make the control socket in", dir);
+		return fail(-r, "create the control socket in", dir);
 	nomad__crash_at("super-listening");
 	r = logs_open();
 	if (r >= 0)

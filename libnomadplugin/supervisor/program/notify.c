@@ -28,20 +28,20 @@ int notify_open(char *ret_env, size_t size)
 
 	notify_fd = nomad__unix_datagram(directory(), "notify");
 	if (notify_fd < 0)
-		return fail(-notify_fd, "make the notify socket", NULL);
+		return fail(-notify_fd, "create the notify socket", NULL);
 	nomad__text_init(&t, ret_env, size);
 	nomad__text_add(&t, "NOTIFY_SOCKET=");
 	if (strlen(dir) + sizeof("/notify") <= 108) {
 		nomad__text_add(&t, dir);
 	} else {
-		/* Longer than a socket address: the same directory by way of ours. */
+		/* Longer than a socket address: use the same directory through our current one. */
 		nomad__text_add(&t, "/proc/");
 		nomad__text_num(&t, getpid());
 		nomad__text_add(&t, "/fd/");
 		nomad__text_num(&t, directory());
 	}
 	nomad__text_add(&t, "/notify");
-	return t.full ? fail(ENAMETOOLONG, "make the notify socket", NULL) : 0;
+	return t.full ? fail(ENAMETOOLONG, "create the notify socket", NULL) : 0;
 }
 
 static bool is_ours(int pid)

@@ -3,7 +3,7 @@
  * rotate.c: log files as Nomad's own collector names them, so that its
  * listing finds them: TASK.stdout.N, the highest N is the current one, no
  * other name with that beginning ever.  The directory is one that the task
- * can write into, so no symlink is followed and nothing but a regular file
+ * can write into, so no symlink is followed and only a regular file
  * is written. */
 #include "supervisor/program/super.h"
 
@@ -24,7 +24,7 @@ static void file_name(const struct rotation *r, int64_t number, char *buf, size_
 	nomad__text_num(&t, number);
 }
 
-/* The N of a name that is one of ours; -1 for others. */
+/* The N of the name of a log file; -1 for other names. */
 static int64_t number_of(const struct rotation *r, const char *name)
 {
 	size_t n = strlen(r->name);

@@ -85,7 +85,7 @@ static void release(int pid, int hold)
 	}
 	r = nomad_write_all(hold, "", 1);
 	if (r < 0)
-		(void)fail(-r, "let the process go", NULL);
+		(void)fail(-r, "start the program of the process", NULL);
 }
 
 int spawn_main(const char *notify)

@@ -2,7 +2,7 @@
  *
  * state.c: where the task is in its life, and what is to come: events and
  * deadlines.  Whoever notices something posts an event here; the loop takes
- * it out and acts.  So no file has to call one that stands above it. */
+ * it out and acts.  So no file has to call one above it. */
 #include "supervisor/program/super.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
  * supervisor/program/super.h: the files of the supervisor program, from the
- * ground up: a file calls only files that stand above it here.
+ * bottom up: a file calls only files listed before it here.
  *
  * State is static in the file that owns it, and small: the program allocates
  * nothing once the task runs.  What happens is queued in state.c as an event
@@ -104,7 +104,7 @@ void task_signal(int signal); /* to the leader */
 
 /* ---- clients.c: connections ---- */
 
-enum { START_FD = 3 /* the inherited connection of who starts us */, MAX_CLIENTS = 16 };
+enum { START_FD = 3 /* the inherited connection to the plugin */, MAX_CLIENTS = 16 };
 void clients_init(void);
 int clients_listen(void);
 void clients_accept(void);
@@ -116,10 +116,10 @@ void clients_drop(int slot);
 void clients_send(unsigned id, const struct nomad__fields *message, const int *fds, int n_fds);
 void clients_broadcast(const struct nomad__fields *message);
 void clients_notice(const char *text, int64_t lost); /* lost: bytes of output that nobody will read */
-void clients_drained(void);			     /* all that is lost of the output was told */
+void clients_drained(void);			     /* all lost output was reported */
 bool clients_any(void);				     /* somebody is there to hear it */
-bool clients_oom(uint64_t kills);		     /* false: nobody is there to hear it */
-/* Answers whoever asked for the start, once. */
+bool clients_oom(uint64_t kills);		     /* false: no client is connected */
+/* Answers the start request, once. */
 void clients_answer(const struct nomad__fields *message);
 bool clients_answered(void);
 void clients_unlisten(void);
@@ -163,10 +163,10 @@ void logs_started(void);
 
 /* ---- limits.c: cgroups and resource limits ---- */
 
-int limits_create(void);  /* the cgroups and what is to be written into them */
+int limits_create(void);  /* the cgroups and the files to write in them */
 int limits_fork(void);	  /* fork() into them; or -errno */
 int limits_join(void);	  /* the rest of it, in the child */
-int limits_set_own(void); /* rlimits and the like of the calling process */
+int limits_set_own(void); /* rlimits and other limits of the calling process */
 /* The same for a command in the task: where the process `pid` of it is. */
 int limits_fork_beside(int pid);
 int limits_join_beside(int pid);
@@ -175,13 +175,13 @@ int limits_fork_supervisor(void);
 void limits_kill(bool thorough);
 bool limits_empty(void);
 bool limits_oom_killed(void); /* a process of the task, since limits_create() */
-void limits_oom_report(void); /* those that no client was told of */
+void limits_oom_report(void); /* kills not yet reported to a client */
 
 /* ---- child.c: what a child does between fork and exec ---- */
 
 /* Tells the parent over `fd`: "E<errno>", NUL, text, NUL; and exits. */
 void child_fail(int fd, int errnum, const char *act, const char *object) __attribute__((noreturn));
-/* The strings of `key`, and `extra` behind them if it is not NULL; NULL for want of memory. */
+/* The strings of `key`, followed by `extra` if it is not NULL; NULL if out of memory. */
 char **child_strings(const struct spec *spec, const char *key, const char *extra);
 void child_defaults(void);
 int child_become(const struct spec *spec);
@@ -201,7 +201,7 @@ void channel_begin(void);
 bool channel_end(void); /* true: it was one */
 int channel_exec(void); /* -1: none, or closed */
 void channel_exec_close(void);
-/* What the program reported of its payload's end, if it did; true: killed for want of memory. */
+/* The exit of the payload that the program reported, if any; true: killed because memory ran out. */
 bool channel_exit_read(int *code, int *signal);
 
 /* ---- spawn.c: the main process ---- */
@@ -216,7 +216,7 @@ void spawn_read_status(void);
 int notify_open(char *ret_env, size_t size);
 int notify_pollfd(void);
 void notify_read(void);
-void notify_report(void);	 /* an event that no client was told of */
+void notify_report(void);	 /* an event not yet reported to a client */
 const char *notify_status(void); /* the last STATUS= */
 void notify_close(void);
 
@@ -234,7 +234,7 @@ void exec_reaped(int pid, int status);
 
 /* ---- end.c: the end of everything ---- */
 
-void end_begin(bool by_us); /* kill what is left of the task */
+void end_begin(bool by_us); /* kill the remaining processes of the task */
 void end_sweep(void);
 void end_finish(void);
 /* The start has failed: leave the directory, tell who asked for it. */
@@ -242,7 +242,7 @@ void end_undone(void);
 bool end_lingers(void);
 void end_linger_check(void); /* its timer is up */
 void end_release(void);	     /* nobody will read the logs */
-void end_leave(void);	     /* the last thing: what is lost by now is told and recorded */
+void end_leave(void);	     /* last: report and record the bytes lost by now */
 
 /* ---- orders.c: messages of clients ---- */
 

@@ -13,12 +13,11 @@
  *                                                             nothing left
  *
  * There is one way to the end, through KILLING: whether the process ended by
- * itself, was stopped, or never began, whatever is left of the task is killed
- * and waited for before the end is told.  So an end that was told is one:
- * no child survives it.
+ * itself, was stopped, or never began, all remaining processes are killed and
+ * reaped before the end is reported.  So no child survives a reported end.
  *
- * A start that nobody waits for any more is undone: its plugin died, and
- * Nomad will ask the next one to begin anew. */
+ * A start without a waiting client is undone: its plugin died, and Nomad will ask
+ * the next one to start the task again. */
 #include "supervisor/program/table.h"
 
 #define STAY(state)                                                                                                    \

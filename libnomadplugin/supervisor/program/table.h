@@ -8,7 +8,7 @@ enum super_state {
 	ST_STARTING, /* forked, the program does not run yet */
 	ST_WAITING,  /* it runs, READY=1 has not come yet */
 	ST_RUNNING,
-	ST_STOPPING, /* was told to stop, a deadline runs */
+	ST_STOPPING, /* stop requested, a timeout runs */
 	ST_KILLING,  /* everything gets SIGKILL until nothing is left */
 	ST_OVER,     /* nothing is left */
 	ST_MAX,
@@ -36,7 +36,7 @@ enum super_action {
 	ACT_STOP,    /* send the signal, set the deadline */
 	ACT_SOONER,  /* a second stop may shorten the deadline */
 	ACT_KILL,    /* the end is our doing; then as ACT_SWEEP */
-	ACT_SWEEP,   /* kill what is left of the task */
+	ACT_SWEEP,   /* kill the remaining processes of the task */
 	ACT_FINISH,  /* write the exit record, tell it */
 	ACT_MAX,
 };

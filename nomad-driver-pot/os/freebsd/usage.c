@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * usage.c: what a jail uses, without a process of ours.
+ * usage.c: resource usage of a jail, without starting a process.
  *
  * The kernel's own books (racct) know it, but are closed unless loader.conf
  * opens them.  Then it is the sum over the processes that are in the jail now,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0
  *
- * usage.c: no jails here; the stand-in for pot runs tasks in a cgroup, which the library reads. */
+ * usage.c: Linux has no jails.  The fake pot of the tests runs tasks in a cgroup, which the library reads. */
 #include "../../os.h"
 
 #include <errno.h>
