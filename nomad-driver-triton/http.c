@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "http.h"
 #include "text.h"
@@ -283,8 +284,24 @@ static void give_handle(struct triton_http *http, CURL *easy)
 	curl_easy_cleanup(easy);
 }
 
+/* A static libcurl is built for no distribution and knows no roots: returns the first of these files that exists. */
+static const char *system_roots(void)
+{
+	static const char *const files[] = { "/etc/ssl/certs/ca-certificates.crt", /* Debian, Arch, Alpine */
+					     "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, RHEL */
+					     "/etc/ssl/ca-bundle.pem",		   /* SUSE */
+					     "/etc/ssl/cert.pem" };		   /* BSD */
+	const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+
+	for (size_t i = 0; !curl->cainfo && !curl->capath && i < NOMAD_ARRAY_LEN(files); i++)
+		if (access(files[i], R_OK) == 0)
+			return files[i];
+	return NULL;
+}
+
 int triton_http_prepare(struct triton_http *http, CURL *easy, const char *target, struct nomad_error **err)
 {
+	const char *ca_file = http->ca_file ? http->ca_file : system_roots();
 	NOMAD_AUTO_FREE char *url = nomad_strdupf("%s%s", http->base, target);
 	CURLcode r = url ? curl_easy_setopt(easy, CURLOPT_URL, url) : CURLE_OUT_OF_MEMORY;
 
@@ -308,8 +325,8 @@ int triton_http_prepare(struct triton_http *http, CURL *easy, const char *target
 		r = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, http->insecure ? 0L : 1L);
 	if (!r)
 		r = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, http->insecure ? 0L : 2L);
-	if (!r && http->ca_file && !http->insecure)
-		r = curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
+	if (!r && ca_file && !http->insecure)
+		r = curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
 	if (!r && http->cert_file)
 		r = curl_easy_setopt(easy, CURLOPT_SSLCERT, http->cert_file);
 	if (!r && http->key_file)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 // gRPC's parts that a server on a connected socket needs.  Replaces grpc_plugin_registry.cc: what is registered there
-// pulls client channels, load balancing, name resolution and TLS into the program.  Left out on purpose: the message
-// size filter (the wire sets no limit) and the compression filter (Nomad does not compress; a client that does gets an error).
+// pulls client channels, load balancing, name resolution and TLS into the program.  Left out on purpose: the
+// compression filter (Nomad does not compress; a client that does gets an error).
 #include "src/core/config/core_configuration.h"
 #include "src/core/ext/filters/http/server/http_server_filter.h"
+#include "src/core/ext/filters/message_size/message_size_filter.h"
 #include "src/core/lib/surface/channel_stack_type.h"
 #include "src/core/server/server.h"
 
@@ -24,6 +25,7 @@ void BuildCoreConfiguration(CoreConfiguration::Builder *builder)
 	RegisterConnectedChannel(builder);
 	RegisterResourceQuota(builder);
 	builder->channel_init()->RegisterFilter<HttpServerFilter>(GRPC_SERVER_CHANNEL);
+	builder->channel_init()->RegisterFilter<ServerMessageSizeFilter>(GRPC_SERVER_CHANNEL);
 	builder->channel_init()
 		->RegisterFilter(GRPC_SERVER_CHANNEL, &Server::kServerTopFilter)
 		.SkipV3()

@@ -7,7 +7,7 @@
 # README.md here says what is in them, for whom they are, and how to update a bundled source.
 
 STATIC_CPUS ?= x86_64 aarch64
-static_targets := $(addprefix plugins/,$(filter-out %-pot %-triton,$(drivers))) examples/nomad-driver-hello test/nomad-driver-test
+static_targets := $(addprefix plugins/,$(filter-out %-pot,$(drivers))) examples/nomad-driver-hello test/nomad-driver-test
 static_files = $(foreach c,$(STATIC_CPUS),$(filter-out %-test,$(static_targets:%=$(BUILD)/static/$(c)/%)))
 
 .PHONY: static test-static
