@@ -99,7 +99,7 @@ openssl.off := asm shared tests dso engine legacy dtls srp psk ct ocsp cms ts cm
 	ui-console async autoload-config rfc3779 capieng uplink
 curl.off := shared ftp file ldap ldaps rtsp dict telnet tftp pop3 imap smb smtp gopher mqtt manual ntlm ntlm-wb tls-srp \
 	doh alt-svc hsts netrc cookies dateparse progress-meter get-easy-options libcurl-option aws kerberos-auth \
-	negotiate-auth digest-auth symbol-hiding rt dnsshuffle socketpair mime form-api headers-api
+	negotiate-auth digest-auth symbol-hiding dnsshuffle socketpair mime form-api headers-api
 curl.without := zlib brotli zstd nghttp2 libpsl libidn2 librtmp libssh2 libgsasl ca-bundle ca-path
 
 $(OUT)/openssl/Makefile:
