@@ -76,8 +76,9 @@ msgpack-c.flags := -I$(OUT)/include -I$(SRC)/msgpack-c/include
 jansson.src := $(addprefix $(SRC)/jansson/src/,dump.c error.c hashtable.c hashtable_seed.c load.c memory.c pack_unpack.c \
 	strbuffer.c strconv.c utf.c value.c version.c)
 # gRPC's package has it.
-z.src := $(addprefix $(g)/third_party/zlib/,adler32.c crc32.c deflate.c inffast.c inflate.c inftrees.c trees.c zutil.c)
-z.flags := -DHAVE_UNISTD_H
+z.src := $(addprefix $(g)/third_party/zlib/,adler32.c crc32.c deflate.c gzclose.c gzlib.c gzread.c gzwrite.c inffast.c \
+	inflate.c inftrees.c trees.c zutil.c)
+z.flags := -DHAVE_UNISTD_H -D_LARGEFILE64_SOURCE
 jansson.flags := -DHAVE_CONFIG_H -I$(here)/jansson -I$(SRC)/jansson/src
 
 define c_library
@@ -109,7 +110,10 @@ $(OUT)/openssl/Makefile:
 		$(addprefix no-,$(openssl.off)) >configure.log 2>&1 || { tail -n 20 configure.log; exit 1; }
 $(OUT)/lib/libssl.a: $(OUT)/openssl/Makefile $(OUT)/include/.done
 	@mkdir -p $(@D)
-	$(call quiet,MAKE)$(MAKE) -s -C $(OUT)/openssl build_generated libcrypto.a libssl.a >$(OUT)/openssl/make.log 2>&1 || \
+	@$(MAKE) -s -C $(OUT)/openssl build_generated crypto/buildinf.h >$(OUT)/openssl/make.log 2>&1
+	@# What OPENSSL_info() says: without flags that name this machine's paths, and without the time.
+	@SOURCE_DATE_EPOCH=0 perl $(SRC)/openssl/util/mkbuildinf.pl cc linux-$(CPU) >$(OUT)/openssl/crypto/buildinf.h
+	$(call quiet,MAKE)$(MAKE) -s -C $(OUT)/openssl libcrypto.a libssl.a >>$(OUT)/openssl/make.log 2>&1 || \
 		{ tail -n 20 $(OUT)/openssl/make.log; exit 1; }
 	@cp -r $(SRC)/openssl/include/openssl $(OUT)/openssl/include/openssl $(OUT)/include/
 	@cp $(OUT)/openssl/libcrypto.a $(OUT)/openssl/libssl.a $(@D)/
