@@ -277,6 +277,8 @@ check "check: a VLAN without parent" says_of_network '{"vlan": 5}' 'vlan needs a
 check "check: no route" says_of_network '{"routes": ["10.0.0.0 via x"]}' 'routes as 10.0.0.0/8 via 192.0.2.1'
 check "check --show: later files override" prints '"region": "b"' "$init" check --show "$T/1" "$T/2"
 check "check --show: what is filled in" prints drain_on_shutdown "$init" check --show "$T/1" "$T/2"
+"$init" check --show "$T/1" >"$T/shown"
+check "check --show: memory that no task gets" jq -e '.client.reserved.memory == 96' "$T/shown"
 
 # ---- Network ------------------------------------------------------------------------------------------
 net_config='{"nomadinit": {"network": {"eth0": {"dhcp": true}, "eth1": {"mtu": 1400,
