@@ -124,7 +124,7 @@ boot() {
 	nice qemu-system-x86_64 -accel tcg -cpu max -smp 1 -m "${memory:-256}" -display none -no-reboot -nodefaults \
 		-vga std -chardev "file,id=serial,path=$console" -serial chardev:serial \
 		-qmp "unix:$monitor,server=on,wait=off" \
-		-drive "file=$disk,format=$format,if=none,id=disk,cache=${cache:-writeback}" \
+		-drive "file=$disk,format=$format,if=none,id=disk,cache=${cache:-writeback}${drive_options:+,$drive_options}" \
 		${controller:+-device "$controller"} \
 		-device "${disk_device:-virtio-blk-pci},drive=disk,bootindex=1" \
 		-netdev "${netdev:-user,hostfwd=tcp:127.0.0.1:$port-:4646},id=net" \
