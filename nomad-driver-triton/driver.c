@@ -149,6 +149,8 @@ static void look_at_account(struct nomad_fingerprint *fp, struct triton_site *si
 	r = triton_cloud_call(&cloud, "GET", NULL, &answer, &err, "%s", "");
 	if (r == -EACCES)
 		remedy = "see the message; the driver tries again by itself";
+	else if (r == -EPROTO)
+		remedy = "check the address, and set ca_file if the certificate is not of a public authority";
 	else
 		remedy = "check the address and the network; the driver tries again by itself";
 	if (nomad_fp_check(fp, "CloudAPI", r >= 0, NOMAD_UNHEALTHY, r < 0 ? nomad_error_message(err) : "", remedy)) {

@@ -84,7 +84,7 @@ t_env() {
 	{ cat "$T/doctor"; return 1; }
 	# A variable of the other prefix wins, and 0 is no yes.
 	! TRITON_INSECURE=0 SDC_URL=$CLOUD_URL SDC_ACCOUNT=acme SDC_KEY_MATERIAL=$KEYS/ed25519 health "$T/other.json" &&
-		file_has "$T/doctor" 'certificate'
+		file_has "$T/doctor" 'set ca_file if the certificate'
 }
 t_subuser() { with_config ".user = \"deployer\" | .key_file = \"$KEYS/sub\"" && health "$T/other.json" ||
 	{ cat "$T/doctor"; return 1; }; }
