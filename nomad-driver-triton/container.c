@@ -90,8 +90,7 @@ static int pull(struct triton_start *start, struct making *making, struct nomad_
 	const struct triton_docker_task *want = start->want->docker_api;
 
 	making->pulled = true;
-	return triton_docker_pull(&making->docker, want->image, want->auth,
-				  left_ms(start->deadline_ms), err);
+	return triton_docker_pull(&making->docker, want->image, want->auth, left_ms(start->deadline_ms), err);
 }
 
 static int create(struct triton_start *start, void *ud, bool *ret_maybe, struct nomad_error **err)
