@@ -73,8 +73,8 @@ HANDLERS=/proc/sys/fs/binfmt_misc
 t_refused() {
 	for options in "platform: \"linux/$OTHER\"" "$BOTH"; do
 		fails "{ context: \"alloc/runs\", $options }" \
-			"platform: line 2 of the Containerfile has a RUN, and this node \(linux/$OWN\) cannot run programs of linux/$OTHER: .*qemu-user-static" \
-			&& ! grep -q STEP "$T/out" || return 1
+			"line 2 of the Containerfile has a RUN, .* \(linux/$OWN\) cannot .* linux/$OTHER: .*qemu" &&
+			! grep -q STEP "$T/out" || return 1
 	done
 	builds "{ context: \"alloc/runs\", platforms: [\"linux/$OWN\"], $(push_to runs:1) }" &&
 		is "$(remote runs:1 . | archs)" "[\"$OWN\"]"
@@ -94,8 +94,10 @@ C
 t_cache() {
 	arch() { skopeo inspect "oci-archive:$A/on.tar" | jq -r .Architecture; }
 	on="context: \"alloc/on\", cache: \"c\", output: [{ path: \"alloc/on.tar\" }]"
-	builds "{ $on, platform: \"linux/$OTHER\" }" && is "$(arch)" "$OTHER" && builds "{ $on }" && is "$(arch)" "$OWN" &&
-		builds "{ $on, platform: \"linux/$OTHER\" }" && is "$(arch)" "$OTHER" && file_has "$T/out" 'Using cache' &&
+	builds "{ $on, platform: \"linux/$OTHER\" }" && is "$(arch)" "$OTHER" &&
+		builds "{ $on }" && is "$(arch)" "$OWN" &&
+		builds "{ $on, platform: \"linux/$OTHER\" }" && is "$(arch)" "$OTHER" &&
+		file_has "$T/out" 'Using cache' &&
 		builds "{ $on, platform: \"linux/$OWN\" }" && is "$(arch)" "$OWN" && file_has "$T/out" 'Using cache'
 }
 run_test 'platforms: an index in a layout, an archive, a registry' t_list

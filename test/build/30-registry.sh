@@ -40,10 +40,11 @@ t_retry() {
 	sed "s/addr: .*/addr: 127.0.0.1:$late/" "$T/registry${REGISTRY##*:}.yml" >"$T/late.yml" &&
 		spawn_build "{ \"context\": \"alloc/app\", \"push\": [{ \"reference\": \"127.0.0.1:$late/late/x:1\",
 		\"tls_verify\": false, \"retry\": 5 }] }" retry &&
-		wait_for 120 'the second attempt is announced' grep -q 'again in 5 s (1 of 5)' "$T/err-retry" || return 1
+		wait_for 120 'the second attempt' grep -q 'again in 5 s (1 of 5)' "$T/err-retry" || return 1
 	docker-registry serve "$T/late.yml" >"$T/late.log" 2>&1 </dev/null &
 	cleanup "kill $!"
-	end_build; is "$CODE" 0 && file_has "$T/err-retry" "^event: Built .*; pushed 127.0.0.1:$late/late/x:1, digest "
+	end_build
+	is "$CODE" 0 && file_has "$T/err-retry" "^event: Built .*; pushed 127.0.0.1:$late/late/x:1, digest "
 }
 # A wait for the next attempt ends with the task.
 t_retry_stopped() {
@@ -145,12 +146,12 @@ t_provenance() {
 	FROM $REGISTRY/team/app:1
 	COPY --from=other /app /other
 	C
-	builds "{ \"context\": \"alloc/app\", \"labels\": { \"n\": \"2\" }, \"push\": [{ \"reference\": \"$REGISTRY/team/app:2\",
-		\"tls_verify\": false }] }" || return 1
+	builds "{ \"context\": \"alloc/app\", \"labels\": { \"n\": \"2\" }, \"push\": [{
+		\"reference\": \"$REGISTRY/team/app:2\", \"tls_verify\": false }] }" || return 1
 	for cache in null '"bases"' '"bases"'; do
 		builds "{ \"context\": \"alloc/bases\", \"cache\": $cache, \"tags\": [\"$REGISTRY/team/result:1\"],
-			\"provenance_file\": \"alloc/from.json\", \"push\": [{ \"reference\": \"$REGISTRY/team/result:1\",
-			\"tls_verify\": false }] }" &&
+			\"provenance_file\": \"alloc/from.json\", \"push\": [{
+			\"reference\": \"$REGISTRY/team/result:1\", \"tls_verify\": false }] }" &&
 			is "$(jq -r '.predicate.buildDefinition.resolvedDependencies[1:] | sort_by(.uri)[] |
 			"\(.uri) sha256:\(.digest.sha256)"' "$A/from.json")" \
 			"docker://$REGISTRY/team/app:1 $(remote team/app:1 .Digest)
