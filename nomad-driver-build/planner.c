@@ -344,12 +344,17 @@ static int plan_env(struct build_start *s, struct nomad_error **err)
 	return 0;
 }
 
+/* A copy of a list that may be NULL. */
+static bool copy_list(char *const *list, char ***ret)
+{
+	*ret = list ? nomad_strv_copy((const char *const *)list) : NULL;
+	return !list || *ret;
+}
+
 /* What the plan says word for word of the task, the node and the job. */
 static int plan_facts(struct build_start *s, struct nomad_error **err)
 {
 	struct build_plan *plan = s->plan;
-	char *const *tags = s->config->tags, *const *features = s->data->host.features;
-	char *const *platforms = s->config->platforms;
 
 	plan->task = strdup(s->dirs.task);
 	plan->local = strdup(s->dirs.local);
@@ -358,19 +363,16 @@ static int plan_facts(struct build_start *s, struct nomad_error **err)
 	plan->engine = strdup(s->engine.path);
 	plan->software = nomad_strdupf("%s %s", s->engine.is_podman ? "podman" : "buildah", s->engine.version);
 	plan->driver = strdup(s->engine.storage_driver);
-	plan->names = s->names.names ? nomad_strv_copy((const char *const *)s->names.names) : NULL;
 	plan->isolation = strdup(s->config->isolation);
 	plan->network = strdup(s->network);
 	plan->policy = build_engine_policy(s->any_image, s->images);
 	plan->registries = build_registries_drop_in(s->site->registries_conf, s->site->insecure_registries);
 	plan->registries_conf = strdup(s->site->registries_conf);
-	plan->tags = tags ? nomad_strv_copy((const char *const *)tags) : NULL;
-	plan->platforms = platforms ? nomad_strv_copy((const char *const *)platforms) : NULL;
-	plan->features = features ? nomad_strv_copy((const char *const *)features) : NULL;
 	if (!plan->task || !plan->local || !plan->alloc || !plan->secrets || !plan->engine || !plan->software ||
-	    !plan->driver || (s->names.names && !plan->names) || !plan->isolation || !plan->network || !plan->policy ||
-	    !plan->registries || !plan->registries_conf || (tags && !plan->tags) || (platforms && !plan->platforms) ||
-	    (features && !plan->features))
+	    !plan->driver || !plan->isolation || !plan->network || !plan->policy || !plan->registries ||
+	    !plan->registries_conf || !copy_list(s->names.names, &plan->names) ||
+	    !copy_list(s->config->tags, &plan->tags) || !copy_list(s->config->platforms, &plan->platforms) ||
+	    !copy_list(s->data->host.features, &plan->features))
 		return build_no_memory(err);
 	return 0;
 }
