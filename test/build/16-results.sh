@@ -164,15 +164,9 @@ t_provenance() {
 	builds "{ context: \"alloc/packages\", args: { A: \"1\" }, secrets: { s: \"env:TOKEN\" }, timestamp: 0,
 		provenance_file: \"alloc/from.json\", output: [{ path: \"alloc/packages.tar\" }] }" \
 		'.Env = { TOKEN: "s3cr3t" }' && ! grep -q s3cr3t "$A/from.json" &&
-		is "$(jq -cS '[._type, .predicateType, .subject, (.predicate.buildDefinition | .externalParameters.args,
-			.externalParameters.secrets, .externalParameters.timestamp, .resolvedDependencies)]' \
-			"$A/from.json")" "$(jq -ncS --arg digest "$(digest_of "$A/packages.tar" | cut -d: -f2)" \
-			--arg file "$(sha256sum <"$A/packages/Containerfile" | cut -d' ' -f1)" \
-			'["https://in-toto.io/Statement/v1", "https://slsa.dev/provenance/v1",
-			[{ name: "alloc/packages.tar", digest: { sha256: $digest } }], { A: "1" }, ["s"], 0,
-			[{ name: "Containerfile", digest: { sha256: $file } }]]')" &&
-		jq -e '.predicate.runDetails | (.builder.id | startswith("urn:nomad:node:")) and
-			(.metadata | .finishedOn >= .startedOn)' "$A/from.json"
+		jq -e --arg digest "$(digest_of "$A/packages.tar" | cut -d: -f2)" --arg file \
+			"$(sha256sum <"$A/packages/Containerfile" | cut -d' ' -f1)" \
+			-f test/build/provenance.jq "$A/from.json" || { cat "$A/from.json"; return 1; }
 }
 run_test 'sbom_file: packages of dpkg and apk' t_sbom
 run_test 'sbom_file: links stay in the image; RPM is told' t_sbom_hostile
