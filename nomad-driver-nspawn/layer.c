@@ -44,7 +44,7 @@ int nspawn_copy_sparse(const char *from, const char *to)
 	return errno == ENXIO ? 0 : -1; /* no data behind that */
 }
 
-/* A journal is for what outlives the container, and maybe the host. */
+/* A journal is for what outlives the container, and maybe the host.  None grows: room for that would take 4 MiB. */
 static int make_file_system(const char *path, int64_t mb, bool journal, struct nomad_error **err)
 {
 	NOMAD_AUTO_FREE char *mkfs = nomad_tool_find("mkfs.ext4");
@@ -56,10 +56,11 @@ static int make_file_system(const char *path, int64_t mb, bool journal, struct n
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || ftruncate(fd, (off_t)mb << 20) < 0)
 		return nomad_error_errno(err, errno, "create '%s'", path);
-	return nspawn_tool_run((const char *const[]){ mkfs, "-q", "-F", "-m", "0", "-O",
-						      journal ? "has_journal" : "^has_journal", "-E",
-						      "lazy_itable_init=1,nodiscard", path, NULL },
-			       &(struct nspawn_tool){ .what = "make the file system of the layer" }, NULL, err);
+	return nspawn_tool_run(
+		(const char *const[]){ mkfs, "-q", "-F", "-m", "0", "-O",
+				       journal ? "has_journal,^resize_inode" : "^has_journal,^resize_inode", "-E",
+				       "lazy_itable_init=1,nodiscard", path, NULL },
+		&(struct nspawn_tool){ .what = "make the file system of the layer" }, NULL, err);
 }
 
 /* `name` is complete where it exists. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# log_collection = "driver" under a real agent, and why it is not the default: Nomad does not tell a driver the sizes that
-# the job's logs block allows.
+# log_collection = "driver" under a real agent, and why it is not the default: Nomad does not tell a driver the sizes
+# that the job's logs block allows.
 . test/lib.sh
 isolate "$@"
 require_nomad
