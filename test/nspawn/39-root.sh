@@ -103,8 +103,9 @@ t_links() {
 			ln -s $T/victim-work /local/.nomad-root/work; echo 1 >/root/n; sleep 1000")" &&
 		run_job "$T/links.json" && wait_for 30 'the links' n_is 1 && first=$ALLOC_ID &&
 		jq '.Job.TaskGroups[0].Tasks[0].Config |=
-		(.root = "sticky" | .command[2] = "touch /made; sleep 1000")' "$T/links.json" >"$T/links-2.json" && run_job "$T/links-2.json" &&
-		wait_for 30 'the refusal' _refused && is "$(ls "$T/victim" "$T/victim-work" | grep -v ':$' | grep .)" '' &&
+		(.root = "sticky" | .command[2] = "touch /made; sleep 1000")' "$T/links.json" \
+		>"$T/links-2.json" && run_job "$T/links-2.json" && wait_for 30 'the refusal' _refused &&
+		is "$(ls "$T/victim" "$T/victim-work" | grep -v ':$' | grep .)" '' &&
 		purge_job links
 }
 _refused() { ALLOC_ID=$(api GET /v1/job/links/allocations | jq -r 'max_by(.CreateIndex).ID') &&

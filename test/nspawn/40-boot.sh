@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Systems that boot: a minimal Debian with systemd (debootstrap, cached). The last test is of Debian 13; TREE=trixie: all
-# are.
+# Systems that boot: a minimal Debian with systemd (debootstrap, cached). The last test boots Debian 13.
+# TREE=trixie: all do.
 . test/lib.sh
 . test/nspawn/lib-nspawn.sh
 if [ -z "${NOMAD_TEST_DIR:-}" ] && command -v debootstrap >/dev/null; then
