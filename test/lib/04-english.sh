@@ -63,8 +63,8 @@ t_spelling() {
 	"$codespell" --version 2>/dev/null | grep -qx "$codespell_version" || {
 		rm -rf "$BUILD/codespell"
 		python3 -m venv "$BUILD/codespell" >"$T/pip" 2>&1 &&
-			"$BUILD/codespell/bin/pip" install -q --disable-pip-version-check "codespell==$codespell_version" \
-			>"$T/pip" 2>&1 ||
+			"$BUILD/codespell/bin/pip" install -q --disable-pip-version-check \
+			"codespell==$codespell_version" >"$T/pip" 2>&1 ||
 			{ skip_this "no codespell $codespell_version: $(tail -n 1 "$T/pip")"; return 0; }
 	}
 	texts . | xargs "$codespell" --ignore-words-list "$ignored"

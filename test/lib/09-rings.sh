@@ -19,8 +19,10 @@ total=0
 # part WHAT DIR SOURCES [PREFIX]
 part() {
 	_name=$1; shift
-	if [ ! -d "$1" ] || [ -z "$(objects "$1" "$2" | head -n 1)" ]; then skip "$_name: no dependency cycle" 'not built'
-		return 0; fi
+	if [ ! -d "$1" ] || [ -z "$(objects "$1" "$2" | head -n 1)" ]; then
+		skip "$_name: no dependency cycle" 'not built'
+		return 0
+	fi
 	total=$((total + $(rings "$@" | sed -n 's/ rings$//p')))
 	run_test "$_name: no dependency cycle" rings "$@"
 }

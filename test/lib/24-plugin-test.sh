@@ -24,11 +24,11 @@ bad() {
 	judged "$T/bad" && { cat "$T/out"; return 1; }
 	file_has "$T/out" "$2"
 }
-t_silent() { bad 'exit 0' '^Bail out! the plugin gives no handshake'; }
+t_silent() { bad 'exit 0' '^Bail out! the plugin prints no handshake'; }
 t_cookie() { bad 'NOMAD_PLUGIN_MAGIC_COOKIE=e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255 exec "$DRIVER"' \
 	"^not ok 1 - without Nomad's cookie"; }
 t_chatty() { bad '[ -z "$NOMAD_PLUGIN_MAGIC_COOKIE" ] || { sleep 0.5; echo more; } & exec "$DRIVER"' '^not ok .* - stdout has'; }
-t_version() { bad '[ -z "$NOMAD_PLUGIN_MAGIC_COOKIE" ] || echo "1|1|unix|/x|grpc|"' '^Bail out! the plugin gives'; }
+t_version() { bad '[ -z "$NOMAD_PLUGIN_MAGIC_COOKIE" ] || echo "1|1|unix|/x|grpc|"' '^Bail out! the plugin prints'; }
 # Ends its tasks when it dies: what the driver starts is in its process group, and a parent kills it.
 t_dies() {
 	bad '[ -n "$NOMAD_PLUGIN_MAGIC_COOKIE" ] || exit 1

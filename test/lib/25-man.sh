@@ -60,8 +60,8 @@ items() { awk -v want="=head1 $2" '/^=head1/ { on = ($0 == want) } on' "$1" |
 options_of() { "$1" schema --json "$2" | jq -r '.. | objects | .properties? | objects | keys[]' | sort -u; }
 
 t_sections() {
-	for section in NAME SYNOPSIS DESCRIPTION 'ENABLE THE PLUGIN' 'PLUGIN OPTIONS' LIMITATIONS COMMANDS TROUBLESHOOTING \
-		FILES 'SEE ALSO'; do
+	for section in NAME SYNOPSIS DESCRIPTION 'ENABLE THE PLUGIN' 'PLUGIN OPTIONS' LIMITATIONS COMMANDS \
+		TROUBLESHOOTING FILES 'SEE ALSO'; do
 		file_has "$man/$1.8.pod" "^=head1 $section\$" || return 1
 	done
 	for section in NAME SYNOPSIS DESCRIPTION 'TASK OPTIONS' EXAMPLES 'SEE ALSO'; do

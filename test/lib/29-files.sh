@@ -72,7 +72,7 @@ t_config() {
 t_no_block() {
 	echo '{ "plugin": { "nomad-driver-other": {} } }' >"$T/other.json"
 	! "$driver" policy --config "$T/other.json" 2>"$T/said" &&
-		file_has "$T/said" 'there is no block plugin "nomad-driver-nspawn"'
+		file_has "$T/said" 'no block plugin "nomad-driver-nspawn"'
 }
 t_mistakes() {
 	! "$driver" validate "$T/bad.json" >"$T/said" || return 1
@@ -121,7 +121,7 @@ t_bad_hcl() {
 t_no_nomad() {
 	mkdir "$T/bin" && ln -s "$(command -v cat)" "$T/bin/"
 	! PATH=$T/bin "$driver" validate "$T/job.hcl" 2>"$T/said" && file_has "$T/said" \
-		'nomad, which converts HCL, is not on PATH; install nomad, or give JSON: .nomad job run -output' &&
+		'nomad, which converts HCL, is not on PATH; install nomad, or give JSON' &&
 		! PATH=$T/bin "$driver" doctor --config "$T/agent.hcl" 2>"$T/said" &&
 		file_has "$T/said" 'not on PATH' &&
 		PATH=$T/bin "$driver" policy --config "$T/agent.json" >"$T/said"

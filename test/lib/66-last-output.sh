@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# The last output of a task is delivered, or an event gives the number of lost bytes, no matter which process is dead at that
-# time: agent, log collector, plugin, supervisor.  Under a real agent.  NOMAD_TEST_LONG=1: in all orders.
+# The last output of a task is delivered, or an event gives the number of lost bytes, whichever process is dead: agent,
+# log collector, plugin or supervisor.  Under a real agent.  NOMAD_TEST_LONG=1: in all orders.
 . test/lib.sh
 isolate "$@"
 require_nomad
