@@ -28,8 +28,8 @@ at_most() {	# MAXIMUM WHAT: what was found is on stdin, a line each
 }
 
 # Folders with their own maximum; the rest of the tree has none left.
-left='nomad-driver-build=55 nomad-driver-nspawn=105 nomad-driver-triton=72 nomadinit=72
-	examples/build=1 examples/nomadinit=1 examples/nspawn=3 test=205'
+left='nomad-driver-build=59 nomad-driver-nspawn=105 nomad-driver-triton=73 nomadinit=77
+	examples/build=1 examples/nomadinit=1 examples/nspawn=3 test=213'
 t_patterns() {
 	printf 'whoever asks\nthis is no file\nthere is no file\nit is no longer in vain\n' >"$T/sample"
 	while IFS="$(printf '\t')" read -r pattern better; do
@@ -42,7 +42,7 @@ t_patterns() {
 t_done() {
 	set -- .
 	for row in $left; do set -- "$@" ":!${row%=*}"; done
-	hits "$@" | at_most 0 'constructions to replace'
+	{ hits "$@"; hits test/lib test/pot test/README.md; } | at_most 0 'constructions to replace'
 }
 t_left() {
 	for row in $left; do
@@ -56,7 +56,7 @@ t_sentences() {
 	texts '*.md' '*.pod' libnomadplugin/man/driver-pod | xargs perl test/lib/sentences.pl >"$T/pages"
 	[ "$(wc -l <"$T/pages")" -ge 20 ] || return 1
 	awk '$3 > 15' "$T/pages" | at_most 0 'pages with more than 15 words in an average sentence' &&
-		awk '{ for (i = 0; i < $4; i++) print }' "$T/pages" | at_most 19 'sentences of more than 30 words'
+		awk '{ for (i = 0; i < $4; i++) print }' "$T/pages" | at_most 18 'sentences of more than 30 words'
 }
 t_spelling() {
 	codespell=$BUILD/codespell/bin/codespell
