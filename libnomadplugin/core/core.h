@@ -2,12 +2,11 @@
  *
  * core/core.h: the plugin without a wire.
  *
- * wire/ (gRPC) and cli/ (the command line) are its two callers; it knows
- * neither protobuf nor gRPC.  Calls that take a `done` or `emit` callback
- * return at once; the callback runs on a library thread (loop or worker),
- * without any lock held, and may itself call into core, but must not block.
- * Calls without a callback may block for as long as the driver does: they
- * belong on a worker, see nomad__work(). */
+ * wire/ (gRPC) and cli/ (the command line) call it; it uses neither protobuf
+ * nor gRPC.  Calls that take a `done` or `emit` callback return at once.  The
+ * callback runs on a library thread (loop or worker) without a lock.  It may
+ * call into core, but must not block.  Calls without a callback may block as
+ * long as the driver does: make them on a worker, see nomad__work(). */
 #ifndef NOMAD_CORE_H
 #define NOMAD_CORE_H
 
@@ -22,12 +21,12 @@ struct nomad_plugin;
 /* ---- Life of the plugin ---- */
 
 struct nomad_plugin *nomad__plugin_new(const struct nomad_driver *driver, struct nomad_error **err);
-/* Stops the loop and the workers; tasks go on.  All subscriptions have to be cancelled before. */
+/* Stops the loop and the workers; tasks continue.  All subscriptions must be cancelled before. */
 void nomad__plugin_free(struct nomad_plugin *plugin);
 const struct nomad_driver *nomad__plugin_driver(const struct nomad_plugin *plugin);
 /* The driver's plugin block with the library's own options added. */
 const struct nomad_schema *nomad__plugin_config_schema(const struct nomad_plugin *plugin);
-/* What Capabilities answers; depends on the configuration (log_collection). */
+/* The answer to Capabilities; depends on the configuration (log_collection). */
 unsigned nomad__plugin_capabilities(struct nomad_plugin *plugin);
 
 /* Facts about the node from SetConfig, for CPU ticks. */
@@ -37,12 +36,12 @@ struct nomad__node {
 	uint32_t min_port, max_port;
 };
 
-/* Decode and keep the plugin block (msgpack; empty: defaults).  `node` is
- * NULL in the trial launches, where nothing is touched.  Idempotent. */
+/* Decodes and stores the plugin block (msgpack; empty: defaults).  `node` is
+ * NULL in trial launches, which change nothing on the host.  Idempotent. */
 int nomad__plugin_configure(struct nomad_plugin *plugin, const void *config, size_t size,
 			    const struct nomad__node *node, struct nomad_error **err);
 int nomad__plugin_init(struct nomad_plugin *plugin, struct nomad_error **err);
-/* Driver.Shutdown: no new tasks; half-made starts are ended or left to be adopted. */
+/* Driver.Shutdown: no new tasks; incomplete starts are ended, or left for the next plugin to adopt. */
 void nomad__plugin_shutdown(struct nomad_plugin *plugin);
 
 /* Run fn(ud) on a worker thread. 0 or -ENOMEM/-EAGAIN/-ESHUTDOWN. */
@@ -75,13 +74,12 @@ struct nomad__event {
 	const struct nomad_map *annotations;
 };
 
-/* A subscription.  `emit` runs for one thing at a time.  After
- * nomad__sub_cancel() has returned, emit neither runs nor will run, unless
- * cancel was called from within emit itself. */
+/* A subscription.  Its `emit` never runs twice at the same time.  It does not run
+ * after nomad__sub_cancel() has returned, unless emit itself called cancel. */
 struct nomad__sub;
 void nomad__sub_cancel(struct nomad__sub *sub); /* frees it; NULL is fine */
 
-/* First emit at once (as soon as the host was looked at), then on change. */
+/* Emits the first time when the fingerprint is complete, then on each change. */
 struct nomad__sub *nomad__fingerprint_subscribe(struct nomad_plugin *plugin,
 						void (*emit)(void *ud, const struct nomad__fingerprint_view *fp),
 						void *ud);
@@ -95,7 +93,7 @@ struct nomad__stats_view {
 	const struct nomad_stats *stats;
 };
 
-/* `view` NULL: the task is gone, no more samples come.  A task without
+/* `view` is NULL after the last sample, when the task is removed.  A task without
  * statistics never emits.  The interval is clamped to 100 ms .. 1 h. */
 int nomad__stats_subscribe(struct nomad_plugin *plugin, const char *id, int64_t interval_ns,
 			   void (*emit)(void *ud, const struct nomad__stats_view *view), void *ud,
@@ -115,36 +113,37 @@ struct nomad__started {
 };
 void nomad__started_done(struct nomad__started *started);
 
-/* The caller of a start, who may leave at any moment. */
+/* The caller of a start, which may disconnect at any time. */
 struct nomad__caller;
 struct nomad__caller *nomad__caller_new(void);
 struct nomad__caller *nomad__caller_ref(struct nomad__caller *caller);
 void nomad__caller_unref(struct nomad__caller *caller); /* NULL is fine */
-/* Any thread; does not block.  The start is undone as soon as the driver's start() returns, unless another call
- * asks for the same id before. */
+/* Reports that the caller has disconnected.  Any thread; does not block.  The start is undone when the driver's
+ * start() returns, unless another call for the same id comes before. */
 void nomad__caller_leave(struct nomad__caller *caller);
 
 /* StartTask, also its replay.  Ends every other run of the same allocation
  * and task name first; -ECANCELED if the start was cancelled, and undone.
- * `caller` NULL: it does not leave.  `take_info` is emptied.  Blocks. */
+ * `caller` NULL: it never disconnects.  `take_info` is emptied.  Blocks. */
 int nomad__task_start(struct nomad_plugin *plugin, struct nomad__caller *caller, struct nomad_task_info *take_info,
 		      const void *config, size_t config_size, struct nomad__started *ret, struct nomad_error **err);
-/* RecoverTask.  `config` may be empty; driver_state decides.  `asked_ns`: when the call came (monotonic); its agent may
- * be dead by now, and another one there that does not have the task.  Blocks (2 s at most). */
+/* RecoverTask.  `config` may be empty; driver_state decides.  `asked_ns`: when the call came (monotonic).  Its agent
+ * may be dead by now, and the next agent may not know the task.  Blocks (2 s at most). */
 int nomad__task_recover(struct nomad_plugin *plugin, struct nomad_task_info *take_info, const void *driver_state,
 			size_t driver_state_size, int64_t asked_ns, struct nomad_error **err);
 
 /* WaitTask.  `done` runs exactly once unless cancelled: r = 0 and a result,
- * or r < 0 and an error (borrowed for the call).  -ENOENT at once if unknown. */
+ * or r < 0 and an error (borrowed for the call).  Returns -ENOENT at once if the
+ * task is unknown. */
 int nomad__task_wait(struct nomad_plugin *plugin, const char *id,
 		     void (*done)(void *ud, int r, const struct nomad_exit *result, const struct nomad_error *err),
 		     void *ud, struct nomad__sub **ret_sub, struct nomad_error **err);
 
-/* StopTask.  Unknown or ended: done at once with 0.  A signal name that is
- * not known is -EINVAL.  Not cancellable: the stop continues. */
+/* StopTask.  Calls done at once with 0 if the task is unknown or has ended.  An
+ * unknown signal name is -EINVAL.  Not cancellable: the stop continues. */
 int nomad__task_stop(struct nomad_plugin *plugin, const char *id, int64_t timeout_ns, const char *signal,
 		     void (*done)(void *ud, int r, const struct nomad_error *err), void *ud, struct nomad_error **err);
-/* DestroyTask.  Unknown: whatever the records tell is removed, 0.  Blocks. */
+/* DestroyTask.  Removes an unknown task by its records and returns 0.  Blocks. */
 int nomad__task_destroy(struct nomad_plugin *plugin, const char *id, bool force, struct nomad_error **err);
 int nomad__task_signal(struct nomad_plugin *plugin, const char *id, const char *signal, struct nomad_error **err);
 
