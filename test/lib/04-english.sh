@@ -7,7 +7,7 @@
 requires git perl
 codespell_version=2.4.3
 # Misspelt on purpose, or a name of others.
-ignored=alue,atmost,caf,comand,importd,isnt,lable,tru,unsecure
+ignored=alue,atmost,caf,comand,gost,importd,isnt,lable,tru,unsecure
 
 texts() {	# PATHSPEC...
 	git ls-files -co --exclude-standard -- "$@" ':!*.svg' ':!*.tsv' ':!*.dict' ':!*/corpus/*' ':!LICENSE' \
