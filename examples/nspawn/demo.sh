@@ -92,7 +92,7 @@ wait_until() {
 	until "$@" >/dev/null 2>&1; do
 		n=$((n + 1))
 		if [ $n -gt 600 ] || ! kill -0 "$agent" 2>/dev/null; then
-			echo "waited in vain: $what; the agent's log ends:" >&2
+			echo "timed out: $what; the agent's log ends:" >&2
 			tail -n 30 "$dir/agent.log" >&2
 			exit 1
 		fi

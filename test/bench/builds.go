@@ -122,7 +122,7 @@ func (s *site) byTask(r recipe) (id string, err error) {
 	return
 }
 
-// benchBuilds: what a build costs as a task, beside the same by hand.
+// benchBuilds: what a build costs as a task and by hand.
 func benchBuilds(driverPath, rootfs string) error {
 	s := &site{driver: "overlay"}
 	var err error

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Measure plugins beside each other, interleaved, so that whatever else the
+// Measure plugins in turn, interleaved, so that whatever else the
 // machine does hits all alike: time from start to handshake, memory when
 // idle, latency of calls.  Medians, and ratios to the first plugin named.
 //

@@ -41,7 +41,10 @@ static void address_usable(void *data, int index, int family)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct netlink_events events = {
-		.link = link_changed, .rdnss = name_servers, .routers = routers_say, .address = address_usable,
+		.link = link_changed,
+		.rdnss = name_servers,
+		.routers = routers_say,
+		.address = address_usable,
 	};
 	struct fuzz_input in = { data, size };
 	uint8_t *bytes = fuzz_bytes(&in, in.size, &size);
