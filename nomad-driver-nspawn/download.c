@@ -48,6 +48,7 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 {
 	bool raw = strcmp(d->want->type, "raw") == 0;
 	NOMAD_AUTO_FREE char *target = nomad_strdupf("%s/%s%s", d->dir, d->name, raw ? ".raw" : "");
+	NOMAD_AUTO_FREE char *former = nomad_strdupf("%s/%s%s", d->dir, d->name, raw ? "" : ".raw");
 	NOMAD_AUTO_FREE char *work = nomad_strdupf("%s/.new-%s", d->dir, d->name);
 	NOMAD_AUTO_FREE char *file = work ? nomad_strdupf("%s/download", work) : NULL;
 	NOMAD_AUTO_FREE char *oci = nspawn_download_config(d->dir, d->name);
@@ -56,7 +57,7 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 	char bytes[32];
 	int r;
 
-	if (!target || !file || !oci)
+	if (!target || !former || !file || !oci)
 		return nomad_error_errno(err, ENOMEM, "download");
 	d->work = work;
 	d->file = file;
@@ -75,6 +76,8 @@ static int make(struct nspawn_fetch *d, struct nomad_error **err)
 		r = put_in_place(made_config, oci, err);
 	if (r >= 0)
 		r = put_in_place(made, target, err);
+	if (r >= 0)
+		remove_tree(former);
 	snprintf(bytes, sizeof(bytes), "%lld", (long long)d->bytes);
 	if (r >= 0)
 		nomad_task_event_kv(d->task, "Downloaded image", "image", d->name, "bytes", bytes, NULL);
@@ -126,6 +129,30 @@ static int lock_image(struct nomad_task *task, const char *path, struct nomad_er
 	}
 }
 
+/* The lock file of an image says what the image was made of, or nothing if an operator put the image there. */
+static char *source_of(const struct nspawn_download *want)
+{
+	return nomad_strdupf("%s\n%s\n%s\n%s\n", want->url, want->type, want->verify ? want->verify : "",
+			     want->checksum ? want->checksum : "");
+}
+
+static bool is_from_elsewhere(int lock, const char *source)
+{
+	char text[8192];
+	const ssize_t n = pread(lock, text, sizeof(text), 0);
+
+	return n < 0 || (n > 0 && ((size_t)n != strlen(source) || memcmp(text, source, (size_t)n) != 0));
+}
+
+static int write_source(int lock, const char *source, struct nomad_error **err)
+{
+	const ssize_t size = (ssize_t)strlen(source);
+
+	if (ftruncate(lock, 0) == 0 && pwrite(lock, source, (size_t)size, 0) == size)
+		return 0;
+	return nomad_error_errno(err, errno, "record where the image is from");
+}
+
 static bool is_name(const char *name)
 {
 	return *name && *name != '.' && strspn(name, name_characters) == strlen(name) && strlen(name) <= 200;
@@ -152,10 +179,11 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 				  .told = time(NULL) };
 	NOMAD_AUTO_FREE char *tree = nomad_strdupf("%s/%s", dir, name), *disk = nomad_strdupf("%s/%s.raw", dir, name);
 	NOMAD_AUTO_FREE char *lock_path = nomad_strdupf("%s/.lock-%s", dir, name);
+	NOMAD_AUTO_FREE char *source = source_of(d.want);
 	NOMAD_AUTO_FD int lock = -1;
 	const bool force = config->image_download->force || config->force_pull;
 	const int64_t timeout_s = nspawn_duration_s(config->image_pull_timeout);
-	bool there;
+	bool there, other;
 	int r;
 
 	if (!is_name(name))
@@ -163,7 +191,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 				       "image '%s': with image_download this is the name that the image gets: letters, "
 				       "digits, dots, hyphens and underscores",
 				       name);
-	if (!tree || !disk || !lock_path)
+	if (!tree || !disk || !lock_path || !source)
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", name);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "create '%s'", dir);
@@ -173,10 +201,20 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	if (lock < 0)
 		return lock;
 	there = !access(tree, F_OK) || !access(disk, F_OK);
+	other = there && is_from_elsewhere(lock, source);
+	if (other && nspawn_cache_in_use(dir, name)) {
+		(void)nomad_error_set(err, EBUSY,
+				      "download image '%s': another task uses an image of this name with another "
+				      "image_download; choose another name for the image",
+				      name);
+		return nomad_error_retryable(err);
+	}
 	if (there && force && nspawn_cache_in_use(dir, name)) {
-		nomad_task_event(task, "Image '%s' is in use by another task and is not downloaded anew", name);
-	} else if (!there || force) {
+		nomad_task_event(task, "Image '%s' is in use by another task and is not downloaded again", name);
+	} else if (!there || force || other) {
 		r = make(&d, err);
+		if (r >= 0)
+			r = write_source(lock, source, err);
 		if (r < 0 && !there)
 			(void)unlink(lock_path);
 		if (r < 0)

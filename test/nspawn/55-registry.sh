@@ -77,6 +77,24 @@ digest=$(jq -r '.manifests[0].digest' "$T/oci/index.json")
 run_test 'a digest pins the image' says "$(remote pinned "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$'
 run_test 'a digest pins the image: another content is refused' fails "$(remote evil "$creds" '{}' "evil/b@$digest")" \
 	"image 'evil' from .*: download: .*skopeo"
+# What was downloaded under a name is not what a job gets that names another source.
+t_other_source() {
+	fails "$(remote pinned "$creds" '{}' "evil/b@$digest")" "image 'pinned' from .*: download: .*skopeo" || return 1
+	: >"$T/requests"
+	says "$(remote pinned "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$' && is "$(grep -c blobs "$T/requests")" 0 &&
+		says "$(remote first "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$' && file_has "$T/requests" 'manifests/sha256'
+}
+run_test 'an image of another source is not used under the same name' t_other_source
+t_other_in_use() {
+	spawn_task "$(remote first "$creds" '{"entrypoint":["/bin/sh","-c"],"args":["echo up; exec sleep 100"]}' \
+		"a/b@$digest")" && wait_for 60 up has_said up || return 1
+	task=$TASK_PID
+	fails "$(remote first "$creds")" "another task uses an image of this name"
+	r=$?
+	TASK_PID=$task end_task KILL
+	return $r
+}
+run_test 'an image of another source is not replaced while a task uses it' t_other_in_use
 t_timeout() {
 	perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1:8095",
 		ReuseAddr => 1) or die; while ($c = $s->accept) {
