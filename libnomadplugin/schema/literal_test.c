@@ -79,6 +79,20 @@ static void literals(void **state)
 	}
 }
 
+/* Only lists within lists count. */
+static void many_lists_are_not_deep(void **state)
+{
+	static const char text[] = "[[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]],[[]]]";
+	struct nomad_error *err = NULL;
+	msgpack_sbuffer out;
+
+	(void)state;
+	if (pack(text, &out, &err) < 0)
+		fail_msg("%s", nomad_error_message(err));
+	assert_int_equal(out.size, 1 + 15 * 2);
+	msgpack_sbuffer_destroy(&out);
+}
+
 static void faults(void **state)
 {
 	static const struct {
@@ -128,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(literals),
+		cmocka_unit_test(many_lists_are_not_deep),
 		cmocka_unit_test(faults),
 	};
 

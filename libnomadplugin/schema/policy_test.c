@@ -178,6 +178,8 @@ static void test_matches(void **state)
 		{ NOMAD_POWER_WORD, "g4-*", "*", false },
 		{ NOMAD_POWER_USER, "1000-1999", "1000:1000", true },
 		{ NOMAD_POWER_USER, "1000-1999", "1000:1001", false },
+		{ NOMAD_POWER_USER, "0-9", "5:5", true },
+		{ NOMAD_POWER_USER, "0-9", "5:6", false },
 		{ NOMAD_POWER_USER, "1000-1999", "999:2", false },
 		{ NOMAD_POWER_USER, "1000-1999", "1000", false }, /* 65536 of them */
 		{ NOMAD_POWER_USER, "0-131071", "65536", true },
