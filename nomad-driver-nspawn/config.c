@@ -232,8 +232,10 @@ static const struct nomad_option task_options[] = {
 		    "directories of systemd-machined, or the name that image_download gives.",
 	    .example = "\"/var/lib/machines/debian\""),
 	OPT(image_download, BLOCK, .block = &download_schema,
-	    .help = "Downloads the image first, unless an image of that name exists. An image of that name with another "
-		    "url, type, verify or checksum is replaced; while a task uses it the start fails, and Nomad retries."),
+	    .help = "Downloads the image first, unless an image of that name exists. An image of that name with "
+		    "another "
+		    "url, type, verify or checksum is replaced; while a task uses it the start fails, and Nomad "
+		    "retries."),
 	OPT(auth, BLOCK, .block = &auth_schema,
 	    .help = "Credentials for the registry of an image_download of type docker. Default: those of skopeo on "
 		    "this "

@@ -128,14 +128,15 @@ COPY root /
 RUN touch /var/lib/dpkg/status.d/empty
 C
 SBOM='sbom_file: "alloc/sbom.json", output: [{ path: "alloc/packages.tar" }]'
-t_sbom() {
-	builds "{ context: \"alloc/packages\", tags: [\"example.org/p:1\"], $SBOM }" &&
-		is "$(jq -r '.packages[1:][] | "\(.name) \(.versionInfo) \(.externalRefs[0].referenceLocator)"' \
-		"$A/sbom.json")" 'libc6 2.36-9+deb12u4 pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?arch=amd64&distro=debian-12
+packages='libc6 2.36-9+deb12u4 pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?arch=amd64&distro=debian-12
 tzdata 1:2024a pkg:deb/debian/tzdata@1%3A2024a?arch=all&distro=debian-12
 base-files 12 pkg:deb/debian/base-files@12?arch=amd64&distro=debian-12
 musl 1.2.4-r2 pkg:apk/debian/musl@1.2.4-r2?arch=x86_64&distro=debian-12
-busybox 1.36.1-r5 pkg:apk/debian/busybox@1.36.1-r5?arch=x86_64&distro=debian-12' &&
+busybox 1.36.1-r5 pkg:apk/debian/busybox@1.36.1-r5?arch=x86_64&distro=debian-12'
+t_sbom() {
+	builds "{ context: \"alloc/packages\", tags: [\"example.org/p:1\"], $SBOM }" &&
+		is "$(jq -r '.packages[1:][] | "\(.name) \(.versionInfo) \(.externalRefs[0].referenceLocator)"' \
+		"$A/sbom.json")" "$packages" &&
 		is "$(jq -r '.packages[0] | .name, .versionInfo' "$A/sbom.json")" "example.org/p:1
 $(digest_of "$A/packages.tar")" &&
 		jq -e '.spdxVersion == "SPDX-2.3" and (.relationships | length == 6) and

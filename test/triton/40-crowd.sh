@@ -20,8 +20,8 @@ mkdir "$T/task"
 asked() { control GET /requests | jq "[.[] | select(.api == \"cloudapi\")] | length"; }
 _has() { grep -q "$1" "$T/out"; }
 t_start() {
-	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" start crowd=$N up wait destroy rest disperse=$N settle idle \
-		>"$T/out" 2>"$T/err" </dev/null &
+	"$STEPS" "$T/crowd.json" "$T/config.json" "$T/task" start crowd=$N up wait destroy rest disperse=$N settle \
+		idle >"$T/out" 2>"$T/err" </dev/null &
 	STEPS_PID=$!
 	cleanup "kill -9 $STEPS_PID"
 	wait_for $LONG 'all have started' _has '^crowd:' && _has "crowd: 0 of $N failed" &&
@@ -61,7 +61,8 @@ t_outage() {
 }
 t_end() {
 	touch "$T/task/go"
-	wait_for $LONG 'all are destroyed' _dispersed && nothing_left || { cat "$T/out"; tail -n 20 "$T/err"; return 1; }
+	wait_for $LONG 'all are destroyed' _dispersed && nothing_left ||
+		{ cat "$T/out"; tail -n 20 "$T/err"; return 1; }
 }
 _dispersed() { pid_gone $STEPS_PID || [ "$(grep -c "crowd: 0 of $N failed" "$T/out")" = 2 ]; }
 t_silent() {
