@@ -15,14 +15,18 @@ TMPDIR=$T/pip timeout 60 pip download -q --no-deps --no-binary :all: --no-build-
 	2>&1 &
 pip=$!
 headers=
+files=
 while :; do
 	for h in "$T"/pip/*/*/include/grpc/grpc.h; do
-		# The last file of the package's list comes after include/.
-		[ -e "$h" ] && [ -d "${h%/include/grpc/grpc.h}/src/python" ] && headers=${h%/grpc/grpc.h}
+		# Complete when the next folder is there and the number of headers stays for half a second.
+		[ -e "$h" ] && [ -d "${h%/include/grpc/grpc.h}/src/python" ] || continue
+		n=$(find "${h%/grpc.h}" -type f | wc -l)
+		[ "$n" != "$files" ] || headers=${h%/grpc/grpc.h}
+		files=$n
 	done
 	[ -z "$headers" ] || break
 	kill -0 $pip 2>/dev/null || break
-	sleep 0.05
+	sleep 0.5
 done
 [ -n "$headers" ] && cp -r "$headers" "$T/include"
 kill $pip 2>/dev/null
