@@ -28,7 +28,7 @@ t_old() {
 	mkdir "$T/old" && cp -r "$prefix/include/nomad" "$T/old/" &&
 		without option.h 'const char *harmless' && without option.h 'bool by_driver' &&
 		without driver.h 'int (*create_network)' && without driver.h 'int (*destroy_network)' &&
-		without task.h 'int oom_score_adj' && without task.h 'char *message; /* why the end' &&
+		without task.h 'int oom_score_adj' && without task.h 'char *message; /* why the exit' &&
 		build old && "$T/hello-old" run --config "$T/config.json" "$job" >"$T/out" 2>"$T/err"
 	is $? 7 && is "$(cat "$T/out")" "$(printf 'hello, greet\nhello, greet')" &&
 		"$T/hello-old" schema --json | jq -e '.properties.mood.enum == ["happy", "tired"]' >/dev/null
