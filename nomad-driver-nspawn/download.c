@@ -165,6 +165,38 @@ static int failed(const struct nspawn_fetch *d, int r, struct nomad_error **err)
 	return nomad_error_code(err ? *err : NULL) == ENOENT || r == -EFBIG ? r : nomad_error_retryable(err);
 }
 
+/* Downloads the image unless it is there. The caller holds its lock. */
+static int obtain(struct nspawn_fetch *d, int lock, bool force, bool *ret_is_new, struct nomad_error **err)
+{
+	NOMAD_AUTO_FREE char *tree = nomad_strdupf("%s/%s", d->dir, d->name);
+	NOMAD_AUTO_FREE char *disk = nomad_strdupf("%s/%s.raw", d->dir, d->name);
+	NOMAD_AUTO_FREE char *source = source_of(d->want);
+	bool there, other, in_use;
+	int r;
+
+	if (!tree || !disk || !source)
+		return nomad_error_errno(err, ENOMEM, "download image '%s'", d->name);
+	there = !access(tree, F_OK) || !access(disk, F_OK);
+	other = there && is_from_elsewhere(lock, source);
+	in_use = there && (force || other) && nspawn_cache_in_use(d->dir, d->name);
+	*ret_is_new = !there;
+	if (other && in_use) {
+		(void)nomad_error_set(err, EBUSY,
+				      "download image '%s': another task uses an image of this name with another "
+				      "image_download; choose another name for the image",
+				      d->name);
+		return nomad_error_retryable(err);
+	}
+	if (in_use)
+		nomad_task_event(d->task, "Image '%s' is in use by another task and is not downloaded again", d->name);
+	if (in_use || (there && !force && !other))
+		return 0;
+	r = make(d, err);
+	if (r >= 0)
+		r = write_source(lock, source, err);
+	return r < 0 ? failed(d, r, err) : 0;
+}
+
 int nspawn_download(struct nomad_task *task, const char *dir, const struct nspawn_config *config,
 		    const struct nspawn_plugin_config *site, struct nomad_error **err)
 {
@@ -177,13 +209,10 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 				  .idle_s = site->download_idle_s,
 				  .max_bytes = site->download_max_mb << 20,
 				  .told = time(NULL) };
-	NOMAD_AUTO_FREE char *tree = nomad_strdupf("%s/%s", dir, name), *disk = nomad_strdupf("%s/%s.raw", dir, name);
 	NOMAD_AUTO_FREE char *lock_path = nomad_strdupf("%s/.lock-%s", dir, name);
-	NOMAD_AUTO_FREE char *source = source_of(d.want);
 	NOMAD_AUTO_FD int lock = -1;
-	const bool force = config->image_download->force || config->force_pull;
 	const int64_t timeout_s = nspawn_duration_s(config->image_pull_timeout);
-	bool there, other;
+	bool is_new = false;
 	int r;
 
 	if (!is_name(name))
@@ -191,7 +220,7 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 				       "image '%s': with image_download this is the name that the image gets: letters, "
 				       "digits, dots, hyphens and underscores",
 				       name);
-	if (!tree || !disk || !lock_path || !source)
+	if (!lock_path)
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", name);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return nomad_error_errno(err, errno, "create '%s'", dir);
@@ -200,28 +229,12 @@ int nspawn_download(struct nomad_task *task, const char *dir, const struct nspaw
 	lock = lock_image(task, lock_path, err);
 	if (lock < 0)
 		return lock;
-	there = !access(tree, F_OK) || !access(disk, F_OK);
-	other = there && is_from_elsewhere(lock, source);
-	if (other && nspawn_cache_in_use(dir, name)) {
-		(void)nomad_error_set(err, EBUSY,
-				      "download image '%s': another task uses an image of this name with another "
-				      "image_download; choose another name for the image",
-				      name);
-		return nomad_error_retryable(err);
-	}
-	if (there && force && nspawn_cache_in_use(dir, name)) {
-		nomad_task_event(task, "Image '%s' is in use by another task and is not downloaded again", name);
-	} else if (!there || force || other) {
-		r = make(&d, err);
-		if (r >= 0)
-			r = write_source(lock, source, err);
-		if (r < 0 && !there)
-			(void)unlink(lock_path);
-		if (r < 0)
-			return failed(&d, r, err);
-	}
-	r = mark_used(task, dir, name, err);
-	if (r >= 0 && !there && site->image_cache_mb)
+	r = obtain(&d, lock, config->image_download->force || config->force_pull, &is_new, err);
+	if (r < 0 && is_new)
+		(void)unlink(lock_path);
+	if (r >= 0)
+		r = mark_used(task, dir, name, err);
+	if (r >= 0 && is_new && site->image_cache_mb)
 		nspawn_cache_collect(dir, site->image_cache_mb);
 	return r;
 }

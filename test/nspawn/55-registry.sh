@@ -81,13 +81,15 @@ run_test 'a digest pins the image: another content is refused' fails "$(remote e
 t_other_source() {
 	fails "$(remote pinned "$creds" '{}' "evil/b@$digest")" "image 'pinned' from .*: download: .*skopeo" || return 1
 	: >"$T/requests"
-	says "$(remote pinned "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$' && is "$(grep -c blobs "$T/requests")" 0 &&
-		says "$(remote first "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$' && file_has "$T/requests" 'manifests/sha256'
+	says "$(remote pinned "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$' &&
+		is "$(grep -c blobs "$T/requests")" 0 &&
+		says "$(remote first "$creds" '{}' "a/b@$digest")" '^ENTRY CMD$' &&
+		file_has "$T/requests" 'manifests/sha256'
 }
 run_test 'an image of another source is not used under the same name' t_other_source
 t_other_in_use() {
-	spawn_task "$(remote first "$creds" '{"entrypoint":["/bin/sh","-c"],"args":["echo up; exec sleep 100"]}' \
-		"a/b@$digest")" && wait_for 60 up has_said up || return 1
+	shell='{"entrypoint":["/bin/sh","-c"],"args":["echo up; exec sleep 100"]}'
+	spawn_task "$(remote first "$creds" "$shell" "a/b@$digest")" && wait_for 60 up has_said up || return 1
 	task=$TASK_PID
 	fails "$(remote first "$creds")" "another task uses an image of this name"
 	r=$?
