@@ -115,7 +115,7 @@ t_force_used() {
 	touch "$images/forced2/mark"
 	cp "$T/out" "$T/out-bg"
 	says "$(download forced2 "{\"url\":\"$url/root.tar.xz\",\"force\":true}" 'ls /mark')" '^/mark$' &&
-		file_has "$T/err" 'in use by another task and is not downloaded anew'
+		file_has "$T/err" 'in use by another task'
 	r=$?
 	end_task TERM
 	return $r
