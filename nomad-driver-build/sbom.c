@@ -91,8 +91,9 @@ static int add_package(struct build_sbom *sbom, const char *type, const struct p
 
 /* ---- Databases ---- */
 
-/* Paragraphs of lines "Key: value"; values of several lines go on with a blank. */
-int build_sbom_add_dpkg(struct build_sbom *sbom, char *text)
+/* Paragraphs of lines; `take` finds the values of a package in them. */
+static int add_database(struct build_sbom *sbom, const char *type, char *text,
+			void (*take)(struct package *p, char *line))
 {
 	struct package p = { .installed = true };
 	char *next, *line;
@@ -102,51 +103,51 @@ int build_sbom_add_dpkg(struct build_sbom *sbom, char *text)
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = 0;
-		if (strncmp(line, "Package: ", 9) == 0)
-			p.name = line + 9;
-		else if (strncmp(line, "Version: ", 9) == 0)
-			p.version = line + 9;
-		else if (strncmp(line, "Architecture: ", 14) == 0)
-			p.arch = line + 14;
-		else if (strncmp(line, "Source: ", 8) == 0)
-			p.source = line + 8;
-		else if (strncmp(line, "Status: ", 8) == 0)
-			p.installed = strstr(line, " installed");
+		take(&p, line);
 		if (*line && next)
 			continue;
-		r = add_package(sbom, "deb", &p);
+		r = add_package(sbom, type, &p);
 		p = (struct package){ .installed = true };
 	}
 	return r;
 }
 
-/* The same with lines "P:name", "V:version", "A:arch", "o:origin". */
+/* "Key: value"; values of several lines go on with a blank. */
+static void take_dpkg(struct package *p, char *line)
+{
+	if (strncmp(line, "Package: ", 9) == 0)
+		p->name = line + 9;
+	else if (strncmp(line, "Version: ", 9) == 0)
+		p->version = line + 9;
+	else if (strncmp(line, "Architecture: ", 14) == 0)
+		p->arch = line + 14;
+	else if (strncmp(line, "Source: ", 8) == 0)
+		p->source = line + 8;
+	else if (strncmp(line, "Status: ", 8) == 0)
+		p->installed = strstr(line, " installed");
+}
+
+int build_sbom_add_dpkg(struct build_sbom *sbom, char *text)
+{
+	return add_database(sbom, "deb", text, take_dpkg);
+}
+
+/* "P:name", "V:version", "A:arch", "o:origin" */
+static void take_apk(struct package *p, char *line)
+{
+	const char **to = *line == 'P'	 ? &p->name
+			  : *line == 'V' ? &p->version
+			  : *line == 'A' ? &p->arch
+			  : *line == 'o' ? &p->source
+					 : NULL;
+
+	if (to && line[1] == ':')
+		*to = line + 2;
+}
+
 int build_sbom_add_apk(struct build_sbom *sbom, char *text)
 {
-	struct package p = { .installed = true };
-	char *next, *line;
-	int r = 0;
-
-	for (line = text; line && r >= 0; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = 0;
-		if (*line && line[1] == ':') {
-			const char **to = *line == 'P'	 ? &p.name
-					  : *line == 'V' ? &p.version
-					  : *line == 'A' ? &p.arch
-					  : *line == 'o' ? &p.source
-							 : NULL;
-
-			if (to)
-				*to = line + 2;
-		}
-		if (*line && next)
-			continue;
-		r = add_package(sbom, "apk", &p);
-		p = (struct package){ .installed = true };
-	}
-	return r;
+	return add_database(sbom, "apk", text, take_apk);
 }
 
 /* ---- The image ---- */
