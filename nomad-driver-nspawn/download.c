@@ -136,14 +136,6 @@ static char *source_of(const struct nspawn_download *want)
 			     want->checksum ? want->checksum : "");
 }
 
-static bool is_from_elsewhere(int lock, const char *source)
-{
-	char text[8192];
-	const ssize_t n = pread(lock, text, sizeof(text), 0);
-
-	return n < 0 || (n > 0 && ((size_t)n != strlen(source) || memcmp(text, source, (size_t)n) != 0));
-}
-
 static int write_source(int lock, const char *source, struct nomad_error **err)
 {
 	const ssize_t size = (ssize_t)strlen(source);
@@ -171,13 +163,16 @@ static int obtain(struct nspawn_fetch *d, int lock, bool force, bool *ret_is_new
 	NOMAD_AUTO_FREE char *tree = nomad_strdupf("%s/%s", d->dir, d->name);
 	NOMAD_AUTO_FREE char *disk = nomad_strdupf("%s/%s.raw", d->dir, d->name);
 	NOMAD_AUTO_FREE char *source = source_of(d->want);
+	char before[8192] = "";
 	bool there, other, in_use;
 	int r;
 
 	if (!tree || !disk || !source)
 		return nomad_error_errno(err, ENOMEM, "download image '%s'", d->name);
 	there = !access(tree, F_OK) || !access(disk, F_OK);
-	other = there && is_from_elsewhere(lock, source);
+	if (pread(lock, before, sizeof(before) - 1, 0) < 0)
+		return nomad_error_errno(err, errno, "read where image '%s' is from", d->name);
+	other = there && *before && strcmp(before, source) != 0;
 	in_use = there && (force || other) && nspawn_cache_in_use(d->dir, d->name);
 	*ret_is_new = !there;
 	if (other && in_use) {
@@ -191,9 +186,14 @@ static int obtain(struct nspawn_fetch *d, int lock, bool force, bool *ret_is_new
 		nomad_task_event(d->task, "Image '%s' is in use by another task and is not downloaded again", d->name);
 	if (in_use || (there && !force && !other))
 		return 0;
-	r = make(d, err);
+	/* If the plugin dies now, the image that it leaves is from nowhere, and the next start replaces it. */
+	r = write_source(lock, "unfinished\n", err);
+	if (r >= 0)
+		r = make(d, err);
 	if (r >= 0)
 		r = write_source(lock, source, err);
+	else if (there)
+		(void)write_source(lock, before, NULL);
 	return r < 0 ? failed(d, r, err) : 0;
 }
 
