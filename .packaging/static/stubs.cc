@@ -19,7 +19,7 @@ extern "C" char *__cxa_demangle(const char *, char *, size_t *, int *ret_status)
 	return nullptr;
 }
 
-// Defined by their symbols: their types are private to gRPC, and nobody passes arguments.
+// These are defined by symbol: their types are private to gRPC, and no caller passes arguments.
 #define NEVER_CALLED(n, symbol) \
 	extern "C" [[noreturn]] void stub_##n() __asm__(symbol); \
 	void stub_##n() \
