@@ -187,15 +187,12 @@ static bool has_triggers(const struct merge *m, const char *id)
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {
-		int fd =
-			*entry->d_name == '=' ? openat(dirfd(d), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-		json_t *json = fd < 0 ? NULL : json_loadfd(fd, 0, NULL), *config = json_object_get(json, "config");
+		json_t *json = *entry->d_name == '=' ? build_json_load(dirfd(d), entry->d_name, 0) : NULL;
+		json_t *config = json_object_get(json, "config");
 
 		found = found || json_object_get(json, "rootfs");
 		triggers = triggers || json_array_size(json_object_get(config, "OnBuild"));
 		json_decref(json);
-		if (fd >= 0)
-			close(fd);
 	}
 	if (d)
 		closedir(d);

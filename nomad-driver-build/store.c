@@ -24,7 +24,7 @@
 #include "host.h"
 #include "store.h"
 
-enum { TOKEN_SIZE = 64 };
+enum { TOKEN_SIZE = 64, JSON_MAX = 64 << 20 };
 
 /* ---- Files ---- */
 
@@ -50,18 +50,39 @@ char *build_store_image(const struct build_store *store, const char *id)
 	return path_of(store, "-images", id);
 }
 
+/* json_loadfd() calls read() for each byte. */
+json_t *build_json_load(int dirfd, const char *path, size_t flags)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
+	json_t *json = NULL;
+	struct stat st;
+
+	if (!in) {
+		int saved = errno;
+
+		if (fd >= 0)
+			close(fd);
+		errno = saved;
+		return NULL;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= JSON_MAX)
+		json = json_loadf(in, flags, NULL);
+	fclose(in);
+	errno = EINVAL;
+	return json;
+}
+
 /* An empty list if there is no such file. */
 static json_t *load(char *take_path)
 {
 	NOMAD_AUTO_FREE char *path = take_path;
-	NOMAD_AUTO_FD int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-	json_t *list;
+	json_t *list = path ? build_json_load(AT_FDCWD, path, JSON_REJECT_DUPLICATES) : NULL;
 
-	if (fd < 0)
-		return path && errno == ENOENT ? json_array() : NULL;
-	list = json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL);
 	if (json_is_array(list))
 		return list;
+	if (path && !list && errno == ENOENT)
+		return json_array();
 	json_decref(list);
 	return NULL;
 }
@@ -70,12 +91,19 @@ static json_t *load(char *take_path)
 static int save(char *take_path, const json_t *list)
 {
 	NOMAD_AUTO_FREE char *path = take_path, *partial = path ? nomad_strdupf("%s.new", path) : NULL;
-	NOMAD_AUTO_FD int fd =
-		partial ? open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	int fd = partial ? open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+	int r = 0;
 
-	if (fd < 0)
-		return partial ? -errno : -ENOMEM;
-	return json_dumpfd(list, fd, JSON_COMPACT) < 0 || fsync(fd) < 0 || rename(partial, path) < 0 ? -EIO : 0;
+	if (!out) {
+		r = partial ? -errno : -ENOMEM;
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	if (json_dumpf(list, out, JSON_COMPACT) < 0 || fflush(out) || fsync(fd) < 0)
+		r = -EIO;
+	return fclose(out) || r < 0 || rename(partial, path) < 0 ? -EIO : 0;
 }
 
 /* The engine compares the words in a lock file with those that it saw last. */

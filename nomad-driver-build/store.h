@@ -32,6 +32,8 @@ char *build_store_split(const struct build_store *store, const char *id);
 char *build_store_layer(const struct build_store *store, const char *id);
 char *build_store_image(const struct build_store *store, const char *id);
 /* Of an entry: its id if it is one, else NULL; borrowed. */
+/* NULL and errno: no regular file of a sane size, or not JSON (EINVAL). */
+json_t *build_json_load(int dirfd, const char *path, size_t flags);
 const char *build_store_id(const json_t *entry);
 json_t *build_store_find(const json_t *list, const char *id);
 
