@@ -184,13 +184,14 @@ type aTask struct {
 func (p *process) taskConfig(config, stdout string) (t aTask) {
 	p.tasks++
 	alloc := "01234567-89ab-cdef-0123-456789abcdef"
-	t.id = alloc + "/web/" + fmt.Sprintf("%08x", p.cmd.Process.Pid<<8+p.tasks)
+	name := fmt.Sprintf("web%d", p.tasks) // a second task of a name ends the first
+	t.id = alloc + "/" + name + "/" + fmt.Sprintf("%08x", p.cmd.Process.Pid<<8+p.tasks)
 	dir := filepath.Join(tmp, alloc)
-	for _, d := range []string{"web/local", "web/secrets", "alloc/logs"} {
+	for _, d := range []string{name + "/local", name + "/secrets", "alloc/logs"} {
 		os.MkdirAll(filepath.Join(dir, d), 0o755)
 	}
 	var task []byte
-	for n, s := range map[protowire.Number]string{1: t.id, 2: "web", 3: config, 10: dir, 11: stdout, 12: "/dev/null", 15: alloc} {
+	for n, s := range map[protowire.Number]string{1: t.id, 2: name, 3: config, 10: dir, 11: stdout, 12: "/dev/null", 15: alloc} {
 		task = append(task, text(n, s)...)
 	}
 	t.request = text(1, string(task))
